@@ -1,0 +1,61 @@
+# Vitrine: `make run` starts the appliance with a demo shop, `make test` runs
+# every test. Both need only Go (and gcc for the race detector).
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+BINARY   := dist/vitrine
+TOOL     := go tool -modfile=tools.mod
+RACE     := ./bridge/... ./appliance/... ./als/...
+export GOFLAGS := -buildvcs=false
+
+.PHONY: help run build test unit race e2e kill9 check format lint tidy generate generate-check clean-tree
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the static binary, dist/vitrine
+	@mkdir -p dist
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/vitrine
+
+run: build ## start the appliance with a demo shop (ARGS="--set http.listen=127.0.0.1:9000")
+	@exec $(BINARY) serve --demo --data var $(ARGS)
+
+test: unit race ## every test
+
+unit:
+	go test ./...
+
+race:
+	@if command -v gcc >/dev/null || command -v cc >/dev/null; then \
+		echo "go test -race -short $(RACE)"; go test -race -short $(RACE); \
+	else echo "no C compiler: the race detector's runs are skipped"; fi
+
+e2e: ## the end-to-end tests alone, on the real binary
+	go test -v -count=1 ./internal/e2e
+
+kill9: ## 20 kill -9 during ingest: nothing lost, nothing doubled
+	VITRINE_KILLS=20 go test -v -count=1 -run TestKill ./internal/e2e
+
+check: format lint generate-check tidy clean-tree ## format, vet, staticcheck, import rules, size budget, generated files, tidy modules, clean tree
+
+format:
+	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "run gofumpt on:"; echo "$$unformatted"; exit 1; }
+
+lint:
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	go test -count=1 ./internal/archtest
+
+generate: ## rebuild generated files
+	go generate ./...
+
+generate-check:
+	go generate ./...
+	@git diff --exit-code --stat -- '*.gen.go' || { echo "generated files are not current: run make generate and commit"; exit 1; }
+
+tidy:
+	go mod tidy -diff
+	go mod tidy -modfile=tools.mod -diff
+
+clean-tree:
+	@test -z "$$(git status --porcelain)" || { echo "the tree is not clean:"; git status --short; exit 1; }

@@ -1,0 +1,186 @@
+// Package config turns TOML files and --set flags into one checked Config.
+//
+// It owns the names, types, defaults and descriptions of every key (the table
+// in keys.go, from which decoding, "config show" and the annotated sample are
+// all made), and reports every fault at once with file and line. Parts do not
+// know config: the composition root hands each part its own options. It may
+// import any part that it configures, and the TOML library, nothing else.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Config is the effective configuration. It is not changed after Load.
+type Config struct {
+	Data        Data
+	HTTP        HTTP
+	Ingest      Ingest
+	Bus         Bus
+	Archive     Archive
+	Train       Train
+	Recommend   Recommend
+	DeadLetters DeadLetters
+	Compat      Compat
+	Log         Log
+}
+
+// Data says where everything is kept.
+type Data struct{ Dir string }
+
+// HTTP configures the two listeners.
+type HTTP struct {
+	Listen      string
+	AdminListen string
+	MaxBody     int64
+}
+
+// Ingest configures what is taken in.
+type Ingest struct {
+	DedupWindow time.Duration
+	// Types maps an event type to its weight.
+	Types map[string]float64
+}
+
+// Bus configures the embedded durable log.
+type Bus struct{ MaxBytes int64 }
+
+// Archive says where the Parquet files lie.
+type Archive struct{ URL string }
+
+// Train configures the training runs. A zero number means "chosen by rule".
+type Train struct {
+	Schedule       time.Duration
+	Rank           int
+	Iterations     int
+	Regularization float64
+	Alpha          float64
+	HalfLife       time.Duration
+	History        int
+}
+
+// Recommend configures the answers.
+type Recommend struct {
+	Limit       int
+	ExcludeSeen bool
+}
+
+// DeadLetters bounds what is kept of refused input.
+type DeadLetters struct {
+	MaxBytes int64
+	MaxAge   time.Duration
+}
+
+// Compat switches old behaviours on.
+type Compat struct{ EmptyForUnknown bool }
+
+// Log configures the daemon's own log.
+type Log struct{ Level, Format string }
+
+// Default is the configuration without any file.
+func Default() *Config {
+	return &Config{
+		HTTP:   HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", MaxBody: 32 << 20},
+		Ingest: Ingest{DedupWindow: 7 * 24 * time.Hour, Types: defaultTypes()},
+		Bus:    Bus{MaxBytes: 8 << 30},
+		Archive: Archive{
+			URL: "file:archive",
+		},
+		Train:       Train{Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
+		Recommend:   Recommend{Limit: 20},
+		DeadLetters: DeadLetters{MaxBytes: 256 << 20, MaxAge: 30 * 24 * time.Hour},
+		Log:         Log{Level: "info", Format: "text"},
+	}
+}
+
+func defaultTypes() map[string]float64 {
+	return map[string]float64{
+		"view": 1, "click": 1, "favorite": 2, "cart": 4, "purchase": 8,
+		"impression": 0, "rating": 1, "remove": 0,
+	}
+}
+
+// ArchiveDir is the local folder that Archive.URL names; a relative one lies
+// in the data folder.
+func (c *Config) ArchiveDir() string {
+	dir := strings.TrimPrefix(c.Archive.URL, "file:")
+	dir = strings.TrimPrefix(dir, "//")
+	if filepath.IsAbs(dir) {
+		return dir
+	}
+	return filepath.Join(c.Data.Dir, dir)
+}
+
+// problem is a fault of a value, before file and line are known.
+type problem struct {
+	key string
+	err error
+}
+
+// validate lists what is wrong with values that have the right type.
+func (c *Config) validate() []problem {
+	var out []problem
+	check := func(ok bool, key, format string, args ...any) {
+		if !ok {
+			out = append(out, problem{key: key, err: fmt.Errorf(format, args...)})
+		}
+	}
+	for key, addr := range map[string]string{"http.listen": c.HTTP.Listen, "http.admin_listen": c.HTTP.AdminListen} {
+		err := checkLoopback(addr)
+		check(err == nil, key, "%v", err)
+	}
+	check(c.HTTP.MaxBody >= 1<<10, "http.max_body", "must be at least 1KiB")
+	check(c.Ingest.DedupWindow > 0, "ingest.dedup_window", "must be positive")
+	for name, w := range c.Ingest.Types {
+		check(w >= 0 && w <= 1e6, "ingest.types."+name, "weight must be between 0 and 1000000")
+		check(len(name) <= 64 && name != "", "ingest.types."+name, "an event type has 1 to 64 bytes")
+	}
+	check(c.Bus.MaxBytes >= 64<<20, "bus.max_bytes", "must be at least 64MiB")
+	check(strings.HasPrefix(c.Archive.URL, "file:") && c.Archive.URL != "file:", "archive.url", "must be file:FOLDER (absolute, or relative to the data folder)")
+	check(c.Train.Schedule == 0 || c.Train.Schedule >= time.Minute, "train.schedule", `must be "off" or at least 1m`)
+	check(c.Train.Rank >= 0 && c.Train.Rank <= 1024, "train.rank", "must be between 1 and 1024, or 0 for the rule's choice")
+	check(c.Train.Iterations >= 0 && c.Train.Iterations <= 1000, "train.iterations", "must be between 1 and 1000, or 0 for the rule's choice")
+	check(c.Train.Regularization >= 0, "train.regularization", "must not be negative")
+	check(c.Train.Alpha >= 0, "train.alpha", "must not be negative")
+	check(c.Train.HalfLife >= time.Hour, "train.half_life", "must be at least 1h")
+	check(c.Train.History >= 1 && c.Train.History <= 100000, "train.history", "must be between 1 and 100000")
+	check(c.Recommend.Limit >= 1 && c.Recommend.Limit <= 500, "recommend.limit", "must be between 1 and 500")
+	check(c.DeadLetters.MaxBytes >= 1<<20, "deadletters.max_bytes", "must be at least 1MiB")
+	check(c.DeadLetters.MaxAge >= time.Hour, "deadletters.max_age", "must be at least 1h")
+	check(oneOf(c.Log.Level, "debug", "info", "warn", "error"), "log.level", "must be debug, info, warn or error")
+	check(oneOf(c.Log.Format, "text", "json"), "log.format", "must be text or json")
+	return out
+}
+
+func oneOf(s string, allowed ...string) bool {
+	for _, a := range allowed {
+		if s == a {
+			return true
+		}
+	}
+	return false
+}
+
+// checkLoopback refuses addresses beyond loopback: there are no API keys yet
+// that could guard an open port.
+func checkLoopback(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("must be HOST:PORT, such as 127.0.0.1:8080")
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return fmt.Errorf("port %q is not a number from 0 to 65535", port)
+	}
+	if host == "localhost" {
+		return nil
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return errors.New("without API keys the listeners bind to loopback only: use 127.0.0.1, [::1] or localhost, and a proxy in front")
+	}
+	return nil
+}

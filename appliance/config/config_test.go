@@ -1,0 +1,160 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestLoadFileAndSet(t *testing.T) {
+	file := write(t, "vitrine.toml", `
+[http]
+listen = "127.0.0.1:9000"
+max_body = "1MiB"
+[ingest.types]
+purchase = 10
+share = 2.5
+[train]
+schedule = "off"
+half_life = "7d"
+`)
+	c, err := Load(Sources{File: file, Set: []string{"http.listen=127.0.0.1:9001", "train.rank=32", `log.level="warn"`, "compat.empty_for_unknown=true"}, DataDir: "/tmp/x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.HTTP.Listen != "127.0.0.1:9001" || c.HTTP.MaxBody != 1<<20 || c.Train.Rank != 32 || c.Log.Level != "warn" {
+		t.Errorf("got %+v", c)
+	}
+	if c.Train.Schedule != 0 || c.Train.HalfLife != 7*24*time.Hour || !c.Compat.EmptyForUnknown {
+		t.Errorf("got %+v", c)
+	}
+	if c.Ingest.Types["purchase"] != 10 || c.Ingest.Types["share"] != 2.5 || c.Ingest.Types["view"] != 1 {
+		t.Errorf("types %v", c.Ingest.Types)
+	}
+	if c.ArchiveDir() != "/tmp/x/archive" {
+		t.Errorf("archive dir %s", c.ArchiveDir())
+	}
+}
+
+func TestConfDirIsReadAfterTheFile(t *testing.T) {
+	file := write(t, "vitrine.toml", "[log]\nlevel = \"error\"\n")
+	dir := filepath.Join(filepath.Dir(file), "conf.d")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "10.toml"), []byte("log.level = \"debug\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(Sources{File: file, DataDir: t.TempDir()})
+	if err != nil || c.Log.Level != "debug" {
+		t.Fatalf("level %v, err %v", c, err)
+	}
+}
+
+// TestEveryFaultAtOnce is the contract: all faults in one run, with file,
+// line and the nearest key.
+func TestEveryFaultAtOnce(t *testing.T) {
+	file := write(t, "vitrine.toml", `
+[http]
+lisen = "127.0.0.1:1"
+max_body = true
+[trian]
+rank = 3
+[recommend]
+limit = 5000
+[ingest]
+dedup_window = 12
+`)
+	_, err := Load(Sources{File: file, Set: []string{"log.levle=info", "http.listen=0.0.0.0:80", "nothing"}, DataDir: t.TempDir()})
+	var faults Faults
+	if !errors.As(err, &faults) {
+		t.Fatalf("err %v", err)
+	}
+	text := err.Error()
+	for _, want := range []string{
+		file + `:3: unknown key "http.lisen" (nearest key: http.listen)`,
+		file + `:4: http.max_body must be a size`,
+		file + `:5: unknown table [trian] (nearest key: train)`,
+		file + `:8: recommend.limit must be between 1 and 500`,
+		file + `:10: ingest.dedup_window must be a duration`,
+		`--set log.levle=info: unknown key "log.levle" (nearest key: log.level)`,
+		`--set http.listen=0.0.0.0:80: http.listen without API keys`,
+		`--set nothing: must be key=value`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("missing %q in\n%s", want, text)
+		}
+	}
+	if len(faults) != 8 {
+		t.Errorf("%d faults:\n%s", len(faults), text)
+	}
+}
+
+func TestBrokenTOMLNamesTheLine(t *testing.T) {
+	file := write(t, "vitrine.toml", "[http]\nlisten = \"a\nb\"\n")
+	_, err := Load(Sources{File: file, DataDir: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), file+":2: is not TOML") {
+		t.Errorf("err %v", err)
+	}
+	_, err = Load(Sources{File: filepath.Join(t.TempDir(), "none.toml"), DataDir: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), "none.toml: cannot be read") {
+		t.Errorf("err %v", err)
+	}
+}
+
+// TestShowRoundTrips feeds the effective configuration and the sample, with
+// its comment signs taken away, back in.
+func TestShowRoundTrips(t *testing.T) {
+	want := Default()
+	want.Data.Dir = "/tmp/v"
+	got, err := Load(Sources{File: write(t, "show.toml", want.Show())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Show() != want.Show() {
+		t.Errorf("got\n%s\nwant\n%s", got.Show(), want.Show())
+	}
+	if _, err := Load(Sources{File: write(t, "sample.toml", Sample()), DataDir: "/tmp/v"}); err != nil {
+		t.Errorf("sample: %v", err)
+	}
+}
+
+func TestSampleGolden(t *testing.T) {
+	golden := filepath.Join("testdata", "sample.toml")
+	if *update {
+		if err := os.WriteFile(golden, []byte(Sample()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if Sample() != string(want) {
+		t.Errorf("the sample changed; run go test ./appliance/config -update\n%s", Sample())
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte("[http]\nlisten = \"127.0.0.1:1\"\n"))
+	f.Add([]byte("http = { listen = \"x\" }\n[[a]]\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file := write(t, "f.toml", string(data))
+		_, _ = Load(Sources{File: file, DataDir: "/tmp/v"})
+	})
+}

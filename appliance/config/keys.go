@@ -1,0 +1,265 @@
+package config
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// key is one configuration key: its name, what it means, and how its value is
+// read and written. The sample, "config show" and decoding all come from here.
+type key struct {
+	name string
+	doc  string
+	// set stores a value written in TOML syntax or bare (from --set).
+	set func(c *Config, v value) error
+	// show gives the value in TOML syntax.
+	show func(c *Config) string
+}
+
+// value is a scalar as it was written.
+type value struct {
+	text   string
+	quoted bool // it was a TOML string
+	// bare is true for --set, where a string needs no quotes.
+	bare bool
+}
+
+const typesPrefix = "ingest.types."
+
+// keys lists every key in the order of the sample.
+func keys() []key {
+	return []key{
+		text("data.dir", "Where everything is kept: bus, archive, models, state.", func(c *Config) *string { return &c.Data.Dir }),
+		text("http.listen", "Address of the API. Without API keys it must be a loopback address.", func(c *Config) *string { return &c.HTTP.Listen }),
+		text("http.admin_listen", "Address of metrics and health. The other admin routes are on <data>/admin.sock.", func(c *Config) *string { return &c.HTTP.AdminListen }),
+		size("http.max_body", "Largest request body of the API.", func(c *Config) *int64 { return &c.HTTP.MaxBody }),
+		duration("ingest.dedup_window", "How long an event_id is remembered, so that resending is harmless.", func(c *Config) *time.Duration { return &c.Ingest.DedupWindow }),
+		size("bus.max_bytes", "Bound of the embedded log between ingest and archive; a full log refuses with 503.", func(c *Config) *int64 { return &c.Bus.MaxBytes }),
+		text("archive.url", "Where the Parquet files lie; a relative folder lies in the data folder.", func(c *Config) *string { return &c.Archive.URL }),
+		schedule("train.schedule", `How often a new model is trained when there are new events, or "off".`, func(c *Config) *time.Duration { return &c.Train.Schedule }),
+		integer("train.rank", "Number of factors; 0 chooses by rule.", func(c *Config) *int { return &c.Train.Rank }),
+		integer("train.iterations", "ALS iterations, exact when set; 0 chooses by rule.", func(c *Config) *int { return &c.Train.Iterations }),
+		number("train.regularization", "L2 regularization lambda; 0 chooses by rule.", func(c *Config) *float64 { return &c.Train.Regularization }),
+		number("train.alpha", "How fast confidence grows with a user's interest in an item; 0 chooses by rule.", func(c *Config) *float64 { return &c.Train.Alpha }),
+		duration("train.half_life", "An event's weight halves in this time, counted back from the newest event.", func(c *Config) *time.Duration { return &c.Train.HalfLife }),
+		integer("train.history", "Newest distinct items of a user that training and answers read.", func(c *Config) *int { return &c.Train.History }),
+		integer("recommend.limit", "Items in an answer when the request gives no limit.", func(c *Config) *int { return &c.Recommend.Limit }),
+		boolean("recommend.exclude_seen", "Leave out what the user has already interacted with, unless the request says otherwise.", func(c *Config) *bool { return &c.Recommend.ExcludeSeen }),
+		size("deadletters.max_bytes", "Kept refused input; beyond it the oldest is dropped and counted.", func(c *Config) *int64 { return &c.DeadLetters.MaxBytes }),
+		duration("deadletters.max_age", "How long refused input is kept.", func(c *Config) *time.Duration { return &c.DeadLetters.MaxAge }),
+		boolean("compat.empty_for_unknown", "GET /recommend answers {} for an unknown user, as the article does, instead of popular items.", func(c *Config) *bool { return &c.Compat.EmptyForUnknown }),
+		text("log.level", "debug, info, warn or error.", func(c *Config) *string { return &c.Log.Level }),
+		text("log.format", "text or json.", func(c *Config) *string { return &c.Log.Format }),
+	}
+}
+
+// find returns the key of that name; every ingest.types.NAME is one.
+func find(name string) (key, bool) {
+	if eventType, ok := strings.CutPrefix(name, typesPrefix); ok && eventType != "" {
+		return weight(eventType), true
+	}
+	for _, k := range keys() {
+		if k.name == name {
+			return k, true
+		}
+	}
+	return key{}, false
+}
+
+// weight is the key of one event type's weight.
+func weight(eventType string) key {
+	return key{
+		name: typesPrefix + eventType,
+		set: func(c *Config, v value) error {
+			f, err := parseNumber(v)
+			if err == nil {
+				c.Ingest.Types[eventType] = f
+			}
+			return err
+		},
+		show: func(c *Config) string { return strconv.FormatFloat(c.Ingest.Types[eventType], 'g', -1, 64) },
+	}
+}
+
+func text(name, doc string, at func(*Config) *string) key {
+	return key{name: name, doc: doc, set: func(c *Config, v value) error {
+		if !v.quoted && !v.bare {
+			return fmt.Errorf("must be a string in quotes")
+		}
+		*at(c) = v.text
+		return nil
+	}, show: func(c *Config) string { return strconv.Quote(*at(c)) }}
+}
+
+func integer(name, doc string, at func(*Config) *int) key {
+	return key{name: name, doc: doc, set: func(c *Config, v value) error {
+		n, err := strconv.Atoi(strings.ReplaceAll(v.text, "_", ""))
+		if err != nil || v.quoted {
+			return fmt.Errorf("must be a whole number")
+		}
+		*at(c) = n
+		return nil
+	}, show: func(c *Config) string { return strconv.Itoa(*at(c)) }}
+}
+
+func parseNumber(v value) (float64, error) {
+	f, err := strconv.ParseFloat(strings.ReplaceAll(v.text, "_", ""), 64)
+	if err != nil || v.quoted || f != f {
+		return 0, fmt.Errorf("must be a number")
+	}
+	return f, nil
+}
+
+func number(name, doc string, at func(*Config) *float64) key {
+	return key{name: name, doc: doc, set: func(c *Config, v value) error {
+		f, err := parseNumber(v)
+		if err == nil {
+			*at(c) = f
+		}
+		return err
+	}, show: func(c *Config) string { return strconv.FormatFloat(*at(c), 'g', -1, 64) }}
+}
+
+func boolean(name, doc string, at func(*Config) *bool) key {
+	return key{name: name, doc: doc, set: func(c *Config, v value) error {
+		if v.quoted || (v.text != "true" && v.text != "false") {
+			return fmt.Errorf("must be true or false")
+		}
+		*at(c) = v.text == "true"
+		return nil
+	}, show: func(c *Config) string { return strconv.FormatBool(*at(c)) }}
+}
+
+func duration(name, doc string, at func(*Config) *time.Duration) key {
+	return key{name: name, doc: doc, set: func(c *Config, v value) error {
+		d, err := parseDuration(v)
+		if err == nil {
+			*at(c) = d
+		}
+		return err
+	}, show: func(c *Config) string { return strconv.Quote(formatDuration(*at(c))) }}
+}
+
+func schedule(name, doc string, at func(*Config) *time.Duration) key {
+	k := duration(name, doc, at)
+	set, show := k.set, k.show
+	k.set = func(c *Config, v value) error {
+		if v.text == "off" {
+			*at(c) = 0
+			return nil
+		}
+		if err := set(c, v); err != nil {
+			return fmt.Errorf(`%w, or "off"`, err)
+		}
+		return nil
+	}
+	k.show = func(c *Config) string {
+		if *at(c) == 0 {
+			return `"off"`
+		}
+		return show(c)
+	}
+	return k
+}
+
+// parseDuration reads Go's durations and whole days ("7d").
+func parseDuration(v value) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(v.text, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n < 1e5 {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	}
+	d, err := time.ParseDuration(v.text)
+	if err != nil {
+		return 0, fmt.Errorf(`must be a duration such as "30s", "6h" or "7d"`)
+	}
+	return d, nil
+}
+
+func formatDuration(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= day && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
+	s := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = strings.TrimSuffix(s, zero[1:])
+		}
+	}
+	return s
+}
+
+func size(name, doc string, at func(*Config) *int64) key {
+	return key{name: name, doc: doc, set: func(c *Config, v value) error {
+		n, err := parseBytes(v.text)
+		if err == nil {
+			*at(c) = n
+		}
+		return err
+	}, show: func(c *Config) string {
+		n, unit := *at(c), ""
+		for _, u := range []string{"KiB", "MiB", "GiB"} {
+			if n%1024 != 0 || n == 0 {
+				break
+			}
+			n, unit = n/1024, u
+		}
+		if unit == "" {
+			return strconv.FormatInt(n, 10)
+		}
+		return strconv.Quote(strconv.FormatInt(n, 10) + unit)
+	}}
+}
+
+func parseBytes(s string) (int64, error) {
+	digits := strings.TrimRight(s, "KMGTiB ")
+	shift, ok := map[string]uint{"": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}[strings.TrimSpace(s[len(digits):])]
+	n, err := strconv.ParseInt(strings.ReplaceAll(digits, "_", ""), 10, 64)
+	if err != nil || !ok || n < 0 || n > 1<<62>>shift {
+		return 0, fmt.Errorf(`must be a size such as "32MiB" or a number of bytes`)
+	}
+	return n << shift, nil
+}
+
+// nearest is the known key with the smallest edit distance to name, or "".
+func nearest(name string) string {
+	candidates := make([]string, 0, 64)
+	for _, k := range keys() {
+		candidates = append(candidates, k.name)
+	}
+	for t := range defaultTypes() {
+		candidates = append(candidates, typesPrefix+t)
+	}
+	sort.Strings(candidates)
+	best, bestDistance := "", len(name)/2+2
+	for _, c := range candidates {
+		if d := editDistance(name, c); d < bestDistance {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+// editDistance is Levenshtein's.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			diagonal, row[j] = row[j], min(row[j]+1, row[j-1]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,284 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// SystemFile is read when no --config is given and it exists.
+const SystemFile = "/etc/vitrine/vitrine.toml"
+
+// packagedData is the data folder of an installation with SystemFile.
+const packagedData = "/var/lib/vitrine"
+
+// Fault is one thing wrong with the configuration.
+type Fault struct {
+	// Where is FILE:LINE, or the --set flag.
+	Where string
+	What  string
+	// Nearest is the known key closest to an unknown one, or "".
+	Nearest string
+}
+
+func (f Fault) String() string {
+	s := f.Where + ": " + f.What
+	if f.Nearest != "" {
+		s += " (nearest key: " + f.Nearest + ")"
+	}
+	return s
+}
+
+// Faults is the error of Load: everything that is wrong, in file order.
+type Faults []Fault
+
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i, fault := range f {
+		lines[i] = fault.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Sources says what Load reads.
+type Sources struct {
+	// File is the main file; "" means SystemFile if it exists. Every
+	// conf.d/*.toml beside it follows in name order.
+	File string
+	// Set are key=value pairs; they win over files.
+	Set []string
+	// DataDir, when not "", wins over data.dir of files and Set.
+	DataDir string
+}
+
+// loader gathers values and faults over all sources.
+type loader struct {
+	config *Config
+	faults Faults
+	// origin is where each key was last set, for faults of its value.
+	origin map[string]string
+}
+
+// Load reads all sources and returns the checked configuration, or Faults.
+func Load(src Sources) (*Config, error) {
+	l := &loader{config: Default(), origin: map[string]string{}}
+	packaged := false
+	if src.File == "" {
+		if _, err := os.Stat(SystemFile); err == nil {
+			src.File, packaged = SystemFile, true
+		}
+	}
+	for _, file := range files(src.File) {
+		l.readFile(file)
+	}
+	for _, pair := range src.Set {
+		l.setFlag(pair)
+	}
+	if src.DataDir != "" {
+		l.config.Data.Dir = src.DataDir
+	}
+	if l.config.Data.Dir == "" {
+		dir, err := defaultDataDir(packaged)
+		if err != nil {
+			l.fault("data.dir", err.Error(), "")
+		}
+		l.config.Data.Dir = dir
+	}
+	for _, p := range l.config.validate() {
+		l.fault(l.where(p.key), p.key+" "+p.err.Error(), "")
+	}
+	if len(l.faults) > 0 {
+		return nil, l.faults
+	}
+	return l.config, nil
+}
+
+// files is the main file and its conf.d, in the order of reading.
+func files(main string) []string {
+	if main == "" {
+		return nil
+	}
+	more, _ := filepath.Glob(filepath.Join(filepath.Dir(main), "conf.d", "*.toml"))
+	sort.Strings(more)
+	return append([]string{main}, more...)
+}
+
+func defaultDataDir(packaged bool) (string, error) {
+	if packaged {
+		return packagedData, nil
+	}
+	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
+		return filepath.Join(dir, "vitrine"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", errors.New("no home folder to keep data in: give --data DIR")
+	}
+	return filepath.Join(home, ".local", "share", "vitrine"), nil
+}
+
+func (l *loader) fault(where, what, near string) {
+	l.faults = append(l.faults, Fault{Where: where, What: what, Nearest: near})
+}
+
+func (l *loader) where(key string) string {
+	if o, ok := l.origin[key]; ok {
+		return o
+	}
+	return "defaults"
+}
+
+// readFile decodes one TOML file key by key, so that every fault of the file
+// is found in one run.
+func (l *loader) readFile(file string) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		reason := err
+		var pe *os.PathError
+		if errors.As(err, &pe) {
+			reason = pe.Err
+		}
+		l.fault(file, fmt.Sprintf("cannot be read: %v", reason), "")
+		return
+	}
+	var p unstable.Parser
+	p.Reset(data)
+	table := ""
+	for p.NextExpression() {
+		e := p.Expression()
+		switch e.Kind {
+		case unstable.Table:
+			table = joinKey("", e.Key())
+			if !knownTable(table) {
+				l.fault(at(file, data, e), fmt.Sprintf("unknown table [%s]", table), nearestTable(table))
+				table = "\x00" // its keys are not reported one by one
+			}
+		case unstable.ArrayTable:
+			l.fault(at(file, data, e), fmt.Sprintf("[[%s]]: no key takes an array of tables", joinKey("", e.Key())), "")
+			table = "\x00"
+		case unstable.KeyValue:
+			if table != "\x00" {
+				l.keyValue(file, data, joinKey(table, e.Key()), e)
+			}
+		}
+	}
+	if err := p.Error(); err != nil {
+		line := len(data)
+		var pe *unstable.ParserError
+		if errors.As(err, &pe) {
+			line = offsetOf(data, pe.Highlight)
+		}
+		l.fault(fmt.Sprintf("%s:%d", file, lineAt(data, line)), "is not TOML: "+strings.TrimPrefix(err.Error(), "toml: "), "")
+	}
+}
+
+// keyValue stores one key of a file; inline tables are walked.
+func (l *loader) keyValue(file string, data []byte, name string, e *unstable.Node) {
+	v := e.Value()
+	where := at(file, data, e)
+	if v.Kind == unstable.InlineTable {
+		it := v.Children()
+		for it.Next() {
+			child := it.Node()
+			l.keyValue(file, data, joinKey(name, child.Key()), child)
+		}
+		return
+	}
+	l.store(where, name, value{text: string(v.Data), quoted: v.Kind == unstable.String}, v.Kind == unstable.Array)
+}
+
+// setFlag stores one --set key=value.
+func (l *loader) setFlag(pair string) {
+	where := "--set " + pair
+	name, text, ok := strings.Cut(pair, "=")
+	if !ok {
+		l.fault(where, "must be key=value", "")
+		return
+	}
+	v := value{text: strings.TrimSpace(text), bare: true}
+	if n := len(v.text); n >= 2 && (v.text[0] == '"' || v.text[0] == '\'') && v.text[n-1] == v.text[0] {
+		v = value{text: v.text[1 : n-1], quoted: true}
+	}
+	l.store(where, strings.TrimSpace(name), v, false)
+}
+
+func (l *loader) store(where, name string, v value, isArray bool) {
+	k, ok := find(name)
+	if !ok {
+		l.fault(where, fmt.Sprintf("unknown key %q", name), nearest(name))
+		return
+	}
+	l.origin[name] = where
+	if isArray {
+		l.fault(where, name+" takes one value, not an array", "")
+		return
+	}
+	if err := k.set(l.config, v); err != nil {
+		l.fault(where, fmt.Sprintf("%s %v, not %q", name, err, v.text), "")
+	}
+}
+
+func joinKey(prefix string, it unstable.Iterator) string {
+	parts := []string{}
+	if prefix != "" {
+		parts = append(parts, prefix)
+	}
+	for it.Next() {
+		parts = append(parts, string(it.Node().Data))
+	}
+	return strings.Join(parts, ".")
+}
+
+// tables lists every table that holds a key.
+func tables() []string {
+	var out []string
+	for _, k := range keys() {
+		t := k.name[:strings.LastIndexByte(k.name, '.')]
+		if len(out) == 0 || out[len(out)-1] != t {
+			out = append(out, t)
+		}
+	}
+	return append(out, strings.TrimSuffix(typesPrefix, "."))
+}
+
+func knownTable(name string) bool {
+	return oneOf(name, tables()...)
+}
+
+func nearestTable(name string) string {
+	best, bestDistance := "", 4
+	for _, t := range tables() {
+		if d := editDistance(name, t); d < bestDistance {
+			best, bestDistance = t, d
+		}
+	}
+	return best
+}
+
+// at is FILE:LINE of an expression's key.
+func at(file string, data []byte, e *unstable.Node) string {
+	it := e.Key()
+	offset := 0
+	if it.Next() {
+		offset = offsetOf(data, it.Node().Data)
+	}
+	return fmt.Sprintf("%s:%d", file, lineAt(data, offset))
+}
+
+// offsetOf is where part, a slice of data, begins in it.
+func offsetOf(data, part []byte) int {
+	if cap(part) == 0 || cap(part) > cap(data) {
+		return 0
+	}
+	return min(cap(data)-cap(part), len(data))
+}
+
+func lineAt(data []byte, offset int) int {
+	return 1 + bytes.Count(data[:min(offset, len(data))], []byte{'\n'})
+}

@@ -1,0 +1,323 @@
+// Package signal is the one place where events become weighted interactions:
+// type weights, values, decay with age, repeats, removals and the per-user
+// cap. Training (in its child process) and fold-in (in the request) both call
+// it, so an unchanged user gets the same weights in both.
+//
+// It must not import anything of this module but bridge/event: it knows no
+// catalog, no profile and no model.
+package signal
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"vitrine/bridge/event"
+)
+
+// Defaults of a zero Config.
+const (
+	DefaultHalfLife  = 90 * 24 * time.Hour
+	DefaultMaxItems  = 500
+	DefaultMaxEvents = 4096
+	DefaultAlpha     = 1.0
+)
+
+// Interaction is one event of one user in compact form (24 bytes).
+type Interaction struct {
+	// Time is Unix milliseconds.
+	Time int64
+	// Value is the event's amount, NaN when it had none.
+	Value float32
+	// Item is a code: the catalog's in the daemon, a dense row in training.
+	Item uint32
+	// Type is the code that Signal.TypeCode gives.
+	Type uint8
+}
+
+// Weighted is an item with the confidence c > 0 that one user's history gives it.
+type Weighted struct {
+	Item   uint32
+	Weight float32
+}
+
+// Signal turns events into weights. It never changes after New and is safe
+// for concurrent use.
+type Signal struct {
+	types map[string]uint8
+	// names and weights are indexed by type code.
+	names     []string
+	weights   []float64
+	decay     float64 // half-lives per millisecond
+	halfLife  time.Duration
+	alpha     float64
+	maxItems  int
+	maxEvents int
+	scratch   sync.Pool // of *scratch
+}
+
+// Known says whether events of type t are taken at all.
+func (s *Signal) Known(t string) bool {
+	_, ok := s.types[t]
+	return ok
+}
+
+// TypeCode is the code of type t. Codes are the same in every Signal of the
+// same Config, so daemon and training child agree, but they are not for disk:
+// a further configured type may shift them.
+func (s *Signal) TypeCode(t string) (uint8, bool) {
+	c, ok := s.types[t]
+	return c, ok
+}
+
+// TypeName is the type that has this code, empty when none has.
+func (s *Signal) TypeName(code uint8) string {
+	if int(code) >= len(s.names) {
+		return ""
+	}
+	return s.names[code]
+}
+
+// Enters says whether events of this type belong into a user's history.
+// Impressions and other types without weight do not: they would only push
+// real interactions over the cap. Whoever builds a history, incrementally or
+// in one go, must leave them out before Trim.
+func (s *Signal) Enters(code uint8) bool {
+	return int(code) < len(s.weights) && (code == removeCode || s.weights[code] > 0)
+}
+
+// HalfLife is the age at which an event counts half.
+func (s *Signal) HalfLife() time.Duration { return s.halfLife }
+
+// View is the interaction of an item that a session shows to have been looked
+// at, without an event having said so.
+func (s *Signal) View(item uint32, now int64) Interaction {
+	return Interaction{Time: now, Value: noValue(), Item: item, Type: viewCode}
+}
+
+// Interaction is the compact form of an event on the item with this code; ok
+// is false when the type is unknown or does not enter the history.
+func (s *Signal) Interaction(e *event.Event, item uint32) (in Interaction, ok bool) {
+	code, known := s.types[e.Type]
+	if !known || !s.Enters(code) {
+		return Interaction{}, false
+	}
+	return Interaction{Time: e.Time, Value: Amount(e.Value, e.HasValue), Item: item, Type: code}, true
+}
+
+// Amount is the Value of an Interaction: NaN when there is none, and bounded
+// so that a huge float64 does not become an infinite weight.
+func Amount(value float64, has bool) float32 {
+	switch {
+	case !has || math.IsNaN(value):
+		return noValue()
+	case value > math.MaxFloat32:
+		return math.MaxFloat32
+	case value < 0:
+		return 0
+	}
+	return float32(value)
+}
+
+func noValue() float32 { return float32(math.NaN()) }
+
+// Strength is what one event alone adds to its item's sum before decay: the
+// weight of its type, times log2(1+value) where a value is given. A rating
+// counts by its value; one without a value says nothing, and so does remove.
+func (s *Signal) Strength(in *Interaction) float64 {
+	if int(in.Type) >= len(s.weights) {
+		return 0
+	}
+	w, v := s.weights[in.Type], float64(in.Value)
+	switch {
+	case in.Type == ratingCode:
+		if v != v {
+			return 0
+		}
+		return w * v
+	case v == v && w != 0:
+		return w * math.Log2(1+v)
+	}
+	return w
+}
+
+// Trim returns the part of a history that counts. h must be sorted by Time,
+// equal times in log order, and hold only types that enter.
+//
+// The result is the longest suffix with at most MaxItems distinct items and
+// at most MaxEvents events. A suffix, rather than all events of the newest
+// items, makes the cap stable: once an event has fallen out no later one can
+// bring it back, so a history that is trimmed after every event equals the
+// one that is trimmed once at the end, provided that an event older than a
+// dropped one is dropped too.
+func (s *Signal) Trim(h []Interaction) []Interaction {
+	if len(h) > s.maxEvents {
+		h = h[len(h)-s.maxEvents:]
+	}
+	if len(h) <= s.maxItems {
+		return h
+	}
+	sc := s.getScratch()
+	defer s.scratch.Put(sc)
+	sc.set.reset(s.maxItems + 1)
+	for j := len(h) - 1; j >= 0; j-- {
+		slot, fresh := sc.set.slot(h[j].Item)
+		if fresh && int(slot) == s.maxItems {
+			return h[j+1:]
+		}
+	}
+	return h
+}
+
+// Weigh appends the confidence of every item in h to dst[:0], sorted by item.
+// h must be sorted and trimmed as Trim says; now is the time that ages count
+// from, and an event after it has age 0.
+//
+// An item's sum is that of Strength * 2^(-age/half-life) over its events. A
+// remove without a value takes the sum of that user and item back to zero; a
+// remove of value v scales it by max(0, 1 - v/amount), amount being the
+// values of the earlier events of the item that had one (ratings apart) less
+// what was removed before; where no earlier event had a value it takes all.
+// Items without a positive sum are left out. The confidence is
+// 1 + Alpha*ln(1+sum).
+func (s *Signal) Weigh(h []Interaction, now int64, dst []Weighted) []Weighted {
+	dst = dst[:0]
+	if len(h) == 0 {
+		return dst
+	}
+	sc := s.getScratch()
+	defer s.scratch.Put(sc)
+	sc.set.reset(len(h))
+	sc.sums = sc.sums[:0]
+	for j := range h {
+		in := &h[j]
+		slot, fresh := sc.set.slot(in.Item)
+		if fresh {
+			sc.sums = append(sc.sums, sum{})
+		}
+		s.add(&sc.sums[slot], in, now)
+	}
+	sc.sortByItem()
+	for _, key := range sc.keys {
+		if w := sc.sums[uint32(key)].weight; w > 0 {
+			dst = append(dst, Weighted{Item: uint32(key >> 32), Weight: float32(1 + s.alpha*math.Log1p(w))})
+		}
+	}
+	return dst
+}
+
+// sum is what Weigh knows of one item so far.
+type sum struct{ weight, amount float64 }
+
+func (s *Signal) add(t *sum, in *Interaction, now int64) {
+	v := float64(in.Value)
+	if in.Type == removeCode {
+		if v == v && v < t.amount {
+			t.weight *= 1 - v/t.amount
+			t.amount -= v
+			return
+		}
+		*t = sum{}
+		return
+	}
+	w := s.Strength(in)
+	if age := now - in.Time; age > 0 {
+		w *= math.Exp2(-float64(age) * s.decay)
+	}
+	t.weight += w
+	if v == v && in.Type != ratingCode {
+		t.amount += v
+	}
+}
+
+func (s *Signal) getScratch() *scratch {
+	if sc, ok := s.scratch.Get().(*scratch); ok {
+		return sc
+	}
+	return new(scratch)
+}
+
+// scratch is the working memory of one Trim or Weigh.
+type scratch struct {
+	set  itemSet
+	sums []sum
+	// keys are item<<32 | slot.
+	keys, spare []uint64
+}
+
+// sortByItem fills keys in the order of items. A radix sort, because the
+// order of a few hundred small integers would otherwise be the largest part
+// of Weigh.
+func (sc *scratch) sortByItem() {
+	sc.keys = sc.keys[:0]
+	var all uint32
+	for slot, item := range sc.set.items {
+		sc.keys = append(sc.keys, uint64(item)<<32|uint64(slot))
+		all |= item
+	}
+	if len(sc.keys) < 64 {
+		slices.Sort(sc.keys)
+		return
+	}
+	sc.spare = slices.Grow(sc.spare[:0], len(sc.keys))[:len(sc.keys)]
+	for shift := 32; shift < 64 && uint64(all)>>(shift-32) != 0; shift += 8 {
+		var next [256]uint32
+		for _, k := range sc.keys {
+			next[uint8(k>>shift)]++
+		}
+		var at uint32
+		for b, n := range next {
+			next[b] = at
+			at += n
+		}
+		for _, k := range sc.keys {
+			b := uint8(k >> shift)
+			sc.spare[next[b]] = k
+			next[b]++
+		}
+		sc.keys, sc.spare = sc.spare, sc.keys
+	}
+}
+
+// itemSet numbers distinct items in the order of their first sight: an open
+// hash table whose entries are valid only for its current generation, so that
+// emptying it costs nothing.
+type itemSet struct {
+	items []uint32 // by slot
+	table []entry
+	shift uint8
+	gen   uint32
+}
+
+type entry struct{ gen, item, slot uint32 }
+
+// reset empties the set and makes room for n items at a load of one half.
+func (t *itemSet) reset(n int) {
+	t.items = t.items[:0]
+	t.gen++
+	if len(t.table) < 2*n || t.gen == 0 {
+		size, bits := 64, uint8(6)
+		for size < 2*n || size < len(t.table) {
+			size, bits = size*2, bits+1
+		}
+		t.table, t.shift, t.gen = make([]entry, size), 32-bits, 1
+	}
+}
+
+// slot is the number of an item, and whether it is a new one.
+func (t *itemSet) slot(item uint32) (slot uint32, fresh bool) {
+	mask := uint32(len(t.table) - 1)
+	// Fibonacci hashing: codes are often consecutive.
+	for p := item * 2654435769 >> t.shift; ; p++ {
+		e := &t.table[p&mask]
+		if e.gen != t.gen {
+			*e = entry{gen: t.gen, item: item, slot: uint32(len(t.items))}
+			t.items = append(t.items, item)
+			return e.slot, true
+		}
+		if e.item == item {
+			return e.slot, false
+		}
+	}
+}

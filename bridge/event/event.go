@@ -1,0 +1,108 @@
+// Package event holds the canonical records of the one log: interaction
+// events and attribute changes, with their validation, their JSON form and
+// their binary frame codec.
+//
+// It is a leaf: every stage from ingest to training speaks these types, so it
+// must not import any other package of this module, nor any foreign library.
+package event
+
+// Kind tells what a Record carries. The numbers are written to disk: never
+// reuse one.
+type Kind uint8
+
+const (
+	// KindEvent is an interaction of a user with an item.
+	KindEvent Kind = 1
+	// KindItemPut replaces all attributes of an item.
+	KindItemPut Kind = 2
+	// KindItemPatch merges attributes into an item, name by name.
+	KindItemPatch Kind = 3
+)
+
+// Event is one interaction. Times are Unix milliseconds, UTC. The fields and
+// their JSON names are those of the HTTP API.
+type Event struct {
+	UserID string
+	ItemID string
+	// Type is the event type, such as "view" or "purchase".
+	Type string
+	// Time is when it happened, in Unix milliseconds.
+	Time int64
+	// Value is the amount (a quantity, a rating); it counts only when HasValue.
+	Value    float64
+	HasValue bool
+	// EventID makes resending harmless; empty means that the sender gave none.
+	EventID   string
+	SessionID string
+	// RequestID names the served list that led to the event.
+	RequestID string
+	// Position is the rank in that list, from 1; 0 means not given.
+	Position int32
+	Scene    string
+	// Price counts only when HasPrice.
+	Price    float64
+	HasPrice bool
+	Currency string
+	// Props is the raw JSON object of free properties; empty means none.
+	Props string
+}
+
+// Item is an attribute change of one item.
+type Item struct {
+	ID string
+	// Time is when the change was accepted, in Unix milliseconds.
+	Time int64
+	// Attributes are sorted by name, each name once.
+	Attributes []Attribute
+	// ExpiresAt is the Unix millisecond after which the item is not shown;
+	// 0 means never.
+	ExpiresAt int64
+}
+
+// Source is where a record came from: a file, a topic or "http", and the
+// place in it (line or offset, from 1; 0 means not known).
+type Source struct {
+	Name      string
+	Partition int32
+	Offset    int64
+}
+
+// Record is one entry of the log.
+type Record struct {
+	Kind Kind
+	// Event counts when Kind is KindEvent.
+	Event Event
+	// Item counts for the item kinds.
+	Item   Item
+	Source Source
+}
+
+// ValueKind is the type of an attribute value. The numbers are written to
+// disk: never reuse one.
+type ValueKind uint8
+
+const (
+	// String is a text value.
+	String ValueKind = 1
+	// Number is a float64 value.
+	Number ValueKind = 2
+	// Bool is a truth value.
+	Bool ValueKind = 3
+	// Set is a set of strings, sorted, each once.
+	Set ValueKind = 4
+)
+
+// Value is one typed attribute value.
+type Value struct {
+	Kind ValueKind
+	Str  string
+	Num  float64
+	Bool bool
+	Set  []string
+}
+
+// Attribute is a named value.
+type Attribute struct {
+	Name  string
+	Value Value
+}

@@ -1,0 +1,155 @@
+package archtest
+
+import (
+	"path"
+	"strings"
+	"testing"
+)
+
+// rule says what a package (and its sub-folders, unless a longer rule matches)
+// may import. Own entries are folders of this module and cover their
+// sub-folders when they end in "/...". Foreign entries are path prefixes.
+type rule struct {
+	pkg     string
+	own     []string
+	foreign []string
+}
+
+const anything = "*"
+
+// rules is the table of docs/DESIGN.md. What is absent is forbidden; the
+// standard library is free.
+var rules = []rule{
+	{pkg: "bridge/event"},
+	{pkg: "als/dataset"},
+	{pkg: "als/internal/f32", foreign: []string{"golang.org/x/sys/cpu"}},
+	{pkg: "appliance/frame"},
+	{pkg: "internal/logkey"},
+	{pkg: "internal/expr"},
+	{pkg: "als/internal/solve", own: []string{"als/internal/f32"}},
+	{pkg: "als/model", own: []string{"als/internal/f32", "als/internal/solve", "als/dataset"}, foreign: []string{"golang.org/x/sys"}},
+	{pkg: "als/topk", own: []string{"als/internal/f32", "als/internal/solve", "als/dataset", "als/model"}},
+	{pkg: "als/eval", own: []string{"als/dataset", "als/model", "als/topk", "als/internal/f32", "als/internal/solve"}, foreign: []string{"gonum.org/v1/gonum"}},
+	{pkg: "als", own: []string{"als/dataset", "als/model", "als/topk", "als/internal/f32", "als/internal/solve"}},
+	{pkg: "bridge", own: []string{"bridge/event", "internal/logkey"}, foreign: []string{"github.com/zeebo/xxh3"}},
+	{pkg: "bridge/deadletter", own: []string{"bridge/event", "internal/logkey"}, foreign: []string{"github.com/zeebo/xxh3"}},
+	{pkg: "bridge/archive", own: []string{"bridge/event", "bridge/parquet", "internal/logkey"}, foreign: []string{"github.com/zeebo/xxh3", "golang.org/x/sync"}},
+	{
+		pkg: "bridge/file", own: []string{"bridge/event", "bridge/parquet", "internal/expr", "internal/logkey"},
+		foreign: []string{"github.com/klauspost/compress", "github.com/therootcompany/xz", "github.com/zeebo/xxh3"},
+	},
+	{pkg: "bridge/parquet", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/parquet-go/parquet-go"}},
+	{pkg: "bridge/jetstream", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/nats-io"}},
+	{pkg: "appliance/signal", own: []string{"bridge/event"}},
+	{pkg: "appliance/catalog", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/logkey"}},
+	{pkg: "appliance/profile", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/logkey"}},
+	{pkg: "appliance/recommend", own: []string{"appliance/frame", "internal/expr", "als/model", "als/topk"}},
+	{pkg: "appliance/registry", own: []string{"als/model", "internal/logkey"}},
+	{
+		pkg: "appliance/trainer",
+		own: []string{
+			"als", "als/dataset", "als/model", "als/topk", "als/eval", "appliance/signal", "appliance/registry",
+			"bridge/archive", "bridge/parquet", "bridge/file", "bridge/event", "internal/logkey",
+		},
+	},
+	{
+		pkg: "appliance/httpapi",
+		own: []string{
+			"appliance/recommend", "appliance/catalog", "appliance/profile", "appliance/registry",
+			"bridge/event", "bridge/deadletter", "internal/logkey", "appliance/httpapi/...",
+		},
+		foreign: []string{"github.com/labstack/echo/v4", "github.com/oapi-codegen/runtime"},
+	},
+	{pkg: "appliance/client", foreign: []string{"github.com/oapi-codegen/runtime"}},
+	{pkg: "appliance/demo", own: []string{"bridge/event"}},
+	{pkg: "appliance/config", own: []string{"appliance/...", "bridge/...", "als/...", "bridge"}, foreign: []string{"github.com/pelletier/go-toml/v2"}},
+	{
+		pkg: "appliance", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "als", "internal/expr", "internal/logkey"},
+		foreign: []string{"github.com/prometheus"},
+	},
+	{
+		pkg:     "cmd/vitrine",
+		own:     []string{"appliance", "appliance/client", "appliance/config", "appliance/demo"},
+		foreign: []string{"github.com/spf13/cobra", "golang.org/x/term"},
+	},
+	{pkg: "internal/archtest", own: []string{anything}, foreign: []string{anything}},
+	{pkg: "internal/e2e", own: []string{anything}, foreign: []string{anything}},
+}
+
+// ruleFor finds the rule with the longest folder that holds pkg.
+func ruleFor(pkg string) (rule, bool) {
+	for dir := pkg; dir != "."; dir = path.Dir(dir) {
+		for _, r := range rules {
+			if r.pkg == dir {
+				return r, true
+			}
+		}
+	}
+	return rule{}, false
+}
+
+func allowedOwn(r rule, pkg, imported string) bool {
+	if strings.HasPrefix(pkg+"/", r.pkg+"/") && pkg != r.pkg && strings.HasPrefix(imported+"/", r.pkg+"/") {
+		return true // the sub-folders of one row may share code
+	}
+	for _, own := range r.own {
+		if own == anything || own == imported {
+			return true
+		}
+		if tree, ok := strings.CutSuffix(own, "/..."); ok && strings.HasPrefix(imported, tree+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func allowedForeign(r rule, imported string) bool {
+	for _, f := range r.foreign {
+		if f == anything || imported == f || strings.HasPrefix(imported, f+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// TestImports fails on every import that the table does not allow.
+func TestImports(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.test {
+			continue // tests may use oracles and fakes
+		}
+		r, ok := ruleFor(f.pkg)
+		if !ok {
+			t.Errorf("%s: package %s has no row in the rules table (internal/archtest/rules_test.go)", f.name, f.pkg)
+			continue
+		}
+		for _, spec := range f.ast.Imports {
+			imported := strings.Trim(spec.Path.Value, `"`)
+			first, _, _ := strings.Cut(imported, "/")
+			switch {
+			case imported == "vitrine" || strings.HasPrefix(imported, "vitrine/"):
+				if own := strings.TrimPrefix(imported, "vitrine/"); !allowedOwn(r, f.pkg, own) {
+					t.Errorf("%s: package %s must not import %s", f.name, f.pkg, own)
+				}
+			case strings.Contains(first, "."):
+				if !allowedForeign(r, imported) {
+					t.Errorf("%s: package %s is not the door of %s", f.name, f.pkg, imported)
+				}
+			}
+		}
+	}
+}
+
+// TestRulesBite proves that the check can fail.
+func TestRulesBite(t *testing.T) {
+	r, _ := ruleFor("als/model")
+	if allowedOwn(r, "als/model", "bridge/event") {
+		t.Error("als/model may import bridge/event")
+	}
+	if allowedForeign(r, "github.com/nats-io/nats.go") {
+		t.Error("als/model may import nats.go")
+	}
+	if r, _ := ruleFor("appliance/httpapi/public"); r.pkg != "appliance/httpapi" {
+		t.Errorf("rule for appliance/httpapi/public is %q", r.pkg)
+	}
+}

@@ -1,0 +1,30 @@
+// Package logkey holds the keys of structured log lines, so that one thing
+// has one name in every line.
+//
+// It is a leaf and imports nothing of this module.
+package logkey
+
+// The keys, in alphabetical order.
+const (
+	Address = "address"
+	Code    = "code"
+	Count   = "count"
+	Dir     = "dir"
+	Error   = "error"
+	File    = "file"
+	Files   = "files"
+	First   = "first"
+	Hint    = "hint"
+	Job     = "job"
+	Last    = "last"
+	Model   = "model"
+	Path    = "path"
+	PID     = "pid"
+	Reason  = "reason"
+	Rows    = "rows"
+	Seconds = "seconds"
+	Seq     = "seq"
+	Source  = "source"
+	Type    = "type"
+	Version = "version"
+)
