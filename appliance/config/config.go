@@ -50,8 +50,12 @@ type Ingest struct {
 // Bus configures the embedded durable log.
 type Bus struct{ MaxBytes int64 }
 
-// Archive says where the Parquet files lie.
-type Archive struct{ URL string }
+// Archive says where the Parquet files lie, and how long the newest events wait
+// for them.
+type Archive struct {
+	URL         string
+	CommitEvery time.Duration
+}
 
 // Train configures the training runs. A zero number means "chosen by rule".
 type Train struct {
@@ -85,12 +89,10 @@ type Log struct{ Level, Format string }
 // Default is the configuration without any file.
 func Default() *Config {
 	return &Config{
-		HTTP:   HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", MaxBody: 32 << 20},
-		Ingest: Ingest{DedupWindow: 7 * 24 * time.Hour, Types: defaultTypes()},
-		Bus:    Bus{MaxBytes: 8 << 30},
-		Archive: Archive{
-			URL: "file:archive",
-		},
+		HTTP:        HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", MaxBody: 32 << 20},
+		Ingest:      Ingest{DedupWindow: 7 * 24 * time.Hour, Types: defaultTypes()},
+		Bus:         Bus{MaxBytes: 8 << 30},
+		Archive:     Archive{URL: "file:archive", CommitEvery: 30 * time.Second},
 		Train:       Train{Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
 		Recommend:   Recommend{Limit: 20},
 		DeadLetters: DeadLetters{MaxBytes: 256 << 20, MaxAge: 30 * 24 * time.Hour},
@@ -101,7 +103,7 @@ func Default() *Config {
 func defaultTypes() map[string]float64 {
 	return map[string]float64{
 		"view": 1, "click": 1, "favorite": 2, "cart": 4, "purchase": 8,
-		"impression": 0, "rating": 1, "remove": 0,
+		"impression": 0, "rating": 1,
 	}
 }
 
@@ -139,9 +141,11 @@ func (c *Config) validate() []problem {
 	for name, w := range c.Ingest.Types {
 		check(w >= 0 && w <= 1e6, "ingest.types."+name, "weight must be between 0 and 1000000")
 		check(len(name) <= 64 && name != "", "ingest.types."+name, "an event type has 1 to 64 bytes")
+		check(name != "remove", "ingest.types.remove", "has no weight of its own: it takes interactions back")
 	}
 	check(c.Bus.MaxBytes >= 64<<20, "bus.max_bytes", "must be at least 64MiB")
 	check(strings.HasPrefix(c.Archive.URL, "file:") && c.Archive.URL != "file:", "archive.url", "must be file:FOLDER (absolute, or relative to the data folder)")
+	check(c.Archive.CommitEvery >= time.Second && c.Archive.CommitEvery <= 45*time.Second, "archive.commit_every", "must be between 1s and 45s: what was acknowledged is in the archive within 60s")
 	check(c.Train.Schedule == 0 || c.Train.Schedule >= time.Minute, "train.schedule", `must be "off" or at least 1m`)
 	check(c.Train.Rank >= 0 && c.Train.Rank <= 1024, "train.rank", "must be between 1 and 1024, or 0 for the rule's choice")
 	check(c.Train.Iterations >= 0 && c.Train.Iterations <= 1000, "train.iterations", "must be between 1 and 1000, or 0 for the rule's choice")

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"vitrine/internal/nearest"
 )
 
 // key is one configuration key: its name, what it means, and how its value is
@@ -39,6 +41,7 @@ func keys() []key {
 		duration("ingest.dedup_window", "How long an event_id is remembered, so that resending is harmless.", func(c *Config) *time.Duration { return &c.Ingest.DedupWindow }),
 		size("bus.max_bytes", "Bound of the embedded log between ingest and archive; a full log refuses with 503.", func(c *Config) *int64 { return &c.Bus.MaxBytes }),
 		text("archive.url", "Where the Parquet files lie; a relative folder lies in the data folder.", func(c *Config) *string { return &c.Archive.URL }),
+		duration("archive.commit_every", "How often the newest events are committed to Parquet files.", func(c *Config) *time.Duration { return &c.Archive.CommitEvery }),
 		schedule("train.schedule", `How often a new model is trained when there are new events, or "off".`, func(c *Config) *time.Duration { return &c.Train.Schedule }),
 		integer("train.rank", "Number of factors; 0 chooses by rule.", func(c *Config) *int { return &c.Train.Rank }),
 		integer("train.iterations", "ALS iterations, exact when set; 0 chooses by rule.", func(c *Config) *int { return &c.Train.Iterations }),
@@ -225,8 +228,8 @@ func parseBytes(s string) (int64, error) {
 	return n << shift, nil
 }
 
-// nearest is the known key with the smallest edit distance to name, or "".
-func nearest(name string) string {
+// nearestKey is the known key closest to name, or "".
+func nearestKey(name string) string {
 	candidates := make([]string, 0, 64)
 	for _, k := range keys() {
 		candidates = append(candidates, k.name)
@@ -235,31 +238,5 @@ func nearest(name string) string {
 		candidates = append(candidates, typesPrefix+t)
 	}
 	sort.Strings(candidates)
-	best, bestDistance := "", len(name)/2+2
-	for _, c := range candidates {
-		if d := editDistance(name, c); d < bestDistance {
-			best, bestDistance = c, d
-		}
-	}
-	return best
-}
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			diagonal, row[j] = row[j], min(row[j]+1, row[j-1]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
+	return nearest.Name(name, candidates)
 }

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sort"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"vitrine/internal/nearest"
 )
 
 // SystemFile is read when no --config is given and it exists.
@@ -27,6 +30,7 @@ type Fault struct {
 	Nearest string
 }
 
+// String is the fault as one line: where, what, and the nearest known key.
 func (f Fault) String() string {
 	s := f.Where + ": " + f.What
 	if f.Nearest != "" {
@@ -38,6 +42,7 @@ func (f Fault) String() string {
 // Faults is the error of Load: everything that is wrong, in file order.
 type Faults []Fault
 
+// Error is one line per fault.
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
 	for i, fault := range f {
@@ -90,13 +95,33 @@ func Load(src Sources) (*Config, error) {
 		}
 		l.config.Data.Dir = dir
 	}
-	for _, p := range l.config.validate() {
-		l.fault(l.where(p.key), p.key+" "+p.err.Error(), "")
-	}
+	l.validate()
 	if len(l.faults) > 0 {
 		return nil, l.faults
 	}
 	return l.config, nil
+}
+
+// With is a copy of the configuration with key=value pairs set over it, or
+// Faults.
+func (c *Config) With(set []string) (*Config, error) {
+	changed := *c
+	changed.Ingest.Types = maps.Clone(c.Ingest.Types)
+	l := &loader{config: &changed, origin: map[string]string{}}
+	for _, pair := range set {
+		l.setFlag(pair)
+	}
+	l.validate()
+	if len(l.faults) > 0 {
+		return nil, l.faults
+	}
+	return &changed, nil
+}
+
+func (l *loader) validate() {
+	for _, p := range l.config.validate() {
+		l.fault(l.where(p.key), p.key+" "+p.err.Error(), "")
+	}
 }
 
 // files is the main file and its conf.d, in the order of reading.
@@ -156,7 +181,7 @@ func (l *loader) readFile(file string) {
 		case unstable.Table:
 			table = joinKey("", e.Key())
 			if !knownTable(table) {
-				l.fault(at(file, data, e), fmt.Sprintf("unknown table [%s]", table), nearestTable(table))
+				l.fault(at(file, data, e), fmt.Sprintf("unknown table [%s]", table), nearest.Name(table, tables()))
 				table = "\x00" // its keys are not reported one by one
 			}
 		case unstable.ArrayTable:
@@ -211,7 +236,7 @@ func (l *loader) setFlag(pair string) {
 func (l *loader) store(where, name string, v value, isArray bool) {
 	k, ok := find(name)
 	if !ok {
-		l.fault(where, fmt.Sprintf("unknown key %q", name), nearest(name))
+		l.fault(where, fmt.Sprintf("unknown key %q", name), nearestKey(name))
 		return
 	}
 	l.origin[name] = where
@@ -249,16 +274,6 @@ func tables() []string {
 
 func knownTable(name string) bool {
 	return oneOf(name, tables()...)
-}
-
-func nearestTable(name string) string {
-	best, bestDistance := "", 4
-	for _, t := range tables() {
-		if d := editDistance(name, t); d < bestDistance {
-			best, bestDistance = t, d
-		}
-	}
-	return best
 }
 
 // at is FILE:LINE of an expression's key.

@@ -3,6 +3,8 @@ package config
 import (
 	"sort"
 	"strings"
+
+	"github.com/pelletier/go-toml/v2"
 )
 
 // Show is the effective configuration as TOML, every key with its value.
@@ -55,4 +57,12 @@ func (c *Config) writeTypes(b *strings.Builder, lead string) {
 	for _, name := range names {
 		b.WriteString(lead + name + " = " + weight(name).show(c) + "\n")
 	}
+}
+
+// Map is the effective configuration as nested maps, for JSON.
+func (c *Config) Map() map[string]any {
+	out := map[string]any{}
+	// Show is TOML by construction, so this cannot fail.
+	_ = toml.Unmarshal([]byte(c.Show()), &out)
+	return out
 }
