@@ -1,0 +1,134 @@
+package event
+
+import (
+	"math"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// AppendEventJSON appends e as the JSON object that ParseEvent reads back to
+// the same event. Absent fields are left out; ts is RFC 3339 in UTC.
+func AppendEventJSON(dst []byte, e *Event) []byte {
+	dst = appendText(append(dst, `{"user_id":`...), e.UserID)
+	dst = appendText(append(dst, `,"item_id":`...), e.ItemID)
+	dst = appendText(append(dst, `,"event_type":`...), e.Type)
+	if e.Time != 0 {
+		dst = append(dst, `,"ts":"`...)
+		dst = time.UnixMilli(e.Time).UTC().AppendFormat(dst, "2006-01-02T15:04:05.999Z07:00")
+		dst = append(dst, '"')
+	}
+	if e.HasValue {
+		dst = appendFloat(append(dst, `,"value":`...), e.Value)
+	}
+	dst = appendField(dst, `,"event_id":`, e.EventID)
+	dst = appendField(dst, `,"session_id":`, e.SessionID)
+	dst = appendField(dst, `,"request_id":`, e.RequestID)
+	if e.Position != 0 {
+		dst = strconv.AppendInt(append(dst, `,"position":`...), int64(e.Position), 10)
+	}
+	dst = appendField(dst, `,"scene":`, e.Scene)
+	if e.HasPrice {
+		dst = appendFloat(append(dst, `,"price":`...), e.Price)
+	}
+	dst = appendField(dst, `,"currency":`, e.Currency)
+	if e.Props != "" {
+		dst = append(append(dst, `,"props":`...), e.Props...)
+	}
+	return append(dst, '}')
+}
+
+// AppendAttributesJSON appends a as the JSON object that ParseAttributes
+// reads back to the same attributes.
+func AppendAttributesJSON(dst []byte, a []Attribute) []byte {
+	dst = append(dst, '{')
+	for i := range a {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendText(dst, a[i].Name), ':')
+		dst = AppendValueJSON(dst, &a[i].Value)
+	}
+	return append(dst, '}')
+}
+
+// AppendValueJSON appends one attribute value.
+func AppendValueJSON(dst []byte, v *Value) []byte {
+	switch v.Kind {
+	case String:
+		return appendText(dst, v.Str)
+	case Number:
+		return appendFloat(dst, v.Num)
+	case Bool:
+		return strconv.AppendBool(dst, v.Bool)
+	case Set:
+		dst = append(dst, '[')
+		for i, member := range v.Set {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendText(dst, member)
+		}
+		return append(dst, ']')
+	}
+	return append(dst, "null"...)
+}
+
+// appendField appends a member unless its text is empty.
+func appendField(dst []byte, name, text string) []byte {
+	if text == "" {
+		return dst
+	}
+	return appendText(append(dst, name...), text)
+}
+
+// appendFloat appends the shortest text that reads back as v. JSON has no
+// word for what is not finite.
+func appendFloat(dst []byte, v float64) []byte {
+	switch abs := math.Abs(v); {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return append(dst, "null"...)
+	case abs != 0 && (abs < 1e-6 || abs >= 1e21):
+		return strconv.AppendFloat(dst, v, 'e', -1, 64)
+	}
+	return strconv.AppendFloat(dst, v, 'f', -1, 64)
+}
+
+// appendText appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
+func appendText(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && n == 1 {
+				dst = append(append(dst, s[start:i]...), `\ufffd`...)
+				start = i + 1
+			}
+			i += n
+			continue
+		}
+		if c >= 0x20 && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+		i++
+		start = i
+	}
+	return append(append(dst, s[start:]...), '"')
+}

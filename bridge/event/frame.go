@@ -1,0 +1,320 @@
+package event
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"math"
+)
+
+// A frame is many records in one message of the bus. All numbers are little
+// endian. A frame is a header of 32 bytes, a string table and the records:
+//
+//	offset  size  header
+//	0       4     magic "VTF1"
+//	4       2     version, 1
+//	6       2     flags, 0
+//	8       4     length of what follows the header, in bytes
+//	12      4     number of records
+//	16      4     number of strings in the table
+//	20      4     length of the string table, in bytes
+//	24      4     0, reserved
+//	28      4     CRC-32C of bytes 0..27 and of all that follows the header
+//
+// uvarint is the base-128 varint of protocol buffers, varint the same after
+// zigzag, text is uvarint length and bytes, float is the 8 bytes of an IEEE
+// 754 double. The string table is that many texts, none of them empty. A ref
+// is a uvarint: 0 for the empty string, n for the n-th string of the table,
+// counted from 1.
+//
+// A record is
+//
+//	byte     kind: 1 event, 2 item put, 3 item patch
+//	uvarint  presence bits
+//	varint   time, minus the time of the record before (0 for the first)
+//	if bit 0 is set:
+//	ref      source name
+//	varint   source partition
+//	always:
+//	varint   source offset, minus the offset of the record before (0 for the first)
+//
+// Without bit 0, name and partition are those of the record before (for the
+// first record: empty and 0). An event goes on with
+//
+//	ref user, ref item, ref type
+//	bit 1   value: uvarint, a whole number of at most 2^53
+//	bit 2   value: float (bits 1 and 2 exclude each other)
+//	bit 3   event_id: text
+//	bit 4   session_id: ref
+//	bit 5   request_id: ref
+//	bit 6   position: varint
+//	bit 7   scene: ref
+//	bit 8   price: float
+//	bit 9   currency: ref
+//	bit 10  props: text
+//
+// each only when its bit is set, in this order. An item record goes on with
+//
+//	ref item
+//	bit 1   expires_at: varint, minus the time of this record
+//	uvarint number of attributes, and for each
+//	ref     name
+//	byte    kind: 1 string, 2 number, 3 bool, 4 set
+//	        string: ref; number: float; bool: byte 0 or 1;
+//	        set: uvarint number of members, and a ref for each
+//
+// Unknown kinds, bits and flags are an error: a reader must not guess. Ids
+// that repeat (users, items, types, sessions) are in the table and so cost one
+// to three bytes a record; what is unique (event_id, props) stands in place.
+const (
+	frameMagic   = "VTF1"
+	frameVersion = 1
+	frameHeader  = 32
+
+	// minRecord is the length of the shortest record; the announced number of
+	// records is checked against it before anything is believed.
+	minRecord = 6
+)
+
+// Presence bits, see above.
+const (
+	bitSource = 1 << 0
+
+	bitWhole    = 1 << 1
+	bitValue    = 1 << 2
+	bitEventID  = 1 << 3
+	bitSession  = 1 << 4
+	bitRequest  = 1 << 5
+	bitPosition = 1 << 6
+	bitScene    = 1 << 7
+	bitPrice    = 1 << 8
+	bitCurrency = 1 << 9
+	bitProps    = 1 << 10
+	eventBits   = 1<<11 - 1
+
+	bitExpires = 1 << 1
+	itemBits   = bitSource | bitExpires
+)
+
+// castagnoli is the table of CRC-32C, which processors compute in hardware.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// FrameBuilder packs records into a frame. The zero value is ready to use.
+type FrameBuilder struct {
+	refs    map[string]uint64
+	table   []byte
+	records []byte
+	sealed  []byte
+	count   int
+
+	// What the next record is written against.
+	time, offset int64
+	source       string
+	partition    int32
+
+	// The refs of fields that rarely change from record to record, so that
+	// the common case spares the map.
+	lastType, lastScene, lastCurrency, lastUser cachedRef
+}
+
+// cachedRef is a text and its ref.
+type cachedRef struct {
+	text string
+	ref  uint64
+}
+
+// Len is the number of records added since the last Reset.
+func (b *FrameBuilder) Len() int { return b.count }
+
+// Size is the length that Seal's frame would have now.
+func (b *FrameBuilder) Size() int { return frameHeader + len(b.table) + len(b.records) }
+
+// Reset empties the builder and keeps its memory.
+func (b *FrameBuilder) Reset() {
+	refs := b.refs
+	clear(refs)
+	*b = FrameBuilder{refs: refs, table: b.table[:0], records: b.records[:0], sealed: b.sealed[:0]}
+}
+
+// Add appends a record. It keeps no part of r but its strings, and those only
+// until Reset. An unknown kind of record or of value panics: only a mistake in
+// this program can bring one here.
+func (b *FrameBuilder) Add(r *Record) {
+	if b.refs == nil {
+		b.refs = make(map[string]uint64)
+	}
+	switch r.Kind {
+	case KindEvent:
+		b.event(r)
+	case KindItemPut, KindItemPatch:
+		b.item(r)
+	default:
+		panic("event: frame record of unknown kind")
+	}
+	b.count++
+}
+
+// Seal returns the frame of all records added so far. It is valid until the
+// next call of Seal or Reset.
+func (b *FrameBuilder) Seal() []byte {
+	out := append(b.sealed[:0], make([]byte, frameHeader)...)
+	out = append(out, b.table...)
+	out = append(out, b.records...)
+	copy(out, frameMagic)
+	le := binary.LittleEndian
+	le.PutUint16(out[4:], frameVersion)
+	le.PutUint32(out[8:], uint32(len(out)-frameHeader))
+	le.PutUint32(out[12:], uint32(b.count))
+	le.PutUint32(out[16:], uint32(len(b.refs)))
+	le.PutUint32(out[20:], uint32(len(b.table)))
+	le.PutUint32(out[28:], frameSum(out))
+	b.sealed = out
+	return out
+}
+
+// frameSum is the checksum of a whole frame but for the field that holds it.
+func frameSum(frame []byte) uint32 {
+	sum := crc32.Checksum(frame[:frameHeader-4], castagnoli)
+	return crc32.Update(sum, castagnoli, frame[frameHeader:])
+}
+
+// ref returns the ref of s, entering it into the table when it is new.
+func (b *FrameBuilder) ref(s string) uint64 {
+	if s == "" {
+		return 0
+	}
+	if n, ok := b.refs[s]; ok {
+		return n
+	}
+	n := uint64(len(b.refs) + 1)
+	b.refs[s] = n
+	b.table = appendBytes(b.table, s)
+	return n
+}
+
+// cached is ref for a field that often repeats the record before.
+func (b *FrameBuilder) cached(last *cachedRef, s string) uint64 {
+	if s != last.text {
+		last.text, last.ref = s, b.ref(s)
+	}
+	return last.ref
+}
+
+// begin appends what all records begin with.
+func (b *FrameBuilder) begin(r *Record, bits uint64, time int64) []byte {
+	src := &r.Source
+	if src.Name != b.source || src.Partition != b.partition {
+		bits |= bitSource
+	}
+	out := append(b.records, byte(r.Kind))
+	out = binary.AppendUvarint(out, bits)
+	out = binary.AppendVarint(out, time-b.time)
+	if bits&bitSource != 0 {
+		out = binary.AppendUvarint(out, b.ref(src.Name))
+		out = binary.AppendVarint(out, int64(src.Partition))
+		b.source, b.partition = src.Name, src.Partition
+	}
+	out = binary.AppendVarint(out, src.Offset-b.offset)
+	b.time, b.offset = time, src.Offset
+	return out
+}
+
+// event appends an event record.
+func (b *FrameBuilder) event(r *Record) {
+	e := &r.Event
+	var bits uint64
+	if e.HasValue {
+		bits |= bitValue
+		if e.Value >= 0 && e.Value <= 1<<53 && e.Value == math.Trunc(e.Value) && !math.Signbit(e.Value) {
+			bits ^= bitValue | bitWhole
+		}
+	}
+	bits |= bitIf(e.EventID != "", bitEventID) | bitIf(e.SessionID != "", bitSession) |
+		bitIf(e.RequestID != "", bitRequest) | bitIf(e.Position != 0, bitPosition) |
+		bitIf(e.Scene != "", bitScene) | bitIf(e.HasPrice, bitPrice) |
+		bitIf(e.Currency != "", bitCurrency) | bitIf(e.Props != "", bitProps)
+	out := b.begin(r, bits, e.Time)
+	out = binary.AppendUvarint(out, b.cached(&b.lastUser, e.UserID))
+	out = binary.AppendUvarint(out, b.ref(e.ItemID))
+	out = binary.AppendUvarint(out, b.cached(&b.lastType, e.Type))
+	switch {
+	case bits&bitWhole != 0:
+		out = binary.AppendUvarint(out, uint64(e.Value))
+	case bits&bitValue != 0:
+		out = appendDouble(out, e.Value)
+	}
+	if e.EventID != "" {
+		out = appendBytes(out, e.EventID)
+	}
+	if e.SessionID != "" {
+		out = binary.AppendUvarint(out, b.ref(e.SessionID))
+	}
+	if e.RequestID != "" {
+		out = binary.AppendUvarint(out, b.ref(e.RequestID))
+	}
+	if e.Position != 0 {
+		out = binary.AppendVarint(out, int64(e.Position))
+	}
+	if e.Scene != "" {
+		out = binary.AppendUvarint(out, b.cached(&b.lastScene, e.Scene))
+	}
+	if e.HasPrice {
+		out = appendDouble(out, e.Price)
+	}
+	if e.Currency != "" {
+		out = binary.AppendUvarint(out, b.cached(&b.lastCurrency, e.Currency))
+	}
+	if e.Props != "" {
+		out = appendBytes(out, e.Props)
+	}
+	b.records = out
+}
+
+// item appends an attribute change.
+func (b *FrameBuilder) item(r *Record) {
+	it := &r.Item
+	out := b.begin(r, bitIf(it.ExpiresAt != 0, bitExpires), it.Time)
+	out = binary.AppendUvarint(out, b.ref(it.ID))
+	if it.ExpiresAt != 0 {
+		out = binary.AppendVarint(out, it.ExpiresAt-it.Time)
+	}
+	out = binary.AppendUvarint(out, uint64(len(it.Attributes)))
+	for i := range it.Attributes {
+		a := &it.Attributes[i]
+		out = binary.AppendUvarint(out, b.ref(a.Name))
+		out = append(out, byte(a.Value.Kind))
+		switch a.Value.Kind {
+		case String:
+			out = binary.AppendUvarint(out, b.ref(a.Value.Str))
+		case Number:
+			out = appendDouble(out, a.Value.Num)
+		case Bool:
+			out = append(out, byte(bitIf(a.Value.Bool, 1)))
+		case Set:
+			out = binary.AppendUvarint(out, uint64(len(a.Value.Set)))
+			for _, member := range a.Value.Set {
+				out = binary.AppendUvarint(out, b.ref(member))
+			}
+		default:
+			panic("event: attribute value of unknown kind")
+		}
+	}
+	b.records = out
+}
+
+// bitIf is bit when on, else 0.
+func bitIf(on bool, bit uint64) uint64 {
+	if on {
+		return bit
+	}
+	return 0
+}
+
+// appendBytes appends a text: its length and its bytes.
+func appendBytes(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// appendDouble appends a float.
+func appendDouble(dst []byte, v float64) []byte {
+	return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v))
+}

@@ -1,0 +1,380 @@
+package event
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// fullJSON is the example of the API with every field.
+const fullJSON = `{"user_id":"u1","item_id":"i9","event_type":"view","ts":"2026-11-22T10:00:00Z","value":1,"event_id":"e-1","session_id":"s-1","request_id":"r-1","position":3,"scene":"home","price":9.5,"currency":"EUR","props":{"a":[1,{"b":null}]}}`
+
+// fullEvent is what it means.
+var fullEvent = Event{
+	UserID: "u1", ItemID: "i9", Type: "view", Time: 1795341600000, Value: 1, HasValue: true,
+	EventID: "e-1", SessionID: "s-1", RequestID: "r-1", Position: 3, Scene: "home",
+	Price: 9.5, HasPrice: true, Currency: "EUR", Props: `{"a":[1,{"b":null}]}`,
+}
+
+func TestParseEvent(t *testing.T) {
+	for _, tc := range []struct {
+		name, in string
+		want     Event
+		unknown  int
+	}{
+		{"every field", fullJSON, fullEvent, 0},
+		{"empty", `{}`, Event{}, 0},
+		{"white space", " {\n\t\"user_id\" : \"u\" ,\r\n\"item_id\":\"i\" } \n", Event{UserID: "u", ItemID: "i"}, 0},
+		{"integer ids", `{"user_id":17850,"item_id":-0,"event_id":900719925474099300000}`, Event{UserID: "17850", ItemID: "0", EventID: "900719925474099300000"}, 0},
+		{"nulls are absent", `{"user_id":null,"ts":null,"value":null,"price":null,"props":null,"position":null,"scene":null,"event_type":null,"currency":null}`, Event{}, 0},
+		{"unknown fields", `{"x":{"user_id":"no"},"y":[[],[1,"]"]],"z":-1.5e+3,"w":true,"v":false,"u":null,"user_id":"u"}`, Event{UserID: "u"}, 6},
+		{"last of two counts", `{"user_id":"a","user_id":"b"}`, Event{UserID: "b"}, 0},
+		{"escapes", `{"user_id":"a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00z"}`, Event{UserID: "a\"\\/\b\f\n\r\t\u00e9\U0001F600z"}, 0},
+		{"escaped name", `{"user\u005fid":"u"}`, Event{UserID: "u"}, 0},
+		{"ts in milliseconds", `{"ts":1700000000123}`, Event{Time: 1700000000123}, 0},
+		{"small ts stays milliseconds", `{"ts":1000}`, Event{Time: 1000}, 0},
+		{"ts with a fraction", `{"ts":1700000000123.9}`, Event{Time: 1700000000123}, 0},
+		{"ts with an exponent", `{"ts":1.7e12}`, Event{Time: 1700000000000}, 0},
+		{"ts as numeric text", `{"ts":"1700000000123"}`, Event{Time: 1700000000123}, 0},
+		{"ts with a zone", `{"ts":"2026-11-22T12:00:00.25+02:00"}`, Event{Time: 1795341600250}, 0},
+		{"value zero", `{"value":0}`, Event{HasValue: true}, 0},
+		{"value negative", `{"value":-0.125}`, Event{Value: -0.125, HasValue: true}, 0},
+		{"value of many digits", `{"value":0.1000000000000000055511151231257827}`, Event{Value: 0.1, HasValue: true}, 0},
+		{"value tiny", `{"value":1e-400}`, Event{HasValue: true}, 0},
+		{"empty props", `{"props":{}}`, Event{}, 0},
+		{"props over lines", "{\"props\":{\"a\":\n\"x y\"}}", Event{Props: `{"a":"x y"}`}, 0},
+	} {
+		got := Event{UserID: "left over", HasPrice: true}
+		unknown, inv := ParseEvent([]byte(tc.in), &got)
+		if inv != nil || unknown != tc.unknown || got != tc.want {
+			t.Errorf("%s: %+v, %d unknown, %v; want %+v, %d unknown", tc.name, got, unknown, inv, tc.want, tc.unknown)
+		}
+	}
+}
+
+func TestParseEventRefuses(t *testing.T) {
+	for _, tc := range []struct{ in, code string }{
+		{``, CodeInvalidJSON},
+		{`[]`, CodeInvalidJSON},
+		{`"u"`, CodeInvalidJSON},
+		{`{`, CodeInvalidJSON},
+		{`{"user_id"}`, CodeInvalidJSON},
+		{`{"user_id":}`, CodeInvalidJSON},
+		{`{"user_id":"u`, CodeInvalidJSON},
+		{`{"user_id":"u"`, CodeInvalidJSON},
+		{`{"user_id":"u",}`, CodeInvalidJSON},
+		{`{"user_id":"u" "item_id":"i"}`, CodeInvalidJSON},
+		{`{user_id:"u"}`, CodeInvalidJSON},
+		{`{"user_id":"a` + "\n" + `b"}`, CodeInvalidJSON},
+		{`{"user_id":"\x"}`, CodeInvalidJSON},
+		{`{"user_id":"\u12g4"}`, CodeInvalidJSON},
+		{`{"user_id":"u"}{}`, CodeInvalidJSON},
+		{`{"user_id":01}`, CodeInvalidJSON},
+		{`{"value":1.}`, CodeInvalidJSON},
+		{`{"value":.5}`, CodeInvalidJSON},
+		{`{"value":1e}`, CodeInvalidJSON},
+		{`{"value":-}`, CodeInvalidJSON},
+		{`{"value":NaN}`, CodeInvalidJSON},
+		{`{"x":nul}`, CodeInvalidJSON},
+		{`{"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, CodeInvalidJSON},
+		{`{"user_id":"\ud800"}`, CodeInvalidUTF8},
+		{`{"user_id":"\ud800\u0041"}`, CodeInvalidUTF8},
+		{`{"x":"` + "\xff" + `"}`, CodeInvalidUTF8},
+		{`{"user_id":1.5}`, CodeInvalidID},
+		{`{"user_id":true}`, CodeInvalidID},
+		{`{"user_id":{"a":1}}`, CodeInvalidID},
+		{`{"event_type":5}`, CodeInvalidType},
+		{`{"ts":"yesterday"}`, CodeInvalidTime},
+		{`{"ts":""}`, CodeInvalidTime},
+		{`{"ts":-5}`, CodeInvalidTime},
+		{`{"ts":1e30}`, CodeInvalidTime},
+		{`{"ts":"99999999999999999999"}`, CodeInvalidTime},
+		{`{"ts":true}`, CodeInvalidTime},
+		{`{"value":"1"}`, CodeInvalidValue},
+		{`{"value":1e400}`, CodeInvalidValue},
+		{`{"price":[]}`, CodeInvalidValue},
+		{`{"position":1.5}`, CodeInvalidValue},
+		{`{"position":3000000000}`, CodeInvalidValue},
+		{`{"position":"3"}`, CodeInvalidValue},
+		{`{"scene":{}}`, CodeInvalidID},
+		{`{"currency":1}`, CodeInvalidValue},
+		{`{"props":[]}`, CodeInvalidValue},
+		{`{"props":{"a":}}`, CodeInvalidJSON},
+		{strings.Repeat(" ", MaxJSON) + `{}`, CodeTooLarge},
+	} {
+		var e Event
+		if _, inv := ParseEvent([]byte(tc.in), &e); code(inv) != tc.code {
+			t.Errorf("%.60s: %q (%v), want %q", tc.in, code(inv), inv, tc.code)
+		}
+	}
+}
+
+func TestSplitBatch(t *testing.T) {
+	good := `{"user_id":"u"}`
+	for _, tc := range []struct {
+		name, media, body string
+		// want has a g for every element that parses and a b for a broken one.
+		want string
+	}{
+		{"object", "application/json", good, "g"},
+		{"no media type", "", "\xef\xbb\xbf " + good + "\n", "g"},
+		{"two objects without NDJSON", "application/json", good + "\n" + good, "b"},
+		{"array", "application/json; charset=utf-8", "[" + good + " , " + good + "]\n", "gg"},
+		{"empty array", "application/json", "[ ]", ""},
+		{"element of another kind", "application/json", "[" + good + ",5,null," + good + "]", "gbbg"},
+		{"element with a wrong field", "application/json", `[{"user_id":{}},` + good + "]", "bg"},
+		{"broken element takes the rest", "application/json", "[" + good + `,{"a":tru},` + good + "]", "gb"},
+		{"missing comma", "application/json", "[" + good + " " + good + "]", "gb"},
+		{"missing comma and end", "application/json", "[" + good + " " + good, "gb"},
+		{"cut after an element", "application/json", "[" + good, "gb"},
+		{"cut after a comma", "application/json", "[" + good + ",", "gb"},
+		{"comma before the end", "application/json", "[" + good + ",]", "gb"},
+		{"text after the array", "application/json", "[" + good + "] " + good, "gb"},
+		{"text after an empty array", "application/json", "[]" + good, "b"},
+		{"lines", "application/x-ndjson", good + "\r\n\n  \n" + good, "gg"},
+		{"broken line loses nothing else", "application/x-ndjson", good + "\n{\"user_id\n" + good + "\n", "gbg"},
+		{"arrays are no lines", "Application/X-NDJSON; charset=utf-8", "[" + good + "]", "b"},
+	} {
+		var got strings.Builder
+		next := 0
+		err := SplitBatch(tc.media, []byte(tc.body), func(index int, raw []byte) error {
+			if index != next {
+				t.Errorf("%s: index %d, want %d", tc.name, index, next)
+			}
+			next++
+			var e Event
+			if _, inv := ParseEvent(raw, &e); inv != nil {
+				got.WriteByte('b')
+			} else {
+				got.WriteByte('g')
+			}
+			return nil
+		})
+		if err != nil || got.String() != tc.want {
+			t.Errorf("%s: %q, %v; want %q", tc.name, got.String(), err, tc.want)
+		}
+	}
+	for _, media := range []string{"application/json", "application/x-ndjson"} {
+		var inv *Invalid
+		if err := SplitBatch(media, []byte(" \n"), nil); !errors.As(err, &inv) || inv.Code != CodeInvalidJSON {
+			t.Errorf("empty body as %s: %v", media, err)
+		}
+		stop := errors.New("stop")
+		if err := SplitBatch(media, []byte(good), func(int, []byte) error { return stop }); !errors.Is(err, stop) {
+			t.Errorf("error of fn as %s: %v", media, err)
+		}
+	}
+}
+
+func TestParseAttributes(t *testing.T) {
+	text := func(s string) Value { return Value{Kind: String, Str: s} }
+	for _, tc := range []struct {
+		in   string
+		want []Attribute
+	}{
+		{`{}`, nil},
+		{
+			`{"price":9.5,"category":"c1","sale":true,"gone":null,"tags":["b","a","b"],"none":[],"old":false}`,
+			[]Attribute{
+				{"category", text("c1")},
+				{"none", Value{Kind: Set, Set: []string{}}},
+				{"old", Value{Kind: Bool}},
+				{"price", Value{Kind: Number, Num: 9.5}},
+				{"sale", Value{Kind: Bool, Bool: true}},
+				{"tags", Value{Kind: Set, Set: []string{"a", "b"}}},
+			},
+		},
+		{`{"a":1,"a":"x"}`, []Attribute{{"a", text("x")}}},
+		{`{"a":1,"a":null}`, []Attribute{}},
+		{`{"a":"two\nlines"}`, []Attribute{{"a", text("two\nlines")}}},
+	} {
+		got, inv := ParseAttributes([]byte(tc.in))
+		if inv != nil || !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%s: %+v, %v; want %+v", tc.in, got, inv, tc.want)
+		}
+	}
+	many := `{"a0":0`
+	for i := 1; i <= MaxAttributes; i++ {
+		many += fmt.Sprintf(`,"a%d":0`, i)
+	}
+	members := strings.TrimSuffix(strings.Repeat(`"x",`, MaxSet+1), ",")
+	for _, tc := range []struct{ in, code string }{
+		{`{"a":{}}`, CodeInvalidAttribute},
+		{`{"a":{"b":}}`, CodeInvalidJSON},
+		{`{"a":[1]}`, CodeInvalidAttribute},
+		{`{"a":[null]}`, CodeInvalidAttribute},
+		{`{"":1}`, CodeInvalidAttribute},
+		{`{"1a":1}`, CodeInvalidAttribute},
+		{`{"a b":1}`, CodeInvalidAttribute},
+		{`{"` + strings.Repeat("a", MaxAttributeName+1) + `":1}`, CodeInvalidAttribute},
+		{`{"a":"` + strings.Repeat("x", MaxAttributeText+1) + `"}`, CodeInvalidAttribute},
+		{`{"a":[` + members + `]}`, CodeInvalidAttribute},
+		{many + `}`, CodeInvalidAttribute},
+		{`{"a":1e999}`, CodeInvalidValue},
+		{`{"a":}`, CodeInvalidJSON},
+		{`{"a":[}`, CodeInvalidJSON},
+		{`[]`, CodeInvalidJSON},
+		{`{"a":1}x`, CodeInvalidJSON},
+	} {
+		if list, inv := ParseAttributes([]byte(tc.in)); code(inv) != tc.code {
+			t.Errorf("%.60s: %q (%v) %v, want %q", tc.in, code(inv), inv, list, tc.code)
+		}
+	}
+}
+
+func TestMergeAttributes(t *testing.T) {
+	n := func(name string, v float64) Attribute { return Attribute{name, Value{Kind: Number, Num: v}} }
+	old := []Attribute{n("a", 1), n("c", 1), n("d", 1)}
+	patch := []Attribute{n("b", 2), n("c", 2), n("e", 2)}
+	got := MergeAttributes(old, patch)
+	want := []Attribute{n("a", 1), n("b", 2), n("c", 2), n("d", 1), n("e", 2)}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if old[1].Value.Num != 1 || patch[1].Value.Num != 2 {
+		t.Error("the inputs were changed")
+	}
+}
+
+// TestFloat holds the fast way of reading numbers against the long way.
+func TestFloat(t *testing.T) {
+	for _, text := range []string{
+		"0", "-0", "1", "-1", "0.1", "123.456", "999999999999999", "0.000000000000001", "99999999999999.9",
+		"9007199254740993", "123456789.123456789", "1e22", "1E-7", "5e-324", "1.7976931348623157e308",
+	} {
+		got, want := float([]byte(text)), slowFloat([]byte(text))
+		if math.Float64bits(got) != math.Float64bits(want) {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
+
+func TestAppendEventJSON(t *testing.T) {
+	odd := fullEvent
+	odd.UserID, odd.Scene, odd.Time = "a\"\\\n\x01\u00e9\u2028", "</script>", 1795341600007
+	odd.Value, odd.Price = 1e-9, 1e300
+	for _, e := range []Event{fullEvent, odd, {UserID: "u", ItemID: "i", Type: "view"}} {
+		text := AppendEventJSON(nil, &e)
+		if !json.Valid(text) {
+			t.Errorf("not JSON: %s", text)
+		}
+		var got Event
+		if unknown, inv := ParseEvent(text, &got); inv != nil || unknown != 0 || got != e {
+			t.Errorf("%s reads back as %+v, %v", text, got, inv)
+		}
+	}
+	if got := string(AppendEventJSON(nil, &fullEvent)); got != fullJSON {
+		t.Errorf("got  %s\nwant %s", got, fullJSON)
+	}
+	if got := string(appendText(nil, "a\xffb")); got != `"a\ufffdb"` {
+		t.Errorf("not UTF-8: %s", got)
+	}
+}
+
+// FuzzParseEvent holds the scanner against encoding/json: both must agree on
+// what is a JSON object, and what is accepted must survive writing it.
+func FuzzParseEvent(f *testing.F) {
+	for _, s := range []string{fullJSON, `{}`, `{"user_id":1e5}`, `{"x":[{"y":"\ud83d\ude00"},-1.5E+3]}`, `[]`, `{"a":"\`, `{"ts":"2026-11-22T10:00:00.5+02:00"}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var e, again Event
+		_, inv := ParseEvent(data, &e)
+		if inv != nil {
+			if inv.Code == CodeInvalidJSON && json.Valid(data) && !strings.Contains(inv.Detail, "too deep") && !strings.Contains(inv.Detail, "expected a JSON object") {
+				t.Fatalf("refused as JSON: %q: %v", data, inv)
+			}
+			return
+		}
+		if !json.Valid(data) {
+			t.Fatalf("accepted what is not JSON: %q", data)
+		}
+		e.Validate(nil)
+		text := AppendEventJSON(nil, &e)
+		if unknown, inv := ParseEvent(text, &again); inv != nil || unknown != 0 || again != e {
+			t.Fatalf("%q reads as %+v, written and read as %+v, %v", data, e, again, inv)
+		}
+	})
+}
+
+// FuzzParseAttributes checks that what is accepted is valid and survives
+// writing.
+func FuzzParseAttributes(f *testing.F) {
+	for _, s := range []string{`{"a":1,"b":"x","c":[],"d":["y","x"],"e":true,"f":null}`, `{"a":{}}`, `{"a":-0}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list, inv := ParseAttributes(data)
+		if inv != nil {
+			return
+		}
+		if inv := checkAttributes(list); inv != nil {
+			t.Fatalf("accepted %q: %v", data, inv)
+		}
+		again, inv := ParseAttributes(AppendAttributesJSON(nil, list))
+		if inv != nil || len(list) != len(again) || len(list) > 0 && !reflect.DeepEqual(list, again) {
+			t.Fatalf("%q reads as %+v, written and read as %+v, %v", data, list, again, inv)
+		}
+	})
+}
+
+// FuzzSplitBatch checks that no body loses the numbering or ends in a panic,
+// and that a whole array or object is told apart right.
+func FuzzSplitBatch(f *testing.F) {
+	for _, s := range []string{"[{},{}]", "{}\n{}", "[{} {}]", "[", "[]x", "[{}]}"} {
+		f.Add([]byte(s), true)
+		f.Add([]byte(s), false)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, lines bool) {
+		media := "application/json"
+		if lines {
+			media = "application/x-ndjson"
+		}
+		calls, broken := 0, 0
+		err := SplitBatch(media, body, func(index int, raw []byte) error {
+			if index != calls {
+				t.Fatalf("index %d at call %d", index, calls)
+			}
+			calls++
+			var e Event
+			if _, inv := ParseEvent(raw, &e); inv != nil {
+				broken++
+			}
+			return nil
+		})
+		if !lines && err == nil && broken == 0 && !json.Valid(body) && !strings.HasPrefix(string(body), "\xef\xbb\xbf") {
+			t.Fatalf("took %q for good", body)
+		}
+	})
+}
+
+func BenchmarkParseEvent(b *testing.B) {
+	typical := []byte(`{"user_id":"u48213","item_id":"i1920","event_type":"view","ts":"2026-11-22T10:00:00.123Z","event_id":"0b1c7a9e4f2d4b8c","session_id":"s-991823"}`)
+	for _, tc := range []struct {
+		name string
+		text []byte
+	}{{"typical", typical}, {"full", []byte(fullJSON)}} {
+		b.Run(tc.name, func(b *testing.B) {
+			b.SetBytes(int64(len(tc.text)))
+			b.ReportAllocs()
+			var e Event
+			for b.Loop() {
+				if _, inv := ParseEvent(tc.text, &e); inv != nil {
+					b.Fatal(inv)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkValidate(b *testing.B) {
+	for b.Loop() {
+		if inv := fullEvent.Validate(shopTypes); inv != nil {
+			b.Fatal(inv)
+		}
+	}
+}
