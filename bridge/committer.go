@@ -1,0 +1,349 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"vitrine/bridge/event"
+	"vitrine/internal/logkey"
+)
+
+// appendTries bounds how often a frame is offered to a log that breaks.
+const appendTries = 3
+
+// refusePause keeps a log that is out of reach from being hammered.
+const refusePause = 100 * time.Millisecond
+
+// committer is the state of the one goroutine that owns the end of the log.
+type committer struct {
+	builder event.FrameBuilder
+	// group are the requests in the frame, fresh the records of them that are
+	// no duplicates, known how many identities they added.
+	group []*request
+	fresh []event.Record
+	known int
+	// last is the newest sequence that the consumers have seen; positioned
+	// tells that it is known.
+	last       uint64
+	positioned bool
+	// replayed counts the records that came out of the log.
+	replayed int
+	// unsure is a frame that may be in the log: its append broke, and so did
+	// every attempt to find out.
+	unsure []byte
+	// siblings and lastAppend are of the previous frame: how many calls it
+	// held and how long its append took.
+	siblings   int
+	lastAppend time.Duration
+	timer      *time.Timer
+}
+
+// Run is the committer. When ctx ends it refuses new calls, finishes those
+// that were queued and returns nil. It returns an error only when the log
+// cannot be trusted any more; every caller then gets ErrClosed. It must not be
+// called twice.
+func (p *Pump) Run(ctx context.Context) error {
+	// What was submitted is finished also after ctx has ended.
+	work := context.WithoutCancel(ctx)
+	stop := context.AfterFunc(ctx, func() { p.queue.end(ErrClosed) })
+	defer stop()
+	p.timer = time.NewTimer(time.Hour)
+	defer p.timer.Stop()
+	for {
+		if err := p.step(work); err != nil {
+			p.fail(err)
+			return fmt.Errorf("commit to the bus: %w", err)
+		}
+		if p.queue.ended() {
+			return nil
+		}
+		if p.queue.depth() == 0 {
+			<-p.queue.ready
+		}
+	}
+}
+
+// step commits one frame, if there is something to commit. An error ends the
+// pump.
+func (p *Pump) step(ctx context.Context) error {
+	if err := p.settle(ctx); err != nil {
+		if fatal(err) {
+			return err
+		}
+		p.opt.Log.Warn("bus out of reach", logkey.Error, err)
+		p.reject(err)
+		time.Sleep(refusePause)
+		return nil
+	}
+	now := p.opt.Now().UnixMilli()
+	p.ids.expire(now)
+	p.gather(now)
+	if len(p.group) == 0 {
+		return nil
+	}
+	err := p.commit(ctx)
+	p.finish(err)
+	if fatal(err) {
+		return err
+	}
+	return nil
+}
+
+// fatal tells the errors after which the end of the log is not where the pump
+// believes, so that it must not go on.
+func fatal(err error) bool {
+	var gap *GapError
+	var ahead *AheadError
+	var corrupt *event.CorruptError
+	return errors.Is(err, ErrFenced) || errors.As(err, &gap) || errors.As(err, &ahead) || errors.As(err, &corrupt)
+}
+
+// fail ends the pump: everybody who waits or comes gets the reason.
+func (p *Pump) fail(err error) {
+	reason := fmt.Errorf("%w: %w", ErrClosed, err)
+	p.queue.end(reason)
+	p.reject(reason)
+}
+
+// reject answers all that is queued with err.
+func (p *Pump) reject(err error) {
+	for r := p.queue.next(math.MaxInt); r != nil; r = p.queue.next(math.MaxInt) {
+		p.failed.Add(uint64(len(r.records)))
+		r.answer(err)
+	}
+}
+
+// gather fills the frame. When the frame before held several calls, their
+// callers are about to come again: without a short wait the first of them
+// would travel alone and all others one fsync later, for ever. The wait is no
+// longer than the last append, so it at most doubles a frame's time.
+func (p *Pump) gather(now int64) {
+	var wait time.Duration
+	if p.siblings > 1 {
+		wait = min(p.opt.FrameDelay, p.lastAppend)
+	}
+	started := false
+	for {
+		for p.builder.Size() < p.opt.FrameBytes {
+			r := p.queue.next(maxFrame)
+			if r == nil {
+				break
+			}
+			p.take(r, now)
+		}
+		n := len(p.group)
+		if n == 0 || n >= p.siblings || wait == 0 || p.builder.Size() >= p.opt.FrameBytes {
+			return
+		}
+		if !started {
+			p.timer.Reset(wait)
+			started = true
+		}
+		select {
+		case <-p.queue.ready:
+		case <-p.timer.C:
+			wait = 0
+		}
+	}
+}
+
+// take adds the records of r that are no duplicates to the frame.
+func (p *Pump) take(r *request, now int64) {
+	p.group = append(p.group, r)
+	for i := range r.records {
+		if id := r.keys[i]; id != (identity{}) {
+			if !p.ids.add(id, now) {
+				r.res.Duplicate++
+				continue
+			}
+			p.known++
+		}
+		r.res.Accepted++
+		p.builder.Add(&r.records[i])
+		p.fresh = append(p.fresh, r.records[i])
+	}
+}
+
+// commit makes the frame durable and applies it.
+func (p *Pump) commit(ctx context.Context) error {
+	if p.builder.Len() == 0 {
+		return nil
+	}
+	frame := p.builder.Seal()
+	start := time.Now()
+	err := p.append(ctx, frame)
+	p.lastAppend = time.Since(start)
+	if err != nil {
+		return err
+	}
+	p.frames.Add(1)
+	p.frameBytes.Add(uint64(len(frame)))
+	p.apply(p.last+1, p.fresh)
+	return nil
+}
+
+// finish answers the callers of the frame and makes room for the next one.
+// Without a durable frame its event ids are unknown again.
+func (p *Pump) finish(err error) {
+	if err != nil {
+		p.ids.undo(p.known)
+	}
+	p.remembered.Store(int64(p.ids.count))
+	p.siblings = len(p.group)
+	for i, r := range p.group {
+		n := uint64(len(r.records))
+		switch {
+		case err == nil:
+			p.accepted.Add(uint64(r.res.Accepted))
+			p.duplicate.Add(uint64(r.res.Duplicate))
+		case errors.Is(err, ErrBusFull):
+			p.refused.Add(n)
+		default:
+			p.failed.Add(n)
+		}
+		r.answer(err)
+		p.group[i] = nil
+	}
+	p.group, p.known = p.group[:0], 0
+	p.builder.Reset()
+	p.release()
+}
+
+// release lets go of the records of the frame; after an unusually large one
+// of their memory too.
+func (p *Pump) release() {
+	const keep = 1 << 14
+	if cap(p.fresh) > keep {
+		p.fresh = nil
+		return
+	}
+	clear(p.fresh)
+	p.fresh = p.fresh[:0]
+}
+
+// append offers the frame until it is in the log, or surely not. If even that
+// cannot be found out, the frame is kept in unsure.
+func (p *Pump) append(ctx context.Context, frame []byte) error {
+	for try := 1; ; try++ {
+		_, err := p.log.Append(ctx, frame, p.last)
+		if err == nil || errors.Is(err, ErrBusFull) || errors.Is(err, ErrFenced) {
+			return err
+		}
+		p.opt.Log.Warn("append to the bus broke", logkey.Seq, p.last+1, logkey.Error, err)
+		stored, serr := p.stored(ctx, frame)
+		switch {
+		case fatal(serr):
+			return serr
+		case serr != nil:
+			p.unsure = bytes.Clone(frame)
+			// Not wrapped: a full disk may be why, but the frame may be in.
+			return fmt.Errorf("%w; and asking whether it is in the log: %v", err, serr)
+		case stored:
+			return nil
+		case try == appendTries:
+			return err
+		}
+	}
+}
+
+// stored looks whether the log ends with this frame, one after last.
+func (p *Pump) stored(ctx context.Context, frame []byte) (bool, error) {
+	_, last, err := p.log.Bounds(ctx)
+	if err != nil {
+		return false, err
+	}
+	if last == p.last {
+		return false, nil
+	}
+	same := false
+	if _, err := p.log.Read(ctx, p.last+1, func(_ uint64, f []byte) error {
+		same = bytes.Equal(f, frame)
+		return nil
+	}); err != nil {
+		return false, err
+	}
+	if !same || last != p.last+1 {
+		return false, fmt.Errorf("frame %d of the bus is not the one that was sent: %w", p.last+1, ErrFenced)
+	}
+	return true, nil
+}
+
+// settle makes sure that last is the end of the log before a frame is built:
+// it asks for it at the first time, and after an append of unknown outcome it
+// adopts the frame if the log has it.
+func (p *Pump) settle(ctx context.Context) error {
+	if !p.positioned {
+		_, last, err := p.log.Bounds(ctx)
+		if err != nil {
+			return err
+		}
+		p.position(last)
+	}
+	if p.unsure == nil {
+		return nil
+	}
+	stored, err := p.stored(ctx, p.unsure)
+	if err != nil {
+		return err
+	}
+	if stored {
+		if err := p.replay(ctx, p.last+1); err != nil {
+			return err
+		}
+	}
+	p.unsure = nil
+	return nil
+}
+
+// replay applies the log from the sequence from to its end.
+func (p *Pump) replay(ctx context.Context, from uint64) error {
+	defer p.release()
+	next, err := p.log.Read(ctx, from, func(seq uint64, frame []byte) error {
+		p.release()
+		if err := event.DecodeFrame(frame, func(r *event.Record) error {
+			p.fresh = append(p.fresh, *r)
+			return nil
+		}); err != nil {
+			return fmt.Errorf("decode frame %d: %w", seq, err)
+		}
+		p.remember(p.fresh)
+		p.replayed += len(p.fresh)
+		p.apply(seq, p.fresh)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	p.position(next - 1)
+	return nil
+}
+
+// remember adds the event ids of records that are in the log. The log does
+// not say when they arrived, so they count as new.
+func (p *Pump) remember(records []event.Record) {
+	now := p.opt.Now().UnixMilli()
+	p.ids.expire(now)
+	for i := range records {
+		if r := &records[i]; r.Kind == event.KindEvent && r.Event.EventID != "" {
+			p.ids.add(p.ids.identify(r.Event.EventID), now)
+		}
+	}
+	p.remembered.Store(int64(p.ids.count))
+}
+
+// apply feeds the consumers with one frame.
+func (p *Pump) apply(seq uint64, records []event.Record) {
+	for _, c := range p.consumers {
+		c.Apply(seq, records)
+	}
+	p.position(seq)
+}
+
+func (p *Pump) position(seq uint64) {
+	p.last, p.positioned = seq, true
+	p.lastSeq.Store(seq)
+}
