@@ -1,0 +1,308 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"vitrine/bridge"
+	"vitrine/internal/logkey"
+)
+
+const (
+	streamName = "log"
+	subject    = "log.records"
+
+	// maxPayload takes a frame of the pump with room to spare.
+	maxPayload = 8 << 20
+
+	defaultMaxBytes = 8 << 30
+
+	// minFree is what an append leaves free on the disk. A store that has run
+	// into the end of the disk answers nothing any more, so the bus refuses
+	// before that; and the archive needs room to take the log over.
+	minFree = 64 << 20
+
+	// appendTimeout is long for a disk and short for a client: a server that
+	// has not answered by then has given up (measured: after ENOSPC it never
+	// answers again).
+	appendTimeout = 10 * time.Second
+
+	startTimeout = 30 * time.Second
+
+	// storeFailed is JetStream's code for every refusal of the store, full or
+	// broken; only its text tells which.
+	storeFailed   jetstream.ErrorCode = 10077
+	storeFullText                     = "maximum bytes exceeded"
+	// noResources and noStorage are the server's own limits.
+	noResources jetstream.ErrorCode = 10023
+	noStorage   jetstream.ErrorCode = 10047
+)
+
+var errClosed = errors.New("the bus is closed")
+
+// Options of a Bus; the zero value of all but Dir is the documented default.
+type Options struct {
+	// Dir holds the log; it is created. One process only may open it.
+	Dir string
+	// MaxBytes bounds the log. Default 8 GiB, but at most half of the disk.
+	// Whatever the bound, 64 MiB of the disk stay free.
+	MaxBytes int64
+	// After is a sequence that the rest of the appliance has already passed. A
+	// new, wiped or older log goes on after it, so that no sequence is given
+	// twice.
+	After uint64
+	// Log takes the server's warnings and errors. Default: none are written.
+	Log *slog.Logger
+}
+
+// Stats are the figures of the log and of this process's appends.
+type Stats struct {
+	// Bytes and Frames are in the log now; MaxBytes is its limit.
+	Bytes, MaxBytes, Frames uint64
+	// First and Last are the bounds of the log.
+	First, Last uint64
+	// Appends counts durable appends, AppendTime the time they took together:
+	// nearly all of it is fsync.
+	Appends    uint64
+	AppendTime time.Duration
+	// Refused counts appends without room.
+	Refused uint64
+	// Restarts counts how often the embedded server had to be started again.
+	Restarts uint64
+	// DiskFree is what the disk has free.
+	DiskFree uint64
+}
+
+// Bus is the log. Its methods are safe for concurrent use.
+type Bus struct {
+	opt Options
+
+	// mu guards node and closed: users of the server hold it for reading, a
+	// restart and Close for writing. node is nil when closed, and when the
+	// server could not be started again.
+	mu     sync.RWMutex
+	node   *node
+	closed bool
+
+	appends, refused, restarts atomic.Uint64
+	appendTime                 atomic.Int64
+}
+
+// node is one life of the embedded server with its clients.
+type node struct {
+	srv *server.Server
+	// Appends have a connection of their own, so that they do not wait behind
+	// a batch of frames that is being read.
+	writes, reads *nats.Conn
+	// put publishes over writes, ask does all else over reads.
+	put, ask jetstream.JetStream
+	maxBytes int64
+}
+
+var _ bridge.Log = (*Bus)(nil)
+
+// Open starts the embedded server and creates or recovers the log. ctx bounds
+// the start.
+func Open(ctx context.Context, opt Options) (*Bus, error) {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.MaxBytes <= 0 {
+		opt.MaxBytes = defaultMaxBytes
+	}
+	if err := os.MkdirAll(opt.Dir, 0o750); err != nil {
+		return nil, fmt.Errorf("open bus: %w", err)
+	}
+	n, err := start(ctx, opt)
+	if err != nil {
+		return nil, fmt.Errorf("open bus %s: %w", opt.Dir, err)
+	}
+	opt.After = 0
+	return &Bus{opt: opt, node: n}, nil
+}
+
+// Append adds a frame after the sequence expectLast and returns its sequence
+// when it is on stable storage. bridge.ErrBusFull and bridge.ErrFenced mean
+// that it was not added; after any other error the next Bounds tells.
+func (b *Bus) Append(ctx context.Context, frame []byte, expectLast uint64) (uint64, error) {
+	if len(frame) > maxPayload-4096 {
+		return 0, fmt.Errorf("append a frame of %d bytes: %w", len(frame), bridge.ErrTooLarge)
+	}
+	seq, sent, err := b.append(ctx, frame, expectLast)
+	switch {
+	case errors.Is(err, bridge.ErrBusFull):
+		b.refused.Add(1)
+	case err != nil && sent != nil && !errors.Is(err, bridge.ErrFenced):
+		// Silence or a broken store: the frame may still be on its way in, and
+		// the store stays broken until the server is started again.
+		if rerr := b.restart(sent); rerr != nil {
+			err = errors.Join(err, rerr)
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("append frame %d: %w", expectLast+1, err)
+	}
+	return seq, nil
+}
+
+// append publishes the frame and returns the node that it was sent to, nil
+// when it was not.
+func (b *Bus) append(ctx context.Context, frame []byte, expectLast uint64) (uint64, *node, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, nil, err
+	}
+	if free, _, err := disk(b.opt.Dir); err == nil && free < minFree+uint64(len(frame)) {
+		return 0, nil, fmt.Errorf("%w (%d MiB free on the disk of %s)", bridge.ErrBusFull, free>>20, b.opt.Dir)
+	}
+	n, err := b.use()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer b.mu.RUnlock()
+	// Once it is sent, only the answer tells: the end of ctx changes nothing.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
+	defer cancel()
+	began := time.Now()
+	// The fence is on the last sequence of the stream, which has this one
+	// subject only: unlike the last sequence of the subject it is still there
+	// when the stream is empty.
+	ack, err := n.put.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: frame}, jetstream.WithExpectLastSequence(expectLast))
+	if err != nil {
+		return 0, n, refusal(err)
+	}
+	b.appends.Add(1)
+	b.appendTime.Add(int64(time.Since(began)))
+	return ack.Sequence, n, nil
+}
+
+// refusal names the errors that surely kept the frame out.
+func refusal(err error) error {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return err
+	}
+	switch {
+	case api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+		return fmt.Errorf("%w (%s)", bridge.ErrFenced, api.Description)
+	case api.ErrorCode == storeFailed && api.Description == storeFullText,
+		api.ErrorCode == noResources, api.ErrorCode == noStorage:
+		return fmt.Errorf("%w (%s)", bridge.ErrBusFull, api.Description)
+	}
+	return err
+}
+
+// Bounds gives the first and the last sequence of the log; last is first-1
+// when it is empty. Sequences survive Trim and restarts.
+func (b *Bus) Bounds(ctx context.Context) (first, last uint64, err error) {
+	n, err := b.use()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer b.mu.RUnlock()
+	st, err := n.state(ctx)
+	if err != nil {
+		return 0, 0, fmt.Errorf("ask for the bounds of the bus: %w", err)
+	}
+	return st.FirstSeq, st.LastSeq, nil
+}
+
+// Trim drops the frames up to and including upTo, which every reader must
+// have made durable elsewhere. The newest frame always stays: it carries the
+// sequence on even if the server's index is lost.
+func (b *Bus) Trim(ctx context.Context, upTo uint64) error {
+	n, err := b.use()
+	if err != nil {
+		return err
+	}
+	defer b.mu.RUnlock()
+	if err := n.trim(ctx, upTo); err != nil {
+		return fmt.Errorf("trim the bus up to frame %d: %w", upTo, err)
+	}
+	return nil
+}
+
+// Stats tells the present figures.
+func (b *Bus) Stats(ctx context.Context) (Stats, error) {
+	n, err := b.use()
+	if err != nil {
+		return Stats{}, err
+	}
+	defer b.mu.RUnlock()
+	st, err := n.state(ctx)
+	if err != nil {
+		return Stats{}, fmt.Errorf("ask for the figures of the bus: %w", err)
+	}
+	free, _, err := disk(b.opt.Dir)
+	if err != nil {
+		return Stats{}, fmt.Errorf("stat the disk of %s: %w", b.opt.Dir, err)
+	}
+	return Stats{
+		Bytes: st.Bytes, MaxBytes: uint64(n.maxBytes), Frames: st.Msgs, First: st.FirstSeq, Last: st.LastSeq,
+		Appends: b.appends.Load(), AppendTime: time.Duration(b.appendTime.Load()),
+		Refused: b.refused.Load(), Restarts: b.restarts.Load(), DiskFree: free,
+	}, nil
+}
+
+// Close stops the server and waits for it. Calls after the first do nothing.
+func (b *Bus) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	if b.node != nil {
+		b.node.stop()
+		b.node = nil
+	}
+	return nil
+}
+
+// use gives the running node and holds mu for reading until the caller
+// unlocks it. A node that a restart could not bring up is tried again.
+func (b *Bus) use() (*node, error) {
+	b.mu.RLock()
+	for b.node == nil {
+		closed := b.closed
+		b.mu.RUnlock()
+		if closed {
+			return nil, errClosed
+		}
+		if err := b.restart(nil); err != nil {
+			return nil, err
+		}
+		b.mu.RLock()
+	}
+	return b.node, nil
+}
+
+// restart replaces the server that was found broken, unless that has happened
+// already.
+func (b *Bus) restart(broken *node) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.node != broken {
+		return nil
+	}
+	b.opt.Log.Warn("bus server restarts", logkey.Dir, b.opt.Dir)
+	b.restarts.Add(1)
+	if b.node != nil {
+		b.node.stop()
+		b.node = nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	n, err := start(ctx, b.opt)
+	if err != nil {
+		return fmt.Errorf("restart the bus server: %w", err)
+	}
+	b.node = n
+	return nil
+}

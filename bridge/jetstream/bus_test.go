@@ -1,0 +1,552 @@
+package jetstream
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"vitrine/bridge"
+)
+
+// crashDir is set for the process that TestKill kills.
+const crashDir = "VITRINE_TEST_BUS_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(crashDir); dir != "" {
+		appendForEver(dir)
+	}
+	os.Exit(m.Run())
+}
+
+func open(t testing.TB, opt Options) *Bus {
+	t.Helper()
+	if opt.Dir == "" {
+		opt.Dir = t.TempDir()
+	}
+	b, err := Open(t.Context(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+// frame makes a frame that tells its sequence, of any size from 8 bytes on.
+func frame(seq uint64, size int) []byte {
+	f := make([]byte, size)
+	for i := range f {
+		f[i] = byte(seq) + byte(i)
+	}
+	binary.LittleEndian.PutUint64(f, seq)
+	return f
+}
+
+// fill appends frames after the present end.
+func fill(t testing.TB, b *Bus, n, size int) (last uint64) {
+	t.Helper()
+	_, last, err := b.Bounds(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		seq, err := b.Append(t.Context(), frame(last+1, size), last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seq != last+1 {
+			t.Fatalf("sequence %d after %d", seq, last)
+		}
+		last = seq
+	}
+	return last
+}
+
+// check reads from a sequence and compares every frame.
+func check(t testing.TB, b *Bus, from, last uint64) {
+	t.Helper()
+	want := max(from, 1)
+	next, err := b.Read(t.Context(), from, func(seq uint64, f []byte) error {
+		if seq != want {
+			return fmt.Errorf("frame %d, want %d", seq, want)
+		}
+		if !bytes.Equal(f, frame(seq, len(f))) {
+			return fmt.Errorf("frame %d has other bytes", seq)
+		}
+		want++
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next != last+1 || want != next {
+		t.Fatalf("read up to %d, want %d", next, last+1)
+	}
+}
+
+func bounds(t testing.TB, b *Bus, first, last uint64) {
+	t.Helper()
+	f, l, err := b.Bounds(t.Context())
+	if err != nil || f != first || l != last {
+		t.Fatalf("bounds %d..%d (%v), want %d..%d", f, l, err, first, last)
+	}
+}
+
+func TestAppendReadTrimReopen(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, Options{Dir: dir})
+	bounds(t, b, 1, 0)
+	check(t, b, 0, 0)
+	// More than a batch of the reader, in number and in bytes.
+	fill(t, b, 300, 100)
+	fill(t, b, 20, 300<<10)
+	last := fill(t, b, 1, maxPayload-4096)
+	check(t, b, 0, last)
+	check(t, b, 300, last)
+	check(t, b, last, last)
+	check(t, b, last+1, last)
+	var ahead *bridge.AheadError
+	if _, err := b.Read(t.Context(), last+2, nil); !errors.As(err, &ahead) || ahead.Last != last {
+		t.Fatalf("read beyond the end: %v", err)
+	}
+	if err := b.Trim(t.Context(), 310); err != nil {
+		t.Fatal(err)
+	}
+	bounds(t, b, 311, last)
+	var gap *bridge.GapError
+	if _, err := b.Read(t.Context(), 309, nil); !errors.As(err, &gap) || gap.Want != 309 || gap.Got != 311 {
+		t.Fatalf("read before the start: %v", err)
+	}
+	check(t, b, 311, last)
+	reopen := func() {
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal("second close: ", err)
+		}
+		b = open(t, Options{Dir: dir})
+	}
+	reopen()
+	bounds(t, b, 311, last)
+	check(t, b, 311, last)
+	// Trimming all of it leaves the newest, and the sequence goes on.
+	for _, upTo := range []uint64{last, last + 100} {
+		if err := b.Trim(t.Context(), upTo); err != nil {
+			t.Fatal(err)
+		}
+		bounds(t, b, last, last)
+	}
+	reopen()
+	bounds(t, b, last, last)
+	last = fill(t, b, 3, 10)
+	check(t, b, last-3, last)
+}
+
+func TestErrorOfTheReaderEndsReading(t *testing.T) {
+	b := open(t, Options{})
+	fill(t, b, 10, 10)
+	stop := errors.New("stop")
+	next, err := b.Read(t.Context(), 1, func(seq uint64, _ []byte) error {
+		if seq == 7 {
+			return stop
+		}
+		return nil
+	})
+	if next != 7 || err != stop { //nolint:errorlint // the very error is the promise
+		t.Fatalf("next %d, %v", next, err)
+	}
+}
+
+func TestFence(t *testing.T) {
+	b := open(t, Options{})
+	last := fill(t, b, 3, 50)
+	for _, expect := range []uint64{0, last - 1, last + 1} {
+		if _, err := b.Append(t.Context(), frame(1, 50), expect); !errors.Is(err, bridge.ErrFenced) {
+			t.Fatalf("append after %d of %d: %v", expect, last, err)
+		}
+	}
+	bounds(t, b, 1, last)
+	// Of two writers with the same belief one wins.
+	var wg sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		wg.Go(func() { _, errs[i] = b.Append(t.Context(), frame(last+1, 50), last) })
+	}
+	wg.Wait()
+	won := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, bridge.ErrFenced):
+			t.Fatal(err)
+		}
+	}
+	if won != 1 {
+		t.Fatalf("%d of %d writers won", won, len(errs))
+	}
+	check(t, b, 1, last+1)
+	if st, err := b.Stats(t.Context()); err != nil || st.Restarts != 0 || st.Appends != 4 {
+		t.Fatalf("%+v, %v", st, err)
+	}
+}
+
+func TestFullRefusesAndTakesAgainAfterTrim(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, Options{Dir: dir, MaxBytes: 2 << 20})
+	var last uint64
+	var err error
+	for range 100 {
+		var seq uint64
+		if seq, err = b.Append(t.Context(), frame(last+1, 256<<10), last); err != nil {
+			break
+		}
+		last = seq
+	}
+	if !errors.Is(err, bridge.ErrBusFull) || last < 5 {
+		t.Fatalf("after %d frames: %v", last, err)
+	}
+	if _, err := b.Append(t.Context(), frame(last+1, 256<<10), last); !errors.Is(err, bridge.ErrBusFull) {
+		t.Fatal(err)
+	}
+	check(t, b, 1, last)
+	// A limit lowered below what is there loses nothing either.
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, Options{Dir: dir, MaxBytes: 1 << 20})
+	check(t, b, 1, last)
+	if _, err := b.Append(t.Context(), frame(last+1, 256<<10), last); !errors.Is(err, bridge.ErrBusFull) {
+		t.Fatal(err)
+	}
+	if err := b.Trim(t.Context(), last-1); err != nil {
+		t.Fatal(err)
+	}
+	last = fill(t, b, 2, 256<<10)
+	check(t, b, last-2, last)
+	if st, err := b.Stats(t.Context()); err != nil || st.Refused != 1 || st.Restarts != 0 || st.MaxBytes != 1<<20 {
+		t.Fatalf("%+v, %v", st, err)
+	}
+}
+
+// The bus refuses before the disk is full, and takes frames again when there
+// is room, without a new start.
+func TestDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=80m"); err != nil {
+		t.Skip("cannot mount a small disk: ", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	b := open(t, Options{Dir: filepath.Join(dir, "bus")})
+	last := fill(t, b, 3, 256<<10)
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 20<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := b.Append(t.Context(), frame(last+1, 256<<10), last); !errors.Is(err, bridge.ErrBusFull) {
+			t.Fatal(err)
+		}
+	}
+	check(t, b, 1, last)
+	if err := b.Trim(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	last = fill(t, b, 3, 256<<10)
+	check(t, b, 2, last)
+	if st, err := b.Stats(t.Context()); err != nil || st.Restarts != 0 || st.MaxBytes != 40<<20 {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	// The server's folder must be closed before the disk goes.
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	b := open(t, Options{})
+	if _, err := b.Append(t.Context(), make([]byte, maxPayload), 0); !errors.Is(err, bridge.ErrTooLarge) {
+		t.Fatal(err)
+	}
+	fill(t, b, 1, 10)
+}
+
+// A hole inside the log, as a damaged block leaves it, is found.
+func TestGapInside(t *testing.T) {
+	b := open(t, Options{})
+	last := fill(t, b, 10, 100)
+	s, err := b.node.ask.Stream(t.Context(), streamName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seq := range []uint64{4, 5, last} {
+		if err := s.DeleteMsg(t.Context(), seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(from uint64) (uint64, error) {
+		return b.Read(t.Context(), from, func(uint64, []byte) error { return nil })
+	}
+	var gap *bridge.GapError
+	if next, err := read(1); !errors.As(err, &gap) || gap.Want != 4 || gap.Got != 6 || next != 4 {
+		t.Fatalf("next %d, %v", next, err)
+	}
+	if next, err := read(6); !errors.As(err, &gap) || gap.Want != last || gap.Got != 0 || next != last {
+		t.Fatalf("next %d, %v", next, err)
+	}
+}
+
+func TestAfter(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, Options{Dir: dir, After: 41})
+	bounds(t, b, 42, 41)
+	if _, err := b.Append(t.Context(), frame(1, 10), 0); !errors.Is(err, bridge.ErrFenced) {
+		t.Fatal(err)
+	}
+	if last := fill(t, b, 2, 10); last != 43 {
+		t.Fatal(last)
+	}
+	_ = b.Close()
+	// A position that the log has passed changes nothing.
+	b = open(t, Options{Dir: dir, After: 42})
+	bounds(t, b, 42, 43)
+	_ = b.Close()
+	// An older copy goes on behind what was taken from the lost one.
+	b = open(t, Options{Dir: dir, After: 100})
+	bounds(t, b, 101, 100)
+	if last := fill(t, b, 1, 10); last != 101 {
+		t.Fatal(last)
+	}
+	check(t, b, 101, 101)
+	_ = b.Close()
+	b = open(t, Options{Dir: dir})
+	bounds(t, b, 101, 101)
+}
+
+func TestCancelled(t *testing.T) {
+	b := open(t, Options{})
+	last := fill(t, b, 2, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.Append(ctx, frame(3, 10), last); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if _, err := b.Read(ctx, 1, func(uint64, []byte) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	bounds(t, b, 1, last)
+}
+
+// After a broken store the server is started again, and no frame is doubled.
+func TestRestart(t *testing.T) {
+	b := open(t, Options{})
+	last := fill(t, b, 5, 100)
+	broken := b.node
+	broken.srv.Shutdown()
+	if _, err := b.Append(t.Context(), frame(last+1, 100), last); err == nil {
+		t.Fatal("a stopped server took a frame")
+	}
+	bounds(t, b, 1, last)
+	last = fill(t, b, 5, 100)
+	check(t, b, 1, last)
+	st, err := b.Stats(t.Context())
+	if err != nil || st.Restarts != 1 {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	// An old complaint does not restart the new server.
+	if err := b.restart(broken); err != nil || b.restarts.Load() != 1 {
+		t.Fatal(err)
+	}
+}
+
+// The sequence of events: a process appends, each acknowledged sequence goes
+// to a pipe, SIGKILL hits it anywhere, this process opens the folder.
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	var acked uint64
+	for round := range 3 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), crashDir+"="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stop := acked + 20 + rand.Uint64N(50)
+		var buf [8]byte
+		for acked < stop {
+			if _, err := io.ReadFull(out, buf[:]); err != nil {
+				t.Fatal("the appending process ended by itself: ", err)
+			}
+			acked = binary.LittleEndian.Uint64(buf[:])
+		}
+		if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if _, err := io.ReadFull(out, buf[:]); err != nil {
+				break
+			}
+			acked = binary.LittleEndian.Uint64(buf[:])
+		}
+		_ = cmd.Wait()
+		b := open(t, Options{Dir: dir})
+		first, last, err := b.Bounds(t.Context())
+		if err != nil || last < acked || last > acked+1 {
+			t.Fatalf("round %d: the log ends with %d, acknowledged is %d (%v)", round, last, acked, err)
+		}
+		check(t, b, first, last)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// appendForEver is the process that is killed. It trims too.
+func appendForEver(dir string) {
+	ctx := context.Background()
+	b, err := Open(ctx, Options{Dir: dir})
+	if err != nil {
+		panic(err)
+	}
+	_, last, err := b.Bounds(ctx)
+	if err != nil {
+		panic(err)
+	}
+	var buf [8]byte
+	for {
+		if last, err = b.Append(ctx, frame(last+1, int(8+last*7919%65536)), last); err != nil {
+			panic(err)
+		}
+		binary.LittleEndian.PutUint64(buf[:], last)
+		if _, err := os.Stdout.Write(buf[:]); err != nil {
+			panic(err)
+		}
+		if last%37 == 0 {
+			if err := b.Trim(ctx, last-10); err != nil {
+				panic(err)
+			}
+		}
+	}
+}
+
+func TestCloseLeavesNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 3 {
+		b := open(t, Options{})
+		fill(t, b, 3, 1000)
+		check(t, b, 1, 3)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Append(t.Context(), frame(4, 10), 3); err == nil {
+			t.Fatal("a closed bus takes frames")
+		}
+	}
+	for wait := time.Millisecond; runtime.NumGoroutine() > before; wait *= 2 {
+		if wait > 2*time.Second {
+			buf := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+		}
+		time.Sleep(wait)
+	}
+}
+
+// Readers, a trimmer and a writer at once see whole frames in order.
+func TestConcurrentUse(t *testing.T) {
+	b := open(t, Options{})
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				first, _, err := b.Bounds(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				want := uint64(0)
+				_, err = b.Read(t.Context(), first, func(seq uint64, f []byte) error {
+					if want != 0 && seq != want || !bytes.Equal(f, frame(seq, len(f))) {
+						return fmt.Errorf("frame %d, want %d", seq, want)
+					}
+					want = seq + 1
+					return nil
+				})
+				var gap *bridge.GapError
+				if err != nil && !errors.As(err, &gap) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range uint64(10) {
+		fill(t, b, 20, 3000)
+		if err := b.Trim(t.Context(), i*15); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	wg.Wait()
+}
+
+// The limits are the disk's fsync rate (0.2 to 0.4 ms here) and its bandwidth
+// (446 MB/s sequential), after four copies of the frame on the way.
+func BenchmarkAppend256K(b *testing.B) {
+	bus := open(b, Options{MaxBytes: 32 << 30})
+	f := frame(1, 256<<10)
+	b.SetBytes(int64(len(f)))
+	var last uint64
+	for b.Loop() {
+		seq, err := bus.Append(b.Context(), f, last)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if last = seq; last%1024 == 0 {
+			if err := bus.Trim(b.Context(), last); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// The limit of reading is copying through the in-process pipe.
+func BenchmarkRead(b *testing.B) {
+	for _, size := range []int{300, 256 << 10} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			bus := open(b, Options{})
+			const frames = 500
+			fill(b, bus, frames, size)
+			b.SetBytes(int64(frames * size))
+			for b.Loop() {
+				n := 0
+				if _, err := bus.Read(b.Context(), 1, func(uint64, []byte) error { n++; return nil }); err != nil || n != frames {
+					b.Fatal(n, err)
+				}
+			}
+		})
+	}
+}
