@@ -1,0 +1,206 @@
+// Package archive keeps the whole log as plain Hive-style Parquet: one file per
+// date and commit for events, one per commit for item changes, readable by any
+// Parquet tool as they lie there.
+//
+// It owns the layout, the atomic commit of a range of bus messages, the removal
+// of duplicates while reading, and the follower that moves the bus into the
+// files. The columns belong to bridge/parquet. It must not import anything of
+// this module but bridge/event, bridge/parquet and internal/logkey.
+//
+// Layout under the root:
+//
+//	events/dt=YYYY-MM-DD/b<first>-<last>.parquet   events of one UTC date
+//	items/b<first>-<last>.parquet                  item changes
+//	_staging/                                      files not yet committed
+//	_commits/<first>-<last>.json                   manifests, see manifest.go
+//
+// There is one writer, guarded by the lock of the data folder; readers need
+// none.
+package archive
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vitrine/bridge/parquet"
+	"vitrine/internal/logkey"
+)
+
+// Options say where the archive is.
+type Options struct {
+	Dir string
+	// Log defaults to discarding.
+	Log *slog.Logger
+	// Now defaults to time.Now; commits carry it.
+	Now func() time.Time
+}
+
+// Archive is an open archive. One goroutine may commit while others read.
+type Archive struct {
+	dir      string
+	log      *slog.Logger
+	now      func() time.Time
+	readOnly bool
+	position atomic.Uint64
+	// broken is set when a commit failed half way; the next Begin recovers. It
+	// belongs to the committing goroutine.
+	broken bool
+
+	// writers are *parquet.EventWriter, kept from one commit to the next as
+	// long as the collector does not want their memory.
+	writers sync.Pool
+
+	mu sync.Mutex
+	// footers caches what was read or written, by path below the root.
+	footers map[string]parquet.Info
+
+	// fault makes a step of the commit fail in tests.
+	fault func(step string) error
+}
+
+// Open opens the archive for its one writer, makes its folders and finishes or
+// undoes a commit that a crash cut short.
+func Open(ctx context.Context, opt Options) (*Archive, error) {
+	a := newArchive(opt)
+	for _, dir := range []string{eventsDir, itemsDir, stagingDir, commitsDir} {
+		if err := os.MkdirAll(filepath.Join(a.dir, dir), 0o755); err != nil {
+			return nil, fmt.Errorf("make archive folder: %w", err)
+		}
+	}
+	if err := syncDirs([]string{a.dir, filepath.Dir(a.dir)}); err != nil {
+		return nil, err
+	}
+	if err := a.recover(ctx); err != nil {
+		return nil, fmt.Errorf("open archive %s: %w", a.dir, err)
+	}
+	return a, nil
+}
+
+// OpenReadOnly opens the archive beside a running writer: it changes nothing,
+// and its scans show exactly the records up to Position, as of this call.
+func OpenReadOnly(ctx context.Context, opt Options) (*Archive, error) {
+	a := newArchive(opt)
+	a.readOnly = true
+	state, err := a.readCommits(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open archive %s: %w", a.dir, err)
+	}
+	a.position.Store(state.finished)
+	return a, nil
+}
+
+func newArchive(opt Options) *Archive {
+	log := opt.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	now := opt.Now
+	if now == nil {
+		now = time.Now
+	}
+	return &Archive{
+		dir: filepath.Clean(opt.Dir), log: log, now: now,
+		writers: sync.Pool{New: func() any { return parquet.NewEventWriter() }},
+		footers: make(map[string]parquet.Info),
+	}
+}
+
+// Position is the last bus sequence that is committed; 0 means none.
+func (a *Archive) Position() uint64 { return a.position.Load() }
+
+// Summary is what the footers of all files tell.
+type Summary struct {
+	Position uint64
+	// Files and Bytes count events and items together.
+	Files int
+	Bytes int64
+	// Events counts stored rows: duplicates that a scan drops are in it.
+	Events, ItemChanges int64
+	// Oldest and Newest are event times in Unix milliseconds, zeros without
+	// events.
+	Oldest, Newest int64
+}
+
+// Summary reads the footers that it has not read or written before, so it is
+// quick from the second call on.
+func (a *Archive) Summary(ctx context.Context) (Summary, error) {
+	sum := Summary{Position: a.Position()}
+	days, err := a.eventFiles(sum.Position)
+	if err != nil {
+		return Summary{}, err
+	}
+	for _, day := range days {
+		for _, path := range day.files {
+			info, err := a.footer(ctx, path)
+			if err != nil {
+				return Summary{}, err
+			}
+			if info.Rows == 0 {
+				continue
+			}
+			if sum.Events == 0 {
+				sum.Oldest, sum.Newest = info.Oldest, info.Newest
+			}
+			sum.Oldest, sum.Newest = min(sum.Oldest, info.Oldest), max(sum.Newest, info.Newest)
+			sum.Events += info.Rows
+			sum.Bytes += info.Bytes
+			sum.Files++
+		}
+	}
+	items, err := a.itemFiles(sum.Position)
+	if err != nil {
+		return Summary{}, err
+	}
+	for _, path := range items {
+		info, err := a.footer(ctx, path)
+		if err != nil {
+			return Summary{}, err
+		}
+		sum.ItemChanges += info.Rows
+		sum.Bytes += info.Bytes
+		sum.Files++
+	}
+	return sum, nil
+}
+
+func (a *Archive) footer(ctx context.Context, path string) (parquet.Info, error) {
+	if err := ctx.Err(); err != nil {
+		return parquet.Info{}, err
+	}
+	a.mu.Lock()
+	info, ok := a.footers[path]
+	a.mu.Unlock()
+	if ok {
+		return info, nil
+	}
+	info, err := parquet.ReadInfo(filepath.Join(a.dir, path))
+	if isGone(err) {
+		a.log.Warn("an archive file vanished while reading", logkey.Path, path)
+		return parquet.Info{}, nil
+	}
+	if err != nil {
+		return parquet.Info{}, err
+	}
+	a.remember(path, info)
+	return info, nil
+}
+
+func (a *Archive) remember(path string, info parquet.Info) {
+	a.mu.Lock()
+	a.footers[path] = info
+	a.mu.Unlock()
+}
+
+// step is called before each step of a commit, so that a test can fail it.
+func (a *Archive) step(name string) error {
+	if a.fault == nil {
+		return nil
+	}
+	return a.fault(name)
+}

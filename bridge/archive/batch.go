@@ -1,0 +1,224 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"vitrine/bridge/event"
+	"vitrine/bridge/parquet"
+	"vitrine/internal/logkey"
+)
+
+// Batch collects the records of one commit. It is for one goroutine.
+type Batch struct {
+	archive *Archive
+	first   uint64
+	newest  uint64
+	records int
+	strings *parquet.Strings
+	days    map[int64]*parquet.EventTable
+	items   *parquet.ItemTable
+}
+
+// Begin starts the batch that follows Position. When the commit before failed
+// half way, its rest is done or undone first, so Position may grow here.
+func (a *Archive) Begin(ctx context.Context) (*Batch, error) {
+	if a.readOnly {
+		return nil, errors.New("begin archive commit: the archive is open for reading only")
+	}
+	if a.broken {
+		if err := a.recover(ctx); err != nil {
+			return nil, fmt.Errorf("recover archive: %w", err)
+		}
+	}
+	return &Batch{
+		archive: a, first: a.Position() + 1, strings: parquet.NewStrings(),
+		days: make(map[int64]*parquet.EventTable), items: parquet.NewItemTable(),
+	}, nil
+}
+
+// First is the bus sequence that the batch begins with.
+func (b *Batch) First() uint64 { return b.first }
+
+// Records is how many were added.
+func (b *Batch) Records() int { return b.records }
+
+// Add takes a record of bus message seq; messages come in order. It keeps
+// nothing of r.
+func (b *Batch) Add(seq uint64, r *event.Record) error {
+	if seq < max(b.first, b.newest) {
+		return fmt.Errorf("add record: bus sequence %d after %d", seq, max(b.first, b.newest))
+	}
+	switch r.Kind {
+	case event.KindEvent:
+		day := dayOf(r.Event.Time)
+		table := b.days[day]
+		if table == nil {
+			table = parquet.NewEventTable(b.strings)
+			b.days[day] = table
+		}
+		table.Append(seq, r)
+	case event.KindItemPut, event.KindItemPatch:
+		if err := b.items.Append(seq, r); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("add record: kind %d in bus message %d is not known to this version", r.Kind, seq)
+	}
+	b.newest = seq
+	b.records++
+	return nil
+}
+
+// Commit makes the batch part of the archive, as the records of all bus
+// messages up to last. When it returns nil, all is on disk. After an error
+// the batch is void and it is open whether the commit holds: the next Begin
+// decides it.
+func (b *Batch) Commit(ctx context.Context, last uint64) error {
+	a := b.archive
+	if a.broken || b.first != a.Position()+1 {
+		return errors.New("commit archive: the batch is out of date")
+	}
+	if last < b.first || last < b.newest {
+		return fmt.Errorf("commit archive: batch of %d to %d cannot end at %d", b.first, b.newest, last)
+	}
+	a.broken = true
+	if err := b.commit(ctx, parquet.Commit{First: b.first, Last: last, Time: a.now().UnixMilli()}); err != nil {
+		return fmt.Errorf("commit archive %d to %d: %w", b.first, last, err)
+	}
+	a.broken = false
+	a.position.Store(last)
+	return nil
+}
+
+func (b *Batch) commit(ctx context.Context, c parquet.Commit) error {
+	a := b.archive
+	jobs := b.jobs(c)
+	if err := a.stage(ctx, jobs, c); err != nil {
+		return err
+	}
+	if err := a.step("sync staging"); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Join(a.dir, stagingDir)); err != nil {
+		return err
+	}
+	m := &manifest{Schema: manifestSchema, First: c.First, Last: c.Last, Files: []manifestFile{}}
+	for _, j := range jobs {
+		m.Files = append(m.Files, manifestFile{Staged: j.staged, Path: j.path, Rows: j.info.Rows})
+	}
+	if err := a.step("write manifest"); err != nil {
+		return err
+	}
+	if err := a.writeManifest(m); err != nil {
+		return err
+	}
+	if err := a.finish(ctx, m); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		a.remember(j.path, j.info)
+	}
+	if err := a.step("prune"); err != nil {
+		return err
+	}
+	if err := a.pruneManifests(); err != nil {
+		// The commit holds all the same.
+		a.log.Warn("old archive manifests could not be removed", logkey.Error, err)
+	}
+	return nil
+}
+
+// job is one file to write: events or, where those are nil, items.
+type job struct {
+	staged, path string
+	events       *parquet.EventTable
+	items        *parquet.ItemTable
+	info         parquet.Info
+	file         *os.File
+}
+
+func (b *Batch) jobs(c parquet.Commit) []*job {
+	name := fileName(c.First, c.Last)
+	var jobs []*job
+	for day, table := range b.days {
+		j := &job{events: table, path: filepath.Join(eventsDir, dayName(day), name)}
+		j.staged = filepath.Join(stagingDir, dayName(day)+"."+name)
+		j.info = parquet.Info{Commit: c, Rows: int64(table.Len())}
+		j.info.Oldest, j.info.Newest = table.Span()
+		jobs = append(jobs, j)
+	}
+	// The largest first, so that no worker begins it last and alone.
+	slices.SortFunc(jobs, func(x, y *job) int { return int(y.info.Rows - x.info.Rows) })
+	if b.items.Len() > 0 {
+		jobs = append(jobs, &job{
+			items: b.items, path: filepath.Join(itemsDir, name), staged: filepath.Join(stagingDir, itemsDir+"."+name),
+			info: parquet.Info{Commit: c, Rows: int64(b.items.Len())},
+		})
+	}
+	return jobs
+}
+
+// stage writes all files and makes their bytes durable. Writing keeps the
+// cores busy while other goroutines wait for the disk.
+func (a *Archive) stage(ctx context.Context, jobs []*job, c parquet.Commit) error {
+	written := make(chan *job, syncWorkers)
+	synced := make(chan error, 1)
+	go func() { synced <- syncFiles(written) }()
+	err := parallel(runtime.GOMAXPROCS(0), len(jobs), func(i int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := a.step("stage " + jobs[i].path); err != nil {
+			return err
+		}
+		if err := a.write(jobs[i], c); err != nil {
+			return fmt.Errorf("stage %s: %w", jobs[i].path, err)
+		}
+		written <- jobs[i]
+		return nil
+	})
+	close(written)
+	return errors.Join(err, <-synced)
+}
+
+// write leaves the file open for syncFiles.
+func (a *Archive) write(j *job, c parquet.Commit) error {
+	f, err := os.Create(filepath.Join(a.dir, j.staged))
+	if err != nil {
+		return err
+	}
+	if j.events != nil {
+		w := a.writers.Get().(*parquet.EventWriter)
+		if err = w.Write(f, j.events, c); err == nil {
+			a.writers.Put(w)
+		}
+	} else {
+		err = parquet.WriteItems(f, j.items, c)
+	}
+	if err == nil {
+		var stat os.FileInfo
+		if stat, err = f.Stat(); err == nil {
+			j.info.Bytes, j.file = stat.Size(), f
+			return nil
+		}
+	}
+	return errors.Join(err, f.Close())
+}
+
+// syncFiles syncs and closes what is written until the channel is closed; it
+// always drains it.
+func syncFiles(written <-chan *job) error {
+	return parallel(syncWorkers, syncWorkers, func(int) error {
+		var errs []error
+		for j := range written {
+			errs = append(errs, errors.Join(j.file.Sync(), j.file.Close()))
+		}
+		return errors.Join(errs...)
+	})
+}

@@ -1,0 +1,147 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The folders under the root. Names that begin with _ are no data to Spark,
+// Hive and the others.
+const (
+	eventsDir  = "events"
+	itemsDir   = "items"
+	stagingDir = "_staging"
+	commitsDir = "_commits"
+
+	dayPrefix  = "dt="
+	filePrefix = "b"
+	fileSuffix = ".parquet"
+	seqDigits  = 20
+)
+
+const dayMillis = 24 * 60 * 60 * 1000
+
+// dayOf is the number of the UTC day of a time in Unix milliseconds.
+func dayOf(ms int64) int64 {
+	day := ms / dayMillis
+	if ms%dayMillis < 0 {
+		day--
+	}
+	return day
+}
+
+// dayName is the partition folder of a day.
+func dayName(day int64) string {
+	return dayPrefix + time.UnixMilli(day*dayMillis).UTC().Format(time.DateOnly)
+}
+
+// spanName is "<first>-<last>" in digits that sort as the numbers do.
+func spanName(first, last uint64) string {
+	return fmt.Sprintf("%0*d-%0*d", seqDigits, first, seqDigits, last)
+}
+
+func parseSpan(name string) (first, last uint64, ok bool) {
+	left, right, ok := strings.Cut(name, "-")
+	if !ok || len(left) != seqDigits || len(right) != seqDigits {
+		return 0, 0, false
+	}
+	first, err1 := strconv.ParseUint(left, 10, 64)
+	last, err2 := strconv.ParseUint(right, 10, 64)
+	return first, last, err1 == nil && err2 == nil && first <= last
+}
+
+func fileName(first, last uint64) string {
+	return filePrefix + spanName(first, last) + fileSuffix
+}
+
+func parseFileName(name string) (first, last uint64, ok bool) {
+	if !strings.HasPrefix(name, filePrefix) || !strings.HasSuffix(name, fileSuffix) {
+		return 0, 0, false
+	}
+	return parseSpan(name[len(filePrefix) : len(name)-len(fileSuffix)])
+}
+
+// dayFiles are the files of one partition in bus order, as paths below the root.
+type dayFiles struct {
+	name  string
+	files []string
+}
+
+// eventFiles lists the event files whose commit ends at or before last, by
+// date.
+func (a *Archive) eventFiles(last uint64) ([]dayFiles, error) {
+	entries, err := readDir(filepath.Join(a.dir, eventsDir))
+	if err != nil {
+		return nil, err
+	}
+	var days []dayFiles
+	for _, entry := range entries {
+		if !entry.IsDir() || !strings.HasPrefix(entry.Name(), dayPrefix) {
+			continue
+		}
+		files, err := a.dataFiles(filepath.Join(eventsDir, entry.Name()), last)
+		if err != nil {
+			return nil, err
+		}
+		if len(files) > 0 {
+			days = append(days, dayFiles{name: entry.Name(), files: files})
+		}
+	}
+	return days, nil
+}
+
+func (a *Archive) itemFiles(last uint64) ([]string, error) { return a.dataFiles(itemsDir, last) }
+
+func (a *Archive) dataFiles(dir string, last uint64) ([]string, error) {
+	entries, err := readDir(filepath.Join(a.dir, dir))
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, entry := range entries {
+		if _, end, ok := parseFileName(entry.Name()); ok && end <= last {
+			files = append(files, filepath.Join(dir, entry.Name()))
+		}
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+// readDir lists a folder by name; one that is not there is empty.
+func readDir(dir string) ([]os.DirEntry, error) {
+	entries, err := os.ReadDir(dir)
+	if isGone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list archive folder: %w", err)
+	}
+	return entries, nil
+}
+
+func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// syncDir makes the names in a folder durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	if err := f.Sync(); err != nil {
+		return errors.Join(fmt.Errorf("sync folder %s: %w", dir, err), f.Close())
+	}
+	return f.Close()
+}
+
+// syncDirs syncs many folders at once: the file system writes one journal
+// entry for all that wait.
+func syncDirs(dirs []string) error {
+	return parallel(syncWorkers, len(dirs), func(i int) error { return syncDir(dirs[i]) })
+}

@@ -1,0 +1,59 @@
+package archive
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vitrine/bridge/event"
+)
+
+// pythonScript prints what two independent readers see in the archive at
+// argv[1].
+const pythonScript = `
+import sys, duckdb, pyarrow.dataset as ds, pyarrow as pa
+root = sys.argv[1]
+events = ds.dataset(root + "/events", partitioning="hive")
+assert events.schema.field("ts").type == pa.timestamp("ms", tz="UTC"), events.schema.field("ts").type
+assert events.schema.field("user_id").type == pa.string(), events.schema.field("user_id").type
+table = events.to_table()
+assert table.column("value").null_count == 1 and table.column("event_id").null_count == 1
+print("arrow", table.num_rows, table.column("bus_seq").to_pylist(), sorted(set(table.column("dt").to_pylist())))
+print("arrow", ds.dataset(root + "/items").to_table().column("attributes").to_pylist())
+row = duckdb.sql(f"""select count(*), sum(value), count(event_id), min(ts at time zone 'UTC'), list(distinct dt order by dt)
+  from read_parquet('{root}/events/**/*.parquet', hive_partitioning = true, hive_types_autocast = false)""").fetchall()[0]
+print("duckdb", row[0], row[1], row[2], row[3], row[4])
+print("duckdb", duckdb.sql(f"select json_extract(attributes, '$.price') from read_parquet('{root}/items/*.parquet')").fetchall()[0][0])
+`
+
+const pythonWant = `arrow 3 [1, 3, 4] ['2023-11-15', '2023-11-16']
+arrow ['{"price":2.5}']
+duckdb 3 4.0 2 2023-11-15 00:00:00 ['2023-11-15', '2023-11-16']
+duckdb 2.5`
+
+// TestOthersReadTheArchive lets pyarrow and DuckDB read the folder as it lies
+// there.
+func TestOthersReadTheArchive(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("skipped: no python3 in the path")
+	}
+	if err := exec.CommandContext(t.Context(), python, "-c", "import pyarrow, duckdb").Run(); err != nil {
+		t.Skip("skipped: python3 has no pyarrow and duckdb (pip install pyarrow duckdb)")
+	}
+	dir := filepath.Join(t.TempDir(), "archive")
+	a := open(t, dir)
+	first, second, third := view("u1", "i1", "e1", day0), view("u\u00fc2", "i2", "e2", day0+1), view("u3", "i1", "", day0+dayMillis)
+	first.Event.HasValue, first.Event.Value = true, 4
+	second.Event.HasValue, second.Event.Props = true, `{"a":1}`
+	commit(t, a, first, event.Record{Kind: event.KindItemPut, Item: put("i1", 2.5).Item}, second)
+	commit(t, a, third)
+	out, err := exec.CommandContext(t.Context(), python, "-c", pythonScript, dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := strings.TrimSpace(string(out)); got != pythonWant {
+		t.Fatalf("got\n%s\nwant\n%s", got, pythonWant)
+	}
+}

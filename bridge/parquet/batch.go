@@ -1,0 +1,87 @@
+package parquet
+
+// Columns is a set of event columns to read.
+type Columns uint16
+
+// The columns that a scan can give.
+const (
+	UserID Columns = 1 << iota
+	ItemID
+	EventType
+	Time
+	Value
+	EventID
+	BusSeq
+)
+
+// BatchRows is the most rows that one EventBatch holds.
+const BatchRows = 8192
+
+// Codes is a column of strings as numbers: row i is Names[Code[i]]. Numbers
+// are given in the order of first sight and stay the same for the whole scan,
+// and Names only grows: a consumer translates each name once.
+type Codes struct {
+	Code  []uint32
+	Names []string
+}
+
+// At is the string of row i.
+func (c Codes) At(i int) string { return c.Names[c.Code[i]] }
+
+// EventBatch is some rows of a scan, column by column. Columns that were not
+// asked for are empty. The slices are overwritten by the next batch; strings
+// are safe to keep, but an EventID holds those of its whole batch in memory.
+type EventBatch struct {
+	Len                       int
+	UserID, ItemID, EventType Codes
+	Time                      []int64
+	// Value is NaN where the event had none.
+	Value []float64
+	// EventID is empty where the event had none.
+	EventID []string
+	BusSeq  []uint64
+	// Committed is when the rows were committed to the archive, in Unix
+	// milliseconds; they arrived shortly before.
+	Committed int64
+}
+
+// Keep drops the rows that are not listed; rows must ascend.
+func (b *EventBatch) Keep(rows []int) {
+	b.UserID.Code = keep(b.UserID.Code, rows)
+	b.ItemID.Code = keep(b.ItemID.Code, rows)
+	b.EventType.Code = keep(b.EventType.Code, rows)
+	b.Time = keep(b.Time, rows)
+	b.Value = keep(b.Value, rows)
+	b.EventID = keep(b.EventID, rows)
+	b.BusSeq = keep(b.BusSeq, rows)
+	b.Len = len(rows)
+}
+
+func keep[T any](column []T, rows []int) []T {
+	if len(column) == 0 {
+		return column
+	}
+	for to, from := range rows {
+		column[to] = column[from]
+	}
+	return column[:len(rows)]
+}
+
+// dictionary numbers the strings of one column over a whole scan.
+type dictionary struct {
+	codes map[string]uint32
+	names []string
+}
+
+func newDictionary() *dictionary { return &dictionary{codes: make(map[string]uint32)} }
+
+func (d *dictionary) code(name []byte) uint32 {
+	if c, ok := d.codes[string(name)]; ok {
+		return c
+	}
+	c := uint32(len(d.names))
+	text := string(name)
+	d.codes[text] = c
+	d.names = append(d.names, text)
+	return c
+}

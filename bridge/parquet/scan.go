@@ -1,0 +1,222 @@
+package parquet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/parquet-go/parquet-go"
+
+	"vitrine/bridge/event"
+)
+
+// EventScanner reads event files one after the other. The numbers of its
+// batches' strings stay the same over all of them. It is for one goroutine.
+type EventScanner struct {
+	columns           Columns
+	user, item, event *dictionary
+	batch             EventBatch
+	committed         int64
+	arena             []byte
+	ends              []int
+	seqs              []uint64
+	codes             [3][]uint32
+	times             []int64
+	values            []float64
+	ids               []string
+}
+
+// NewEventScanner makes a scanner that reads the given columns.
+func NewEventScanner(columns Columns) *EventScanner {
+	return &EventScanner{columns: columns, user: newDictionary(), item: newDictionary(), event: newDictionary()}
+}
+
+// Scan calls fn with the rows of f in order. An error of fn ends the scan and
+// comes back as it is.
+func (s *EventScanner) Scan(ctx context.Context, f *File, fn func(*EventBatch) error) error {
+	for _, group := range f.pq.RowGroups() {
+		columns, err := s.open(f, group)
+		if err == nil {
+			s.committed = f.info.Commit.Time
+			err = s.scanGroup(ctx, columns, group.NumRows(), fn)
+		}
+		for i := range columns {
+			err = errors.Join(err, columns[i].close())
+		}
+		if err != nil {
+			var fromCaller *callerError
+			if errors.As(err, &fromCaller) {
+				return fromCaller.err
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("read %s: %w", f.path, err)
+		}
+	}
+	return nil
+}
+
+// callerError carries an error of the caller's function past the wrapping.
+type callerError struct{ err error }
+
+func (e *callerError) Error() string { return e.err.Error() }
+
+// open starts one column per wanted one, in the order of the flags.
+func (s *EventScanner) open(f *File, group parquet.RowGroup) (columns []*column, err error) {
+	defer guard(&err)
+	chunks := group.ColumnChunks()
+	for _, want := range []struct {
+		flag Columns
+		name string
+		kind parquet.Kind
+		dict *dictionary
+	}{
+		{UserID, "user_id", parquet.ByteArray, s.user},
+		{ItemID, "item_id", parquet.ByteArray, s.item},
+		{EventType, "event_type", parquet.ByteArray, s.event},
+		{Time, "ts", parquet.Int64, nil},
+		{Value, "value", parquet.Double, nil},
+		{EventID, "event_id", parquet.ByteArray, nil},
+		{BusSeq, "bus_seq", parquet.Int64, nil},
+	} {
+		if s.columns&want.flag == 0 {
+			continue
+		}
+		leaf, ok := f.pq.Schema().Lookup(want.name)
+		if !ok || leaf.ColumnIndex >= len(chunks) {
+			return columns, fmt.Errorf("it has no column %s", want.name)
+		}
+		if kind := leaf.Node.Type().Kind(); kind != want.kind || leaf.MaxRepetitionLevel != 0 || leaf.MaxDefinitionLevel > 1 {
+			return columns, fmt.Errorf("column %s is of another type: %s", want.name, kind)
+		}
+		columns = append(columns, &column{
+			name: want.name, kind: want.kind, dict: want.dict, pages: chunks[leaf.ColumnIndex].Pages(),
+		})
+	}
+	return columns, nil
+}
+
+func (s *EventScanner) scanGroup(ctx context.Context, columns []*column, rows int64, fn func(*EventBatch) error) error {
+	for rows > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := int(min(rows, BatchRows))
+		if err := s.read(columns, n); err != nil {
+			return err
+		}
+		if err := fn(&s.batch); err != nil {
+			return &callerError{err}
+		}
+		rows -= int64(n)
+	}
+	return nil
+}
+
+// read fills the batch with the next n rows.
+func (s *EventScanner) read(columns []*column, n int) (err error) {
+	defer guard(&err)
+	b := &s.batch
+	*b = EventBatch{Len: n, Committed: s.committed}
+	for _, c := range columns {
+		switch c.name {
+		case "user_id":
+			b.UserID, err = s.readCodes(c, 0, n)
+		case "item_id":
+			b.ItemID, err = s.readCodes(c, 1, n)
+		case "event_type":
+			b.EventType, err = s.readCodes(c, 2, n)
+		case "ts":
+			s.times = grow(s.times, n)
+			b.Time, err = s.times, readInts(c, s.times)
+		case "value":
+			s.values = grow(s.values, n)
+			b.Value, err = s.values, c.readDoubles(s.values)
+		case "event_id":
+			b.EventID, err = s.readIDs(c, n)
+		case "bus_seq":
+			s.seqs = grow(s.seqs, n)
+			b.BusSeq, err = s.seqs, readInts(c, s.seqs)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *EventScanner) readCodes(c *column, slot, n int) (Codes, error) {
+	s.codes[slot] = grow(s.codes[slot], n)
+	err := c.readCodes(s.codes[slot])
+	return Codes{Code: s.codes[slot], Names: c.dict.names}, err
+}
+
+func (s *EventScanner) readIDs(c *column, n int) ([]string, error) {
+	var err error
+	if s.arena, s.ends, err = c.readStrings(s.arena[:0], s.ends[:0], n); err != nil {
+		return nil, err
+	}
+	all := string(s.arena)
+	s.ids = grow(s.ids, n)
+	start := 0
+	for i, end := range s.ends {
+		s.ids[i] = all[start:end]
+		start = end
+	}
+	return s.ids, nil
+}
+
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n, BatchRows)
+	}
+	return s[:n]
+}
+
+// ScanItems calls fn with the item changes of f in order. The record is
+// overwritten by the next; its strings and attributes are safe to keep.
+func (f *File) ScanItems(ctx context.Context, fn func(*event.Record) error) error {
+	rows := make([]itemRow, chunkRows)
+	var record event.Record
+	reader, err := f.itemReader()
+	if err != nil {
+		return fmt.Errorf("read %s: %w", f.path, err)
+	}
+	defer reader.Close()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, last, err := readItemRows(reader, rows)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", f.path, err)
+		}
+		for i := range rows[:n] {
+			if err := rows[i].record(&record); err != nil {
+				return fmt.Errorf("read %s: %w", f.path, err)
+			}
+			if err := fn(&record); err != nil {
+				return err
+			}
+		}
+		if last {
+			return nil
+		}
+	}
+}
+
+func (f *File) itemReader() (r *parquet.GenericReader[itemRow], err error) {
+	defer guard(&err)
+	return parquet.NewGenericReader[itemRow](f.pq), nil
+}
+
+func readItemRows(r *parquet.GenericReader[itemRow], rows []itemRow) (n int, last bool, err error) {
+	defer guard(&err)
+	n, err = r.Read(rows)
+	if errors.Is(err, io.EOF) {
+		return n, true, nil
+	}
+	return n, n == 0, err
+}
