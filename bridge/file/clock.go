@@ -1,0 +1,120 @@
+package file
+
+import (
+	"strings"
+	"time"
+	_ "time/tzdata" // zones by name also where the system has no zone files
+
+	"vitrine/bridge/event"
+)
+
+// clock reads the times of a file.
+type clock struct {
+	loc    *time.Location
+	layout string // Go layout; empty: the usual forms
+	unit   int64  // milliseconds per unit of a number; 0: not a number
+	// lastText and last spare most of the work: the lines of an invoice share
+	// their time.
+	lastText []byte
+	last     int64
+}
+
+// strftime maps the conversions of strftime to Go's layout.
+var strftime = map[byte]string{
+	'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'e': "_2", 'b': "Jan", 'h': "Jan", 'B': "January",
+	'a': "Mon", 'A': "Monday", 'j': "002", 'H': "15", 'I': "03", 'p': "PM", 'M': "04", 'S': "05",
+	'z': "-0700", 'Z': "MST", 'T': "15:04:05", 'F': "2006-01-02", 'R': "15:04", 'D': "01/02/06",
+	'f': "999999999", '%': "%",
+}
+
+func newClock(spec *Spec) (*clock, error) {
+	c := &clock{loc: time.UTC}
+	if spec.TZ != "" {
+		loc, err := time.LoadLocation(spec.TZ)
+		if err != nil || spec.TZ == "Local" {
+			return nil, inputErrorf("", CodeInvalidTZ, "tz: unknown time zone %q", clip(spec.TZ, 64)).
+				withHint("a zone is written like Europe/Berlin or Asia/Shanghai")
+		}
+		c.loc = loc
+	}
+	switch format := spec.TSFormat; {
+	case format == "":
+	case format == "unix":
+		c.unit = 1000
+	case format == "unix_ms":
+		c.unit = 1
+	default:
+		layout, ok := goLayout(format)
+		if !ok || !keepsDate(layout) {
+			return nil, inputErrorf("", CodeInvalidTSForm, "ts-format: %q does not describe a date and time", clip(format, 64)).
+				withHint("write it like %%d/%%m/%%Y %%H:%%M, or unix, or unix_ms")
+		}
+		c.layout = layout
+	}
+	return c, nil
+}
+
+// goLayout translates strftime; a format without % is a Go layout already.
+func goLayout(format string) (string, bool) {
+	if strings.IndexByte(format, '%') < 0 {
+		return format, true
+	}
+	var b strings.Builder
+	for i := 0; i < len(format); i++ {
+		c := format[i]
+		if c != '%' {
+			if c >= '0' && c <= '9' {
+				return "", false // a digit would mean something in Go's layout
+			}
+			b.WriteByte(c)
+			continue
+		}
+		i++
+		if i == len(format) || strftime[format[i]] == "" {
+			return "", false
+		}
+		b.WriteString(strftime[format[i]])
+	}
+	return b.String(), true
+}
+
+// keepsDate tells whether a layout carries year, month and day: a date written
+// and read back by it must come out the same.
+func keepsDate(layout string) bool {
+	want := time.Date(2017, 11, 23, 0, 0, 0, 0, time.UTC)
+	got, err := time.Parse(layout, want.Format(layout))
+	return err == nil && got.Year() == want.Year() && got.YearDay() == want.YearDay()
+}
+
+// parse reads the time in a cell.
+func (c *clock) parse(f field, cell *cell) (int64, *event.Invalid) {
+	if cell.kind > cellNumber {
+		return 0, wrongKind(f, event.CodeInvalidTime, "must be a time")
+	}
+	if string(cell.text) == string(c.lastText) {
+		return c.last, nil
+	}
+	ms, ok := c.read(strings.TrimSpace(string(cell.text)))
+	if !ok {
+		what := "is not a time; RFC 3339, 2010-12-01 08:26:00, Unix seconds and milliseconds are understood, others with a ts-format"
+		if c.layout != "" || c.unit != 0 {
+			what = "is not a time of the given ts-format"
+		}
+		return 0, wrongKind(f, event.CodeInvalidTime, quote(cell.text)+" "+what)
+	}
+	c.lastText, c.last = append(c.lastText[:0], cell.text...), ms
+	return ms, nil
+}
+
+func (c *clock) read(text string) (int64, bool) {
+	switch {
+	case c.unit != 0:
+		v, ok := plainNumber([]byte(text))
+		return int64(v * float64(c.unit)), ok && v >= 0
+	case c.layout != "":
+		t, err := time.ParseInLocation(c.layout, text, c.loc)
+		return t.UnixMilli(), err == nil
+	default:
+		return event.ParseTime(text, c.loc)
+	}
+}
