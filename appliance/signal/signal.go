@@ -9,7 +9,6 @@ package signal
 
 import (
 	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -142,6 +141,15 @@ func (s *Signal) Strength(in *Interaction) float64 {
 	return w
 }
 
+// Decay is the factor that an age in milliseconds takes from an event's
+// strength; an event from the future has age 0.
+func (s *Signal) Decay(age int64) float64 {
+	if age <= 0 {
+		return 1
+	}
+	return math.Exp2(-float64(age) * s.decay)
+}
+
 // Trim returns the part of a history that counts. h must be sorted by Time,
 // equal times in log order, and hold only types that enter.
 //
@@ -178,7 +186,8 @@ func (s *Signal) Trim(h []Interaction) []Interaction {
 // remove without a value takes the sum of that user and item back to zero; a
 // remove of value v scales it by max(0, 1 - v/amount), amount being the
 // values of the earlier events of the item that had one (ratings apart) less
-// what was removed before; where no earlier event had a value it takes all.
+// what was removed before; where no earlier event had a value it takes all,
+// and a remove of value 0 takes nothing.
 // Items without a positive sum are left out. The confidence is
 // 1 + Alpha*ln(1+sum).
 func (s *Signal) Weigh(h []Interaction, now int64, dst []Weighted) []Weighted {
@@ -207,117 +216,28 @@ func (s *Signal) Weigh(h []Interaction, now int64, dst []Weighted) []Weighted {
 	return dst
 }
 
+// rounding is how far a float32 amount may be off: a return of all that was
+// bought, in several parts, must end at zero.
+const rounding = 1e-6
+
 // sum is what Weigh knows of one item so far.
 type sum struct{ weight, amount float64 }
 
 func (s *Signal) add(t *sum, in *Interaction, now int64) {
 	v := float64(in.Value)
 	if in.Type == removeCode {
-		if v == v && v < t.amount {
+		switch {
+		case v == 0:
+		case v < t.amount*(1-rounding):
 			t.weight *= 1 - v/t.amount
 			t.amount -= v
-			return
+		default:
+			*t = sum{}
 		}
-		*t = sum{}
 		return
 	}
-	w := s.Strength(in)
-	if age := now - in.Time; age > 0 {
-		w *= math.Exp2(-float64(age) * s.decay)
-	}
-	t.weight += w
+	t.weight += s.Strength(in) * s.Decay(now-in.Time)
 	if v == v && in.Type != ratingCode {
 		t.amount += v
-	}
-}
-
-func (s *Signal) getScratch() *scratch {
-	if sc, ok := s.scratch.Get().(*scratch); ok {
-		return sc
-	}
-	return new(scratch)
-}
-
-// scratch is the working memory of one Trim or Weigh.
-type scratch struct {
-	set  itemSet
-	sums []sum
-	// keys are item<<32 | slot.
-	keys, spare []uint64
-}
-
-// sortByItem fills keys in the order of items. A radix sort, because the
-// order of a few hundred small integers would otherwise be the largest part
-// of Weigh.
-func (sc *scratch) sortByItem() {
-	sc.keys = sc.keys[:0]
-	var all uint32
-	for slot, item := range sc.set.items {
-		sc.keys = append(sc.keys, uint64(item)<<32|uint64(slot))
-		all |= item
-	}
-	if len(sc.keys) < 64 {
-		slices.Sort(sc.keys)
-		return
-	}
-	sc.spare = slices.Grow(sc.spare[:0], len(sc.keys))[:len(sc.keys)]
-	for shift := 32; shift < 64 && uint64(all)>>(shift-32) != 0; shift += 8 {
-		var next [256]uint32
-		for _, k := range sc.keys {
-			next[uint8(k>>shift)]++
-		}
-		var at uint32
-		for b, n := range next {
-			next[b] = at
-			at += n
-		}
-		for _, k := range sc.keys {
-			b := uint8(k >> shift)
-			sc.spare[next[b]] = k
-			next[b]++
-		}
-		sc.keys, sc.spare = sc.spare, sc.keys
-	}
-}
-
-// itemSet numbers distinct items in the order of their first sight: an open
-// hash table whose entries are valid only for its current generation, so that
-// emptying it costs nothing.
-type itemSet struct {
-	items []uint32 // by slot
-	table []entry
-	shift uint8
-	gen   uint32
-}
-
-type entry struct{ gen, item, slot uint32 }
-
-// reset empties the set and makes room for n items at a load of one half.
-func (t *itemSet) reset(n int) {
-	t.items = t.items[:0]
-	t.gen++
-	if len(t.table) < 2*n || t.gen == 0 {
-		size, bits := 64, uint8(6)
-		for size < 2*n || size < len(t.table) {
-			size, bits = size*2, bits+1
-		}
-		t.table, t.shift, t.gen = make([]entry, size), 32-bits, 1
-	}
-}
-
-// slot is the number of an item, and whether it is a new one.
-func (t *itemSet) slot(item uint32) (slot uint32, fresh bool) {
-	mask := uint32(len(t.table) - 1)
-	// Fibonacci hashing: codes are often consecutive.
-	for p := item * 2654435769 >> t.shift; ; p++ {
-		e := &t.table[p&mask]
-		if e.gen != t.gen {
-			*e = entry{gen: t.gen, item: item, slot: uint32(len(t.items))}
-			t.items = append(t.items, item)
-			return e.slot, true
-		}
-		if e.item == item {
-			return e.slot, false
-		}
 	}
 }

@@ -1,0 +1,197 @@
+// Package catalog holds what the daemon knows of items and users: one uint32
+// code for each of them, and the attributes of items.
+//
+// It owns the codes: they are given in order of first sight, kept in
+// items.codes and users.codes, and never change or vanish, so that other state
+// may be keyed by them. Attributes live in RAM and are rebuilt from the log at
+// start.
+//
+// There is one writer at a time (a lock sees to it) and any number of readers,
+// which never wait for it: codes and ids are read without a lock, ids are
+// looked up in sharded maps, and an item's attributes are replaced whole.
+//
+// It must not import recommend, profile or anything of als: who ranks by
+// attributes asks here, not the other way round.
+package catalog
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"vitrine/bridge/event"
+)
+
+// Catalog is the open catalog. All methods are safe for concurrent use.
+type Catalog struct {
+	items, users *codes
+	attributes   attributes
+}
+
+// Open reads the codes kept in dir, which must exist; they stay open for
+// appending until Close.
+func Open(dir string) (*Catalog, error) {
+	items, err := openCodes(filepath.Join(dir, "items.codes"))
+	if err != nil {
+		return nil, err
+	}
+	users, err := openCodes(filepath.Join(dir, "users.codes"))
+	if err != nil {
+		return nil, errors.Join(err, items.close())
+	}
+	return &Catalog{items: items, users: users}, nil
+}
+
+// Close writes what Sync would and closes the files. A second call does
+// nothing.
+func (c *Catalog) Close() error { return errors.Join(c.items.close(), c.users.close()) }
+
+// Sync makes the codes given so far durable. Whoever writes state that is
+// keyed by codes must call it first; between calls new codes are in RAM only.
+func (c *Catalog) Sync() error { return errors.Join(c.items.sync(), c.users.sync()) }
+
+// CutBytes is how many bytes Open cut from the ends of the files because a
+// crash, or a bad disk, had left no whole record there. The ids of these get
+// new codes when they come up again.
+func (c *Catalog) CutBytes() int64 { return c.items.cut + c.users.cut }
+
+// InternItem is the code of an item, a new one at its first sight.
+func (c *Catalog) InternItem(id string) uint32 { return c.items.intern(id) }
+
+// ItemCode is the code of an item, if it has one.
+func (c *Catalog) ItemCode(id string) (uint32, bool) { return c.items.code(id) }
+
+// ItemID is the id of an item, empty for a code that was never given.
+func (c *Catalog) ItemID(code uint32) string { return c.items.id(code) }
+
+// NumItems is the number of item codes; they are 0..NumItems-1.
+func (c *Catalog) NumItems() int { return int(c.items.n.Load()) }
+
+// InternUser is the code of a user, a new one at the first sight.
+func (c *Catalog) InternUser(id string) uint32 { return c.users.intern(id) }
+
+// UserCode is the code of a user, if there is one.
+func (c *Catalog) UserCode(id string) (uint32, bool) { return c.users.code(id) }
+
+// UserID is the id of a user, empty for a code that was never given.
+func (c *Catalog) UserID(code uint32) string { return c.users.id(code) }
+
+// NumUsers is the number of user codes; they are 0..NumUsers-1.
+func (c *Catalog) NumUsers() int { return int(c.users.n.Load()) }
+
+// ApplyItem takes a change of an item's attributes: a put replaces what was
+// known, a patch merges into it name by name and keeps the expiry unless it
+// brings one. The strings are copied, so it may be reused.
+func (c *Catalog) ApplyItem(it *event.Item, patch bool) {
+	code := c.items.intern(it.ID)
+	c.attributes.apply(code, c.items.id(code), it, patch)
+}
+
+// Item is what is known of an item; false means that nothing was ever put. The
+// attributes are shared and must not be changed.
+func (c *Catalog) Item(code uint32) (event.Item, bool) {
+	if it := c.attributes.get(code); it != nil {
+		return *it, true
+	}
+	return event.Item{}, false
+}
+
+// Expired says whether an item must not be shown any more at now (Unix
+// milliseconds).
+func (c *Catalog) Expired(code uint32, now int64) bool {
+	it := c.attributes.get(code)
+	return it != nil && it.ExpiresAt != 0 && it.ExpiresAt <= now
+}
+
+// Apply takes the item records of a frame; events are not for it. The
+// position in the log does not matter, only the order.
+func (c *Catalog) Apply(_ uint64, records []event.Record) {
+	for j := range records {
+		switch r := &records[j]; r.Kind {
+		case event.KindItemPut:
+			c.ApplyItem(&r.Item, false)
+		case event.KindItemPatch:
+			c.ApplyItem(&r.Item, true)
+		}
+	}
+}
+
+// attributes are the items' attributes by code.
+type attributes struct {
+	items chunked[atomic.Pointer[event.Item]]
+	mu    sync.Mutex
+	// shared holds one copy of short strings: names, brands and categories
+	// come up again and again.
+	shared map[string]string
+}
+
+// Bounds of the shared strings, so that unique texts do not fill it: about
+// 8 MB at the worst.
+const (
+	maxShared       = 1 << 16
+	maxSharedLength = 64
+)
+
+func (a *attributes) get(code uint32) *event.Item {
+	if slot := a.items.at(code); slot != nil {
+		return slot.Load()
+	}
+	return nil
+}
+
+func (a *attributes) apply(code uint32, id string, it *event.Item, patch bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	slot := a.items.grow(code)
+	next := &event.Item{ID: id, Time: it.Time, ExpiresAt: it.ExpiresAt}
+	own := a.copy(it.Attributes)
+	if old := slot.Load(); patch && old != nil {
+		own = event.MergeAttributes(old.Attributes, own)
+		if next.ExpiresAt == 0 {
+			next.ExpiresAt = old.ExpiresAt
+		}
+	}
+	next.Attributes = own
+	slot.Store(next)
+}
+
+// copy copies attributes, for their strings may be cut from a frame or a
+// request body that would stay in RAM with them.
+func (a *attributes) copy(src []event.Attribute) []event.Attribute {
+	dst := make([]event.Attribute, len(src))
+	for j, at := range src {
+		at.Name = a.share(at.Name)
+		at.Value.Str = a.share(at.Value.Str)
+		if at.Value.Set != nil {
+			set := make([]string, len(at.Value.Set))
+			for k, member := range at.Value.Set {
+				set[k] = a.share(member)
+			}
+			at.Value.Set = set
+		}
+		dst[j] = at
+	}
+	return dst
+}
+
+func (a *attributes) share(s string) string {
+	if s == "" {
+		return ""
+	}
+	if len(s) > maxSharedLength {
+		return strings.Clone(s)
+	}
+	if own, ok := a.shared[s]; ok {
+		return own
+	}
+	s = strings.Clone(s)
+	if a.shared == nil {
+		a.shared = make(map[string]string)
+	}
+	if len(a.shared) < maxShared {
+		a.shared[s] = s
+	}
+	return s
+}

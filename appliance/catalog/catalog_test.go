@@ -1,0 +1,344 @@
+package catalog
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+
+	"vitrine/bridge/event"
+)
+
+func open(tb testing.TB, dir string) *Catalog {
+	tb.Helper()
+	c, err := Open(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestCodesSurviveReopening(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir)
+	n := 3*chunkSize + 17
+	for j := range n {
+		if code := c.InternItem(fmt.Sprintf("item-%d", j)); code != uint32(j) {
+			t.Fatalf("item %d got code %d", j, code)
+		}
+		if j == n/2 {
+			if err := c.Sync(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c.InternUser("item-0")
+	for range 2 {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Sync(); err == nil {
+		t.Error("Sync after Close did not fail")
+	}
+	c = open(t, dir)
+	if c.NumItems() != n || c.NumUsers() != 1 || c.CutBytes() != 0 {
+		t.Fatalf("%d items, %d users, %d bytes cut", c.NumItems(), c.NumUsers(), c.CutBytes())
+	}
+	for j := range n {
+		id := fmt.Sprintf("item-%d", j)
+		if code, ok := c.ItemCode(id); !ok || code != uint32(j) || c.ItemID(code) != id {
+			t.Fatalf("%s has code %d (%v), which is %s", id, code, ok, c.ItemID(code))
+		}
+	}
+	if _, ok := c.ItemCode("nope"); ok || c.ItemID(uint32(n)) != "" || c.ItemID(^uint32(0)) != "" {
+		t.Error("an unknown item is known")
+	}
+	if code := c.InternItem("new"); code != uint32(n) {
+		t.Errorf("the next code is %d, want %d", code, n)
+	}
+}
+
+// TestTornTail cuts and damages the file at every byte: Open must keep every
+// whole record before the damage, give the lost ids new codes, and the file
+// must be whole again after that.
+func TestTornTail(t *testing.T) {
+	ids := []string{"a", "", "ccc", "dd", "e"}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "items.codes")
+	c := open(t, dir)
+	for _, id := range ids {
+		c.InternItem(id)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := []int{len(codesMagic)} // ends[k]: bytes that hold k records
+	for _, id := range ids {
+		ends = append(ends, ends[len(ends)-1]+recordExtra+len(id))
+	}
+	intact := func(bytes int) (n int) {
+		for n+1 < len(ends) && ends[n+1] <= bytes {
+			n++
+		}
+		return n
+	}
+	check := func(name string, data []byte, want int) {
+		t.Helper()
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Open(dir)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if c.NumItems() != want {
+			t.Errorf("%s: %d items, want %d", name, c.NumItems(), want)
+		}
+		for _, id := range ids {
+			c.InternItem(id)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if healed, _ := os.ReadFile(path); !bytes.Equal(healed, whole) {
+			t.Errorf("%s: the file is not whole again", name)
+		}
+	}
+	for cut := range len(whole) + 1 {
+		check(fmt.Sprintf("cut at %d", cut), whole[:cut], intact(cut))
+	}
+	for at := len(codesMagic); at < len(whole); at++ {
+		data := bytes.Clone(whole)
+		data[at] ^= 0x55
+		check(fmt.Sprintf("flipped at %d", at), data, intact(at))
+	}
+	check("zeros at the end", append(bytes.Clone(whole), make([]byte, 100)...), len(ids))
+	if err := os.WriteFile(path, []byte("PAR1 something else"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir); err == nil {
+		t.Error("a foreign file was taken")
+	}
+}
+
+func FuzzLoadCodes(f *testing.F) {
+	good := []byte(codesMagic)
+	for j, id := range []string{"a", "item 2", ""} {
+		good = appendRecord(good, uint32(j), id)
+	}
+	f.Add(good)
+	f.Add(good[:len(good)-3])
+	f.Add(append([]byte(codesMagic), 0, 0, 0, 0, 255, 255, 255, 255, 1, 2, 3, 4))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "items.codes"), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Open(dir)
+		if err != nil {
+			return
+		}
+		n := c.NumItems()
+		c.InternItem("one more than that")
+		after := c.NumItems()
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if c, err = Open(dir); err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if c.NumItems() != after || c.CutBytes() != 0 || after < n {
+			t.Fatalf("%d items, then %d, after reopening %d", n, after, c.NumItems())
+		}
+	})
+}
+
+func text(name, v string) event.Attribute {
+	return event.Attribute{Name: name, Value: event.Value{Kind: event.String, Str: v}}
+}
+
+func TestAttributes(t *testing.T) {
+	c := open(t, t.TempDir())
+	code := c.InternItem("i1")
+	if _, ok := c.Item(code); ok {
+		t.Error("an item without attributes has some")
+	}
+	if _, ok := c.Item(1 << 30); ok || c.Expired(1<<30, 1) {
+		t.Error("an unknown item has attributes")
+	}
+	c.ApplyItem(&event.Item{ID: "i1", Time: 1, ExpiresAt: 100, Attributes: []event.Attribute{text("brand", "x"), text("name", "lamp")}}, false)
+	c.ApplyItem(&event.Item{ID: "i1", Time: 2, Attributes: []event.Attribute{text("brand", "y")}}, true)
+	it, ok := c.Item(code)
+	if !ok || it.ID != "i1" || it.Time != 2 || it.ExpiresAt != 100 || fmt.Sprint(it.Attributes) != fmt.Sprint([]event.Attribute{text("brand", "y"), text("name", "lamp")}) {
+		t.Errorf("after the patch: %+v", it)
+	}
+	for now, want := range map[int64]bool{0: false, 99: false, 100: true, 1000: true} {
+		if c.Expired(code, now) != want {
+			t.Errorf("expired at %d: %v", now, !want)
+		}
+	}
+	c.Apply(9, []event.Record{
+		{Kind: event.KindEvent, Event: event.Event{UserID: "u", ItemID: "other"}},
+		{Kind: event.KindItemPatch, Item: event.Item{ID: "i1", ExpiresAt: 200}},
+		{Kind: event.KindItemPut, Item: event.Item{ID: "i2", Attributes: []event.Attribute{text("name", "bed")}}},
+	})
+	if it, _ := c.Item(code); it.ExpiresAt != 200 || len(it.Attributes) != 2 {
+		t.Errorf("a patch of the expiry alone: %+v", it)
+	}
+	c.ApplyItem(&event.Item{ID: "i1"}, false)
+	if it, ok := c.Item(code); !ok || len(it.Attributes) != 0 || it.ExpiresAt != 0 {
+		t.Errorf("after a put of nothing: %+v", it)
+	}
+	if c.NumItems() != 2 {
+		t.Errorf("%d items, want 2: an event is not for the catalog", c.NumItems())
+	}
+}
+
+// TestApplyItemCopies: a record's strings may be cut from a large buffer, and
+// the record is reused.
+func TestApplyItemCopies(t *testing.T) {
+	c := open(t, t.TempDir())
+	it := event.Item{ID: "i", Attributes: []event.Attribute{
+		text("name", "lamp"),
+		{Name: "tags", Value: event.Value{Kind: event.Set, Set: []string{"a", "b"}}},
+	}}
+	c.ApplyItem(&it, false)
+	it.Attributes[0].Value.Str = "changed"
+	it.Attributes[1].Value.Set[0] = "changed"
+	got, _ := c.Item(0)
+	if got.Attributes[0].Value.Str != "lamp" || got.Attributes[1].Value.Set[0] != "a" {
+		t.Errorf("the catalog shares memory with the record: %+v", got)
+	}
+}
+
+// TestReadersAndWriters is for the race detector: readers must see an id for
+// every code they find.
+func TestReadersAndWriters(t *testing.T) {
+	c := open(t, t.TempDir())
+	const n = 20_000
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for j := range n {
+				id := fmt.Sprint(j)
+				code := c.InternItem(id)
+				if j%10 == 0 {
+					c.ApplyItem(&event.Item{ID: id, Attributes: []event.Attribute{text("name", id)}}, true)
+				}
+				if c.ItemID(code) != id {
+					t.Errorf("code %d of %s is %q", code, id, c.ItemID(code))
+					return
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for c.NumItems() < n {
+			last := c.NumItems()
+			if last > 0 && c.ItemID(uint32(last-1)) == "" {
+				t.Errorf("code %d has no id", last-1)
+				return
+			}
+			if code, ok := c.ItemCode(fmt.Sprint(last)); ok {
+				if it, ok := c.Item(code); ok && it.ID != c.ItemID(code) {
+					t.Errorf("item %q under the code of %q", it.ID, c.ItemID(code))
+					return
+				}
+			}
+			runtime.Gosched()
+		}
+	})
+	wg.Go(func() {
+		for c.NumItems() < n {
+			if err := c.Sync(); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	wg.Wait()
+	if c.NumItems() != n {
+		t.Errorf("%d items, want %d", c.NumItems(), n)
+	}
+}
+
+func filled(b *testing.B, n int) (*Catalog, []string) {
+	c := open(b, b.TempDir())
+	ids := make([]string, n)
+	for j := range ids {
+		ids[j] = fmt.Sprintf("customer-%07d", j)
+		c.InternUser(ids[j])
+	}
+	return c, ids
+}
+
+// One hash and one map access; the floor is the cache misses of a map of this
+// size, about 60 ns.
+func BenchmarkLookup(b *testing.B) {
+	c, ids := filled(b, 100_000)
+	b.ReportAllocs()
+	for j := 0; b.Loop(); j++ {
+		if _, ok := c.UserCode(ids[j*7919%len(ids)]); !ok {
+			b.Fatal("lost")
+		}
+	}
+}
+
+// The same while a writer adds users without a pause: readers share a lock
+// with it for one insert in 64.
+func BenchmarkLookupUnderWrites(b *testing.B) {
+	c, ids := filled(b, 100_000)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for j := 0; ; j++ {
+			select {
+			case <-stop:
+				return
+			default:
+				c.InternUser(fmt.Sprintf("new-%d", j%200_000))
+			}
+		}
+	})
+	b.ReportAllocs()
+	for j := 0; b.Loop(); j++ {
+		c.UserCode(ids[j*7919%len(ids)])
+	}
+	close(stop)
+	wg.Wait()
+}
+
+func BenchmarkItemID(b *testing.B) {
+	c, _ := filled(b, 100_000)
+	for j := 0; b.Loop(); j++ {
+		c.UserID(uint32(j * 7919 % 100_000))
+	}
+}
+
+// BenchmarkMemory reports the bytes of RAM for one user, id included.
+func BenchmarkMemory(b *testing.B) {
+	const n = 1_000_000
+	for b.Loop() {
+		c := open(b, b.TempDir())
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for j := range n {
+			c.InternUser(fmt.Sprintf("customer-%07d", j))
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/user")
+		runtime.KeepAlive(c)
+	}
+}

@@ -1,0 +1,144 @@
+package profile
+
+import (
+	"cmp"
+	"math"
+	"math/bits"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// popularity sums the decayed strength of events by item with forward decay:
+// an event at t adds strength * 2^((t-landmark)/halfLife), so that time moves
+// on without touching the sums; only when the exponents get large are all
+// sums scaled down and the landmark moved.
+type popularity struct {
+	halfLife float64 // milliseconds
+
+	mu       sync.Mutex
+	scores   []float64 // by item code
+	landmark float64   // milliseconds; meaningful once scores has an entry
+	newest   float64   // newest event, in half-lives after the landmark
+	version  atomic.Uint64
+
+	refresh sync.Mutex // one ranking is made at a time
+	ranking atomic.Pointer[ranking]
+}
+
+// maxExponent keeps sums far from overflow: 2^256 times any weight.
+const maxExponent = 256
+
+func (p *popularity) add(item uint32, t int64, strength float64) {
+	if strength <= 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.scores) == 0 {
+		p.landmark = float64(t)
+	}
+	if n := int(item) + 1; n > len(p.scores) {
+		p.scores = slices.Grow(p.scores, n-len(p.scores))[:n]
+	}
+	x := (float64(t) - p.landmark) / p.halfLife
+	if x > maxExponent {
+		// An exact power of two, so that scaling rounds nothing.
+		shift := math.Floor(x)
+		scale := math.Exp2(-shift)
+		for j := range p.scores {
+			p.scores[j] *= scale
+		}
+		p.landmark += shift * p.halfLife
+		p.newest -= shift
+		x -= shift
+	}
+	p.newest = max(p.newest, x)
+	p.scores[item] += strength * math.Exp2(x)
+	p.version.Add(1)
+}
+
+// ranking is the items with the highest sums, best first.
+type ranking struct {
+	items  []uint32
+	scores []float32
+	// complete says that there are no further items with a positive sum.
+	complete bool
+	version  uint64
+	made     time.Time
+	cost     time.Duration
+}
+
+const (
+	// minRanked is how many items a ranking holds at least.
+	minRanked = 1024
+	// costShare bounds what rankings take of one core: a twentieth.
+	costShare = 20
+)
+
+// top is a ranking of at least n items, if there are so many.
+func (p *popularity) top(n int) *ranking {
+	r := p.ranking.Load()
+	enough := r != nil && (r.complete || len(r.items) >= n)
+	if enough {
+		if r.version == p.version.Load() || time.Since(r.made) < costShare*r.cost {
+			return r
+		}
+		if !p.refresh.TryLock() {
+			return r
+		}
+	} else {
+		p.refresh.Lock()
+	}
+	defer p.refresh.Unlock()
+	r = p.rank(max(n, minRanked))
+	p.ranking.Store(r)
+	return r
+}
+
+// rank selects the best of all items: it collects those above a threshold and
+// halves the collection whenever it is full.
+func (p *popularity) rank(n int) *ranking {
+	start := time.Now()
+	p.mu.Lock()
+	scores, version := slices.Clone(p.scores), p.version.Load()
+	scale := math.Exp2(-p.newest)
+	p.mu.Unlock()
+
+	n = 1 << bits.Len(uint(n-1)) // so that growing demands make few rankings
+	type candidate struct {
+		score float64
+		item  uint32
+	}
+	better := func(a, b candidate) int {
+		if c := cmp.Compare(b.score, a.score); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.item, b.item)
+	}
+	var best []candidate
+	complete, threshold := true, 0.0
+	for item, score := range scores {
+		// Equal scores lose: the earlier item is in already.
+		if score <= threshold {
+			complete = complete && score <= 0
+			continue
+		}
+		best = append(best, candidate{score, uint32(item)})
+		if len(best) == 2*n {
+			slices.SortFunc(best, better)
+			best, complete, threshold = best[:n], false, best[n-1].score
+		}
+	}
+	slices.SortFunc(best, better)
+	if len(best) > n {
+		best, complete = best[:n], false
+	}
+	r := &ranking{complete: complete, version: version, made: start}
+	for _, c := range best {
+		r.items, r.scores = append(r.items, c.item), append(r.scores, float32(c.score*scale))
+	}
+	r.cost = time.Since(start)
+	return r
+}

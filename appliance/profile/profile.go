@@ -1,0 +1,221 @@
+// Package profile holds the recent history of every user, and how popular
+// every item is now: what the next answer reads and each event changes.
+//
+// It owns the histories in RAM: compact interactions in the order of their
+// time, capped by signal. It is filled from the log, at start from the
+// archive and the bus, then by each frame. It must not import catalog (codes
+// come through an interface), recommend, or anything of als.
+package profile
+
+import (
+	"math"
+	"slices"
+	"sort"
+	"sync"
+	"sync/atomic"
+
+	"vitrine/appliance/frame"
+	"vitrine/appliance/signal"
+	"vitrine/bridge/event"
+)
+
+// Codes gives users and items their codes, new ones at first sight.
+type Codes interface {
+	InternUser(id string) uint32
+	InternItem(id string) uint32
+}
+
+// Store holds the histories. One goroutine at a time may add to it; any number
+// may read meanwhile.
+type Store struct {
+	sig     *signal.Signal
+	codes   Codes
+	shards  [numShards]shard
+	users   atomic.Int64
+	newest  atomic.Int64
+	popular popularity
+	scratch sync.Pool // of *scratch
+}
+
+// numShards is a power of two. Users are spread by the low bits of their
+// code, so that new ones do not all meet in one shard.
+const numShards = 64
+
+type shard struct {
+	mu        sync.RWMutex
+	histories []history // by code / numShards
+	_         [16]byte  // own cache line
+}
+
+// history is what is kept of one user.
+type history struct {
+	// events are sorted by time, equal times in the order of arrival. They
+	// may be more than signal's cap leaves: it is applied when the slice is
+	// full and when the history is read.
+	events []signal.Interaction
+	// floor is the time of the newest event that fell to the cap: an older one
+	// that arrives late must fall too, or the history would depend on when it
+	// came.
+	floor int64
+	seq   uint64
+}
+
+// New returns an empty store.
+func New(sig *signal.Signal, codes Codes) *Store {
+	s := &Store{sig: sig, codes: codes}
+	s.newest.Store(math.MinInt64)
+	s.popular.halfLife = float64(sig.HalfLife().Milliseconds())
+	return s
+}
+
+// Apply adds the events of a frame. The position in the log does not matter,
+// only that equal times of one user come in log order.
+func (s *Store) Apply(_ uint64, records []event.Record) {
+	for j := range records {
+		if records[j].Kind != event.KindEvent {
+			continue
+		}
+		e := &records[j].Event
+		s.see(e.Time)
+		in, ok := s.sig.Interaction(e, 0)
+		if !ok {
+			continue
+		}
+		in.Item = s.codes.InternItem(e.ItemID)
+		s.add(s.codes.InternUser(e.UserID), in)
+	}
+}
+
+func (s *Store) see(t int64) {
+	if t > s.newest.Load() {
+		s.newest.Store(t)
+	}
+}
+
+func (s *Store) add(user uint32, in signal.Interaction) {
+	s.popular.add(in.Item, in.Time, s.sig.Strength(&in))
+	sh := &s.shards[user%numShards]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	at := int(user / numShards)
+	for len(sh.histories) <= at {
+		sh.histories = append(sh.histories, history{floor: math.MinInt64})
+	}
+	h := &sh.histories[at]
+	if h.seq == 0 {
+		s.users.Add(1)
+	}
+	h.seq++
+	if len(h.events) == cap(h.events) {
+		h.makeRoom(s.sig)
+	}
+	// Only now: making room may have raised the floor.
+	if in.Time >= h.floor {
+		h.insert(in)
+	}
+}
+
+// makeRoom applies the cap, and grows the slice where that does not free
+// enough to make the next call rare.
+func (h *history) makeRoom(sig *signal.Signal) {
+	n := len(h.events)
+	kept := sig.Trim(h.events)
+	if dropped := n - len(kept); dropped > 0 {
+		h.floor = h.events[dropped-1].Time
+	}
+	if len(kept) <= n-n/8-1 {
+		h.events = append(h.events[:0], kept...)
+		return
+	}
+	// Growing by a quarter, not by two: most of the RAM of this package is
+	// these slices.
+	grown := make([]signal.Interaction, len(kept), len(kept)+len(kept)/4+2)
+	copy(grown, kept)
+	h.events = grown
+}
+
+// insert puts an event behind all that are not newer: mostly at the end.
+func (h *history) insert(in signal.Interaction) {
+	at := len(h.events)
+	if at > 0 && h.events[at-1].Time > in.Time {
+		at = sort.Search(at, func(j int) bool { return h.events[j].Time > in.Time })
+	}
+	h.events = slices.Insert(h.events, at, in)
+}
+
+// History returns the capped history of a user in dst's memory, sorted by
+// time, and the number of events that it has seen of him, which changes with
+// every one of them. It is empty for a user without events.
+func (s *Store) History(user uint32, dst []signal.Interaction) ([]signal.Interaction, uint64) {
+	dst, seq := s.read(user, dst[:0])
+	return s.sig.Trim(dst), seq
+}
+
+// read appends the kept events of a user to dst.
+func (s *Store) read(user uint32, dst []signal.Interaction) ([]signal.Interaction, uint64) {
+	sh := &s.shards[user%numShards]
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	if at := int(user / numShards); at < len(sh.histories) {
+		h := &sh.histories[at]
+		return append(dst, h.events...), h.seq
+	}
+	return dst, 0
+}
+
+// Weights adds to dst the items of a visitor's capped history with the
+// confidences that signal gives them at the time reference, in the order of
+// their codes. The visitor is a user, or frame.NoUser, who has just looked at
+// the items of session, oldest first.
+func (s *Store) Weights(user uint32, session []uint32, reference int64, dst *frame.Frame) {
+	sc, ok := s.scratch.Get().(*scratch)
+	if !ok {
+		sc = new(scratch)
+	}
+	defer s.scratch.Put(sc)
+	h := sc.history[:0]
+	if user != frame.NoUser {
+		h, _ = s.read(user, h)
+	}
+	now := reference
+	if len(h) > 0 {
+		now = max(now, h[len(h)-1].Time)
+	}
+	for _, item := range session {
+		h = append(h, s.sig.View(item, now))
+	}
+	sc.history = h
+	sc.weights = s.sig.Weigh(s.sig.Trim(h), reference, sc.weights)
+	for _, w := range sc.weights {
+		dst.Add(w.Item, w.Weight)
+	}
+}
+
+// scratch is the working memory of one call of Weights.
+type scratch struct {
+	history []signal.Interaction
+	weights []signal.Weighted
+}
+
+// Users is the number of users with a history.
+func (s *Store) Users() int { return int(s.users.Load()) }
+
+// Newest is the time of the newest event, in Unix milliseconds; 0 before the
+// first one.
+func (s *Store) Newest() int64 {
+	if t := s.newest.Load(); t != math.MinInt64 {
+		return t
+	}
+	return 0
+}
+
+// Popular adds to dst the n most popular items, best first: the sum of what
+// signal makes of each of their events alone, halved with each half-life of
+// age before the newest event. Removes do not count. An answer may be as old
+// as it takes to compute twenty of them, about a millisecond in a small shop.
+func (s *Store) Popular(n int, dst *frame.Frame) {
+	r := s.popular.top(n)
+	for j := range r.items[:min(n, len(r.items))] {
+		dst.Add(r.items[j], r.scores[j])
+	}
+}
