@@ -1,0 +1,271 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	// socketHost stands where a host name is wanted; nobody looks it up.
+	socketHost = "http://vitrine"
+	// maxAnswer bounds what is read of an answer. The longest list of 500
+	// items with all their attributes is far below.
+	maxAnswer = 64 << 20
+	dialTime  = 5 * time.Second
+	mediaJSON = "application/json"
+)
+
+// Client calls a running appliance. It is safe for concurrent use.
+type Client struct {
+	rest *Rest
+	http *http.Client
+	// where names the appliance in errors.
+	where string
+}
+
+// NewSocket is a client over the admin socket, which has every route.
+func NewSocket(path string) *Client {
+	dialer := net.Dialer{Timeout: dialTime}
+	return newClient(socketHost, path, &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", path)
+		},
+		IdleConnTimeout: time.Minute,
+	})
+}
+
+// NewTCP is a client of a listener such as http://127.0.0.1:8080.
+func NewTCP(address string) (*Client, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("use address %q: it must look like http://127.0.0.1:8080", address)
+	}
+	return newClient(strings.TrimSuffix(address, "/"), address, http.DefaultTransport.(*http.Transport).Clone()), nil
+}
+
+func newClient(base, where string, transport *http.Transport) *Client {
+	h := &http.Client{Transport: transport}
+	return &Client{rest: &Rest{Server: base + "/", Client: h}, http: h, where: where}
+}
+
+// Close lets go of idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// UnreachableError says that nothing answers: the appliance is not running, or
+// somewhere else.
+type UnreachableError struct {
+	// Where is the socket's path or the address.
+	Where string
+	Err   error
+}
+
+// Error names the address and the cause.
+func (e *UnreachableError) Error() string {
+	return fmt.Sprintf("reach vitrine at %s: %v", e.Where, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// Hint says what to type next.
+func (e *UnreachableError) Hint() string { return "is it running? start it with: vitrine serve" }
+
+// Error says what the appliance answered.
+func (p *Problem) Error() string {
+	if p.Detail != "" {
+		return p.Detail
+	}
+	return p.Title
+}
+
+// Recommend asks for the list of a user and/or a session.
+func (c *Client) Recommend(ctx context.Context, req RecommendRequest) (*Recommendations, error) {
+	return decode[Recommendations](c)(c.rest.RecommendPost(ctx, req))
+}
+
+// Similar asks for the items like one; limit 0 leaves it to the appliance.
+func (c *Client) Similar(ctx context.Context, itemID string, limit int, fields ...string) (*Recommendations, error) {
+	params := &SimilarItemsParams{Limit: given(limit)}
+	if len(fields) > 0 {
+		params.Fields = &fields
+	}
+	return decode[Recommendations](c)(c.rest.SimilarItems(ctx, itemID, params))
+}
+
+// Popular asks for the popular items; limit 0 leaves it to the appliance.
+func (c *Client) Popular(ctx context.Context, limit int, fields ...string) (*Recommendations, error) {
+	params := &PopularItemsParams{Limit: given(limit)}
+	if len(fields) > 0 {
+		params.Fields = &fields
+	}
+	return decode[Recommendations](c)(c.rest.PopularItems(ctx, params))
+}
+
+// SendEvents sends one JSON event or an array of them.
+func (c *Client) SendEvents(ctx context.Context, body []byte) (*IngestResult, error) {
+	return decode[IngestResult](c)(c.rest.IngestEventsWithBody(ctx, mediaJSON, bytes.NewReader(body)))
+}
+
+// PutItem replaces the attributes of an item.
+func (c *Client) PutItem(ctx context.Context, itemID string, item ItemWrite) (*Item, error) {
+	return decode[Item](c)(c.rest.PutItem(ctx, itemID, item))
+}
+
+// Item asks for the attributes of an item.
+func (c *Client) Item(ctx context.Context, itemID string) (*Item, error) {
+	return decode[Item](c)(c.rest.GetItem(ctx, itemID))
+}
+
+// Import streams a file. When it stops midway the error is a *Problem whose
+// Counts tell what became of the rows before.
+func (c *Client) Import(ctx context.Context, body io.Reader, params ImportFileParams) (*ImportResult, error) {
+	return decode[ImportResult](c)(c.rest.ImportFileWithBody(ctx, &params, "application/octet-stream", body))
+}
+
+// StartJob starts long work: a training or an evaluation.
+func (c *Client) StartJob(ctx context.Context, req JobRequest) (*Job, error) {
+	return decode[Job](c)(c.rest.StartJob(ctx, req))
+}
+
+// Job asks how a job stands.
+func (c *Client) Job(ctx context.Context, id string) (*Job, error) {
+	return decode[Job](c)(c.rest.GetJob(ctx, id))
+}
+
+// WaitJob asks every so often until the job is over, and shows each answer to
+// seen.
+func (c *Client) WaitJob(ctx context.Context, id string, every time.Duration, seen func(*Job)) (*Job, error) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		job, err := c.Job(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if seen != nil {
+			seen(job)
+		}
+		if job.Over() {
+			return job, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// Over tells whether nothing more will come of the job.
+func (j *Job) Over() bool { return j.State == Done || j.State == Failed }
+
+// Models lists the versions, newest first.
+func (c *Client) Models(ctx context.Context) ([]Model, error) {
+	list, err := decode[ModelList](c)(c.rest.ListModels(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return list.Models, nil
+}
+
+// Rollback makes the previous model version live again and returns it.
+func (c *Client) Rollback(ctx context.Context) (*Model, error) {
+	return decode[Model](c)(c.rest.RollbackModel(ctx))
+}
+
+// DeadLetters lists refused rows, oldest first, from a page's NextCursor on;
+// limit 0 leaves it to the appliance.
+func (c *Client) DeadLetters(ctx context.Context, limit int, cursor string) (*DeadLetterPage, error) {
+	params := &ListDeadLettersParams{Limit: given(limit)}
+	if cursor != "" {
+		params.Cursor = &cursor
+	}
+	return decode[DeadLetterPage](c)(c.rest.ListDeadLetters(ctx, params))
+}
+
+// DeadLetter asks for one refused row with its bytes.
+func (c *Client) DeadLetter(ctx context.Context, id string) (*DeadLetter, error) {
+	return decode[DeadLetter](c)(c.rest.GetDeadLetter(ctx, id))
+}
+
+// Pipeline asks where the bus and the archive stand.
+func (c *Client) Pipeline(ctx context.Context) (*Pipeline, error) {
+	return decode[Pipeline](c)(c.rest.GetPipeline(ctx))
+}
+
+// Live is nil when events can be taken.
+func (c *Client) Live(ctx context.Context) error {
+	_, err := decode[Health](c)(c.rest.Live(ctx))
+	return err
+}
+
+// Ready is nil when recommendations can be answered.
+func (c *Client) Ready(ctx context.Context) error {
+	_, err := decode[Health](c)(c.rest.Ready(ctx))
+	return err
+}
+
+// given leaves a parameter out when it is 0.
+func given(n int) *int {
+	if n == 0 {
+		return nil
+	}
+	return &n
+}
+
+// decode turns the result pair of a generated call into a value or an error:
+// *UnreachableError, *Problem, or what broke.
+func decode[T any](c *Client) func(*http.Response, error) (*T, error) {
+	return func(r *http.Response, err error) (*T, error) {
+		if err != nil {
+			return nil, c.failed(err)
+		}
+		defer r.Body.Close() //nolint:errcheck // read only
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer))
+		if err != nil {
+			return nil, fmt.Errorf("read answer of vitrine at %s: %w", c.where, err)
+		}
+		if r.StatusCode >= http.StatusMultipleChoices {
+			return nil, c.problem(r, body)
+		}
+		value := new(T)
+		if err := json.Unmarshal(body, value); err != nil {
+			return nil, fmt.Errorf("understand answer of vitrine at %s: %w", c.where, err)
+		}
+		return value, nil
+	}
+}
+
+// failed tells a server that is not there from a call that broke.
+func (c *Client) failed(err error) error {
+	var (
+		op      *net.OpError
+		unknown *url.Error
+	)
+	if errors.As(err, &op) && op.Op == "dial" {
+		return &UnreachableError{Where: c.where, Err: op.Err}
+	}
+	if errors.As(err, &unknown) {
+		err = unknown.Err // without the made-up host of the socket
+	}
+	return fmt.Errorf("call vitrine at %s: %w", c.where, err)
+}
+
+// problem decodes an error answer; one that is not a problem document came
+// from something that is not the appliance.
+func (c *Client) problem(r *http.Response, body []byte) error {
+	p := new(Problem)
+	if err := json.Unmarshal(body, p); err != nil || p.Code == "" {
+		return fmt.Errorf("call vitrine at %s: it answered %s without saying why; is it vitrine?", c.where, r.Status)
+	}
+	return p
+}

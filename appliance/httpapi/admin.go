@@ -1,0 +1,288 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/pprof"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"vitrine/appliance/httpapi/adminapi"
+)
+
+// defaultLetters is how many dead letters a page has when none is asked for.
+const defaultLetters = 100
+
+// maxText bounds the free text parameters; maxMap those that list columns.
+const (
+	maxText = 4096
+	maxMap  = 16384
+	maxSet  = 64
+)
+
+// admin answers the routes of the admin listener and the socket.
+type admin struct{ *Server }
+
+// ImportFile is POST /v1/import.
+func (a *admin) ImportFile(c echo.Context, params adminapi.ImportFileParams) error {
+	if err := onlyParams(c, "name", "kind", "format", "map", "where", "remove_where", "ts_format", "tz"); err != nil {
+		return err
+	}
+	req, err := importRequest(&params)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := a.untilStop(c)
+	defer cancel()
+	res, err := a.deps.Importer.Import(ctx, c.Request().Body, req)
+	if err == nil {
+		return sendJSON(c, http.StatusOK, res)
+	}
+	if a.stopping.Err() != nil {
+		err = ErrClosed
+	}
+	if p := toProblem(err); p != nil {
+		// A copy: the problem may be the importer's own.
+		q := *p
+		q.Counts = &res
+		if q.Code == "bus_full" {
+			q.Detail = "the log cannot take more now; the import stopped midway"
+			q.Hint = "run the same import again later: what is kept already will not count twice"
+		}
+		return &q
+	}
+	return fmt.Errorf("import %s: %w", req.Name, err)
+}
+
+// importRequest holds the parameters against the document's bounds.
+func importRequest(params *adminapi.ImportFileParams) (ImportRequest, error) {
+	req := ImportRequest{Kind: string(adminapi.Events)}
+	if params.Kind != nil {
+		if !params.Kind.Valid() {
+			return req, refuse("invalid_kind", "kind must be events or items, not %.64q", string(*params.Kind))
+		}
+		req.Kind = string(*params.Kind)
+	}
+	if params.Format != nil {
+		if !params.Format.Valid() {
+			return req, refuse("invalid_format", "format must be csv, tsv or ndjson, not %.64q", string(*params.Format))
+		}
+		req.Format = string(*params.Format)
+	}
+	for _, f := range []struct {
+		name string
+		from *string
+		to   *string
+		most int
+	}{
+		{"name", params.Name, &req.Name, maxText / 4},
+		{"map", params.Map, &req.Map, maxMap},
+		{"where", params.Where, &req.Where, maxText},
+		{"remove_where", params.RemoveWhere, &req.RemoveWhere, maxText},
+		{"ts_format", params.TSFormat, &req.TSFormat, maxID},
+		{"tz", params.Tz, &req.TZ, maxID},
+	} {
+		if f.from == nil {
+			continue
+		}
+		if len(*f.from) > f.most {
+			return req, refuse("invalid_"+f.name, "%s has more than %d bytes", f.name, f.most)
+		}
+		*f.to = *f.from
+	}
+	return req, nil
+}
+
+// untilStop is the request's context, which also ends when the server is told
+// to stop; a body that is being read is cut off then, because a read waits for
+// the sender and not for a context.
+func (a *admin) untilStop(c echo.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(c.Request().Context())
+	conn := http.NewResponseController(c.Response().Writer)
+	release := context.AfterFunc(a.stopping, func() {
+		cancel()
+		//nolint:errcheck // a connection without deadlines is cut off by Close
+		conn.SetReadDeadline(time.Now())
+	})
+	return ctx, func() { release(); cancel() }
+}
+
+// StartJob is POST /v1/jobs.
+func (a *admin) StartJob(c echo.Context) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	var body adminapi.JobRequest
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	if err := checkJob(&body); err != nil {
+		return err
+	}
+	job, err := a.deps.Jobs.Start(c.Request().Context(), body)
+	if err != nil {
+		return fmt.Errorf("start job: %w", err)
+	}
+	c.Response().Header().Set("Location", "/v1/jobs/"+url.PathEscape(job.ID))
+	return sendJSON(c, http.StatusAccepted, job)
+}
+
+// checkJob holds the body against the document's bounds, and refuses what
+// would be without effect.
+func checkJob(body *adminapi.JobRequest) error {
+	switch {
+	case !body.Kind.Valid():
+		return refuse("invalid_kind", "kind must be train or eval, not %.64q", string(body.Kind))
+	case body.Kind != adminapi.Eval && (body.K != 0 || len(body.Set) > 0):
+		return refuse("invalid_job", "k and set are for an evaluation; a training runs as it is configured")
+	case body.K < 0 || body.K > MaxLimit:
+		return refuse("invalid_k", "k must be a whole number from 1 to %d", MaxLimit)
+	case len(body.Set) > maxSet:
+		return refuse("invalid_set", "set has %d entries, the most is %d", len(body.Set), maxSet)
+	}
+	return nil
+}
+
+// GetJob is GET /v1/jobs/{id}.
+func (a *admin) GetJob(c echo.Context, id string) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	job, err := a.deps.Jobs.Job(id)
+	if errors.Is(err, ErrNotFound) {
+		return &Problem{Status: http.StatusNotFound, Code: "unknown_job", Detail: fmt.Sprintf("there is no job %.64q", id)}
+	}
+	if err != nil {
+		return fmt.Errorf("look up job: %w", err)
+	}
+	return sendJSON(c, http.StatusOK, job)
+}
+
+// ListModels is GET /v1/models.
+func (a *admin) ListModels(c echo.Context) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	models, err := a.deps.Models.List()
+	if err != nil {
+		return fmt.Errorf("list models: %w", err)
+	}
+	if models == nil {
+		models = []adminapi.Model{}
+	}
+	for i := range models {
+		filled(&models[i])
+	}
+	return sendJSON(c, http.StatusOK, adminapi.ModelList{Models: models})
+}
+
+// RollbackModel is POST /v1/models/rollback.
+func (a *admin) RollbackModel(c echo.Context) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	model, err := a.deps.Models.Rollback(c.Request().Context())
+	if errors.Is(err, ErrNotFound) {
+		return &Problem{
+			Status: http.StatusConflict, Code: "no_previous_model",
+			Detail: "there is no version before the live one", Hint: "vitrine model list shows the versions",
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("roll back model: %w", err)
+	}
+	filled(&model)
+	return sendJSON(c, http.StatusOK, model)
+}
+
+// filled makes an absent list an empty one, as the document promises.
+func filled(m *adminapi.Model) {
+	if m.Metrics == nil {
+		m.Metrics = []adminapi.ModelMetrics{}
+	}
+}
+
+// ListDeadLetters is GET /v1/deadletters.
+func (a *admin) ListDeadLetters(c echo.Context, params adminapi.ListDeadLettersParams) error {
+	if err := onlyParams(c, "limit", "cursor"); err != nil {
+		return err
+	}
+	limit, cursor := defaultLetters, ""
+	if params.Limit != nil {
+		if limit = *params.Limit; limit < 1 || limit > MaxLimit {
+			return badLimit()
+		}
+	}
+	if params.Cursor != nil {
+		cursor = *params.Cursor
+	}
+	page, err := a.deps.DeadLetters.List(limit, cursor)
+	if errors.Is(err, ErrNotFound) {
+		return refuse("invalid_cursor", "the cursor is not one of this store").with("begin again without a cursor")
+	}
+	if err != nil {
+		return fmt.Errorf("list dead letters: %w", err)
+	}
+	answer := adminapi.DeadLetterPage{Total: page.Total, NextCursor: page.Next, Items: make([]adminapi.DeadLetter, len(page.Letters))}
+	for i := range page.Letters {
+		answer.Items[i] = deadLetter(&page.Letters[i])
+		answer.Items[i].Raw = nil
+	}
+	return sendJSON(c, http.StatusOK, answer)
+}
+
+// GetDeadLetter is GET /v1/deadletters/{id}.
+func (a *admin) GetDeadLetter(c echo.Context, id string) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	letter, err := a.deps.DeadLetters.Get(id)
+	if errors.Is(err, ErrNotFound) {
+		return &Problem{Status: http.StatusNotFound, Code: "unknown_letter", Detail: fmt.Sprintf("there is no dead letter %.64q", id)}
+	}
+	if err != nil {
+		return fmt.Errorf("read dead letter: %w", err)
+	}
+	return sendJSON(c, http.StatusOK, deadLetter(&letter))
+}
+
+func deadLetter(l *Letter) adminapi.DeadLetter {
+	return adminapi.DeadLetter{
+		ID: l.ID, Source: l.Source, Partition: l.Partition, Line: l.Line, Offset: l.Offset,
+		Code: l.Code, Detail: l.Detail, TS: time.UnixMilli(l.Time).UTC(), Raw: l.Raw, Truncated: l.Truncated,
+	}
+}
+
+// GetPipeline is GET /v1/pipeline.
+func (a *admin) GetPipeline(c echo.Context) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	state, err := a.deps.Pipeline.Pipeline(c.Request().Context())
+	if err != nil {
+		return fmt.Errorf("read pipeline: %w", err)
+	}
+	return sendJSON(c, http.StatusOK, state)
+}
+
+// Metrics is GET /metrics.
+func (a *admin) Metrics(c echo.Context) error {
+	a.deps.Metrics.ServeHTTP(c.Response(), c.Request())
+	return nil
+}
+
+// profiles serves /debug/pprof/, which is Go's own and not in the document.
+func profiles(e *echo.Echo) {
+	serve := func(h http.HandlerFunc) echo.HandlerFunc { return echo.WrapHandler(h) }
+	e.GET("/debug/pprof/", serve(pprof.Index))
+	e.GET("/debug/pprof/:name", serve(pprof.Index))
+	e.GET("/debug/pprof/cmdline", serve(pprof.Cmdline))
+	e.GET("/debug/pprof/profile", serve(pprof.Profile))
+	e.GET("/debug/pprof/symbol", serve(pprof.Symbol))
+	e.POST("/debug/pprof/symbol", serve(pprof.Symbol))
+	e.GET("/debug/pprof/trace", serve(pprof.Trace))
+}

@@ -1,0 +1,151 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+)
+
+// maxDocument bounds the JSON bodies that describe one thing: the attributes
+// of an item, the parameters of a request.
+const maxDocument = 1 << 20
+
+// readBody appends the whole body to buf. A body that announces itself as too
+// large is refused before it is read.
+func readBody(c echo.Context, limit int64, buf []byte) ([]byte, error) {
+	r := c.Request()
+	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return buf, &Problem{
+			Status: http.StatusUnsupportedMediaType, Code: "unsupported_encoding",
+			Detail: fmt.Sprintf("the body is encoded as %q", enc), Hint: "send it uncompressed",
+		}
+	}
+	if r.ContentLength > limit {
+		return buf, bodyTooLarge(limit)
+	}
+	if need := int(r.ContentLength) + 1; need > cap(buf)-len(buf) {
+		// One byte more than announced, so that the end is seen without growing.
+		buf = append(make([]byte, 0, len(buf)+need), buf...)
+	}
+	body := http.MaxBytesReader(c.Response(), r.Body, limit)
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case err == io.EOF: //nolint:errorlint // io.Reader returns it bare
+			return buf, nil
+		case isTooLarge(err):
+			return buf, err
+		case err != nil:
+			return buf, refuse("body_broken", "the body ended early: %v", err)
+		}
+	}
+}
+
+// mediaType checks the Content-Type against those a route takes. None at all
+// is taken as JSON.
+func mediaType(c echo.Context, allowed ...string) (string, error) {
+	value := c.Request().Header.Get("Content-Type")
+	if value == "" {
+		return allowed[0], nil
+	}
+	media, _, err := mime.ParseMediaType(value)
+	if err == nil {
+		for _, a := range allowed {
+			if media == a {
+				return media, nil
+			}
+		}
+	}
+	return "", &Problem{
+		Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type",
+		Detail: fmt.Sprintf("the content type %q is not taken here", value),
+		Hint:   "send the header Content-Type: " + strings.Join(allowed, " or "),
+	}
+}
+
+// readJSON reads a body that is one JSON object into dst, and refuses keys
+// that dst does not have: a misspelt one would be silently without effect.
+func readJSON(c echo.Context, dst any) error {
+	if _, err := mediaType(c, "application/json"); err != nil {
+		return err
+	}
+	body, err := readBody(c, maxDocument, nil)
+	if err != nil {
+		return err
+	}
+	if !utf8.Valid(body) {
+		// The decoder would put replacement characters into ids, silently.
+		return refuse("invalid_utf8", "the body is not valid UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(dst); err != nil {
+		return badJSON(err)
+	}
+	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // Token returns it bare
+		return refuse("invalid_json", "there is more after the JSON object")
+	}
+	return nil
+}
+
+// badJSON turns the decoder's errors into a problem that shows the place.
+func badJSON(err error) *Problem {
+	var (
+		syntax *json.SyntaxError
+		kind   *json.UnmarshalTypeError
+	)
+	switch {
+	case errors.As(err, &syntax):
+		return refuse("invalid_json", "the body is not JSON: %v at byte %d", err, syntax.Offset)
+	case errors.As(err, &kind):
+		if kind.Field == "" {
+			return refuse("invalid_json", "the body must be a JSON object, not a %s", kind.Value)
+		}
+		if kind.Field == "limit" {
+			return badLimit()
+		}
+		return refuse("invalid_"+kind.Field, "%s must not be a %s", kind.Field, kind.Value)
+	case errors.Is(err, io.EOF):
+		return refuse("invalid_json", "the body is empty")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return refuse("invalid_json", "the body is not JSON: it ends early")
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return refuse("unknown_field", "there is no field %s here", name)
+	}
+	return refuse("invalid_json", "the body is not understood: %v", err)
+}
+
+// jsonType is the Content-Type of every answer that is not a problem; shared,
+// so never changed.
+var jsonType = []string{"application/json"}
+
+// send writes a JSON answer that was appended by hand.
+func send(c echo.Context, status int, body []byte) error {
+	w := c.Response()
+	w.Header()["Content-Type"] = jsonType
+	w.WriteHeader(status)
+	_, err := w.Write(body)
+	return err
+}
+
+// sendJSON encodes and writes an answer of a route that is not hot.
+func sendJSON(c echo.Context, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	return send(c, status, append(body, '\n'))
+}

@@ -1,0 +1,226 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/bridge/event"
+)
+
+// Errors that the parts behind the handlers answer with. Any of them may also
+// return a *Problem to choose the whole answer.
+var (
+	// ErrBusy says that the log cannot take more now and kept nothing of what
+	// was given: 503 bus_full.
+	ErrBusy = errors.New("the log cannot take more now")
+	// ErrClosed says that the part is shutting down and kept nothing of what
+	// was given: 503 shutting_down.
+	ErrClosed = errors.New("shutting down")
+	// ErrNotFound says that there is no such thing: 404.
+	ErrNotFound = errors.New("not found")
+)
+
+// Result is what became of submitted records.
+type Result struct{ Accepted, Duplicate int }
+
+// Ingester puts records into the durable log. Submit returns when they are on
+// disk and visible to answers. On an error nothing of the records was or will
+// be kept: the records of one call come from at most 1 MiB of JSON, so that
+// they fit into one frame. It may be called concurrently; after it has returned
+// without an error the records belong to the caller again.
+type Ingester interface {
+	Submit(ctx context.Context, records []event.Record) (Result, error)
+}
+
+// Query is one request for recommendations.
+type Query struct {
+	UserID string
+	// Session are item ids, oldest first.
+	Session []string
+	Exclude []string
+	// Limit lies between 1 and MaxLimit.
+	Limit       int
+	ExcludeSeen bool
+	// NotPersonalized asks for the popular list.
+	NotPersonalized bool
+	// Now is the time of the request in Unix milliseconds.
+	Now int64
+}
+
+// Pick is one item of a list.
+type Pick struct {
+	ItemID string
+	Score  float32
+}
+
+// The values of List.Source.
+const (
+	SourceLive    = "live"
+	SourcePopular = "popular"
+	SourceEmpty   = "empty"
+)
+
+// ReasonUnknownUser is the List.Reason for a user without any events; the
+// plain route can be configured to answer it with an empty object.
+const ReasonUnknownUser = "unknown_user"
+
+// List is an answer, best first.
+type List struct {
+	// Picks is reused from answer to answer: append to Picks[:0].
+	Picks []Pick
+	// Source is one of live, last_good, popular and empty.
+	Source string
+	// Reason says in one word why Source is not live.
+	Reason string
+	// ModelVersion is empty when no model had a part in it.
+	ModelVersion string
+	ModelAge     time.Duration
+	Exact        bool
+}
+
+// Recommender makes lists. It may be called concurrently. Similar returns
+// ErrNotFound for an item that is not in the catalogue.
+type Recommender interface {
+	Recommend(ctx context.Context, q *Query, list *List) error
+	Similar(ctx context.Context, itemID string, limit int, list *List) error
+	Popular(ctx context.Context, limit int, list *List) error
+}
+
+// Items looks attributes up; false means that none are known.
+type Items interface {
+	Item(id string) (event.Item, bool)
+}
+
+// Letter is a refused row or event. Raw may be cut by the store, which says so
+// in Truncated.
+type Letter struct {
+	// ID is given by the store.
+	ID           string
+	Source       string
+	Partition    int32
+	Line, Offset int64
+	Code, Detail string
+	// Time is Unix milliseconds.
+	Time      int64
+	Raw       []byte
+	Truncated bool
+}
+
+// LetterPage is one page of letters, oldest first.
+type LetterPage struct {
+	Total   int64
+	Letters []Letter
+	// Next is the cursor of the next page, empty on the last.
+	Next string
+}
+
+// DeadLetters keeps what was refused. Add is durable when it returns and may
+// not keep the Raw bytes. Get returns ErrNotFound for an unknown id.
+type DeadLetters interface {
+	Add(ctx context.Context, letters []Letter) (added int, err error)
+	List(limit int, cursor string) (LetterPage, error)
+	Get(id string) (Letter, error)
+}
+
+// ImportRequest describes a file that is streamed in.
+type ImportRequest struct {
+	Name string
+	// Kind is "events" or "items".
+	Kind string
+	// Format is "csv", "tsv", "ndjson", or empty to guess.
+	Format                  string
+	Map, Where, RemoveWhere string
+	TSFormat, TZ            string
+}
+
+// Importer loads files. With an error the counts say what became of the rows
+// before it; an error that the caller can mend should be a *Problem, any other
+// is answered as an internal one.
+type Importer interface {
+	Import(ctx context.Context, body io.Reader, req ImportRequest) (adminapi.ImportResult, error)
+}
+
+// Jobs runs long work in the background, beyond the request that starts it. Job returns ErrNotFound for an
+// unknown id.
+type Jobs interface {
+	Start(ctx context.Context, req adminapi.JobRequest) (adminapi.Job, error)
+	Job(id string) (adminapi.Job, error)
+}
+
+// Models lists the versions, newest first, and goes back by one.
+type Models interface {
+	List() ([]adminapi.Model, error)
+	Rollback(ctx context.Context) (adminapi.Model, error)
+}
+
+// Pipeline tells where the data stands.
+type Pipeline interface {
+	Pipeline(ctx context.Context) (adminapi.Pipeline, error)
+}
+
+// Readiness is nil when events can be taken (Live) and when answers can be
+// given (Ready), else it says what is missing.
+type Readiness interface {
+	Live() error
+	Ready() error
+}
+
+// Ingested counts what one request brought.
+type Ingested struct {
+	Accepted, Duplicate, Rejected int
+	// UnknownFields were ignored; Clamped events had a time too far ahead.
+	UnknownFields, Clamped int
+}
+
+// Observer is told of every answer, for the metrics. route is the template of
+// the document, such as /v1/items/:id, or "unmatched".
+type Observer interface {
+	Request(route string, code int, took time.Duration)
+	Listed(source, reason string)
+	Ingested(n Ingested)
+}
+
+// Deps are the parts behind the handlers. All are needed, but Observer and
+// Now.
+type Deps struct {
+	Ingester    Ingester
+	Types       event.Types
+	Recommender Recommender
+	Items       Items
+	DeadLetters DeadLetters
+	Importer    Importer
+	Jobs        Jobs
+	Models      Models
+	Pipeline    Pipeline
+	Readiness   Readiness
+	Metrics     http.Handler
+	Observer    Observer
+	Now         func() time.Time
+}
+
+// missing names the parts that were forgotten.
+func (d *Deps) missing() error {
+	var errs []error
+	for name, absent := range map[string]bool{
+		"Ingester": d.Ingester == nil, "Types": d.Types == nil, "Recommender": d.Recommender == nil,
+		"Items": d.Items == nil, "DeadLetters": d.DeadLetters == nil, "Importer": d.Importer == nil,
+		"Jobs": d.Jobs == nil, "Models": d.Models == nil, "Pipeline": d.Pipeline == nil,
+		"Readiness": d.Readiness == nil, "Metrics": d.Metrics == nil,
+	} {
+		if absent {
+			errs = append(errs, errors.New("httpapi: Deps."+name+" is missing"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// silent is the Observer of those who want none.
+type silent struct{}
+
+func (silent) Request(string, int, time.Duration) {}
+func (silent) Listed(string, string)              {}
+func (silent) Ingested(Ingested)                  {}

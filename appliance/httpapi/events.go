@@ -1,0 +1,242 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"vitrine/bridge/event"
+	"vitrine/internal/logkey"
+)
+
+const (
+	mediaJSON   = "application/json"
+	mediaNDJSON = "application/x-ndjson"
+
+	// chunkRecords bounds the memory of one request: a body of 32 MiB may hold
+	// 800,000 events, whose records would take 250 MB. A chunk fills about one
+	// frame of the log.
+	chunkRecords = 4096
+	// chunkBytes is the most raw JSON in a chunk, so that it always fits into
+	// one frame and is kept or refused as a whole.
+	chunkBytes = 1 << 20
+	// keepBody is the most that a pooled buffer keeps between requests.
+	keepBody = 1 << 20
+	// submitTimeout is how long a request waits for the log before it is told
+	// to come again.
+	submitTimeout = 10 * time.Second
+)
+
+// batch is the scratch of one ingest request.
+type batch struct {
+	p   *public
+	ctx context.Context
+	now time.Time
+
+	body    []byte
+	records []event.Record
+	// raw is how much JSON is in the chunk so far.
+	raw int
+	// index is the place in the request of each of records.
+	index    []int
+	letters  []Letter
+	rejected []rejection
+	counts   Ingested
+	// kept says that a chunk is in the log, so that the request can no longer
+	// be refused as a whole; lost is what then happened to the rest.
+	kept bool
+	lost *event.Invalid
+}
+
+type rejection struct {
+	index        int
+	code, detail string
+}
+
+// IngestEvents is POST /v1/events.
+func (p *public) IngestEvents(c echo.Context) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	media, err := mediaType(c, mediaJSON, mediaNDJSON)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := p.submitContext(c)
+	defer cancel()
+	b := p.batches.Get().(*batch)
+	b.p, b.ctx, b.now = p, ctx, p.deps.Now()
+	if b.body, err = readBody(c, p.cfg.MaxBody, b.body[:0]); err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	if err := b.run(media); err != nil {
+		// The log may still read the records: leave them to the collector.
+		return err
+	}
+	p.deps.Observer.Ingested(b.counts)
+	b.body = b.appendResult(b.body[:0]) // the events are strings of their own by now
+	err = send(c, http.StatusAccepted, b.body)
+	b.release()
+	return err
+}
+
+// run takes the body apart and puts it into the log.
+func (b *batch) run(media string) error {
+	var inv *event.Invalid
+	switch err := event.SplitBatch(media, b.body, b.take); {
+	case errors.As(err, &inv):
+		return refuse(inv.Code, "%s", inv.Detail)
+	case err != nil:
+		return err
+	}
+	if err := b.flush(); err != nil {
+		return err
+	}
+	if media == mediaJSON && b.counts.Rejected == 1 && b.counts.Accepted+b.counts.Duplicate == 0 &&
+		b.rejected[0].code == event.CodeInvalidJSON {
+		// Not one event could be told from the body: that is a bad request, not
+		// a partly bad one.
+		b.p.deps.Observer.Ingested(b.counts)
+		return refuse("invalid_json", "%s", b.rejected[0].detail)
+	}
+	return nil
+}
+
+// take is given each event's bytes.
+func (b *batch) take(index int, raw []byte) error {
+	if b.lost != nil {
+		b.reject(index, b.lost)
+		return nil
+	}
+	full := len(b.records)+len(b.letters) >= chunkRecords || b.raw+len(raw) > chunkBytes
+	if full && b.raw > 0 {
+		if err := b.flush(); err != nil {
+			return err
+		}
+		return b.take(index, raw)
+	}
+	b.raw += len(raw)
+	// The slot is zero: new, or cleared when it was used last.
+	n := len(b.records)
+	if n == cap(b.records) {
+		b.records = append(b.records, event.Record{})
+	}
+	b.records = b.records[:n+1]
+	r := &b.records[n]
+	r.Kind, r.Source.Name = event.KindEvent, sourceHTTP
+	unknown, inv := event.ParseEvent(raw, &r.Event)
+	if inv == nil {
+		inv = r.Event.Validate(b.p.deps.Types)
+	}
+	if inv != nil {
+		b.records[n] = event.Record{}
+		b.records = b.records[:n]
+		b.reject(index, inv)
+		b.letters = append(b.letters, Letter{
+			Source: sourceHTTP, Code: inv.Code, Detail: inv.Detail,
+			Time: b.now.UnixMilli(), Raw: raw,
+		})
+		return nil
+	}
+	b.counts.UnknownFields += unknown
+	if r.Event.Normalize(b.now) {
+		b.counts.Clamped++
+	}
+	b.index = append(b.index, index)
+	return nil
+}
+
+func (b *batch) reject(index int, inv *event.Invalid) {
+	b.counts.Rejected++
+	b.rejected = append(b.rejected, rejection{index, inv.Code, inv.Detail})
+}
+
+// flush makes what was taken durable: first the letters, so that nothing is
+// answered as rejected that is not kept; to add them again is harmless.
+func (b *batch) flush() error {
+	b.raw = 0
+	if len(b.letters) > 0 {
+		if _, err := b.p.deps.DeadLetters.Add(b.ctx, b.letters); err != nil {
+			return b.refused(fmt.Errorf("keep dead letters: %w", err))
+		}
+		clear(b.letters)
+		b.letters = b.letters[:0]
+	}
+	if len(b.records) == 0 {
+		return nil
+	}
+	res, err := b.p.deps.Ingester.Submit(b.ctx, b.records)
+	if err != nil {
+		return b.refused(fmt.Errorf("submit events: %w", err))
+	}
+	b.kept = true
+	b.counts.Accepted += res.Accepted
+	b.counts.Duplicate += res.Duplicate
+	b.clearRecords()
+	return nil
+}
+
+// refused decides what an error of the log means: nothing was kept yet, so the
+// request fails as a whole; or the rest is listed as rejected, to be sent
+// again, because a failure would say that nothing was kept.
+func (b *batch) refused(err error) error {
+	if !b.kept {
+		return err
+	}
+	b.lost = &event.Invalid{Code: "bus_full", Detail: "not kept: the log cannot take more now; send this event again"}
+	if !errors.Is(err, ErrBusy) {
+		b.lost = &event.Invalid{Code: "not_kept", Detail: "not kept: vitrine cannot take more now; send this event again"}
+		b.p.log.Error("request failed midway", slog.String(keyRoute, "/v1/events"), slog.Any(logkey.Error, err))
+	}
+	for _, index := range b.index {
+		b.reject(index, b.lost)
+	}
+	// Not reused: after an error the log may still read them.
+	b.records, b.index, b.letters = nil, b.index[:0], nil
+	return nil
+}
+
+// clearRecords lets go of the strings, so that an idle buffer pins no events.
+func (b *batch) clearRecords() {
+	clear(b.records)
+	b.records, b.index = b.records[:0], b.index[:0]
+}
+
+// release gives the scratch back, unless it has grown beyond what is usual.
+func (b *batch) release() {
+	pool := &b.p.batches
+	if cap(b.body) > keepBody {
+		b.body = nil
+	}
+	clear(b.rejected)
+	*b = batch{body: b.body[:0], records: b.records[:0], index: b.index[:0], letters: b.letters[:0], rejected: b.rejected[:0]}
+	pool.Put(b)
+}
+
+func (b *batch) appendResult(dst []byte) []byte {
+	dst = strconv.AppendInt(append(dst, `{"accepted":`...), int64(b.counts.Accepted), 10)
+	dst = strconv.AppendInt(append(dst, `,"duplicate":`...), int64(b.counts.Duplicate), 10)
+	dst = append(dst, `,"rejected":[`...)
+	for i := range b.rejected {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		r := &b.rejected[i]
+		dst = strconv.AppendInt(append(dst, `{"index":`...), int64(r.index), 10)
+		dst = appendString(append(dst, `,"code":`...), r.code)
+		dst = appendString(append(dst, `,"detail":`...), r.detail)
+		dst = append(dst, '}')
+	}
+	return append(dst, "]}\n"...)
+}
+
+// submitContext bounds the wait for the log.
+func (p *public) submitContext(c echo.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.Request().Context(), submitTimeout)
+}

@@ -1,0 +1,283 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/bridge/event"
+)
+
+// shop fakes all parts behind the handlers. Its fields say how it behaves.
+type shop struct {
+	mu      sync.Mutex
+	records []event.Record
+	letters []Letter
+	query   Query
+	imports []ImportRequest
+
+	// submit, when set, answers instead of keeping.
+	submit     func(records []event.Record) (Result, error)
+	lettersErr error
+	list       List
+	recommend  func(q *Query) error
+	importer   func(ctx context.Context, body io.Reader) (adminapi.ImportResult, error)
+	ready      error
+	rollback   error
+	routes     map[string]int
+	ingested   Ingested
+}
+
+func newShop() *shop {
+	return &shop{
+		list: List{
+			Picks: []Pick{{"i1", 0.5}, {"i2", 0.25}}, Source: SourceLive, ModelVersion: "20260101-000000",
+			ModelAge: 90 * time.Second, Exact: true,
+		},
+		routes: map[string]int{},
+	}
+}
+
+func (s *shop) Submit(_ context.Context, records []event.Record) (Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.submit != nil {
+		return s.submit(records)
+	}
+	s.records = append(s.records, records...)
+	return Result{Accepted: len(records)}, nil
+}
+
+func (s *shop) Known(t string) bool { return t == "view" || t == "purchase" }
+
+func (s *shop) answer(list *List) error {
+	picks := append(list.Picks[:0], s.list.Picks...)
+	*list = s.list
+	list.Picks = picks
+	return nil
+}
+
+func (s *shop) Recommend(_ context.Context, q *Query, list *List) error {
+	s.mu.Lock()
+	s.query = *q
+	s.mu.Unlock()
+	if s.recommend != nil {
+		if err := s.recommend(q); err != nil {
+			return err
+		}
+	}
+	return s.answer(list)
+}
+
+func (s *shop) Similar(_ context.Context, id string, limit int, list *List) error {
+	s.mu.Lock()
+	s.query = Query{Limit: limit, UserID: id}
+	s.mu.Unlock()
+	if id == "nope" {
+		return fmt.Errorf("similar to %s: %w", id, ErrNotFound)
+	}
+	return s.answer(list)
+}
+
+func (s *shop) Popular(_ context.Context, limit int, list *List) error {
+	*list = List{Picks: append(list.Picks[:0], s.list.Picks[:min(limit, len(s.list.Picks))]...), Source: SourcePopular}
+	return nil
+}
+
+func (s *shop) Item(id string) (event.Item, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := len(s.records) - 1; i >= 0; i-- {
+		if r := &s.records[i]; r.Kind == event.KindItemPut && r.Item.ID == id {
+			return r.Item, true
+		}
+	}
+	if id != "i1" {
+		return event.Item{}, false
+	}
+	return event.Item{ID: "i1", ExpiresAt: 1790000000500, Attributes: []event.Attribute{
+		{Name: "price", Value: event.Value{Kind: event.Number, Num: 9.5}},
+		{Name: "tags", Value: event.Value{Kind: event.Set, Set: []string{"a", "b"}}},
+		{Name: "title", Value: event.Value{Kind: event.String, Str: "A \"quoted\" <title>"}},
+		{Name: "vegan", Value: event.Value{Kind: event.Bool, Bool: true}},
+	}}, true
+}
+
+// shopLetters is apart because List and Get are other methods elsewhere.
+type shopLetters struct{ *shop }
+
+func (s shopLetters) Add(_ context.Context, letters []Letter) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lettersErr != nil {
+		return 0, s.lettersErr
+	}
+	for _, l := range letters {
+		l.Raw = bytes.Clone(l.Raw)
+		s.letters = append(s.letters, l)
+	}
+	return len(letters), nil
+}
+
+func (s shopLetters) List(_ int, cursor string) (LetterPage, error) {
+	if cursor == "bad" {
+		return LetterPage{}, ErrNotFound
+	}
+	return LetterPage{Total: 2, Next: "c2", Letters: []Letter{
+		{ID: "a1", Source: "x.csv", Line: 3, Code: "missing_user_id", Detail: "no user", Time: 1790000000000, Raw: []byte("x,y")},
+	}}, nil
+}
+
+func (s shopLetters) Get(id string) (Letter, error) {
+	if id != "a1" {
+		return Letter{}, ErrNotFound
+	}
+	return Letter{ID: "a1", Source: "x.csv", Line: 3, Code: "missing_user_id", Detail: "no user", Time: 1790000000000, Raw: []byte("x,\xff"), Truncated: true}, nil
+}
+
+type shopAdmin struct{ *shop }
+
+func (s shopAdmin) Import(ctx context.Context, body io.Reader, req ImportRequest) (adminapi.ImportResult, error) {
+	s.mu.Lock()
+	s.imports = append(s.imports, req)
+	s.mu.Unlock()
+	if s.importer != nil {
+		return s.importer(ctx, body)
+	}
+	n, err := io.Copy(io.Discard, body)
+	return adminapi.ImportResult{Read: n, Accepted: n, Seconds: 0.5}, err
+}
+
+func (s shopAdmin) Start(_ context.Context, req adminapi.JobRequest) (adminapi.Job, error) {
+	return adminapi.Job{ID: "j 1", Kind: req.Kind, State: adminapi.Queued, CreatedAt: time.Unix(1790000000, 0).UTC()}, nil
+}
+
+func (s shopAdmin) Job(id string) (adminapi.Job, error) {
+	if id != "j 1" {
+		return adminapi.Job{}, ErrNotFound
+	}
+	at := time.Unix(1790000000, 0).UTC()
+	return adminapi.Job{
+		ID: id, Kind: adminapi.Train, State: adminapi.Done, CreatedAt: at, StartedAt: &at, FinishedAt: &at,
+		Progress: &adminapi.JobProgress{Stage: "train", Done: 16, Total: 16},
+		Report: &adminapi.TrainReport{
+			Users: 5, Items: 6, Interactions: 7, Seconds: map[string]float64{"fit": 1.5},
+			Models: []adminapi.ModelMetrics{{
+				Name: "als", Published: true, Metrics: map[string]float64{"ndcg@10": 0.1},
+				Interval: map[string][]float64{"ndcg@10": {0.05, 0.15}},
+			}},
+		},
+		Verdict: &adminapi.Verdict{Published: true, Version: "v2", Reason: "better than popularity"},
+	}, nil
+}
+
+func (s shopAdmin) List() ([]adminapi.Model, error) {
+	return []adminapi.Model{{Version: "v2", Parent: "v1", State: adminapi.Live, CreatedAt: time.Unix(1790000000, 0).UTC(), Position: 9}}, nil
+}
+
+func (s shopAdmin) Rollback(context.Context) (adminapi.Model, error) {
+	return adminapi.Model{Version: "v1", State: adminapi.Live, CreatedAt: time.Unix(1790000000, 0).UTC()}, s.rollback
+}
+
+func (s shopAdmin) Pipeline(context.Context) (adminapi.Pipeline, error) {
+	var p adminapi.Pipeline
+	p.Bus.Last, p.Archive.Position, p.Archive.Lag = 9, 7, 2
+	return p, nil
+}
+
+func (s *shop) Live() error  { return nil }
+func (s *shop) Ready() error { return s.ready }
+
+func (s *shop) Request(route string, code int, _ time.Duration) {
+	s.mu.Lock()
+	s.routes[fmt.Sprintf("%s %d", route, code)]++
+	s.mu.Unlock()
+}
+func (s *shop) Listed(string, string) {}
+func (s *shop) Ingested(n Ingested)   { s.mu.Lock(); s.ingested = n; s.mu.Unlock() }
+
+// serverOf is a server over the fakes; its log goes to the returned buffer.
+func serverOf(t testing.TB, s *shop, cfg Config) (*Server, *lockedBuffer) {
+	t.Helper()
+	log := new(lockedBuffer)
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		io.WriteString(w, "vitrine_up 1\n")
+	})
+	srv, err := New(cfg, Deps{
+		Ingester: s, Types: s, Recommender: s, Items: s, DeadLetters: shopLetters{s}, Importer: shopAdmin{s},
+		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Pipeline: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s,
+		Now: func() time.Time { return time.UnixMilli(1790000000000) },
+	}, slog.New(slog.NewJSONHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return srv, log
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// call is one request as a test writes it: "METHOD /path", headers as "Name:
+// value" lines.
+type call struct {
+	do, headers, body string
+}
+
+func (c call) request() *http.Request {
+	method, target, _ := strings.Cut(c.do, " ")
+	r := httptest.NewRequest(method, target, strings.NewReader(c.body))
+	if c.body == "" {
+		r.Body = http.NoBody
+	}
+	for line := range strings.Lines(c.headers) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		if name == "Host" {
+			r.Host = value
+		} else {
+			r.Header.Set(name, value)
+		}
+	}
+	if c.body != "" && r.Header.Get("Content-Type") == "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return r
+}
+
+func (c call) to(h http.Handler) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, c.request())
+	return w
+}
+
+type importFails struct {
+	counts adminapi.ImportResult
+	err    error
+}
+
+func (f importFails) Import(context.Context, io.Reader, ImportRequest) (adminapi.ImportResult, error) {
+	return f.counts, f.err
+}

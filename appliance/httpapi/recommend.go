@@ -1,0 +1,352 @@
+package httpapi
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"vitrine/appliance/httpapi/publicapi"
+	"vitrine/bridge/event"
+)
+
+// MaxLimit is the longest list that can be asked for.
+const MaxLimit = 500
+
+// Bounds of the lists in a request; the document has the same.
+const (
+	maxSession = 500
+	maxExclude = 1000
+	maxFields  = 64
+	maxID      = 256
+)
+
+// public answers the routes of the API listener.
+type public struct {
+	*Server
+	// pool holds *listing: with it a list costs no memory of its own.
+	pool sync.Pool
+	// batches holds *batch, the same for ingest.
+	batches sync.Pool
+}
+
+// listing is the scratch of one list request.
+type listing struct {
+	query  Query
+	list   List
+	fields []string
+	buf    []byte
+}
+
+func newPublic(s *Server) *public {
+	p := &public{Server: s}
+	p.pool.New = func() any { return new(listing) }
+	p.batches.New = func() any { return new(batch) }
+	return p
+}
+
+func (p *public) get() *listing {
+	l := p.pool.Get().(*listing)
+	l.query = Query{Now: p.deps.Now().UnixMilli(), Limit: p.cfg.Limit, ExcludeSeen: p.cfg.ExcludeSeen}
+	l.list = List{Picks: l.list.Picks[:0]}
+	l.fields, l.buf = l.fields[:0], l.buf[:0]
+	return l
+}
+
+// ArticleRecommend is GET /recommend, the article's API.
+func (p *public) ArticleRecommend(c echo.Context, params publicapi.ArticleRecommendParams) error {
+	l := p.get()
+	defer p.pool.Put(l)
+	if params.UserID == nil || *params.UserID == "" {
+		p.listed(c, SourceEmpty, "no_user")
+		return send(c, http.StatusOK, append(l.buf, "{}\n"...))
+	}
+	l.query.UserID = *params.UserID
+	if err := l.query.check(params.Limit); err != nil {
+		return err
+	}
+	if err := p.deps.Recommender.Recommend(c.Request().Context(), &l.query, &l.list); err != nil {
+		return fmt.Errorf("recommend: %w", err)
+	}
+	if p.cfg.EmptyForUnknown && l.list.Reason == ReasonUnknownUser {
+		p.listed(c, SourceEmpty, ReasonUnknownUser)
+		return send(c, http.StatusOK, append(l.buf, "{}\n"...))
+	}
+	p.listed(c, l.list.Source, l.list.Reason)
+	b := append(l.buf, `{"recommendations":[`...)
+	for i := range l.list.Picks {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, l.list.Picks[i].ItemID)
+	}
+	l.buf = append(b, "]}\n"...)
+	return send(c, http.StatusOK, l.buf)
+}
+
+// Recommend is GET /v1/recommend.
+func (p *public) Recommend(c echo.Context, params publicapi.RecommendParams) error {
+	if err := onlyParams(c, "user_id", "session", "limit", "exclude", "exclude_seen", "fields", "personalized"); err != nil {
+		return err
+	}
+	body := publicapi.RecommendRequest{Limit: params.Limit, ExcludeSeen: params.ExcludeSeen, Personalized: params.Personalized}
+	if params.UserID != nil {
+		body.UserID = *params.UserID
+	}
+	if params.Session != nil {
+		body.Session = *params.Session
+	}
+	if params.Exclude != nil {
+		body.Exclude = *params.Exclude
+	}
+	return p.recommend(c, &body, params.Fields)
+}
+
+// RecommendPost is POST /v1/recommend.
+func (p *public) RecommendPost(c echo.Context) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	var body publicapi.RecommendRequest
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	return p.recommend(c, &body, &body.Fields)
+}
+
+func (p *public) recommend(c echo.Context, body *publicapi.RecommendRequest, fields *[]string) error {
+	l := p.get()
+	defer p.pool.Put(l)
+	q := &l.query
+	q.UserID, q.Session, q.Exclude = body.UserID, body.Session, body.Exclude
+	if body.ExcludeSeen != nil {
+		q.ExcludeSeen = *body.ExcludeSeen
+	}
+	q.NotPersonalized = body.Personalized != nil && !*body.Personalized
+	if q.UserID == "" && len(q.Session) == 0 && !q.NotPersonalized {
+		return refuse("missing_user_id", "there is neither a user_id nor a session").
+			with("give one of them, or personalized=false for popular items")
+	}
+	if err := q.check(body.Limit); err != nil {
+		return err
+	}
+	if err := l.setFields(fields); err != nil {
+		return err
+	}
+	if err := p.deps.Recommender.Recommend(c.Request().Context(), q, &l.list); err != nil {
+		return fmt.Errorf("recommend: %w", err)
+	}
+	return p.sendList(c, l, "user_id", q.UserID)
+}
+
+// SimilarItems is GET /v1/items/{id}/similar.
+func (p *public) SimilarItems(c echo.Context, id publicapi.ItemID, params publicapi.SimilarItemsParams) error {
+	l := p.get()
+	defer p.pool.Put(l)
+	if err := l.plain(c, params.Limit, params.Fields); err != nil {
+		return err
+	}
+	if err := checkID("id", id); err != nil {
+		return err
+	}
+	if err := p.deps.Recommender.Similar(c.Request().Context(), id, l.query.Limit, &l.list); err != nil {
+		return unknownItem(err, id)
+	}
+	return p.sendList(c, l, "item_id", id)
+}
+
+// PopularItems is GET /v1/popular.
+func (p *public) PopularItems(c echo.Context, params publicapi.PopularItemsParams) error {
+	l := p.get()
+	defer p.pool.Put(l)
+	if err := l.plain(c, params.Limit, params.Fields); err != nil {
+		return err
+	}
+	if err := p.deps.Recommender.Popular(c.Request().Context(), l.query.Limit, &l.list); err != nil {
+		return fmt.Errorf("list popular items: %w", err)
+	}
+	if l.list.Source != SourceLive && l.list.Reason == "" {
+		l.list.Reason = "not_personalized"
+	}
+	return p.sendList(c, l, "", "")
+}
+
+// plain takes the parameters of a list that is nobody's own.
+func (l *listing) plain(c echo.Context, limit *int, fields *[]string) error {
+	if err := onlyParams(c, "limit", "fields"); err != nil {
+		return err
+	}
+	if err := l.query.check(limit); err != nil {
+		return err
+	}
+	return l.setFields(fields)
+}
+
+// check takes the limit and holds everything against the document's bounds,
+// which the generated server does not enforce.
+func (q *Query) check(limit *int) error {
+	if limit != nil {
+		if *limit < 1 || *limit > MaxLimit {
+			return badLimit()
+		}
+		q.Limit = *limit
+	}
+	if q.UserID != "" {
+		if err := checkID("user_id", q.UserID); err != nil {
+			return err
+		}
+	}
+	if len(q.Session) > maxSession {
+		return refuse("invalid_session", "session has %d items, the most is %d", len(q.Session), maxSession)
+	}
+	if len(q.Exclude) > maxExclude {
+		return refuse("invalid_exclude", "exclude has %d items, the most is %d", len(q.Exclude), maxExclude)
+	}
+	for _, id := range q.Session {
+		if err := checkID("session", id); err != nil {
+			return err
+		}
+	}
+	for _, id := range q.Exclude {
+		if err := checkID("exclude", id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkID refuses what the log would not take as an id.
+func checkID(name, id string) error {
+	if len(id) == 0 || len(id) > maxID {
+		return refuse("invalid_"+name, "%s must have 1 to %d bytes, not %d", name, maxID, len(id))
+	}
+	for _, r := range id {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			if !utf8.ValidString(id) {
+				return refuse("invalid_"+name, "%s is not valid UTF-8", name)
+			}
+			if r != utf8.RuneError {
+				return refuse("invalid_"+name, "%s holds a control character", name)
+			}
+		}
+	}
+	return nil
+}
+
+// setFields takes attribute names, each parameter one name or several with
+// commas between them.
+func (l *listing) setFields(fields *[]string) error {
+	if fields == nil {
+		return nil
+	}
+	for _, f := range *fields {
+		for name := range strings.SplitSeq(f, ",") {
+			if name != "" && !slices.Contains(l.fields, name) {
+				l.fields = append(l.fields, name)
+			}
+			if len(l.fields) > maxFields {
+				return refuse("invalid_fields", "there are more than %d fields", maxFields)
+			}
+		}
+	}
+	return nil
+}
+
+// listed sets the headers that every list has and tells the observer.
+func (p *public) listed(c echo.Context, source, reason string) {
+	h := c.Response().Header()
+	h[headerSource] = []string{source}
+	if source != SourceLive {
+		h[headerReason] = []string{reason}
+	}
+	p.deps.Observer.Listed(source, reason)
+}
+
+// sendList writes the envelope of /v1 lists. subject names what the list is
+// for: "user_id", "item_id" or nothing.
+func (p *public) sendList(c echo.Context, l *listing, subject, id string) error {
+	list := &l.list
+	p.listed(c, list.Source, list.Reason)
+	b := append(l.buf, `{"request_id":`...)
+	b = appendString(b, c.Response().Header()[headerRequestID][0])
+	if subject != "" {
+		b = append(append(append(b, `,"`...), subject...), `":`...)
+		b = appendString(b, id)
+	}
+	b = append(b, `,"items":[`...)
+	for i := range list.Picks {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"item_id":`...)
+		b = appendString(b, list.Picks[i].ItemID)
+		b = append(b, `,"score":`...)
+		b = appendFloat(b, float64(list.Picks[i].Score), 32)
+		b = append(b, `,"rank":`...)
+		b = strconv.AppendInt(b, int64(i+1), 10)
+		if len(l.fields) > 0 {
+			b = p.appendFields(b, list.Picks[i].ItemID, l.fields)
+		}
+		b = append(b, '}')
+	}
+	b = append(b, `],"source":`...)
+	b = appendString(b, list.Source)
+	b = append(b, `,"reason":`...)
+	b = appendString(b, list.Reason)
+	b = append(b, `,"model":`...)
+	if list.ModelVersion == "" {
+		b = append(b, `null`...)
+	} else {
+		b = append(b, `{"version":`...)
+		b = appendString(b, list.ModelVersion)
+		b = append(b, `,"age_seconds":`...)
+		b = appendFloat(b, max(0, math.Round(list.ModelAge.Seconds())), 64)
+		b = append(b, '}')
+	}
+	b = append(b, `,"exact":`...)
+	b = strconv.AppendBool(b, list.Exact)
+	l.buf = append(b, "}\n"...)
+	return send(c, http.StatusOK, l.buf)
+}
+
+// appendFields appends those of the wanted attributes that the item has.
+func (p *public) appendFields(b []byte, id string, fields []string) []byte {
+	item, _ := p.deps.Items.Item(id)
+	b = append(b, `,"fields":{`...)
+	first := true
+	for _, name := range fields {
+		at, ok := slices.BinarySearchFunc(item.Attributes, name, func(a event.Attribute, n string) int {
+			return strings.Compare(a.Name, n)
+		})
+		if !ok {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(appendString(b, name), ':')
+		b = event.AppendValueJSON(b, &item.Attributes[at].Value)
+	}
+	return append(b, '}')
+}
+
+func appendString(b []byte, s string) []byte {
+	return event.AppendValueJSON(b, &event.Value{Kind: event.String, Str: s})
+}
+
+// appendFloat writes the shortest form; JSON has no infinities, so a score
+// that overflowed reads as the largest number.
+func appendFloat(b []byte, f float64, bits int) []byte {
+	largest := math.MaxFloat64
+	if bits == 32 {
+		largest = math.MaxFloat32
+	}
+	return strconv.AppendFloat(b, min(max(f, -largest), largest), 'g', -1, bits)
+}
