@@ -2,8 +2,10 @@
 // format.
 //
 // It owns what a trained model is, readable without the trainer, so that
-// serving links no training code. It may import als/internal/f32,
-// als/internal/solve and als/dataset; it knows dense rows, never ids.
+// serving links no training code, and the section container that models and
+// bundles are stored in (container.go, format.go). It may import
+// als/internal/f32, als/internal/solve and als/dataset; it knows dense rows,
+// never ids.
 package model
 
 // Params are the loss parameters that fold-in must share with training.

@@ -1,0 +1,38 @@
+package eval
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"gonum.org/v1/gonum/stat"
+)
+
+// PairedInterval returns the mean of a[n]-b[n] and its 95 % bootstrap interval
+// (percentiles of the means of resampled differences). a and b hold one
+// metric of the same users in the same order; without users all is NaN.
+func PairedInterval(a, b []float64, resamples int, seed uint64) (mean, lo, hi float64) {
+	difference := make([]float64, len(a))
+	for n := range a {
+		difference[n] = a[n] - b[n]
+	}
+	return Interval(difference, resamples, seed)
+}
+
+// Interval returns the mean of values and its 95 % bootstrap interval.
+func Interval(values []float64, resamples int, seed uint64) (mean, lo, hi float64) {
+	if len(values) == 0 || resamples < 1 {
+		return math.NaN(), math.NaN(), math.NaN()
+	}
+	random := rand.New(rand.NewPCG(seed, 0))
+	means := make([]float64, resamples)
+	for i := range means {
+		sum := 0.0
+		for range values {
+			sum += values[random.IntN(len(values))]
+		}
+		means[i] = sum / float64(len(values))
+	}
+	slices.Sort(means)
+	return stat.Mean(values, nil), stat.Quantile(0.025, stat.Empirical, means, nil), stat.Quantile(0.975, stat.Empirical, means, nil)
+}

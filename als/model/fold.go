@@ -1,0 +1,64 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+
+	"vitrine/als/internal/solve"
+)
+
+// Errors of a fold-in whose input cannot belong to the model.
+var (
+	// ErrRow reports an item row the model does not have.
+	ErrRow = errors.New("item row outside the model")
+	// ErrWeight reports a weight that is not a positive finite number.
+	ErrWeight = errors.New("weight is not positive and finite")
+	// ErrLength reports a destination of another length than the rank, or
+	// different numbers of items and weights.
+	ErrLength = errors.New("lengths do not fit")
+)
+
+// Folder computes the vectors of users from what they did, known to the
+// training or not. It solves the very normal equations that the last half of a
+// training sweep solves, with the same code, so an unchanged user gets the
+// vector one more half-step would give him. It is safe for concurrent use.
+type Folder struct {
+	items *solve.Fixed
+}
+
+// Scratch is the working memory of one fold-in at a time; its zero value is
+// ready, and reusing it saves all allocation.
+type Scratch struct {
+	solve solve.Scratch
+}
+
+// NewFolder prepares a model for fold-in. It reads all item factors once, on
+// all cores, for the Gram matrix that every fold-in begins with.
+func NewFolder(m *Model) *Folder {
+	loss := solve.Loss{Alpha0: m.Params.Alpha0, Lambda: m.Params.Lambda, Nu: m.Params.Nu}
+	return &Folder{solve.NewFixed(m.Rank, m.Items, m.ItemScale, loss, runtime.GOMAXPROCS(0))}
+}
+
+// FoldIn writes into dst, of the model's rank, the exact vector of a user who
+// has weights[j] > 0 on item row items[j]. The order of the items does not
+// matter beyond rounding; no items give the zero vector.
+func (f *Folder) FoldIn(dst []float32, items []uint32, weights []float32, s *Scratch) error {
+	if len(dst) != f.items.Rank() || len(items) != len(weights) {
+		return fmt.Errorf("fold in %d items with %d weights into %d numbers: %w", len(items), len(weights), len(dst), ErrLength)
+	}
+	n := uint32(f.items.Len())
+	for j, item := range items {
+		if item >= n {
+			return fmt.Errorf("fold in item row %d of %d: %w", item, n, ErrRow)
+		}
+		if w := weights[j]; !(w > 0) || w > math.MaxFloat32 {
+			return fmt.Errorf("fold in item row %d with weight %g: %w", item, w, ErrWeight)
+		}
+	}
+	if err := f.items.Exact(dst, items, weights, &s.solve); err != nil {
+		return fmt.Errorf("fold in %d items: %w", len(items), err)
+	}
+	return nil
+}

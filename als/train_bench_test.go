@@ -1,0 +1,47 @@
+//go:build unix
+
+package als_test
+
+import (
+	"context"
+	"syscall"
+	"testing"
+	"time"
+
+	"vitrine/als"
+)
+
+// Limit: at rank 64 a visit (one cell on one side) costs 576 multiply-adds
+// with three gradient steps and 2,144 exactly: 105 and 390 ns of one core at
+// the 11 GFLOP/s that scalar code can reach; each row adds 16k and 48k of
+// them. Reading one 256-byte factor row per visit, 13-26 ns from memory, is
+// the limit that vector kernels meet. One iteration is two visits per cell;
+// the last half-step is always exact. CPU time, so that other work on the
+// machine does not show.
+func BenchmarkIteration(b *testing.B) {
+	const iterations = 8
+	data := random(b, 1, 4000, 3000, 300_000)
+	for _, solver := range []string{als.SolverCG, als.SolverCholesky} {
+		b.Run(solver, func(b *testing.B) {
+			start := cpu(b)
+			for b.Loop() {
+				opt := als.Options{Rank: 64, Iterations: iterations, Solver: solver, Workers: 1}
+				if _, _, err := als.Train(context.Background(), data, opt); err != nil {
+					b.Fatal(err)
+				}
+			}
+			visits := float64(b.N) * 2 * iterations * float64(data.NNZ())
+			b.ReportMetric(float64((cpu(b)-start).Nanoseconds())/visits, "cpu-ns/visit")
+			b.ReportMetric(float64(data.NNZ()), "cells")
+		})
+	}
+}
+
+// cpu is the processor time that this process has used.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
