@@ -46,7 +46,7 @@ func keys() []key {
 		integer("train.rank", "Number of factors; 0 chooses by rule.", func(c *Config) *int { return &c.Train.Rank }),
 		integer("train.iterations", "ALS iterations, exact when set; 0 chooses by rule.", func(c *Config) *int { return &c.Train.Iterations }),
 		number("train.regularization", "L2 regularization lambda; 0 chooses by rule.", func(c *Config) *float64 { return &c.Train.Regularization }),
-		number("train.alpha", "How fast confidence grows with a user's interest in an item; 0 chooses by rule.", func(c *Config) *float64 { return &c.Train.Alpha }),
+		number("train.alpha", "How soon confidence saturates as interest in an item grows: small is nearly linear, large nearly flat; 0 chooses by rule.", func(c *Config) *float64 { return &c.Train.Alpha }),
 		duration("train.half_life", "An event's weight halves in this time, counted back from the newest event.", func(c *Config) *time.Duration { return &c.Train.HalfLife }),
 		integer("train.history", "Newest distinct items of a user that training and answers read.", func(c *Config) *int { return &c.Train.History }),
 		integer("recommend.limit", "Items in an answer when the request gives no limit.", func(c *Config) *int { return &c.Recommend.Limit }),

@@ -21,8 +21,8 @@ type Config struct {
 	// MaxItems and MaxEvents cap a user's history at so many distinct items
 	// and so many events; 0 is DefaultMaxItems and DefaultMaxEvents.
 	MaxItems, MaxEvents int
-	// Alpha is how much an item's sum of weights raises its confidence above
-	// 1; 0 is DefaultAlpha.
+	// Alpha is how soon confidence saturates as an item's sum of weights grows:
+	// small is nearly linear, large nearly flat; 0 is DefaultAlpha.
 	Alpha float64
 }
 

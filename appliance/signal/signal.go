@@ -188,8 +188,9 @@ func (s *Signal) Trim(h []Interaction) []Interaction {
 // values of the earlier events of the item that had one (ratings apart) less
 // what was removed before; where no earlier event had a value it takes all,
 // and a remove of value 0 takes nothing.
-// Items without a positive sum are left out. The confidence is
-// 1 + Alpha*ln(1+sum).
+// The confidence is ln(1 + Alpha*sum/8), the sum counted in fresh purchases at
+// their default weight; a logarithm, so that bots and heavy buyers do not own
+// the model. Items whose confidence is next to nothing are left out.
 func (s *Signal) Weigh(h []Interaction, now int64, dst []Weighted) []Weighted {
 	dst = dst[:0]
 	if len(h) == 0 {
@@ -209,12 +210,20 @@ func (s *Signal) Weigh(h []Interaction, now int64, dst []Weighted) []Weighted {
 	}
 	sc.sortByItem()
 	for _, key := range sc.keys {
-		if w := sc.sums[uint32(key)].weight; w > 0 {
-			dst = append(dst, Weighted{Item: uint32(key >> 32), Weight: float32(1 + s.alpha*math.Log1p(w))})
+		if c := math.Log1p(s.alpha * sc.sums[uint32(key)].weight / purchaseUnit); c > leastConfidence {
+			dst = append(dst, Weighted{Item: uint32(key >> 32), Weight: float32(c)})
 		}
 	}
 	return dst
 }
+
+const (
+	// purchaseUnit is what one fresh purchase adds to a sum by default.
+	purchaseUnit = 8
+	// leastConfidence is what a cell must exceed: below it, an interaction of
+	// many half-lives ago says nothing, and float32 would soon be 0.
+	leastConfidence = 1e-6
+)
 
 // rounding is how far a float32 amount may be off: a return of all that was
 // bought, in several parts, must end at zero.

@@ -147,7 +147,7 @@ func TestWeigh(t *testing.T) {
 			continue
 		}
 		for _, w := range got {
-			want := 1 + 2*math.Log1p(c.want[w.Item])
+			want := math.Log1p(2 * c.want[w.Item] / 8)
 			if math.Abs(float64(w.Weight)-want) > 1e-5 {
 				t.Errorf("%s: item %d has %v, want %v", c.name, w.Item, w.Weight, want)
 			}
@@ -225,7 +225,7 @@ func TestWeighAgainstMap(t *testing.T) {
 				t.Fatalf("%d events of %d codes: %d items, want %d", n, codes, len(got), len(sums))
 			}
 			for j, w := range got {
-				if want := float32(1 + math.Log1p(sums[w.Item])); math.Abs(float64(w.Weight-want)) > 1e-4 {
+				if want := float32(math.Log1p(sums[w.Item] / 8)); math.Abs(float64(w.Weight-want)) > 1e-4 {
 					t.Fatalf("item %d: %v, want %v", w.Item, w.Weight, want)
 				}
 				if j > 0 && got[j-1].Item >= w.Item {
