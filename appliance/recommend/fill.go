@@ -1,0 +1,66 @@
+package recommend
+
+// fill adds popular items to the frame until it has as many as are wanted,
+// and after them, when there are not enough, the rest of the catalogue in the
+// order of its codes: a list is as long as the catalogue allows. Behind live
+// candidates they have score 0, for their popularity is on another scale.
+func (e *Engine) fill(sc *scratch) {
+	if sc.frame.Len() >= sc.limit {
+		return
+	}
+	items := e.deps.Shelf.NumItems()
+	sc.taken = zeroBits(sc.taken, items)
+	for _, code := range sc.excluded {
+		setBit(sc.taken, code)
+	}
+	for _, code := range sc.frame.Items {
+		setBit(sc.taken, code)
+	}
+	live := sc.frame.Len() > 0
+	for n := sc.limit + len(sc.excluded); sc.frame.Len() < sc.limit; n *= 4 {
+		sc.popular.Reset()
+		e.deps.Popularity.Popular(n, &sc.popular)
+		for j := 0; j < sc.popular.Len() && sc.frame.Len() < sc.limit; j++ {
+			score := sc.popular.Scores[j]
+			if live {
+				score = 0
+			}
+			e.offer(sc, sc.popular.Items[j], score)
+		}
+		if sc.popular.Len() < n {
+			break
+		}
+	}
+	for code := uint32(0); int(code) < items && sc.frame.Len() < sc.limit; code++ {
+		e.offer(sc, code, 0)
+	}
+}
+
+// offer adds an item that may be shown and is not there yet. One that came
+// after the bitmap was made waits for the next request.
+func (e *Engine) offer(sc *scratch, code uint32, score float32) {
+	if int(code/64) < len(sc.taken) && !hasBit(sc.taken, code) && !e.deps.Shelf.Expired(code, sc.frame.Now) {
+		setBit(sc.taken, code)
+		sc.frame.Add(code, score)
+	}
+}
+
+// zeroBits is a bitmap of n bits, all zero, in the memory of b if it fits.
+func zeroBits(b []uint64, n int) []uint64 {
+	words := (n + 63) / 64
+	if cap(b) < words {
+		return make([]uint64, words)
+	}
+	b = b[:words]
+	clear(b)
+	return b
+}
+
+// setBit sets a bit; one beyond the end is ignored.
+func setBit(b []uint64, j uint32) {
+	if w := int(j / 64); w < len(b) {
+		b[w] |= 1 << (j % 64)
+	}
+}
+
+func hasBit(b []uint64, j uint32) bool { return b[j/64]>>(j%64)&1 != 0 }

@@ -1,0 +1,367 @@
+// Package recommend answers requests for recommendations from RAM: the
+// visitor's vector by exact fold-in of his history, the best items by exact
+// search, filled up with popular ones, and the page of them.
+//
+// It owns that pipeline and the view of the live model that it runs on. It
+// knows frame and als/{model,topk}; history, popularity, ids and expiry come
+// through interfaces, so it must not import profile, catalog, signal or
+// anything that reads or writes outside RAM.
+//
+//	engine := recommend.New(recommend.Deps{History: profile, Popularity: profile, Codes: catalog, Shelf: catalog})
+//	engine.Swap(view)
+//	err := engine.Recommend(ctx, &recommend.Request{UserID: "u1", Limit: 20, Now: now}, &response)
+package recommend
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vitrine/als/model"
+	"vitrine/als/topk"
+	"vitrine/appliance/frame"
+)
+
+// History weighs what a visitor did.
+type History interface {
+	// Weights adds to dst the items of the visitor's capped history with their
+	// confidences at the time reference, each item once. The visitor is a
+	// user, or frame.NoUser, who has just looked at the items of session,
+	// oldest first.
+	Weights(user uint32, session []uint32, reference int64, dst *frame.Frame)
+}
+
+// Popularity ranks items for everybody.
+type Popularity interface {
+	// Popular adds to dst the n most popular items, best first; fewer when
+	// there are not so many.
+	Popular(n int, dst *frame.Frame)
+}
+
+// Codes translates between ids and codes.
+type Codes interface {
+	UserCode(id string) (uint32, bool)
+	ItemCode(id string) (uint32, bool)
+	ItemID(code uint32) string
+}
+
+// Shelf says what may be shown.
+type Shelf interface {
+	// NumItems is the number of items; their codes are 0..NumItems-1.
+	NumItems() int
+	// Expired says whether an item must not be shown at now (Unix ms).
+	Expired(item uint32, now int64) bool
+}
+
+// Deps are the parts that an Engine reads. All are called concurrently.
+type Deps struct {
+	History    History
+	Popularity Popularity
+	Codes      Codes
+	Shelf      Shelf
+}
+
+// DefaultLimit is the length of a list whose request names none.
+const DefaultLimit = 20
+
+// Request asks for recommendations.
+type Request struct {
+	// UserID may be empty, or one that was never seen.
+	UserID string
+	// Session are the ids of items just looked at, oldest first; they count as
+	// views on top of the user's history.
+	Session []string
+	// Limit is the number of items wanted; 0 is DefaultLimit.
+	Limit int
+	// Exclude are ids of items that must not be in the list.
+	Exclude []string
+	// ExcludeSeen leaves out the items of the history and the session.
+	ExcludeSeen bool
+	// NotPersonalized asks for the popular list and reads no history, not even
+	// for ExcludeSeen.
+	NotPersonalized bool
+	// Now is the time of the request in Unix milliseconds.
+	Now int64
+}
+
+// Item is one place of a list.
+type Item struct {
+	ID   string
+	Code uint32
+	// Score is the model's for a live list, and 0 for items that fill it up
+	// behind; the popularity for a popular list.
+	Score float32
+}
+
+// The values of Response.Source.
+const (
+	// SourceLive is a list made for this visitor, or item, by the live model.
+	SourceLive = "live"
+	// SourcePopular is a list of popular items.
+	SourcePopular = "popular"
+	// SourceEmpty is a list without items.
+	SourceEmpty = "empty"
+)
+
+// The values of Response.Reason.
+const (
+	// ReasonUnknownUser: there are no events of this user, and no session.
+	ReasonUnknownUser = "unknown_user"
+	// ReasonNoModel: nothing was trained yet.
+	ReasonNoModel = "no_model"
+	// ReasonColdUser: the model knows none of the items of the history.
+	ReasonColdUser = "cold_user"
+	// ReasonColdItem: the model does not know the item.
+	ReasonColdItem = "cold_item"
+	// ReasonNotPersonalized: the request wants the popular list.
+	ReasonNotPersonalized = "not_personalized"
+	// ReasonNoCandidates: the model has nothing that may be shown.
+	ReasonNoCandidates = "no_candidates"
+	// ReasonFoldFailed: the visitor's vector could not be computed, which a
+	// sound model does not let happen.
+	ReasonFoldFailed = "fold_failed"
+	// ReasonNoItems: there is no item that may be shown.
+	ReasonNoItems = "no_items"
+)
+
+// ErrUnknownItem says that the catalogue has no such item.
+var ErrUnknownItem = errors.New("unknown item")
+
+// Response is an answer. It may be reused; its memory then serves again.
+type Response struct {
+	// Items are the list, best first.
+	Items  []Item
+	Source string
+	// Reason says why Source is not SourceLive; empty when it is.
+	Reason string
+	// ModelVersion and ModelAge tell of the model that made a live list.
+	ModelVersion string
+	ModelAge     time.Duration
+	// Exact says that the model ranked its whole catalogue, nothing
+	// approximated or stale: true for every live list.
+	Exact bool
+}
+
+// Engine answers requests. All methods are safe for concurrent use.
+type Engine struct {
+	deps    Deps
+	view    atomic.Pointer[View]
+	scratch sync.Pool // of *scratch
+}
+
+// New returns an engine that has no model yet.
+func New(deps Deps) *Engine { return &Engine{deps: deps} }
+
+// Swap makes v the live view; requests that run keep the one they began with.
+func (e *Engine) Swap(v *View) { e.view.Store(v) }
+
+// Recommend fills resp with the list for req. It fails only when ctx ends.
+func (e *Engine) Recommend(ctx context.Context, req *Request, resp *Response) error {
+	sc := e.begin(req.Limit, req.Now)
+	defer e.scratch.Put(sc)
+	sc.exclude(e.deps.Codes, req.Exclude)
+	v := e.view.Load()
+
+	reason := ReasonNotPersonalized
+	if !req.NotPersonalized {
+		reason = e.visitor(req, v, sc)
+	}
+	if reason == "" {
+		reason = sc.fold(v)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if reason == "" {
+		reason = e.candidates(v, sc, func(without []uint64) {
+			sc.hits = v.index.Search(sc.vector, sc.limit, without, sc.hits, &sc.search)
+		})
+	}
+	e.fill(sc)
+	e.page(sc, resp, reason, v)
+	return nil
+}
+
+// Similar fills resp with the items that the model finds most like the given
+// one, by cosine. It returns ErrUnknownItem for an item without a code.
+func (e *Engine) Similar(ctx context.Context, itemID string, limit int, now int64, resp *Response) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	code, ok := e.deps.Codes.ItemCode(itemID)
+	if !ok {
+		return ErrUnknownItem
+	}
+	sc := e.begin(limit, now)
+	defer e.scratch.Put(sc)
+	sc.excluded = append(sc.excluded, code)
+	v := e.view.Load()
+
+	reason := ReasonNoModel
+	if v != nil {
+		reason = ReasonColdItem
+		if row, ok := v.row(code); ok {
+			reason = e.candidates(v, sc, func(without []uint64) {
+				sc.hits = v.index.Similar(row, sc.limit, without, sc.hits, &sc.search)
+			})
+		}
+	}
+	if reason != "" {
+		// Popular items are no likeness: they stand in, they do not fill up.
+		e.fill(sc)
+	}
+	e.page(sc, resp, reason, v)
+	return nil
+}
+
+// Popular fills resp with the most popular items.
+func (e *Engine) Popular(ctx context.Context, limit int, now int64, resp *Response) error {
+	return e.Recommend(ctx, &Request{Limit: limit, Now: now, NotPersonalized: true}, resp)
+}
+
+// visitor reads who asks and what he did, and returns the reason why there
+// can be no live answer, if so.
+func (e *Engine) visitor(req *Request, v *View, sc *scratch) (reason string) {
+	if req.UserID != "" {
+		if user, ok := e.deps.Codes.UserCode(req.UserID); ok {
+			sc.frame.User = user
+		}
+	}
+	for _, id := range req.Session {
+		if code, ok := e.deps.Codes.ItemCode(id); ok {
+			sc.session = append(sc.session, code)
+		}
+	}
+	if sc.frame.User == frame.NoUser && len(sc.session) == 0 {
+		return ReasonUnknownUser
+	}
+	reference := req.Now
+	if v != nil {
+		reference = v.reference
+	}
+	e.deps.History.Weights(sc.frame.User, sc.session, reference, &sc.taste)
+	if req.ExcludeSeen {
+		sc.excluded = append(sc.excluded, sc.taste.Items...)
+		sc.excluded = append(sc.excluded, sc.session...)
+	}
+	if v == nil {
+		return ReasonNoModel
+	}
+	return ""
+}
+
+// fold computes the visitor's vector from the items that the model knows.
+func (sc *scratch) fold(v *View) (reason string) {
+	for j, code := range sc.taste.Items {
+		if row, ok := v.row(code); ok {
+			sc.rows = append(sc.rows, row)
+			sc.weights = append(sc.weights, sc.taste.Scores[j])
+		}
+	}
+	if len(sc.rows) == 0 {
+		return ReasonColdUser
+	}
+	if cap(sc.vector) < v.rank {
+		sc.vector = make([]float32, v.rank)
+	}
+	sc.vector = sc.vector[:v.rank]
+	if err := v.folder.FoldIn(sc.vector, sc.rows, sc.weights, &sc.folding); err != nil {
+		return ReasonFoldFailed
+	}
+	return ""
+}
+
+// candidates puts what find finds into the frame. The rows known to have
+// expired are left out of the search. Where one has expired since that was
+// looked up, it is looked up again and the search repeated.
+func (e *Engine) candidates(v *View, sc *scratch, find func(without []uint64)) (reason string) {
+	now := sc.frame.Now
+	expired := func(hit topk.Hit) bool { return e.deps.Shelf.Expired(v.codes[hit.Row], now) }
+	for fresh := false; ; fresh = true {
+		sc.without = append(sc.without[:0], v.expired(e.deps.Shelf, now, fresh)...)
+		for _, code := range sc.excluded {
+			if row, ok := v.row(code); ok {
+				setBit(sc.without, row)
+			}
+		}
+		find(sc.without)
+		if fresh || !slices.ContainsFunc(sc.hits, expired) {
+			break
+		}
+	}
+	for _, hit := range sc.hits {
+		if !expired(hit) {
+			sc.frame.Add(v.codes[hit.Row], hit.Score)
+		}
+	}
+	if sc.frame.Len() == 0 {
+		return ReasonNoCandidates
+	}
+	return ""
+}
+
+// page writes the frame's first items into the response.
+func (e *Engine) page(sc *scratch, resp *Response, reason string, v *View) {
+	*resp = Response{Items: resp.Items[:0], Source: SourcePopular, Reason: reason}
+	f := &sc.frame
+	for j := 0; j < f.Len() && len(resp.Items) < sc.limit; j++ {
+		resp.Items = append(resp.Items, Item{ID: e.deps.Codes.ItemID(f.Items[j]), Code: f.Items[j], Score: f.Scores[j]})
+	}
+	switch {
+	case len(resp.Items) == 0:
+		resp.Source = SourceEmpty
+		if reason == ReasonNoCandidates || reason == ReasonNotPersonalized {
+			resp.Reason = ReasonNoItems
+		}
+	case reason == "":
+		resp.Source, resp.Exact = SourceLive, true
+		resp.ModelVersion = v.version
+		resp.ModelAge = max(0, time.Duration(f.Now-v.created.UnixMilli())*time.Millisecond)
+	}
+}
+
+// scratch is the working memory of one request.
+type scratch struct {
+	limit    int
+	frame    frame.Frame // the candidates, then the list
+	taste    frame.Frame // items of the history, with confidences
+	popular  frame.Frame
+	session  []uint32 // codes
+	excluded []uint32 // codes
+	taken    []uint64 // bits by code
+	without  []uint64 // bits by row
+	rows     []uint32
+	weights  []float32
+	vector   []float32
+	hits     []topk.Hit
+	folding  model.Scratch
+	search   topk.Scratch
+}
+
+func (e *Engine) begin(limit int, now int64) *scratch {
+	sc, ok := e.scratch.Get().(*scratch)
+	if !ok {
+		sc = new(scratch)
+	}
+	sc.frame.Reset()
+	sc.taste.Reset()
+	sc.frame.Now = now
+	sc.limit = limit
+	if limit <= 0 {
+		sc.limit = DefaultLimit
+	}
+	sc.session, sc.excluded = sc.session[:0], sc.excluded[:0]
+	sc.rows, sc.weights = sc.rows[:0], sc.weights[:0]
+	return sc
+}
+
+func (sc *scratch) exclude(codes Codes, ids []string) {
+	for _, id := range ids {
+		if code, ok := codes.ItemCode(id); ok {
+			sc.excluded = append(sc.excluded, code)
+		}
+	}
+}
