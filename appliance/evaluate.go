@@ -1,0 +1,52 @@
+package appliance
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+
+	"vitrine/appliance/config"
+	"vitrine/appliance/trainer"
+	"vitrine/bridge/archive"
+	"vitrine/bridge/jetstream"
+)
+
+// Evaluate measures what a training would give, in this process, with no
+// appliance running on the data folder. What a killed process left on the bus
+// is committed first, so that the result is over everything acknowledged. The
+// report has the JSON form of a job's.
+func Evaluate(ctx context.Context, c *config.Config, k int, tell func(stage string, done, total int64)) (json.RawMessage, error) {
+	f, err := holdFolder(c.Data.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.release() //nolint:errcheck // the lock goes with the process
+	if err := commitBus(ctx, c, f); err != nil {
+		return nil, err
+	}
+	job := trainingJob(c)
+	job.K = k
+	result, err := trainer.Run(ctx, job, func(p trainer.Progress) { tell(p.Stage, int64(p.Done), int64(p.Total)) })
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(trainReport(result))
+}
+
+func commitBus(ctx context.Context, c *config.Config, f *folder) error {
+	log := slog.New(slog.DiscardHandler)
+	a, err := archive.Open(ctx, archive.Options{Dir: c.ArchiveDir(), Log: log})
+	if err != nil {
+		return err
+	}
+	bus, err := jetstream.Open(ctx, jetstream.Options{Dir: f.path("bus"), MaxBytes: c.Bus.MaxBytes, After: a.Position(), Log: log})
+	if err != nil {
+		return err
+	}
+	defer bus.Close() //nolint:errcheck // everything on it is durable
+	if err := archive.NewFollower(a, bus, archive.FollowerOptions{Log: log}).Flush(ctx); err != nil {
+		return fmt.Errorf("commit to the archive: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package appliance
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"vitrine/appliance/catalog"
+	"vitrine/appliance/httpapi"
+	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/recommend"
+	"vitrine/appliance/registry"
+	"vitrine/bridge/event"
+)
+
+// recommender lets the HTTP layer speak to the engine.
+type recommender struct {
+	engine *recommend.Engine
+	pool   *sync.Pool // of *recommend.Response
+	now    func() int64
+}
+
+func newRecommender(engine *recommend.Engine, now func() int64) recommender {
+	return recommender{engine: engine, now: now, pool: &sync.Pool{New: func() any { return new(recommend.Response) }}}
+}
+
+func (r recommender) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
+	req := recommend.Request{
+		UserID: q.UserID, Session: q.Session, Limit: q.Limit, Exclude: q.Exclude,
+		ExcludeSeen: q.ExcludeSeen, NotPersonalized: q.NotPersonalized, Now: q.Now,
+	}
+	return r.answer(list, func(resp *recommend.Response) error { return r.engine.Recommend(ctx, &req, resp) })
+}
+
+func (r recommender) Similar(ctx context.Context, itemID string, limit int, list *httpapi.List) error {
+	err := r.answer(list, func(resp *recommend.Response) error {
+		return r.engine.Similar(ctx, itemID, limit, r.now(), resp)
+	})
+	if errors.Is(err, recommend.ErrUnknownItem) {
+		return httpapi.ErrNotFound
+	}
+	return err
+}
+
+func (r recommender) Popular(ctx context.Context, limit int, list *httpapi.List) error {
+	return r.answer(list, func(resp *recommend.Response) error { return r.engine.Popular(ctx, limit, r.now(), resp) })
+}
+
+// answer copies what ask fills in into the HTTP layer's list.
+func (r recommender) answer(list *httpapi.List, ask func(*recommend.Response) error) error {
+	resp := r.pool.Get().(*recommend.Response)
+	defer r.pool.Put(resp)
+	if err := ask(resp); err != nil {
+		return err
+	}
+	picks := list.Picks[:0]
+	for i := range resp.Items {
+		picks = append(picks, httpapi.Pick{ItemID: resp.Items[i].ID, Score: resp.Items[i].Score})
+	}
+	*list = httpapi.List{
+		Picks: picks, Source: resp.Source, Reason: resp.Reason,
+		ModelVersion: resp.ModelVersion, ModelAge: resp.ModelAge, Exact: resp.Exact,
+	}
+	return nil
+}
+
+// goLive makes a bundle the one that requests are answered with.
+func goLive(engine *recommend.Engine, c *catalog.Catalog, b *registry.Bundle) error {
+	codes := make([]uint32, len(b.ItemIDs))
+	for row, id := range b.ItemIDs {
+		codes[row] = c.InternItem(id)
+	}
+	view, err := recommend.NewView(recommend.ModelSpec{
+		Version: b.Version, Created: b.Created, Reference: b.Reference, Model: b.Model, Codes: codes,
+	})
+	if err != nil {
+		return fmt.Errorf("put model %s live: %w", b.Version, err)
+	}
+	engine.Swap(view)
+	return nil
+}
+
+// items looks attributes up for the HTTP layer.
+type items struct{ catalog *catalog.Catalog }
+
+func (i items) Item(id string) (event.Item, bool) {
+	code, ok := i.catalog.ItemCode(id)
+	if !ok {
+		return event.Item{}, false
+	}
+	return i.catalog.Item(code)
+}
+
+// models lets the HTTP layer speak to the registry.
+type models struct{ registry *registry.Registry }
+
+func (m models) List() ([]adminapi.Model, error) {
+	out := []adminapi.Model{}
+	for _, info := range m.registry.List() {
+		out = append(out, m.describe(info))
+	}
+	return out, nil
+}
+
+func (m models) describe(info registry.Info) adminapi.Model {
+	return adminapi.Model{
+		Version: info.Version, Parent: info.Parent, CreatedAt: info.Created, State: adminapi.ModelState(info.State), Bytes: info.Bytes,
+		Users: info.Users, Items: info.Items, Interactions: info.Interactions, Position: info.Position,
+		Reason: cmp.Or(info.Reason, info.Gate.Reason), Metrics: modelMetrics(info.Metrics, info.Gate.Passed),
+	}
+}
+
+func (m models) Rollback(context.Context) (adminapi.Model, error) {
+	b, err := m.registry.Rollback()
+	if errors.Is(err, registry.ErrNoPrevious) {
+		return adminapi.Model{}, &httpapi.Problem{
+			Status: http.StatusConflict, Code: "no_previous_model", Detail: err.Error(), Hint: "vitrine model list shows the versions",
+		}
+	}
+	if err != nil {
+		return adminapi.Model{}, err
+	}
+	for _, info := range m.registry.List() {
+		if info.Version == b.Version {
+			return m.describe(info), nil
+		}
+	}
+	return adminapi.Model{}, httpapi.ErrNotFound
+}

@@ -1,0 +1,94 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"syscall"
+
+	"vitrine/appliance/httpapi"
+	"vitrine/appliance/httpapi/adminapi"
+)
+
+var errNotReady = errors.New("the demo shop is being filled in and trained")
+
+// Live is nil when events can be taken.
+func (a *Appliance) Live() error { return nil }
+
+// Ready is nil when answers can be given.
+func (a *Appliance) Ready() error {
+	if !a.ready.Load() {
+		return errNotReady
+	}
+	return nil
+}
+
+// Start begins a job for the HTTP layer; it does not end with the request.
+func (a *Appliance) Start(_ context.Context, req adminapi.JobRequest) (adminapi.Job, error) {
+	if req.Kind == adminapi.Train {
+		return a.startTraining()
+	}
+	c, err := a.config.With(req.Set)
+	if err != nil {
+		return adminapi.Job{}, &httpapi.Problem{Status: http.StatusBadRequest, Code: "invalid_set", Detail: err.Error()}
+	}
+	return a.startEvaluation(c, req.K)
+}
+
+// Job is the present state of a job.
+func (a *Appliance) Job(id string) (adminapi.Job, error) { return a.jobs.get(id) }
+
+// Pipeline tells where bus, archive and dead letters stand.
+func (a *Appliance) Pipeline(ctx context.Context) (adminapi.Pipeline, error) {
+	var out adminapi.Pipeline
+	stats, err := a.parts.bus.Stats(ctx)
+	if err != nil {
+		return out, err
+	}
+	first, last, err := a.parts.bus.Bounds(ctx)
+	if err != nil {
+		return out, err
+	}
+	out.Bus.Bytes, out.Bus.MaxBytes = stats.Bytes, stats.MaxBytes
+	out.Bus.First, out.Bus.Last, out.Bus.Frames = first, last, stats.Frames
+	out.Archive.Position = a.parts.archive.Position()
+	out.Archive.Lag = last - min(last, out.Archive.Position)
+	letters := a.parts.letters.Stats()
+	out.Deadletters.Bytes, out.Deadletters.Count, out.Deadletters.Dropped = letters.Bytes, letters.Letters, letters.Dropped
+	return out, nil
+}
+
+// watch registers the figures that are read when they are scraped.
+func (a *Appliance) watch() {
+	p := a.parts
+	a.metrics.gauge("vitrine_bus_queued_records", "Records that wait for their frame.", func() float64 { return float64(p.pump.Stats().Queued) })
+	a.metrics.gauge("vitrine_bus_bytes", "Bytes on the bus that are not trimmed yet.", func() float64 {
+		stats, err := p.bus.Stats(context.Background())
+		if err != nil {
+			return 0
+		}
+		return float64(stats.Bytes)
+	})
+	a.metrics.gauge("vitrine_archive_lag_frames", "Frames on the bus that are not in the archive yet.", func() float64 {
+		return float64(p.pump.Stats().Last) - float64(p.archive.Position())
+	})
+	a.metrics.gauge("vitrine_deadletters", "Refused rows and events that are kept.", func() float64 { return float64(p.letters.Stats().Letters) })
+	a.metrics.gauge("vitrine_disk_free_bytes", "Space left for the data folder.", func() float64 { return diskFree(a.config.Data.Dir) })
+	a.metrics.gauge("vitrine_model_age_seconds", "Age of the live model; -1 without one.", func() float64 {
+		live := p.registry.Live()
+		if live == nil {
+			return -1
+		}
+		return a.now().Sub(live.Created).Seconds()
+	})
+}
+
+// diskFree is the space left for the data folder, in bytes; -1 where the
+// system does not tell.
+func diskFree(dir string) float64 {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return -1
+	}
+	return float64(fs.Bavail) * float64(fs.Bsize)
+}

@@ -1,0 +1,178 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"vitrine/appliance/config"
+	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/registry"
+	"vitrine/appliance/signal"
+	"vitrine/appliance/trainer"
+	"vitrine/bridge/archive"
+	"vitrine/internal/logkey"
+)
+
+// childMemory is the soft heap limit of the training process.
+const childMemory = 6 << 30
+
+// training makes new model versions from the archive.
+type training struct {
+	config   *config.Config
+	command  []string
+	follower *archive.Follower
+	registry *registry.Registry
+	archive  *archive.Archive
+	log      *slog.Logger
+	now      func() time.Time
+	metrics  *metrics
+}
+
+// signalConfig is the one translation of the configuration into weights; the
+// daemon's profile and the training child both get it.
+func signalConfig(c *config.Config) signal.Config {
+	return signal.Config{Types: c.Ingest.Types, HalfLife: c.Train.HalfLife, MaxItems: c.Train.History, Alpha: c.Train.Alpha}
+}
+
+// job is the training job of a configuration.
+func trainingJob(c *config.Config) trainer.Job {
+	return trainer.Job{
+		ArchiveDir: c.ArchiveDir(), Signal: signalConfig(c),
+		Rank: c.Train.Rank, Iterations: c.Train.Iterations, Regularization: c.Train.Regularization,
+		MemoryLimit: childMemory,
+	}
+}
+
+// train commits what was acknowledged, trains in a child process, and puts a
+// model that passed the gate live.
+func (t *training) train(ctx context.Context, tell func(adminapi.JobProgress)) (*adminapi.TrainReport, *adminapi.Verdict, error) {
+	start := t.now()
+	tell(adminapi.JobProgress{Stage: "commit"})
+	if err := t.follower.Flush(ctx); err != nil {
+		return nil, nil, fmt.Errorf("commit to the archive: %w", err)
+	}
+	job := trainingJob(t.config)
+	job.Version = start.UTC().Format("20060102T150405.000Z")
+	if live := t.registry.Live(); live != nil {
+		job.Parent = live.Version
+	}
+	job.Out = filepath.Join(t.config.Data.Dir, "models", job.Version+".tmp")
+	job.Position = t.archive.Position()
+	result, err := trainer.Spawn(ctx, t.command, job, jobProgress(tell))
+	if err != nil {
+		_ = os.Remove(job.Out) // what a dead child may have left
+		return nil, nil, fmt.Errorf("train: %w", err)
+	}
+	report := trainReport(result)
+	if !result.Gate.Passed {
+		t.log.Warn("model not published", logkey.Reason, result.Gate.Reason)
+		return report, &adminapi.Verdict{Reason: result.Gate.Reason}, nil
+	}
+	bundle, err := t.registry.Publish(job.Out)
+	if err != nil {
+		return report, nil, fmt.Errorf("publish model: %w", err)
+	}
+	t.metrics.trained(result, t.now().Sub(start))
+	t.log.Info("model live", logkey.Version, bundle.Version, logkey.Reason, result.Gate.Reason,
+		logkey.Seconds, t.now().Sub(start).Seconds())
+	return report, &adminapi.Verdict{Published: true, Reason: result.Gate.Reason, Version: bundle.Version}, nil
+}
+
+// trainReport is a result in the API's terms.
+func trainReport(r *trainer.Result) *adminapi.TrainReport {
+	report := &adminapi.TrainReport{Users: r.Users, Items: r.Items, Interactions: r.Interactions, Seconds: r.Seconds}
+	report.Models = modelMetrics(r.Metrics, r.Gate.Passed)
+	return report
+}
+
+// modelMetrics groups metrics by the model they belong to.
+func modelMetrics(all []registry.Metric, published bool) []adminapi.ModelMetrics {
+	out := []adminapi.ModelMetrics{}
+	index := map[string]int{}
+	for _, m := range all {
+		i, ok := index[m.Model]
+		if !ok {
+			i = len(out)
+			index[m.Model] = i
+			out = append(out, adminapi.ModelMetrics{
+				Name: m.Model, Published: published && m.Model == "als",
+				Metrics: map[string]float64{}, Interval: map[string][]float64{},
+			})
+		}
+		out[i].Metrics[m.Name] = m.Value
+		out[i].Interval[m.Name] = []float64{m.Lo, m.Hi}
+	}
+	return out
+}
+
+// schedule trains whenever the interval has passed and new events came in.
+// Each run is a job, so that a manual one is not disturbed.
+func (a *Appliance) schedule(ctx context.Context) {
+	every := a.config.Train.Schedule
+	if every == 0 {
+		<-ctx.Done()
+		return
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		trained := uint64(0)
+		if live := a.parts.registry.Live(); live != nil {
+			trained = live.Position
+		}
+		if a.parts.pump.Stats().Last <= trained {
+			continue
+		}
+		if _, err := a.startTraining(); err != nil {
+			a.log.Info("scheduled training put off", logkey.Reason, err.Error())
+		}
+	}
+}
+
+// startTraining starts a training run as a job.
+func (a *Appliance) startTraining() (adminapi.Job, error) {
+	return a.jobs.start(a.working, adminapi.Train, func(ctx context.Context, tell func(adminapi.JobProgress)) (*adminapi.TrainReport, *adminapi.Verdict, error) {
+		report, verdict, err := a.training.train(ctx, tell)
+		if err != nil && ctx.Err() == nil {
+			a.log.Error("training failed", logkey.Error, err)
+		}
+		return report, verdict, err
+	})
+}
+
+// startEvaluation starts an evaluation as a job.
+func (a *Appliance) startEvaluation(c *config.Config, k int) (adminapi.Job, error) {
+	return a.jobs.start(a.working, adminapi.Eval, func(ctx context.Context, tell func(adminapi.JobProgress)) (*adminapi.TrainReport, *adminapi.Verdict, error) {
+		return a.training.evaluate(ctx, c, k, tell)
+	})
+}
+
+// evaluate measures what a training with the configuration c would give.
+func (t *training) evaluate(ctx context.Context, c *config.Config, k int, tell func(adminapi.JobProgress)) (*adminapi.TrainReport, *adminapi.Verdict, error) {
+	tell(adminapi.JobProgress{Stage: "commit"})
+	if err := t.follower.Flush(ctx); err != nil {
+		return nil, nil, fmt.Errorf("commit to the archive: %w", err)
+	}
+	job := trainingJob(c)
+	job.K = k
+	result, err := trainer.Spawn(ctx, t.command, job, jobProgress(tell))
+	if err != nil {
+		return nil, nil, fmt.Errorf("evaluate: %w", err)
+	}
+	return trainReport(result), &adminapi.Verdict{Published: false, Reason: result.Gate.Reason}, nil
+}
+
+func jobProgress(tell func(adminapi.JobProgress)) func(trainer.Progress) {
+	return func(p trainer.Progress) {
+		tell(adminapi.JobProgress{Stage: p.Stage, Done: int64(p.Done), Total: int64(p.Total)})
+	}
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) deadlettersCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "deadletters", Short: "List and show refused input"}
+	limit, cursor := 50, ""
+	list := &cobra.Command{
+		Use: "list", Short: "List refused rows and events, oldest first", Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cl, err := a.daemon(cmd.Context(), "deadletters list")
+			if err != nil {
+				return err
+			}
+			page, err := cl.DeadLetters(cmd.Context(), limit, cursor)
+			if err != nil {
+				return fmt.Errorf("deadletters list: %w", err)
+			}
+			if a.json {
+				return a.printJSON(page)
+			}
+			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "ID\tSOURCE\tLINE\tCODE\tDETAIL")
+			for _, l := range page.Items {
+				fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", l.ID, l.Source, l.Line, l.Code, l.Detail)
+			}
+			if err := w.Flush(); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "%s of %s\n", count(int64(len(page.Items))), count(page.Total))
+			if page.NextCursor != "" {
+				fmt.Fprintf(a.out, "more: vitrine deadletters list --cursor %s\n", page.NextCursor)
+			}
+			return nil
+		},
+	}
+	list.Flags().IntVar(&limit, "limit", limit, "how many, to 500")
+	list.Flags().StringVar(&cursor, "cursor", "", "go on after the page that ended with this cursor")
+	show := &cobra.Command{
+		Use: "show ID", Short: "Show one refused row or event with its bytes", Args: exactly("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cl, err := a.daemon(cmd.Context(), "deadletters show")
+			if err != nil {
+				return err
+			}
+			l, err := cl.DeadLetter(cmd.Context(), args[0])
+			if err != nil {
+				return fmt.Errorf("deadletters show %s: %w", args[0], err)
+			}
+			if a.json {
+				return a.printJSON(l)
+			}
+			fmt.Fprintf(a.out, "source  %s\nline    %d\nat      %s\ncode    %s\nreason  %s\n\n%s\n",
+				l.Source, l.Line, l.TS.Local().Format(time.DateTime), l.Code, l.Detail, l.Raw)
+			if l.Truncated {
+				fmt.Fprintln(a.out, "(cut: the row was longer)")
+			}
+			return nil
+		},
+	}
+	cmd.AddCommand(list, show)
+	return cmd
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/appliance"
+	"vitrine/appliance/client"
+)
+
+func (a *app) evalCommand() *cobra.Command {
+	k := 10
+	cmd := &cobra.Command{
+		Use:   "eval",
+		Short: "Measure a training on the archive against popularity, publishing nothing",
+		Long: `Fit on the older nine tenths of the archive's interactions and rank the whole catalogue
+for every user of the newest tenth, seen items left out, beside popularity.
+Settings can be tried with --set, such as --set train.rank=32.`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if k < 1 || k > 500 {
+				return usageError{fmt.Errorf("--k must be between 1 and 500")}
+			}
+			return a.eval(cmd.Context(), k)
+		},
+	}
+	cmd.Flags().IntVar(&k, "k", k, "a further cut at which every metric is measured")
+	return cmd
+}
+
+// eval asks the running appliance, or works on the data folder itself when
+// none runs.
+func (a *app) eval(ctx context.Context, k int) error {
+	c, err := a.load()
+	if err != nil {
+		return err
+	}
+	cl, err := a.daemon(ctx, "eval")
+	var report *client.TrainReport
+	switch {
+	case err == nil:
+		report, err = a.evalRunning(ctx, cl, k)
+	case errors.Is(err, errNotRunning):
+		bar := newProgress(a.err)
+		var text []byte
+		text, err = appliance.Evaluate(ctx, c, k, bar.show)
+		bar.done()
+		if err == nil {
+			err = json.Unmarshal(text, &report)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("eval: %w", err)
+	}
+	if a.json {
+		return a.printJSON(report)
+	}
+	a.printReport(report)
+	return nil
+}
+
+func (a *app) evalRunning(ctx context.Context, cl *client.Client, k int) (*client.TrainReport, error) {
+	job, err := cl.StartJob(ctx, client.JobRequest{Kind: client.Eval, K: k, Set: a.set})
+	if err != nil {
+		return nil, err
+	}
+	if job, err = a.follow(ctx, cl, job.ID); err != nil {
+		return nil, err
+	}
+	if job.State == client.Failed {
+		return nil, errors.New(job.Error)
+	}
+	return job.Report, nil
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/appliance/client"
+)
+
+// importFlags are the flags of vitrine import.
+type importFlags struct {
+	items                                         bool
+	format, mapping, where, removeWhere, ts, zone string
+}
+
+func (a *app) importCommand() *cobra.Command {
+	var f importFlags
+	cmd := &cobra.Command{
+		Use:   "import FILE...",
+		Short: "Load events, or item attributes with --items, into the running appliance",
+		Long: `Load CSV, TSV or NDJSON files, plain or compressed (.gz, .xz, .zst), into the running appliance.
+Importing the same rows again adds nothing, also from a renamed or longer file.
+Broken rows do not stop the import; "vitrine deadletters list" shows them.`,
+		Example: `  vitrine import --map user_id=Customer,item_id=Sku,event_type==purchase,ts=Date,attr.name=Title orders.csv.gz
+  vitrine import --items products.ndjson`,
+		Args: atLeastOne("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.importFiles(cmd.Context(), f, args) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.items, "items", false, "the rows are item attributes")
+	flags.StringVar(&f.format, "format", "", "csv, tsv or ndjson (guessed when not given)")
+	flags.StringVar(&f.mapping, "map", "", "columns: user_id=Col,item_id=Col,event_type==const,ts=Col,value=Col,attr.NAME=Col")
+	flags.StringVar(&f.where, "where", "", "keep the rows for which this expression holds")
+	flags.StringVar(&f.removeWhere, "remove-where", "", "turn the rows for which this expression holds into remove events")
+	flags.StringVar(&f.ts, "ts-format", "", "form of the times where they are not understood by themselves, such as %d/%m/%Y")
+	flags.StringVar(&f.zone, "tz", "", "time zone of times that name none (default UTC)")
+	return cmd
+}
+
+func (a *app) importFiles(ctx context.Context, f importFlags, files []string) error {
+	cl, err := a.daemon(ctx, "import")
+	if err != nil {
+		return err
+	}
+	var sum client.ImportResult
+	for _, name := range files {
+		result, err := a.importFile(ctx, cl, f, name)
+		if result != nil {
+			sum.Read += result.Read
+			sum.Accepted += result.Accepted
+			sum.Duplicate += result.Duplicate
+			sum.Rejected += result.Rejected
+			sum.Skipped += result.Skipped
+			sum.Seconds += result.Seconds
+		}
+		if err != nil {
+			if sum.Read > 0 {
+				_ = a.printImport(sum) // what was taken before the fault
+			}
+			return fmt.Errorf("import %s: %w", name, err)
+		}
+	}
+	return a.printImport(sum)
+}
+
+// importFile streams one file; the result is not nil where rows were read.
+func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, name string) (*client.ImportResult, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, unwrapPath(err)
+	}
+	defer file.Close() //nolint:errcheck // read only
+	info, err := file.Stat()
+	if err != nil {
+		return nil, unwrapPath(err)
+	}
+	if info.IsDir() {
+		return nil, hinted{errors.New("it is a folder"), "name the files in it"}
+	}
+	params := client.ImportFileParams{
+		Name: given(filepath.Base(name)), Map: given(f.mapping), Where: given(f.where), RemoveWhere: given(f.removeWhere),
+		TSFormat: given(f.ts), Tz: given(f.zone), Format: given(client.ImportFileParamsFormat(f.format)),
+	}
+	if f.items {
+		params.Kind = given(client.Items)
+	}
+	bar := newProgress(a.err)
+	body := &countingReader{r: file, seen: func(n int64) { bar.show("import", n, info.Size()) }}
+	result, err := cl.Import(ctx, body, params)
+	bar.done()
+	var problem *client.Problem
+	if errors.As(err, &problem) && problem.Counts != nil {
+		return problem.Counts, err
+	}
+	return result, err
+}
+
+func (a *app) printImport(sum client.ImportResult) error {
+	if a.json {
+		return a.printJSON(sum)
+	}
+	rate := float64(sum.Read) / max(sum.Seconds, 1e-9)
+	fmt.Fprintf(a.out, "read %s rows in %.2f s (%s rows/s)\n", count(sum.Read), sum.Seconds, count(int64(rate)))
+	for _, line := range []struct {
+		name string
+		n    int64
+		note string
+	}{
+		{"accepted", sum.Accepted, ""},
+		{"duplicate", sum.Duplicate, "here before"},
+		{"rejected", sum.Rejected, "see: vitrine deadletters list"},
+		{"skipped", sum.Skipped, "left out by --where"},
+	} {
+		if line.n == 0 {
+			line.note = ""
+		}
+		fmt.Fprintf(a.out, "  %-10s %12s  %s\n", line.name, count(line.n), line.note)
+	}
+	return nil
+}
+
+// given is a pointer to v, or nil where v is the zero value.
+func given[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+// unwrapPath drops the file's name from an error that names it anyway.
+func unwrapPath(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// countingReader tells how much was read.
+type countingReader struct {
+	r    io.Reader
+	n    int64
+	seen func(int64)
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	c.seen(c.n)
+	return n, err
+}

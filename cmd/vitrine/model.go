@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/appliance/client"
+)
+
+func (a *app) modelCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "model", Short: "List the model versions, or go back to the previous one"}
+	cmd.AddCommand(
+		&cobra.Command{
+			Use: "list", Short: "List the model versions, newest first", Args: exactly(),
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				cl, err := a.daemon(cmd.Context(), "model list")
+				if err != nil {
+					return err
+				}
+				models, err := cl.Models(cmd.Context())
+				if err != nil {
+					return fmt.Errorf("model list: %w", err)
+				}
+				return a.printModels(models)
+			},
+		},
+		&cobra.Command{
+			Use: "rollback", Short: "Make the previous version live again", Args: exactly(),
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				cl, err := a.daemon(cmd.Context(), "model rollback")
+				if err != nil {
+					return err
+				}
+				m, err := cl.Rollback(cmd.Context())
+				if err != nil {
+					return fmt.Errorf("model rollback: %w", err)
+				}
+				if a.json {
+					return a.printJSON(m)
+				}
+				_, err = fmt.Fprintf(a.out, "model %s is live\n", m.Version)
+				return err
+			},
+		},
+	)
+	return cmd
+}
+
+func (a *app) printModels(models []client.Model) error {
+	if a.json {
+		return a.printJSON(client.ModelList{Models: models})
+	}
+	if len(models) == 0 {
+		_, err := fmt.Fprintln(a.out, "no model yet; make one with: vitrine train")
+		return err
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "VERSION\tSTATE\tCREATED\tUSERS\tITEMS\tINTERACTIONS\tNDCG@10\tPOPULARITY")
+	for _, m := range models {
+		ndcg := map[string]string{}
+		for _, mm := range m.Metrics {
+			if v, ok := mm.Metrics["ndcg@10"]; ok {
+				ndcg[mm.Name] = fmt.Sprintf("%.4f", v)
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Version, m.State, m.CreatedAt.Local().Format(time.DateTime),
+			count(int64(m.Users)), count(int64(m.Items)), count(int64(m.Interactions)), ndcg["als"], ndcg["popularity"])
+	}
+	return w.Flush()
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/appliance"
+	"vitrine/appliance/client"
+	"vitrine/appliance/config"
+)
+
+// The exit codes of docs/OPERATIONS.md.
+const (
+	exitOK      = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRefused = 78
+)
+
+// terminal is where a command reads and writes.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// app is what every command shares: the terminal and the common flags.
+type app struct {
+	*terminal
+	configFile string
+	set        []string
+	dataDir    string
+	json       bool
+}
+
+// usageError is a wrong command line.
+type usageError struct{ error }
+
+// hinted is an error with what to type next.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// errNotRunning says that no appliance runs on the data folder.
+var errNotRunning = errors.New("no appliance runs")
+
+// errSilent is a failure that the command has already printed.
+var errSilent = errors.New("failed")
+
+// run is the whole program but for the process around it.
+func run(ctx context.Context, args []string, t *terminal) int {
+	a := &app{terminal: t}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(t.in)
+	root.SetOut(t.out)
+	root.SetErr(t.err)
+	started := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	if !started {
+		err = usageError{err} // cobra refused the command line
+	}
+	return a.fail(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "vitrine",
+		Short:         "A recommender appliance: events in, live recommendations out",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.configFile, "config", "", "configuration file (default "+config.SystemFile+" if it exists)")
+	flags.StringArrayVar(&a.set, "set", nil, "set a configuration key: key=value (repeatable, wins over files)")
+	flags.StringVar(&a.dataDir, "data", "", "data folder")
+	flags.BoolVar(&a.json, "json", false, "machine-readable output on stdout")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		a.serveCommand(), a.importCommand(), a.trainCommand(), a.evalCommand(),
+		a.recommendCommand(), a.similarCommand(), a.modelCommand(), a.deadlettersCommand(),
+		a.configCommand(), a.demoCommand(), a.versionCommand(), a.childCommand(),
+	)
+	return root
+}
+
+// exactly wants n arguments and says which are missing.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		return usageError{fmt.Errorf("%s takes %d argument(s): %s", cmd.CommandPath(), len(names), strings.Join(names, " "))}
+	}
+}
+
+func atLeastOne(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return nil
+		}
+		return usageError{fmt.Errorf("%s needs at least one %s", cmd.CommandPath(), name)}
+	}
+}
+
+// load reads the configuration that the common flags name.
+func (a *app) load() (*config.Config, error) {
+	return config.Load(config.Sources{File: a.configFile, Set: a.set, DataDir: a.dataDir})
+}
+
+// fail prints an error as the contract has it and returns the exit code.
+func (a *app) fail(err error) int {
+	var faults config.Faults
+	if errors.As(err, &faults) {
+		for _, f := range faults {
+			fmt.Fprintf(a.err, "vitrine: config: %s\n", f)
+		}
+		return exitRefused
+	}
+	if errors.Is(err, errSilent) {
+		return exitFailed
+	}
+	hint := hintOf(err)
+	var usage usageError
+	code := exitFailed
+	if errors.As(err, &usage) {
+		code = exitUsage
+		if hint == "" {
+			hint = "vitrine help lists the commands, vitrine COMMAND --help its flags"
+		}
+	}
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("stopped before it was done")
+	}
+	fmt.Fprintf(a.err, "vitrine: %s\n", oneLine(err.Error()))
+	if hint != "" {
+		fmt.Fprintf(a.err, "hint: %s\n", oneLine(hint))
+	}
+	return code
+}
+
+func hintOf(err error) string {
+	var h hinted
+	var f *appliance.Fault
+	var p *client.Problem
+	var own interface{ Hint() string }
+	switch {
+	case errors.As(err, &h):
+		return h.hint
+	case errors.As(err, &f):
+		return f.Hint
+	case errors.As(err, &p):
+		return p.Hint
+	case errors.As(err, &own):
+		return own.Hint()
+	}
+	return ""
+}
+
+func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
+
+// daemon is a client of the running appliance, or a fault that says how to
+// start one.
+func (a *app) daemon(ctx context.Context, what string) (*client.Client, error) {
+	c, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	socket := appliance.SocketPath(c)
+	cl := client.NewSocket(socket)
+	err = cl.Live(ctx)
+	var unreachable *client.UnreachableError
+	switch {
+	case err == nil:
+		return cl, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, os.ErrPermission):
+		return nil, hinted{fmt.Errorf("%s: no right to use %s", what, socket), "run as the user or group that the appliance runs as"}
+	case errors.As(err, &unreachable):
+		return nil, hinted{fmt.Errorf("%s: %w on %s", what, errNotRunning, c.Data.Dir), "start it with: vitrine serve --data " + c.Data.Dir}
+	}
+	return nil, fmt.Errorf("%s: %w", what, err)
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/appliance"
+	"vitrine/appliance/config"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	demo := false
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the appliance",
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.load()
+			if err != nil {
+				return err
+			}
+			exe, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find own program: %w", err)
+			}
+			bar := newProgress(a.err)
+			app := appliance.New(appliance.Options{
+				Config: c, Log: a.logger(c), Demo: demo, Command: []string{exe, childName, childTrain},
+				Progress: func(stage string, done, total int64) { bar.show(stage, done, total) },
+				Announce: func(ready appliance.Ready) {
+					bar.done()
+					a.announce(ready)
+				},
+			})
+			return app.Run(cmd.Context())
+		},
+	}
+	cmd.Flags().BoolVar(&demo, "demo", false, "fill an empty data folder with the generated demo shop and train on it")
+	return cmd
+}
+
+// announce tells where the appliance answers, with a line that can be pasted.
+func (a *app) announce(ready appliance.Ready) {
+	fmt.Fprintf(a.out, "Vitrine is ready at %s (Ctrl-C stops it). Try:\n", ready.URL)
+	if ready.User == "" {
+		fmt.Fprintf(a.out, "  curl '%s/v1/popular?limit=5'\n", ready.URL)
+		return
+	}
+	fmt.Fprintf(a.out, "  curl '%s/v1/recommend?user_id=%s&limit=5&fields=name'\n", ready.URL, ready.User)
+}
+
+// logger writes the daemon's log to stderr.
+func (a *app) logger(c *config.Config) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Log.Level)) // checked with the configuration
+	opt := &slog.HandlerOptions{Level: level}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(a.err, opt))
+	}
+	return slog.New(slog.NewTextHandler(a.err, opt))
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/appliance/client"
+)
+
+// pollJob is how often a running job is asked for its state.
+const pollJob = 100 * time.Millisecond
+
+func (a *app) trainCommand() *cobra.Command {
+	wait := true
+	cmd := &cobra.Command{
+		Use:   "train",
+		Short: "Train on everything acknowledged so far, and publish the model if it passes the gate",
+		Args:  exactly(),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.train(cmd.Context(), wait) },
+	}
+	cmd.Flags().BoolVar(&wait, "wait", true, "wait for the verdict; --wait=false returns when the run has started")
+	return cmd
+}
+
+func (a *app) train(ctx context.Context, wait bool) error {
+	cl, err := a.daemon(ctx, "train")
+	if err != nil {
+		return err
+	}
+	job, err := cl.StartJob(ctx, client.JobRequest{Kind: client.Train})
+	if err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	if !wait {
+		if a.json {
+			return a.printJSON(job)
+		}
+		_, err := fmt.Fprintf(a.out, "started %s\n", job.ID)
+		return err
+	}
+	job, err = a.follow(ctx, cl, job.ID)
+	if err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	if a.json {
+		if err := a.printJSON(job); err != nil {
+			return err
+		}
+	} else if job.Report != nil {
+		a.printReport(job.Report)
+	}
+	switch {
+	case job.State == client.Failed:
+		return fmt.Errorf("train: %s", job.Error)
+	case !job.Verdict.Published:
+		return fmt.Errorf("train: model not published: %s", job.Verdict.Reason)
+	case !a.json:
+		fmt.Fprintf(a.out, "model %s is live: %s\n", job.Verdict.Version, job.Verdict.Reason)
+	}
+	return nil
+}
+
+// follow shows a job's progress until it is over.
+func (a *app) follow(ctx context.Context, cl *client.Client, id string) (*client.Job, error) {
+	bar := newProgress(a.err)
+	defer bar.done()
+	return cl.WaitJob(ctx, id, pollJob, func(j *client.Job) {
+		if j.Progress != nil && !j.Over() {
+			bar.show(j.Progress.Stage, j.Progress.Done, j.Progress.Total)
+		}
+	})
+}
+
+// printReport is the table of a training or an evaluation.
+func (a *app) printReport(r *client.TrainReport) {
+	fmt.Fprintf(a.out, "%s users, %s items, %s interactions\n", count(int64(r.Users)), count(int64(r.Items)), count(int64(r.Interactions)))
+	var names []string
+	for _, m := range r.Models {
+		for name := range m.Metrics {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	fmt.Fprintf(a.out, "%-14s", "")
+	for _, m := range r.Models {
+		fmt.Fprintf(a.out, " %26s", m.Name)
+	}
+	fmt.Fprintln(a.out)
+	for _, name := range names {
+		fmt.Fprintf(a.out, "%-14s", name)
+		for _, m := range r.Models {
+			cell := fmt.Sprintf("%.4f", m.Metrics[name])
+			if ci := m.Interval[name]; len(ci) == 2 {
+				cell += fmt.Sprintf(" [%.4f, %.4f]", ci[0], ci[1])
+			}
+			fmt.Fprintf(a.out, " %26s", cell)
+		}
+		fmt.Fprintln(a.out)
+	}
+	stages := make([]string, 0, len(r.Seconds))
+	for stage := range r.Seconds {
+		stages = append(stages, stage)
+	}
+	slices.Sort(stages)
+	for _, stage := range stages {
+		fmt.Fprintf(a.out, "%-10s %6.2f s\n", stage, r.Seconds[stage])
+	}
+}
