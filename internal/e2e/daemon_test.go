@@ -1,0 +1,251 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary is built once for all tests.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "vitrine-e2e")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "vitrine")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "../../cmd/vitrine")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := binary(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+func skipShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("end-to-end tests are skipped with -short")
+	}
+}
+
+// daemon is a running appliance.
+type daemon struct {
+	t    *testing.T
+	dir  string
+	url  string
+	cmd  *exec.Cmd
+	out  *syncBuffer
+	err  *syncBuffer
+	done chan error
+}
+
+// syncBuffer is written by a process and read by the test.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// launch starts the daemon without waiting for it.
+func launch(t *testing.T, dir string, args ...string) *daemon {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args = append([]string{"serve", "--data", dir, "--set", "http.listen=127.0.0.1:0", "--set", "http.admin_listen=127.0.0.1:0"}, args...)
+	d := &daemon{t: t, dir: dir, cmd: exec.Command(path, args...), out: &syncBuffer{}, err: &syncBuffer{}, done: make(chan error, 1)}
+	d.cmd.Stdout, d.cmd.Stderr = d.out, d.err
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { d.done <- d.cmd.Wait() }()
+	t.Cleanup(func() {
+		if d.cmd.ProcessState == nil {
+			_ = d.cmd.Process.Kill()
+		}
+	})
+	return d
+}
+
+var readyLine = regexp.MustCompile(`Vitrine is ready at (\S+)`)
+
+// start starts the daemon and waits until it says that it is ready.
+func start(t *testing.T, dir string, args ...string) *daemon {
+	t.Helper()
+	d := launch(t, dir, args...)
+	deadline := time.Now().Add(90 * time.Second)
+	for time.Now().Before(deadline) {
+		if m := readyLine.FindStringSubmatch(d.out.String()); m != nil {
+			d.url = m[1]
+			return d
+		}
+		select {
+		case err := <-d.done:
+			t.Fatalf("the daemon ended: %v\n%s", err, d.err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	t.Fatalf("the daemon is not ready after 90 s\n%s", d.err)
+	return nil
+}
+
+// stop sends the signal of Ctrl-C and wants a clean end within 20 s.
+func (d *daemon) stop() {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		d.t.Fatal(err)
+	}
+	select {
+	case err := <-d.done:
+		if err != nil {
+			d.t.Fatalf("stop: %v\n%s", err, d.err)
+		}
+	case <-time.After(20 * time.Second):
+		d.t.Fatalf("the daemon does not stop\n%s", d.err)
+	}
+}
+
+// kill ends the daemon as a crash would.
+func (d *daemon) kill() {
+	d.t.Helper()
+	_ = d.cmd.Process.Kill()
+	<-d.done
+}
+
+// rss is the daemon's resident memory in MiB.
+func (d *daemon) rss() int {
+	d.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(text)
+	kb, _ := strconv.Atoi(string(m[1]))
+	return kb / 1024
+}
+
+// list is an answer of the recommend routes.
+type list struct {
+	Items []struct {
+		ItemID string         `json:"item_id"`
+		Score  float64        `json:"score"`
+		Fields map[string]any `json:"fields"`
+	} `json:"items"`
+	Source string `json:"source"`
+	Reason string `json:"reason"`
+	Model  *struct {
+		Version string `json:"version"`
+	} `json:"model"`
+}
+
+func (l *list) ids() string {
+	ids := make([]string, len(l.Items))
+	for i, it := range l.Items {
+		ids[i] = it.ItemID
+	}
+	return strings.Join(ids, ",")
+}
+
+// get decodes an answer of 200 and returns its headers.
+func (d *daemon) get(path string, into any) http.Header {
+	d.t.Helper()
+	resp, err := http.Get(d.url + path)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		d.t.Fatalf("GET %s: %s\n%s", path, resp.Status, body)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		d.t.Fatalf("GET %s: %v\n%s", path, err, body)
+	}
+	return resp.Header
+}
+
+// send posts a body and returns status and answer.
+func (d *daemon) send(method, path, contentType, body string) (int, string) {
+	d.t.Helper()
+	req, err := http.NewRequest(method, d.url+path, strings.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", contentType)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text)
+}
+
+// result is what a command printed and its exit code.
+type result struct {
+	code     int
+	out, err string
+}
+
+// vitrine runs a command of the CLI to its end.
+func vitrine(t *testing.T, args ...string) result {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return result{code: cmd.ProcessState.ExitCode(), out: out.String(), err: errOut.String()}
+}
+
+// must wants exit code 0.
+func (r result) must(t *testing.T) result {
+	t.Helper()
+	if r.code != 0 {
+		t.Fatalf("exit %d\n%s%s", r.code, r.out, r.err)
+	}
+	return r
+}

@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestDemoShop is what `make run` does: an empty folder becomes a shop that
+// answers, a click changes the next answer, and a second start is quick.
+func TestDemoShop(t *testing.T) {
+	skipShort(t)
+	dir := t.TempDir()
+	begin := time.Now()
+	d := start(t, dir, "--demo")
+	ready := time.Since(begin)
+
+	var first list
+	user := demoUser(t, d)
+	header := d.get("/v1/recommend?user_id="+user+"&limit=5&fields=name,price&exclude_seen=true", &first)
+	t.Logf("from start to the first answer: %.1f s; %d MiB resident", ready.Seconds(), d.rss())
+	if ready > 20*time.Second {
+		t.Logf("slower than the bar of 20 s on 2 quiet cores")
+	}
+	if first.Source != "live" || len(first.Items) != 5 || first.Items[0].Fields["name"] == nil || header.Get("X-Vitrine-Source") != "live" {
+		t.Fatalf("first answer %+v", first)
+	}
+	if mib := d.rss(); mib > 400 {
+		t.Errorf("%d MiB resident, at most 400", mib)
+	}
+	checkClickCounts(t, d, user, &first)
+	checkNewVisitor(t, d)
+	checkSession(t, d, first.Items[0].ItemID)
+
+	var again list
+	d.get("/v1/recommend?user_id="+user+"&limit=5&exclude_seen=true", &first)
+	d.stop()
+	begin = time.Now()
+	d = start(t, dir, "--demo")
+	t.Logf("second start: %.2f s", time.Since(begin).Seconds())
+	if took := time.Since(begin); took > 6*time.Second {
+		t.Errorf("second start took %v; the bar is 3 s on 2 quiet cores", took)
+	}
+	d.get("/v1/recommend?user_id="+user+"&limit=5&exclude_seen=true", &again)
+	if again.ids() != first.ids() || again.Model.Version != first.Model.Version {
+		t.Errorf("after the restart %s (%s), before %s", again.ids(), again.Model.Version, first.ids())
+	}
+	d.stop()
+}
+
+// demoUser reads the customer that the printed curl line asks for.
+func demoUser(t *testing.T, d *daemon) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(d.out.String(), "user_id=")
+	user, _, _ := strings.Cut(rest, "&")
+	if !ok || user == "" {
+		t.Fatalf("no curl line with a user in %q", d.out)
+	}
+	return user
+}
+
+// checkClickCounts sends events of an item outside the list and wants another
+// answer at once.
+func checkClickCounts(t *testing.T, d *daemon, user string, before *list) {
+	t.Helper()
+	var popular list
+	d.get("/v1/popular?limit=50", &popular)
+	item := popular.Items[40].ItemID
+	for range 3 {
+		code, body := d.send("POST", "/v1/events", "application/json",
+			fmt.Sprintf(`{"user_id":%q,"item_id":%q,"event_type":"purchase"}`, user, item))
+		if code != 202 || !strings.Contains(body, `"accepted":1`) {
+			t.Fatalf("event: %d %s", code, body)
+		}
+	}
+	var after list
+	d.get("/v1/recommend?user_id="+user+"&limit=5&exclude_seen=true", &after)
+	same := after.ids() == before.ids()
+	for i := range after.Items {
+		same = same && after.Items[i].Score == before.Items[i].Score
+	}
+	if same {
+		t.Errorf("three purchases of %s changed nothing in %s", item, before.ids())
+	}
+}
+
+// checkNewVisitor: unknown gets popular and says so, one event makes it live.
+func checkNewVisitor(t *testing.T, d *daemon) {
+	t.Helper()
+	var l list
+	header := d.get("/v1/recommend?user_id=newcomer&limit=5", &l)
+	if l.Source != "popular" || header.Get("X-Vitrine-Reason") != "unknown_user" || len(l.Items) != 5 {
+		t.Errorf("unknown user: %+v", l)
+	}
+	code, body := d.send("POST", "/v1/events", "application/json",
+		fmt.Sprintf(`{"user_id":"newcomer","item_id":%q,"event_type":"cart"}`, l.Items[2].ItemID))
+	if code != 202 {
+		t.Fatalf("event: %d %s", code, body)
+	}
+	d.get("/v1/recommend?user_id=newcomer&limit=5", &l)
+	if l.Source != "live" {
+		t.Errorf("newcomer after one event: %+v", l)
+	}
+	var article struct {
+		Recommendations []string `json:"recommendations"`
+	}
+	d.get("/recommend?user_id=newcomer", &article)
+	if len(article.Recommendations) != 20 {
+		t.Errorf("article route: %v", article)
+	}
+	var none map[string]any
+	d.get("/recommend", &none)
+	if len(none) != 0 {
+		t.Errorf("article route without a user: %v", none)
+	}
+}
+
+func checkSession(t *testing.T, d *daemon, item string) {
+	t.Helper()
+	var l list
+	d.get("/v1/recommend?session="+item+"&limit=5", &l)
+	if l.Source != "live" || len(l.Items) != 5 {
+		t.Errorf("session: %+v", l)
+	}
+	d.get("/v1/items/"+item+"/similar?limit=5", &l)
+	if len(l.Items) != 5 || strings.Contains(l.ids(), item+",") {
+		t.Errorf("similar: %+v", l)
+	}
+}
