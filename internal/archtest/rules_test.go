@@ -45,6 +45,15 @@ var rules = []rule{
 	{pkg: "appliance/catalog", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/logkey"}},
 	{pkg: "appliance/profile", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/logkey"}},
 	{pkg: "appliance/recommend", own: []string{"appliance/frame", "internal/expr", "als/model", "als/topk"}},
+	{
+		pkg: "appliance/pluginhost", own: []string{"appliance/frame", "appliance/pluginhost/guard", "sdk/abi", "internal/logkey", "internal/nearest"},
+		foreign: []string{"github.com/tetratelabs/wazero", "github.com/fsnotify/fsnotify", "github.com/pelletier/go-toml/v2"},
+	},
+	{pkg: "appliance/pluginhost/guard"},
+	{
+		pkg: "appliance/bench", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "als", "sdk/abi", "internal/expr", "internal/logkey"},
+		foreign: []string{"github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/gonum/stat"},
+	},
 	{pkg: "appliance/registry", own: []string{"als/model", "internal/logkey"}},
 	{
 		pkg: "appliance/trainer",
@@ -70,7 +79,7 @@ var rules = []rule{
 	},
 	{
 		pkg:     "cmd/vitrine",
-		own:     []string{"appliance", "appliance/client", "appliance/config", "appliance/demo"},
+		own:     []string{"appliance", "appliance/bench", "appliance/client", "appliance/config", "appliance/demo", "appliance/pluginhost", "sdk"},
 		foreign: []string{"github.com/spf13/cobra", "golang.org/x/term"},
 	},
 	{pkg: "internal/archtest", own: []string{anything}, foreign: []string{anything}},

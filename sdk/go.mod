@@ -1,0 +1,3 @@
+module vitrine/sdk
+
+go 1.24
