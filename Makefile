@@ -53,9 +53,12 @@ generate-check:
 	go generate ./...
 	@git diff --exit-code --stat -- '*.gen.go' || { echo "generated files are not current: run make generate and commit"; exit 1; }
 
+# tools.mod is tidied alone, in a folder without packages, so that it holds the
+# tools and nothing of the product.
 tidy:
 	go mod tidy -diff
-	go mod tidy -modfile=tools.mod -diff
+	@dir=$$(mktemp -d) && cp tools.mod $$dir/go.mod && cp tools.sum $$dir/go.sum && \
+	(cd $$dir && go mod tidy -diff); code=$$?; rm -rf $$dir; exit $$code
 
 clean-tree:
 	@test -z "$$(git status --porcelain)" || { echo "the tree is not clean:"; git status --short; exit 1; }
