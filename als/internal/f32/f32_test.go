@@ -72,6 +72,7 @@ func TestKernelsAgreeWithFloat64(t *testing.T) {
 
 			got = make([]float32, k*k)
 			Syrk(got, rows, w, k)
+			clearUpper(got, k) // not defined there
 			near(t, "Syrk", got, outer)
 		}
 	}
@@ -90,25 +91,109 @@ func TestKernelsAddToWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestSyrkLeavesUpperTriangle(t *testing.T) {
-	k := 9
-	a := make([]float32, k*k)
-	for i := range a {
-		a[i] = 7
-	}
-	Syrk(a, make([]float32, 6*k), make([]float32, 6), k)
-	if slices.ContainsFunc(a, func(v float32) bool { return v != 7 }) {
-		t.Error("zero rows changed the matrix")
-	}
-	rows := random(rand.New(rand.NewPCG(3, 4)), 6*k)
-	Syrk(a, rows, []float32{1, 1, 1, 1, 1, 1}, k)
+func clearUpper(a []float32, k int) {
 	for i := range k {
-		for j := i + 1; j < k; j++ {
-			if a[i*k+j] != 7 {
-				t.Fatalf("element %d,%d above the diagonal changed", i, j)
+		clear(a[i*k+i+1 : (i+1)*k])
+	}
+}
+
+// guarded returns a copy of v that begins at an odd offset of a larger block,
+// and a check that nothing beside it was written.
+func guarded(t *testing.T, v []float32) (inner []float32, check func(what string)) {
+	t.Helper()
+	const canary = 12345.5
+	block := make([]float32, len(v)+18)
+	for i := range block {
+		block[i] = canary
+	}
+	inner = block[9 : 9+len(v) : 9+len(v)]
+	copy(inner, v)
+	return inner, func(what string) {
+		t.Helper()
+		for i, c := range block {
+			if (i < 9 || i >= 9+len(v)) && c != canary {
+				t.Fatalf("%s wrote outside its output, at %d", what, i-9)
 			}
 		}
 	}
+}
+
+// close32 allows what the order of additions may change: each of the n terms
+// rounds once, relative to the sum of magnitudes.
+func close32(t *testing.T, what string, got, want []float32, magnitude float64, n int) {
+	t.Helper()
+	tolerance := magnitude * float64(n+4) * 0x1p-24 * 4
+	for i := range want {
+		if math.Abs(float64(got[i])-float64(want[i])) > tolerance {
+			t.Fatalf("%s: element %d is %v, generic %v (tolerance %v)", what, i, got[i], want[i], tolerance)
+		}
+	}
+}
+
+// TestVectorAgreesWithGeneric holds every kernel against the generic one, for
+// every length up to 130, at odd offsets, with canaries around the outputs.
+func TestVectorAgreesWithGeneric(t *testing.T) {
+	if Level() == "generic" {
+		t.Skip("no vector kernels on this machine or build")
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	for k := range 131 {
+		compareKernels(t, r, k, 1+r.IntN(9))
+	}
+}
+
+func FuzzVectorAgreesWithGeneric(f *testing.F) {
+	f.Add(uint64(1), uint8(64), uint8(5))
+	f.Fuzz(func(t *testing.T, seed uint64, k, n uint8) {
+		compareKernels(t, rand.New(rand.NewPCG(seed, 0)), int(k), int(n)%33)
+	})
+}
+
+func compareKernels(t *testing.T, r *rand.Rand, k, n int) {
+	t.Helper()
+	rows, _ := guarded(t, random(r, n*k))
+	w, _ := guarded(t, random(r, n))
+	q, _ := guarded(t, random(r, k))
+	start := random(r, k)
+	size := func(v []float32) (sum float64) {
+		for _, x := range v {
+			sum += math.Abs(float64(x))
+		}
+		return sum
+	}
+	magnitude := (1 + size(rows)) * (1 + size(w)) * (1 + size(q))
+
+	got, check := guarded(t, make([]float32, n))
+	want := make([]float32, n)
+	DotRows(got, rows, q)
+	dotRowsGeneric(want, rows, q)
+	check("DotRows")
+	close32(t, "DotRows", got, want, magnitude, k)
+	for i := range n {
+		x := rows[i*k : (i+1)*k]
+		close32(t, "Dot", []float32{Dot(q, x)}, []float32{dotGeneric(q, x)}, magnitude, k)
+	}
+	for name, pair := range map[string][2]func(y []float32){
+		"Axpy":        {func(y []float32) { Axpy(0.7, q, y) }, func(y []float32) { axpyGeneric(0.7, q, y) }},
+		"ApplyRows":   {func(y []float32) { ApplyRows(y, q, rows, w) }, func(y []float32) { applyRowsGeneric(y, q, rows, w) }},
+		"CombineRows": {func(y []float32) { CombineRows(y, rows, w) }, func(y []float32) { combineRowsGeneric(y, rows, w) }},
+	} {
+		got, check := guarded(t, start)
+		want := slices.Clone(start)
+		pair[0](got)
+		pair[1](want)
+		check(name)
+		close32(t, name, got, want, magnitude*(1+size(rows)), k+n)
+	}
+	a := random(r, k*k)
+	got, check = guarded(t, a)
+	want = slices.Clone(a)
+	Syrk(got, rows, w, k)
+	syrkGeneric(want, rows, w, k)
+	check("Syrk")
+	clearUpper(got, k)
+	clearUpper(want, k)
+	close32(t, "Syrk", got, want, magnitude*(1+size(rows)), n)
 }
 
 func TestShapesThatDoNotFitPanic(t *testing.T) {

@@ -1,0 +1,156 @@
+package f32
+
+// The generic kernels are compiled on every platform: they serve where there is
+// no assembly, do its tails, and judge it in the tests.
+
+// dotGeneric returns sum_i a[i]*b[i] over the length of a.
+//
+// Eight running sums hide the latency of the addition (4 cycles on the CPUs
+// measured), which is what bounds a single sum.
+func dotGeneric(a, b []float32) float32 {
+	b = b[:len(a)]
+	var s0, s1, s2, s3, s4, s5, s6, s7 float32
+	for len(a) >= 8 && len(b) >= 8 {
+		s0 += a[0] * b[0]
+		s1 += a[1] * b[1]
+		s2 += a[2] * b[2]
+		s3 += a[3] * b[3]
+		s4 += a[4] * b[4]
+		s5 += a[5] * b[5]
+		s6 += a[6] * b[6]
+		s7 += a[7] * b[7]
+		a, b = a[8:], b[8:]
+	}
+	for i, v := range a {
+		s0 += v * b[i]
+	}
+	return ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
+}
+
+// axpyGeneric adds: y += alpha * x, over the length of x.
+func axpyGeneric(alpha float32, x, y []float32) {
+	y = y[:len(x)]
+	for len(x) >= 4 && len(y) >= 4 {
+		y[0] += alpha * x[0]
+		y[1] += alpha * x[1]
+		y[2] += alpha * x[2]
+		y[3] += alpha * x[3]
+		x, y = x[4:], y[4:]
+	}
+	for i, v := range x {
+		y[i] += alpha * v
+	}
+}
+
+// axpy4 adds: y += c0*x0 + c1*x1 + c2*x2 + c3*x3, over the length of y. Four
+// rows at a time need one load and one store of y instead of four.
+func axpy4(y []float32, c *[4]float32, x0, x1, x2, x3 []float32) {
+	n := len(y)
+	x0, x1, x2, x3 = x0[:n], x1[:n], x2[:n], x3[:n]
+	c0, c1, c2, c3 := c[0], c[1], c[2], c[3]
+	for i := range y {
+		y[i] += (c0*x0[i] + c1*x1[i]) + (c2*x2[i] + c3*x3[i])
+	}
+}
+
+// dot4 computes four dot products with q in one pass over q.
+func dot4(q, x0, x1, x2, x3 []float32) (d0, d1, d2, d3 float32) {
+	n := len(q)
+	x0, x1, x2, x3 = x0[:n], x1[:n], x2[:n], x3[:n]
+	var e0, e1, e2, e3 float32
+	i := 0
+	for ; i < n-1; i += 2 {
+		q0, q1 := q[i], q[i+1]
+		d0 += q0 * x0[i]
+		e0 += q1 * x0[i+1]
+		d1 += q0 * x1[i]
+		e1 += q1 * x1[i+1]
+		d2 += q0 * x2[i]
+		e2 += q1 * x2[i+1]
+		d3 += q0 * x3[i]
+		e3 += q1 * x3[i+1]
+	}
+	if i < n {
+		d0 += q[i] * x0[i]
+		d1 += q[i] * x1[i]
+		d2 += q[i] * x2[i]
+		d3 += q[i] * x3[i]
+	}
+	return d0 + e0, d1 + e1, d2 + e2, d3 + e3
+}
+
+// dotRowsGeneric computes dst[r] = rows[r] . q for len(dst) rows of length len(q).
+func dotRowsGeneric(dst, rows, q []float32) {
+	k := len(q)
+	rows = rows[:len(dst)*k]
+	for len(dst) >= 4 {
+		dst[0], dst[1], dst[2], dst[3] = dot4(q, rows[:k], rows[k:2*k], rows[2*k:3*k], rows[3*k:4*k])
+		dst, rows = dst[4:], rows[4*k:]
+	}
+	for r := range dst {
+		dst[r] = dotGeneric(q, rows[r*k:(r+1)*k])
+	}
+}
+
+// applyRowsGeneric adds the product of a weighted row set with a vector,
+//
+//	q += sum_r w[r] * (x_r . p) * x_r
+//
+// where x_r are the len(w) rows of length len(p) in rows: one conjugate
+// gradient step's share of the observed cells. A row is read once for both
+// uses.
+func applyRowsGeneric(q, p, rows, w []float32) {
+	k := len(p)
+	q, rows = q[:k], rows[:len(w)*k]
+	for len(w) >= 4 {
+		x0, x1, x2, x3 := rows[:k], rows[k:2*k], rows[2*k:3*k], rows[3*k:4*k]
+		var c [4]float32
+		c[0], c[1], c[2], c[3] = dot4(p, x0, x1, x2, x3)
+		c[0] *= w[0]
+		c[1] *= w[1]
+		c[2] *= w[2]
+		c[3] *= w[3]
+		axpy4(q, &c, x0, x1, x2, x3)
+		w, rows = w[4:], rows[4*k:]
+	}
+	for r, wr := range w {
+		x := rows[r*k : (r+1)*k]
+		axpyGeneric(wr*dotGeneric(p, x), x, q)
+	}
+}
+
+// combineRowsGeneric adds q += sum_r w[r] * x_r over the len(w) rows of length len(q).
+func combineRowsGeneric(q, rows, w []float32) {
+	k := len(q)
+	rows = rows[:len(w)*k]
+	for len(w) >= 4 {
+		axpy4(q, (*[4]float32)(w), rows[:k], rows[k:2*k], rows[2*k:3*k], rows[3*k:4*k])
+		w, rows = w[4:], rows[4*k:]
+	}
+	for r, wr := range w {
+		axpyGeneric(wr, rows[r*k:(r+1)*k], q)
+	}
+}
+
+// syrkGeneric adds the weighted outer products of len(w) rows to the lower triangle
+// of the k x k matrix a (the upper triangle is left as it was):
+//
+//	a[i][j] += sum_r w[r] * x_r[i] * x_r[j]    for j <= i
+func syrkGeneric(a, rows, w []float32, k int) {
+	a, rows = a[:k*k], rows[:len(w)*k]
+	for len(w) >= 4 {
+		x0, x1, x2, x3 := rows[:k], rows[k:2*k], rows[2*k:3*k], rows[3*k:4*k]
+		w0, w1, w2, w3 := w[0], w[1], w[2], w[3]
+		for i := range k {
+			c := [4]float32{w0 * x0[i], w1 * x1[i], w2 * x2[i], w3 * x3[i]}
+			axpy4(a[i*k:i*k+i+1], &c, x0, x1, x2, x3)
+		}
+		w, rows = w[4:], rows[4*k:]
+	}
+	for r, wr := range w {
+		x := rows[r*k : (r+1)*k]
+		for i := range k {
+			axpyGeneric(wr*x[i], x[:i+1], a[i*k:i*k+i+1])
+		}
+	}
+}
