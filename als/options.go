@@ -69,7 +69,8 @@ type Options struct {
 	// Seed makes the random start.
 	Seed uint64
 	// Init, of the same rank, is where the factors start from; rows beyond
-	// its own start random. Row r of Init is row r of the data.
+	// its own, and rows that are zero in it, start random. Row r of Init is
+	// row r of the data.
 	Init *model.Model
 	// TrackLoss computes the loss after every iteration, in float64 on one core.
 	TrackLoss bool

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -73,8 +74,11 @@ func (h *halfStep) solve(row int, s *solve.Scratch) error {
 }
 
 // initialFactors starts one side from Options.Init where it has the row, and
-// from small random numbers elsewhere. That rows which observed nothing start
-// random too does no harm: their scale is 0, and their half-step clears them.
+// from small random numbers elsewhere. A row that is zero there had observed
+// nothing and starts random as well: users and items that have met only each
+// other would pull each other to zero for ever. That rows which observed
+// nothing start random too does no harm: their scale is 0, and their half-step
+// clears them.
 func initialFactors(cells *dataset.CSR, which int, opt *Options) []float32 {
 	k := opt.Rank
 	factors := make([]float32, cells.Rows*k)
@@ -83,8 +87,14 @@ func initialFactors(cells *dataset.CSR, which int, opt *Options) []float32 {
 	for i := range factors {
 		factors[i] = float32(random.NormFloat64() * deviation)
 	}
-	if opt.Init != nil {
-		copy(factors, [2][]float32{userSide: opt.Init.Users, itemSide: opt.Init.Items}[which])
+	if opt.Init == nil {
+		return factors
+	}
+	known := [2][]float32{userSide: opt.Init.Users, itemSide: opt.Init.Items}[which]
+	for lo := 0; lo < min(len(known), len(factors)); lo += k {
+		if row := known[lo : lo+k]; slices.ContainsFunc(row, func(v float32) bool { return v != 0 }) {
+			copy(factors[lo:lo+k], row)
+		}
 	}
 	return factors
 }

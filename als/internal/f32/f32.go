@@ -110,19 +110,51 @@ func CombineRows(q, rows, w []float32) {
 	}
 }
 
-// Syrk adds the weighted outer products of len(w) rows to the lower triangle
+// Syrk adds the weighted outer products of len(w) rows to the upper triangle
 // of the k x k matrix a:
 //
-//	a[i][j] += sum_r w[r] * x_r[i] * x_r[j]    for j <= i
+//	a[i][j] += sum_r w[r] * x_r[i] * x_r[j]    for j >= i
 //
-// What stands above the diagonal afterwards is not defined.
+// What stands below the diagonal afterwards is not defined.
 func Syrk(a, rows, w []float32, k int) {
 	a, rows = a[:k*k], rows[:len(w)*k]
 	if !fits(k) || len(w) == 0 {
 		syrkGeneric(a, rows, w, k)
 		return
 	}
-	syrkVector(a, rows, w, k)
+	syrkVector(a, rows, w, 0, k)
+}
+
+// Downdate subtracts rows from..to-1 of the k x k matrix a, taken as a panel,
+// from the upper triangle below them: the trailing update of a blocked
+// factorization,
+//
+//	a[i][j] -= sum_{from <= r < to} a[r][i] * a[r][j]    for to <= i <= j
+//
+// What stands below the diagonal afterwards is not defined.
+func Downdate(a []float32, k, from, to int) {
+	if !fits(k) || to%lanes != 0 || to-from > len(minusOnes) {
+		downdateGeneric(a, k, from, to)
+		return
+	}
+	syrkVector(a, a[from*k:to*k], minusOnes[:to-from], to, k)
+}
+
+// minusOnes are the weights of a downdate's rows.
+var minusOnes = []float32{-1, -1, -1, -1, -1, -1, -1, -1}
+
+// Gather copies rows: row r of dst (of length k) becomes row cols[r] of base.
+// The rows lie anywhere in a large block, so the memory is asked for each some
+// rows ahead.
+func Gather(dst, base []float32, cols []uint32, k int) {
+	dst = dst[:len(cols)*k]
+	if n := len(cols) - prefetchRows; n > 0 && fits(k) {
+		gatherVector(dst, base, cols, k)
+		dst, cols = dst[n*k:], cols[n:]
+	}
+	for r, c := range cols {
+		copy(dst[r*k:(r+1)*k], base[int(c)*k:(int(c)+1)*k])
+	}
 }
 
 // fits reports whether rows of length k are whole vectors.

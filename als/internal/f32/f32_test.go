@@ -40,7 +40,7 @@ func naive(rows, w, q []float32) (dots, applied, combined, outer []float64) {
 		for i := range x {
 			applied[i] += float64(w[r]) * dots[r] * float64(x[i])
 			combined[i] += float64(w[r]) * float64(x[i])
-			for j := 0; j <= i; j++ {
+			for j := i; j < k; j++ {
 				outer[i*k+j] += float64(w[r]) * float64(x[i]) * float64(x[j])
 			}
 		}
@@ -72,7 +72,7 @@ func TestKernelsAgreeWithFloat64(t *testing.T) {
 
 			got = make([]float32, k*k)
 			Syrk(got, rows, w, k)
-			clearUpper(got, k) // not defined there
+			clearLower(got, k) // not defined there
 			near(t, "Syrk", got, outer)
 		}
 	}
@@ -91,9 +91,9 @@ func TestKernelsAddToWhatIsThere(t *testing.T) {
 	}
 }
 
-func clearUpper(a []float32, k int) {
+func clearLower(a []float32, k int) {
 	for i := range k {
-		clear(a[i*k+i+1 : (i+1)*k])
+		clear(a[i*k : i*k+i])
 	}
 }
 
@@ -191,9 +191,48 @@ func compareKernels(t *testing.T, r *rand.Rand, k, n int) {
 	Syrk(got, rows, w, k)
 	syrkGeneric(want, rows, w, k)
 	check("Syrk")
-	clearUpper(got, k)
-	clearUpper(want, k)
+	clearLower(got, k)
+	clearLower(want, k)
 	close32(t, "Syrk", got, want, magnitude*(1+size(rows)), n)
+
+	for from := 0; from+8 <= k; from += 8 {
+		got, check = guarded(t, a)
+		want = slices.Clone(a)
+		Downdate(got, k, from, from+8)
+		downdateGeneric(want, k, from, from+8)
+		check("Downdate")
+		clearLower(got, k)
+		clearLower(want, k)
+		close32(t, "Downdate", got, want, 1+size(a)*size(a), 8)
+	}
+	compareGather(t, r, rows, k, n)
+}
+
+// compareGather holds Gather against a plain copy.
+func compareGather(t *testing.T, r *rand.Rand, rows []float32, k, n int) {
+	t.Helper()
+	if n == 0 {
+		return
+	}
+	cols := make([]uint32, r.IntN(40))
+	want := make([]float32, 0, len(cols)*k)
+	for i := range cols {
+		cols[i] = uint32(r.IntN(n))
+		want = append(want, rows[int(cols[i])*k:(int(cols[i])+1)*k]...)
+	}
+	got, check := guarded(t, make([]float32, len(cols)*k))
+	Gather(got, rows, cols, k)
+	check("Gather")
+	if !slices.Equal(got, want) {
+		t.Fatalf("Gather of %d rows of %d: %v, want %v", len(cols), k, got, want)
+	}
+}
+
+// make16 is 16 columns, the first of them out of a base of so many rows.
+func make16(rows uint32) []uint32 {
+	cols := make([]uint32, 16)
+	cols[0] = rows
+	return cols
 }
 
 func TestShapesThatDoNotFitPanic(t *testing.T) {
@@ -202,6 +241,7 @@ func TestShapesThatDoNotFitPanic(t *testing.T) {
 		"DotRows":     func() { DotRows(make([]float32, 2), make([]float32, 3), make([]float32, 2)) },
 		"ApplyRows":   func() { ApplyRows(make([]float32, 2), make([]float32, 2), make([]float32, 3), make([]float32, 2)) },
 		"CombineRows": func() { CombineRows(make([]float32, 2), make([]float32, 3), make([]float32, 2)) },
+		"Gather":      func() { Gather(make([]float32, 32*8), make([]float32, 16), make16(2), 8) },
 		"Syrk":        func() { Syrk(make([]float32, 3), make([]float32, 4), make([]float32, 2), 2) },
 	} {
 		func() {

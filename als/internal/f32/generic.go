@@ -132,10 +132,7 @@ func combineRowsGeneric(q, rows, w []float32) {
 	}
 }
 
-// syrkGeneric adds the weighted outer products of len(w) rows to the lower triangle
-// of the k x k matrix a (the upper triangle is left as it was):
-//
-//	a[i][j] += sum_r w[r] * x_r[i] * x_r[j]    for j <= i
+// syrkGeneric is Syrk row by row of a.
 func syrkGeneric(a, rows, w []float32, k int) {
 	a, rows = a[:k*k], rows[:len(w)*k]
 	for len(w) >= 4 {
@@ -143,14 +140,29 @@ func syrkGeneric(a, rows, w []float32, k int) {
 		w0, w1, w2, w3 := w[0], w[1], w[2], w[3]
 		for i := range k {
 			c := [4]float32{w0 * x0[i], w1 * x1[i], w2 * x2[i], w3 * x3[i]}
-			axpy4(a[i*k:i*k+i+1], &c, x0, x1, x2, x3)
+			axpy4(a[i*k+i:(i+1)*k], &c, x0[i:], x1[i:], x2[i:], x3[i:])
 		}
 		w, rows = w[4:], rows[4*k:]
 	}
 	for r, wr := range w {
 		x := rows[r*k : (r+1)*k]
 		for i := range k {
-			axpyGeneric(wr*x[i], x[:i+1], a[i*k:i*k+i+1])
+			axpyGeneric(wr*x[i], x[i:], a[i*k+i:(i+1)*k])
+		}
+	}
+}
+
+// downdateGeneric is Downdate row by row of a.
+func downdateGeneric(a []float32, k, from, to int) {
+	for i := to; i < k; i++ {
+		target := a[i*k+i : (i+1)*k]
+		r := from
+		for ; r+4 <= to; r += 4 {
+			c := [4]float32{-a[r*k+i], -a[(r+1)*k+i], -a[(r+2)*k+i], -a[(r+3)*k+i]}
+			axpy4(target, &c, a[r*k+i:(r+1)*k], a[(r+1)*k+i:(r+2)*k], a[(r+2)*k+i:(r+3)*k], a[(r+3)*k+i:(r+4)*k])
+		}
+		for ; r < to; r++ {
+			axpyGeneric(-a[r*k+i], a[r*k+i:(r+1)*k], target)
 		}
 	}
 }

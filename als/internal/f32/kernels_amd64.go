@@ -41,3 +41,9 @@ func tile2AVX2(c *float32, ldc uintptr, a *float32, b *float32, w *float32, n ui
 //
 //go:noescape
 func tile3AVX2(c *float32, ldc uintptr, a *float32, b *float32, w *float32, n uintptr)
+
+// gatherAVX2 copies n rows of 8*nv floats, dst[r] = base[idx[r]], and asks the memory for row idx[r+ahead];
+// idx must be readable up to n+ahead.
+//
+//go:noescape
+func gatherAVX2(dst *float32, base *float32, idx *uint32, n uintptr, nv uintptr, ahead uintptr)

@@ -375,3 +375,41 @@ done:
 	VMOVUPS Y11, 64(AX)
 	VZEROUPPER
 	RET
+
+// func gatherAVX2(dst *float32, base *float32, idx *uint32, n uintptr, nv uintptr, ahead uintptr)
+// Requires: AVX, MMX+
+TEXT ·gatherAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ base+8(FP), CX
+	MOVQ idx+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ nv+32(FP), SI
+	MOVQ ahead+40(FP), DI
+	SHLQ $0x05, SI
+
+loop:
+	TESTQ BX, BX
+	JZ    done
+	MOVL  (DX)(DI*4), R8
+	IMULQ SI, R8
+	ADDQ  CX, R8
+	MOVL  (DX), R9
+	IMULQ SI, R9
+	ADDQ  CX, R9
+	XORQ  R10, R10
+
+vector:
+	PREFETCHT0 (R8)(R10*1)
+	VMOVUPS    (R9)(R10*1), Y0
+	VMOVUPS    Y0, (AX)(R10*1)
+	ADDQ       $0x20, R10
+	CMPQ       R10, SI
+	JB         vector
+	ADDQ       SI, AX
+	ADDQ       $0x04, DX
+	DECQ       BX
+	JMP        loop
+
+done:
+	VZEROUPPER
+	RET

@@ -10,8 +10,13 @@ import (
 
 //go:generate sh -c "cd _asm && go run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg f32"
 
-// lanes is the number of floats in one vector.
-const lanes = 8
+const (
+	// lanes is the number of floats in one vector.
+	lanes = 8
+	// prefetchRows is how far ahead Gather asks for rows: 8 rows of 256 bytes
+	// cover the latency of main memory at the rate one core copies them.
+	prefetchRows = 8
+)
 
 // vector tells whether the assembly may run here: x/sys/cpu also checks that
 // the kernel saves the wide registers.
@@ -37,20 +42,20 @@ func axpy4Vector(y []float32, c *[4]float32, rows []float32) {
 	axpy4AVX2(unsafe.SliceData(y), &c[0], unsafe.SliceData(rows), uintptr(4*len(y)), uintptr(len(y)/lanes))
 }
 
-// syrkVector covers the lower triangle with register tiles of 4 rows by 1 to 3
-// vectors; k is a multiple of lanes. Six vectors of a row band are two tiles of
-// three, four are two of two: a tile of one wastes loads.
-func syrkVector(a, rows, w []float32, k int) {
+// syrkVector covers the upper triangle of a, from row first on, with register
+// tiles of 4 rows by 1 to 3 vectors; k and first are multiples of lanes. Of
+// four vectors that are left, two and two are better than three and one: a tile
+// of one wastes loads.
+func syrkVector(a, rows, w []float32, first, k int) {
 	stride, n := uintptr(4*k), uintptr(len(w))
-	for i := 0; i < k; i += 4 {
-		end := i/lanes + 1 // vectors up to the diagonal's
-		for v := 0; v < end; {
+	for i := first; i < k; i += 4 {
+		for v := i / lanes; v < k/lanes; {
 			c, left, right := &a[i*k+v*lanes], &rows[i], &rows[v*lanes]
-			switch rest := end - v; {
-			case rest == 1:
+			switch rest := k/lanes - v; rest {
+			case 1:
 				tile1AVX2(c, stride, left, right, &w[0], n)
 				v++
-			case rest == 2 || rest == 4:
+			case 2, 4:
 				tile2AVX2(c, stride, left, right, &w[0], n)
 				v += 2
 			default:
@@ -59,4 +64,14 @@ func syrkVector(a, rows, w []float32, k int) {
 			}
 		}
 	}
+}
+
+// gatherVector copies the first len(cols)-prefetchRows rows; every column is
+// checked here, because the assembly checks none.
+func gatherVector(dst, base []float32, cols []uint32, k int) {
+	for _, c := range cols {
+		_ = base[int(c)*k+k-1]
+	}
+	n := len(cols) - prefetchRows
+	gatherAVX2(unsafe.SliceData(dst), unsafe.SliceData(base), &cols[0], uintptr(n), uintptr(k/lanes), prefetchRows)
 }

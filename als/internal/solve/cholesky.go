@@ -6,35 +6,47 @@ import (
 	"vitrine/als/internal/f32"
 )
 
-// cholesky replaces the lower triangle of the k x k matrix a by L with
-// L L^T = a; the upper triangle is neither read nor written. It reports
-// whether a was positive definite. On return the diagonal holds 1/L[i][i],
-// which is what every later use divides by.
+// choleskyBlock is how many rows are factored before the rest of the matrix is
+// updated with all of them at once, which is where the time goes.
+const choleskyBlock = 8
+
+// cholesky replaces the upper triangle of the k x k matrix a by U with
+// U^T U = a; what stands below the diagonal afterwards is not defined. It
+// reports whether a was positive definite. On return the diagonal holds
+// 1/U[i][i], which is what every later use multiplies by.
 func cholesky(a []float32, k int) bool {
-	for i := range k {
-		row := a[i*k : i*k+i+1]
-		for j := range i {
-			row[j] = (row[j] - f32.Dot(row[:j], a[j*k:j*k+j])) * a[j*k+j]
+	for from := 0; from < k; from += choleskyBlock {
+		to := min(from+choleskyBlock, k)
+		for i := from; i < to; i++ {
+			row := a[i*k+i : (i+1)*k]
+			d := row[0]
+			// The negated form also refuses NaN.
+			if !(d > 0) || math.IsInf(float64(d), 1) {
+				return false
+			}
+			inverse := float32(1 / math.Sqrt(float64(d)))
+			row[0] = inverse
+			for j := 1; j < len(row); j++ {
+				row[j] *= inverse
+			}
+			for j := i + 1; j < to; j++ {
+				f32.Axpy(-row[j-i], row[j-i:], a[j*k+j:(j+1)*k])
+			}
 		}
-		d := row[i] - f32.Dot(row[:i], row[:i])
-		// The negated form also refuses NaN.
-		if !(d > 0) || math.IsInf(float64(d), 1) {
-			return false
-		}
-		row[i] = float32(1 / math.Sqrt(float64(d)))
+		f32.Downdate(a, k, from, to)
 	}
 	return true
 }
 
-// substitute solves L L^T x = b in place, with L as cholesky left it.
+// substitute solves U^T U x = b in place, with U as cholesky left it. Both
+// ways walk along rows of U.
 func substitute(a, b []float32, k int) {
 	b = b[:k]
 	for i := range k {
-		b[i] = (b[i] - f32.Dot(b[:i], a[i*k:i*k+i])) * a[i*k+i]
-	}
-	// Column i of L^T is row i of L, so the back substitution walks rows too.
-	for i := k - 1; i >= 0; i-- {
 		b[i] *= a[i*k+i]
-		f32.Axpy(-b[i], a[i*k:i*k+i], b[:i])
+		f32.Axpy(-b[i], a[i*k+i+1:(i+1)*k], b[i+1:])
+	}
+	for i := k - 1; i >= 0; i-- {
+		b[i] = (b[i] - f32.Dot(a[i*k+i+1:(i+1)*k], b[i+1:])) * a[i*k+i]
 	}
 }

@@ -37,7 +37,7 @@ func Gram(dst, y, scale []float32, k, workers int) {
 	}
 	for i := range k {
 		for j := range i {
-			dst[j*k+i] = dst[i*k+j]
+			dst[i*k+j] = dst[j*k+i]
 		}
 	}
 }

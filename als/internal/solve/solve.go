@@ -120,7 +120,7 @@ func (f *Fixed) gather(s *Scratch, cols []uint32, weights []float32) []float32 {
 	weights = weights[:len(cols)]
 	for i, c := range cols {
 		s.weight[i] = weights[i] * f.scale[c]
-		copy(s.panel[i*k:(i+1)*k], f.factors[int(c)*k:(int(c)+1)*k])
 	}
+	f32.Gather(s.panel, f.factors, cols, k)
 	return s.weight[:len(cols)]
 }

@@ -26,6 +26,7 @@ func main() {
 	for nv := 1; nv <= 3; nv++ {
 		tile(nv)
 	}
+	gather()
 	Generate()
 }
 
@@ -266,6 +267,46 @@ func tile(nv int) {
 			ADDQ(ldc, c)
 		}
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// gather: dst[r] = base[idx[r]], rows of 8*nv floats, prefetching ahead rows.
+func gather() {
+	TEXT("gatherAVX2", NOSPLIT, "func(dst, base *float32, idx *uint32, n, nv, ahead uintptr)")
+	Doc("gatherAVX2 copies n rows of 8*nv floats, dst[r] = base[idx[r]], and asks the memory for row idx[r+ahead];",
+		"idx must be readable up to n+ahead.")
+	Pragma("noescape")
+	dst, base := Load(Param("dst"), GP64()), Load(Param("base"), GP64())
+	idx, n := Load(Param("idx"), GP64()), Load(Param("n"), GP64())
+	nv, ahead := Load(Param("nv"), GP64()), Load(Param("ahead"), GP64())
+	rowBytes := GP64()
+	MOVQ(nv, rowBytes)
+	SHLQ(Imm(5), rowBytes)
+	Label("loop")
+	TESTQ(n, n)
+	JZ(LabelRef("done"))
+	far, row, off := GP64(), GP64(), GP64()
+	MOVL(Mem{Base: idx, Index: ahead, Scale: 4}, far.As32())
+	IMULQ(rowBytes, far)
+	ADDQ(base, far)
+	MOVL(Mem{Base: idx}, row.As32())
+	IMULQ(rowBytes, row)
+	ADDQ(base, row)
+	XORQ(off, off)
+	Label("vector")
+	t := YMM()
+	PREFETCHT0(Mem{Base: far, Index: off, Scale: 1})
+	VMOVUPS(Mem{Base: row, Index: off, Scale: 1}, t)
+	VMOVUPS(t, Mem{Base: dst, Index: off, Scale: 1})
+	ADDQ(Imm(vecBytes), off)
+	CMPQ(off, rowBytes)
+	JB(LabelRef("vector"))
+	ADDQ(rowBytes, dst)
+	ADDQ(Imm(4), idx)
+	DECQ(n)
+	JMP(LabelRef("loop"))
+	Label("done")
 	VZEROUPPER()
 	RET()
 }
