@@ -93,6 +93,34 @@ func ApplyRows(q, p, rows, w []float32) {
 	}
 }
 
+// ResidualRows adds what a weighted row set leaves of ones,
+//
+//	q += sum_r w[r] * (1 - x_r . p) * x_r
+//
+// with the shapes of ApplyRows: the right side minus the product in one pass.
+func ResidualRows(q, p, rows, w []float32) {
+	k := len(p)
+	q, rows = q[:k], rows[:len(w)*k]
+	if !fits(k) {
+		residualRowsGeneric(q, p, rows, w)
+		return
+	}
+	for len(w) >= 4 {
+		var c [4]float32
+		dot4Vector(&c, p, rows)
+		c[0] = w[0] - w[0]*c[0]
+		c[1] = w[1] - w[1]*c[1]
+		c[2] = w[2] - w[2]*c[2]
+		c[3] = w[3] - w[3]*c[3]
+		axpy4Vector(q, &c, rows)
+		w, rows = w[4:], rows[4*k:]
+	}
+	for r, wr := range w {
+		x := rows[r*k : (r+1)*k]
+		axpyVector(wr-wr*dotVector(p, x), x, q)
+	}
+}
+
 // CombineRows adds q += sum_r w[r] * x_r over the len(w) rows of length len(q).
 func CombineRows(q, rows, w []float32) {
 	k := len(q)

@@ -174,9 +174,10 @@ func compareKernels(t *testing.T, r *rand.Rand, k, n int) {
 		close32(t, "Dot", []float32{Dot(q, x)}, []float32{dotGeneric(q, x)}, magnitude, k)
 	}
 	for name, pair := range map[string][2]func(y []float32){
-		"Axpy":        {func(y []float32) { Axpy(0.7, q, y) }, func(y []float32) { axpyGeneric(0.7, q, y) }},
-		"ApplyRows":   {func(y []float32) { ApplyRows(y, q, rows, w) }, func(y []float32) { applyRowsGeneric(y, q, rows, w) }},
-		"CombineRows": {func(y []float32) { CombineRows(y, rows, w) }, func(y []float32) { combineRowsGeneric(y, rows, w) }},
+		"Axpy":         {func(y []float32) { Axpy(0.7, q, y) }, func(y []float32) { axpyGeneric(0.7, q, y) }},
+		"ApplyRows":    {func(y []float32) { ApplyRows(y, q, rows, w) }, func(y []float32) { applyRowsGeneric(y, q, rows, w) }},
+		"ResidualRows": {func(y []float32) { ResidualRows(y, q, rows, w) }, func(y []float32) { residualRowsGeneric(y, q, rows, w) }},
+		"CombineRows":  {func(y []float32) { CombineRows(y, rows, w) }, func(y []float32) { combineRowsGeneric(y, rows, w) }},
 	} {
 		got, check := guarded(t, start)
 		want := slices.Clone(start)

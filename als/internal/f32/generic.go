@@ -119,6 +119,16 @@ func applyRowsGeneric(q, p, rows, w []float32) {
 	}
 }
 
+// residualRowsGeneric is ResidualRows row by row.
+func residualRowsGeneric(q, p, rows, w []float32) {
+	k := len(p)
+	q, rows = q[:k], rows[:len(w)*k]
+	for r, wr := range w {
+		x := rows[r*k : (r+1)*k]
+		axpyGeneric(wr-wr*dotGeneric(p, x), x, q)
+	}
+}
+
 // combineRowsGeneric adds q += sum_r w[r] * x_r over the len(w) rows of length len(q).
 func combineRowsGeneric(q, rows, w []float32) {
 	k := len(q)

@@ -61,8 +61,7 @@ func (f *Fixed) residual(dst []float32, cols []uint32, weights []float32, s *Scr
 		for _, v := range w {
 			observed += float64(v)
 		}
-		f32.CombineRows(s.r, s.panel, w)
-		f32.ApplyRows(s.q, dst, s.panel, w)
+		f32.ResidualRows(s.r, dst, s.panel, w)
 	}
 	lambda := f.Regularization(observed)
 	f32.Axpy(lambda, dst, s.q)
