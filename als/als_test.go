@@ -140,6 +140,31 @@ func TestWarmStartContinues(t *testing.T) {
 	}
 }
 
+// TestWarmStartFindsWhatMeetsForTheFirstTime: users and items that the start
+// model had seen nothing of, and that meet only each other, get factors too.
+func TestWarmStartFindsWhatMeetsForTheFirstTime(t *testing.T) {
+	both, err := dataset.FromTriples(4, 4, []uint32{0, 0, 1, 2, 2, 3, 3}, []uint32{0, 1, 1, 2, 3, 2, 3}, []float32{1, 1, 1, 1, 1, 1, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	older, err := dataset.FromTriples(4, 4, []uint32{0, 0, 1}, []uint32{0, 1, 1}, []float32{1, 1, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _ := train(t, older, als.Options{Rank: 4, Unobserved: 1})
+	if slices.ContainsFunc(first.Users[2*4:], func(v float32) bool { return v != 0 }) {
+		t.Fatal("a user without data has factors")
+	}
+	m, _ := train(t, both, als.Options{Rank: 4, Unobserved: 1, Iterations: 3, Init: first})
+	score := float32(0)
+	for f := range 4 {
+		score += m.Users[3*4+f] * m.Items[3*4+f]
+	}
+	if score < 0.3 {
+		t.Errorf("newcomers score %v for their item", score)
+	}
+}
+
 func TestCancelledTrainingReturnsTheContextsError(t *testing.T) {
 	data := random(t, 5, 300, 120, 4000)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -44,9 +44,13 @@ func (a *Appliance) demoPending() (demoMark, bool, error) {
 }
 
 func (a *Appliance) writeMark(mark demoMark) error {
+	path := a.folder.path("state", "demo.json")
 	text, err := json.Marshal(mark)
 	if err == nil {
-		err = os.WriteFile(a.folder.path("state", "demo.json"), text, 0o640)
+		err = os.WriteFile(path+".tmp", text, 0o640)
+	}
+	if err == nil {
+		err = os.Rename(path+".tmp", path) // a crash leaves the old mark or the new one
 	}
 	if err != nil {
 		return fmt.Errorf("write demo mark: %w", err)

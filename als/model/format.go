@@ -12,7 +12,7 @@ import (
 //	               lambda, nu, frequency_power); at most 64 KiB
 //	PREFIX/users   users x rank float32, row-major
 //	PREFIX/items   items x rank float32, row-major
-//	PREFIX/scale   items float32, all > 0: the frequency factor of every item
+//	PREFIX/scale   items float32, all >= 0: the frequency factor of every item
 //
 // All numbers are finite. Counts may be zero, rank is 1..4096.
 const (

@@ -2,8 +2,8 @@
 // them is live, and the way back to the one before.
 //
 // It owns the folder of bundles (VERSION.bundle files and the pointer file
-// "live") and the bundle's sections. It may import als/model, als/neighbors
-// and internal/logkey: it must not know events, the catalog or how a version
+// "live") and the bundle's sections. It may import als/model and
+// internal/logkey: it must not know events, the catalog or how a version
 // is trained, evaluated or served.
 //
 //	r, err := registry.Open(dir, 0, log)
@@ -27,7 +27,7 @@ type Bundle struct {
 	// Version names it: 1..64 bytes of [A-Za-z0-9._-], beginning with a letter
 	// or digit. Its file is VERSION.bundle.
 	Version string
-	// Parent is the version whose factors the training started from, if any.
+	// Parent is the version that was live when the training began, if any.
 	Parent string
 	// Created is when the training ended.
 	Created time.Time
