@@ -6,9 +6,10 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 BINARY   := dist/vitrine
 TOOL     := go tool -modfile=tools.mod
 RACE     := ./bridge/... ./appliance/... ./als/...
+NESTED   := sdk plugins
 export GOFLAGS := -buildvcs=false
 
-.PHONY: help run build test unit noasm race e2e kill9 check format lint tidy generate generate-check clean-tree
+.PHONY: help run build plugins test unit nested noasm race e2e kill9 check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,10 +21,19 @@ build: ## the static binary, dist/vitrine
 run: build ## start the appliance with a demo shop (ARGS="--set http.listen=127.0.0.1:9000")
 	@exec $(BINARY) serve --demo --data var $(ARGS)
 
-test: unit noasm race ## every test
+plugins: ## the ready plugins, dist/plugins/NAME.wasm and NAME.toml
+	@mkdir -p dist/plugins
+	@cd plugins && for toml in */*.toml; do name=$${toml%%/*}; echo "build $$name.wasm"; \
+		GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags='-s -w' \
+			-o ../dist/plugins/$$name.wasm ./$$name && cp $$toml ../dist/plugins/ || exit 1; done
+
+test: unit nested noasm race ## every test
 
 unit:
 	go test ./...
+
+nested:
+	@for module in $(NESTED); do (cd $$module && echo "go test ./... # in $$module" && go test ./...) || exit 1; done
 
 noasm: ## the model library without its assembly
 	go test -tags noasm ./als/...
@@ -48,6 +58,8 @@ format:
 lint:
 	go vet ./...
 	$(TOOL) staticcheck ./...
+	@for module in $(NESTED); do (cd $$module && go vet ./... && \
+		go tool -modfile=$(CURDIR)/tools.mod staticcheck ./...) || exit 1; done
 	go test -count=1 ./internal/archtest
 
 generate: ## rebuild generated files
@@ -61,6 +73,7 @@ generate-check:
 # tools and nothing of the product.
 tidy:
 	go mod tidy -diff
+	@for module in $(NESTED); do (cd $$module && go mod tidy -diff) || exit 1; done
 	@dir=$$(mktemp -d) && cp tools.mod $$dir/go.mod && cp tools.sum $$dir/go.sum && \
 	(cd $$dir && go mod tidy -diff); code=$$?; rm -rf $$dir; exit $$code
 
