@@ -224,14 +224,16 @@ func (p *Pump) recycle(r *request) {
 // 10 bytes for every number, of which the codec writes less than 24.
 func sizeBound(r *event.Record) int {
 	const numbers = 24 * 10
-	e, it := &r.Event, &r.Item
+	e, it, u := &r.Event, &r.Item, &r.User
 	n := numbers + len(r.Source.Name) + len(e.UserID) + len(e.ItemID) + len(e.Type) + len(e.EventID) +
-		len(e.SessionID) + len(e.RequestID) + len(e.Scene) + len(e.Currency) + len(e.Props) + len(it.ID)
-	for i := range it.Attributes {
-		a := &it.Attributes[i]
-		n += 40 + len(a.Name) + len(a.Value.Str)
-		for _, s := range a.Value.Set {
-			n += 10 + len(s)
+		len(e.SessionID) + len(e.RequestID) + len(e.Scene) + len(e.Currency) + len(e.Props) + len(it.ID) + len(u.ID)
+	for _, list := range [...][]event.Attribute{it.Attributes, u.Attributes} {
+		for i := range list {
+			a := &list[i]
+			n += 40 + len(a.Name) + len(a.Value.Str)
+			for _, s := range a.Value.Set {
+				n += 10 + len(s)
+			}
 		}
 	}
 	return n
@@ -262,7 +264,11 @@ func (p *Pump) Replay(ctx context.Context, from uint64) error {
 	if err := p.replay(ctx, from); err != nil {
 		return fmt.Errorf("replay the bus from frame %d: %w", from, err)
 	}
-	p.opt.Log.Info("bus replayed", logkey.First, from, logkey.Last, p.last,
+	level := slog.LevelInfo
+	if p.replayed == 0 {
+		level = slog.LevelDebug // nothing happened
+	}
+	p.opt.Log.Log(ctx, level, "bus replayed", logkey.First, from, logkey.Last, p.last,
 		logkey.Rows, p.replayed, logkey.Seconds, time.Since(start).Seconds())
 	return nil
 }

@@ -1,14 +1,15 @@
 // Package catalog holds what the daemon knows of items and users: one uint32
-// code for each of them, and the attributes of items.
+// code for each of them, and their attributes, both as they were put and as
+// typed columns by code for those who rank.
 //
 // It owns the codes: they are given in order of first sight, kept in
 // items.codes and users.codes, and never change or vanish, so that other state
-// may be keyed by them. Attributes live in RAM and are rebuilt from the log at
-// start.
+// may be keyed by them. Attributes and columns live in RAM and are rebuilt from
+// the log at start.
 //
 // There is one writer at a time (a lock sees to it) and any number of readers,
-// which never wait for it: codes and ids are read without a lock, ids are
-// looked up in sharded maps, and an item's attributes are replaced whole.
+// which never wait for it: codes, ids and columns are read without a lock, ids
+// are looked up in sharded maps, and an item's attributes are replaced whole.
 //
 // It must not import recommend, profile or anything of als: who ranks by
 // attributes asks here, not the other way round.
@@ -17,6 +18,7 @@ package catalog
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,8 +28,9 @@ import (
 
 // Catalog is the open catalog. All methods are safe for concurrent use.
 type Catalog struct {
-	items, users *codes
-	attributes   attributes
+	items, users     *codes
+	ofItems, ofUsers attributes
+	texts            dictionary
 }
 
 // Open reads the codes kept in dir, which must exist; they stay open for
@@ -41,7 +44,11 @@ func Open(dir string) (*Catalog, error) {
 	if err != nil {
 		return nil, errors.Join(err, items.close())
 	}
-	return &Catalog{items: items, users: users}, nil
+	c := &Catalog{items: items, users: users, texts: dictionary{codes: make(map[string]uint32)}}
+	for _, a := range []*attributes{&c.ofItems, &c.ofUsers} {
+		a.columns.most, a.columns.mostTexts, a.columns.texts = maxColumns, maxTexts, &c.texts
+	}
+	return c, nil
 }
 
 // Close writes what Sync would and closes the files. A second call does
@@ -86,26 +93,45 @@ func (c *Catalog) NumUsers() int { return int(c.users.n.Load()) }
 // brings one. The strings are copied, so it may be reused.
 func (c *Catalog) ApplyItem(it *event.Item, patch bool) {
 	code := c.items.intern(it.ID)
-	c.attributes.apply(code, c.items.id(code), it, patch)
+	c.ofItems.apply(code, c.items.id(code), it, patch)
 }
 
 // Item is what is known of an item; false means that nothing was ever put. The
 // attributes are shared and must not be changed.
 func (c *Catalog) Item(code uint32) (event.Item, bool) {
-	if it := c.attributes.get(code); it != nil {
+	if it := c.ofItems.get(code); it != nil {
 		return *it, true
 	}
 	return event.Item{}, false
 }
 
+// ApplyUser is ApplyItem for the attributes of a user.
+func (c *Catalog) ApplyUser(u *event.User, patch bool) {
+	code := c.users.intern(u.ID)
+	c.ofUsers.apply(code, c.users.id(code), &event.Item{Time: u.Time, Attributes: u.Attributes}, patch)
+}
+
+// User is what is known of a user; false means that nothing was ever put,
+// whatever events there are. The attributes are shared and must not be changed.
+func (c *Catalog) User(code uint32) (event.User, bool) {
+	if it := c.ofUsers.get(code); it != nil {
+		return event.User{ID: it.ID, Time: it.Time, Attributes: it.Attributes}, true
+	}
+	return event.User{}, false
+}
+
+// Surplus counts the attributes that patches brought and that were left out
+// because the item or user had event.MaxAttributes without them.
+func (c *Catalog) Surplus() uint64 { return c.ofItems.surplus.Load() + c.ofUsers.surplus.Load() }
+
 // Expired says whether an item must not be shown any more at now (Unix
 // milliseconds).
 func (c *Catalog) Expired(code uint32, now int64) bool {
-	it := c.attributes.get(code)
+	it := c.ofItems.get(code)
 	return it != nil && it.ExpiresAt != 0 && it.ExpiresAt <= now
 }
 
-// Apply takes the item records of a frame; events are not for it. The
+// Apply takes the item and user records of a frame; events are not for it. The
 // position in the log does not matter, only the order.
 func (c *Catalog) Apply(_ uint64, records []event.Record) {
 	for j := range records {
@@ -114,17 +140,25 @@ func (c *Catalog) Apply(_ uint64, records []event.Record) {
 			c.ApplyItem(&r.Item, false)
 		case event.KindItemPatch:
 			c.ApplyItem(&r.Item, true)
+		case event.KindUserPut:
+			c.ApplyUser(&r.User, false)
+		case event.KindUserPatch:
+			c.ApplyUser(&r.User, true)
 		}
 	}
 }
 
-// attributes are the items' attributes by code.
+// attributes are those of all items, or of all users, by code. What is known
+// of a user is kept as an Item that never expires.
 type attributes struct {
-	items chunked[atomic.Pointer[event.Item]]
-	mu    sync.Mutex
+	known   chunked[atomic.Pointer[event.Item]]
+	columns columns
+	mu      sync.Mutex
 	// shared holds one copy of short strings: names, brands and categories
 	// come up again and again.
 	shared map[string]string
+	// surplus counts what bounded has left out.
+	surplus atomic.Uint64
 }
 
 // Bounds of the shared strings, so that unique texts do not fill it: about
@@ -135,7 +169,7 @@ const (
 )
 
 func (a *attributes) get(code uint32) *event.Item {
-	if slot := a.items.at(code); slot != nil {
+	if slot := a.known.at(code); slot != nil {
 		return slot.Load()
 	}
 	return nil
@@ -144,17 +178,38 @@ func (a *attributes) get(code uint32) *event.Item {
 func (a *attributes) apply(code uint32, id string, it *event.Item, patch bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	slot := a.items.grow(code)
-	next := &event.Item{ID: id, Time: it.Time, ExpiresAt: it.ExpiresAt}
-	own := a.copy(it.Attributes)
-	if old := slot.Load(); patch && old != nil {
-		own = event.MergeAttributes(old.Attributes, own)
-		if next.ExpiresAt == 0 {
+	slot := a.known.grow(code)
+	next := &event.Item{ID: id, Time: it.Time, ExpiresAt: it.ExpiresAt, Attributes: a.copy(it.Attributes)}
+	var before []event.Attribute
+	old := slot.Load()
+	if old != nil {
+		before = old.Attributes
+	}
+	if patch {
+		next.Attributes = a.bounded(before, event.MergeAttributes(before, next.Attributes))
+		if old != nil && next.ExpiresAt == 0 {
 			next.ExpiresAt = old.ExpiresAt
 		}
 	}
-	next.Attributes = own
+	a.columns.update(code, before, next.Attributes)
 	slot.Store(next)
+}
+
+// bounded keeps patches, one on top of the other, from growing an item beyond
+// event.MaxAttributes: of the names that it did not have the last are left out.
+func (a *attributes) bounded(before, merged []event.Attribute) []event.Attribute {
+	surplus := len(merged) - event.MaxAttributes
+	for j := len(merged) - 1; surplus > 0 && j >= 0; j-- {
+		_, had := slices.BinarySearchFunc(before, merged[j].Name, func(at event.Attribute, name string) int {
+			return strings.Compare(at.Name, name)
+		})
+		if !had {
+			merged = slices.Delete(merged, j, j+1)
+			surplus--
+			a.surplus.Add(1)
+		}
+	}
+	return merged
 }
 
 // copy copies attributes, for their strings may be cut from a frame or a

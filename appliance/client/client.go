@@ -125,6 +125,31 @@ func (c *Client) Item(ctx context.Context, itemID string) (*Item, error) {
 	return decode[Item](c)(c.rest.GetItem(ctx, itemID))
 }
 
+// PatchItem changes some attributes of an item; a nil value takes one away.
+func (c *Client) PatchItem(ctx context.Context, itemID string, patch ItemPatch) (*Item, error) {
+	return decode[Item](c)(c.rest.PatchItem(ctx, itemID, patch))
+}
+
+// PutItems replaces the attributes of up to 10,000 items.
+func (c *Client) PutItems(ctx context.Context, items []BatchItem) (*IngestResult, error) {
+	return decode[IngestResult](c)(c.rest.PutItems(ctx, items))
+}
+
+// PutUser replaces the attributes of a user.
+func (c *Client) PutUser(ctx context.Context, userID string, user UserWrite) (*User, error) {
+	return decode[User](c)(c.rest.PutUser(ctx, userID, user))
+}
+
+// PatchUser changes some attributes of a user; a nil value takes one away.
+func (c *Client) PatchUser(ctx context.Context, userID string, patch UserPatch) (*User, error) {
+	return decode[User](c)(c.rest.PatchUser(ctx, userID, patch))
+}
+
+// User asks for the attributes of a user.
+func (c *Client) User(ctx context.Context, userID string) (*User, error) {
+	return decode[User](c)(c.rest.GetUser(ctx, userID))
+}
+
 // Import streams a file. When it stops midway the error is a *Problem whose
 // Counts tell what became of the rows before.
 func (c *Client) Import(ctx context.Context, body io.Reader, params ImportFileParams) (*ImportResult, error) {

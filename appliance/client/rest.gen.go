@@ -123,6 +123,7 @@ func (e ModelState) Valid() bool {
 const (
 	Events ImportFileParamsKind = "events"
 	Items  ImportFileParamsKind = "items"
+	Users  ImportFileParamsKind = "users"
 )
 
 // Valid indicates whether the value is a known member of the ImportFileParamsKind enum.
@@ -131,6 +132,8 @@ func (e ImportFileParamsKind) Valid() bool {
 	case Events:
 		return true
 	case Items:
+		return true
+	case Users:
 		return true
 	default:
 		return false
@@ -168,6 +171,20 @@ type AttributeValue = any
 
 // Attributes defines model for Attributes.
 type Attributes map[string]AttributeValue
+
+// AttributesPatch defines model for AttributesPatch.
+type AttributesPatch = map[string]any
+
+// BatchItem defines model for BatchItem.
+type BatchItem struct {
+	Attributes Attributes `json:"attributes"`
+
+	// ExpiresAt From then on the item is not shown.
+	ExpiresAt *Time `json:"expires_at,omitempty"`
+
+	// ItemID An id; an integer is kept as its decimal text.
+	ItemID LooseID `json:"item_id"`
+}
 
 // DeadLetter defines model for DeadLetter.
 type DeadLetter struct {
@@ -279,6 +296,17 @@ type Item struct {
 
 	// ItemID UTF-8 of 1 to 256 bytes without control characters.
 	ItemID ID `json:"item_id"`
+}
+
+// ItemBatch defines model for ItemBatch.
+type ItemBatch = []BatchItem
+
+// ItemPatch defines model for ItemPatch.
+type ItemPatch struct {
+	Attributes AttributesPatch `json:"attributes,omitempty"`
+
+	// ExpiresAt Stays when not given; only a put takes it away.
+	ExpiresAt *Time `json:"expires_at,omitempty"`
 }
 
 // ItemWrite defines model for ItemWrite.
@@ -496,9 +524,30 @@ type TrainReport struct {
 	// Models The candidates and baselines as measured on the held-out slice.
 	Models []ModelMetrics `json:"models"`
 
+	// Options What it was trained and measured with, by configuration key.
+	Options map[string]interface{} `json:"options,omitempty"`
+
 	// Seconds Time by stage.
 	Seconds map[string]float64 `json:"seconds"`
 	Users   int                `json:"users"`
+}
+
+// User defines model for User.
+type User struct {
+	Attributes Attributes `json:"attributes"`
+
+	// UserID UTF-8 of 1 to 256 bytes without control characters.
+	UserID ID `json:"user_id"`
+}
+
+// UserPatch defines model for UserPatch.
+type UserPatch struct {
+	Attributes AttributesPatch `json:"attributes"`
+}
+
+// UserWrite defines model for UserWrite.
+type UserWrite struct {
+	Attributes Attributes `json:"attributes"`
 }
 
 // Verdict defines model for Verdict.
@@ -516,6 +565,9 @@ type ItemID = ID
 
 // Limit defines model for Limit.
 type Limit = int
+
+// UserID UTF-8 of 1 to 256 bytes without control characters.
+type UserID = ID
 
 // ArticleRecommendParams defines parameters for ArticleRecommend.
 type ArticleRecommendParams struct {
@@ -609,14 +661,26 @@ type RecommendParams struct {
 // IngestEventsJSONRequestBody defines body for IngestEvents for application/json ContentType.
 type IngestEventsJSONRequestBody = EventBatch
 
+// PatchItemJSONRequestBody defines body for PatchItem for application/json ContentType.
+type PatchItemJSONRequestBody = ItemPatch
+
 // PutItemJSONRequestBody defines body for PutItem for application/json ContentType.
 type PutItemJSONRequestBody = ItemWrite
+
+// PutItemsJSONRequestBody defines body for PutItems for application/json ContentType.
+type PutItemsJSONRequestBody = ItemBatch
 
 // StartJobJSONRequestBody defines body for StartJob for application/json ContentType.
 type StartJobJSONRequestBody = JobRequest
 
 // RecommendPostJSONRequestBody defines body for RecommendPost for application/json ContentType.
 type RecommendPostJSONRequestBody = RecommendRequest
+
+// PatchUserJSONRequestBody defines body for PatchUser for application/json ContentType.
+type PatchUserJSONRequestBody = UserPatch
+
+// PutUserJSONRequestBody defines body for PutUser for application/json ContentType.
+type PutUserJSONRequestBody = UserWrite
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -747,7 +811,7 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/events (the `IngestEvents` operationId).
 	IngestEvents(ctx context.Context, body IngestEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ImportFileWithBody Loads a file of events or items; the body is the file as it is.
+	// ImportFileWithBody Loads a file of events, items or users; the body is the file as it is.
 	//
 	// The body is streamed and has no size limit. Compression (gzip, zstd, xz) is recognised by content. Rows without an event id get one made of their content, so that the same file sent twice adds nothing. When the import stops midway, the problem's `counts` tell what became of the rows before.
 	//
@@ -760,6 +824,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/items/{id} (the `GetItem` operationId).
 	GetItem(ctx context.Context, id ItemID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchItemWithBody Changes some attributes of an item; on disk when answered.
+	//
+	// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
+	PatchItemWithBody(ctx context.Context, id ItemID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchItem Changes some attributes of an item; on disk when answered.
+	//
+	// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
+	PatchItem(ctx context.Context, id ItemID, body PatchItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutItemWithBody Replaces the attributes of an item; on disk when answered.
 	//
@@ -779,6 +861,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/items/{id}/similar (the `SimilarItems` operationId).
 	SimilarItems(ctx context.Context, id ItemID, params *SimilarItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutItemsWithBody Replaces the attributes of many items; on disk when answered.
+	//
+	// Each item is put as by `PUT /v1/items/{id}`; of an item that is there twice the last counts. A broken item goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept; should the log fill up in its midst, the items that were not kept are listed as rejected with the code `bus_full`: send these again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/items:batch (the `PutItems` operationId).
+	PutItemsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutItems Replaces the attributes of many items; on disk when answered.
+	//
+	// Each item is put as by `PUT /v1/items/{id}`; of an item that is there twice the last counts. A broken item goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept; should the log fill up in its midst, the items that were not kept are listed as rejected with the code `bus_full`: send these again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/items:batch (the `PutItems` operationId).
+	PutItems(ctx context.Context, body PutItemsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartJobWithBody Starts a job, such as a training run.
 	//
@@ -837,6 +937,43 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/recommend (the `RecommendPost` operationId).
 	RecommendPost(ctx context.Context, body RecommendPostJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetUser The attributes of a user.
+	//
+	// Corresponds with GET /v1/users/{id} (the `GetUser` operationId).
+	GetUser(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchUserWithBody Changes some attributes of a user; on disk when answered.
+	//
+	// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
+	PatchUserWithBody(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchUser Changes some attributes of a user; on disk when answered.
+	//
+	// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
+	PatchUser(ctx context.Context, id UserID, body PatchUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutUserWithBody Replaces the attributes of a user; on disk when answered.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
+	PutUserWithBody(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutUser Replaces the attributes of a user; on disk when answered.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
+	PutUser(ctx context.Context, id UserID, body PutUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // Live Whether events can be taken.
@@ -984,7 +1121,7 @@ func (c *Rest) IngestEvents(ctx context.Context, body IngestEventsJSONRequestBod
 	return c.Client.Do(req)
 }
 
-// ImportFileWithBody Loads a file of events or items; the body is the file as it is.
+// ImportFileWithBody Loads a file of events, items or users; the body is the file as it is.
 //
 // The body is streamed and has no size limit. Compression (gzip, zstd, xz) is recognised by content. Rows without an event id get one made of their content, so that the same file sent twice adds nothing. When the import stops midway, the problem's `counts` tell what became of the rows before.
 //
@@ -1008,6 +1145,44 @@ func (c *Rest) ImportFileWithBody(ctx context.Context, params *ImportFileParams,
 // Corresponds with GET /v1/items/{id} (the `GetItem` operationId).
 func (c *Rest) GetItem(ctx context.Context, id ItemID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetItemRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchItemWithBody Changes some attributes of an item; on disk when answered.
+//
+// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
+func (c *Rest) PatchItemWithBody(ctx context.Context, id ItemID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchItemRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchItem Changes some attributes of an item; on disk when answered.
+//
+// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
+func (c *Rest) PatchItem(ctx context.Context, id ItemID, body PatchItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchItemRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1057,6 +1232,44 @@ func (c *Rest) PutItem(ctx context.Context, id ItemID, body PutItemJSONRequestBo
 // Corresponds with GET /v1/items/{id}/similar (the `SimilarItems` operationId).
 func (c *Rest) SimilarItems(ctx context.Context, id ItemID, params *SimilarItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSimilarItemsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutItemsWithBody Replaces the attributes of many items; on disk when answered.
+//
+// Each item is put as by `PUT /v1/items/{id}`; of an item that is there twice the last counts. A broken item goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept; should the log fill up in its midst, the items that were not kept are listed as rejected with the code `bus_full`: send these again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/items:batch (the `PutItems` operationId).
+func (c *Rest) PutItemsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutItemsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutItems Replaces the attributes of many items; on disk when answered.
+//
+// Each item is put as by `PUT /v1/items/{id}`; of an item that is there twice the last counts. A broken item goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept; should the log fill up in its midst, the items that were not kept are listed as rejected with the code `bus_full`: send these again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/items:batch (the `PutItems` operationId).
+func (c *Rest) PutItems(ctx context.Context, body PutItemsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutItemsRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1215,6 +1428,93 @@ func (c *Rest) RecommendPostWithBody(ctx context.Context, contentType string, bo
 // Corresponds with POST /v1/recommend (the `RecommendPost` operationId).
 func (c *Rest) RecommendPost(ctx context.Context, body RecommendPostJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRecommendPostRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetUser The attributes of a user.
+//
+// Corresponds with GET /v1/users/{id} (the `GetUser` operationId).
+func (c *Rest) GetUser(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUserRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchUserWithBody Changes some attributes of a user; on disk when answered.
+//
+// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
+func (c *Rest) PatchUserWithBody(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchUserRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchUser Changes some attributes of a user; on disk when answered.
+//
+// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
+func (c *Rest) PatchUser(ctx context.Context, id UserID, body PatchUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchUserRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutUserWithBody Replaces the attributes of a user; on disk when answered.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
+func (c *Rest) PutUserWithBody(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutUserRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutUser Replaces the attributes of a user; on disk when answered.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
+func (c *Rest) PutUser(ctx context.Context, id UserID, body PutUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutUserRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1713,6 +2013,53 @@ func NewGetItemRequest(server string, id ItemID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewPatchItemRequest calls the generic PatchItem builder with application/json body
+func NewPatchItemRequest(server string, id ItemID, body PatchItemJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchItemRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewPatchItemRequestWithBody constructs an http.Request for the PatchItem method, with any body, and a specified content type
+func NewPatchItemRequestWithBody(server string, id ItemID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/items/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewPutItemRequest calls the generic PutItem builder with application/json body
 func NewPutItemRequest(server string, id ItemID, body PutItemJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -1829,6 +2176,46 @@ func NewSimilarItemsRequest(server string, id ItemID, params *SimilarItemsParams
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewPutItemsRequest calls the generic PutItems builder with application/json body
+func NewPutItemsRequest(server string, body PutItemsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutItemsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPutItemsRequestWithBody constructs an http.Request for the PutItems method, with any body, and a specified content type
+func NewPutItemsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/items:batch")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -2220,6 +2607,134 @@ func NewRecommendPostRequestWithBody(server string, contentType string, body io.
 	return req, nil
 }
 
+// NewGetUserRequest constructs an http.Request for the GetUser method
+func NewGetUserRequest(server string, id UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/users/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPatchUserRequest calls the generic PatchUser builder with application/json body
+func NewPatchUserRequest(server string, id UserID, body PatchUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchUserRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewPatchUserRequestWithBody constructs an http.Request for the PatchUser method, with any body, and a specified content type
+func NewPatchUserRequestWithBody(server string, id UserID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/users/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPutUserRequest calls the generic PutUser builder with application/json body
+func NewPutUserRequest(server string, id UserID, body PutUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutUserRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewPutUserRequestWithBody constructs an http.Request for the PutUser method, with any body, and a specified content type
+func NewPutUserRequestWithBody(server string, id UserID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/users/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 func (c *Rest) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -2333,7 +2848,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/events (the `IngestEvents` operationId).
 	IngestEventsWithResponse(ctx context.Context, body IngestEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*IngestEventsResponse, error)
 
-	// ImportFileWithBodyWithResponse Loads a file of events or items; the body is the file as it is.
+	// ImportFileWithBodyWithResponse Loads a file of events, items or users; the body is the file as it is.
 	//
 	// The body is streamed and has no size limit. Compression (gzip, zstd, xz) is recognised by content. Rows without an event id get one made of their content, so that the same file sent twice adds nothing. When the import stops midway, the problem's `counts` tell what became of the rows before.
 	//
@@ -2348,6 +2863,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/items/{id} (the `GetItem` operationId).
 	GetItemWithResponse(ctx context.Context, id ItemID, reqEditors ...RequestEditorFn) (*GetItemResponse, error)
+
+	// PatchItemWithBodyWithResponse Changes some attributes of an item; on disk when answered.
+	//
+	// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
+	PatchItemWithBodyWithResponse(ctx context.Context, id ItemID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchItemResponse, error)
+
+	// PatchItemWithResponse Changes some attributes of an item; on disk when answered.
+	//
+	// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
+	PatchItemWithResponse(ctx context.Context, id ItemID, body PatchItemJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchItemResponse, error)
 
 	// PutItemWithBodyWithResponse Replaces the attributes of an item; on disk when answered.
 	//
@@ -2369,6 +2902,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/items/{id}/similar (the `SimilarItems` operationId).
 	SimilarItemsWithResponse(ctx context.Context, id ItemID, params *SimilarItemsParams, reqEditors ...RequestEditorFn) (*SimilarItemsResponse, error)
+
+	// PutItemsWithBodyWithResponse Replaces the attributes of many items; on disk when answered.
+	//
+	// Each item is put as by `PUT /v1/items/{id}`; of an item that is there twice the last counts. A broken item goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept; should the log fill up in its midst, the items that were not kept are listed as rejected with the code `bus_full`: send these again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/items:batch (the `PutItems` operationId).
+	PutItemsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutItemsResponse, error)
+
+	// PutItemsWithResponse Replaces the attributes of many items; on disk when answered.
+	//
+	// Each item is put as by `PUT /v1/items/{id}`; of an item that is there twice the last counts. A broken item goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept; should the log fill up in its midst, the items that were not kept are listed as rejected with the code `bus_full`: send these again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/items:batch (the `PutItems` operationId).
+	PutItemsWithResponse(ctx context.Context, body PutItemsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutItemsResponse, error)
 
 	// StartJobWithBodyWithResponse Starts a job, such as a training run.
 	//
@@ -2439,6 +2990,45 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/recommend (the `RecommendPost` operationId).
 	RecommendPostWithResponse(ctx context.Context, body RecommendPostJSONRequestBody, reqEditors ...RequestEditorFn) (*RecommendPostResponse, error)
+
+	// GetUserWithResponse The attributes of a user.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/users/{id} (the `GetUser` operationId).
+	GetUserWithResponse(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*GetUserResponse, error)
+
+	// PatchUserWithBodyWithResponse Changes some attributes of a user; on disk when answered.
+	//
+	// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
+	PatchUserWithBodyWithResponse(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchUserResponse, error)
+
+	// PatchUserWithResponse Changes some attributes of a user; on disk when answered.
+	//
+	// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
+	PatchUserWithResponse(ctx context.Context, id UserID, body PatchUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchUserResponse, error)
+
+	// PutUserWithBodyWithResponse Replaces the attributes of a user; on disk when answered.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
+	PutUserWithBodyWithResponse(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutUserResponse, error)
+
+	// PutUserWithResponse Replaces the attributes of a user; on disk when answered.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
+	PutUserWithResponse(ctx context.Context, id UserID, body PutUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PutUserResponse, error)
 }
 
 // LiveResponse200Headers the declared response headers of an HTTP 200 response for Live
@@ -3051,6 +3641,69 @@ func (r GetItemResponse) ContentType() string {
 	return ""
 }
 
+// PatchItemResponse200Headers the declared response headers of an HTTP 200 response for PatchItem
+type PatchItemResponse200Headers struct {
+	XRequestID string
+}
+
+// PatchItemResponseDefaultHeaders the declared response headers of an HTTP default response for PatchItem
+type PatchItemResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type PatchItemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Item
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchItemResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PatchItemResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchItemResponse) GetJSON200() *Item {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PatchItemResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchItemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchItemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchItemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchItemResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // PutItemResponse200Headers the declared response headers of an HTTP 200 response for PutItem
 type PutItemResponse200Headers struct {
 	XRequestID string
@@ -3173,6 +3826,69 @@ func (r SimilarItemsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SimilarItemsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutItemsResponse202Headers the declared response headers of an HTTP 202 response for PutItems
+type PutItemsResponse202Headers struct {
+	XRequestID string
+}
+
+// PutItemsResponseDefaultHeaders the declared response headers of an HTTP default response for PutItems
+type PutItemsResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type PutItemsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *IngestResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *PutItemsResponse202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutItemsResponseDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r PutItemsResponse) GetJSON202() *IngestResult {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutItemsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutItemsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutItemsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutItemsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutItemsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3690,6 +4406,195 @@ func (r RecommendPostResponse) ContentType() string {
 	return ""
 }
 
+// GetUserResponse200Headers the declared response headers of an HTTP 200 response for GetUser
+type GetUserResponse200Headers struct {
+	XRequestID string
+}
+
+// GetUserResponseDefaultHeaders the declared response headers of an HTTP default response for GetUser
+type GetUserResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type GetUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetUserResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetUserResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetUserResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetUserResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchUserResponse200Headers the declared response headers of an HTTP 200 response for PatchUser
+type PatchUserResponse200Headers struct {
+	XRequestID string
+}
+
+// PatchUserResponseDefaultHeaders the declared response headers of an HTTP default response for PatchUser
+type PatchUserResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type PatchUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchUserResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PatchUserResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchUserResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PatchUserResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutUserResponse200Headers the declared response headers of an HTTP 200 response for PutUser
+type PutUserResponse200Headers struct {
+	XRequestID string
+}
+
+// PutUserResponseDefaultHeaders the declared response headers of an HTTP default response for PutUser
+type PutUserResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type PutUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutUserResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutUserResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutUserResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutUserResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // LiveWithResponse Whether events can be taken.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -3813,7 +4718,7 @@ func (c *ClientWithResponses) IngestEventsWithResponse(ctx context.Context, body
 	return ParseIngestEventsResponse(rsp)
 }
 
-// ImportFileWithBodyWithResponse Loads a file of events or items; the body is the file as it is.
+// ImportFileWithBodyWithResponse Loads a file of events, items or users; the body is the file as it is.
 //
 // The body is streamed and has no size limit. Compression (gzip, zstd, xz) is recognised by content. Rows without an event id get one made of their content, so that the same file sent twice adds nothing. When the import stops midway, the problem's `counts` tell what became of the rows before.
 //
@@ -3839,6 +4744,36 @@ func (c *ClientWithResponses) GetItemWithResponse(ctx context.Context, id ItemID
 		return nil, err
 	}
 	return ParseGetItemResponse(rsp)
+}
+
+// PatchItemWithBodyWithResponse Changes some attributes of an item; on disk when answered.
+//
+// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
+func (c *ClientWithResponses) PatchItemWithBodyWithResponse(ctx context.Context, id ItemID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchItemResponse, error) {
+	rsp, err := c.PatchItemWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchItemResponse(rsp)
+}
+
+// PatchItemWithResponse Changes some attributes of an item; on disk when answered.
+//
+// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
+func (c *ClientWithResponses) PatchItemWithResponse(ctx context.Context, id ItemID, body PatchItemJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchItemResponse, error) {
+	rsp, err := c.PatchItem(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchItemResponse(rsp)
 }
 
 // PutItemWithBodyWithResponse Replaces the attributes of an item; on disk when answered.
@@ -3878,6 +4813,36 @@ func (c *ClientWithResponses) SimilarItemsWithResponse(ctx context.Context, id I
 		return nil, err
 	}
 	return ParseSimilarItemsResponse(rsp)
+}
+
+// PutItemsWithBodyWithResponse Replaces the attributes of many items; on disk when answered.
+//
+// Each item is put as by `PUT /v1/items/{id}`; of an item that is there twice the last counts. A broken item goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept; should the log fill up in its midst, the items that were not kept are listed as rejected with the code `bus_full`: send these again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/items:batch (the `PutItems` operationId).
+func (c *ClientWithResponses) PutItemsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutItemsResponse, error) {
+	rsp, err := c.PutItemsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutItemsResponse(rsp)
+}
+
+// PutItemsWithResponse Replaces the attributes of many items; on disk when answered.
+//
+// Each item is put as by `PUT /v1/items/{id}`; of an item that is there twice the last counts. A broken item goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept; should the log fill up in its midst, the items that were not kept are listed as rejected with the code `bus_full`: send these again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/items:batch (the `PutItems` operationId).
+func (c *ClientWithResponses) PutItemsWithResponse(ctx context.Context, body PutItemsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutItemsResponse, error) {
+	rsp, err := c.PutItems(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutItemsResponse(rsp)
 }
 
 // StartJobWithBodyWithResponse Starts a job, such as a training run.
@@ -4008,6 +4973,75 @@ func (c *ClientWithResponses) RecommendPostWithResponse(ctx context.Context, bod
 		return nil, err
 	}
 	return ParseRecommendPostResponse(rsp)
+}
+
+// GetUserWithResponse The attributes of a user.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/users/{id} (the `GetUser` operationId).
+func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*GetUserResponse, error) {
+	rsp, err := c.GetUser(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetUserResponse(rsp)
+}
+
+// PatchUserWithBodyWithResponse Changes some attributes of a user; on disk when answered.
+//
+// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
+func (c *ClientWithResponses) PatchUserWithBodyWithResponse(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchUserResponse, error) {
+	rsp, err := c.PatchUserWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchUserResponse(rsp)
+}
+
+// PatchUserWithResponse Changes some attributes of a user; on disk when answered.
+//
+// A name in `attributes` takes the new value, null takes it away, and those not named stay. Nothing known before is as nothing at all.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
+func (c *ClientWithResponses) PatchUserWithResponse(ctx context.Context, id UserID, body PatchUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchUserResponse, error) {
+	rsp, err := c.PatchUser(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchUserResponse(rsp)
+}
+
+// PutUserWithBodyWithResponse Replaces the attributes of a user; on disk when answered.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
+func (c *ClientWithResponses) PutUserWithBodyWithResponse(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutUserResponse, error) {
+	rsp, err := c.PutUserWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutUserResponse(rsp)
+}
+
+// PutUserWithResponse Replaces the attributes of a user; on disk when answered.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
+func (c *ClientWithResponses) PutUserWithResponse(ctx context.Context, id UserID, body PutUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PutUserResponse, error) {
+	rsp, err := c.PutUser(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutUserResponse(rsp)
 }
 
 // ParseLiveResponse parses an HTTP response from a LiveWithResponse call
@@ -4623,6 +5657,69 @@ func ParseGetItemResponse(rsp *http.Response) (*GetItemResponse, error) {
 	return response, nil
 }
 
+// ParsePatchItemResponse parses an HTTP response from a PatchItemWithResponse call
+func ParsePatchItemResponse(rsp *http.Response) (*PatchItemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchItemResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Item
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchItemResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers PatchItemResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParsePutItemResponse parses an HTTP response from a PutItemWithResponse call
 func ParsePutItemResponse(rsp *http.Response) (*PutItemResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -4743,6 +5840,69 @@ func ParseSimilarItemsResponse(rsp *http.Response) (*SimilarItemsResponse, error
 		response.Headers200 = &headers
 	case true:
 		var headers SimilarItemsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutItemsResponse parses an HTTP response from a PutItemsWithResponse call
+func ParsePutItemsResponse(rsp *http.Response) (*PutItemsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutItemsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest IngestResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers PutItemsResponse202Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers PutItemsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -5296,6 +6456,195 @@ func ParseRecommendPostResponse(rsp *http.Response) (*RecommendPostResponse, err
 		response.Headers200 = &headers
 	case true:
 		var headers RecommendPostResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetUserResponse parses an HTTP response from a GetUserWithResponse call
+func ParseGetUserResponse(rsp *http.Response) (*GetUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetUserResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchUserResponse parses an HTTP response from a PatchUserWithResponse call
+func ParsePatchUserResponse(rsp *http.Response) (*PatchUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchUserResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers PatchUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutUserResponse parses an HTTP response from a PutUserWithResponse call
+func ParsePutUserResponse(rsp *http.Response) (*PutUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutUserResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers PutUserResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -2,11 +2,13 @@
 // brands and prices, and customers whose tastes show in what they look at and
 // buy. It is what a new user fills an empty data folder with, so it must be
 // small, quick, the same every time, and worth recommending from: popularity
-// is skewed, and every customer prefers a few departments and styles.
+// is skewed, and every customer prefers a few departments and styles. Items and
+// customers carry what plugins like to look at: some items are out of stock,
+// some are sold in one region only, some are new.
 //
 // It owns nothing and must not import anything but bridge/event.
 //
-//	err := demo.Generate(demo.Config{}, putItem, postEvent)
+//	err := demo.Fill(demo.Config{}, demo.Sink{Items: putItem, Users: putUser, Events: postEvent})
 package demo
 
 import (
@@ -69,30 +71,43 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// Generate calls items with every item and then events with every event, in
-// the order of their times. An error of either ends it and is returned. Every
-// event has an event_id, so filling a store twice adds nothing. A nil function
-// leaves its part out.
-func Generate(cfg Config, items func(event.Item) error, events func(event.Event) error) error {
+// Sink takes what the shop is made of. A nil function leaves its part out.
+type Sink struct {
+	Items  func(event.Item) error
+	Users  func(event.User) error
+	Events func(event.Event) error
+}
+
+// Fill gives the sink every item, then every user, then every event in the
+// order of their times. An error of the sink ends it and is returned. Every
+// event has an event_id, so filling a store twice adds nothing.
+func Fill(cfg Config, to Sink) error {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return err
 	}
 	s := newShop(cfg)
-	if items != nil {
+	if to.Items != nil {
 		for i := range s.products {
-			if err := items(s.item(i)); err != nil {
+			if err := to.Items(s.item(i)); err != nil {
 				return err
 			}
 		}
 	}
-	if events == nil {
+	if to.Users != nil {
+		for i := range s.customers {
+			if err := to.Users(s.user(i)); err != nil {
+				return err
+			}
+		}
+	}
+	if to.Events == nil {
 		return nil
 	}
 	visits := s.visits()
 	write := s.eventWriter()
 	for i := range visits {
-		if err := events(write(i, &visits[i])); err != nil {
+		if err := to.Events(write(i, &visits[i])); err != nil {
 			return err
 		}
 	}
@@ -102,29 +117,46 @@ func Generate(cfg Config, items func(event.Item) error, events func(event.Event)
 // item is the record of a product.
 func (s *shop) item(i int) event.Item {
 	p := &s.products[i]
-	d := &departments[p.department]
-	text := func(v string) event.Value { return event.Value{Kind: event.String, Str: v} }
-	number := func(v float64) event.Value { return event.Value{Kind: event.Number, Num: v} }
-	return event.Item{
-		ID:   itemID(i),
-		Time: s.begin,
-		Attributes: []event.Attribute{
-			{Name: "brand", Value: text(p.brand)},
-			{Name: "category", Value: text(d.name)},
-			{Name: "material", Value: text(p.material)},
-			{Name: "name", Value: text(p.name)},
-			{Name: "price", Value: number(float64(p.cents) / 100)},
-			{Name: "stock", Value: number(float64(p.stock))},
-			{Name: "style", Value: text(styles[p.style].name)},
-		},
+	list := []event.Attribute{
+		text("brand", p.brand),
+		text("category", departments[p.department].name),
+		number("listed_at", float64(p.listed)),
+		text("material", p.material),
+		text("name", p.name),
+		number("price", float64(p.cents)/100),
+		number("stock", float64(p.stock)),
+		text("style", styles[p.style].name),
 	}
+	if p.region != "" {
+		list = append(list, text("region", p.region))
+		event.SortAttributes(list)
+	}
+	return event.Item{ID: itemID(i), Time: s.begin, Attributes: list}
+}
+
+// user is the record of a customer.
+func (s *shop) user(i int) event.User {
+	c := &s.customers[i]
+	var list []event.Attribute
+	if c.region != "" {
+		list = append(list, text("region", c.region))
+	}
+	return event.User{ID: userID(i), Time: s.begin, Attributes: append(list, text("segment", c.segment))}
+}
+
+func text(name, v string) event.Attribute {
+	return event.Attribute{Name: name, Value: event.Value{Kind: event.String, Str: v}}
+}
+
+func number(name string, v float64) event.Attribute {
+	return event.Attribute{Name: name, Value: event.Value{Kind: event.Number, Num: v}}
 }
 
 // eventWriter returns what makes the n-th event of a visit.
 func (s *shop) eventWriter() func(n int, v *visit) event.Event {
 	users, items := make([]string, s.cfg.Customers), make([]string, len(s.products))
 	for i := range users {
-		users[i] = "u" + strconv.Itoa(i+1)
+		users[i] = userID(i)
 	}
 	for i := range items {
 		items[i] = itemID(i)
@@ -146,6 +178,9 @@ func (s *shop) eventWriter() func(n int, v *visit) event.Event {
 
 // itemID names the product at an index.
 func itemID(i int) string { return "i" + strconv.Itoa(i+1) }
+
+// userID names the customer at an index.
+func userID(i int) string { return "u" + strconv.Itoa(i+1) }
 
 // fingerprint tells shops of different configurations apart, so that their
 // event ids do not meet. End is left out: the shop of tomorrow is the same.

@@ -1,10 +1,10 @@
 package demo
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,13 +20,34 @@ var end = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 // generate collects a shop.
 func generate(t testing.TB, cfg Config) (items []event.Item, events []event.Event) {
 	t.Helper()
-	err := Generate(cfg,
-		func(it event.Item) error { items = append(items, it); return nil },
-		func(e event.Event) error { events = append(events, e); return nil })
+	err := Fill(cfg, Sink{
+		Items:  func(it event.Item) error { items = append(items, it); return nil },
+		Events: func(e event.Event) error { events = append(events, e); return nil },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return items, events
+}
+
+// customers collects the users of a shop.
+func customers(t testing.TB, cfg Config) (users []event.User) {
+	t.Helper()
+	err := Fill(cfg, Sink{Users: func(u event.User) error { users = append(users, u); return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return users
+}
+
+// value is an attribute, the zero Value where there is none.
+func value(list []event.Attribute, name string) event.Value {
+	for _, at := range list {
+		if at.Name == name {
+			return at.Value
+		}
+	}
+	return event.Value{}
 }
 
 func TestShopIsValid(t *testing.T) {
@@ -40,7 +61,7 @@ func TestShopIsValid(t *testing.T) {
 			t.Fatalf("%+v: %v", items[i], inv)
 		}
 		known[items[i].ID] = true
-		names[items[i].Attributes[3].Value.Str] = true
+		names[value(items[i].Attributes, "name").Str] = true
 	}
 	if len(names) != len(items) {
 		t.Errorf("%d items share %d names", len(items), len(names))
@@ -78,7 +99,7 @@ func TestShopIsSkewed(t *testing.T) {
 	items, events := generate(t, Config{Events: 100_000, End: end})
 	category := map[string]string{}
 	for _, it := range items {
-		category[it.ID] = it.Attributes[1].Value.Str
+		category[it.ID] = value(it.Attributes, "category").Str
 	}
 	perItem := map[string]int{}
 	perUser := map[string]map[string]int{}
@@ -120,37 +141,40 @@ func TestShopIsSkewed(t *testing.T) {
 
 func TestShopIsRepeatable(t *testing.T) {
 	cfg := Config{Customers: 300, Items: 200, Events: 5000, End: end}
-	read := func(cfg Config) []byte {
+	sums := func(cfg Config) map[string]string {
 		dir := t.TempDir()
 		if err := WriteFiles(dir, cfg); err != nil {
 			t.Fatal(err)
 		}
-		var all []byte
-		for _, name := range []string{ItemsFile, EventsFile} {
-			data, err := os.ReadFile(filepath.Join(dir, name))
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]string{}
+		for _, entry := range entries {
+			data, err := os.ReadFile(filepath.Join(dir, entry.Name()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			all = append(all, data...)
+			sum := sha256.Sum256(data)
+			out[entry.Name()] = hex.EncodeToString(sum[:8])
 		}
-		if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
-			t.Errorf("%d files, %v", len(left), err)
-		}
-		return all
+		return out
 	}
-	first := read(cfg)
-	if !bytes.Equal(first, read(cfg)) {
+	first := sums(cfg)
+	if !maps.Equal(first, sums(cfg)) {
 		t.Error("the same shop differs")
 	}
-	sum := sha256.Sum256(first)
-	// A change of this sum changes every demo shop out there: their event
-	// ids stay while the events behind them do not.
-	if got := hex.EncodeToString(sum[:8]); got != golden {
-		t.Errorf("the shop is another one than it was: %s", got)
+	// A change of the events changes every demo shop out there: their ids stay
+	// while what is behind them does not.
+	if !maps.Equal(first, golden) {
+		t.Errorf("the shop is another one than it was: %v", first)
 	}
 	cfg.Seed = 7
-	if bytes.Equal(first, read(cfg)) {
-		t.Error("another seed gives the same shop")
+	for name, sum := range sums(cfg) {
+		if sum == first[name] {
+			t.Errorf("%s: another seed gives the same", name)
+		}
 	}
 }
 
@@ -192,20 +216,81 @@ func TestFilesReadBack(t *testing.T) {
 	if err != nil || n != len(events) {
 		t.Errorf("%d events, %v", n, err)
 	}
-	data, err = os.ReadFile(filepath.Join(dir, ItemsFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = event.SplitBatch("application/x-ndjson", data, func(i int, raw []byte) error {
-		got, inv := event.ParseAttributes(raw)
-		want := event.MergeAttributes(items[i].Attributes, []event.Attribute{{Name: "item_id", Value: event.Value{Kind: event.String, Str: items[i].ID}}})
-		if inv != nil || string(event.AppendAttributesJSON(nil, got)) != string(event.AppendAttributesJSON(nil, want)) {
-			t.Fatalf("line %d: %s, %v", i+1, raw, inv)
+	users := customers(t, cfg)
+	flat := func(file, idName string, n int, of func(i int) (id string, list []event.Attribute)) {
+		t.Helper()
+		data, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
 		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
+		lines := 0
+		err = event.SplitBatch("application/x-ndjson", data, func(i int, raw []byte) error {
+			got, inv := event.ParseAttributes(raw)
+			id, list := of(i)
+			want := event.MergeAttributes(list, []event.Attribute{text(idName, id)})
+			if inv != nil || string(event.AppendAttributesJSON(nil, got)) != string(event.AppendAttributesJSON(nil, want)) {
+				t.Fatalf("%s line %d: %s, %v", file, i+1, raw, inv)
+			}
+			lines++
+			return nil
+		})
+		if err != nil || lines != n {
+			t.Errorf("%s: %d lines, %v", file, lines, err)
+		}
+	}
+	flat(ItemsFile, "item_id", len(items), func(i int) (string, []event.Attribute) { return items[i].ID, items[i].Attributes })
+	flat(UsersFile, "user_id", len(users), func(i int) (string, []event.Attribute) { return users[i].ID, users[i].Attributes })
+	if got := string(appendFlatJSON(nil, "user_id", "u", nil)); got != `{"user_id":"u"}` {
+		t.Errorf("without attributes: %s", got)
+	}
+}
+
+// TestLabels checks what the ready plugins need: items out of stock, items
+// and customers of a region and without one, items of every age.
+func TestLabels(t *testing.T) {
+	cfg := Config{Events: 1000, End: end}
+	items, _ := generate(t, cfg)
+	users := customers(t, cfg)
+	if len(users) != DefaultCustomers || users[0].ID != Customer {
+		t.Fatalf("%d users, the first is %s", len(users), users[0].ID)
+	}
+	share := func(what string, n, of int, low, high float64) {
+		t.Helper()
+		if got := float64(n) / float64(of); got < low || got > high {
+			t.Errorf("%s: %.3f, want %.3f to %.3f", what, got, low, high)
+		}
+	}
+	out, local, fresh, month := 0, 0, 0, end.AddDate(0, 0, -30).Unix()
+	for i := range items {
+		list := items[i].Attributes
+		if value(list, "stock").Num == 0 {
+			out++
+		}
+		if value(list, "region").Str != "" {
+			local++
+		}
+		at := value(list, "listed_at")
+		if at.Kind != event.Number || at.Num != float64(int64(at.Num)) || int64(at.Num) >= end.Unix() || int64(at.Num) < end.AddDate(-4, 0, 0).Unix() {
+			t.Fatalf("listed at %v", at)
+		}
+		if int64(at.Num) >= month {
+			fresh++
+		}
+	}
+	share("out of stock", out, len(items), 0.04, 0.09)
+	share("of one region", local, len(items), 0.25, 0.35)
+	share("of the last month", fresh, len(items), 0.02, 0.06)
+	homes, segments := map[string]int{}, map[string]int{}
+	for i := range users {
+		if inv := users[i].Validate(); inv != nil {
+			t.Fatalf("%+v: %v", users[i], inv)
+		}
+		homes[value(users[i].Attributes, "region").Str]++
+		segments[value(users[i].Attributes, "segment").Str]++
+	}
+	share("without a region", homes[""], len(users), 0.07, 0.13)
+	if len(homes) != len(regions)+1 || len(segments) != 3 || segments[""] != 0 || value(users[0].Attributes, "region").Str == "" {
+		t.Errorf("regions %v, segments %v, %s: %v", homes, segments, Customer, users[0].Attributes)
 	}
 }
 
@@ -220,16 +305,19 @@ func TestSmallAndRefused(t *testing.T) {
 			t.Errorf("%+v: %d items, %d events", cfg, len(items), len(events))
 		}
 	}
-	if err := Generate(Config{Events: -1}, nil, nil); err == nil {
+	if err := Fill(Config{Events: -1}, Sink{}); err == nil {
 		t.Error("a negative number of events was taken")
 	}
 	stop := errors.New("stop")
 	small := Config{Customers: 1, Items: 1, Events: 1, End: end}
-	if err := Generate(small, func(event.Item) error { return stop }, nil); !errors.Is(err, stop) {
-		t.Errorf("items: %v", err)
-	}
-	if err := Generate(small, nil, func(event.Event) error { return stop }); !errors.Is(err, stop) {
-		t.Errorf("events: %v", err)
+	for name, sink := range map[string]Sink{
+		"items":  {Items: func(event.Item) error { return stop }},
+		"users":  {Users: func(event.User) error { return stop }},
+		"events": {Events: func(event.Event) error { return stop }},
+	} {
+		if err := Fill(small, sink); !errors.Is(err, stop) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	if err := WriteFiles(filepath.Join(os.DevNull, "x"), small); err == nil {
 		t.Error("wrote into a folder that cannot be")
@@ -239,7 +327,9 @@ func TestSmallAndRefused(t *testing.T) {
 // BenchmarkGenerate makes the default shop.
 func BenchmarkGenerate(b *testing.B) {
 	for b.Loop() {
-		err := Generate(Config{End: end}, func(event.Item) error { return nil }, func(event.Event) error { return nil })
+		err := Fill(Config{End: end}, Sink{
+			Items: func(event.Item) error { return nil }, Users: func(event.User) error { return nil }, Events: func(event.Event) error { return nil },
+		})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -247,5 +337,8 @@ func BenchmarkGenerate(b *testing.B) {
 	b.ReportMetric(float64(DefaultEvents)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
-// golden is the sum of the shop that TestShopIsRepeatable makes.
-const golden = "b293631b035cbc05"
+// golden are the sums of the shop that TestShopIsRepeatable makes.
+var golden = map[string]string{
+	ItemsFile: "07436cda59eec456", UsersFile: "6a2dd2f5c4818a1c",
+	EventsFile: "643b2eea3b81dc4d",
+}

@@ -14,10 +14,11 @@ import (
 // Names of the files that WriteFiles makes.
 const (
 	ItemsFile  = "items.ndjson"
+	UsersFile  = "users.ndjson"
 	EventsFile = "events.ndjson"
 )
 
-// WriteFiles writes the shop as two files of JSON lines into a folder, which
+// WriteFiles writes the shop as three files of JSON lines into a folder, which
 // is made when it is not there. Each appears whole or not at all.
 func WriteFiles(dir string, cfg Config) error {
 	cfg, err := cfg.withDefaults()
@@ -27,38 +28,46 @@ func WriteFiles(dir string, cfg Config) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write demo shop: %w", err)
 	}
-	var buf []byte
-	err = writeFile(filepath.Join(dir, ItemsFile), func(w io.Writer) error {
-		return Generate(cfg, func(it event.Item) error {
-			buf = appendItemJSON(buf[:0], &it)
-			_, err := w.Write(append(buf, '\n'))
-			return err
-		}, nil)
-	})
-	if err != nil {
-		return fmt.Errorf("write demo items: %w", err)
-	}
-	err = writeFile(filepath.Join(dir, EventsFile), func(w io.Writer) error {
-		return Generate(cfg, nil, func(e event.Event) error {
-			buf = event.AppendEventJSON(buf[:0], &e)
-			_, err := w.Write(append(buf, '\n'))
-			return err
+	for name, part := range map[string]func(put func([]byte) error) Sink{
+		ItemsFile: func(put func([]byte) error) Sink {
+			return Sink{Items: func(it event.Item) error { return put(appendFlatJSON(nil, "item_id", it.ID, it.Attributes)) }}
+		},
+		UsersFile: func(put func([]byte) error) Sink {
+			return Sink{Users: func(u event.User) error { return put(appendFlatJSON(nil, "user_id", u.ID, u.Attributes)) }}
+		},
+		EventsFile: func(put func([]byte) error) Sink {
+			var buf []byte
+			return Sink{Events: func(e event.Event) error {
+				buf = event.AppendEventJSON(buf[:0], &e)
+				return put(buf)
+			}}
+		},
+	} {
+		err := writeFile(filepath.Join(dir, name), func(w io.Writer) error {
+			return Fill(cfg, part(func(line []byte) error {
+				_, err := w.Write(append(line, '\n'))
+				return err
+			}))
 		})
-	})
-	if err != nil {
-		return fmt.Errorf("write demo events: %w", err)
+		if err != nil {
+			return fmt.Errorf("write demo shop: %w", err)
+		}
 	}
 	return nil
 }
 
-// appendItemJSON appends an item as the flat object that an import of items
+// appendFlatJSON appends an item or user as the flat object that an import
 // reads: its id and its attributes side by side.
-func appendItemJSON(dst []byte, it *event.Item) []byte {
-	id := event.Value{Kind: event.String, Str: it.ID}
-	dst = event.AppendValueJSON(append(dst, `{"item_id":`...), &id)
+func appendFlatJSON(dst []byte, name, id string, attributes []event.Attribute) []byte {
+	value := event.Value{Kind: event.String, Str: id}
+	dst = append(append(append(dst, `{"`...), name...), `":`...)
+	dst = event.AppendValueJSON(dst, &value)
+	if len(attributes) == 0 {
+		return append(dst, '}')
+	}
 	dst = append(dst, ',')
 	start := len(dst)
-	dst = event.AppendAttributesJSON(dst, it.Attributes)
+	dst = event.AppendAttributesJSON(dst, attributes)
 	// The brace that begins the attributes becomes part of the outer object.
 	return append(dst[:start], dst[start+1:]...)
 }

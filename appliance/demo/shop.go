@@ -14,6 +14,11 @@ type product struct {
 	name, brand, material string
 	department, style     int
 	cents, stock          int
+	// region is the one where it is sold, empty for all of them.
+	region string
+	// listed is when it, or its present edition, came into the shop, in Unix
+	// seconds.
+	listed int64
 }
 
 // customer is one visitor of the shop.
@@ -25,6 +30,8 @@ type customer struct {
 	// his second: people furnish one room after the other.
 	moves int64
 	next  int
+	// region is where he lives, empty when he has not told.
+	region, segment string
 }
 
 // shop is the catalogue, its customers and the dice.
@@ -90,7 +97,46 @@ func newShop(cfg Config) *shop {
 	s.begin = s.end - days*24*time.Hour.Milliseconds()
 	s.stockUp()
 	s.invite()
+	s.label()
 	return s
+}
+
+// label gives products and customers what plugins look at and tastes do not:
+// it has dice of its own, so that it does not change who comes and buys what.
+func (s *shop) label() {
+	rng := rand.New(rand.NewPCG(uint64(s.cfg.Seed), 0x6c6162656c))
+	const day = 24 * 60 * 60
+	for i := range s.products {
+		p := &s.products[i]
+		if rng.Float64() < 0.06 {
+			p.stock = 0
+		}
+		if rng.Float64() < 0.3 {
+			p.region = pick(rng, regions)
+		}
+		// A tenth came out in a new edition while the shop was open.
+		back := int64(rng.ExpFloat64() * 150 * day)
+		if rng.Float64() < 0.1 {
+			back = -rng.Int64N(days * day)
+		}
+		p.listed = s.begin/1000 - min(back, 3*365*day)
+	}
+	for i := range s.customers {
+		c := &s.customers[i]
+		home := pick(rng, regions)
+		// Customer, who is shown to everybody, has told where he lives.
+		if rng.Float64() < 0.9 || userID(i) == Customer {
+			c.region = home
+		}
+		switch x := rng.Float64(); {
+		case x < 0.65:
+			c.segment = "household"
+		case x < 0.85:
+			c.segment = "gift"
+		default:
+			c.segment = "trade"
+		}
+	}
 }
 
 // stockUp makes the products and sorts them into shelves.

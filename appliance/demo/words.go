@@ -26,6 +26,9 @@ var departments = []department{
 	{"kids", []string{"Toy Chest", "Play Table", "Bunk Bed", "Growth Chart", "Night Light", "Rocking Horse"}, []string{"Birch", "Pine", "Beech", "Cotton", "Felt"}, 12, 600},
 }
 
+// regions are where customers live.
+var regions = []string{"north", "south", "east", "west"}
+
 // style is a look that runs through all departments, and who makes it.
 type style struct {
 	name   string

@@ -63,7 +63,7 @@ func importRequest(params *adminapi.ImportFileParams) (ImportRequest, error) {
 	req := ImportRequest{Kind: string(adminapi.Events)}
 	if params.Kind != nil {
 		if !params.Kind.Valid() {
-			return req, refuse("invalid_kind", "kind must be events or items, not %.64q", string(*params.Kind))
+			return req, refuse("invalid_kind", "kind must be events, items or users, not %.64q", string(*params.Kind))
 		}
 		req.Kind = string(*params.Kind)
 	}

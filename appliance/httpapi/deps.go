@@ -95,6 +95,11 @@ type Items interface {
 	Item(id string) (event.Item, bool)
 }
 
+// Users looks attributes up; false means that none are known.
+type Users interface {
+	User(id string) (event.User, bool)
+}
+
 // Letter is a refused row or event. Raw may be cut by the store, which says so
 // in Truncated.
 type Letter struct {
@@ -129,7 +134,7 @@ type DeadLetters interface {
 // ImportRequest describes a file that is streamed in.
 type ImportRequest struct {
 	Name string
-	// Kind is "events" or "items".
+	// Kind is "events", "items" or "users".
 	Kind string
 	// Format is "csv", "tsv", "ndjson", or empty to guess.
 	Format                  string
@@ -191,6 +196,7 @@ type Deps struct {
 	Types       event.Types
 	Recommender Recommender
 	Items       Items
+	Users       Users
 	DeadLetters DeadLetters
 	Importer    Importer
 	Jobs        Jobs
@@ -207,7 +213,7 @@ func (d *Deps) missing() error {
 	var errs []error
 	for name, absent := range map[string]bool{
 		"Ingester": d.Ingester == nil, "Types": d.Types == nil, "Recommender": d.Recommender == nil,
-		"Items": d.Items == nil, "DeadLetters": d.DeadLetters == nil, "Importer": d.Importer == nil,
+		"Items": d.Items == nil, "Users": d.Users == nil, "DeadLetters": d.DeadLetters == nil, "Importer": d.Importer == nil,
 		"Jobs": d.Jobs == nil, "Models": d.Models == nil, "Pipeline": d.Pipeline == nil,
 		"Readiness": d.Readiness == nil, "Metrics": d.Metrics == nil,
 	} {

@@ -36,6 +36,15 @@ func problemOf(t *testing.T, w *httptest.ResponseRecorder) adminapi.Problem {
 	return p
 }
 
+// manyAttributes is a body with n of them.
+func manyAttributes(n int) string {
+	b := []byte(`{"attributes":{`)
+	for j := range n {
+		b = fmt.Appendf(b, `"a%02d":1,`, j)
+	}
+	return string(b[:len(b)-1]) + "}}"
+}
+
 func TestProblems(t *testing.T) {
 	long := strings.Repeat("x", 257)
 	tests := []struct {
@@ -92,15 +101,37 @@ func TestProblems(t *testing.T) {
 		{call{do: "PUT /v1/items/x", body: `{"attributes":{"a":{"b":1}}}`}, 400, "invalid_attribute"},
 		{call{do: "PUT /v1/items/x", body: `{"attributes":{},"expires_at":"soon"}`}, 400, "invalid_expires_at"},
 		{call{do: "PUT /v1/items/x", body: `{"attributes":{},"expires_at":-5}`}, 400, "invalid_expires_at"},
+		{call{do: "PATCH /v1/items/x", body: `{}`}, 400, "missing_attributes"},
+		{call{do: "PATCH /v1/items/x", body: `{"attributes":null}`}, 400, "invalid_json"},
+		{call{do: "PATCH /v1/items/x", body: `{"expires_at":null}`}, 400, "invalid_expires_at"},
+		{call{do: "PATCH /v1/items/x", body: `{"expires_at":"soon"}`}, 400, "invalid_expires_at"},
+		{call{do: "PATCH /v1/items/x", body: `{"attributes":{"1":null}}`}, 400, "invalid_attribute"},
+		{call{do: "PATCH /v1/items/i1", body: manyAttributes(61)}, 400, "invalid_attribute"},
+		{call{do: "POST /v1/items:batch", body: `{"item_id":"a","attributes":{}}`}, 400, "invalid_json"},
+		{call{do: "POST /v1/items:batch", body: ` `}, 400, "invalid_json"},
+		{call{do: "POST /v1/items:batch", body: `[nonsense`}, 400, "invalid_json"},
+		{call{do: "POST /v1/items:batch", headers: "Content-Type: application/x-ndjson", body: `{}`}, 415, "unsupported_media_type"},
+		{call{do: "POST /v1/items:batch", body: "[" + strings.Repeat(" ", 4096) + "]"}, 413, "body_too_large"},
+		// users
+		{call{do: "GET /v1/users/nobody"}, 404, "unknown_user"},
+		{call{do: "GET /v1/users/" + long}, 400, "invalid_id"},
+		{call{do: "PUT /v1/users/x", body: `{}`}, 400, "missing_attributes"},
+		{call{do: "PUT /v1/users/x", body: `{"attributes":{},"expires_at":1}`}, 400, "unknown_field"},
+		{call{do: "PUT /v1/users/x", body: manyAttributes(65)}, 400, "invalid_attribute"},
+		{call{do: "PATCH /v1/users/x", body: `{}`}, 400, "missing_attributes"},
+		{call{do: "PATCH /v1/users/u1", body: manyAttributes(64)}, 400, "invalid_attribute"},
 		// routing
 		{call{do: "GET /nothing"}, 404, "unknown_path"},
 		{call{do: "GET /"}, 404, "unknown_path"},
 		{call{do: "GET /recommend/"}, 404, "unknown_path"},
 		{call{do: "POST /recommend"}, 405, "method_not_allowed"},
 		{call{do: "DELETE /v1/events"}, 405, "method_not_allowed"},
-		{call{do: "PATCH /v1/items/x"}, 405, "method_not_allowed"},
+		{call{do: "DELETE /v1/items/x"}, 405, "method_not_allowed"},
+		{call{do: "GET /v1/items:batch"}, 405, "method_not_allowed"},
+		{call{do: "POST /v1/itemsx", body: `[]`}, 404, "unknown_path"},
+		{call{do: "POST /v1/items:other", body: `[]`}, 404, "unknown_path"},
 		// admin routes
-		{call{do: "POST /v1/import?kind=users"}, 400, "invalid_kind"},
+		{call{do: "POST /v1/import?kind=user"}, 400, "invalid_kind"},
 		{call{do: "POST /v1/import?format=xlsx"}, 400, "invalid_format"},
 		{call{do: "POST /v1/import?tz=" + long}, 400, "invalid_tz"},
 		{call{do: "POST /v1/jobs", body: `{"kind":"export"}`}, 400, "invalid_kind"},

@@ -33,8 +33,21 @@ const (
 	submitTimeout = 10 * time.Second
 )
 
+// intake is what sets the routes apart that take many records in one request.
+type intake struct {
+	route string
+	// media are the content types; the first is that of a body without one.
+	media []string
+	// check, when set, may refuse the whole body.
+	check func(body []byte) error
+	// parse makes the record of one element. A fault sends it to the dead
+	// letters.
+	parse func(b *batch, raw []byte, r *event.Record) *event.Invalid
+}
+
 // batch is the scratch of one ingest request.
 type batch struct {
+	*intake
 	p   *public
 	ctx context.Context
 	now time.Time
@@ -61,26 +74,36 @@ type rejection struct {
 
 // IngestEvents is POST /v1/events.
 func (p *public) IngestEvents(c echo.Context) error {
+	return p.ingest(c, &intake{route: "/v1/events", media: []string{mediaJSON, mediaNDJSON}, parse: (*batch).parseEvent})
+}
+
+// ingest answers a request with many records in it.
+func (p *public) ingest(c echo.Context, in *intake) error {
 	if err := onlyParams(c); err != nil {
 		return err
 	}
-	media, err := mediaType(c, mediaJSON, mediaNDJSON)
+	media, err := mediaType(c, in.media...)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := p.submitContext(c)
 	defer cancel()
 	b := p.batches.Get().(*batch)
-	b.p, b.ctx, b.now = p, ctx, p.deps.Now()
+	b.intake, b.p, b.ctx, b.now = in, p, ctx, p.deps.Now()
 	if b.body, err = readBody(c, p.cfg.MaxBody, b.body[:0]); err != nil {
-		return fmt.Errorf("read events: %w", err)
+		return fmt.Errorf("read body: %w", err)
+	}
+	if in.check != nil {
+		if err := in.check(b.body); err != nil {
+			return err
+		}
 	}
 	if err := b.run(media); err != nil {
 		// The log may still read the records: leave them to the collector.
 		return err
 	}
 	p.deps.Observer.Ingested(b.counts)
-	b.body = b.appendResult(b.body[:0]) // the events are strings of their own by now
+	b.body = b.appendResult(b.body[:0]) // the records are strings of their own by now
 	err = send(c, http.StatusAccepted, b.body)
 	b.release()
 	return err
@@ -100,7 +123,7 @@ func (b *batch) run(media string) error {
 	}
 	if media == mediaJSON && b.counts.Rejected == 1 && b.counts.Accepted+b.counts.Duplicate == 0 &&
 		b.rejected[0].code == event.CodeInvalidJSON {
-		// Not one event could be told from the body: that is a bad request, not
+		// Not one record could be told from the body: that is a bad request, not
 		// a partly bad one.
 		b.p.deps.Observer.Ingested(b.counts)
 		return refuse("invalid_json", "%s", b.rejected[0].detail)
@@ -108,7 +131,7 @@ func (b *batch) run(media string) error {
 	return nil
 }
 
-// take is given each event's bytes.
+// take is given each record's bytes.
 func (b *batch) take(index int, raw []byte) error {
 	if b.lost != nil {
 		b.reject(index, b.lost)
@@ -129,12 +152,8 @@ func (b *batch) take(index int, raw []byte) error {
 	}
 	b.records = b.records[:n+1]
 	r := &b.records[n]
-	r.Kind, r.Source.Name = event.KindEvent, sourceHTTP
-	unknown, inv := event.ParseEvent(raw, &r.Event)
-	if inv == nil {
-		inv = r.Event.Validate(b.p.deps.Types)
-	}
-	if inv != nil {
+	r.Source.Name = sourceHTTP
+	if inv := b.parse(b, raw, r); inv != nil {
 		b.records[n] = event.Record{}
 		b.records = b.records[:n]
 		b.reject(index, inv)
@@ -144,11 +163,24 @@ func (b *batch) take(index int, raw []byte) error {
 		})
 		return nil
 	}
+	b.index = append(b.index, index)
+	return nil
+}
+
+// parseEvent makes the record of one event.
+func (b *batch) parseEvent(raw []byte, r *event.Record) *event.Invalid {
+	r.Kind = event.KindEvent
+	unknown, inv := event.ParseEvent(raw, &r.Event)
+	if inv == nil {
+		inv = r.Event.Validate(b.p.deps.Types)
+	}
+	if inv != nil {
+		return inv
+	}
 	b.counts.UnknownFields += unknown
 	if r.Event.Normalize(b.now) {
 		b.counts.Clamped++
 	}
-	b.index = append(b.index, index)
 	return nil
 }
 
@@ -173,7 +205,7 @@ func (b *batch) flush() error {
 	}
 	res, err := b.p.deps.Ingester.Submit(b.ctx, b.records)
 	if err != nil {
-		return b.refused(fmt.Errorf("submit events: %w", err))
+		return b.refused(fmt.Errorf("submit records: %w", err))
 	}
 	b.kept = true
 	b.counts.Accepted += res.Accepted
@@ -189,10 +221,10 @@ func (b *batch) refused(err error) error {
 	if !b.kept {
 		return err
 	}
-	b.lost = &event.Invalid{Code: "bus_full", Detail: "not kept: the log cannot take more now; send this event again"}
+	b.lost = &event.Invalid{Code: "bus_full", Detail: "not kept: the log cannot take more now; send this one again"}
 	if !errors.Is(err, ErrBusy) {
-		b.lost = &event.Invalid{Code: "not_kept", Detail: "not kept: vitrine cannot take more now; send this event again"}
-		b.p.log.Error("request failed midway", slog.String(keyRoute, "/v1/events"), slog.Any(logkey.Error, err))
+		b.lost = &event.Invalid{Code: "not_kept", Detail: "not kept: vitrine cannot take more now; send this one again"}
+		b.p.log.Error("request failed midway", slog.String(keyRoute, b.route), slog.Any(logkey.Error, err))
 	}
 	for _, index := range b.index {
 		b.reject(index, b.lost)
@@ -202,7 +234,7 @@ func (b *batch) refused(err error) error {
 	return nil
 }
 
-// clearRecords lets go of the strings, so that an idle buffer pins no events.
+// clearRecords lets go of the strings, so that an idle buffer pins no records.
 func (b *batch) clearRecords() {
 	clear(b.records)
 	b.records, b.index = b.records[:0], b.index[:0]

@@ -96,11 +96,42 @@ func (s *shop) Popular(_ context.Context, limit int, list *List) error {
 func (s *shop) Item(id string) (event.Item, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := len(s.records) - 1; i >= 0; i-- {
-		if r := &s.records[i]; r.Kind == event.KindItemPut && r.Item.ID == id {
-			return r.Item, true
+	it, ok := firstItem(id)
+	for i := range s.records {
+		switch r := &s.records[i]; {
+		case r.Item.ID != id:
+		case r.Kind == event.KindItemPut:
+			it, ok = r.Item, true
+		case r.Kind == event.KindItemPatch:
+			it.Attributes, ok = event.MergeAttributes(it.Attributes, r.Item.Attributes), true
+			if r.Item.ExpiresAt != 0 {
+				it.ExpiresAt = r.Item.ExpiresAt
+			}
 		}
 	}
+	return it, ok
+}
+
+func (s *shop) User(id string) (u event.User, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id == "u1" {
+		u, ok = event.User{ID: "u1", Attributes: []event.Attribute{{Name: "region", Value: event.Value{Kind: event.String, Str: "north"}}}}, true
+	}
+	for i := range s.records {
+		switch r := &s.records[i]; {
+		case r.User.ID != id:
+		case r.Kind == event.KindUserPut:
+			u, ok = r.User, true
+		case r.Kind == event.KindUserPatch:
+			u.Attributes, ok = event.MergeAttributes(u.Attributes, r.User.Attributes), true
+		}
+	}
+	return u, ok
+}
+
+// firstItem is the one item that every shop has.
+func firstItem(id string) (event.Item, bool) {
 	if id != "i1" {
 		return event.Item{}, false
 	}
@@ -170,7 +201,7 @@ func (s shopAdmin) Job(id string) (adminapi.Job, error) {
 		ID: id, Kind: adminapi.Train, State: adminapi.Done, CreatedAt: at, StartedAt: &at, FinishedAt: &at,
 		Progress: &adminapi.JobProgress{Stage: "train", Done: 16, Total: 16},
 		Report: &adminapi.TrainReport{
-			Users: 5, Items: 6, Interactions: 7, Seconds: map[string]float64{"fit": 1.5},
+			Users: 5, Items: 6, Interactions: 7, Seconds: map[string]float64{"fit": 1.5}, Options: map[string]any{"train.rank": 64, "k": 10},
 			Models: []adminapi.ModelMetrics{{
 				Name: "als", Published: true, Metrics: map[string]float64{"ndcg@10": 0.1},
 				Interval: map[string][]float64{"ndcg@10": {0.05, 0.15}},
@@ -214,7 +245,7 @@ func serverOf(t testing.TB, s *shop, cfg Config) (*Server, *lockedBuffer) {
 		io.WriteString(w, "vitrine_up 1\n")
 	})
 	srv, err := New(cfg, Deps{
-		Ingester: s, Types: s, Recommender: s, Items: s, DeadLetters: shopLetters{s}, Importer: shopAdmin{s},
+		Ingester: s, Types: s, Recommender: s, Items: s, Users: s, DeadLetters: shopLetters{s}, Importer: shopAdmin{s},
 		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Pipeline: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s,
 		Now: func() time.Time { return time.UnixMilli(1790000000000) },
 	}, slog.New(slog.NewJSONHandler(log, nil)))

@@ -82,6 +82,21 @@ func TestClientAndServer(t *testing.T) {
 		if item, err := c.Item(ctx, "100%/x"); err != nil || item.Attributes["price"] != 2.5 {
 			t.Errorf("%+v %v", item, err)
 		}
+		if item, err := c.PatchItem(ctx, "100%/x", client.ItemPatch{Attributes: client.AttributesPatch{"price": nil, "new": true}}); err != nil || len(item.Attributes) != 1 {
+			t.Errorf("%+v %v", item, err)
+		}
+		if res, err := c.PutItems(ctx, []client.BatchItem{{ItemID: 7, Attributes: client.Attributes{"price": 1}}, {}}); err != nil || res.Accepted != 1 || len(res.Rejected) != 1 {
+			t.Errorf("%+v %v", res, err)
+		}
+		if user, err := c.PutUser(ctx, "a/b", client.UserWrite{Attributes: client.Attributes{"region": "north"}}); err != nil || user.UserID != "a/b" {
+			t.Errorf("%+v %v", user, err)
+		}
+		if user, err := c.PatchUser(ctx, "a/b", client.UserPatch{Attributes: client.AttributesPatch{"age": 41}}); err != nil || len(user.Attributes) != 2 {
+			t.Errorf("%+v %v", user, err)
+		}
+		if user, err := c.User(ctx, "a/b"); err != nil || user.Attributes["region"] != "north" {
+			t.Errorf("%+v %v", user, err)
+		}
 		if err := errors.Join(c.Live(ctx), c.Ready(ctx)); err != nil {
 			t.Error(err)
 		}

@@ -70,7 +70,7 @@ func (s *Server) shell(next echo.HandlerFunc) echo.HandlerFunc {
 // route is the matched path template: bounded, so it can label a metric.
 func route(c echo.Context) string {
 	if p := c.Path(); p != "" {
-		return p
+		return strings.ReplaceAll(p, `\:`, ":") // the router's escape of a colon
 	}
 	return "unmatched"
 }

@@ -1,6 +1,6 @@
 // Package archive keeps the whole log as plain Hive-style Parquet: one file per
-// date and commit for events, one per commit for item changes, readable by any
-// Parquet tool as they lie there.
+// date and commit for events, one per commit for item changes and one for user
+// changes, readable by any Parquet tool as they lie there.
 //
 // It owns the layout, the atomic commit of a range of bus messages, the removal
 // of duplicates while reading, and the follower that moves the bus into the
@@ -11,6 +11,7 @@
 //
 //	events/dt=YYYY-MM-DD/b<first>-<last>.parquet   events of one UTC date
 //	items/b<first>-<last>.parquet                  item changes
+//	users/b<first>-<last>.parquet                  user changes
 //	_staging/                                      files not yet committed
 //	_commits/<first>-<last>.json                   manifests, see manifest.go
 //
@@ -68,7 +69,7 @@ type Archive struct {
 // undoes a commit that a crash cut short.
 func Open(ctx context.Context, opt Options) (*Archive, error) {
 	a := newArchive(opt)
-	for _, dir := range []string{eventsDir, itemsDir, stagingDir, commitsDir} {
+	for _, dir := range []string{eventsDir, itemsDir, usersDir, stagingDir, commitsDir} {
 		if err := os.MkdirAll(filepath.Join(a.dir, dir), 0o755); err != nil {
 			return nil, fmt.Errorf("make archive folder: %w", err)
 		}
@@ -117,11 +118,11 @@ func (a *Archive) Position() uint64 { return a.position.Load() }
 // Summary is what the footers of all files tell.
 type Summary struct {
 	Position uint64
-	// Files and Bytes count events and items together.
+	// Files and Bytes count events, items and users together.
 	Files int
 	Bytes int64
 	// Events counts stored rows: duplicates that a scan drops are in it.
-	Events, ItemChanges int64
+	Events, ItemChanges, UserChanges int64
 	// Oldest and Newest are event times in Unix milliseconds, zeros without
 	// events.
 	Oldest, Newest int64
@@ -153,18 +154,20 @@ func (a *Archive) Summary(ctx context.Context) (Summary, error) {
 			sum.Files++
 		}
 	}
-	items, err := a.itemFiles(sum.Position)
-	if err != nil {
-		return Summary{}, err
-	}
-	for _, path := range items {
-		info, err := a.footer(ctx, path)
+	for dir, rows := range map[string]*int64{itemsDir: &sum.ItemChanges, usersDir: &sum.UserChanges} {
+		files, err := a.dataFiles(dir, sum.Position)
 		if err != nil {
 			return Summary{}, err
 		}
-		sum.ItemChanges += info.Rows
-		sum.Bytes += info.Bytes
-		sum.Files++
+		for _, path := range files {
+			info, err := a.footer(ctx, path)
+			if err != nil {
+				return Summary{}, err
+			}
+			*rows += info.Rows
+			sum.Bytes += info.Bytes
+			sum.Files++
+		}
 	}
 	return sum, nil
 }

@@ -38,6 +38,12 @@ func put(item string, price float64) event.Record {
 	}}}
 }
 
+func user(id, region string) event.Record {
+	return event.Record{Kind: event.KindUserPut, User: event.User{ID: id, Time: day0, Attributes: []event.Attribute{
+		{Name: "region", Value: event.Value{Kind: event.String, Str: region}},
+	}}}
+}
+
 // commit archives the records, one bus message each.
 func commit(t testing.TB, a *Archive, records ...event.Record) {
 	t.Helper()
@@ -82,6 +88,19 @@ func itemIDs(t testing.TB, a *Archive) []string {
 	return ids
 }
 
+func userIDs(t testing.TB, a *Archive) []string {
+	t.Helper()
+	var ids []string
+	err := a.ScanUsers(context.Background(), func(r *event.Record) error {
+		ids = append(ids, r.User.ID)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
 func equal(t testing.TB, what string, got, want []string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
@@ -93,12 +112,13 @@ func TestCommitAndScan(t *testing.T) {
 	dir := t.TempDir()
 	a := open(t, dir)
 	commit(t, a, view("u1", "i1", "b1", day0+dayMillis+5), put("i1", 3), view("u1", "i2", "a1", day0+9))
-	commit(t, a, view("u2", "i1", "a2", day0+1), put("i2", 4), view("u2", "i3", "old", -1))
+	commit(t, a, view("u2", "i1", "a2", day0+1), put("i2", 4), view("u2", "i3", "old", -1), user("u9", "north"), user("u2", "south"))
 	for _, reader := range []*Archive{a, open(t, dir)} {
 		equal(t, "events", eventIDs(t, reader), []string{"old", "a1", "a2", "b1"})
 		equal(t, "items", itemIDs(t, reader), []string{"i1", "i2"})
-		if reader.Position() != 6 {
-			t.Fatalf("position %d, want 6", reader.Position())
+		equal(t, "users", userIDs(t, reader), []string{"u9", "u2"})
+		if reader.Position() != 8 {
+			t.Fatalf("position %d, want 8", reader.Position())
 		}
 		sum, err := reader.Summary(t.Context())
 		if err != nil {
@@ -108,15 +128,16 @@ func TestCommitAndScan(t *testing.T) {
 			t.Fatal("no bytes")
 		}
 		sum.Bytes = 0
-		if want := (Summary{Position: 6, Files: 6, Events: 4, ItemChanges: 2, Oldest: -1, Newest: day0 + dayMillis + 5}); sum != want {
+		if want := (Summary{Position: 8, Files: 7, Events: 4, ItemChanges: 2, UserChanges: 2, Oldest: -1, Newest: day0 + dayMillis + 5}); sum != want {
 			t.Fatalf("got %+v, want %+v", sum, want)
 		}
 	}
 	for _, name := range []string{
-		"events/dt=1969-12-31/b00000000000000000004-00000000000000000006.parquet",
+		"events/dt=1969-12-31/b00000000000000000004-00000000000000000008.parquet",
 		"events/dt=2023-11-15/b00000000000000000001-00000000000000000003.parquet",
 		"events/dt=2023-11-16/b00000000000000000001-00000000000000000003.parquet",
 		"items/b00000000000000000001-00000000000000000003.parquet",
+		"users/b00000000000000000004-00000000000000000008.parquet",
 	} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
@@ -222,7 +243,7 @@ func crashOnce(t *testing.T, fail int, reopen bool) (failed string) {
 	log := []event.Record{
 		view("u1", "i1", "e1", day0), put("i1", 1), view("u1", "i1", "e3", day0+dayMillis),
 		view("u2", "i1", "e4", day0+1), view("u2", "i2", "e5", day0+2*dayMillis), put("i2", 2),
-		view("u3", "i1", "e7", day0+2), view("u3", "i2", "e8", day0+dayMillis+3),
+		user("u2", "north"), view("u3", "i1", "e7", day0+2), view("u3", "i2", "e8", day0+dayMillis+3),
 	}
 	commit(t, a, log[:3]...)
 	steps := 0
@@ -240,19 +261,19 @@ func crashOnce(t *testing.T, fail int, reopen bool) (failed string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 3; i < 6; i++ {
+	for i := 3; i < 7; i++ {
 		if err := b.Add(uint64(i+1), &log[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := b.Commit(t.Context(), 6); (failed != "") != errors.Is(err, errCrash) {
+	if err := b.Commit(t.Context(), 7); (failed != "") != errors.Is(err, errCrash) {
 		t.Fatalf("step %q: %v", failed, err)
 	}
 	reader, err := OpenReadOnly(t.Context(), Options{Dir: dir})
 	if err != nil {
 		t.Fatalf("step %q: %v", failed, err)
 	}
-	if n := len(eventIDs(t, reader)); n != map[uint64]int{3: 2, 6: 4}[reader.Position()] {
+	if n := len(eventIDs(t, reader)); n != map[uint64]int{3: 2, 7: 4}[reader.Position()] {
 		t.Fatalf("step %q: a reader at position %d sees %d events", failed, reader.Position(), n)
 	}
 	a.fault = nil
@@ -273,6 +294,7 @@ func crashOnce(t *testing.T, fail int, reopen bool) (failed string) {
 	for _, a := range []*Archive{a, open(t, dir)} {
 		equal(t, "after "+failed, eventIDs(t, a), []string{"e1", "e4", "e7", "e3", "e8", "e5"})
 		equal(t, "after "+failed, itemIDs(t, a), []string{"i1", "i2"})
+		equal(t, "after "+failed, userIDs(t, a), []string{"u2"})
 	}
 	for _, left := range []string{"_staging/*", "_commits/*.tmp"} {
 		if names, _ := filepath.Glob(filepath.Join(dir, left)); len(names) > 0 {

@@ -23,6 +23,7 @@ type Batch struct {
 	strings *parquet.Strings
 	days    map[int64]*parquet.EventTable
 	items   *parquet.ItemTable
+	users   *parquet.UserTable
 }
 
 // Begin starts the batch that follows Position. When the commit before failed
@@ -38,7 +39,7 @@ func (a *Archive) Begin(ctx context.Context) (*Batch, error) {
 	}
 	return &Batch{
 		archive: a, first: a.Position() + 1, strings: parquet.NewStrings(),
-		days: make(map[int64]*parquet.EventTable), items: parquet.NewItemTable(),
+		days: make(map[int64]*parquet.EventTable), items: parquet.NewItemTable(), users: parquet.NewUserTable(),
 	}, nil
 }
 
@@ -65,6 +66,10 @@ func (b *Batch) Add(seq uint64, r *event.Record) error {
 		table.Append(seq, r)
 	case event.KindItemPut, event.KindItemPatch:
 		if err := b.items.Append(seq, r); err != nil {
+			return err
+		}
+	case event.KindUserPut, event.KindUserPatch:
+		if err := b.users.Append(seq, r); err != nil {
 			return err
 		}
 	default:
@@ -134,11 +139,12 @@ func (b *Batch) commit(ctx context.Context, c parquet.Commit) error {
 	return nil
 }
 
-// job is one file to write: events or, where those are nil, items.
+// job is one file to write: events, items or users, the others are nil.
 type job struct {
 	staged, path string
 	events       *parquet.EventTable
 	items        *parquet.ItemTable
+	users        *parquet.UserTable
 	info         parquet.Info
 	file         *os.File
 }
@@ -155,11 +161,21 @@ func (b *Batch) jobs(c parquet.Commit) []*job {
 	}
 	// The largest first, so that no worker begins it last and alone.
 	slices.SortFunc(jobs, func(x, y *job) int { return int(y.info.Rows - x.info.Rows) })
-	if b.items.Len() > 0 {
-		jobs = append(jobs, &job{
-			items: b.items, path: filepath.Join(itemsDir, name), staged: filepath.Join(stagingDir, itemsDir+"."+name),
-			info: parquet.Info{Commit: c, Rows: int64(b.items.Len())},
-		})
+	changes := func(dir string, rows int) *job {
+		return &job{
+			path: filepath.Join(dir, name), staged: filepath.Join(stagingDir, dir+"."+name),
+			info: parquet.Info{Commit: c, Rows: int64(rows)},
+		}
+	}
+	if n := b.items.Len(); n > 0 {
+		j := changes(itemsDir, n)
+		j.items = b.items
+		jobs = append(jobs, j)
+	}
+	if n := b.users.Len(); n > 0 {
+		j := changes(usersDir, n)
+		j.users = b.users
+		jobs = append(jobs, j)
 	}
 	return jobs
 }
@@ -193,13 +209,16 @@ func (a *Archive) write(j *job, c parquet.Commit) error {
 	if err != nil {
 		return err
 	}
-	if j.events != nil {
+	switch {
+	case j.events != nil:
 		w := a.writers.Get().(*parquet.EventWriter)
 		if err = w.Write(f, j.events, c); err == nil {
 			a.writers.Put(w)
 		}
-	} else {
+	case j.items != nil:
 		err = parquet.WriteItems(f, j.items, c)
+	default:
+		err = parquet.WriteUsers(f, j.users, c)
 	}
 	if err == nil {
 		var stat os.FileInfo

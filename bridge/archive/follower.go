@@ -199,7 +199,9 @@ func (f *Follower) advance(ctx context.Context, upTo uint64) error {
 				return errors.Join(readErr, err)
 			}
 		}
-		if readErr != nil || !full {
+		if readErr != nil || !full || upTo > 0 && f.archive.Position() >= upTo {
+			// Flush ends here: while more comes in than it commits, it would
+			// go on for ever.
 			return readErr
 		}
 	}

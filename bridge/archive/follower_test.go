@@ -137,6 +137,30 @@ func TestRolls(t *testing.T) {
 	}
 }
 
+// busyBus gets a new frame whenever it is read.
+type busyBus struct{ *fakeBus }
+
+func (b busyBus) Read(ctx context.Context, from uint64, fn func(uint64, []byte) error) (uint64, error) {
+	b.append(view("u", "i", "more", day0))
+	return b.fakeBus.Read(ctx, from, fn)
+}
+
+// TestFlushEndsWhileMoreComes: what came after the call is not waited for.
+func TestFlushEndsWhileMoreComes(t *testing.T) {
+	a, bus := open(t, t.TempDir()), busyBus{newFakeBus()}
+	for range 5 {
+		bus.append(view("u", "i", "e", day0))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := NewFollower(a, bus, FollowerOptions{RollBytes: 1}).Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if p := a.Position(); p != 5 {
+		t.Errorf("position %d", p)
+	}
+}
+
 // eventually waits for Run, which works by the real clock.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()

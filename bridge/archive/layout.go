@@ -17,6 +17,7 @@ import (
 const (
 	eventsDir  = "events"
 	itemsDir   = "items"
+	usersDir   = "users"
 	stagingDir = "_staging"
 	commitsDir = "_commits"
 
@@ -97,8 +98,8 @@ func (a *Archive) eventFiles(last uint64) ([]dayFiles, error) {
 	return days, nil
 }
 
-func (a *Archive) itemFiles(last uint64) ([]string, error) { return a.dataFiles(itemsDir, last) }
-
+// dataFiles lists the files of one folder whose commit ends at or before last,
+// in bus order, as paths below the root.
 func (a *Archive) dataFiles(dir string, last uint64) ([]string, error) {
 	entries, err := readDir(filepath.Join(a.dir, dir))
 	if err != nil {

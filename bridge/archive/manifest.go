@@ -176,9 +176,13 @@ func (a *Archive) withoutManifest() (commits, error) {
 	if err != nil {
 		return commits{}, err
 	}
-	files, err := a.itemFiles(all)
-	if err != nil {
-		return commits{}, err
+	var files []string
+	for _, dir := range []string{itemsDir, usersDir} {
+		more, err := a.dataFiles(dir, all)
+		if err != nil {
+			return commits{}, err
+		}
+		files = append(files, more...)
 	}
 	for _, day := range days {
 		files = append(files, day.files...)

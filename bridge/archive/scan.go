@@ -56,12 +56,21 @@ func (a *Archive) ScanEvents(ctx context.Context, columns parquet.Columns, fn fu
 // record is overwritten by the next; its strings and attributes are safe to
 // keep.
 func (a *Archive) ScanItems(ctx context.Context, fn func(r *event.Record) error) error {
-	files, err := a.itemFiles(a.Position())
+	return a.scanFiles(ctx, itemsDir, func(f *parquet.File) error { return f.ScanItems(ctx, fn) })
+}
+
+// ScanUsers is ScanItems for user changes.
+func (a *Archive) ScanUsers(ctx context.Context, fn func(r *event.Record) error) error {
+	return a.scanFiles(ctx, usersDir, func(f *parquet.File) error { return f.ScanUsers(ctx, fn) })
+}
+
+func (a *Archive) scanFiles(ctx context.Context, dir string, scan func(*parquet.File) error) error {
+	files, err := a.dataFiles(dir, a.Position())
 	if err != nil {
 		return err
 	}
 	for _, path := range files {
-		if err := a.withFile(path, func(f *parquet.File) error { return f.ScanItems(ctx, fn) }); err != nil {
+		if err := a.withFile(path, scan); err != nil {
 			return err
 		}
 	}

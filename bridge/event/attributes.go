@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Limits of the attributes of one item.
+// Limits of the attributes of one item or user.
 const (
-	// MaxAttributes is the most attributes of one item.
+	// MaxAttributes is the most attributes of one item or user.
 	MaxAttributes = 64
 	// MaxAttributeName is the most bytes of an attribute's name.
 	MaxAttributeName = 64
@@ -21,7 +21,12 @@ const (
 // ParseAttributes reads a JSON object of attributes: strings, numbers, bools
 // and arrays of strings (sets). A null drops its name; of a name given twice
 // the last value counts. The result is sorted by name.
-func ParseAttributes(data []byte) ([]Attribute, *Invalid) {
+func ParseAttributes(data []byte) ([]Attribute, *Invalid) { return parseAttributes(data, false) }
+
+// ParsePatch is ParseAttributes for a patch: a null becomes a Removed.
+func ParsePatch(data []byte) ([]Attribute, *Invalid) { return parseAttributes(data, true) }
+
+func parseAttributes(data []byte, patch bool) ([]Attribute, *Invalid) {
 	if inv := checkText(data); inv != nil {
 		return nil, inv
 	}
@@ -38,13 +43,17 @@ func ParseAttributes(data []byte) ([]Attribute, *Invalid) {
 		// An escaped name is a fresh slice, a plain one is part of data.
 		a := Attribute{Name: string(name)}
 		at := slices.IndexFunc(list, func(b Attribute) bool { return b.Name == a.Name })
-		if s.null() {
+		switch null := s.null(); {
+		case null && patch:
+			a.Value.Kind = Removed
+		case null:
 			if at >= 0 {
 				list = slices.Delete(list, at, at+1)
 			}
 			continue
+		default:
+			s.attribute(&a)
 		}
-		s.attribute(&a)
 		if s.bad != nil {
 			return nil, s.bad
 		}
@@ -62,7 +71,7 @@ func ParseAttributes(data []byte) ([]Attribute, *Invalid) {
 		return nil, s.bad
 	}
 	SortAttributes(list)
-	if inv := checkAttributes(list); inv != nil {
+	if inv := checkAttributes(list, patch); inv != nil {
 		return nil, inv
 	}
 	return list, nil
@@ -114,26 +123,32 @@ func SortSet(members []string) []string {
 	return slices.Compact(members)
 }
 
-// MergeAttributes lays patch over old: a name in both takes the patch's value.
-// Both must be sorted; the result is sorted and new, the inputs stay as they
-// are.
+// MergeAttributes lays patch over old: a name in both takes the patch's value,
+// and one that the patch says is removed is left out. Both must be sorted; the
+// result is sorted and new, the inputs stay as they are.
 func MergeAttributes(old, patch []Attribute) []Attribute {
 	out := make([]Attribute, 0, len(old)+len(patch))
-	for len(old) > 0 && len(patch) > 0 {
-		switch c := strings.Compare(old[0].Name, patch[0].Name); {
-		case c < 0:
+	for len(patch) > 0 {
+		c := 1
+		if len(old) > 0 {
+			c = strings.Compare(old[0].Name, patch[0].Name)
+		}
+		if c < 0 {
 			out, old = append(out, old[0]), old[1:]
-		case c > 0:
-			out, patch = append(out, patch[0]), patch[1:]
-		default:
-			out, old, patch = append(out, patch[0]), old[1:], patch[1:]
+			continue
+		}
+		if patch[0].Value.Kind != Removed {
+			out = append(out, patch[0])
+		}
+		if patch = patch[1:]; c == 0 {
+			old = old[1:]
 		}
 	}
-	return append(append(out, old...), patch...)
+	return append(out, old...)
 }
 
-// checkAttributes checks names, values and order.
-func checkAttributes(list []Attribute) *Invalid {
+// checkAttributes checks names, values and order; only a patch may remove.
+func checkAttributes(list []Attribute, patch bool) *Invalid {
 	if len(list) > MaxAttributes {
 		return tooManyAttributes(len(list))
 	}
@@ -146,6 +161,9 @@ func checkAttributes(list []Attribute) *Invalid {
 		if i > 0 && list[i-1].Name >= a.Name {
 			return &Invalid{CodeInvalidAttribute, "attribute " + a.Name + " is out of order or given twice"}
 		}
+		if a.Value.Kind == Removed && patch {
+			continue
+		}
 		if inv := checkValue(a.Name, &a.Value); inv != nil {
 			return inv
 		}
@@ -153,9 +171,9 @@ func checkAttributes(list []Attribute) *Invalid {
 	return nil
 }
 
-// tooManyAttributes is the fault of an item with n attributes.
+// tooManyAttributes is the fault of an item or user with n attributes.
 func tooManyAttributes(n int) *Invalid {
-	return &Invalid{CodeInvalidAttribute, fmt.Sprintf("an item has at most %d attributes, here are %d", MaxAttributes, n)}
+	return &Invalid{CodeInvalidAttribute, fmt.Sprintf("there may be at most %d attributes, here are %d", MaxAttributes, n)}
 }
 
 // checkValue checks one value; its kind must be known.

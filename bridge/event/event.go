@@ -17,6 +17,10 @@ const (
 	KindItemPut Kind = 2
 	// KindItemPatch merges attributes into an item, name by name.
 	KindItemPatch Kind = 3
+	// KindUserPut replaces all attributes of a user.
+	KindUserPut Kind = 4
+	// KindUserPatch merges attributes into a user, name by name.
+	KindUserPatch Kind = 5
 )
 
 // Event is one interaction. Times are Unix milliseconds, UTC. The fields and
@@ -59,6 +63,15 @@ type Item struct {
 	ExpiresAt int64
 }
 
+// User is an attribute change of one user.
+type User struct {
+	ID string
+	// Time is when the change was accepted, in Unix milliseconds.
+	Time int64
+	// Attributes are sorted by name, each name once.
+	Attributes []Attribute
+}
+
 // Source is where a record came from: a file, a topic or "http", and the
 // place in it (line or offset, from 1; 0 means not known).
 type Source struct {
@@ -73,7 +86,9 @@ type Record struct {
 	// Event counts when Kind is KindEvent.
 	Event Event
 	// Item counts for the item kinds.
-	Item   Item
+	Item Item
+	// User counts for the user kinds.
+	User   User
 	Source Source
 }
 
@@ -90,6 +105,8 @@ const (
 	Bool ValueKind = 3
 	// Set is a set of strings, sorted, each once.
 	Set ValueKind = 4
+	// Removed stands in a patch only: the attribute is taken away.
+	Removed ValueKind = 5
 )
 
 // Value is one typed attribute value.

@@ -122,3 +122,22 @@ func TestItemValidate(t *testing.T) {
 		}
 	}
 }
+
+func TestUserValidate(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		user User
+		code string
+	}{
+		{"bare", User{ID: "u"}, ""},
+		{"no id", User{}, CodeMissingUser},
+		{"long id", User{ID: strings.Repeat("u", MaxID+1)}, CodeInvalidID},
+		{"before 1970", User{ID: "u", Time: -1}, CodeInvalidTime},
+		{"no kind", User{ID: "u", Attributes: []Attribute{{Name: "a"}}}, CodeInvalidAttribute},
+		{"removed", User{ID: "u", Attributes: []Attribute{{"a", Value{Kind: Removed}}}}, ""},
+	} {
+		if got := code(tc.user.Validate()); got != tc.code {
+			t.Errorf("%s: code %q, want %q", tc.name, got, tc.code)
+		}
+	}
+}

@@ -28,7 +28,7 @@ import (
 //
 // A record is
 //
-//	byte     kind: 1 event, 2 item put, 3 item patch
+//	byte     kind: 1 event, 2 item put, 3 item patch, 4 user put, 5 user patch
 //	uvarint  presence bits
 //	varint   time, minus the time of the record before (0 for the first)
 //	if bit 0 is set:
@@ -58,9 +58,15 @@ import (
 //	bit 1   expires_at: varint, minus the time of this record
 //	uvarint number of attributes, and for each
 //	ref     name
-//	byte    kind: 1 string, 2 number, 3 bool, 4 set
+//	byte    kind: 1 string, 2 number, 3 bool, 4 set, 5 removed
 //	        string: ref; number: float; bool: byte 0 or 1;
-//	        set: uvarint number of members, and a ref for each
+//	        set: uvarint number of members, and a ref for each;
+//	        removed (in a patch): byte 0
+//
+// A user record goes on with
+//
+//	ref user
+//	uvarint number of attributes, and each as in an item record
 //
 // Unknown kinds, bits and flags are an error: a reader must not guess. Ids
 // that repeat (users, items, types, sessions) are in the table and so cost one
@@ -93,6 +99,7 @@ const (
 
 	bitExpires = 1 << 1
 	itemBits   = bitSource | bitExpires
+	userBits   = bitSource
 )
 
 // castagnoli is the table of CRC-32C, which processors compute in hardware.
@@ -147,6 +154,8 @@ func (b *FrameBuilder) Add(r *Record) {
 		b.event(r)
 	case KindItemPut, KindItemPatch:
 		b.item(r)
+	case KindUserPut, KindUserPatch:
+		b.user(r)
 	default:
 		panic("event: frame record of unknown kind")
 	}
@@ -277,9 +286,22 @@ func (b *FrameBuilder) item(r *Record) {
 	if it.ExpiresAt != 0 {
 		out = binary.AppendVarint(out, it.ExpiresAt-it.Time)
 	}
-	out = binary.AppendUvarint(out, uint64(len(it.Attributes)))
-	for i := range it.Attributes {
-		a := &it.Attributes[i]
+	b.records = b.attributes(out, it.Attributes)
+}
+
+// user appends an attribute change.
+func (b *FrameBuilder) user(r *Record) {
+	u := &r.User
+	out := b.begin(r, 0, u.Time)
+	out = binary.AppendUvarint(out, b.ref(u.ID))
+	b.records = b.attributes(out, u.Attributes)
+}
+
+// attributes appends a list of them to out.
+func (b *FrameBuilder) attributes(out []byte, list []Attribute) []byte {
+	out = binary.AppendUvarint(out, uint64(len(list)))
+	for i := range list {
+		a := &list[i]
 		out = binary.AppendUvarint(out, b.ref(a.Name))
 		out = append(out, byte(a.Value.Kind))
 		switch a.Value.Kind {
@@ -294,11 +316,13 @@ func (b *FrameBuilder) item(r *Record) {
 			for _, member := range a.Value.Set {
 				out = binary.AppendUvarint(out, b.ref(member))
 			}
+		case Removed:
+			out = append(out, 0)
 		default:
 			panic("event: attribute value of unknown kind")
 		}
 	}
-	b.records = out
+	return out
 }
 
 // bitIf is bit when on, else 0.

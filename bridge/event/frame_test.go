@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,9 +14,9 @@ import (
 	"testing"
 )
 
-// update writes the golden file anew; only for a new format version, beside
-// the old file, never over it.
-var update = flag.Bool("update", false, "write testdata/frame-v1.bin")
+// update writes the golden files that are not there yet. One that is there is
+// never written over: what was written once must stay readable for ever.
+var update = flag.Bool("update", false, "write the missing golden frames")
 
 // goldenRecords are the records of testdata/frame-v1.bin.
 func goldenRecords() []Record {
@@ -39,6 +40,30 @@ func goldenRecords() []Record {
 	}
 }
 
+// userRecords are the records of testdata/frame-v1-users.bin: the kinds of
+// record and value that came after the first golden frame.
+func userRecords() []Record {
+	return []Record{
+		{Kind: KindUserPut, Source: Source{Name: "users.csv", Offset: 2}, User: User{
+			ID: "u1", Time: 1700000000000,
+			Attributes: []Attribute{
+				{"age", Value{Kind: Number, Num: 41}},
+				{"region", Value{Kind: String, Str: "north"}},
+				{"segments", Value{Kind: Set, Set: []string{"trade", "vip"}}},
+			},
+		}},
+		{Kind: KindEvent, Source: Source{Name: "http"}, Event: Event{UserID: "u1", ItemID: "i1", Type: "view", Time: 1700000000001}},
+		{Kind: KindUserPatch, Source: Source{Name: "http"}, User: User{
+			ID: "u1", Time: 1700000000002,
+			Attributes: []Attribute{{"age", Value{Kind: Removed}}, {"vip", Value{Kind: Bool, Bool: true}}},
+		}},
+		{Kind: KindItemPatch, Source: Source{Name: "http"}, Item: Item{
+			ID: "i1", Time: 1700000000003, Attributes: []Attribute{{"stock", Value{Kind: Removed}}},
+		}},
+		{Kind: KindUserPut, Source: Source{Name: "http"}, User: User{ID: "u2", Time: 1700000000004}},
+	}
+}
+
 // build packs records into a frame.
 func build(records []Record) []byte {
 	var b FrameBuilder
@@ -59,25 +84,29 @@ func decode(data []byte) ([]Record, error) {
 }
 
 func TestFrameGolden(t *testing.T) {
-	path := filepath.Join("testdata", "frame-v1.bin")
-	if *update {
-		if err := os.WriteFile(path, build(goldenRecords()), 0o644); err != nil {
+	for name, want := range map[string][]Record{
+		"frame-v1.bin": goldenRecords(), "frame-v1-users.bin": userRecords(),
+	} {
+		path := filepath.Join("testdata", name)
+		if _, err := os.Stat(path); *update && errors.Is(err, fs.ErrNotExist) {
+			if err := os.WriteFile(path, build(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := decode(data)
-	if err != nil {
-		t.Fatalf("a frame of version 1 must stay readable for ever: %v", err)
-	}
-	if want := goldenRecords(); !reflect.DeepEqual(got, want) {
-		t.Fatalf("got  %+v\nwant %+v", got, want)
-	}
-	if !bytes.Equal(build(goldenRecords()), data) {
-		t.Error("version 1 is written differently now: raise the version if that is meant")
+		got, err := decode(data)
+		if err != nil {
+			t.Fatalf("%s: a frame of version 1 must stay readable for ever: %v", name, err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s: got  %+v\nwant %+v", name, got, want)
+		}
+		if !bytes.Equal(build(want), data) {
+			t.Errorf("%s: version 1 is written differently now: raise the version if that is meant", name)
+		}
 	}
 }
 
@@ -86,7 +115,7 @@ func TestFrameBuilder(t *testing.T) {
 	if got, err := decode(b.Seal()); err != nil || len(got) != 0 || b.Size() != frameHeader {
 		t.Fatalf("empty frame: %v, %v, size %d", got, err, b.Size())
 	}
-	records := goldenRecords()
+	records := append(goldenRecords(), userRecords()...)
 	records = append(records, Record{Kind: KindEvent, Event: Event{Position: -7, Time: math.MinInt64, Value: math.Copysign(0, -1), HasValue: true}, Source: Source{Partition: -1, Offset: math.MinInt64}})
 	records = append(records, Record{Kind: KindEvent, Event: Event{Time: math.MaxInt64, Position: math.MaxInt32}, Source: Source{Offset: math.MaxInt64}})
 	for round := range 3 {
@@ -107,7 +136,7 @@ func TestFrameBuilder(t *testing.T) {
 // TestFrameDamage flips every bit and cuts at every length: nothing may get
 // past the checksum, and nothing may reach fn before it.
 func TestFrameDamage(t *testing.T) {
-	frame := build(goldenRecords())
+	frame := build(append(goldenRecords(), userRecords()...))
 	refuse := func(data []byte, what string) {
 		t.Helper()
 		err := DecodeFrame(data, func(*Record) error { t.Fatalf("%s: fn was called", what); return nil })
@@ -137,7 +166,8 @@ func resum(frame []byte) []byte {
 // TestFrameHostile changes every byte under a right checksum: any outcome but
 // a panic is good, and what decodes must encode again.
 func TestFrameHostile(t *testing.T) {
-	frame := build(goldenRecords())
+	records := append(goldenRecords(), userRecords()...)
+	frame := build(records)
 	for i := range frame {
 		for _, v := range []byte{0, 1, 0x7f, 0x80, 0xff} {
 			bad := bytes.Clone(frame)
@@ -161,7 +191,7 @@ func TestFrameHostile(t *testing.T) {
 	}
 	fewer := bytes.Clone(frame)
 	fewer[12]--
-	if got, err := decode(resum(fewer)); err == nil || len(got) != len(goldenRecords())-1 {
+	if got, err := decode(resum(fewer)); err == nil || len(got) != len(records)-1 {
 		t.Errorf("a record beyond the announced ones: %d records, %v", len(got), err)
 	}
 }
@@ -179,6 +209,7 @@ func TestDecodeFrameStops(t *testing.T) {
 // past them.
 func FuzzDecodeFrame(f *testing.F) {
 	f.Add(build(goldenRecords()))
+	f.Add(build(userRecords()))
 	f.Add(build(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) >= frameHeader {

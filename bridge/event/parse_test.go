@@ -238,6 +238,32 @@ func TestMergeAttributes(t *testing.T) {
 	if old[1].Value.Num != 1 || patch[1].Value.Num != 2 {
 		t.Error("the inputs were changed")
 	}
+	gone := func(name string) Attribute { return Attribute{name, Value{Kind: Removed}} }
+	got = MergeAttributes(old, []Attribute{gone("a"), gone("b"), n("c", 2), gone("d"), gone("e")})
+	if want = []Attribute{n("c", 2)}; !reflect.DeepEqual(got, want) {
+		t.Errorf("removing: got %v, want %v", got, want)
+	}
+}
+
+func TestParsePatch(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"b":null,"a":1,"c":"x"}`: `{"a":1,"b":null,"c":"x"}`,
+		`{"a":1,"a":null}`:         `{"a":null}`,
+		`{"a":null,"a":1}`:         `{"a":1}`,
+		`{"a":null,"a":null}`:      `{"a":null}`,
+		`{}`:                       `{}`,
+	} {
+		list, inv := ParsePatch([]byte(text))
+		if inv != nil || string(AppendAttributesJSON(nil, list)) != want {
+			t.Errorf("%s: %v, %v", text, list, inv)
+		}
+	}
+	if _, inv := ParsePatch([]byte(`{"1":null}`)); code(inv) != CodeInvalidAttribute {
+		t.Errorf("a bad name to remove: %v", inv)
+	}
+	if list, inv := ParseAttributes([]byte(`{"a":null}`)); inv != nil || len(list) != 0 {
+		t.Errorf("a null outside a patch: %v, %v", list, inv)
+	}
 }
 
 // TestFloat holds the fast way of reading numbers against the long way.
@@ -308,14 +334,17 @@ func FuzzParseAttributes(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		list, inv := ParseAttributes(data)
+		if list, inv := ParseAttributes(data); inv == nil && checkAttributes(list, false) != nil {
+			t.Fatalf("accepted %q: %v", data, list)
+		}
+		list, inv := ParsePatch(data)
 		if inv != nil {
 			return
 		}
-		if inv := checkAttributes(list); inv != nil {
+		if inv := checkAttributes(list, true); inv != nil {
 			t.Fatalf("accepted %q: %v", data, inv)
 		}
-		again, inv := ParseAttributes(AppendAttributesJSON(nil, list))
+		again, inv := ParsePatch(AppendAttributesJSON(nil, list))
 		if inv != nil || len(list) != len(again) || len(list) > 0 && !reflect.DeepEqual(list, again) {
 			t.Fatalf("%q reads as %+v, written and read as %+v, %v", data, list, again, inv)
 		}

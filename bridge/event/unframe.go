@@ -147,6 +147,8 @@ func (d *unframer) record(r *Record) {
 		d.event(&r.Event, bits)
 	case KindItemPut, KindItemPatch:
 		d.item(&r.Item, bits)
+	case KindUserPut, KindUserPatch:
+		d.user(&r.User, bits)
 	default:
 		d.fail("unknown kind of record")
 	}
@@ -203,14 +205,30 @@ func (d *unframer) item(it *Item, bits uint64) {
 	if bits&bitExpires != 0 {
 		it.ExpiresAt = it.Time + d.varint()
 	}
+	it.Attributes = d.attributes()
+}
+
+// user reads the rest of an attribute change.
+func (d *unframer) user(u *User, bits uint64) {
+	if bits&^userBits != 0 {
+		d.fail("unknown presence bits")
+		return
+	}
+	u.Time = d.time
+	u.ID = d.ref()
+	u.Attributes = d.attributes()
+}
+
+// attributes reads a list of them; nil when it is empty.
+func (d *unframer) attributes() []Attribute {
 	// An attribute has at least three bytes: name, kind and a value.
 	n := d.count(3)
 	if n == 0 {
-		return
+		return nil
 	}
-	it.Attributes = make([]Attribute, n)
-	for i := range it.Attributes {
-		a := &it.Attributes[i]
+	list := make([]Attribute, n)
+	for i := range list {
+		a := &list[i]
 		a.Name = d.ref()
 		a.Value.Kind = ValueKind(d.octet())
 		switch a.Value.Kind {
@@ -230,13 +248,18 @@ func (d *unframer) item(it *Item, bits uint64) {
 			for j := range a.Value.Set {
 				a.Value.Set[j] = d.ref()
 			}
+		case Removed:
+			if d.octet() != 0 {
+				d.fail("removed attribute with a value")
+			}
 		default:
 			d.fail("unknown kind of value")
 		}
 		if d.reason != "" {
-			return
+			break
 		}
 	}
+	return list
 }
 
 // octet reads one byte.

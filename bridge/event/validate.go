@@ -160,7 +160,21 @@ func (it *Item) Validate() *Invalid {
 	if it.Time < 0 || it.Time > maxTime || it.ExpiresAt < 0 || it.ExpiresAt > maxTime {
 		return &Invalid{CodeInvalidTime, "a time of an item must lie in the years 1970 to 9999"}
 	}
-	return checkAttributes(it.Attributes)
+	return checkAttributes(it.Attributes, true)
+}
+
+// Validate checks the id and the attributes of an attribute change.
+func (u *User) Validate() *Invalid {
+	if u.ID == "" {
+		return &Invalid{CodeMissingUser, "user_id is missing"}
+	}
+	if inv := checkID("user_id", u.ID); inv != nil {
+		return inv
+	}
+	if u.Time < 0 || u.Time > maxTime {
+		return &Invalid{CodeInvalidTime, "the time of a user must lie in the years 1970 to 9999"}
+	}
+	return checkAttributes(u.Attributes, true)
 }
 
 // amount tells whether v may count: finite, and negative only if allowed.

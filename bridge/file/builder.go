@@ -53,10 +53,10 @@ func (b *builder) add(r *row) error {
 	default:
 		record := b.grow(r.line)
 		var inv *event.Invalid
-		if b.spec.Kind == Items {
-			inv = b.item(r, record)
-		} else {
+		if b.spec.Kind == Events {
 			inv = b.event(r, record)
+		} else {
+			inv = b.change(r, record)
 		}
 		if inv != nil {
 			b.batch.records = b.batch.records[:len(b.batch.records)-1]
@@ -240,44 +240,49 @@ func (b *builder) id(f field, c *cell) (string, *event.Invalid) {
 	return b.strings.get(c.text), nil
 }
 
-// item makes the attribute change of a row. It is a patch: a file that has
+// change makes the attribute change of a row. It is a patch: a file that has
 // only the stock must not take the names away.
-func (b *builder) item(r *row, record *event.Record) *event.Invalid {
-	record.Kind = event.KindItemPatch
-	it := &record.Item
-	it.Time = b.now
+func (b *builder) change(r *row, record *event.Record) *event.Invalid {
+	var id string
+	var expires int64
+	var inv *event.Invalid
 	for i := range b.plan.fields {
 		f := &b.plan.fields[i]
 		c := cellOf(r, &f.source)
 		if len(c.text) == 0 {
 			continue
 		}
-		var inv *event.Invalid
-		if f.field == fieldItem {
-			it.ID, inv = b.id(f.field, c)
+		if f.field == fieldExpires {
+			expires, inv = b.clock.parse(f.field, c)
 		} else {
-			it.ExpiresAt, inv = b.clock.parse(f.field, c)
+			id, inv = b.id(f.field, c)
 		}
 		if inv != nil {
 			return inv
 		}
 	}
-	if it.ID == "" {
-		return &event.Invalid{Code: event.CodeMissingItem, Detail: "item_id is missing"}
-	}
-	if inv := b.itemAttributes(r, it); inv != nil {
+	list, inv := b.attributes(r)
+	if inv != nil && id != "" {
 		return inv
 	}
-	return it.Validate()
+	if b.spec.Kind == Users {
+		record.Kind = event.KindUserPatch
+		record.User = event.User{ID: id, Time: b.now, Attributes: list}
+		return record.User.Validate()
+	}
+	record.Kind = event.KindItemPatch
+	record.Item = event.Item{ID: id, Time: b.now, ExpiresAt: expires, Attributes: list}
+	return record.Item.Validate()
 }
 
-// itemAttributes reads the mapped attributes, or every column that is no
-// field. The object "attributes" of the HTTP API is laid over them.
-func (b *builder) itemAttributes(r *row, it *event.Item) *event.Invalid {
+// attributes reads the mapped attributes, or every column that is no field.
+// The object "attributes" of the HTTP API is laid over them.
+func (b *builder) attributes(r *row) ([]event.Attribute, *event.Invalid) {
+	var list []event.Attribute
 	add := func(name string, c *cell) *event.Invalid {
 		v, has, inv := attributeValue(name, c)
 		if has && inv == nil {
-			it.Attributes = append(it.Attributes, event.Attribute{Name: name, Value: v})
+			list = append(list, event.Attribute{Name: name, Value: v})
 		}
 		return inv
 	}
@@ -294,7 +299,7 @@ func (b *builder) itemAttributes(r *row, it *event.Item) *event.Invalid {
 				continue
 			}
 			if inv := add(name, c); inv != nil {
-				return inv
+				return nil, inv
 			}
 		}
 	}
@@ -302,19 +307,19 @@ func (b *builder) itemAttributes(r *row, it *event.Item) *event.Invalid {
 		a := &b.plan.attrs[i]
 		if c := cellOf(r, &a.source); len(c.text) > 0 {
 			if inv := add(a.name, c); inv != nil {
-				return inv
+				return nil, inv
 			}
 		}
 	}
-	event.SortAttributes(it.Attributes)
+	event.SortAttributes(list)
 	if object == nil {
-		return nil
+		return list, nil
 	}
 	inner, inv := event.ParseAttributes(object)
-	if inv == nil {
-		it.Attributes = event.MergeAttributes(it.Attributes, inner)
+	if inv != nil {
+		return nil, inv
 	}
-	return inv
+	return event.MergeAttributes(list, inner), nil
 }
 
 // interner gives equal texts one string: the users, items and types of a file

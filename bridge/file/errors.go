@@ -19,6 +19,8 @@ const (
 	CodeTooManyColumns = "too_many_columns"
 )
 
+const hintEmpty = "look at how the file was written; nothing was taken in"
+
 // InputError is a fault of a whole file or of what was asked of it, in
 // contrast to the fault of one row.
 type InputError struct {

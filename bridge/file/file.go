@@ -1,5 +1,5 @@
-// Package file reads files of events and of item attributes (CSV, TSV, NDJSON,
-// plain or compressed by gzip, zstd or xz) into records of the log.
+// Package file reads files of events and of item or user attributes (CSV, TSV,
+// NDJSON, plain or compressed by gzip, zstd or xz) into records of the log.
 //
 // It owns the row formats, the mapping of columns to fields, the filters, the
 // times, the identity of rows without an event_id, and the faults of all of
@@ -29,6 +29,8 @@ const (
 	Events Kind = iota
 	// Items is a file with the attributes of one item per row.
 	Items
+	// Users is a file with the attributes of one user per row.
+	Users
 )
 
 // Formats that Spec.Format names. Parquet files are not read by this package.
@@ -204,7 +206,7 @@ func parse(ctx context.Context, r io.Reader, spec Spec, out *conveyor) error {
 		return err
 	}
 	if b.rows == 0 {
-		return inputErrorf(spec.Name, CodeEmptyFile, "it holds no rows")
+		return inputErrorf(spec.Name, CodeEmptyFile, "it holds no rows").withHint(hintEmpty)
 	}
 	return ctx.Err()
 }

@@ -64,6 +64,17 @@ func (r *recorder) items() []string {
 	return out
 }
 
+// users is items for the attribute changes of users.
+func (r *recorder) users() []string {
+	var out []string
+	for i := range r.records {
+		if u := &r.records[i].User; r.records[i].Kind == event.KindUserPatch {
+			out = append(out, u.ID+" "+string(event.AppendAttributesJSON(nil, u.Attributes)))
+		}
+	}
+	return out
+}
+
 func (r *recorder) ids() []string {
 	var out []string
 	for i := range r.records {
@@ -328,6 +339,23 @@ func TestItems(t *testing.T) {
 	}
 }
 
+func TestUsers(t *testing.T) {
+	sink := mustRead(t, "user_id,region,age,item_id\n7,north,41,i1\nb,,,\n,south,1,\nc,\xff,1,\n", "", Spec{Kind: Users})
+	same(t, "csv", sink.users(), []string{`7 {"age":41,"item_id":"i1","region":"north"}`, `b {}`})
+	same(t, "faults", sink.faults(), []string{"4 missing_user_id", "5 invalid_utf8"})
+	if r := &sink.records[0]; r.User.Time != testNow || r.Source != (event.Source{Name: "test", Offset: 2}) || r.Item.ID != "" {
+		t.Errorf("the record is %+v", r)
+	}
+	sink = mustRead(t, "Customer,Home Region,x\nu1,north,1\nu2,south,2\n", "user_id=Customer,attr.region=Home Region,attr.vip==true", Spec{Kind: Users, Where: "x > 1"})
+	same(t, "mapped", sink.users(), []string{`u2 {"region":"south","vip":true}`})
+	sink = mustRead(t, `{"user_id":1,"vip":true,"tags":["b","a"],"gone":null}
+{"user_id":"b","attributes":{"region":"north"}}
+{"user_id":1.5,"vip":true}
+`, "", Spec{Kind: Users})
+	same(t, "ndjson", sink.users(), []string{`1 {"tags":["a","b"],"vip":true}`, `b {"region":"north"}`})
+	same(t, "faults", sink.faults(), []string{"3 invalid_id"})
+}
+
 // TestIdentity checks that a row keeps its id however the file is written.
 func TestIdentity(t *testing.T) {
 	const mapping = "user_id=u,item_id=i,event_type==purchase,ts=t,value=q"
@@ -515,6 +543,9 @@ func TestInputErrors(t *testing.T) {
 		{"field of events for items", "item_id,x\n1,2\n", "value=x", Spec{Kind: Items}, CodeInvalidMap, []string{"an item has no field"}},
 		{"attribute names", "item_id,Product Name\n1,2\n", "", Spec{Kind: Items}, CodeInvalidMap, []string{"Product Name", "attr.name=Product Name"}},
 		{"remove-where for items", "item_id,x\n1,2\n", "", Spec{Kind: Items, RemoveWhere: "x == 1"}, CodeInvalidExpr, nil},
+		{"no user column in users", "customer,region\n1,2\n", "", Spec{Kind: Users}, CodeUnknownColumn, []string{`no column "user_id"`, "--map user_id=COLUMN"}},
+		{"field of items for users", "user_id,x\n1,2\n", "expires_at=x", Spec{Kind: Users}, CodeInvalidMap, []string{"a user has no field", "its fields are user_id, attr.NAME"}},
+		{"remove-where for users", "user_id,x\n1,2\n", "", Spec{Kind: Users, RemoveWhere: "x == 1"}, CodeInvalidExpr, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

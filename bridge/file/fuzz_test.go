@@ -22,29 +22,32 @@ func FuzzRead(f *testing.F) {
 		"user_id\titem_id\tevent_type\nu\t\"i\tview\n",
 		`{"user_id":1,"item_id":"\u00e9","event_type":"view","props":{"a":[1]},"ts":1291191960}` + "\n[1]\n{",
 		"item_id,name,price\na,Lamp,5\n",
+		"user_id,region\na,north\n",
 		"\x1f\x8b\x08", "\xfd7zXZ\x00", "\x28\xb5\x2f\xfd", "\xef\xbb\xbf",
 	} {
-		f.Add([]byte(text), false)
-		f.Add([]byte(text), true)
-	}
-	f.Fuzz(func(t *testing.T, data []byte, items bool) {
-		spec := Spec{Name: "fuzz", Now: time.UnixMilli(testNow)}
-		if items {
-			spec.Kind = Items
+		for _, kind := range []Kind{Events, Items, Users} {
+			f.Add([]byte(text), byte(kind))
 		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte, kind byte) {
+		spec := Spec{Name: "fuzz", Kind: Kind(kind % 3), Now: time.UnixMilli(testNow)}
 		var whole, slow recorder
 		counts, err := Read(context.Background(), bytes.NewReader(data), spec, &whole)
 		if counts.Read != counts.Emitted+counts.Rejected+counts.Skipped || counts.Rejected != int64(len(whole.rejected)) {
 			t.Fatalf("counts %+v do not add up", counts)
 		}
 		for i := range whole.records {
-			r := &whole.records[i]
-			if r.Kind == event.KindEvent {
-				if inv := r.Event.Validate(nil); inv != nil {
-					t.Fatalf("record %d is not valid: %v", i, inv)
-				}
-			} else if inv := r.Item.Validate(); inv != nil {
-				t.Fatalf("item %d is not valid: %v", i, inv)
+			var inv *event.Invalid
+			switch r := &whole.records[i]; r.Kind {
+			case event.KindEvent:
+				inv = r.Event.Validate(nil)
+			case event.KindUserPatch:
+				inv = r.User.Validate()
+			default:
+				inv = r.Item.Validate()
+			}
+			if inv != nil {
+				t.Fatalf("record %d is not valid: %v", i, inv)
 			}
 		}
 		if len(data) > 4096 {

@@ -10,7 +10,7 @@ import (
 
 // Mapping says where one field of a record comes from.
 type Mapping struct {
-	// Field is a field of an event or item, or "attr.NAME".
+	// Field is a field of an event, item or user, or "attr.NAME".
 	Field string
 	// Column is the column it is read from, when Constant is false.
 	Column string
@@ -52,10 +52,24 @@ var fieldNames = [numFields]string{
 
 // allows tells whether rows of this kind have the field.
 func (k Kind) allows(f field) bool {
-	if k == Items {
+	switch k {
+	case Items:
 		return f == fieldItem || f == fieldExpires
+	case Users:
+		return f == fieldUser
 	}
 	return f != fieldExpires
+}
+
+// kinds are, by Kind, what a row is called in faults and the fields without
+// which it does not count.
+var kinds = [...]struct {
+	noun     string
+	required []field
+}{
+	Events: {"an event", []field{fieldUser, fieldItem, fieldType}},
+	Items:  {"an item", []field{fieldItem}},
+	Users:  {"a user", []field{fieldUser}},
 }
 
 // fieldsOf names the fields of a kind, for faults.
@@ -77,7 +91,8 @@ func ParseMap(s string) ([]Mapping, error) {
 		name, tail, found := strings.Cut(rest, "=")
 		m := Mapping{Field: strings.TrimSpace(name)}
 		if !found {
-			return nil, mapErrorf("%q is not of the form field=Column or field==constant", clip(m.Field, 64))
+			return nil, mapErrorf("%q is not of the form field=Column or field==constant", clip(m.Field, 64)).
+				withHint("such as: user_id=Customer,item_id=Sku,event_type==purchase,attr.name=Title")
 		}
 		if after, constant := strings.CutPrefix(tail, "="); constant {
 			m.Constant, tail = true, after

@@ -52,7 +52,7 @@ func newPlan(rows rowReader, spec *Spec) (*plan, error) {
 		}
 	}
 	if len(p.attrs) > event.MaxAttributes {
-		return nil, mapErrorf("%d attributes are mapped, an item has at most %d", len(p.attrs), event.MaxAttributes)
+		return nil, mapErrorf("%d attributes are mapped, there may be at most %d", len(p.attrs), event.MaxAttributes)
 	}
 	var err error
 	if p.where, err = newFilter(spec, "where", spec.Where, p.cols); err != nil {
@@ -61,8 +61,8 @@ func newPlan(rows rowReader, spec *Spec) (*plan, error) {
 	if p.removeWhere, err = newFilter(spec, "remove-where", spec.RemoveWhere, p.cols); err != nil {
 		return nil, err
 	}
-	if spec.Kind == Items && p.removeWhere != nil {
-		return nil, inputErrorf("", CodeInvalidExpr, "remove-where makes events, it does not apply to items")
+	if spec.Kind != Events && p.removeWhere != nil {
+		return nil, inputErrorf("", CodeInvalidExpr, "remove-where makes events, it does not apply to items or users")
 	}
 	json, _ := rows.(*jsonRows)
 	if err := p.checkRequired(spec, &mapped, json != nil); err != nil {
@@ -86,7 +86,7 @@ func newPlan(rows rowReader, spec *Spec) (*plan, error) {
 		p.fields = append(p.fields, fieldSource{f, source{col: col}})
 		p.taken[col] = true
 	}
-	if spec.Kind == Items && len(p.attrs) == 0 {
+	if spec.Kind != Events && len(p.attrs) == 0 {
 		p.rest = true
 		if json != nil {
 			json.open = true
@@ -113,11 +113,7 @@ func (p *plan) mapField(spec *Spec, m *Mapping, mapped *[numFields]bool) error {
 	}
 	f := field(slices.Index(fieldNames[:], m.Field))
 	if f < 0 || !spec.Kind.allows(f) {
-		what := "an event"
-		if spec.Kind == Items {
-			what = "an item"
-		}
-		return mapErrorf("%s has no field %q; its fields are %s", what, clip(m.Field, 64), listNames(fieldsOf(spec.Kind)))
+		return mapErrorf("%s has no field %q; its fields are %s", kinds[spec.Kind].noun, clip(m.Field, 64), listNames(fieldsOf(spec.Kind)))
 	}
 	mapped[f] = true
 	p.taken[src.col] = true
@@ -151,10 +147,7 @@ func (p *plan) twice(spec *Spec, name string) error {
 // field that the first rows lack may be in later ones, so there only a file
 // that shows none of them is refused.
 func (p *plan) checkRequired(spec *Spec, mapped *[numFields]bool, json bool) error {
-	required := []field{fieldUser, fieldItem, fieldType}
-	if spec.Kind == Items {
-		required = []field{fieldItem}
-	}
+	required := kinds[spec.Kind].required
 	var missing []field
 	for _, f := range required {
 		if _, found := p.cols.index[fieldNames[f]]; !found && !mapped[f] {
@@ -217,7 +210,7 @@ func newFilter(spec *Spec, flag, src string, cols *columns) (*filter, error) {
 		if errors.As(err, &syntax) {
 			fault.Pos = syntax.Pos
 		}
-		return nil, fault
+		return nil, fault.withHint(`such as: price > 10 && brand in ["a", "b"]`)
 	}
 	f := &filter{program: program}
 	for _, name := range program.Names() {

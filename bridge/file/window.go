@@ -30,13 +30,13 @@ func (w *window) start(name string) error {
 	data := w.peek()
 	switch {
 	case len(data) == 0 && w.err == io.EOF:
-		return inputErrorf(name, CodeEmptyFile, "it is empty")
+		return inputErrorf(name, CodeEmptyFile, "it is empty").withHint(hintEmpty)
 	case len(data) == 0:
 		return readFault(name, w.err, 0)
 	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
 		w.pos += 3
 		if w.pos == w.end {
-			return inputErrorf(name, CodeEmptyFile, "it is empty")
+			return inputErrorf(name, CodeEmptyFile, "it is empty").withHint(hintEmpty)
 		}
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
 		return inputErrorf(name, CodeUnknownFormat, "it is UTF-16; text must be UTF-8").

@@ -1,5 +1,5 @@
 // Package parquet writes and reads the archive's Parquet files: tables of
-// interaction events and of item changes.
+// interaction events and of item and user changes.
 //
 // It owns the columns, their encodings and the footer metadata, and is the one
 // door to the Parquet library: no type of that library leaves it. Where files

@@ -8,12 +8,23 @@ import (
 // a row and the bytes of its event id, where an event.Record takes 300 beside
 // its strings.
 type EventTable struct {
-	strings *Strings
-	rows    []eventCells
-	// arena holds the event ids and properties, which hardly ever repeat.
-	arena          []byte
+	strings        *Strings
+	blocks         []eventBlock
+	count          int
 	oldest, newest int64
 }
+
+// eventBlock is a run of rows. A table that is one block after the other grows
+// without copying what it has, which for a million rows took twice the memory.
+type eventBlock struct {
+	rows []eventCells
+	// arena holds the event ids and properties, which hardly ever repeat.
+	arena []byte
+}
+
+// blockRows is a multiple of chunkRows, and small for the tables of the many
+// dates of an import.
+const blockRows = 8 * chunkRows
 
 // eventCells is a row: strings are codes, the arena's by their end.
 type eventCells struct {
@@ -24,7 +35,7 @@ type eventCells struct {
 	user, item, kind, session, request, scene, currency, source uint32
 
 	position, partition int32
-	idEnd, propsEnd     uint64
+	idEnd, propsEnd     uint32
 	hasValue, hasPrice  bool
 }
 
@@ -36,27 +47,44 @@ func NewEventTable(s *Strings) *EventTable { return &EventTable{strings: s} }
 func (t *EventTable) Append(seq uint64, r *event.Record) {
 	e := &r.Event
 	s := t.strings
-	if len(t.rows) == 0 {
+	if t.count == 0 {
 		t.oldest, t.newest = e.Time, e.Time
 	}
 	t.oldest, t.newest = min(t.oldest, e.Time), max(t.newest, e.Time)
-	t.arena = append(t.arena, e.EventID...)
-	idEnd := uint64(len(t.arena))
-	t.arena = append(t.arena, e.Props...)
-	t.rows = append(t.rows, eventCells{
+	t.count++
+	b := t.block()
+	b.arena = append(b.arena, e.EventID...)
+	idEnd := uint32(len(b.arena))
+	b.arena = append(b.arena, e.Props...)
+	b.rows = append(b.rows, eventCells{
 		ts: e.Time, offset: r.Source.Offset, seq: seq,
 		value: e.Value, price: e.Price,
 		user: s.code(e.UserID), item: s.code(e.ItemID), kind: s.code(e.Type),
 		session: s.code(e.SessionID), request: s.code(e.RequestID),
 		scene: s.code(e.Scene), currency: s.code(e.Currency), source: s.code(r.Source.Name),
 		position: e.Position, partition: r.Source.Partition,
-		idEnd: idEnd, propsEnd: uint64(len(t.arena)),
+		idEnd: idEnd, propsEnd: uint32(len(b.arena)),
 		hasValue: e.HasValue, hasPrice: e.HasPrice,
 	})
 }
 
+// block is the one that takes the next row. The first grows as it fills, for
+// most tables of an import of many dates are short.
+func (t *EventTable) block() *eventBlock {
+	n := len(t.blocks)
+	switch {
+	case n == 0:
+		t.blocks = make([]eventBlock, 1)
+	case len(t.blocks[n-1].rows) == blockRows:
+		t.blocks = append(t.blocks, eventBlock{
+			rows: make([]eventCells, 0, blockRows), arena: make([]byte, 0, len(t.blocks[n-1].arena)),
+		})
+	}
+	return &t.blocks[len(t.blocks)-1]
+}
+
 // Len is the number of rows.
-func (t *EventTable) Len() int { return len(t.rows) }
+func (t *EventTable) Len() int { return t.count }
 
 // Span is the oldest and newest event time in Unix milliseconds; zeros for an
 // empty table.
@@ -89,16 +117,15 @@ type eventRow struct {
 	BusSeq    int64    `parquet:"bus_seq"`
 }
 
-// fill writes rows from..from+len(dst) of the table into dst. ids is the
-// arena as a string.
-func (t *EventTable) fill(dst []eventRow, from int, arena string) {
-	list := t.strings.list
-	start := uint64(0)
+// fill writes rows from..from+len(dst) of the block into dst. arena is the
+// block's as a string, list the texts of the codes.
+func (b *eventBlock) fill(dst []eventRow, from int, arena string, list []string) {
+	start := uint32(0)
 	if from > 0 {
-		start = t.rows[from-1].propsEnd
+		start = b.rows[from-1].propsEnd
 	}
 	for i := range dst {
-		c := &t.rows[from+i]
+		c := &b.rows[from+i]
 		dst[i] = eventRow{
 			UserID: list[c.user], ItemID: list[c.item], EventType: list[c.kind], Time: c.ts,
 			EventID:   arena[start:c.idEnd],

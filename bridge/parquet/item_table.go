@@ -73,9 +73,9 @@ func (row *itemRow) record(r *event.Record) error {
 	default:
 		return fmt.Errorf("item %q: op %q is not known", row.ItemID, row.Op)
 	}
-	attributes, invalid := event.ParseAttributes([]byte(row.Attributes))
-	if invalid != nil {
-		return fmt.Errorf("item %q: attributes: %w", row.ItemID, invalid)
+	attributes, err := parseAttributes(row.Op, row.Attributes)
+	if err != nil {
+		return fmt.Errorf("item %q: %w", row.ItemID, err)
 	}
 	r.Item = event.Item{ID: row.ItemID, Time: row.Time, Attributes: attributes}
 	if row.ExpiresAt != nil {
@@ -83,4 +83,18 @@ func (row *itemRow) record(r *event.Record) error {
 	}
 	r.Source = event.Source{Name: row.Source, Partition: row.Partition, Offset: row.Offset}
 	return nil
+}
+
+// parseAttributes reads the attributes column; in a patch a null takes the
+// attribute away.
+func parseAttributes(op, text string) ([]event.Attribute, error) {
+	parse := event.ParseAttributes
+	if op == opPatch {
+		parse = event.ParsePatch
+	}
+	list, invalid := parse([]byte(text))
+	if invalid != nil {
+		return nil, fmt.Errorf("attributes: %w", invalid)
+	}
+	return list, nil
 }

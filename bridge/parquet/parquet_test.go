@@ -83,7 +83,7 @@ func scanAll(path string, columns Columns, fn func(*EventBatch) error) error {
 // TestEventColumnsRoundTrip reads every column back, through the library's own
 // rows so that both sides cannot be wrong in the same way.
 func TestEventColumnsRoundTrip(t *testing.T) {
-	records := sampleEvents(3000)
+	records := sampleEvents(2*blockRows + 100)
 	rows, err := parquet.ReadFile[eventRow](writeEvents(t, records))
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +237,10 @@ func sampleItems() []event.Record {
 		{
 			Kind: event.KindItemPatch, Item: event.Item{
 				ID: "i1", Time: 1_700_000_000_002,
-				Attributes: []event.Attribute{{Name: "price", Value: event.Value{Kind: event.Number, Num: 12}}},
+				Attributes: []event.Attribute{
+					{Name: "price", Value: event.Value{Kind: event.Number, Num: 12}},
+					{Name: "sale", Value: event.Value{Kind: event.Removed}},
+				},
 			},
 			Source: event.Source{Name: "x.csv", Partition: 2, Offset: 9},
 		},
@@ -277,6 +280,59 @@ func TestItemsRoundTrip(t *testing.T) {
 	}
 	if err := table.Append(1, &event.Record{Kind: event.KindEvent}); err == nil {
 		t.Fatal("an event went into the item table")
+	}
+}
+
+func sampleUsers() []event.Record {
+	return []event.Record{
+		{Kind: event.KindUserPut, User: event.User{
+			ID: "u1", Time: 1_700_000_000_001,
+			Attributes: []event.Attribute{
+				{Name: "region", Value: event.Value{Kind: event.String, Str: "north"}},
+				{Name: "vip", Value: event.Value{Kind: event.Bool, Bool: true}},
+			},
+		}, Source: event.Source{Name: "users.csv", Offset: 2}},
+		{Kind: event.KindUserPatch, User: event.User{
+			ID: "u1", Time: 1_700_000_000_002,
+			Attributes: []event.Attribute{{Name: "vip", Value: event.Value{Kind: event.Removed}}},
+		}, Source: event.Source{Name: "http"}},
+		{Kind: event.KindUserPut, User: event.User{ID: "u2", Time: 3}},
+	}
+}
+
+func TestUsersRoundTrip(t *testing.T) {
+	want := sampleUsers()
+	table := NewUserTable()
+	for i := range want {
+		if err := table.Append(uint64(i+1), &want[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := table.Append(1, &event.Record{Kind: event.KindItemPut}); err == nil || table.Len() != len(want) {
+		t.Fatal("an item went into the user table")
+	}
+	path := filepath.Join(t.TempDir(), "users.parquet")
+	out, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(WriteUsers(out, table, Commit{First: 1, Last: 3}), out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var got []event.Record
+	if err := f.ScanUsers(t.Context(), func(r *event.Record) error { got = append(got, *r); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("got  %+v\nwant %+v", got, want)
+	}
+	if err := f.ScanItems(t.Context(), func(*event.Record) error { return nil }); err == nil {
+		t.Error("a file of users was read as one of items")
 	}
 }
 

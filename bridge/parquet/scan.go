@@ -178,9 +178,29 @@ func grow[T any](s []T, n int) []T {
 // ScanItems calls fn with the item changes of f in order. The record is
 // overwritten by the next; its strings and attributes are safe to keep.
 func (f *File) ScanItems(ctx context.Context, fn func(*event.Record) error) error {
-	rows := make([]itemRow, chunkRows)
+	return scanRows[itemRow](ctx, f, "item_id", fn)
+}
+
+// ScanUsers is ScanItems for a file of user changes.
+func (f *File) ScanUsers(ctx context.Context, fn func(*event.Record) error) error {
+	return scanRows[userRow](ctx, f, "user_id", fn)
+}
+
+// recordRow is a pointer to a row that is one record.
+type recordRow[R any] interface {
+	*R
+	record(r *event.Record) error
+}
+
+// scanRows refuses a file without the id column: the library would read it as
+// empty texts.
+func scanRows[R itemRow | userRow, P recordRow[R]](ctx context.Context, f *File, id string, fn func(*event.Record) error) error {
+	if _, ok := f.pq.Schema().Lookup(id); !ok {
+		return fmt.Errorf("read %s: it has no column %s", f.path, id)
+	}
+	rows := make([]R, chunkRows)
 	var record event.Record
-	reader, err := f.itemReader()
+	reader, err := rowReader[R](f)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", f.path, err)
 	}
@@ -189,12 +209,12 @@ func (f *File) ScanItems(ctx context.Context, fn func(*event.Record) error) erro
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, last, err := readItemRows(reader, rows)
+		n, last, err := readRows(reader, rows)
 		if err != nil {
 			return fmt.Errorf("read %s: %w", f.path, err)
 		}
 		for i := range rows[:n] {
-			if err := rows[i].record(&record); err != nil {
+			if err := P(&rows[i]).record(&record); err != nil {
 				return fmt.Errorf("read %s: %w", f.path, err)
 			}
 			if err := fn(&record); err != nil {
@@ -207,12 +227,12 @@ func (f *File) ScanItems(ctx context.Context, fn func(*event.Record) error) erro
 	}
 }
 
-func (f *File) itemReader() (r *parquet.GenericReader[itemRow], err error) {
+func rowReader[R any](f *File) (r *parquet.GenericReader[R], err error) {
 	defer guard(&err)
-	return parquet.NewGenericReader[itemRow](f.pq), nil
+	return parquet.NewGenericReader[R](f.pq), nil
 }
 
-func readItemRows(r *parquet.GenericReader[itemRow], rows []itemRow) (n int, last bool, err error) {
+func readRows[R any](r *parquet.GenericReader[R], rows []R) (n int, last bool, err error) {
 	defer guard(&err)
 	n, err = r.Read(rows)
 	if errors.Is(err, io.EOF) {

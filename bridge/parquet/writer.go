@@ -35,12 +35,15 @@ func NewEventWriter() *EventWriter {
 // Write writes one whole file. The rows keep the order of the table.
 func (w *EventWriter) Write(out io.Writer, t *EventTable, commit Commit) error {
 	w.out.Reset(out)
-	arena := string(t.arena)
-	for from := 0; from < len(t.rows); from += chunkRows {
-		chunk := w.rows[:min(chunkRows, len(t.rows)-from)]
-		t.fill(chunk, from, arena)
-		if _, err := w.out.Write(chunk); err != nil {
-			return fmt.Errorf("write event rows: %w", err)
+	for i := range t.blocks {
+		b := &t.blocks[i]
+		arena := string(b.arena)
+		for from := 0; from < len(b.rows); from += chunkRows {
+			chunk := w.rows[:min(chunkRows, len(b.rows)-from)]
+			b.fill(chunk, from, arena, t.strings.list)
+			if _, err := w.out.Write(chunk); err != nil {
+				return fmt.Errorf("write event rows: %w", err)
+			}
 		}
 	}
 	clear(w.rows)
@@ -53,19 +56,31 @@ func (w *EventWriter) Write(out io.Writer, t *EventTable, commit Commit) error {
 
 // WriteItems writes one whole file of item changes in the table's order.
 func WriteItems(out io.Writer, t *ItemTable, commit Commit) error {
-	w := parquet.NewGenericWriter[itemRow](out, writerOptions()...)
-	for rows := t.rows; len(rows) > 0; {
+	if err := writeRows(out, t.rows, commit); err != nil {
+		return fmt.Errorf("write item file: %w", err)
+	}
+	return nil
+}
+
+// WriteUsers writes one whole file of user changes in the table's order.
+func WriteUsers(out io.Writer, t *UserTable, commit Commit) error {
+	if err := writeRows(out, t.rows, commit); err != nil {
+		return fmt.Errorf("write user file: %w", err)
+	}
+	return nil
+}
+
+func writeRows[R itemRow | userRow](out io.Writer, rows []R, commit Commit) error {
+	w := parquet.NewGenericWriter[R](out, writerOptions()...)
+	for len(rows) > 0 {
 		n := min(chunkRows, len(rows))
 		if _, err := w.Write(rows[:n]); err != nil {
-			return fmt.Errorf("write item rows: %w", err)
+			return err
 		}
 		rows = rows[n:]
 	}
 	setMetadata(w.SetKeyValueMetadata, commit)
-	if err := w.Close(); err != nil {
-		return fmt.Errorf("write item file: %w", err)
-	}
-	return nil
+	return w.Close()
 }
 
 func writerOptions() []parquet.WriterOption {

@@ -79,6 +79,7 @@ func (e ModelState) Valid() bool {
 const (
 	Events ImportFileParamsKind = "events"
 	Items  ImportFileParamsKind = "items"
+	Users  ImportFileParamsKind = "users"
 )
 
 // Valid indicates whether the value is a known member of the ImportFileParamsKind enum.
@@ -87,6 +88,8 @@ func (e ImportFileParamsKind) Valid() bool {
 	case Events:
 		return true
 	case Items:
+		return true
+	case Users:
 		return true
 	default:
 		return false
@@ -295,6 +298,9 @@ type TrainReport struct {
 	// Models The candidates and baselines as measured on the held-out slice.
 	Models []ModelMetrics `json:"models"`
 
+	// Options What it was trained and measured with, by configuration key.
+	Options map[string]interface{} `json:"options,omitempty"`
+
 	// Seconds Time by stage.
 	Seconds map[string]float64 `json:"seconds"`
 	Users   int                `json:"users"`
@@ -360,7 +366,7 @@ type ServerInterface interface {
 	// GetDeadLetter One refused row with its bytes.
 	// (GET /v1/deadletters/{id})
 	GetDeadLetter(ctx echo.Context, id string) error
-	// ImportFile Loads a file of events or items; the body is the file as it is.
+	// ImportFile Loads a file of events, items or users; the body is the file as it is.
 	// (POST /v1/import)
 	ImportFile(ctx echo.Context, params ImportFileParams) error
 	// StartJob Starts a job, such as a training run.

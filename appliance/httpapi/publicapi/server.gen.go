@@ -62,6 +62,20 @@ type AttributeValue = any
 // Attributes defines model for Attributes.
 type Attributes map[string]AttributeValue
 
+// AttributesPatch defines model for AttributesPatch.
+type AttributesPatch = map[string]any
+
+// BatchItem defines model for BatchItem.
+type BatchItem struct {
+	Attributes Attributes `json:"attributes"`
+
+	// ExpiresAt From then on the item is not shown.
+	ExpiresAt *Time `json:"expires_at,omitempty"`
+
+	// ItemID An id; an integer is kept as its decimal text.
+	ItemID LooseID `json:"item_id"`
+}
+
 // Event One interaction. Unknown fields are ignored and counted.
 //
 // Examples: {"event_id":"e-1","event_type":"view","item_id":"i9","ts":"2026-11-22T10:00:00Z","user_id":"u1"}
@@ -139,6 +153,17 @@ type Item struct {
 
 	// ItemID UTF-8 of 1 to 256 bytes without control characters.
 	ItemID ID `json:"item_id"`
+}
+
+// ItemBatch defines model for ItemBatch.
+type ItemBatch = []BatchItem
+
+// ItemPatch defines model for ItemPatch.
+type ItemPatch struct {
+	Attributes AttributesPatch `json:"attributes,omitempty"`
+
+	// ExpiresAt Stays when not given; only a put takes it away.
+	ExpiresAt *Time `json:"expires_at,omitempty"`
 }
 
 // ItemWrite defines model for ItemWrite.
@@ -237,6 +262,24 @@ type ServedModel struct {
 // Time RFC 3339, or Unix milliseconds.
 type Time = any
 
+// User defines model for User.
+type User struct {
+	Attributes Attributes `json:"attributes"`
+
+	// UserID UTF-8 of 1 to 256 bytes without control characters.
+	UserID ID `json:"user_id"`
+}
+
+// UserPatch defines model for UserPatch.
+type UserPatch struct {
+	Attributes AttributesPatch `json:"attributes"`
+}
+
+// UserWrite defines model for UserWrite.
+type UserWrite struct {
+	Attributes Attributes `json:"attributes"`
+}
+
 // Fields defines model for Fields.
 type Fields = []string
 
@@ -245,6 +288,9 @@ type ItemID = ID
 
 // Limit defines model for Limit.
 type Limit = int
+
+// UserID UTF-8 of 1 to 256 bytes without control characters.
+type UserID = ID
 
 // ArticleRecommendParams defines parameters for ArticleRecommend.
 type ArticleRecommendParams struct {
@@ -299,11 +345,23 @@ type RecommendParams struct {
 // IngestEventsJSONRequestBody defines body for IngestEvents for application/json ContentType.
 type IngestEventsJSONRequestBody = EventBatch
 
+// PatchItemJSONRequestBody defines body for PatchItem for application/json ContentType.
+type PatchItemJSONRequestBody = ItemPatch
+
 // PutItemJSONRequestBody defines body for PutItem for application/json ContentType.
 type PutItemJSONRequestBody = ItemWrite
 
+// PutItemsJSONRequestBody defines body for PutItems for application/json ContentType.
+type PutItemsJSONRequestBody = ItemBatch
+
 // RecommendPostJSONRequestBody defines body for RecommendPost for application/json ContentType.
 type RecommendPostJSONRequestBody = RecommendRequest
+
+// PatchUserJSONRequestBody defines body for PatchUser for application/json ContentType.
+type PatchUserJSONRequestBody = UserPatch
+
+// PutUserJSONRequestBody defines body for PutUser for application/json ContentType.
+type PutUserJSONRequestBody = UserWrite
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -325,12 +383,18 @@ type ServerInterface interface {
 	// GetItem The attributes of an item.
 	// (GET /v1/items/{id})
 	GetItem(ctx echo.Context, id ItemID) error
+	// PatchItem Changes some attributes of an item; on disk when answered.
+	// (PATCH /v1/items/{id})
+	PatchItem(ctx echo.Context, id ItemID) error
 	// PutItem Replaces the attributes of an item; on disk when answered.
 	// (PUT /v1/items/{id})
 	PutItem(ctx echo.Context, id ItemID) error
 	// SimilarItems Items that the same customers like.
 	// (GET /v1/items/{id}/similar)
 	SimilarItems(ctx echo.Context, id ItemID, params SimilarItemsParams) error
+	// PutItems Replaces the attributes of many items; on disk when answered.
+	// (POST /v1/items:batch)
+	PutItems(ctx echo.Context) error
 	// PopularItems The most popular items now.
 	// (GET /v1/popular)
 	PopularItems(ctx echo.Context, params PopularItemsParams) error
@@ -340,6 +404,15 @@ type ServerInterface interface {
 	// RecommendPost The same with the parameters in a JSON body.
 	// (POST /v1/recommend)
 	RecommendPost(ctx echo.Context) error
+	// GetUser The attributes of a user.
+	// (GET /v1/users/{id})
+	GetUser(ctx echo.Context, id UserID) error
+	// PatchUser Changes some attributes of a user; on disk when answered.
+	// (PATCH /v1/users/{id})
+	PatchUser(ctx echo.Context, id UserID) error
+	// PutUser Replaces the attributes of a user; on disk when answered.
+	// (PUT /v1/users/{id})
+	PutUser(ctx echo.Context, id UserID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -424,6 +497,22 @@ func (w *ServerInterfaceWrapper) GetItem(ctx echo.Context) error {
 	return err
 }
 
+// PatchItem converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchItem(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ItemID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchItem(ctx, id)
+	return err
+}
+
 // PutItem converts echo context to params.
 func (w *ServerInterfaceWrapper) PutItem(ctx echo.Context) error {
 	var err error
@@ -469,6 +558,15 @@ func (w *ServerInterfaceWrapper) SimilarItems(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.SimilarItems(ctx, id, params)
+	return err
+}
+
+// PutItems converts echo context to params.
+func (w *ServerInterfaceWrapper) PutItems(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutItems(ctx)
 	return err
 }
 
@@ -566,6 +664,54 @@ func (w *ServerInterfaceWrapper) RecommendPost(ctx echo.Context) error {
 	return err
 }
 
+// GetUser converts echo context to params.
+func (w *ServerInterfaceWrapper) GetUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetUser(ctx, id)
+	return err
+}
+
+// PatchUser converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchUser(ctx, id)
+	return err
+}
+
+// PutUser converts echo context to params.
+func (w *ServerInterfaceWrapper) PutUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutUser(ctx, id)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -620,7 +766,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/popular", wrapper.PopularItems, options.OperationMiddlewares["popularItems"]...)
 	router.POST(options.BaseURL+"/v1/events", wrapper.IngestEvents, options.OperationMiddlewares["ingestEvents"]...)
 	router.GET(options.BaseURL+"/v1/items/:id", wrapper.GetItem, options.OperationMiddlewares["getItem"]...)
+	router.PATCH(options.BaseURL+"/v1/items/:id", wrapper.PatchItem, options.OperationMiddlewares["patchItem"]...)
 	router.PUT(options.BaseURL+"/v1/items/:id", wrapper.PutItem, options.OperationMiddlewares["putItem"]...)
+	router.POST(options.BaseURL+"/v1/items\\:batch", wrapper.PutItems, options.OperationMiddlewares["putItems"]...)
+	router.GET(options.BaseURL+"/v1/users/:id", wrapper.GetUser, options.OperationMiddlewares["getUser"]...)
+	router.PATCH(options.BaseURL+"/v1/users/:id", wrapper.PatchUser, options.OperationMiddlewares["patchUser"]...)
+	router.PUT(options.BaseURL+"/v1/users/:id", wrapper.PutUser, options.OperationMiddlewares["putUser"]...)
 	router.GET(options.BaseURL+"/livez", wrapper.Live, options.OperationMiddlewares["live"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.Ready, options.OperationMiddlewares["ready"]...)
 	router.GET(options.BaseURL+"/openapi.json", wrapper.Openapi, options.OperationMiddlewares["openapi"]...)
