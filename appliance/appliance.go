@@ -126,13 +126,13 @@ func (a *Appliance) wire() error {
 		archive: p.archive, log: a.log, now: a.now, metrics: a.metrics,
 	}
 	a.watch()
-	in := ingester{pump: p.pump}
+	in := ingester{pump: p.pump, metrics: a.metrics}
 	server, err := httpapi.New(httpapi.Config{
 		Listen: a.config.HTTP.Listen, AdminListen: a.config.HTTP.AdminListen, Socket: SocketPath(a.config),
 		MaxBody: a.config.HTTP.MaxBody, Limit: a.config.Recommend.Limit,
 		EmptyForUnknown: a.config.Compat.EmptyForUnknown, ExcludeSeen: a.config.Recommend.ExcludeSeen,
 	}, httpapi.Deps{
-		Ingester: in, Types: p.signal, Items: items{p.catalog}, DeadLetters: letters{p.letters},
+		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog}, DeadLetters: letters{p.letters},
 		Recommender: newRecommender(a.engine, func() int64 { return a.now().UnixMilli() }),
 		Importer:    importer{ingester: in, letters: letters{p.letters}, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
 		Jobs:        a, Models: models{p.registry}, Pipeline: a, Readiness: a,

@@ -75,7 +75,7 @@ func (a *Appliance) fillDemo(ctx context.Context, mark demoMark, tell func(admin
 		}
 		sent += int64(len(batch))
 		batch = batch[:0]
-		tell(adminapi.JobProgress{Stage: "fill", Done: sent, Total: demo.DefaultItems + demo.DefaultEvents})
+		tell(adminapi.JobProgress{Stage: "fill", Done: sent, Total: demo.DefaultItems + demo.DefaultCustomers + demo.DefaultEvents})
 		return nil
 	}
 	add := func(r event.Record) error {
@@ -85,9 +85,11 @@ func (a *Appliance) fillDemo(ctx context.Context, mark demoMark, tell func(admin
 		}
 		return flush()
 	}
-	err := demo.Generate(demo.Config{End: mark.End},
-		func(it event.Item) error { return add(event.Record{Kind: event.KindItemPut, Item: it}) },
-		func(e event.Event) error { return add(event.Record{Kind: event.KindEvent, Event: e}) })
+	err := demo.Fill(demo.Config{End: mark.End}, demo.Sink{
+		Items:  func(it event.Item) error { return add(event.Record{Kind: event.KindItemPut, Item: it}) },
+		Users:  func(u event.User) error { return add(event.Record{Kind: event.KindUserPut, User: u}) },
+		Events: func(e event.Event) error { return add(event.Record{Kind: event.KindEvent, Event: e}) },
+	})
 	if err = errors.Join(err, flush()); err != nil {
 		return fmt.Errorf("fill the demo shop: %w", err)
 	}

@@ -3,8 +3,10 @@ package appliance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"vitrine/appliance/config"
 	"vitrine/appliance/trainer"
@@ -17,6 +19,12 @@ import (
 // is committed first, so that the result is over everything acknowledged. The
 // report has the JSON form of a job's.
 func Evaluate(ctx context.Context, c *config.Config, k int, tell func(stage string, done, total int64)) (json.RawMessage, error) {
+	if _, err := os.Stat(c.Data.Dir); err != nil {
+		return nil, &Fault{
+			Op: "open data folder", Err: fmt.Errorf("there is nothing at %s", c.Data.Dir),
+			Hint: "name the appliance's folder with --data DIR",
+		}
+	}
 	f, err := holdFolder(c.Data.Dir)
 	if err != nil {
 		return nil, err
@@ -31,7 +39,18 @@ func Evaluate(ctx context.Context, c *config.Config, k int, tell func(stage stri
 	if err != nil {
 		return nil, err
 	}
+	if err := measured(result); err != nil {
+		return nil, err
+	}
 	return json.Marshal(trainReport(result))
+}
+
+// measured is an error where there was nothing to measure.
+func measured(r *trainer.Result) error {
+	if len(r.Metrics) > 0 {
+		return nil
+	}
+	return &Fault{Op: "nothing to measure", Err: errors.New(r.Gate.Reason), Hint: "load more events: vitrine import FILE"}
 }
 
 func commitBus(ctx context.Context, c *config.Config, f *folder) error {

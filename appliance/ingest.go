@@ -19,10 +19,17 @@ import (
 )
 
 // ingester lets the HTTP layer speak to the pump.
-type ingester struct{ pump *bridge.Pump }
+type ingester struct {
+	pump    *bridge.Pump
+	metrics *metrics
+}
 
 func (i ingester) Submit(ctx context.Context, records []event.Record) (httpapi.Result, error) {
+	start := time.Now()
 	res, err := i.pump.Submit(ctx, records)
+	if err == nil {
+		i.metrics.effect.Observe(time.Since(start).Seconds())
+	}
 	out := httpapi.Result{Accepted: res.Accepted, Duplicate: res.Duplicate}
 	switch {
 	case errors.Is(err, bridge.ErrBusFull):
@@ -104,8 +111,11 @@ func (im importer) Import(ctx context.Context, body io.Reader, req httpapi.Impor
 		Name: req.Name, Format: req.Format, Map: mapping, Where: req.Where, RemoveWhere: req.RemoveWhere,
 		TSFormat: req.TSFormat, TZ: req.TZ, Types: im.types, Now: start,
 	}
-	if req.Kind == "items" {
+	switch req.Kind {
+	case "items":
 		spec.Kind = file.Items
+	case "users":
+		spec.Kind = file.Users
 	}
 	sink := &importSink{importer: im, name: req.Name}
 	counts, err := file.Read(ctx, body, spec, sink)

@@ -20,11 +20,11 @@ type folder struct {
 func holdFolder(dir string) (*folder, error) {
 	hint := "give another folder with --data DIR, or run as a user who may write there"
 	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o750); err != nil {
-		return nil, &Fault{Op: "make data folder", Err: err, Hint: hint}
+		return nil, &Fault{Op: "make data folder " + dir, Err: bare(err), Hint: hint}
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "state", "lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, &Fault{Op: "lock data folder", Err: err, Hint: hint}
+		return nil, &Fault{Op: "lock data folder " + dir, Err: bare(err), Hint: hint}
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(f.Name())
@@ -41,6 +41,15 @@ func holdFolder(dir string) (*folder, error) {
 	_ = f.Truncate(0)
 	_, _ = f.WriteAt([]byte(fmt.Sprintf("%d\n", os.Getpid())), 0)
 	return &folder{dir: dir, lock: f}, nil
+}
+
+// bare leaves out the path of an error that is told with the folder.
+func bare(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 func (f *folder) path(parts ...string) string {

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"vitrine/appliance/httpapi"
-	"vitrine/appliance/trainer"
+	"vitrine/appliance/registry"
 )
 
 // metrics are what operators can scrape. No user, item or free text is ever a
@@ -24,7 +24,9 @@ type metrics struct {
 	ingested *prometheus.CounterVec
 	ignored  prometheus.Counter
 	clamped  prometheus.Counter
+	effect   prometheus.Histogram
 
+	trainings    *prometheus.CounterVec
 	trainSeconds prometheus.Gauge
 	quality      *prometheus.GaugeVec
 }
@@ -35,9 +37,9 @@ func newMetrics() *metrics {
 		Name: "vitrine_http_requests_total", Help: "Answered requests by route and status code.",
 	}, []string{"route", "code"})
 	m.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "vitrine_http_request_duration_seconds", Help: "Time to answer by route.",
+		Name: "vitrine_http_request_duration_seconds", Help: "Time to answer by route and status code.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
-	}, []string{"route"})
+	}, []string{"route", "code"})
 	m.answers = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vitrine_answers_total", Help: "Recommendation lists by source and reason.",
 	}, []string{"source", "reason"})
@@ -50,15 +52,44 @@ func newMetrics() *metrics {
 	m.clamped = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "vitrine_ingest_clamped_total", Help: "Events whose time lay too far ahead and was set back.",
 	})
+	m.effect = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "vitrine_event_to_effect_seconds", Help: "Time from taking a batch of events in until it is on disk and counts in the next answer.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	})
+	m.trainings = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "vitrine_trainings_total", Help: "Training runs by what became of the model: published, refused or failed.",
+	}, []string{"result"})
+	for _, result := range []string{"published", "refused", "failed"} {
+		m.trainings.WithLabelValues(result) // a rate over a counter that appears late misses its first step
+	}
 	m.trainSeconds = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "vitrine_train_duration_seconds", Help: "Time of the last training that was published.",
+		Name: "vitrine_train_duration_seconds", Help: "Time that the training of the newest published model took.",
 	})
 	m.quality = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "vitrine_train_ndcg_at_10", Help: "NDCG@10 of the last training on its time split.",
+		Name: "vitrine_train_ndcg_at_10", Help: "NDCG@10 of the newest published model, and of popularity beside it, on its time split.",
 	}, []string{"model"})
-	m.registry.MustRegister(m.requests, m.latency, m.answers, m.ingested, m.ignored, m.clamped, m.trainSeconds, m.quality,
+	m.registry.MustRegister(m.requests, m.latency, m.answers, m.ingested, m.ignored, m.clamped,
+		m.effect, m.trainings, m.trainSeconds, m.quality,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// modelInfo is the version of the live model, as the label of a figure that is
+// 1; there is none without a model.
+type modelInfo struct{ models *registry.Registry }
+
+func (m modelInfo) desc() *prometheus.Desc {
+	return prometheus.NewDesc("vitrine_model_info", "The live model's version; the value is 1.", []string{"version"}, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (m modelInfo) Describe(ch chan<- *prometheus.Desc) { ch <- m.desc() }
+
+// Collect implements prometheus.Collector.
+func (m modelInfo) Collect(ch chan<- prometheus.Metric) {
+	if live := m.models.Live(); live != nil {
+		ch <- prometheus.MustNewConstMetric(m.desc(), prometheus.GaugeValue, 1, live.Version)
+	}
 }
 
 // gauge registers a figure that is read when it is scraped.
@@ -77,8 +108,9 @@ func (m *metrics) handler() http.Handler {
 
 // Request counts one answer; route is a template, so the label is bounded.
 func (m *metrics) Request(route string, code int, took time.Duration) {
-	m.requests.WithLabelValues(route, strconv.Itoa(code)).Inc()
-	m.latency.WithLabelValues(route).Observe(took.Seconds())
+	status := strconv.Itoa(code)
+	m.requests.WithLabelValues(route, status).Inc()
+	m.latency.WithLabelValues(route, status).Observe(took.Seconds())
 }
 
 // Listed counts one list.
@@ -93,9 +125,10 @@ func (m *metrics) Ingested(n httpapi.Ingested) {
 	m.clamped.Add(float64(n.Clamped))
 }
 
-func (m *metrics) trained(r *trainer.Result, took time.Duration) {
-	m.trainSeconds.Set(took.Seconds())
-	for _, metric := range r.Metrics {
+// published takes the figures of the newest published model.
+func (m *metrics) published(all []registry.Metric, seconds float64) {
+	m.trainSeconds.Set(seconds)
+	for _, metric := range all {
 		if metric.Name == "ndcg@10" && metric.Model != "als-popularity" {
 			m.quality.WithLabelValues(metric.Model).Set(metric.Value)
 		}

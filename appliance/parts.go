@@ -72,14 +72,17 @@ func openParts(ctx context.Context, c *config.Config, f *folder, log *slog.Logge
 // the frames of the bus that are not in it yet.
 func (p *parts) rebuild(ctx context.Context, log *slog.Logger) error {
 	start := time.Now()
-	var item [1]event.Record
-	err := p.archive.ScanItems(ctx, func(r *event.Record) error {
-		item[0] = *r
-		p.catalog.Apply(0, item[:])
+	var change [1]event.Record
+	apply := func(r *event.Record) error {
+		change[0] = *r
+		p.catalog.Apply(0, change[:])
 		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("rebuild the catalog from the archive: %w", err)
+	}
+	if err := p.archive.ScanItems(ctx, apply); err != nil {
+		return fmt.Errorf("rebuild items from the archive: %w", err)
+	}
+	if err := p.archive.ScanUsers(ctx, apply); err != nil {
+		return fmt.Errorf("rebuild users from the archive: %w", err)
 	}
 	if err := p.rebuildProfile(ctx); err != nil {
 		return fmt.Errorf("rebuild histories from the archive: %w", err)

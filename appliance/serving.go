@@ -94,6 +94,17 @@ func (i items) Item(id string) (event.Item, bool) {
 	return i.catalog.Item(code)
 }
 
+// users looks attributes up for the HTTP layer.
+type users struct{ catalog *catalog.Catalog }
+
+func (u users) User(id string) (event.User, bool) {
+	code, ok := u.catalog.UserCode(id)
+	if !ok {
+		return event.User{}, false
+	}
+	return u.catalog.User(code)
+}
+
 // models lets the HTTP layer speak to the registry.
 type models struct{ registry *registry.Registry }
 

@@ -3,11 +3,13 @@ package appliance
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"syscall"
 
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/bridge/jetstream"
 )
 
 var errNotReady = errors.New("the demo shop is being filled in and trained")
@@ -62,17 +64,28 @@ func (a *Appliance) Pipeline(ctx context.Context) (adminapi.Pipeline, error) {
 func (a *Appliance) watch() {
 	p := a.parts
 	a.metrics.gauge("vitrine_bus_queued_records", "Records that wait for their frame.", func() float64 { return float64(p.pump.Stats().Queued) })
-	a.metrics.gauge("vitrine_bus_bytes", "Bytes on the bus that are not trimmed yet.", func() float64 {
-		stats, err := p.bus.Stats(context.Background())
-		if err != nil {
-			return 0
+	bus := func(read func(jetstream.Stats) float64) func() float64 {
+		return func() float64 {
+			stats, err := p.bus.Stats(context.Background())
+			if err != nil {
+				return math.NaN() // the bus is being restarted: not known, which is not 0
+			}
+			return read(stats)
 		}
-		return float64(stats.Bytes)
-	})
+	}
+	a.metrics.gauge("vitrine_bus_bytes", "Bytes on the bus that are not trimmed yet.", bus(func(s jetstream.Stats) float64 { return float64(s.Bytes) }))
+	a.metrics.gauge("vitrine_bus_max_bytes", "Bytes at which the bus refuses more.", bus(func(s jetstream.Stats) float64 { return float64(s.MaxBytes) }))
+	a.metrics.counter("vitrine_bus_appends_total", "Frames made durable.", bus(func(s jetstream.Stats) float64 { return float64(s.Appends) }))
+	a.metrics.counter("vitrine_bus_append_seconds_total", "Time that making frames durable took; nearly all of it is fsync.",
+		bus(func(s jetstream.Stats) float64 { return s.AppendTime.Seconds() }))
+	a.metrics.counter("vitrine_bus_refused_total", "Frames that the bus had no room for.", bus(func(s jetstream.Stats) float64 { return float64(s.Refused) }))
 	a.metrics.gauge("vitrine_archive_lag_frames", "Frames on the bus that are not in the archive yet.", func() float64 {
 		return float64(p.pump.Stats().Last) - float64(p.archive.Position())
 	})
 	a.metrics.gauge("vitrine_deadletters", "Refused rows and events that are kept.", func() float64 { return float64(p.letters.Stats().Letters) })
+	a.metrics.counter("vitrine_deadletters_dropped_total", "Refused rows and events that were dropped beyond the limits of size and age.", func() float64 {
+		return float64(p.letters.Stats().Dropped)
+	})
 	a.metrics.gauge("vitrine_disk_free_bytes", "Space left for the data folder.", func() float64 { return diskFree(a.config.Data.Dir) })
 	a.metrics.gauge("vitrine_model_age_seconds", "Age of the live model; -1 without one.", func() float64 {
 		live := p.registry.Live()
@@ -81,6 +94,10 @@ func (a *Appliance) watch() {
 		}
 		return a.now().Sub(live.Created).Seconds()
 	})
+	a.metrics.registry.MustRegister(modelInfo{p.registry})
+	if live := p.registry.Live(); live != nil {
+		a.metrics.published(live.Metrics, live.Seconds["total"])
+	}
 }
 
 // diskFree is the space left for the data folder, in bytes; -1 where the

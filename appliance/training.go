@@ -50,6 +50,20 @@ func trainingJob(c *config.Config) trainer.Job {
 // train commits what was acknowledged, trains in a child process, and puts a
 // model that passed the gate live.
 func (t *training) train(ctx context.Context, tell func(adminapi.JobProgress)) (*adminapi.TrainReport, *adminapi.Verdict, error) {
+	report, verdict, err := t.attempt(ctx, tell)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		t.metrics.trainings.WithLabelValues("failed").Inc()
+	case err == nil && verdict.Published:
+		t.metrics.trainings.WithLabelValues("published").Inc()
+	case err == nil:
+		t.metrics.trainings.WithLabelValues("refused").Inc()
+	}
+	return report, verdict, err
+}
+
+// attempt is train without its count.
+func (t *training) attempt(ctx context.Context, tell func(adminapi.JobProgress)) (*adminapi.TrainReport, *adminapi.Verdict, error) {
 	start := t.now()
 	tell(adminapi.JobProgress{Stage: "commit"})
 	if err := t.follower.Flush(ctx); err != nil {
@@ -76,7 +90,7 @@ func (t *training) train(ctx context.Context, tell func(adminapi.JobProgress)) (
 	if err != nil {
 		return report, nil, fmt.Errorf("publish model: %w", err)
 	}
-	t.metrics.trained(result, t.now().Sub(start))
+	t.metrics.published(result.Metrics, t.now().Sub(start).Seconds())
 	t.log.Info("model live", logkey.Version, bundle.Version, logkey.Reason, result.Gate.Reason,
 		logkey.Seconds, t.now().Sub(start).Seconds())
 	return report, &adminapi.Verdict{Published: true, Reason: result.Gate.Reason, Version: bundle.Version}, nil
@@ -167,6 +181,9 @@ func (t *training) evaluate(ctx context.Context, c *config.Config, k int, tell f
 	result, err := trainer.Spawn(ctx, t.command, job, jobProgress(tell))
 	if err != nil {
 		return nil, nil, fmt.Errorf("evaluate: %w", err)
+	}
+	if err := measured(result); err != nil {
+		return nil, nil, err
 	}
 	return trainReport(result), &adminapi.Verdict{Published: false, Reason: result.Gate.Reason}, nil
 }

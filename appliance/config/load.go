@@ -2,12 +2,15 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -50,6 +53,34 @@ func (f Faults) Error() string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// sort brings the faults of each file into the order of its lines; files and
+// flags stay in the order of reading.
+func (f Faults) sort() {
+	place := map[string]int{}
+	split := func(where string) (source string, line int) {
+		if i := strings.LastIndexByte(where, ':'); i > 0 {
+			if n, err := strconv.Atoi(where[i+1:]); err == nil && !strings.HasPrefix(where, setFlag) {
+				return where[:i], n
+			}
+		}
+		return where, 0
+	}
+	for _, fault := range f {
+		source, _ := split(fault.Where)
+		if _, ok := place[source]; !ok {
+			place[source] = len(place)
+		}
+	}
+	slices.SortStableFunc(f, func(a, b Fault) int {
+		sa, la := split(a.Where)
+		sb, lb := split(b.Where)
+		return cmp.Or(cmp.Compare(place[sa], place[sb]), cmp.Compare(la, lb))
+	})
+}
+
+// setFlag is how the place of a fault in a flag begins.
+const setFlag = "--set "
 
 // Sources says what Load reads.
 type Sources struct {
@@ -97,6 +128,7 @@ func Load(src Sources) (*Config, error) {
 	}
 	l.validate()
 	if len(l.faults) > 0 {
+		l.faults.sort()
 		return nil, l.faults
 	}
 	return l.config, nil
@@ -220,7 +252,7 @@ func (l *loader) keyValue(file string, data []byte, name string, e *unstable.Nod
 
 // setFlag stores one --set key=value.
 func (l *loader) setFlag(pair string) {
-	where := "--set " + pair
+	where := setFlag + pair
 	name, text, ok := strings.Cut(pair, "=")
 	if !ok {
 		l.fault(where, "must be key=value", "")

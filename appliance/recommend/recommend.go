@@ -112,7 +112,7 @@ const (
 	ReasonUnknownUser = "unknown_user"
 	// ReasonNoModel: nothing was trained yet.
 	ReasonNoModel = "no_model"
-	// ReasonColdUser: the model knows none of the items of the history.
+	// ReasonColdUser: the model knows nothing of the items of the history.
 	ReasonColdUser = "cold_user"
 	// ReasonColdItem: the model does not know the item.
 	ReasonColdItem = "cold_item"
@@ -270,6 +270,11 @@ func (sc *scratch) fold(v *View) (reason string) {
 	sc.vector = sc.vector[:v.rank]
 	if err := v.folder.FoldIn(sc.vector, sc.rows, sc.weights, &sc.folding); err != nil {
 		return ReasonFoldFailed
+	}
+	if !slices.ContainsFunc(sc.vector, func(f float32) bool { return f != 0 }) {
+		// All that he did is with items that training could say nothing of:
+		// every item would score 0, and the list be their order.
+		return ReasonColdUser
 	}
 	return ""
 }

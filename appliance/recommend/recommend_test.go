@@ -264,6 +264,26 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+// TestItemsWithoutFactorsSayNothing: a visitor who has only met items of which
+// training found nothing gets popular items, not the model's rows in order.
+func TestItemsWithoutFactorsSayNothing(t *testing.T) {
+	m := newModel(6, 4)
+	clear(m.Items[5*4:])
+	m.ItemScale[5] = 0
+	s := &shop{items: 6, popular: []uint32{4, 3}, history: map[uint32]frame.Frame{1: taste(5), 2: taste(5, 2)}}
+	e := s.engine()
+	e.Swap(newTestView(t, m, 0))
+	for user, source := range map[string]string{"u1": SourcePopular, "u2": SourceLive} {
+		var resp Response
+		if err := e.Recommend(context.Background(), &Request{UserID: user, Limit: 2}, &resp); err != nil {
+			t.Fatal(err)
+		}
+		if resp.Source != source || (source == SourcePopular && (resp.Reason != ReasonColdUser || !slices.Equal(codesOf(&resp), []uint32{4, 3}))) {
+			t.Errorf("%s: %+v", user, resp)
+		}
+	}
+}
+
 // TestPopularBeyondTheFirst: when all of the most popular items are taken or
 // expired, less popular ones still come before the rest of the catalogue.
 func TestPopularBeyondTheFirst(t *testing.T) {

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -27,8 +29,12 @@ type message struct {
 // Child is the entry of the child process: a Job as JSON on in, messages as
 // JSON lines on out. What it returns has already been told to the parent.
 func Child(ctx context.Context, in io.Reader, out io.Writer) error {
-	// A failure only means that training competes with serving.
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, niceness)
+	// By the group, for that is every thread: alone, the call would slow down
+	// the one it is made on. A failure only means that training competes with
+	// serving.
+	if syscall.Getpgrp() == syscall.Getpid() {
+		_ = syscall.Setpriority(syscall.PRIO_PGRP, 0, niceness)
+	}
 	enc := json.NewEncoder(out)
 	var job Job
 	if err := json.NewDecoder(in).Decode(&job); err != nil {
@@ -54,20 +60,31 @@ func Spawn(ctx context.Context, command []string, job Job, progress func(Progres
 	if err != nil {
 		return nil, fmt.Errorf("encode training job: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	alive, kill := context.WithCancel(ctx)
+	defer kill()
+	cmd := exec.CommandContext(alive, command[0], command[1:]...)
 	cmd.Stdin = bytes.NewReader(input)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// In a group of its own, Ctrl-C reaches the parent alone, which knows what
+	// to do with the child.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	cmd.WaitDelay = 5 * time.Second
-	stderr := &tail{limit: 4096}
+	stderr := &head{limit: 4096}
 	cmd.Stderr = stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start training process: %w", err)
 	}
+	// To the kernel the parent is the thread that starts the child: if it went,
+	// so would the child.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start training process: %w", err)
 	}
 	result, childErr := listen(stdout, progress)
+	if childErr != nil {
+		kill()
+	}
 	waitErr := cmd.Wait()
 	switch {
 	case ctx.Err() != nil:
@@ -77,22 +94,32 @@ func Spawn(ctx context.Context, command []string, job Job, progress func(Progres
 	case result != nil:
 		return result, nil
 	}
-	return nil, fmt.Errorf("training process ended without a result: %w: %s", orUnknown(waitErr), stderr)
+	return nil, fmt.Errorf("training process ended without a result: %s", reason(waitErr, stderr))
 }
 
-func orUnknown(err error) error {
-	if err == nil {
-		return errors.New("exit status 0")
+// reason says how the child ended: its exit, and what it wrote before the
+// stacks of a crash.
+func reason(exit error, stderr *head) string {
+	text := "exit status 0"
+	if exit != nil {
+		text = exit.Error()
 	}
-	return err
+	said, _, _ := strings.Cut(string(stderr.bytes), "\n\n")
+	if said = strings.Join(strings.Fields(said), " "); said != "" {
+		text += ": " + said[:min(len(said), 400)]
+	}
+	return text
 }
+
+// maxLine bounds one message of the child; a Result has some ten kilobytes.
+const maxLine = 1 << 20
 
 // listen reads messages until the child closes its output.
 func listen(stdout io.Reader, progress func(Progress)) (*Result, error) {
 	var result *Result
 	var failure error
 	lines := bufio.NewScanner(stdout)
-	lines.Buffer(nil, 16<<20)
+	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		var m message
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
@@ -107,21 +134,19 @@ func listen(stdout io.Reader, progress func(Progress)) (*Result, error) {
 			failure = errors.New(m.Error)
 		}
 	}
+	if err := lines.Err(); err != nil && failure == nil {
+		failure = fmt.Errorf("read from the training process: %w", err)
+	}
 	return result, failure
 }
 
-// tail keeps the last bytes written to it.
-type tail struct {
+// head keeps the first bytes written to it: a crash tells its reason first.
+type head struct {
 	limit int
 	bytes []byte
 }
 
-func (t *tail) Write(p []byte) (int, error) {
-	t.bytes = append(t.bytes, p...)
-	if over := len(t.bytes) - t.limit; over > 0 {
-		t.bytes = t.bytes[over:]
-	}
+func (h *head) Write(p []byte) (int, error) {
+	h.bytes = append(h.bytes, p[:min(len(p), h.limit-len(h.bytes))]...)
 	return len(p), nil
 }
-
-func (t *tail) String() string { return string(bytes.TrimSpace(t.bytes)) }

@@ -23,7 +23,8 @@ type Job struct {
 	// Version names the bundle, Parent the live one it follows.
 	Version string `json:"version,omitempty"`
 	Parent  string `json:"parent,omitempty"`
-	// Position is the log position that the archive had reached.
+	// Position is the log position that the archive must have reached; the
+	// bundle tells the one that it had.
 	Position uint64 `json:"position,omitempty"`
 	// Signal says how events become weights; it must be the daemon's own.
 	Signal signal.Config `json:"signal"`

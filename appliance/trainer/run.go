@@ -94,6 +94,9 @@ func (r *run) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if w.position < r.job.Position {
+		return fmt.Errorf("read archive %s: it ends at bus sequence %d, but was committed up to %d", r.job.ArchiveDir, w.position, r.job.Position)
+	}
 	r.window = w
 	r.result.Users, r.result.Items, r.result.Interactions = len(w.userIDs), len(w.itemIDs), len(w.events)
 	if len(w.events) == 0 {
@@ -243,11 +246,17 @@ func (r *run) report(m eval.Metric, k int, alsResult, popular *eval.Result) {
 
 // judge is the gate's rule: a model worse than popularity is not published.
 func (r *run) judge(model, popular float64) {
-	if model < popular {
-		r.refuse(fmt.Sprintf("worse than popularity: NDCG@10 %.4f against %.4f over %d users", model, popular, r.result.EvaluatedUsers))
-		return
+	verdict := "better than"
+	switch {
+	case model < popular:
+		verdict = "worse than"
+	case model == popular:
+		verdict = "as good as"
 	}
-	r.result.Gate = registry.Gate{Passed: true, Reason: fmt.Sprintf("better than popularity: NDCG@10 %.4f against %.4f over %d users", model, popular, r.result.EvaluatedUsers)}
+	r.result.Gate = registry.Gate{
+		Passed: model >= popular,
+		Reason: fmt.Sprintf("%s popularity: NDCG@10 %.4f against %.4f over %d users", verdict, model, popular, r.result.EvaluatedUsers),
+	}
 }
 
 // refitAndWrite brings the newest events in and writes the bundle.
@@ -265,7 +274,7 @@ func (r *run) refitAndWrite(ctx context.Context) error {
 	}
 	r.progress(Progress{Stage: "write"})
 	return registry.Write(r.job.Out, &registry.Bundle{
-		Version: r.job.Version, Parent: r.job.Parent, Created: time.Now().UTC(), Position: r.job.Position, Reference: w.newest,
+		Version: r.job.Version, Parent: r.job.Parent, Created: time.Now().UTC(), Position: w.position, Reference: w.newest,
 		Model: m, Evaluated: r.evaluated, UserIDs: w.userIDs, ItemIDs: w.itemIDs,
 		ItemWeight: w.popularity(r.sig, w.newest, w.of), Metrics: r.result.Metrics, Gate: r.result.Gate,
 		Users: len(w.userIDs), Items: len(w.itemIDs), Interactions: all.NNZ(), Seconds: r.result.Seconds,

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"vitrine/als/dataset"
@@ -27,17 +28,39 @@ type window struct {
 	events []signal.Interaction
 	// newest is the time of the newest one: ages count from it.
 	newest int64
+	// position is the last bus sequence that the archive held.
+	position uint64
 }
 
-// read scans the archive. Rows are numbered in order of first sight.
+// rows numbers the ids of one column in the order in which they enter: what
+// was only shown gets no row, for no factors could be found for it.
+type rows struct {
+	ids []string
+	// of is the row, plus one, by the scan's number of the id.
+	of []uint32
+}
+
+func (r *rows) row(code uint32, names []string) uint32 {
+	if int(code) >= len(r.of) {
+		r.of = append(r.of, make([]uint32, len(names)-len(r.of))...)
+	}
+	if r.of[code] == 0 {
+		r.ids = append(r.ids, names[code])
+		r.of[code] = uint32(len(r.ids))
+	}
+	return r.of[code] - 1
+}
+
+// read scans the archive.
 func read(ctx context.Context, dir string, sig *signal.Signal) (*window, error) {
 	a, err := archive.OpenReadOnly(ctx, archive.Options{Dir: dir})
 	if err != nil {
 		return nil, err
 	}
+	var userRows, itemRows rows
 	var users []uint32
 	var events []signal.Interaction
-	w := &window{}
+	w := &window{position: a.Position()}
 	var types []int // archive's type number -> signal's code, or -1
 	columns := parquet.UserID | parquet.ItemID | parquet.EventType | parquet.Time | parquet.Value
 	err = a.ScanEvents(ctx, columns, func(b *parquet.EventBatch) error {
@@ -49,18 +72,19 @@ func read(ctx context.Context, dir string, sig *signal.Signal) (*window, error) 
 			if code < 0 {
 				continue
 			}
-			users = append(users, b.UserID.Code[i])
+			users = append(users, userRows.row(b.UserID.Code[i], b.UserID.Names))
 			value := b.Value[i]
 			events = append(events, signal.Interaction{
-				Time: b.Time[i], Value: signal.Amount(value, value == value), Item: b.ItemID.Code[i], Type: uint8(code),
+				Time: b.Time[i], Value: signal.Amount(value, value == value), Type: uint8(code),
+				Item: itemRows.row(b.ItemID.Code[i], b.ItemID.Names),
 			})
 		}
-		w.userIDs, w.itemIDs = b.UserID.Names, b.ItemID.Names
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read archive: %w", err)
 	}
+	w.userIDs, w.itemIDs = userRows.ids, itemRows.ids
 	w.group(users, events)
 	return w, nil
 }
@@ -136,7 +160,8 @@ func (w *window) matrix(sig *signal.Signal, now int64, part func(user int) []sig
 	return b.Build(), nil
 }
 
-// popularity is every item's decayed weight over a part of the window.
+// popularity is every item's decayed weight over a part of the window, bounded
+// so that a few ratings without measure are not more than a float32 can hold.
 func (w *window) popularity(sig *signal.Signal, now int64, part func(user int) []signal.Interaction) []float32 {
 	sums := make([]float64, len(w.itemIDs))
 	for u := range w.userIDs {
@@ -146,7 +171,7 @@ func (w *window) popularity(sig *signal.Signal, now int64, part func(user int) [
 	}
 	out := make([]float32, len(sums))
 	for i, s := range sums {
-		out[i] = float32(s)
+		out[i] = float32(min(s, math.MaxFloat32))
 	}
 	return out
 }

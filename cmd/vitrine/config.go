@@ -10,8 +10,8 @@ import (
 )
 
 func (a *app) configCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Check, show or print a sample of the configuration"}
-	cmd.AddCommand(
+	return group(
+		&cobra.Command{Use: "config", Short: "Check, show or print a sample of the configuration"},
 		&cobra.Command{
 			Use: "check", Short: "Report every fault of the configuration, with file and line", Args: exactly(),
 			RunE: func(*cobra.Command, []string) error {
@@ -47,7 +47,6 @@ func (a *app) configCommand() *cobra.Command {
 			},
 		},
 	)
-	return cmd
 }
 
 // printJSON writes v as one indented document.

@@ -9,11 +9,13 @@ import (
 )
 
 func (a *app) deadlettersCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "deadletters", Short: "List and show refused input"}
 	limit, cursor := 50, ""
 	list := &cobra.Command{
 		Use: "list", Short: "List refused rows and events, oldest first", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkCount(cmd, "limit", limit); err != nil {
+				return err
+			}
 			cl, err := a.daemon(cmd.Context(), "deadletters list")
 			if err != nil {
 				return err
@@ -40,8 +42,8 @@ func (a *app) deadlettersCommand() *cobra.Command {
 			return nil
 		},
 	}
-	list.Flags().IntVar(&limit, "limit", limit, "how many, to 500")
-	list.Flags().StringVar(&cursor, "cursor", "", "go on after the page that ended with this cursor")
+	list.Flags().IntVar(&limit, "limit", limit, "how `many`, to 500")
+	list.Flags().StringVar(&cursor, "cursor", "", "go on where the page that printed this `CURSOR` ended")
 	show := &cobra.Command{
 		Use: "show ID", Short: "Show one refused row or event with its bytes", Args: exactly("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -64,6 +66,5 @@ func (a *app) deadlettersCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.AddCommand(list, show)
-	return cmd
+	return group(&cobra.Command{Use: "deadletters", Short: "List and show refused input"}, list, show)
 }

@@ -22,13 +22,13 @@ for every user of the newest tenth, seen items left out, beside popularity.
 Settings can be tried with --set, such as --set train.rank=32.`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if k < 1 || k > 500 {
-				return usageError{fmt.Errorf("--k must be between 1 and 500")}
+			if err := checkCount(cmd, "k", k); err != nil {
+				return err
 			}
 			return a.eval(cmd.Context(), k)
 		},
 	}
-	cmd.Flags().IntVar(&k, "k", k, "a further cut at which every metric is measured")
+	cmd.Flags().IntVar(&k, "k", k, "a further `cut` at which every metric is measured")
 	return cmd
 }
 
@@ -44,7 +44,9 @@ func (a *app) eval(ctx context.Context, k int) error {
 	switch {
 	case err == nil:
 		report, err = a.evalRunning(ctx, cl, k)
-	case errors.Is(err, errNotRunning):
+	case !errors.Is(err, errNotRunning):
+		return err
+	default:
 		bar := newProgress(a.err)
 		var text []byte
 		text, err = appliance.Evaluate(ctx, c, k, bar.show)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -34,12 +35,12 @@ Broken rows do not stop the import; "vitrine deadletters list" shows them.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.items, "items", false, "the rows are item attributes")
-	flags.StringVar(&f.format, "format", "", "csv, tsv or ndjson (guessed when not given)")
-	flags.StringVar(&f.mapping, "map", "", "columns: user_id=Col,item_id=Col,event_type==const,ts=Col,value=Col,attr.NAME=Col")
-	flags.StringVar(&f.where, "where", "", "keep the rows for which this expression holds")
-	flags.StringVar(&f.removeWhere, "remove-where", "", "turn the rows for which this expression holds into remove events")
-	flags.StringVar(&f.ts, "ts-format", "", "form of the times where they are not understood by themselves, such as %d/%m/%Y")
-	flags.StringVar(&f.zone, "tz", "", "time zone of times that name none (default UTC)")
+	flags.StringVar(&f.format, "format", "", "`FORMAT` of the files: csv, tsv or ndjson (guessed when not given)")
+	flags.StringVar(&f.mapping, "map", "", "which `COLUMNS` are what: user_id=Col,item_id=Col,event_type==const,ts=Col,value=Col,attr.NAME=Col")
+	flags.StringVar(&f.where, "where", "", "keep the rows for which this `EXPRESSION` holds")
+	flags.StringVar(&f.removeWhere, "remove-where", "", "turn the rows for which this `EXPRESSION` holds into remove events")
+	flags.StringVar(&f.ts, "ts-format", "", "`FORM` of the times where they are not understood by themselves, such as %d/%m/%Y")
+	flags.StringVar(&f.zone, "tz", "", "time `ZONE` of times that name none (default UTC)")
 	return cmd
 }
 
@@ -72,6 +73,9 @@ func (a *app) importFiles(ctx context.Context, f importFlags, files []string) er
 // importFile streams one file; the result is not nil where rows were read.
 func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, name string) (*client.ImportResult, error) {
 	file, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, hinted{errors.New("there is no such file"), "the path counts from " + workingDir()}
+	}
 	if err != nil {
 		return nil, unwrapPath(err)
 	}
@@ -94,11 +98,41 @@ func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, 
 	body := &countingReader{r: file, seen: func(n int64) { bar.show("import", n, info.Size()) }}
 	result, err := cl.Import(ctx, body, params)
 	bar.done()
-	var problem *client.Problem
-	if errors.As(err, &problem) && problem.Counts != nil {
-		return problem.Counts, err
+	if err == nil {
+		return result, nil
 	}
-	return result, err
+	var problem *client.Problem
+	switch {
+	case errors.As(err, &problem) && refusedFlag(problem.Code):
+		return nil, usageError{err}
+	case errors.As(err, &problem):
+		return problem.Counts, err
+	case ctx.Err() == nil:
+		return nil, hinted{
+			fmt.Errorf("the appliance went away during the import (%w)", err),
+			"look at its log, start it, and run the same import again: rows that are in already are not doubled",
+		}
+	}
+	return nil, err
+}
+
+// refusedFlag tells the problem codes that mean a flag's value is wrong in
+// itself, whatever the file holds.
+func refusedFlag(code string) bool {
+	switch code {
+	case "invalid_map", "invalid_format", "invalid_expression", "invalid_tz", "invalid_ts_format":
+		return true
+	}
+	return false
+}
+
+// workingDir is where relative paths begin.
+func workingDir() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "the present folder"
+	}
+	return dir
 }
 
 func (a *app) printImport(sum client.ImportResult) error {

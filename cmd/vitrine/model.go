@@ -11,8 +11,8 @@ import (
 )
 
 func (a *app) modelCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "model", Short: "List the model versions, or go back to the previous one"}
-	cmd.AddCommand(
+	return group(
+		&cobra.Command{Use: "model", Short: "List the model versions, or go back to the previous one"},
 		&cobra.Command{
 			Use: "list", Short: "List the model versions, newest first", Args: exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,7 +46,6 @@ func (a *app) modelCommand() *cobra.Command {
 			},
 		},
 	)
-	return cmd
 }
 
 func (a *app) printModels(models []client.Model) error {

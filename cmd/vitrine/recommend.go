@@ -19,12 +19,18 @@ func (a *app) recommendCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "recommend USER", Short: "Ask the running appliance for a user's recommendations", Args: exactly("USER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "" {
+				return usage(cmd, "USER is empty")
+			}
+			if err := checkCount(cmd, "number", limit); err != nil {
+				return err
+			}
 			return a.ask(cmd.Context(), "recommend", func(ctx context.Context, cl *client.Client) (*client.Recommendations, error) {
 				return cl.Recommend(ctx, client.RecommendRequest{UserID: args[0], Limit: given(limit), Fields: shownFields})
 			})
 		},
 	}
-	cmd.Flags().IntVarP(&limit, "number", "n", 0, "how many items (default: recommend.limit)")
+	cmd.Flags().IntVarP(&limit, "number", "n", 0, "how `many` items, to 500 (default: recommend.limit)")
 	return cmd
 }
 
@@ -33,12 +39,18 @@ func (a *app) similarCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "similar ITEM", Short: "Ask the running appliance for the items most like one", Args: exactly("ITEM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "" {
+				return usage(cmd, "ITEM is empty")
+			}
+			if err := checkCount(cmd, "number", limit); err != nil {
+				return err
+			}
 			return a.ask(cmd.Context(), "similar", func(ctx context.Context, cl *client.Client) (*client.Recommendations, error) {
 				return cl.Similar(ctx, args[0], limit, shownFields...)
 			})
 		},
 	}
-	cmd.Flags().IntVarP(&limit, "number", "n", 0, "how many items (default: recommend.limit)")
+	cmd.Flags().IntVarP(&limit, "number", "n", 0, "how `many` items, to 500 (default: recommend.limit)")
 	return cmd
 }
 

@@ -41,6 +41,8 @@ type app struct {
 // usageError is a wrong command line.
 type usageError struct{ error }
 
+func (u usageError) Unwrap() error { return u.error }
+
 // hinted is an error with what to type next.
 type hinted struct {
 	error
@@ -55,6 +57,9 @@ var errNotRunning = errors.New("no appliance runs")
 // errSilent is a failure that the command has already printed.
 var errSilent = errors.New("failed")
 
+// maxList is the longest list that the API gives.
+const maxList = 500
+
 // run is the whole program but for the process around it.
 func run(ctx context.Context, args []string, t *terminal) int {
 	a := &app{terminal: t}
@@ -64,35 +69,50 @@ func run(ctx context.Context, args []string, t *terminal) int {
 	root.SetOut(t.out)
 	root.SetErr(t.err)
 	started := false
-	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		started = true
+		if cmd.Flags().Changed("data") && a.dataDir == "" {
+			return usage(cmd, "--data needs a folder")
+		}
+		return nil
+	}
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
 	if !started {
-		err = usageError{err} // cobra refused the command line
+		err = usageError{err} // the command line was refused before a command ran
 	}
 	return a.fail(err)
 }
 
 func (a *app) root() *cobra.Command {
-	root := &cobra.Command{
+	root := group(&cobra.Command{
 		Use:           "vitrine",
 		Short:         "A recommender appliance: events in, live recommendations out",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-	}
-	flags := root.PersistentFlags()
-	flags.StringVar(&a.configFile, "config", "", "configuration file (default "+config.SystemFile+" if it exists)")
-	flags.StringArrayVar(&a.set, "set", nil, "set a configuration key: key=value (repeatable, wins over files)")
-	flags.StringVar(&a.dataDir, "data", "", "data folder")
-	flags.BoolVar(&a.json, "json", false, "machine-readable output on stdout")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(
+	},
 		a.serveCommand(), a.importCommand(), a.trainCommand(), a.evalCommand(),
 		a.recommendCommand(), a.similarCommand(), a.modelCommand(), a.deadlettersCommand(),
 		a.configCommand(), a.demoCommand(), a.versionCommand(), a.childCommand(),
 	)
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (default "+config.SystemFile+" if it exists)")
+	flags.StringArrayVar(&a.set, "set", nil, "set a configuration `key=value` (repeatable, wins over files)")
+	flags.StringVar(&a.dataDir, "data", "", "data folder `DIR` (default /var/lib/vitrine with "+config.SystemFile+", else ~/.local/share/vitrine)")
+	flags.BoolVar(&a.json, "json", false, "machine-readable output on stdout")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%w", err) })
+	root.SetHelpCommand(helpCommand())
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			group(c)
+		}
+	}
+	// A command that only holds others runs nothing: its usage says so.
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(),
+		"{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
 	return root
 }
 
@@ -102,7 +122,10 @@ func exactly(names ...string) cobra.PositionalArgs {
 		if len(args) == len(names) {
 			return nil
 		}
-		return usageError{fmt.Errorf("%s takes %d argument(s): %s", cmd.CommandPath(), len(names), strings.Join(names, " "))}
+		if len(names) == 0 {
+			return usage(cmd, "%s takes no arguments, not %q", shortPath(cmd), args[0])
+		}
+		return usage(cmd, "%s takes exactly: %s", shortPath(cmd), strings.Join(names, " "))
 	}
 }
 
@@ -111,8 +134,26 @@ func atLeastOne(name string) cobra.PositionalArgs {
 		if len(args) > 0 {
 			return nil
 		}
-		return usageError{fmt.Errorf("%s needs at least one %s", cmd.CommandPath(), name)}
+		return usage(cmd, "%s needs at least one %s", shortPath(cmd), name)
 	}
+}
+
+// shortPath names cmd where the program is named already.
+func shortPath(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
+}
+
+// usage is a wrong command line of cmd.
+func usage(cmd *cobra.Command, format string, args ...any) error {
+	return hinted{usageError{fmt.Errorf(format, args...)}, "see: " + cmd.CommandPath() + " --help"}
+}
+
+// checkCount bounds the length of a list where a flag gives it.
+func checkCount(cmd *cobra.Command, flag string, n int) error {
+	if cmd.Flags().Changed(flag) && (n < 1 || n > maxList) {
+		return usage(cmd, "--%s must be between 1 and %d", flag, maxList)
+	}
+	return nil
 }
 
 // load reads the configuration that the common flags name.
@@ -138,7 +179,7 @@ func (a *app) fail(err error) int {
 	if errors.As(err, &usage) {
 		code = exitUsage
 		if hint == "" {
-			hint = "vitrine help lists the commands, vitrine COMMAND --help its flags"
+			hint = "see: vitrine help"
 		}
 	}
 	if errors.Is(err, context.Canceled) {

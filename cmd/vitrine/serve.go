@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 
@@ -28,14 +29,16 @@ func (a *app) serveCommand() *cobra.Command {
 			}
 			bar := newProgress(a.err)
 			app := appliance.New(appliance.Options{
-				Config: c, Log: a.logger(c), Demo: demo, Command: []string{exe, childName, childTrain},
+				Config: c, Log: logger(c, bar), Demo: demo, Command: []string{exe, childName, childTrain},
 				Progress: func(stage string, done, total int64) { bar.show(stage, done, total) },
 				Announce: func(ready appliance.Ready) {
 					bar.done()
 					a.announce(ready)
 				},
 			})
-			return app.Run(cmd.Context())
+			err = app.Run(cmd.Context())
+			bar.done()
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&demo, "demo", false, "fill an empty data folder with the generated demo shop and train on it")
@@ -52,13 +55,13 @@ func (a *app) announce(ready appliance.Ready) {
 	fmt.Fprintf(a.out, "  curl '%s/v1/recommend?user_id=%s&limit=5&fields=name'\n", ready.URL, ready.User)
 }
 
-// logger writes the daemon's log to stderr.
-func (a *app) logger(c *config.Config) *slog.Logger {
+// logger writes the daemon's log, through the bar to stderr.
+func logger(c *config.Config, w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Log.Level)) // checked with the configuration
 	opt := &slog.HandlerOptions{Level: level}
 	if c.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(a.err, opt))
+		return slog.New(slog.NewJSONHandler(w, opt))
 	}
-	return slog.New(slog.NewTextHandler(a.err, opt))
+	return slog.New(slog.NewTextHandler(w, opt))
 }

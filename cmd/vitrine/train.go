@@ -57,11 +57,19 @@ func (a *app) train(ctx context.Context, wait bool) error {
 	case job.State == client.Failed:
 		return fmt.Errorf("train: %s", job.Error)
 	case !job.Verdict.Published:
-		return fmt.Errorf("train: model not published: %s", job.Verdict.Reason)
+		return hinted{fmt.Errorf("train: model not published: %s", job.Verdict.Reason), refusedHint(job)}
 	case !a.json:
 		fmt.Fprintf(a.out, "model %s is live: %s\n", job.Verdict.Version, job.Verdict.Reason)
 	}
 	return nil
+}
+
+// refusedHint is what to do about a model that the gate refused.
+func refusedHint(job *client.Job) string {
+	if job.Report == nil || len(job.Report.Models) == 0 {
+		return "load events first: vitrine import FILE, or POST /v1/events"
+	}
+	return "what was live before stays; try other settings with: vitrine eval --set train.half_life=30d"
 }
 
 // follow shows a job's progress until it is over.
@@ -86,6 +94,9 @@ func (a *app) printReport(r *client.TrainReport) {
 			}
 		}
 	}
+	if len(names) == 0 {
+		return // nothing was measured, which the verdict explains
+	}
 	slices.Sort(names)
 	fmt.Fprintf(a.out, "%-14s", "")
 	for _, m := range r.Models {
@@ -103,12 +114,10 @@ func (a *app) printReport(r *client.TrainReport) {
 		}
 		fmt.Fprintln(a.out)
 	}
-	stages := make([]string, 0, len(r.Seconds))
-	for stage := range r.Seconds {
-		stages = append(stages, stage)
-	}
-	slices.Sort(stages)
-	for _, stage := range stages {
-		fmt.Fprintf(a.out, "%-10s %6.2f s\n", stage, r.Seconds[stage])
+	fmt.Fprintln(a.out, "in brackets: 95 % intervals; als-popularity is the difference user by user")
+	for _, stage := range []string{"read", "fit", "evaluate", "refit", "total"} {
+		if s, ok := r.Seconds[stage]; ok {
+			fmt.Fprintf(a.out, "%-10s %6.2f s\n", stage, s)
+		}
 	}
 }

@@ -2,15 +2,11 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -48,7 +44,7 @@ func TestKill(t *testing.T) {
 	}
 	start(t, dir).stop() // what the last kill left on the bus goes to the archive
 
-	found := archived(t, filepath.Join(dir, "archive", "events"))
+	found := archived(t, dir)
 	lost, doubled, invented := 0, 0, 0
 	for user := range ledger.acked {
 		if found[user] == 0 {
@@ -115,29 +111,14 @@ func (l *ledger) note(into map[string]bool, users []string) {
 	}
 }
 
-// archived counts how often each user id is in the event files, without any
-// deduplication.
+// archived counts how often each user id is in the event files.
 func archived(t *testing.T, dir string) map[string]int {
 	t.Helper()
 	found := map[string]int{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".parquet") {
-			return err
+	scanArchive(t, dir, parquet.UserID, func(b *parquet.EventBatch) {
+		for i := range b.Len {
+			found[b.UserID.At(i)]++
 		}
-		f, err := parquet.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		return parquet.NewEventScanner(parquet.UserID).Scan(context.Background(), f, func(b *parquet.EventBatch) error {
-			for i := range b.Len {
-				found[b.UserID.At(i)]++
-			}
-			return nil
-		})
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return found
 }
