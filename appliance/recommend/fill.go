@@ -3,9 +3,10 @@ package recommend
 // fill adds popular items to the frame until it has as many as are wanted,
 // and after them, when there are not enough, the rest of the catalogue in the
 // order of its codes: a list is as long as the catalogue allows. Behind live
-// candidates they have score 0, for their popularity is on another scale.
+// candidates they have score 0, for their popularity is on another scale, or
+// less where those go lower, so that they stay behind when plugins sort anew.
 func (e *Engine) fill(sc *scratch) {
-	if sc.frame.Len() >= sc.limit {
+	if sc.frame.Len() >= sc.want {
 		return
 	}
 	items := e.deps.Shelf.NumItems()
@@ -16,14 +17,17 @@ func (e *Engine) fill(sc *scratch) {
 	for _, code := range sc.frame.Items {
 		setBit(sc.taken, code)
 	}
-	live := sc.frame.Len() > 0
-	for n := sc.limit + len(sc.excluded); sc.frame.Len() < sc.limit; n *= 4 {
+	live, behind := sc.frame.Len() > 0, float32(0)
+	if live && sc.sorts {
+		behind = min(0, sc.frame.Scores[sc.frame.Len()-1])
+	}
+	for n := sc.want + len(sc.excluded); sc.frame.Len() < sc.want; n *= 4 {
 		sc.popular.Reset()
 		e.deps.Popularity.Popular(n, &sc.popular)
-		for j := 0; j < sc.popular.Len() && sc.frame.Len() < sc.limit; j++ {
+		for j := 0; j < sc.popular.Len() && sc.frame.Len() < sc.want; j++ {
 			score := sc.popular.Scores[j]
 			if live {
-				score = 0
+				score = behind
 			}
 			e.offer(sc, sc.popular.Items[j], score)
 		}
@@ -31,8 +35,8 @@ func (e *Engine) fill(sc *scratch) {
 			break
 		}
 	}
-	for code := uint32(0); int(code) < items && sc.frame.Len() < sc.limit; code++ {
-		e.offer(sc, code, 0)
+	for code := uint32(0); int(code) < items && sc.frame.Len() < sc.want; code++ {
+		e.offer(sc, code, behind)
 	}
 }
 

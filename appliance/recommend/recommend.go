@@ -56,12 +56,24 @@ type Shelf interface {
 	Expired(item uint32, now int64) bool
 }
 
+// Plugins rank candidates after the built-in sources.
+type Plugins interface {
+	// Depth is how many candidates they want to see; 0 means that there are
+	// none and Rank need not be called.
+	Depth() int
+	// Rank changes scores in place, clears the mask of what it drops, and
+	// tells what became of each plugin. It never fails.
+	Rank(ctx context.Context, f *frame.Frame, t *frame.Trace)
+}
+
 // Deps are the parts that an Engine reads. All are called concurrently.
 type Deps struct {
 	History    History
 	Popularity Popularity
 	Codes      Codes
 	Shelf      Shelf
+	// Plugins may be nil.
+	Plugins Plugins
 }
 
 // DefaultLimit is the length of a list whose request names none.
@@ -125,6 +137,8 @@ const (
 	ReasonFoldFailed = "fold_failed"
 	// ReasonNoItems: there is no item that may be shown.
 	ReasonNoItems = "no_items"
+	// ReasonFiltered: the plugins dropped every candidate.
+	ReasonFiltered = "filtered"
 )
 
 // ErrUnknownItem says that the catalogue has no such item.
@@ -143,6 +157,8 @@ type Response struct {
 	// Exact says that the model ranked its whole catalogue, nothing
 	// approximated or stale: true for every live list.
 	Exact bool
+	// Plugins tells what became of each active plugin.
+	Plugins frame.Trace
 }
 
 // Engine answers requests. All methods are safe for concurrent use.
@@ -175,13 +191,7 @@ func (e *Engine) Recommend(ctx context.Context, req *Request, resp *Response) er
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if reason == "" {
-		reason = e.candidates(v, sc, func(without []uint64) {
-			sc.hits = v.index.Search(sc.vector, sc.limit, without, sc.hits, &sc.search)
-		})
-	}
-	e.fill(sc)
-	e.page(sc, resp, reason, v)
+	e.list(ctx, sc, resp, question{view: v, reason: reason, filled: true})
 	return nil
 }
 
@@ -200,20 +210,15 @@ func (e *Engine) Similar(ctx context.Context, itemID string, limit int, now int6
 	sc.excluded = append(sc.excluded, code)
 	v := e.view.Load()
 
-	reason := ReasonNoModel
+	q := question{view: v, reason: ReasonNoModel, similar: true}
 	if v != nil {
-		reason = ReasonColdItem
+		q.reason = ReasonColdItem
 		if row, ok := v.row(code); ok {
-			reason = e.candidates(v, sc, func(without []uint64) {
-				sc.hits = v.index.Similar(row, sc.limit, without, sc.hits, &sc.search)
-			})
+			q.reason, q.row = "", row
 		}
 	}
-	if reason != "" {
-		// Popular items are no likeness: they stand in, they do not fill up.
-		e.fill(sc)
-	}
-	e.page(sc, resp, reason, v)
+	// Popular items are no likeness: they stand in, they do not fill up.
+	e.list(ctx, sc, resp, q)
 	return nil
 }
 
@@ -279,11 +284,11 @@ func (sc *scratch) fold(v *View) (reason string) {
 	return ""
 }
 
-// candidates puts what find finds into the frame. The rows known to have
-// expired are left out of the search. Where one has expired since that was
-// looked up, it is looked up again and the search repeated.
-func (e *Engine) candidates(v *View, sc *scratch, find func(without []uint64)) (reason string) {
-	now := sc.frame.Now
+// candidates searches the view for as many candidates as are wanted. The rows
+// known to have expired are left out of the search. Where one has expired since
+// that was looked up, it is looked up again and the search repeated.
+func (e *Engine) candidates(sc *scratch, q question) (reason string) {
+	v, now := q.view, sc.frame.Now
 	expired := func(hit topk.Hit) bool { return e.deps.Shelf.Expired(v.codes[hit.Row], now) }
 	for fresh := false; ; fresh = true {
 		sc.without = append(sc.without[:0], v.expired(e.deps.Shelf, now, fresh)...)
@@ -292,7 +297,11 @@ func (e *Engine) candidates(v *View, sc *scratch, find func(without []uint64)) (
 				setBit(sc.without, row)
 			}
 		}
-		find(sc.without)
+		if q.similar {
+			sc.hits = v.index.Similar(q.row, sc.want, sc.without, sc.hits, &sc.search)
+		} else {
+			sc.hits = v.index.Search(sc.vector, sc.want, sc.without, sc.hits, &sc.search)
+		}
 		if fresh || !slices.ContainsFunc(sc.hits, expired) {
 			break
 		}
@@ -310,7 +319,7 @@ func (e *Engine) candidates(v *View, sc *scratch, find func(without []uint64)) (
 
 // page writes the frame's first items into the response.
 func (e *Engine) page(sc *scratch, resp *Response, reason string, v *View) {
-	*resp = Response{Items: resp.Items[:0], Source: SourcePopular, Reason: reason}
+	*resp = Response{Items: resp.Items[:0], Source: SourcePopular, Reason: reason, Plugins: resp.Plugins}
 	f := &sc.frame
 	for j := 0; j < f.Len() && len(resp.Items) < sc.limit; j++ {
 		resp.Items = append(resp.Items, Item{ID: e.deps.Codes.ItemID(f.Items[j]), Code: f.Items[j], Score: f.Scores[j]})
@@ -318,7 +327,10 @@ func (e *Engine) page(sc *scratch, resp *Response, reason string, v *View) {
 	switch {
 	case len(resp.Items) == 0:
 		resp.Source = SourceEmpty
-		if reason == ReasonNoCandidates || reason == ReasonNotPersonalized {
+		switch {
+		case sc.dropped:
+			resp.Reason = ReasonFiltered
+		case reason == ReasonNoCandidates || reason == ReasonNotPersonalized:
 			resp.Reason = ReasonNoItems
 		}
 	case reason == "":
@@ -330,8 +342,13 @@ func (e *Engine) page(sc *scratch, resp *Response, reason string, v *View) {
 
 // scratch is the working memory of one request.
 type scratch struct {
-	limit    int
+	limit    int         // items of the page
+	want     int         // candidates
+	sorts    bool        // plugins will sort the candidates anew
+	dropped  bool        // the plugins dropped some
+	order    []place     // of the candidates after the plugins
 	frame    frame.Frame // the candidates, then the list
+	ranked   frame.Frame // the list in the making
 	taste    frame.Frame // items of the history, with confidences
 	popular  frame.Frame
 	session  []uint32 // codes

@@ -33,7 +33,7 @@ func newHeavy(tb testing.TB, items, history int) *Engine {
 			h.popular = append(h.popular, uint32(j))
 		}
 	}
-	e := New(Deps{h, h, h, h})
+	e := New(Deps{History: h, Popularity: h, Codes: h, Shelf: h})
 	e.Swap(newTestView(tb, newModel(items, 64), 0))
 	return e
 }

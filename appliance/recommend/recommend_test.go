@@ -67,7 +67,7 @@ func (s *shop) Popular(n int, dst *frame.Frame) {
 	}
 }
 
-func (s *shop) engine() *Engine { return New(Deps{s, s, s, s}) }
+func (s *shop) engine() *Engine { return New(Deps{History: s, Popularity: s, Codes: s, Shelf: s}) }
 
 func taste(items ...uint32) frame.Frame {
 	var f frame.Frame

@@ -1,0 +1,99 @@
+//go:build !race
+
+package recommend
+
+import (
+	"context"
+	"testing"
+
+	"vitrine/appliance/frame"
+)
+
+// stages are plugins made of functions.
+type stages struct {
+	depth int
+	rank  func(f *frame.Frame, t *frame.Trace)
+	calls int
+	sizes []int
+}
+
+func (s *stages) Depth() int { return s.depth }
+
+func (s *stages) Rank(_ context.Context, f *frame.Frame, t *frame.Trace) {
+	s.calls++
+	s.sizes = append(s.sizes, f.Len())
+	s.rank(f, t)
+}
+
+// ranked asks for u1's list with the given plugins; the test shop's model
+// knows i0, i1 and so on.
+func ranked(t *testing.T, s *stages, limit int) Response {
+	t.Helper()
+	const items = 2000
+	h := newHeavy(t, items, 20)
+	h.deps.Plugins = s
+	var resp Response
+	if err := h.Recommend(context.Background(), &Request{UserID: "u1", Limit: limit, Now: 5}, &resp); err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+func TestPluginsReorderAndAreTraced(t *testing.T) {
+	plain := ranked(t, &stages{}, 10)
+	s := &stages{depth: 200, rank: func(f *frame.Frame, tr *frame.Trace) {
+		for i := range f.Scores {
+			f.Scores[i] = float32(i) // the last candidate first
+		}
+		tr.Calls = append(tr.Calls, frame.Call{Name: "turn", Status: "ok"})
+	}}
+	got := ranked(t, s, 10)
+	if len(got.Items) != 10 || got.Items[0].ID == plain.Items[0].ID || got.Items[0].Score != 199 || s.sizes[0] != 200 {
+		t.Errorf("%d items, first %+v, shown %v", len(got.Items), got.Items[0], s.sizes)
+	}
+	if len(got.Plugins.Calls) != 1 || got.Source != SourceLive {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestFiltersThatEatCandidatesGetMore: a page stays full as long as the
+// catalogue has items that pass.
+func TestFiltersThatEatCandidatesGetMore(t *testing.T) {
+	s := &stages{depth: 50, rank: func(f *frame.Frame, _ *frame.Trace) {
+		for i, item := range f.Items {
+			f.Mask[i] = item%100 == 7
+		}
+	}}
+	got := ranked(t, s, 10)
+	if len(got.Items) != 10 || s.calls < 2 {
+		t.Errorf("%d items after %d calls with %v candidates", len(got.Items), s.calls, s.sizes)
+	}
+	for _, it := range got.Items {
+		if it.Code%100 != 7 {
+			t.Errorf("%s was filtered", it.ID)
+		}
+	}
+}
+
+func TestEverythingDropped(t *testing.T) {
+	s := &stages{depth: 50, rank: func(f *frame.Frame, tr *frame.Trace) {
+		clear(f.Mask)
+		tr.Calls = append(tr.Calls, frame.Call{Name: "no", Stage: "filter", Status: "denied"})
+	}}
+	got := ranked(t, s, 10)
+	if len(got.Items) != 0 || got.Source != SourceEmpty || got.Reason != ReasonFiltered || s.calls != 1 {
+		t.Errorf("%+v after %d calls", got, s.calls)
+	}
+}
+
+func TestPluginsDoNotMakeRecommendAllocate(t *testing.T) {
+	s := &stages{depth: 200, rank: func(*frame.Frame, *frame.Trace) {}}
+	h := newHeavy(t, 2000, 20)
+	h.deps.Plugins = s
+	req := Request{UserID: "u1", Limit: 10, Now: 5}
+	var resp Response
+	s.sizes = make([]int, 0, 1000)
+	if n := testing.AllocsPerRun(100, func() { _ = h.Recommend(context.Background(), &req, &resp) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
