@@ -7,15 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/httpapi/door"
 	"vitrine/appliance/httpapi/publicapi"
-	"vitrine/internal/logkey"
 )
 
 // Defaults of a zero Config.
@@ -24,27 +20,6 @@ const (
 	DefaultAdminListen = "127.0.0.1:8081"
 	DefaultMaxBody     = 32 << 20
 	DefaultLimit       = 20
-)
-
-const (
-	// maxHeader bounds what a connection may send before it is known; the
-	// longest sane query string (500 session items) fits.
-	maxHeader = 256 << 10
-	// headerTimeout and bodyTimeout bound a slow sender; a body of 32 MiB then
-	// needs 9 Mbit/s. idleTimeout is longer than what balancers keep (60 s), so
-	// that they close first and no request meets a closing connection.
-	headerTimeout = 5 * time.Second
-	bodyTimeout   = 30 * time.Second
-	answerTimeout = 60 * time.Second
-	idleTimeout   = 120 * time.Second
-	// stopTimeout is how long running requests may take when the server stops.
-	stopTimeout = 8 * time.Second
-	// maxSocketPath is what the kernel takes, with a byte for its end; the
-	// socket is made under a name with socketTemp and then renamed.
-	maxSocketPath = 107
-	socketTemp    = "~"
-	// socketMode lets the owner's group use the command line.
-	socketMode = 0o660
 )
 
 // Config says where to listen and how to answer. The zero value means the
@@ -99,13 +74,7 @@ type Server struct {
 	stopping context.Context
 	stop     context.CancelFunc
 
-	listeners []listener
-}
-
-// listener is an open door and what answers behind it.
-type listener struct {
-	net.Listener
-	server *http.Server
+	doors *door.Doors
 }
 
 // New checks what it is given and builds the handlers. Nothing listens yet.
@@ -154,156 +123,36 @@ func (s *Server) Admin() http.Handler { return s.admin }
 // Socket is what the admin socket answers with: every route, without a key.
 func (s *Server) Socket() http.Handler { return s.socket }
 
-// ListenError says which address could not be had.
-type ListenError struct {
-	// Key is the configuration key of the address.
-	Key, Address string
-	Err          error
-}
-
-// Error names the address and why it could not be had.
-func (e *ListenError) Error() string { return fmt.Sprintf("listen on %s: %v", e.Address, e.Err) }
-
-// Unwrap gives the cause.
-func (e *ListenError) Unwrap() error { return e.Err }
-
-// Hint says what to type next.
-func (e *ListenError) Hint() string {
-	switch {
-	case e.Key == "data.dir":
-		return "choose a shorter or writable data folder: --data DIR"
-	case errors.Is(e.Err, syscall.EADDRINUSE):
-		return fmt.Sprintf("another program listens there (another vitrine?); choose a free port: --set %s=127.0.0.1:PORT", e.Key)
-	case errors.Is(e.Err, syscall.EACCES):
-		return fmt.Sprintf("ports below 1024 need rights; choose another: --set %s=127.0.0.1:PORT", e.Key)
-	}
-	return fmt.Sprintf("choose an address of this machine: --set %s=127.0.0.1:PORT", e.Key)
-}
-
 // Listen opens the doors, all or none. Run does it when it was not done.
 func (s *Server) Listen(ctx context.Context) error {
-	var lc net.ListenConfig
-	for _, door := range []struct {
-		key, address string
-		handler      http.Handler
-	}{{"http.listen", s.cfg.Listen, s.api}, {"http.admin_listen", s.cfg.AdminListen, s.admin}} {
-		l, err := lc.Listen(ctx, "tcp", door.address)
-		if err != nil {
-			s.closeListeners()
-			return &ListenError{Key: door.key, Address: door.address, Err: cause(err)}
-		}
-		server := s.httpServer(door.handler)
-		server.ReadTimeout, server.WriteTimeout = bodyTimeout, answerTimeout
-		s.listeners = append(s.listeners, listener{l, server})
+	doors := []door.Door{
+		{Key: "http.listen", Address: s.cfg.Listen, Handler: s.api},
+		{Key: "http.admin_listen", Address: s.cfg.AdminListen, Handler: s.admin},
 	}
-	if s.cfg.Socket == "" {
-		return nil
+	if s.cfg.Socket != "" {
+		doors = append(doors, door.Door{Key: "data.dir", Address: s.cfg.Socket, Socket: true, Handler: s.socket})
 	}
-	l, err := listenSocket(ctx, s.cfg.Socket)
-	if err != nil {
-		s.closeListeners()
-		return &ListenError{Key: "data.dir", Address: s.cfg.Socket, Err: cause(err)}
-	}
-	// No timeouts: an import takes as long as it takes.
-	s.listeners = append(s.listeners, listener{l, s.httpServer(s.socket)})
-	return nil
-}
-
-// cause leaves out what ListenError says itself.
-func cause(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Err
-	}
+	open, err := door.Open(ctx, doors, s.log)
+	s.doors = open
 	return err
-}
-
-func (s *Server) closeListeners() {
-	for _, l := range s.listeners {
-		l.Close() //nolint:errcheck // nothing was accepted yet
-	}
-	s.listeners = nil
-}
-
-func (s *Server) httpServer(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-}
-
-// listenSocket makes the socket under a temporary name, so that it is never
-// open to others than its mode says, and moves it over one that a killed
-// process has left. The data folder's lock says that there is no living one.
-func listenSocket(ctx context.Context, path string) (net.Listener, error) {
-	temp := path + socketTemp
-	if len(temp) > maxSocketPath {
-		return nil, fmt.Errorf("the path has %d bytes, a socket's may have %d", len(path), maxSocketPath-len(socketTemp))
-	}
-	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", temp)
-	if err != nil {
-		return nil, err
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	if err := errors.Join(os.Chmod(temp, socketMode), os.Rename(temp, path)); err != nil {
-		return nil, errors.Join(err, l.Close(), os.Remove(temp))
-	}
-	return l, nil
 }
 
 // Addresses are those that Listen got, with the port that the system chose
 // where 0 was asked for.
 func (s *Server) Addresses() (api, admin net.Addr) {
-	if len(s.listeners) < 2 {
+	if s.doors == nil {
 		return nil, nil
 	}
-	return s.listeners[0].Addr(), s.listeners[1].Addr()
+	return s.doors.Addr(0), s.doors.Addr(1)
 }
 
 // Run answers until ctx ends, then lets running requests finish, imports
 // excepted: these stop and say so. It returns nil after a clean stop.
 func (s *Server) Run(ctx context.Context) error {
-	if s.listeners == nil {
+	if s.doors == nil {
 		if err := s.Listen(ctx); err != nil {
 			return err
 		}
 	}
-	if s.cfg.Socket != "" {
-		defer os.Remove(s.cfg.Socket) //nolint:errcheck // the next start replaces it
-	}
-	failed := make(chan error, len(s.listeners))
-	for _, l := range s.listeners {
-		s.log.Info("listening", slog.String(logkey.Address, strings.TrimSuffix(l.Addr().String(), socketTemp)))
-		go func() { failed <- l.server.Serve(l.Listener) }()
-	}
-	var err error
-	running := len(s.listeners)
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-		err = fmt.Errorf("serve: %w", err)
-		running--
-	}
-	s.stop()
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	var all sync.WaitGroup
-	for _, l := range s.listeners {
-		all.Go(func() {
-			if l.server.Shutdown(grace) != nil {
-				l.server.Close() //nolint:errcheck // it is late: cut off
-			}
-		})
-	}
-	all.Wait()
-	for range running {
-		if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
-			err = errors.Join(err, e)
-		}
-	}
-	return err
+	return s.doors.Serve(ctx, s.stop)
 }

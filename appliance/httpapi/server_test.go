@@ -17,6 +17,8 @@ import (
 	"vitrine/appliance/client"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/bridge/event"
+
+	"vitrine/appliance/httpapi/door"
 )
 
 // running starts srv and returns its context's cancel and where Run's error
@@ -191,7 +193,7 @@ func TestAddressesThatCannotBeHad(t *testing.T) {
 	} {
 		srv, _ := serverOf(t, newShop(), tt.cfg)
 		err := srv.Run(t.Context())
-		var listen *ListenError
+		var listen *door.ListenError
 		if !errors.As(err, &listen) || listen.Key != tt.key || !strings.Contains(err.Error(), tt.text) || listen.Hint() == "" {
 			t.Errorf("%+v: %v", tt.cfg, err)
 		}
