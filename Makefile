@@ -9,7 +9,7 @@ RACE     := ./bridge/... ./appliance/... ./als/...
 NESTED   := sdk plugins
 export GOFLAGS := -buildvcs=false
 
-.PHONY: help run build plugins test unit nested noasm race e2e kill9 check format lint tidy generate generate-check clean-tree
+.PHONY: help run build plugins shelf test unit nested noasm race e2e kill9 check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ build: ## the static binary, dist/vitrine
 	@mkdir -p dist
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/vitrine
 
-run: build ## start the appliance with a demo shop (ARGS="--set http.listen=127.0.0.1:9000")
+run: build shelf ## start the appliance with a demo shop (ARGS="--set http.listen=127.0.0.1:9000")
 	@exec $(BINARY) serve --demo --data var $(ARGS)
 
 plugins: ## the ready plugins, dist/plugins/NAME.wasm and NAME.toml
@@ -26,6 +26,15 @@ plugins: ## the ready plugins, dist/plugins/NAME.wasm and NAME.toml
 	@cd plugins && for toml in */*.toml; do name=$${toml%%/*}; echo "build $$name.wasm"; \
 		GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags='-s -w' \
 			-o ../dist/plugins/$$name.wasm ./$$name && cp $$toml ../dist/plugins/ || exit 1; done
+
+# The demo shop has the ready plugins beside it, switched off.
+shelf: plugins
+	@mkdir -p var/plugins && cd dist/plugins && for wasm in *.wasm; do name=$${wasm%.wasm}; \
+		test -e ../../var/plugins/$$name.toml || { cp $$wasm ../../var/plugins/ && \
+		sed 's/^enabled = true/enabled = false/' $$name.toml > ../../var/plugins/$$name.toml; }; done
+
+bench-%: build ## bench-serve, bench-retrieve, bench-train, bench-plugins: the built-in benchmark
+	$(BINARY) bench $*
 
 test: unit nested noasm race ## every test
 

@@ -143,6 +143,26 @@ func TestRefusedModelIsNotServed(t *testing.T) {
 	r.close()
 }
 
+// TestModelThatCannotBePublished leaves nothing behind that fills the disk.
+func TestModelThatCannotBePublished(t *testing.T) {
+	r := newRig(t, shortDir(t), nil)
+	now := time.Now()
+	r.app.now = func() time.Time { return now } // every version has the same name
+	r.start()
+	r.post(shopEvents(60, 2000, "")...)
+	version := r.trained()
+	if job := r.train(); job.State != adminapi.Failed || !strings.Contains(job.Error, "exists") {
+		t.Errorf("job %+v", job)
+	}
+	if l := r.recommend("user_id=u1"); l.Model.Version != version {
+		t.Errorf("%s serves", l.Model.Version)
+	}
+	if left, _ := filepath.Glob(filepath.Join(r.dir, "models", "*.tmp")); len(left) > 0 {
+		t.Errorf("left over: %v", left)
+	}
+	r.close()
+}
+
 func TestRollbackHoldsOverARestart(t *testing.T) {
 	dir := shortDir(t)
 	r := run(t, dir, nil)
@@ -187,6 +207,34 @@ func TestScheduleTrainsWhenThereIsNews(t *testing.T) {
 	time.Sleep(600 * time.Millisecond)
 	if third := live(); third != second {
 		t.Errorf("%s was trained without new events", third)
+	}
+	r.close()
+}
+
+// TestScheduleCountsFromTheLiveModel: a restart does not put the next training
+// off, and a model that was rolled back does not come again without news.
+func TestScheduleCountsFromTheLiveModel(t *testing.T) {
+	dir := shortDir(t)
+	events := shopEvents(60, 3000, "")
+	r := run(t, dir, nil)
+	r.post(events[:2000]...)
+	first := r.trained()
+	r.post(events[2000:]...)
+	r.close()
+
+	r = newRig(t, dir, func(c *config.Config) { c.Train.Schedule = time.Hour })
+	r.app.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	r.start()
+	r.until("the training that is due", func() bool { return r.recommend("user_id=u1").Model.Version != first })
+	r.close()
+
+	r = run(t, dir, func(c *config.Config) { c.Train.Schedule = 100 * time.Millisecond })
+	if code := r.call("POST", "/v1/models/rollback", "", nil); code != http.StatusOK {
+		t.Fatalf("rollback: %d", code)
+	}
+	time.Sleep(500 * time.Millisecond)
+	if l := r.recommend("user_id=u1"); l.Model.Version != first {
+		t.Errorf("%s serves after the rollback to %s", l.Model.Version, first)
 	}
 	r.close()
 }

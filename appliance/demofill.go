@@ -90,7 +90,10 @@ func (a *Appliance) fillDemo(ctx context.Context, mark demoMark, tell func(admin
 		Users:  func(u event.User) error { return add(event.Record{Kind: event.KindUserPut, User: u}) },
 		Events: func(e event.Event) error { return add(event.Record{Kind: event.KindEvent, Event: e}) },
 	})
-	if err = errors.Join(err, flush()); err != nil {
+	if err == nil {
+		err = flush()
+	}
+	if err != nil {
 		return fmt.Errorf("fill the demo shop: %w", err)
 	}
 	_, verdict, err := a.training.train(ctx, tell)

@@ -21,11 +21,15 @@ import (
 	"vitrine/appliance/httpapi/adminapi"
 )
 
-// TestMain lets the test binary be the appliance's child process. The file
-// that is named on the command line says how that one behaves.
+// TestMain lets the test binary be the appliance's child process, whose
+// behaviour the file named on the command line decides, or the load of a
+// benchmark.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == "child" {
 		os.Exit(playChild(os.Args[2], os.Args[3]))
+	}
+	if len(os.Args) == 2 && os.Args[1] == "load" {
+		os.Exit(playLoad(os.Stdin, os.Stdout))
 	}
 	os.Exit(m.Run())
 }
@@ -92,7 +96,7 @@ func newRig(t testing.TB, dir string, change func(*config.Config)) *rig {
 	r := &rig{t: t, dir: dir, done: make(chan error, 1), log: &logBuffer{}}
 	r.app = New(Options{
 		Config: c, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Command: []string{exe, "child", filepath.Join(dir, "role"), "train"},
+		Command: []string{exe, "child", filepath.Join(dir, "role")},
 	})
 	r.client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", SocketPath(c))
@@ -117,10 +121,16 @@ func run(t testing.TB, dir string, change func(*config.Config)) *rig {
 	return newRig(t, dir, change).start()
 }
 
-func (r *rig) start() *rig {
-	r.t.Helper()
+// begin starts the appliance without waiting.
+func (r *rig) begin() {
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
+	r.t.Cleanup(stop)
+	go func() { r.done <- r.app.Run(ctx) }()
+}
+
+func (r *rig) start() *rig {
+	r.t.Helper()
 	ready := make(chan struct{})
 	announce := r.app.opt.Announce
 	r.app.opt.Announce = func(a Ready) {
@@ -129,8 +139,7 @@ func (r *rig) start() *rig {
 		}
 		close(ready)
 	}
-	go func() { r.done <- r.app.Run(ctx) }()
-	r.t.Cleanup(stop)
+	r.begin()
 	select {
 	case <-ready:
 	case err := <-r.done:

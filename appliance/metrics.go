@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"vitrine/appliance/httpapi"
+	"vitrine/appliance/pluginhost"
+	"vitrine/appliance/pluginhost/sandbox"
 	"vitrine/appliance/registry"
 )
 
@@ -89,6 +91,41 @@ func (m modelInfo) Describe(ch chan<- *prometheus.Desc) { ch <- m.desc() }
 func (m modelInfo) Collect(ch chan<- prometheus.Metric) {
 	if live := m.models.Live(); live != nil {
 		ch <- prometheus.MustNewConstMetric(m.desc(), prometheus.GaugeValue, 1, live.Version)
+	}
+}
+
+// watchPlugins registers the totals of every plugin, read when scraped.
+func (m *metrics) watchPlugins(host *pluginhost.Host) { m.registry.MustRegister(pluginTotals{host}) }
+
+// pluginTotals collects what the plugin host counts, by plugin.
+type pluginTotals struct{ host *pluginhost.Host }
+
+// pluginFigures are the totals and how each is read.
+func pluginFigures() map[*prometheus.Desc]func(sandbox.Stats) float64 {
+	desc := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("vitrine_plugin_"+name, help, []string{"plugin"}, nil)
+	}
+	return map[*prometheus.Desc]func(sandbox.Stats) float64{
+		desc("calls_total", "Calls of the plugin."):                                             func(s sandbox.Stats) float64 { return float64(s.Calls) },
+		desc("faults_total", "Calls that failed."):                                              func(s sandbox.Stats) float64 { return float64(s.Faults) },
+		desc("skipped_total", "Calls not made, for want of time or in quarantine."):             func(s sandbox.Stats) float64 { return float64(s.Skipped) },
+		desc("denied_total", "Requests of which a plugin in trouble denied every candidate."):   func(s sandbox.Stats) float64 { return float64(s.Denied) },
+		desc("quarantines_total", "Times the plugin was taken out for its faults."):             func(s sandbox.Stats) float64 { return float64(s.Quarantines) },
+		desc("seconds_total", "Time spent in calls."):                                           func(s sandbox.Stats) float64 { return s.Time.Seconds() },
+		desc("fuel_total", "Fuel used by calls; the same call uses the same on every machine."): func(s sandbox.Stats) float64 { return float64(s.Fuel) },
+	}
+}
+
+// Describe tells nothing beforehand: the plugins are not known.
+func (p pluginTotals) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads the totals.
+func (p pluginTotals) Collect(out chan<- prometheus.Metric) {
+	figures := pluginFigures()
+	for _, s := range p.host.Stats() {
+		for desc, read := range figures {
+			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, read(s), s.Name)
+		}
 	}
 }
 

@@ -60,9 +60,13 @@ func (r recommender) answer(list *httpapi.List, ask func(*recommend.Response) er
 	for i := range resp.Items {
 		picks = append(picks, httpapi.Pick{ItemID: resp.Items[i].ID, Score: resp.Items[i].Score})
 	}
+	calls := list.Plugins[:0]
+	for _, c := range resp.Plugins.Calls {
+		calls = append(calls, httpapi.PluginCall(c))
+	}
 	*list = httpapi.List{
 		Picks: picks, Source: resp.Source, Reason: resp.Reason,
-		ModelVersion: resp.ModelVersion, ModelAge: resp.ModelAge, Exact: resp.Exact,
+		ModelVersion: resp.ModelVersion, ModelAge: resp.ModelAge, Exact: resp.Exact, Plugins: calls,
 	}
 	return nil
 }

@@ -63,6 +63,7 @@ func (a *Appliance) Pipeline(ctx context.Context) (adminapi.Pipeline, error) {
 // watch registers the figures that are read when they are scraped.
 func (a *Appliance) watch() {
 	p := a.parts
+	a.metrics.watchPlugins(a.plugins)
 	a.metrics.gauge("vitrine_bus_queued_records", "Records that wait for their frame.", func() float64 { return float64(p.pump.Stats().Queued) })
 	bus := func(read func(jetstream.Stats) float64) func() float64 {
 		return func() float64 {

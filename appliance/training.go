@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -88,6 +89,7 @@ func (t *training) attempt(ctx context.Context, tell func(adminapi.JobProgress))
 	}
 	bundle, err := t.registry.Publish(job.Out)
 	if err != nil {
+		_ = os.Remove(job.Out) // a failing disk must not fill up with models
 		return report, nil, fmt.Errorf("publish model: %w", err)
 	}
 	t.metrics.published(result.Metrics, t.now().Sub(start).Seconds())
@@ -123,32 +125,37 @@ func modelMetrics(all []registry.Metric, published bool) []adminapi.ModelMetrics
 	return out
 }
 
-// schedule trains whenever the interval has passed and new events came in.
-// Each run is a job, so that a manual one is not disturbed.
+// schedule trains when the interval has passed since the live model was made
+// (whoever restarts the appliance more often is not kept waiting for ever) and
+// records came in since the last attempt: a model that was refused or rolled
+// back does not come again from the same data. Each run is a job, so that a
+// manual one is not disturbed.
 func (a *Appliance) schedule(ctx context.Context) {
 	every := a.config.Train.Schedule
 	if every == 0 {
 		<-ctx.Done()
 		return
 	}
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
+	last, seen := a.now(), uint64(0)
+	if live := a.parts.registry.Live(); live != nil {
+		last, seen = live.Created, live.Position
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-time.After(min(every, every-a.now().Sub(last))):
 		}
-		trained := uint64(0)
-		if live := a.parts.registry.Live(); live != nil {
-			trained = live.Position
-		}
-		if a.parts.pump.Stats().Last <= trained {
+		last = a.now()
+		end := a.parts.pump.Stats().Last
+		if end <= seen {
 			continue
 		}
 		if _, err := a.startTraining(); err != nil {
 			a.log.Info("scheduled training put off", logkey.Reason, err.Error())
+			continue
 		}
+		seen = end
 	}
 }
 
@@ -186,6 +193,14 @@ func (t *training) evaluate(ctx context.Context, c *config.Config, k int, tell f
 		return nil, nil, err
 	}
 	return trainReport(result), &adminapi.Verdict{Published: false, Reason: result.Gate.Reason}, nil
+}
+
+// measured is an error where there was nothing to measure.
+func measured(r *trainer.Result) error {
+	if len(r.Metrics) > 0 {
+		return nil
+	}
+	return &Fault{Op: "nothing to measure", Err: errors.New(r.Gate.Reason), Hint: "load more events: vitrine import FILE"}
 }
 
 func jobProgress(tell func(adminapi.JobProgress)) func(trainer.Progress) {

@@ -52,9 +52,15 @@ func NewTCP(address string) (*Client, error) {
 	return newClient(strings.TrimSuffix(address, "/"), address, http.DefaultTransport.(*http.Transport).Clone()), nil
 }
 
-func newClient(base, where string, transport *http.Transport) *Client {
+func newClient(base, where string, transport http.RoundTripper) *Client {
 	h := &http.Client{Transport: transport}
 	return &Client{rest: &Rest{Server: base + "/", Client: h}, http: h, where: where}
+}
+
+// InProcess says whether a handler of this process answers, which ends with it.
+func (c *Client) InProcess() bool {
+	_, ok := c.http.Transport.(inProcess)
+	return ok
 }
 
 // Close lets go of idle connections.
@@ -207,6 +213,35 @@ func (c *Client) Rollback(ctx context.Context) (*Model, error) {
 	return decode[Model](c)(c.rest.RollbackModel(ctx))
 }
 
+// Plugins lists the plugins of the folder, in ranking order.
+func (c *Client) Plugins(ctx context.Context) ([]Plugin, error) {
+	list, err := decode[PluginList](c)(c.rest.ListPlugins(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return list.Plugins, nil
+}
+
+// InstallPlugin compiles a module, puts it into the folder and waits until it
+// ranks. It returns what the plugin is then.
+func (c *Client) InstallPlugin(ctx context.Context, in PluginInstall) (*Plugin, error) {
+	return decode[Plugin](c)(c.rest.InstallPlugin(ctx, in))
+}
+
+// EnablePlugin lets a plugin rank, or takes it out.
+func (c *Client) EnablePlugin(ctx context.Context, name string, enabled bool) (*Plugin, error) {
+	if enabled {
+		return decode[Plugin](c)(c.rest.EnablePlugin(ctx, name))
+	}
+	return decode[Plugin](c)(c.rest.DisablePlugin(ctx, name))
+}
+
+// RemovePlugin takes a plugin's files out of the folder.
+func (c *Client) RemovePlugin(ctx context.Context, name string) error {
+	_, err := decode[struct{}](c)(c.rest.RemovePlugin(ctx, name))
+	return err
+}
+
 // DeadLetters lists refused rows, oldest first, from a page's NextCursor on;
 // limit 0 leaves it to the appliance.
 func (c *Client) DeadLetters(ctx context.Context, limit int, cursor string) (*DeadLetterPage, error) {
@@ -263,6 +298,9 @@ func decode[T any](c *Client) func(*http.Response, error) (*T, error) {
 			return nil, c.problem(r, body)
 		}
 		value := new(T)
+		if r.StatusCode == http.StatusNoContent {
+			return value, nil
+		}
 		if err := json.Unmarshal(body, value); err != nil {
 			return nil, fmt.Errorf("understand answer of vitrine at %s: %w", c.where, err)
 		}

@@ -100,9 +100,10 @@ func (e ListSource) Valid() bool {
 
 // Defines values for ModelState.
 const (
-	ModelStateKept     ModelState = "kept"
-	ModelStateLive     ModelState = "live"
-	ModelStatePrevious ModelState = "previous"
+	ModelStateKept       ModelState = "kept"
+	ModelStateLive       ModelState = "live"
+	ModelStatePrevious   ModelState = "previous"
+	ModelStateUnreadable ModelState = "unreadable"
 )
 
 // Valid indicates whether the value is a known member of the ModelState enum.
@@ -113,6 +114,80 @@ func (e ModelState) Valid() bool {
 	case ModelStateLive:
 		return true
 	case ModelStatePrevious:
+		return true
+	case ModelStateUnreadable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PluginState.
+const (
+	Active      PluginState = "active"
+	Compiling   PluginState = "compiling"
+	Disabled    PluginState = "disabled"
+	Quarantined PluginState = "quarantined"
+	Refused     PluginState = "refused"
+)
+
+// Valid indicates whether the value is a known member of the PluginState enum.
+func (e PluginState) Valid() bool {
+	switch e {
+	case Active:
+		return true
+	case Compiling:
+		return true
+	case Disabled:
+		return true
+	case Quarantined:
+		return true
+	case Refused:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PluginCallStage.
+const (
+	Feature PluginCallStage = "feature"
+	Filter  PluginCallStage = "filter"
+	Scorer  PluginCallStage = "scorer"
+)
+
+// Valid indicates whether the value is a known member of the PluginCallStage enum.
+func (e PluginCallStage) Valid() bool {
+	switch e {
+	case Feature:
+		return true
+	case Filter:
+		return true
+	case Scorer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PluginCallStatus.
+const (
+	CallDenied  PluginCallStatus = "denied"
+	CallFailed  PluginCallStatus = "failed"
+	CallOk      PluginCallStatus = "ok"
+	CallSkipped PluginCallStatus = "skipped"
+)
+
+// Valid indicates whether the value is a known member of the PluginCallStatus enum.
+func (e PluginCallStatus) Valid() bool {
+	switch e {
+	case CallDenied:
+		return true
+	case CallFailed:
+		return true
+	case CallOk:
+		return true
+	case CallSkipped:
 		return true
 	default:
 		return false
@@ -434,6 +509,58 @@ type Pipeline struct {
 	} `json:"deadletters"`
 }
 
+// Plugin defines model for Plugin.
+type Plugin struct {
+	File  string   `json:"file,omitempty"`
+	Kinds []string `json:"kinds,omitempty"`
+
+	// Name Its own name; that of its file while no version could be loaded.
+	Name string `json:"name"`
+
+	// Reason Why it is refused or in quarantine.
+	Reason string `json:"reason,omitempty"`
+
+	// Serving The digest of the version that ranks, where it is not the file's.
+	Serving string      `json:"serving,omitempty"`
+	Sha256  string      `json:"sha256"`
+	State   PluginState `json:"state"`
+	Summary string      `json:"summary,omitempty"`
+	Version string      `json:"version"`
+}
+
+// PluginState defines model for Plugin.State.
+type PluginState string
+
+// PluginCall defines model for PluginCall.
+type PluginCall struct {
+	Micros  int64            `json:"micros"`
+	Name    string           `json:"name"`
+	Stage   PluginCallStage  `json:"stage"`
+	Status  PluginCallStatus `json:"status"`
+	Version string           `json:"version"`
+}
+
+// PluginCallStage defines model for PluginCall.Stage.
+type PluginCallStage string
+
+// PluginCallStatus defines model for PluginCall.Status.
+type PluginCallStatus string
+
+// PluginInstall defines model for PluginInstall.
+type PluginInstall struct {
+	// Name The file's name without .wasm.
+	Name string `json:"name"`
+
+	// Toml The settings beside it; empty leaves those that are there.
+	Toml string `json:"toml,omitempty"`
+	Wasm []byte `json:"wasm"`
+}
+
+// PluginList defines model for PluginList.
+type PluginList struct {
+	Plugins []Plugin `json:"plugins"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
 	// Code Stable; for programs.
@@ -477,6 +604,9 @@ type Recommendations struct {
 
 	// Model The model that the list was made with; null when there was none.
 	Model *ServedModel `json:"model"`
+
+	// Plugins What became of each active plugin, in the order of their calls.
+	Plugins []PluginCall `json:"plugins"`
 
 	// Reason Why the source is not `live`; empty when it is.
 	Reason    string     `json:"reason"`
@@ -565,6 +695,9 @@ type ItemID = ID
 
 // Limit defines model for Limit.
 type Limit = int
+
+// PluginName defines model for PluginName.
+type PluginName = string
 
 // UserID UTF-8 of 1 to 256 bytes without control characters.
 type UserID = ID
@@ -672,6 +805,9 @@ type PutItemsJSONRequestBody = ItemBatch
 
 // StartJobJSONRequestBody defines body for StartJob for application/json ContentType.
 type StartJobJSONRequestBody = JobRequest
+
+// InstallPluginJSONRequestBody defines body for InstallPlugin for application/json ContentType.
+type InstallPluginJSONRequestBody = PluginInstall
 
 // RecommendPostJSONRequestBody defines body for RecommendPost for application/json ContentType.
 type RecommendPostJSONRequestBody = RecommendRequest
@@ -913,6 +1049,40 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/pipeline (the `GetPipeline` operationId).
 	GetPipeline(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPlugins The plugins of the folder, in ranking order.
+	//
+	// Corresponds with GET /v1/plugins (the `ListPlugins` operationId).
+	ListPlugins(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// InstallPluginWithBody Compiles a module, puts it into the folder and waits until it ranks.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/plugins (the `InstallPlugin` operationId).
+	InstallPluginWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// InstallPlugin Compiles a module, puts it into the folder and waits until it ranks.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/plugins (the `InstallPlugin` operationId).
+	InstallPlugin(ctx context.Context, body InstallPluginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemovePlugin Takes a plugin out of the ranking and its files out of the folder.
+	//
+	// Corresponds with DELETE /v1/plugins/{name} (the `RemovePlugin` operationId).
+	RemovePlugin(ctx context.Context, name PluginName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DisablePlugin Takes a plugin out of the ranking; its files stay.
+	//
+	// Corresponds with POST /v1/plugins/{name}/disable (the `DisablePlugin` operationId).
+	DisablePlugin(ctx context.Context, name PluginName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnablePlugin Lets a plugin rank.
+	//
+	// Corresponds with POST /v1/plugins/{name}/enable (the `EnablePlugin` operationId).
+	EnablePlugin(ctx context.Context, name PluginName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PopularItems The most popular items now.
 	//
@@ -1364,6 +1534,100 @@ func (c *Rest) RollbackModel(ctx context.Context, reqEditors ...RequestEditorFn)
 // Corresponds with GET /v1/pipeline (the `GetPipeline` operationId).
 func (c *Rest) GetPipeline(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetPipelineRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPlugins The plugins of the folder, in ranking order.
+//
+// Corresponds with GET /v1/plugins (the `ListPlugins` operationId).
+func (c *Rest) ListPlugins(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPluginsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// InstallPluginWithBody Compiles a module, puts it into the folder and waits until it ranks.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/plugins (the `InstallPlugin` operationId).
+func (c *Rest) InstallPluginWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewInstallPluginRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// InstallPlugin Compiles a module, puts it into the folder and waits until it ranks.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/plugins (the `InstallPlugin` operationId).
+func (c *Rest) InstallPlugin(ctx context.Context, body InstallPluginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewInstallPluginRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemovePlugin Takes a plugin out of the ranking and its files out of the folder.
+//
+// Corresponds with DELETE /v1/plugins/{name} (the `RemovePlugin` operationId).
+func (c *Rest) RemovePlugin(ctx context.Context, name PluginName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemovePluginRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DisablePlugin Takes a plugin out of the ranking; its files stay.
+//
+// Corresponds with POST /v1/plugins/{name}/disable (the `DisablePlugin` operationId).
+func (c *Rest) DisablePlugin(ctx context.Context, name PluginName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDisablePluginRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnablePlugin Lets a plugin rank.
+//
+// Corresponds with POST /v1/plugins/{name}/enable (the `EnablePlugin` operationId).
+func (c *Rest) EnablePlugin(ctx context.Context, name PluginName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnablePluginRequest(c.Server, name)
 	if err != nil {
 		return nil, err
 	}
@@ -2375,6 +2639,175 @@ func NewGetPipelineRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListPluginsRequest constructs an http.Request for the ListPlugins method
+func NewListPluginsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/plugins")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewInstallPluginRequest calls the generic InstallPlugin builder with application/json body
+func NewInstallPluginRequest(server string, body InstallPluginJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewInstallPluginRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewInstallPluginRequestWithBody constructs an http.Request for the InstallPlugin method, with any body, and a specified content type
+func NewInstallPluginRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/plugins")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRemovePluginRequest constructs an http.Request for the RemovePlugin method
+func NewRemovePluginRequest(server string, name PluginName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/plugins/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDisablePluginRequest constructs an http.Request for the DisablePlugin method
+func NewDisablePluginRequest(server string, name PluginName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/plugins/%s/disable", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEnablePluginRequest constructs an http.Request for the EnablePlugin method
+func NewEnablePluginRequest(server string, name PluginName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/plugins/%s/enable", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPopularItemsRequest constructs an http.Request for the PopularItems method
 func NewPopularItemsRequest(server string, params *PopularItemsParams) (*http.Request, error) {
 	var err error
@@ -2962,6 +3395,48 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/pipeline (the `GetPipeline` operationId).
 	GetPipelineWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetPipelineResponse, error)
+
+	// ListPluginsWithResponse The plugins of the folder, in ranking order.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/plugins (the `ListPlugins` operationId).
+	ListPluginsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPluginsResponse, error)
+
+	// InstallPluginWithBodyWithResponse Compiles a module, puts it into the folder and waits until it ranks.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/plugins (the `InstallPlugin` operationId).
+	InstallPluginWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*InstallPluginResponse, error)
+
+	// InstallPluginWithResponse Compiles a module, puts it into the folder and waits until it ranks.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/plugins (the `InstallPlugin` operationId).
+	InstallPluginWithResponse(ctx context.Context, body InstallPluginJSONRequestBody, reqEditors ...RequestEditorFn) (*InstallPluginResponse, error)
+
+	// RemovePluginWithResponse Takes a plugin out of the ranking and its files out of the folder.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/plugins/{name} (the `RemovePlugin` operationId).
+	RemovePluginWithResponse(ctx context.Context, name PluginName, reqEditors ...RequestEditorFn) (*RemovePluginResponse, error)
+
+	// DisablePluginWithResponse Takes a plugin out of the ranking; its files stay.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/plugins/{name}/disable (the `DisablePlugin` operationId).
+	DisablePluginWithResponse(ctx context.Context, name PluginName, reqEditors ...RequestEditorFn) (*DisablePluginResponse, error)
+
+	// EnablePluginWithResponse Lets a plugin rank.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/plugins/{name}/enable (the `EnablePlugin` operationId).
+	EnablePluginWithResponse(ctx context.Context, name PluginName, reqEditors ...RequestEditorFn) (*EnablePluginResponse, error)
 
 	// PopularItemsWithResponse The most popular items now.
 	//
@@ -4211,6 +4686,314 @@ func (r GetPipelineResponse) ContentType() string {
 	return ""
 }
 
+// ListPluginsResponse200Headers the declared response headers of an HTTP 200 response for ListPlugins
+type ListPluginsResponse200Headers struct {
+	XRequestID string
+}
+
+// ListPluginsResponseDefaultHeaders the declared response headers of an HTTP default response for ListPlugins
+type ListPluginsResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type ListPluginsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PluginList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListPluginsResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListPluginsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPluginsResponse) GetJSON200() *PluginList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListPluginsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPluginsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPluginsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPluginsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPluginsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// InstallPluginResponse200Headers the declared response headers of an HTTP 200 response for InstallPlugin
+type InstallPluginResponse200Headers struct {
+	XRequestID string
+}
+
+// InstallPluginResponseDefaultHeaders the declared response headers of an HTTP default response for InstallPlugin
+type InstallPluginResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type InstallPluginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Plugin
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *InstallPluginResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *InstallPluginResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r InstallPluginResponse) GetJSON200() *Plugin {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r InstallPluginResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r InstallPluginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r InstallPluginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r InstallPluginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r InstallPluginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RemovePluginResponse204Headers the declared response headers of an HTTP 204 response for RemovePlugin
+type RemovePluginResponse204Headers struct {
+	XRequestID string
+}
+
+// RemovePluginResponseDefaultHeaders the declared response headers of an HTTP default response for RemovePlugin
+type RemovePluginResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type RemovePluginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *RemovePluginResponse204Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RemovePluginResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemovePluginResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemovePluginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemovePluginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemovePluginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemovePluginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DisablePluginResponse200Headers the declared response headers of an HTTP 200 response for DisablePlugin
+type DisablePluginResponse200Headers struct {
+	XRequestID string
+}
+
+// DisablePluginResponseDefaultHeaders the declared response headers of an HTTP default response for DisablePlugin
+type DisablePluginResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type DisablePluginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Plugin
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *DisablePluginResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DisablePluginResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DisablePluginResponse) GetJSON200() *Plugin {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DisablePluginResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DisablePluginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DisablePluginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DisablePluginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DisablePluginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// EnablePluginResponse200Headers the declared response headers of an HTTP 200 response for EnablePlugin
+type EnablePluginResponse200Headers struct {
+	XRequestID string
+}
+
+// EnablePluginResponseDefaultHeaders the declared response headers of an HTTP default response for EnablePlugin
+type EnablePluginResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type EnablePluginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Plugin
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *EnablePluginResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *EnablePluginResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r EnablePluginResponse) GetJSON200() *Plugin {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EnablePluginResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EnablePluginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EnablePluginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EnablePluginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EnablePluginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // PopularItemsResponse200Headers the declared response headers of an HTTP 200 response for PopularItems
 type PopularItemsResponse200Headers struct {
 	XRequestID     string
@@ -4921,6 +5704,84 @@ func (c *ClientWithResponses) GetPipelineWithResponse(ctx context.Context, reqEd
 		return nil, err
 	}
 	return ParseGetPipelineResponse(rsp)
+}
+
+// ListPluginsWithResponse The plugins of the folder, in ranking order.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/plugins (the `ListPlugins` operationId).
+func (c *ClientWithResponses) ListPluginsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPluginsResponse, error) {
+	rsp, err := c.ListPlugins(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPluginsResponse(rsp)
+}
+
+// InstallPluginWithBodyWithResponse Compiles a module, puts it into the folder and waits until it ranks.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/plugins (the `InstallPlugin` operationId).
+func (c *ClientWithResponses) InstallPluginWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*InstallPluginResponse, error) {
+	rsp, err := c.InstallPluginWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseInstallPluginResponse(rsp)
+}
+
+// InstallPluginWithResponse Compiles a module, puts it into the folder and waits until it ranks.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/plugins (the `InstallPlugin` operationId).
+func (c *ClientWithResponses) InstallPluginWithResponse(ctx context.Context, body InstallPluginJSONRequestBody, reqEditors ...RequestEditorFn) (*InstallPluginResponse, error) {
+	rsp, err := c.InstallPlugin(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseInstallPluginResponse(rsp)
+}
+
+// RemovePluginWithResponse Takes a plugin out of the ranking and its files out of the folder.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/plugins/{name} (the `RemovePlugin` operationId).
+func (c *ClientWithResponses) RemovePluginWithResponse(ctx context.Context, name PluginName, reqEditors ...RequestEditorFn) (*RemovePluginResponse, error) {
+	rsp, err := c.RemovePlugin(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemovePluginResponse(rsp)
+}
+
+// DisablePluginWithResponse Takes a plugin out of the ranking; its files stay.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/plugins/{name}/disable (the `DisablePlugin` operationId).
+func (c *ClientWithResponses) DisablePluginWithResponse(ctx context.Context, name PluginName, reqEditors ...RequestEditorFn) (*DisablePluginResponse, error) {
+	rsp, err := c.DisablePlugin(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDisablePluginResponse(rsp)
+}
+
+// EnablePluginWithResponse Lets a plugin rank.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/plugins/{name}/enable (the `EnablePlugin` operationId).
+func (c *ClientWithResponses) EnablePluginWithResponse(ctx context.Context, name PluginName, reqEditors ...RequestEditorFn) (*EnablePluginResponse, error) {
+	rsp, err := c.EnablePlugin(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnablePluginResponse(rsp)
 }
 
 // PopularItemsWithResponse The most popular items now.
@@ -6225,6 +7086,317 @@ func ParseGetPipelineResponse(rsp *http.Response) (*GetPipelineResponse, error) 
 		response.Headers200 = &headers
 	case true:
 		var headers GetPipelineResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListPluginsResponse parses an HTTP response from a ListPluginsWithResponse call
+func ParseListPluginsResponse(rsp *http.Response) (*ListPluginsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPluginsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PluginList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListPluginsResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListPluginsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseInstallPluginResponse parses an HTTP response from a InstallPluginWithResponse call
+func ParseInstallPluginResponse(rsp *http.Response) (*InstallPluginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &InstallPluginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Plugin
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers InstallPluginResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers InstallPluginResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRemovePluginResponse parses an HTTP response from a RemovePluginWithResponse call
+func ParseRemovePluginResponse(rsp *http.Response) (*RemovePluginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemovePluginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers RemovePluginResponse204Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers204 = &headers
+	case true:
+		var headers RemovePluginResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDisablePluginResponse parses an HTTP response from a DisablePluginWithResponse call
+func ParseDisablePluginResponse(rsp *http.Response) (*DisablePluginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DisablePluginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Plugin
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers DisablePluginResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers DisablePluginResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseEnablePluginResponse parses an HTTP response from a EnablePluginWithResponse call
+func ParseEnablePluginResponse(rsp *http.Response) (*EnablePluginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EnablePluginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Plugin
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers EnablePluginResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers EnablePluginResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

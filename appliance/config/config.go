@@ -25,6 +25,7 @@ type Config struct {
 	Archive     Archive
 	Train       Train
 	Recommend   Recommend
+	Plugins     Plugins
 	DeadLetters DeadLetters
 	Compat      Compat
 	Log         Log
@@ -74,6 +75,13 @@ type Recommend struct {
 	ExcludeSeen bool
 }
 
+// Plugins configures the sandboxed ranking plugins.
+type Plugins struct {
+	Dir    string
+	Budget time.Duration
+	Order  []string
+}
+
 // DeadLetters bounds what is kept of refused input.
 type DeadLetters struct {
 	MaxBytes int64
@@ -95,6 +103,7 @@ func Default() *Config {
 		Archive:     Archive{URL: "file:archive", CommitEvery: 30 * time.Second},
 		Train:       Train{Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
 		Recommend:   Recommend{Limit: 20},
+		Plugins:     Plugins{Dir: "plugins", Budget: 10 * time.Millisecond},
 		DeadLetters: DeadLetters{MaxBytes: 256 << 20, MaxAge: 30 * 24 * time.Hour},
 		Log:         Log{Level: "info", Format: "text"},
 	}
@@ -112,6 +121,13 @@ func defaultTypes() map[string]float64 {
 func (c *Config) ArchiveDir() string {
 	dir := strings.TrimPrefix(c.Archive.URL, "file:")
 	dir = strings.TrimPrefix(dir, "//")
+	return c.inData(dir)
+}
+
+// PluginsDir is the plugins folder; a relative one lies in the data folder.
+func (c *Config) PluginsDir() string { return c.inData(c.Plugins.Dir) }
+
+func (c *Config) inData(dir string) string {
 	if filepath.IsAbs(dir) {
 		return dir
 	}
@@ -154,6 +170,8 @@ func (c *Config) validate() []problem {
 	check(c.Train.HalfLife >= time.Hour, "train.half_life", "must be at least 1h")
 	check(c.Train.History >= 1 && c.Train.History <= 100000, "train.history", "must be between 1 and 100000")
 	check(c.Recommend.Limit >= 1 && c.Recommend.Limit <= 500, "recommend.limit", "must be between 1 and 500")
+	check(c.Plugins.Dir != "", "plugins.dir", "must name a folder")
+	check(c.Plugins.Budget >= time.Millisecond && c.Plugins.Budget <= time.Second, "plugins.budget", "must be between 1ms and 1s")
 	check(c.DeadLetters.MaxBytes >= 1<<20, "deadletters.max_bytes", "must be at least 1MiB")
 	check(c.DeadLetters.MaxAge >= time.Hour, "deadletters.max_age", "must be at least 1h")
 	check(oneOf(c.Log.Level, "debug", "info", "warn", "error"), "log.level", "must be debug, info, warn or error")
@@ -184,7 +202,7 @@ func checkLoopback(addr string) error {
 		return nil
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return errors.New("without API keys the listeners bind to loopback only: use 127.0.0.1, [::1] or localhost, and a proxy in front")
+		return errors.New("must be a loopback address while there are no API keys: use 127.0.0.1, [::1] or localhost, and a proxy in front")
 	}
 	return nil
 }

@@ -29,6 +29,8 @@ max_body = "1MiB"
 [ingest.types]
 purchase = 10
 share = 2.5
+[plugins]
+order = ["x", "y"]
 [train]
 schedule = "off"
 half_life = "7d"
@@ -45,6 +47,11 @@ half_life = "7d"
 	}
 	if c.Ingest.Types["purchase"] != 10 || c.Ingest.Types["share"] != 2.5 || c.Ingest.Types["view"] != 1 {
 		t.Errorf("types %v", c.Ingest.Types)
+	}
+	for _, set := range []string{"plugins.order=b, a", `plugins.order=["b","a"]`} {
+		if c, err := c.With([]string{set}); err != nil || strings.Join(c.Plugins.Order, " ") != "b a" {
+			t.Errorf("%s: %v", set, err)
+		}
 	}
 	if c.ArchiveDir() != "/tmp/x/archive" {
 		t.Errorf("archive dir %s", c.ArchiveDir())
@@ -93,7 +100,7 @@ dedup_window = 12
 		file + `:8: recommend.limit must be between 1 and 500`,
 		file + `:10: ingest.dedup_window must be a duration`,
 		`--set log.levle=info: unknown key "log.levle" (nearest key: log.level)`,
-		`--set http.listen=0.0.0.0:80: http.listen without API keys`,
+		`--set http.listen=0.0.0.0:80: http.listen must be a loopback address`,
 		`--set nothing: must be key=value`,
 	} {
 		if !strings.Contains(text, want) {

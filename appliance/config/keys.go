@@ -19,6 +19,8 @@ type key struct {
 	set func(c *Config, v value) error
 	// show gives the value in TOML syntax.
 	show func(c *Config) string
+	// isList is a key that takes an array.
+	isList bool
 }
 
 // value is a scalar as it was written.
@@ -27,6 +29,8 @@ type value struct {
 	quoted bool // it was a TOML string
 	// bare is true for --set, where a string needs no quotes.
 	bare bool
+	// list are the elements of an array; nil where it was none.
+	list []string
 }
 
 const typesPrefix = "ingest.types."
@@ -51,6 +55,9 @@ func keys() []key {
 		integer("train.history", "Newest distinct items of a user that training and answers read.", func(c *Config) *int { return &c.Train.History }),
 		integer("recommend.limit", "Items in an answer when the request gives no limit.", func(c *Config) *int { return &c.Recommend.Limit }),
 		boolean("recommend.exclude_seen", "Leave out what the user has already interacted with, unless the request says otherwise.", func(c *Config) *bool { return &c.Recommend.ExcludeSeen }),
+		text("plugins.dir", "Folder of the .wasm plugins; a relative one lies in the data folder.", func(c *Config) *string { return &c.Plugins.Dir }),
+		duration("plugins.budget", "Time that all plugins together may take of one request; what no longer fits is skipped.", func(c *Config) *time.Duration { return &c.Plugins.Budget }),
+		names("plugins.order", "Plugins that run first, in this order; the others follow in file-name order.", func(c *Config) *[]string { return &c.Plugins.Order }),
 		size("deadletters.max_bytes", "Kept refused input; beyond it the oldest is dropped and counted.", func(c *Config) *int64 { return &c.DeadLetters.MaxBytes }),
 		duration("deadletters.max_age", "How long refused input is kept.", func(c *Config) *time.Duration { return &c.DeadLetters.MaxAge }),
 		boolean("compat.empty_for_unknown", "GET /recommend answers {} for an unknown user, as the article does, instead of popular items.", func(c *Config) *bool { return &c.Compat.EmptyForUnknown }),
@@ -95,6 +102,26 @@ func text(name, doc string, at func(*Config) *string) key {
 		*at(c) = v.text
 		return nil
 	}, show: func(c *Config) string { return strconv.Quote(*at(c)) }}
+}
+
+func names(name, doc string, at func(*Config) *[]string) key {
+	return key{name: name, doc: doc, isList: true, set: func(c *Config, v value) error {
+		switch {
+		case v.list != nil:
+			*at(c) = v.list
+		case v.bare || v.quoted:
+			*at(c) = splitList(v.text)
+		default:
+			return fmt.Errorf("must be an array of strings")
+		}
+		return nil
+	}, show: func(c *Config) string {
+		quoted := []string{}
+		for _, s := range *at(c) {
+			quoted = append(quoted, strconv.Quote(s))
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	}}
 }
 
 func integer(name, doc string, at func(*Config) *int) key {

@@ -247,7 +247,15 @@ func (l *loader) keyValue(file string, data []byte, name string, e *unstable.Nod
 		}
 		return
 	}
-	l.store(where, name, value{text: string(v.Data), quoted: v.Kind == unstable.String}, v.Kind == unstable.Array)
+	val := value{text: string(v.Data), quoted: v.Kind == unstable.String}
+	if v.Kind == unstable.Array {
+		val.list = []string{}
+		it := v.Children()
+		for it.Next() {
+			val.list = append(val.list, string(it.Node().Data))
+		}
+	}
+	l.store(where, name, val)
 }
 
 // setFlag stores one --set key=value.
@@ -262,17 +270,31 @@ func (l *loader) setFlag(pair string) {
 	if n := len(v.text); n >= 2 && (v.text[0] == '"' || v.text[0] == '\'') && v.text[n-1] == v.text[0] {
 		v = value{text: v.text[1 : n-1], quoted: true}
 	}
-	l.store(where, strings.TrimSpace(name), v, false)
+	if n := len(v.text); v.bare && n >= 2 && v.text[0] == '[' && v.text[n-1] == ']' {
+		v.list = splitList(strings.NewReplacer(`"`, "", "'", "").Replace(v.text[1 : n-1]))
+	}
+	l.store(where, strings.TrimSpace(name), v)
 }
 
-func (l *loader) store(where, name string, v value, isArray bool) {
+// splitList is what commas part, without the spaces around.
+func splitList(text string) []string {
+	list := []string{}
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			list = append(list, part)
+		}
+	}
+	return list
+}
+
+func (l *loader) store(where, name string, v value) {
 	k, ok := find(name)
 	if !ok {
 		l.fault(where, fmt.Sprintf("unknown key %q", name), nearestKey(name))
 		return
 	}
 	l.origin[name] = where
-	if isArray {
+	if v.list != nil && !k.isList {
 		l.fault(where, name+" takes one value, not an array", "")
 		return
 	}

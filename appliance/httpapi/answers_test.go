@@ -98,7 +98,7 @@ func TestRecommendationsEnvelope(t *testing.T) {
 	want := `{"request_id":"r-1","user_id":"u1","items":[` +
 		`{"item_id":"i1","score":0.1,"rank":1,"fields":{"title":"A \"quoted\" <title>","price":9.5}},` +
 		`{"item_id":"a\"b\n","score":3.4028235e+38,"rank":2,"fields":{}}],` +
-		`"source":"live","reason":"","model":{"version":"20260101-000000","age_seconds":90},"exact":true}` + "\n"
+		`"source":"live","reason":"","model":{"version":"20260101-000000","age_seconds":90},"plugins":[],"exact":true}` + "\n"
 	if w.Body.String() != want {
 		t.Errorf("got  %s\nwant %s", w.Body, want)
 	}

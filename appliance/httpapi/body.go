@@ -77,11 +77,14 @@ func mediaType(c echo.Context, allowed ...string) (string, error) {
 
 // readJSON reads a body that is one JSON object into dst, and refuses keys
 // that dst does not have: a misspelt one would be silently without effect.
-func readJSON(c echo.Context, dst any) error {
+func readJSON(c echo.Context, dst any) error { return readJSONUpTo(c, dst, maxDocument) }
+
+// readJSONUpTo is readJSON of a document with a limit of its own.
+func readJSONUpTo(c echo.Context, dst any, limit int64) error {
 	if _, err := mediaType(c, "application/json"); err != nil {
 		return err
 	}
-	body, err := readBody(c, maxDocument, nil)
+	body, err := readBody(c, limit, nil)
 	if err != nil {
 		return err
 	}

@@ -132,6 +132,11 @@ var good = []struct {
 	{call{do: "POST /v1/models/rollback"}, 200},
 	{call{do: "GET /v1/deadletters?limit=500&cursor=c1"}, 200},
 	{call{do: "GET /v1/deadletters/a1"}, 200},
+	{call{do: "GET /v1/plugins"}, 200},
+	{call{do: "POST /v1/plugins", body: `{"name":"boost","wasm":"AGFzbQ==","toml":"enabled = true"}`}, 200},
+	{call{do: "POST /v1/plugins/boost/enable"}, 200},
+	{call{do: "POST /v1/plugins/boost/disable"}, 200},
+	{call{do: "DELETE /v1/plugins/boost"}, 204},
 	{call{do: "GET /v1/pipeline"}, 200},
 	{call{do: "GET /metrics"}, 200},
 }
@@ -142,6 +147,10 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 	for _, g := range good {
 		t.Run(g.do, func(t *testing.T) { k.check(t, srv.Socket(), g.call, g.status) })
 	}
+	ranked := newShop()
+	ranked.list.Plugins = []PluginCall{{Name: "boost", Version: "1.0.0", Stage: "scorer", Status: "ok", Micros: 12}}
+	srv, _ = serverOf(t, ranked, Config{})
+	k.check(t, srv.Socket(), call{do: "GET /v1/recommend?user_id=u1"}, 200)
 	empty := newShop()
 	empty.list = List{Source: SourcePopular, Reason: ReasonUnknownUser}
 	srv, _ = serverOf(t, empty, Config{})

@@ -80,6 +80,14 @@ type List struct {
 	ModelVersion string
 	ModelAge     time.Duration
 	Exact        bool
+	// Plugins tell what became of each active plugin; it is reused like Picks.
+	Plugins []PluginCall
+}
+
+// PluginCall is what became of one plugin in one request; see the document.
+type PluginCall struct {
+	Name, Version, Stage, Status string
+	Micros                       int64
 }
 
 // Recommender makes lists. It may be called concurrently. Similar returns
@@ -162,6 +170,16 @@ type Models interface {
 	Rollback(ctx context.Context) (adminapi.Model, error)
 }
 
+// Plugins manages the plugins folder. Names that are not there are ErrNotFound.
+// Install returns when the module ranks, or a *Problem that says why it does
+// not.
+type Plugins interface {
+	List() []adminapi.Plugin
+	Install(ctx context.Context, in adminapi.PluginInstall) (adminapi.Plugin, error)
+	SetEnabled(ctx context.Context, name string, enabled bool) (adminapi.Plugin, error)
+	Remove(ctx context.Context, name string) error
+}
+
 // Pipeline tells where the data stands.
 type Pipeline interface {
 	Pipeline(ctx context.Context) (adminapi.Pipeline, error)
@@ -201,6 +219,7 @@ type Deps struct {
 	Importer    Importer
 	Jobs        Jobs
 	Models      Models
+	Plugins     Plugins
 	Pipeline    Pipeline
 	Readiness   Readiness
 	Metrics     http.Handler
@@ -214,7 +233,7 @@ func (d *Deps) missing() error {
 	for name, absent := range map[string]bool{
 		"Ingester": d.Ingester == nil, "Types": d.Types == nil, "Recommender": d.Recommender == nil,
 		"Items": d.Items == nil, "Users": d.Users == nil, "DeadLetters": d.DeadLetters == nil, "Importer": d.Importer == nil,
-		"Jobs": d.Jobs == nil, "Models": d.Models == nil, "Pipeline": d.Pipeline == nil,
+		"Jobs": d.Jobs == nil, "Models": d.Models == nil, "Plugins": d.Plugins == nil, "Pipeline": d.Pipeline == nil,
 		"Readiness": d.Readiness == nil, "Metrics": d.Metrics == nil,
 	} {
 		if absent {

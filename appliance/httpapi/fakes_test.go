@@ -236,6 +236,32 @@ func (s *shop) Request(route string, code int, _ time.Duration) {
 func (s *shop) Listed(string, string) {}
 func (s *shop) Ingested(n Ingested)   { s.mu.Lock(); s.ingested = n; s.mu.Unlock() }
 
+// shopPlugins fakes the plugin host with one plugin.
+type shopPlugins struct{}
+
+func (shopPlugins) List() []adminapi.Plugin {
+	return []adminapi.Plugin{{Name: "boost", Version: "1.0.0", State: adminapi.Active, Sha256: "00"}}
+}
+
+func (p shopPlugins) Install(_ context.Context, in adminapi.PluginInstall) (adminapi.Plugin, error) {
+	if string(in.Wasm) != "\x00asm" {
+		return adminapi.Plugin{}, &Problem{Status: http.StatusUnprocessableEntity, Code: "plugin_refused", Detail: "it is no wasm module"}
+	}
+	return p.List()[0], nil
+}
+
+func (p shopPlugins) SetEnabled(_ context.Context, name string, _ bool) (adminapi.Plugin, error) {
+	if name != "boost" {
+		return adminapi.Plugin{}, ErrNotFound
+	}
+	return p.List()[0], nil
+}
+
+func (p shopPlugins) Remove(_ context.Context, name string) error {
+	_, err := p.SetEnabled(context.Background(), name, false)
+	return err
+}
+
 // serverOf is a server over the fakes; its log goes to the returned buffer.
 func serverOf(t testing.TB, s *shop, cfg Config) (*Server, *lockedBuffer) {
 	t.Helper()
@@ -246,7 +272,7 @@ func serverOf(t testing.TB, s *shop, cfg Config) (*Server, *lockedBuffer) {
 	})
 	srv, err := New(cfg, Deps{
 		Ingester: s, Types: s, Recommender: s, Items: s, Users: s, DeadLetters: shopLetters{s}, Importer: shopAdmin{s},
-		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Pipeline: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s,
+		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Plugins: shopPlugins{}, Pipeline: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s,
 		Now: func() time.Time { return time.UnixMilli(1790000000000) },
 	}, slog.New(slog.NewJSONHandler(log, nil)))
 	if err != nil {

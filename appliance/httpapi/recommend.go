@@ -54,7 +54,7 @@ func newPublic(s *Server) *public {
 func (p *public) get() *listing {
 	l := p.pool.Get().(*listing)
 	l.query = Query{Now: p.deps.Now().UnixMilli(), Limit: p.cfg.Limit, ExcludeSeen: p.cfg.ExcludeSeen}
-	l.list = List{Picks: l.list.Picks[:0]}
+	l.list = List{Picks: l.list.Picks[:0], Plugins: l.list.Plugins[:0]}
 	l.fields, l.buf = l.fields[:0], l.buf[:0]
 	return l
 }
@@ -309,7 +309,14 @@ func (p *public) sendList(c echo.Context, l *listing, subject, id string) error 
 		b = appendFloat(b, max(0, math.Round(list.ModelAge.Seconds())), 64)
 		b = append(b, '}')
 	}
-	b = append(b, `,"exact":`...)
+	b = append(b, `,"plugins":[`...)
+	for i := range list.Plugins {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = list.Plugins[i].append(b)
+	}
+	b = append(b, `],"exact":`...)
 	b = strconv.AppendBool(b, list.Exact)
 	l.buf = append(b, "}\n"...)
 	return send(c, http.StatusOK, l.buf)

@@ -120,7 +120,8 @@ const (
 
 // The values of Response.Reason.
 const (
-	// ReasonUnknownUser: there are no events of this user, and no session.
+	// ReasonUnknownUser: there are no events of this user that count, and no
+	// session. His attributes may be known.
 	ReasonUnknownUser = "unknown_user"
 	// ReasonNoModel: nothing was trained yet.
 	ReasonNoModel = "no_model"
@@ -248,6 +249,9 @@ func (e *Engine) visitor(req *Request, v *View, sc *scratch) (reason string) {
 		reference = v.reference
 	}
 	e.deps.History.Weights(sc.frame.User, sc.session, reference, &sc.taste)
+	if sc.taste.Len() == 0 {
+		return ReasonUnknownUser
+	}
 	if req.ExcludeSeen {
 		sc.excluded = append(sc.excluded, sc.taste.Items...)
 		sc.excluded = append(sc.excluded, sc.session...)

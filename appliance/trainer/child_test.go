@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -113,7 +114,7 @@ func TestChildYields(t *testing.T) {
 		t.Fatalf("niceness of threads: %q", text)
 	}
 	for _, nice := range threads {
-		if nice != "10" && nice != "19" { // 19 where the tests are nice themselves
+		if n, err := strconv.Atoi(nice); err != nil || n < niceness {
 			t.Errorf("niceness of threads: %s", text)
 			break
 		}

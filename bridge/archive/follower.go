@@ -27,9 +27,9 @@ const (
 	// DefaultRollEvery keeps well below the promise that what was acknowledged
 	// is in the archive within 60 s.
 	DefaultRollEvery = 30 * time.Second
-	// DefaultRollBytes bounds the memory of a commit: a million records of a
-	// bulk import, 200 MB, and so few files a date that reading stays quick.
-	DefaultRollBytes = 64 << 20
+	// DefaultRollBytes bounds the memory of a commit: half a million records of
+	// a bulk import, 100 MB, and so few files a date that reading stays quick.
+	DefaultRollBytes = 32 << 20
 )
 
 // pollEvery is how often the bus is asked for news: reading as it comes spreads

@@ -163,7 +163,7 @@ func (p *plan) checkRequired(spec *Spec, mapped *[numFields]bool, json bool) err
 	if missing[0] == fieldType {
 		return err.withHint("--map %s=COLUMN, or --map %s==view when all rows are of one type", name, name)
 	}
-	if n := nearest.Name(name, p.cols.names); n != "" {
+	if n := nearest.Name(name, p.cols.names); n != "" && !slices.Contains(fieldNames[:], n) {
 		return err.withHint("--map %s=%s", name, n)
 	}
 	return err.withHint("--map %s=COLUMN", name)

@@ -14,17 +14,14 @@ type EventTable struct {
 	oldest, newest int64
 }
 
-// eventBlock is a run of rows. A table that is one block after the other grows
-// without copying what it has, which for a million rows took twice the memory.
+// eventBlock is a run of at most chunkRows rows. A table that is one block after
+// the other grows without copying what it has, which for a million rows took
+// twice the memory.
 type eventBlock struct {
 	rows []eventCells
 	// arena holds the event ids and properties, which hardly ever repeat.
 	arena []byte
 }
-
-// blockRows is a multiple of chunkRows, and small for the tables of the many
-// dates of an import.
-const blockRows = 8 * chunkRows
 
 // eventCells is a row: strings are codes, the arena's by their end.
 type eventCells struct {
@@ -75,9 +72,9 @@ func (t *EventTable) block() *eventBlock {
 	switch {
 	case n == 0:
 		t.blocks = make([]eventBlock, 1)
-	case len(t.blocks[n-1].rows) == blockRows:
+	case len(t.blocks[n-1].rows) == chunkRows:
 		t.blocks = append(t.blocks, eventBlock{
-			rows: make([]eventCells, 0, blockRows), arena: make([]byte, 0, len(t.blocks[n-1].arena)),
+			rows: make([]eventCells, 0, chunkRows), arena: make([]byte, 0, len(t.blocks[n-1].arena)),
 		})
 	}
 	return &t.blocks[len(t.blocks)-1]
@@ -117,15 +114,12 @@ type eventRow struct {
 	BusSeq    int64    `parquet:"bus_seq"`
 }
 
-// fill writes rows from..from+len(dst) of the block into dst. arena is the
-// block's as a string, list the texts of the codes.
-func (b *eventBlock) fill(dst []eventRow, from int, arena string, list []string) {
+// fill writes the rows of the block into dst; list has the texts of the codes.
+func (b *eventBlock) fill(dst []eventRow, list []string) {
+	arena := string(b.arena)
 	start := uint32(0)
-	if from > 0 {
-		start = b.rows[from-1].propsEnd
-	}
-	for i := range dst {
-		c := &b.rows[from+i]
+	for i := range b.rows {
+		c := &b.rows[i]
 		dst[i] = eventRow{
 			UserID: list[c.user], ItemID: list[c.item], EventType: list[c.kind], Time: c.ts,
 			EventID:   arena[start:c.idEnd],

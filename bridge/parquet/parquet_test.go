@@ -83,7 +83,7 @@ func scanAll(path string, columns Columns, fn func(*EventBatch) error) error {
 // TestEventColumnsRoundTrip reads every column back, through the library's own
 // rows so that both sides cannot be wrong in the same way.
 func TestEventColumnsRoundTrip(t *testing.T) {
-	records := sampleEvents(2*blockRows + 100)
+	records := sampleEvents(5*chunkRows + 100)
 	rows, err := parquet.ReadFile[eventRow](writeEvents(t, records))
 	if err != nil {
 		t.Fatal(err)

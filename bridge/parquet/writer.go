@@ -36,14 +36,10 @@ func NewEventWriter() *EventWriter {
 func (w *EventWriter) Write(out io.Writer, t *EventTable, commit Commit) error {
 	w.out.Reset(out)
 	for i := range t.blocks {
-		b := &t.blocks[i]
-		arena := string(b.arena)
-		for from := 0; from < len(b.rows); from += chunkRows {
-			chunk := w.rows[:min(chunkRows, len(b.rows)-from)]
-			b.fill(chunk, from, arena, t.strings.list)
-			if _, err := w.out.Write(chunk); err != nil {
-				return fmt.Errorf("write event rows: %w", err)
-			}
+		chunk := w.rows[:len(t.blocks[i].rows)]
+		t.blocks[i].fill(chunk, t.strings.list)
+		if _, err := w.out.Write(chunk); err != nil {
+			return fmt.Errorf("write event rows: %w", err)
 		}
 	}
 	clear(w.rows)

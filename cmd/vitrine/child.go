@@ -6,15 +6,13 @@ import (
 	"vitrine/appliance"
 )
 
-// The hidden command by which the appliance starts its child processes.
-const (
-	childName  = "child"
-	childTrain = "train"
-)
+// childName is the hidden command by which the appliance starts its child
+// processes.
+const childName = "child"
 
 func (a *app) childCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:    childName + " " + childTrain,
+		Use:    childName + " KIND",
 		Hidden: true,
 		Args:   exactly("KIND"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"vitrine/appliance"
 	"vitrine/appliance/client"
 )
 
@@ -25,36 +23,16 @@ Settings can be tried with --set, such as --set train.rank=32.`,
 			if err := checkCount(cmd, "k", k); err != nil {
 				return err
 			}
-			return a.eval(cmd.Context(), k)
+			return a.withAppliance(cmd.Context(), "eval", func(cl *client.Client) error { return a.eval(cmd.Context(), cl, k) })
 		},
 	}
 	cmd.Flags().IntVar(&k, "k", k, "a further `cut` at which every metric is measured")
 	return cmd
 }
 
-// eval asks the running appliance, or works on the data folder itself when
-// none runs.
-func (a *app) eval(ctx context.Context, k int) error {
-	c, err := a.load()
-	if err != nil {
-		return err
-	}
-	cl, err := a.daemon(ctx, "eval")
-	var report *client.TrainReport
-	switch {
-	case err == nil:
-		report, err = a.evalRunning(ctx, cl, k)
-	case !errors.Is(err, errNotRunning):
-		return err
-	default:
-		bar := newProgress(a.err)
-		var text []byte
-		text, err = appliance.Evaluate(ctx, c, k, bar.show)
-		bar.done()
-		if err == nil {
-			err = json.Unmarshal(text, &report)
-		}
-	}
+// eval prints what a training would give.
+func (a *app) eval(ctx context.Context, cl *client.Client, k int) error {
+	report, err := a.evaluate(ctx, cl, k)
 	if err != nil {
 		return fmt.Errorf("eval: %w", err)
 	}
@@ -65,7 +43,7 @@ func (a *app) eval(ctx context.Context, k int) error {
 	return nil
 }
 
-func (a *app) evalRunning(ctx context.Context, cl *client.Client, k int) (*client.TrainReport, error) {
+func (a *app) evaluate(ctx context.Context, cl *client.Client, k int) (*client.TrainReport, error) {
 	job, err := cl.StartJob(ctx, client.JobRequest{Kind: client.Eval, K: k, Set: a.set})
 	if err != nil {
 		return nil, err

@@ -7,11 +7,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// groupMark tells the usage text that a command does nothing by itself.
+const groupMark = "group"
+
 // group makes cmd a command that is there for its subcommands only. Without
 // one the root shows its help; a group says which there are.
 func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(subcommands...)
 	cmd.Args = cobra.ArbitraryArgs
+	cmd.Annotations = map[string]string{groupMark: "yes"}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) > 0:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 
 // importFlags are the flags of vitrine import.
 type importFlags struct {
-	items                                         bool
+	items, users                                  bool
 	format, mapping, where, removeWhere, ts, zone string
 }
 
@@ -24,17 +25,25 @@ func (a *app) importCommand() *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
-		Short: "Load events, or item attributes with --items, into the running appliance",
+		Short: "Load events, or the attributes of items or users, into the running appliance",
 		Long: `Load CSV, TSV or NDJSON files, plain or compressed (.gz, .xz, .zst), into the running appliance.
 Importing the same rows again adds nothing, also from a renamed or longer file.
 Broken rows do not stop the import; "vitrine deadletters list" shows them.`,
 		Example: `  vitrine import --map user_id=Customer,item_id=Sku,event_type==purchase,ts=Date,attr.name=Title orders.csv.gz
   vitrine import --items products.ndjson`,
 		Args: atLeastOne("FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.importFiles(cmd.Context(), f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.items && f.users {
+				return usage(cmd, "--items and --users exclude each other: a file holds one or the other")
+			}
+			return a.withAppliance(cmd.Context(), "import", func(cl *client.Client) error {
+				return a.importFiles(cmd.Context(), cl, f, args)
+			})
+		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.items, "items", false, "the rows are item attributes")
+	flags.BoolVar(&f.items, "items", false, "the rows are attributes of items: item_id, and every other column")
+	flags.BoolVar(&f.users, "users", false, "the rows are attributes of users: user_id, and every other column")
 	flags.StringVar(&f.format, "format", "", "`FORMAT` of the files: csv, tsv or ndjson (guessed when not given)")
 	flags.StringVar(&f.mapping, "map", "", "which `COLUMNS` are what: user_id=Col,item_id=Col,event_type==const,ts=Col,value=Col,attr.NAME=Col")
 	flags.StringVar(&f.where, "where", "", "keep the rows for which this `EXPRESSION` holds")
@@ -44,11 +53,7 @@ Broken rows do not stop the import; "vitrine deadletters list" shows them.`,
 	return cmd
 }
 
-func (a *app) importFiles(ctx context.Context, f importFlags, files []string) error {
-	cl, err := a.daemon(ctx, "import")
-	if err != nil {
-		return err
-	}
+func (a *app) importFiles(ctx context.Context, cl *client.Client, f importFlags, files []string) error {
 	var sum client.ImportResult
 	for _, name := range files {
 		result, err := a.importFile(ctx, cl, f, name)
@@ -80,6 +85,9 @@ func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, 
 		return nil, unwrapPath(err)
 	}
 	defer file.Close() //nolint:errcheck // read only
+	// A pipe that has nothing to say would hold Ctrl-C up: the request ends
+	// only when its body does.
+	defer context.AfterFunc(ctx, func() { file.Close() })() //nolint:errcheck // read only
 	info, err := file.Stat()
 	if err != nil {
 		return nil, unwrapPath(err)
@@ -91,8 +99,11 @@ func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, 
 		Name: given(filepath.Base(name)), Map: given(f.mapping), Where: given(f.where), RemoveWhere: given(f.removeWhere),
 		TSFormat: given(f.ts), Tz: given(f.zone), Format: given(client.ImportFileParamsFormat(f.format)),
 	}
-	if f.items {
+	switch {
+	case f.items:
 		params.Kind = given(client.Items)
+	case f.users:
+		params.Kind = given(client.Users)
 	}
 	bar := newProgress(a.err)
 	body := &countingReader{r: file, seen: func(n int64) { bar.show("import", n, info.Size()) }}
@@ -104,7 +115,7 @@ func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, 
 	var problem *client.Problem
 	switch {
 	case errors.As(err, &problem) && refusedFlag(problem.Code):
-		return nil, usageError{err}
+		return nil, hinted{usageError{err}, cmp.Or(problem.Hint, "see: vitrine import --help")}
 	case errors.As(err, &problem):
 		return problem.Counts, err
 	case ctx.Err() == nil:
@@ -113,7 +124,7 @@ func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, 
 			"look at its log, start it, and run the same import again: rows that are in already are not doubled",
 		}
 	}
-	return nil, err
+	return nil, hinted{errors.New("stopped before it was done"), "run the same import again to go on: rows that are in already are not doubled"}
 }
 
 // refusedFlag tells the problem codes that mean a flag's value is wrong in

@@ -16,33 +16,29 @@ func (a *app) modelCommand() *cobra.Command {
 		&cobra.Command{
 			Use: "list", Short: "List the model versions, newest first", Args: exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				cl, err := a.daemon(cmd.Context(), "model list")
-				if err != nil {
-					return err
-				}
-				models, err := cl.Models(cmd.Context())
-				if err != nil {
-					return fmt.Errorf("model list: %w", err)
-				}
-				return a.printModels(models)
+				return a.withAppliance(cmd.Context(), "model list", func(cl *client.Client) error {
+					models, err := cl.Models(cmd.Context())
+					if err != nil {
+						return fmt.Errorf("model list: %w", err)
+					}
+					return a.printModels(models)
+				})
 			},
 		},
 		&cobra.Command{
 			Use: "rollback", Short: "Make the previous version live again", Args: exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				cl, err := a.daemon(cmd.Context(), "model rollback")
-				if err != nil {
+				return a.withAppliance(cmd.Context(), "model rollback", func(cl *client.Client) error {
+					m, err := cl.Rollback(cmd.Context())
+					if err != nil {
+						return fmt.Errorf("model rollback: %w", err)
+					}
+					if a.json {
+						return a.printJSON(m)
+					}
+					_, err = fmt.Fprintf(a.out, "model %s is live\n", m.Version)
 					return err
-				}
-				m, err := cl.Rollback(cmd.Context())
-				if err != nil {
-					return fmt.Errorf("model rollback: %w", err)
-				}
-				if a.json {
-					return a.printJSON(m)
-				}
-				_, err = fmt.Fprintf(a.out, "model %s is live\n", m.Version)
-				return err
+				})
 			},
 		},
 	)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,9 +50,6 @@ type hinted struct {
 
 func (h hinted) Unwrap() error { return h.error }
 
-// errNotRunning says that no appliance runs on the data folder.
-var errNotRunning = errors.New("no appliance runs")
-
 // errSilent is a failure that the command has already printed.
 var errSilent = errors.New("failed")
 
@@ -95,14 +91,17 @@ func (a *app) root() *cobra.Command {
 	},
 		a.serveCommand(), a.importCommand(), a.trainCommand(), a.evalCommand(),
 		a.recommendCommand(), a.similarCommand(), a.modelCommand(), a.deadlettersCommand(),
-		a.configCommand(), a.demoCommand(), a.versionCommand(), a.childCommand(),
+		a.pluginCommand(), a.benchCommand(), a.configCommand(), a.demoCommand(), a.versionCommand(), a.childCommand(),
 	)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (default "+config.SystemFile+" if it exists)")
 	flags.StringArrayVar(&a.set, "set", nil, "set a configuration `key=value` (repeatable, wins over files)")
 	flags.StringVar(&a.dataDir, "data", "", "data folder `DIR` (default /var/lib/vitrine with "+config.SystemFile+", else ~/.local/share/vitrine)")
 	flags.BoolVar(&a.json, "json", false, "machine-readable output on stdout")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%w", err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		text, _, _ := strings.Cut(err.Error(), ": strconv.") // what the parser calls itself helps nobody
+		return usage(cmd, "%s", text)
+	})
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
@@ -110,9 +109,8 @@ func (a *app) root() *cobra.Command {
 			group(c)
 		}
 	}
-	// A command that only holds others runs nothing: its usage says so.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(),
-		"{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
+		"{{if .Runnable}}", `{{if and .Runnable (not (index .Annotations "`+groupMark+`"))}}`, 1))
 	return root
 }
 
@@ -170,6 +168,9 @@ func (a *app) fail(err error) int {
 		}
 		return exitRefused
 	}
+	if errors.Is(err, errInvalid) {
+		return exitInvalid
+	}
 	if errors.Is(err, errSilent) {
 		return exitFailed
 	}
@@ -211,27 +212,3 @@ func hintOf(err error) string {
 }
 
 func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
-
-// daemon is a client of the running appliance, or a fault that says how to
-// start one.
-func (a *app) daemon(ctx context.Context, what string) (*client.Client, error) {
-	c, err := a.load()
-	if err != nil {
-		return nil, err
-	}
-	socket := appliance.SocketPath(c)
-	cl := client.NewSocket(socket)
-	err = cl.Live(ctx)
-	var unreachable *client.UnreachableError
-	switch {
-	case err == nil:
-		return cl, nil
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case errors.Is(err, os.ErrPermission):
-		return nil, hinted{fmt.Errorf("%s: no right to use %s", what, socket), "run as the user or group that the appliance runs as"}
-	case errors.As(err, &unreachable):
-		return nil, hinted{fmt.Errorf("%s: %w on %s", what, errNotRunning, c.Data.Dir), "start it with: vitrine serve --data " + c.Data.Dir}
-	}
-	return nil, fmt.Errorf("%s: %w", what, err)
-}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -23,13 +22,13 @@ func (a *app) serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			exe, err := os.Executable()
+			command, err := childCommandLine()
 			if err != nil {
-				return fmt.Errorf("find own program: %w", err)
+				return err
 			}
 			bar := newProgress(a.err)
 			app := appliance.New(appliance.Options{
-				Config: c, Log: logger(c, bar), Demo: demo, Command: []string{exe, childName, childTrain},
+				Config: c, Log: logger(c, bar), Demo: demo, Command: command,
 				Progress: func(stage string, done, total int64) { bar.show(stage, done, total) },
 				Announce: func(ready appliance.Ready) {
 					bar.done()

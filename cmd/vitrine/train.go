@@ -20,17 +20,18 @@ func (a *app) trainCommand() *cobra.Command {
 		Use:   "train",
 		Short: "Train on everything acknowledged so far, and publish the model if it passes the gate",
 		Args:  exactly(),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.train(cmd.Context(), wait) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withAppliance(cmd.Context(), "train", func(cl *client.Client) error {
+				// In this process the run ends with the command.
+				return a.train(cmd.Context(), cl, wait || cl.InProcess())
+			})
+		},
 	}
 	cmd.Flags().BoolVar(&wait, "wait", true, "wait for the verdict; --wait=false returns when the run has started")
 	return cmd
 }
 
-func (a *app) train(ctx context.Context, wait bool) error {
-	cl, err := a.daemon(ctx, "train")
-	if err != nil {
-		return err
-	}
+func (a *app) train(ctx context.Context, cl *client.Client, wait bool) error {
 	job, err := cl.StartJob(ctx, client.JobRequest{Kind: client.Train})
 	if err != nil {
 		return fmt.Errorf("train: %w", err)

@@ -46,7 +46,7 @@ var rules = []rule{
 	{pkg: "appliance/profile", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/logkey"}},
 	{pkg: "appliance/recommend", own: []string{"appliance/frame", "internal/expr", "als/model", "als/topk"}},
 	{
-		pkg: "appliance/pluginhost", own: []string{"appliance/frame", "appliance/pluginhost/guard", "sdk/abi", "internal/logkey", "internal/nearest"},
+		pkg: "appliance/pluginhost", own: []string{"appliance/frame", "appliance/pluginhost/guard", "appliance/pluginhost/sandbox", "sdk/abi", "internal/logkey", "internal/nearest"},
 		foreign: []string{"github.com/tetratelabs/wazero", "github.com/fsnotify/fsnotify", "github.com/pelletier/go-toml/v2"},
 	},
 	{pkg: "appliance/pluginhost/guard"},

@@ -48,6 +48,9 @@ func skipShort(t *testing.T) {
 	if testing.Short() {
 		t.Skip("end-to-end tests are skipped with -short")
 	}
+	if _, err := binary(); err != nil { // here, so that no figure holds the build
+		t.Fatal(err)
+	}
 }
 
 // daemon is a running appliance.

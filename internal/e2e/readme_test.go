@@ -138,7 +138,7 @@ func checkReadmeLines(t *testing.T, d *daemon) {
 			}
 		case !strings.Contains(url, "/v1/popular") && !strings.Contains(answer, `"source":"live"`),
 			strings.Contains(url, "fields=name") && !strings.Contains(answer, `"name":"`),
-			strings.Contains(url, "limit=5") && strings.Count(answer, `"item_id"`) != 5:
+			strings.Contains(url, "limit=5") && strings.Count(answer, `"rank"`) != 5:
 			t.Errorf("%s answers %s", url, answer)
 		}
 	}

@@ -56,9 +56,10 @@ func (e JobState) Valid() bool {
 
 // Defines values for ModelState.
 const (
-	Kept     ModelState = "kept"
-	Live     ModelState = "live"
-	Previous ModelState = "previous"
+	Kept       ModelState = "kept"
+	Live       ModelState = "live"
+	Previous   ModelState = "previous"
+	Unreadable ModelState = "unreadable"
 )
 
 // Valid indicates whether the value is a known member of the ModelState enum.
@@ -69,6 +70,35 @@ func (e ModelState) Valid() bool {
 	case Live:
 		return true
 	case Previous:
+		return true
+	case Unreadable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PluginState.
+const (
+	Active      PluginState = "active"
+	Compiling   PluginState = "compiling"
+	Disabled    PluginState = "disabled"
+	Quarantined PluginState = "quarantined"
+	Refused     PluginState = "refused"
+)
+
+// Valid indicates whether the value is a known member of the PluginState enum.
+func (e PluginState) Valid() bool {
+	switch e {
+	case Active:
+		return true
+	case Compiling:
+		return true
+	case Disabled:
+		return true
+	case Quarantined:
+		return true
+	case Refused:
 		return true
 	default:
 		return false
@@ -271,6 +301,43 @@ type Pipeline struct {
 	} `json:"deadletters"`
 }
 
+// Plugin defines model for Plugin.
+type Plugin struct {
+	File  string   `json:"file,omitempty"`
+	Kinds []string `json:"kinds,omitempty"`
+
+	// Name Its own name; that of its file while no version could be loaded.
+	Name string `json:"name"`
+
+	// Reason Why it is refused or in quarantine.
+	Reason string `json:"reason,omitempty"`
+
+	// Serving The digest of the version that ranks, where it is not the file's.
+	Serving string      `json:"serving,omitempty"`
+	Sha256  string      `json:"sha256"`
+	State   PluginState `json:"state"`
+	Summary string      `json:"summary,omitempty"`
+	Version string      `json:"version"`
+}
+
+// PluginState defines model for Plugin.State.
+type PluginState string
+
+// PluginInstall defines model for PluginInstall.
+type PluginInstall struct {
+	// Name The file's name without .wasm.
+	Name string `json:"name"`
+
+	// Toml The settings beside it; empty leaves those that are there.
+	Toml string `json:"toml,omitempty"`
+	Wasm []byte `json:"wasm"`
+}
+
+// PluginList defines model for PluginList.
+type PluginList struct {
+	Plugins []Plugin `json:"plugins"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
 	// Code Stable; for programs.
@@ -312,6 +379,9 @@ type Verdict struct {
 	Reason    string `json:"reason"`
 	Version   string `json:"version,omitempty"`
 }
+
+// PluginName defines model for PluginName.
+type PluginName = string
 
 // ListDeadLettersParams defines parameters for ListDeadLetters.
 type ListDeadLettersParams struct {
@@ -355,6 +425,9 @@ type ImportFileParamsFormat string
 // StartJobJSONRequestBody defines body for StartJob for application/json ContentType.
 type StartJobJSONRequestBody = JobRequest
 
+// InstallPluginJSONRequestBody defines body for InstallPlugin for application/json ContentType.
+type InstallPluginJSONRequestBody = PluginInstall
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// Metrics Figures in the Prometheus text format; without a key.
@@ -384,6 +457,21 @@ type ServerInterface interface {
 	// GetPipeline Where the bus and the archive stand.
 	// (GET /v1/pipeline)
 	GetPipeline(ctx echo.Context) error
+	// ListPlugins The plugins of the folder, in ranking order.
+	// (GET /v1/plugins)
+	ListPlugins(ctx echo.Context) error
+	// InstallPlugin Compiles a module, puts it into the folder and waits until it ranks.
+	// (POST /v1/plugins)
+	InstallPlugin(ctx echo.Context) error
+	// RemovePlugin Takes a plugin out of the ranking and its files out of the folder.
+	// (DELETE /v1/plugins/{name})
+	RemovePlugin(ctx echo.Context, name PluginName) error
+	// DisablePlugin Takes a plugin out of the ranking; its files stay.
+	// (POST /v1/plugins/{name}/disable)
+	DisablePlugin(ctx echo.Context, name PluginName) error
+	// EnablePlugin Lets a plugin rank.
+	// (POST /v1/plugins/{name}/enable)
+	EnablePlugin(ctx echo.Context, name PluginName) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -560,6 +648,72 @@ func (w *ServerInterfaceWrapper) GetPipeline(ctx echo.Context) error {
 	return err
 }
 
+// ListPlugins converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPlugins(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPlugins(ctx)
+	return err
+}
+
+// InstallPlugin converts echo context to params.
+func (w *ServerInterfaceWrapper) InstallPlugin(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.InstallPlugin(ctx)
+	return err
+}
+
+// RemovePlugin converts echo context to params.
+func (w *ServerInterfaceWrapper) RemovePlugin(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name PluginName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemovePlugin(ctx, name)
+	return err
+}
+
+// DisablePlugin converts echo context to params.
+func (w *ServerInterfaceWrapper) DisablePlugin(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name PluginName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DisablePlugin(ctx, name)
+	return err
+}
+
+// EnablePlugin converts echo context to params.
+func (w *ServerInterfaceWrapper) EnablePlugin(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name PluginName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EnablePlugin(ctx, name)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -614,6 +768,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/models/rollback", wrapper.RollbackModel, options.OperationMiddlewares["rollbackModel"]...)
 	router.GET(options.BaseURL+"/v1/deadletters", wrapper.ListDeadLetters, options.OperationMiddlewares["listDeadLetters"]...)
 	router.GET(options.BaseURL+"/v1/deadletters/:id", wrapper.GetDeadLetter, options.OperationMiddlewares["getDeadLetter"]...)
+	router.GET(options.BaseURL+"/v1/plugins", wrapper.ListPlugins, options.OperationMiddlewares["listPlugins"]...)
+	router.POST(options.BaseURL+"/v1/plugins", wrapper.InstallPlugin, options.OperationMiddlewares["installPlugin"]...)
+	router.DELETE(options.BaseURL+"/v1/plugins/:name", wrapper.RemovePlugin, options.OperationMiddlewares["removePlugin"]...)
+	router.POST(options.BaseURL+"/v1/plugins/:name/enable", wrapper.EnablePlugin, options.OperationMiddlewares["enablePlugin"]...)
+	router.POST(options.BaseURL+"/v1/plugins/:name/disable", wrapper.DisablePlugin, options.OperationMiddlewares["disablePlugin"]...)
 	router.GET(options.BaseURL+"/v1/pipeline", wrapper.GetPipeline, options.OperationMiddlewares["getPipeline"]...)
 	router.GET(options.BaseURL+"/metrics", wrapper.Metrics, options.OperationMiddlewares["metrics"]...)
 

@@ -51,6 +51,51 @@ func (e ListSource) Valid() bool {
 	}
 }
 
+// Defines values for PluginCallStage.
+const (
+	Feature PluginCallStage = "feature"
+	Filter  PluginCallStage = "filter"
+	Scorer  PluginCallStage = "scorer"
+)
+
+// Valid indicates whether the value is a known member of the PluginCallStage enum.
+func (e PluginCallStage) Valid() bool {
+	switch e {
+	case Feature:
+		return true
+	case Filter:
+		return true
+	case Scorer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PluginCallStatus.
+const (
+	CallDenied  PluginCallStatus = "denied"
+	CallFailed  PluginCallStatus = "failed"
+	CallOk      PluginCallStatus = "ok"
+	CallSkipped PluginCallStatus = "skipped"
+)
+
+// Valid indicates whether the value is a known member of the PluginCallStatus enum.
+func (e PluginCallStatus) Valid() bool {
+	switch e {
+	case CallDenied:
+		return true
+	case CallFailed:
+		return true
+	case CallOk:
+		return true
+	case CallSkipped:
+		return true
+	default:
+		return false
+	}
+}
+
 // ArticleRecommendations defines model for ArticleRecommendations.
 type ArticleRecommendations struct {
 	Recommendations *[]ID `json:"recommendations,omitempty"`
@@ -180,6 +225,21 @@ type ListSource string
 // LooseID An id; an integer is kept as its decimal text.
 type LooseID = any
 
+// PluginCall defines model for PluginCall.
+type PluginCall struct {
+	Micros  int64            `json:"micros"`
+	Name    string           `json:"name"`
+	Stage   PluginCallStage  `json:"stage"`
+	Status  PluginCallStatus `json:"status"`
+	Version string           `json:"version"`
+}
+
+// PluginCallStage defines model for PluginCall.Stage.
+type PluginCallStage string
+
+// PluginCallStatus defines model for PluginCall.Status.
+type PluginCallStatus string
+
 // Problem defines model for Problem.
 type Problem struct {
 	// Code Stable; for programs.
@@ -223,6 +283,9 @@ type Recommendations struct {
 
 	// Model The model that the list was made with; null when there was none.
 	Model *ServedModel `json:"model"`
+
+	// Plugins What became of each active plugin, in the order of their calls.
+	Plugins []PluginCall `json:"plugins"`
 
 	// Reason Why the source is not `live`; empty when it is.
 	Reason    string     `json:"reason"`

@@ -1,0 +1,181 @@
+// Package bench is the built-in benchmark: it measures this program on this
+// machine, holds the figures against references taken in the same run, and
+// gives a verdict on the targets that the product promises.
+//
+// It owns what is measured and how: serving over HTTP, retrieval, training and
+// plugins, the generated data for each, and the watch over the machine. The
+// load generator is in load, the form of a report in report. It may import any
+// package of this module but cmd; nothing imports it but cmd.
+//
+//	r, err := bench.Run(ctx, bench.Options{Parts: []string{bench.Train}, ChildCommand: command})
+//	err = r.WriteText(os.Stdout)
+package bench
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+	"strings"
+	"time"
+
+	"vitrine/appliance/bench/report"
+)
+
+// The parts of the benchmark.
+const (
+	Serve    = "serve"
+	Retrieve = "retrieve"
+	Train    = "train"
+	Plugins  = "plugins"
+)
+
+// Parts lists all parts, in the order in which they run.
+func Parts() []string { return []string{Serve, Retrieve, Train, Plugins} }
+
+// repetitions of every measurement: the least that has a median and a spread.
+const repetitions = 3
+
+// maxStolen is the share of the processors, in per cent, that others may use
+// before the figures are called hard to compare.
+const maxStolen = 5
+
+// Options say what to measure.
+type Options struct {
+	// Parts are some of Parts(); nil is all of them.
+	Parts []string
+	// Target is the URL of a running appliance on this machine that Serve
+	// measures instead of one of its own.
+	Target string
+	// Full takes the sizes of the targets, and minutes, instead of seconds.
+	Full bool
+	// ServeCommand is the command line that runs an appliance on a data folder
+	// with settings key=value. It prints the URL it answers at.
+	ServeCommand func(dataDir string, settings []string) []string
+	// ChildCommand is the command line of this program that leads to Child.
+	ChildCommand func(kind string) []string
+	// ConfigFile and Settings are the configuration of the appliances that are
+	// started, as config.Sources has them.
+	ConfigFile string
+	Settings   []string
+	// TempDir is where data folders are made for the run; "" is the system's.
+	TempDir string
+	// Version is this program's.
+	Version string
+	// Progress, when set, is told what is being done.
+	Progress func(stage string, done, total int64)
+}
+
+// Report is what a run found.
+type Report = report.Report
+
+// ReadReport reads a report that Report.WriteFile wrote.
+func ReadReport(path string) (*Report, error) { return report.ReadFile(path) }
+
+// Compare holds the report b against a.
+func Compare(a, b *Report) *report.Comparison { return report.Compare(a, b) }
+
+// ErrPart says that a part cannot be measured with the options given.
+var ErrPart = errors.New("cannot measure")
+
+// run is one benchmark in the making.
+type run struct {
+	opt    Options
+	report *report.Report
+	data   hash.Hash
+	rhythm rhythm
+	// repetitions of every measurement.
+	repetitions int
+}
+
+func newRun(opt Options) *run {
+	if opt.Progress == nil {
+		opt.Progress = func(string, int64, int64) {}
+	}
+	return &run{opt: opt, data: sha256.New(), rhythm: rhythmOf(opt.Full), repetitions: repetitions, report: &report.Report{
+		Schema: report.Schema, Valid: true, Invalid: []string{}, Warnings: []string{},
+		Fingerprint: fingerprint(opt.Version), Parts: map[string]report.Part{}, Verdict: []report.Verdict{},
+	}}
+}
+
+// Run measures. What makes the figures unbelievable, or misses a target, is in
+// the report; an error means that there is none.
+func Run(ctx context.Context, opt Options) (*Report, error) {
+	parts, err := chosen(opt.Parts)
+	if err != nil {
+		return nil, err
+	}
+	r := newRun(opt)
+	do := map[string]func(context.Context) (*report.Part, error){
+		Serve: r.serve, Retrieve: r.retrieve, Train: r.train, Plugins: r.plugins,
+	}
+	hash, err := configHash(opt.ConfigFile, r.settings())
+	if err != nil {
+		return nil, err
+	}
+	r.report.Fingerprint.ConfigHash = hash
+	watch := startWatch()
+	for _, name := range parts {
+		part, err := do[name](ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, fmt.Errorf("bench %s: %w", name, err)
+		}
+		part.Repetitions = r.repetitions
+		r.report.Parts[name] = *part
+	}
+	r.finish(watch)
+	return r.report, nil
+}
+
+// chosen puts the parts into order and refuses unknown ones.
+func chosen(names []string) ([]string, error) {
+	if len(names) == 0 {
+		return Parts(), nil
+	}
+	for _, n := range names {
+		if !slices.Contains(Parts(), n) {
+			return nil, fmt.Errorf("bench: there is no part %q; the parts are %s", n, strings.Join(Parts(), ", "))
+		}
+	}
+	return slices.DeleteFunc(Parts(), func(n string) bool { return !slices.Contains(names, n) }), nil
+}
+
+// finish completes the fingerprint and says what to doubt.
+func (r *run) finish(w watch) {
+	f := &r.report.Fingerprint
+	f.Started = w.started.UTC().Truncate(time.Second)
+	f.Seconds = time.Since(w.started).Seconds()
+	f.StolenPercent = w.stolen()
+	f.DataHash = hex.EncodeToString(r.data.Sum(nil))
+	if f.StolenPercent > maxStolen {
+		r.warn("others used %.0f %% of the processors during the run: its figures are hard to compare with those of a quiet machine", f.StolenPercent)
+	}
+}
+
+func (r *run) warn(format string, args ...any) {
+	r.report.Warnings = append(r.report.Warnings, fmt.Sprintf(format, args...))
+}
+
+// invalidate says why the figures cannot be believed.
+func (r *run) invalidate(format string, args ...any) {
+	r.report.Valid = false
+	if text := fmt.Sprintf(format, args...); !slices.Contains(r.report.Invalid, text) {
+		r.report.Invalid = append(r.report.Invalid, text)
+	}
+}
+
+// samples collects the repetitions of figures by name.
+type samples map[string][]float64
+
+func (s samples) add(name string, value float64) { s[name] = append(s[name], value) }
+
+// figure makes a figure of the samples under a name.
+func (s samples) figure(name, unit, better string) report.Figure {
+	return report.New(name, unit, better, s[name]...)
+}

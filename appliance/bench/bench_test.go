@@ -1,0 +1,373 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"vitrine/als"
+	"vitrine/als/topk"
+	"vitrine/appliance/bench/report"
+)
+
+// childKind makes the test binary its own child process.
+const childKind = "VITRINE_BENCH_CHILD"
+
+func TestMain(m *testing.M) {
+	if kind, ok := os.LookupEnv(childKind); ok {
+		if err := Child(context.Background(), kind, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func child(kind string) []string { return []string{"/usr/bin/env", childKind + "=" + kind, os.Args[0]} }
+
+// fake is a server that answers like an appliance, as far as the benchmark
+// asks, but for what list does.
+func fake(t *testing.T, list http.HandlerFunc) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/popular", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"request_id":"bench","items":[{"item_id":"i1","score":1,"rank":1}],"source":"popular"}`)
+	})
+	mux.HandleFunc("GET /v1/recommend", list)
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+const goodList = `{"request_id":"bench","items":[{"item_id":"i1","score":1,"rank":1}],"source":"live","reason":"","model":null}`
+
+// quick is a run whose measurements take milliseconds.
+func quick(target string) *run {
+	r := newRun(Options{Target: target, ChildCommand: child, Version: "test"})
+	const short = 80 * time.Millisecond
+	r.rhythm = rhythm{warmup: 10 * time.Millisecond, saturation: short, open: 2 * short, step: short}
+	r.repetitions = 1
+	return r
+}
+
+func TestServeMeasuresATarget(t *testing.T) {
+	r := quick(fake(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, goodList) }))
+	part, err := r.serve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.report.Parts[Serve] = *part
+	for _, name := range []string{"serve.hello.saturation", "serve.target.saturation", "serve.target.p99", "serve.target.sustained_100ms", "serve.target.client_cpu"} {
+		if f, ok := r.report.Find(name); !ok || f.Value <= 0 || f.Spread[0] > f.Value || f.Spread[1] < f.Value {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	if part.Reference.Value <= 0 {
+		t.Errorf("reference %+v", part.Reference)
+	}
+	var targets []string
+	for _, v := range r.report.Verdict {
+		targets = append(targets, v.Target)
+		if v.Measured <= 0 || v.How == "" {
+			t.Errorf("verdict %+v", v)
+		}
+	}
+	if !slices.Equal(targets, []string{"latency", "qps"}) {
+		t.Errorf("verdict on %v", targets)
+	}
+}
+
+func TestServeCallsASlowTargetSlow(t *testing.T) {
+	t.Parallel()
+	r := quick(fake(t, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(30 * time.Millisecond) // 64 connections: 2,133/s
+		fmt.Fprint(w, goodList)
+	}))
+	if _, err := r.serve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range r.report.Verdict {
+		if v.Met {
+			t.Errorf("met: %+v", v)
+		}
+	}
+	if !strings.Contains(strings.Join(r.report.Warnings, " "), "does not keep up") {
+		t.Errorf("warnings %q", r.report.Warnings)
+	}
+}
+
+func TestServeInvalidatesWrongAnswers(t *testing.T) {
+	t.Parallel()
+	var n atomic.Int64
+	r := quick(fake(t, func(w http.ResponseWriter, _ *http.Request) {
+		if n.Add(1)%100 == 0 {
+			fmt.Fprint(w, `{"request_id":"bench","items":[]}`)
+			return
+		}
+		fmt.Fprint(w, goodList)
+	}))
+	if _, err := r.serve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r.report.Valid || r.report.ExitCode() != report.ExitInvalid || !strings.Contains(r.report.Invalid[0], "wrong answer") {
+		t.Errorf("valid %v, %q", r.report.Valid, r.report.Invalid)
+	}
+}
+
+func TestServeRefusesTargets(t *testing.T) {
+	t.Parallel()
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }))
+	t.Cleanup(page.Close)
+	for target, want := range map[string]string{
+		"http://127.0.0.1:1":          "reach the target",
+		"http://example.com":          "on this machine",
+		"http://192.0.2.7:8080":       "on this machine",
+		"ftp://127.0.0.1:1":           "must look like",
+		page.URL:                      "is it a vitrine",
+		page.URL + "/v1":              "must look like",
+		"http://127.0.0.1:1 --config": "must look like",
+	} {
+		_, err := Run(t.Context(), Options{Parts: []string{Serve}, Target: target, ChildCommand: child})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", target, err, want)
+		}
+	}
+}
+
+func TestRunRefusesUnknownParts(t *testing.T) {
+	if _, err := Run(t.Context(), Options{Parts: []string{"serv"}}); err == nil || !strings.Contains(err.Error(), `"serv"`) {
+		t.Error(err)
+	}
+	for _, part := range []string{Serve, Train, Plugins} {
+		if _, err := Run(t.Context(), Options{Parts: []string{part}}); !errors.Is(err, ErrPart) {
+			t.Errorf("%s without commands: %v", part, err)
+		}
+	}
+}
+
+func TestServerThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	_, _, err := startServer(t.Context(), []string{"/bin/sh", "-c", "echo the port is taken >&2; exit 3"})
+	if err == nil || !strings.Contains(err.Error(), "the port is taken") || !strings.Contains(err.Error(), "exit status 3") {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, _, err := startServer(ctx, []string{"/bin/sh", "-c", "read x"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
+func TestSearchAgreesWithANaiveScan(t *testing.T) {
+	r, got := newRun(Options{}), samples{}
+	for _, f := range []*factors{skewedFactors(3000), flatFactors(2000)} {
+		f.queries = f.queries[:naiveQueries]
+		bad, err := r.search(t.Context(), f, got)
+		if err != nil || bad != 0 {
+			t.Errorf("%s: %d mismatches, %v", f.name, bad, err)
+		}
+		for _, figure := range f.figures(got) {
+			if figure.Value <= 0 || figure.Ratio == nil {
+				t.Errorf("%+v", figure)
+			}
+		}
+	}
+}
+
+// A search that is wrong in any way must be noticed.
+func TestMismatchesAreNoticed(t *testing.T) {
+	f := flatFactors(500)
+	q := f.queries[0]
+	exact := naiveScores(f.items, q)
+	hits := topk.New(f.items, f.n, rank).Search(q, 20, nil, nil, nil)
+	if !sameTop(exact, hits, 20) {
+		t.Fatal("the right answer is called wrong")
+	}
+	more := topk.New(f.items, f.n, rank).Search(q, 21, nil, nil, nil)
+	breaks := map[string]func(h []topk.Hit) []topk.Hit{
+		"short":     func(h []topk.Hit) []topk.Hit { return h[:19] },
+		"order":     func(h []topk.Hit) []topk.Hit { h[3], h[4] = h[4], h[3]; return h },
+		"twice":     func(h []topk.Hit) []topk.Hit { h[19] = h[18]; return h },
+		"not a top": func(h []topk.Hit) []topk.Hit { h[19] = more[20]; return h },
+		"score":     func(h []topk.Hit) []topk.Hit { h[0].Score *= 1.001; return h },
+		"NaN":       func(h []topk.Hit) []topk.Hit { h[0].Score = float32(math.NaN()); return h },
+	}
+	for name, broken := range breaks {
+		if sameTop(exact, broken(slices.Clone(hits)), 20) {
+			t.Errorf("%s: not noticed", name)
+		}
+	}
+}
+
+func TestTrainChild(t *testing.T) {
+	t.Parallel()
+	job := trainJob{Users: 3000, Items: 2000, Cells: 150_000, Iterations: 1, Seed: 1}
+	var result trainResult
+	peak, err := call(t.Context(), child(ChildTrain), job, &result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Fault != "" || result.CPU <= 0 || result.Wall <= 0 || result.Cells < job.Cells/2 || peak < 1 {
+		t.Errorf("peak %.0f MiB, %+v", peak, result)
+	}
+	if _, err := call(t.Context(), child(ChildTrain), "no job", &result); err == nil || !strings.Contains(err.Error(), "decode training job") {
+		t.Errorf("a broken job: %v", err)
+	}
+	if _, err := call(t.Context(), child("other"), job, &result); err == nil || !strings.Contains(err.Error(), "no child process") {
+		t.Errorf("an unknown kind: %v", err)
+	}
+}
+
+func TestInteractions(t *testing.T) {
+	job := trainJob{Users: 3000, Items: 2000, Cells: 150_000, Seed: 1}
+	data := interactions(job)
+	if err := data.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if n := data.NNZ(); n < 135_000 || n > 165_000 {
+		t.Errorf("%d cells, want about 150000", n)
+	}
+	if data.Rows != 3000 || data.Cols != 2000 {
+		t.Errorf("%d x %d, want 3000 x 2000", data.Rows, data.Cols)
+	}
+	again := interactions(job)
+	if !slices.Equal(data.Indices, again.Indices) || !slices.Equal(data.Weights, again.Weights) {
+		t.Error("the same job makes other data")
+	}
+	counts := data.Counts()
+	slices.Sort(counts)
+	if low, high := counts[len(counts)/10], counts[len(counts)-len(counts)/10]; high < 2*low {
+		t.Errorf("items are evenly popular: %d and %d", low, high)
+	}
+}
+
+func TestUselessModelIsNoticed(t *testing.T) {
+	data := interactions(trainJob{Users: 500, Items: 200, Cells: 10_000, Seed: 1})
+	m, _, err := als.Train(t.Context(), data, als.Options{Rank: rank, Iterations: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if why := fault(m, data); why != "" {
+		t.Errorf("a trained model: %s", why)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	m.Users = gaussian(rng, len(m.Users))
+	if fault(m, data) == "" {
+		t.Error("random users are not noticed")
+	}
+	m.Users[0] = float32(math.NaN())
+	if fault(m, data) == "" {
+		t.Error("NaN is not noticed")
+	}
+}
+
+// What is extrapolated must say so, in the figure's name and in the verdict.
+func TestExtrapolationIsLabelled(t *testing.T) {
+	for cells, want := range map[int]bool{quickCells: true, fullCells: false} {
+		r := newRun(Options{})
+		job := sized(cells)
+		got := samples{"dot": {5}}
+		name := "train." + short(cells) + "."
+		for _, what := range []string{"solver_cpu", "solver_wall", "per_visit", "peak_rss"} {
+			got[name+what] = []float64{10, 20, 30}
+		}
+		part := r.trainPart(job, cells, got)
+		v := r.report.Verdict[0]
+		labelled := slices.ContainsFunc(part.Figures, func(f report.Figure) bool {
+			return f.Name == "train.100M_extrapolated.solver_wall" && f.Value == 200 && f.Spread[1] == 300
+		})
+		if labelled != want || strings.Contains(v.How, "EXTRAPOLATED") != want || (v.Measured == 200) != want || !v.Met {
+			t.Errorf("%d cells: %+v, figures %+v", cells, v, part.Figures)
+		}
+	}
+}
+
+func TestFingerprint(t *testing.T) {
+	f := fingerprint("v1")
+	if f.Cores < 1 || f.Kernel == "" || f.Go == "" || f.CPU == "" || f.MemoryMiB < 100 {
+		t.Errorf("%+v", f)
+	}
+	a, errA := configHash(os.DevNull, nil)
+	b, errB := configHash(os.DevNull, []string{"train.rank=32"})
+	if errA != nil || errB != nil || a == b || len(a) != 64 {
+		t.Errorf("config hashes %s, %s, %v, %v", a, b, errA, errB)
+	}
+	if _, err := configHash(os.DevNull, []string{"train.rang=32"}); err == nil {
+		t.Error("an unknown key is not refused")
+	}
+	if used, rss := processTime(os.Getpid()); used < 0 || rss < 1 {
+		t.Errorf("this process used %s and has %.0f MiB", used, rss)
+	}
+	w := startWatch()
+	time.Sleep(20 * time.Millisecond)
+	if s := w.stolen(); s < 0 || s > 150 {
+		t.Errorf("others used %.0f %%", s)
+	}
+}
+
+func TestNames(t *testing.T) {
+	for n, want := range map[int]string{10_000: "10k", 100_000_000: "100M", 1_500_000: "1500k", 999: "999"} {
+		if got := short(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+	for v, want := range map[float64]int{1: 1, 4.9e6: 2e6, 5e6: 5e6, 9.9e6: 5e6, 1e7: 1e7, 20: 20} {
+		if got := round125(v); got != want {
+			t.Errorf("%g rounds to %d, want %d", v, got, want)
+		}
+	}
+}
+
+// The plugin part on a host of its own, with the module as it is shipped.
+func TestPlugins(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiling the module takes seconds")
+	}
+	r := newRun(Options{ChildCommand: child, TempDir: t.TempDir()})
+	r.repetitions = 1
+	part, err := r.plugins(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.report.Valid {
+		t.Errorf("invalid: %q", r.report.Invalid)
+	}
+	for _, f := range part.Figures {
+		if f.Name == "plugins.plain_go.allocations" && f.Value != 0 || f.Unit == "us" && f.Value <= 0 {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// The JSON of a whole run has what the contract names.
+func TestRunWritesTheContract(t *testing.T) {
+	r := newRun(Options{Version: "test"})
+	r.report.Parts[Retrieve] = report.Part{Figures: []report.Figure{report.New("retrieve.x.y", "us", report.Lower, 1)}}
+	r.finish(startWatch())
+	var b bytes.Buffer
+	if err := r.report.WriteJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	var top map[string]any
+	if err := json.Unmarshal(b.Bytes(), &top); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"schema", "valid", "invalid", "fingerprint", "parts", "verdict"} {
+		if top[key] == nil {
+			t.Errorf("%s is missing or null: %s", key, b.Bytes())
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package load_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"vitrine/appliance/bench/load"
+)
+
+// requests are n requests for /0, /1, ...
+func requests(n int) [][]byte {
+	out := make([][]byte, n)
+	for i := range out {
+		out[i] = fmt.Appendf(nil, "GET /%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
+	}
+	return out
+}
+
+// serve starts a server on loopback and returns its address.
+func serve(t testing.TB, h http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func run(t testing.TB, opt load.Options) *load.Result {
+	t.Helper()
+	r, err := load.Run(t.Context(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestOpenLoopKeepsTheRateAndMeasuresTheDelay(t *testing.T) {
+	t.Parallel()
+	const delay = 20 * time.Millisecond
+	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(delay)
+		fmt.Fprint(w, r.URL.Path)
+	})
+	r := run(t, load.Options{
+		Address: address, Requests: requests(7), Rate: 400, Warmup: 100 * time.Millisecond, Duration: time.Second,
+		Check: func(n int, body []byte) bool { return string(body) == fmt.Sprintf("/%d", n) },
+	})
+	if r.Requests != 400 || r.Answered != 400 || r.Wrong+r.Refused+r.Failed+r.Unsent != 0 {
+		t.Errorf("counts: %+v", r)
+	}
+	if r.Total != 440 {
+		t.Errorf("sent %d with the warm-up, want 440", r.Total)
+	}
+	if r.Achieved < 380 || r.Achieved > 420 {
+		t.Errorf("achieved %.1f of 400", r.Achieved)
+	}
+	if p := r.Response(0.5); p < delay || p > 2*delay {
+		t.Errorf("p50 is %s, the server takes %s", p, delay)
+	}
+	if p := r.Service(0.5); p < delay || p > 2*delay {
+		t.Errorf("service p50 is %s, the server takes %s", p, delay)
+	}
+	if r.CPU <= 0 || r.CPU > time.Second {
+		t.Errorf("the generator says it used %s", r.CPU)
+	}
+}
+
+// A stall must show in the response time of all requests that were due in it,
+// though only one of them met it.
+func TestStallShowsFromIntendedStart(t *testing.T) {
+	t.Parallel()
+	const stall = 300 * time.Millisecond
+	var n atomic.Int64
+	address := serve(t, func(http.ResponseWriter, *http.Request) {
+		if n.Add(1) == 200 {
+			time.Sleep(stall)
+		}
+	})
+	r := run(t, load.Options{Address: address, Requests: requests(1), Rate: 500, Duration: time.Second, Connections: 1})
+	if r.Answered != 500 {
+		t.Fatalf("answered %d of 500", r.Answered)
+	}
+	if p := r.Response(0.9); p < stall/2 {
+		t.Errorf("p90 from the intended start is %s: 30%% of the requests were due in a stall of %s", p, stall)
+	}
+	if p := r.Service(0.9); p > stall/2 {
+		t.Errorf("p90 from sending is %s: only one request met the stall", p)
+	}
+	if p := r.Lag(0.5); p > 10*time.Millisecond {
+		t.Errorf("lag p50 %s: waiting for a connection is the server's, not the generator's", p)
+	}
+}
+
+// A server that cannot keep up: what was never sent counts, with its wait.
+func TestBacklogIsReported(t *testing.T) {
+	t.Parallel()
+	address := serve(t, func(http.ResponseWriter, *http.Request) { time.Sleep(20 * time.Millisecond) })
+	r := run(t, load.Options{Address: address, Requests: requests(1), Rate: 1000, Duration: 500 * time.Millisecond, Connections: 2})
+	if r.Requests != 500 || r.Unsent < 200 || r.Answered+r.Unsent != 500 {
+		t.Errorf("of 500 due: %d requests, %d answered, %d unsent", r.Requests, r.Answered, r.Unsent)
+	}
+	if r.Short() == "" || len(r.Invalid()) == 0 {
+		t.Errorf("100 answers/s of 1000 offered are not called short: %.0f", r.Achieved)
+	}
+	if p := r.Response(0.99); p < 550*time.Millisecond {
+		t.Errorf("p99 is %s with most requests waiting to the end", p)
+	}
+}
+
+func TestClosedLoopSaturates(t *testing.T) {
+	t.Parallel()
+	const delay = 5 * time.Millisecond
+	address := serve(t, func(http.ResponseWriter, *http.Request) { time.Sleep(delay) })
+	r := run(t, load.Options{Address: address, Requests: requests(3), Duration: 500 * time.Millisecond, Connections: 8, Workers: 2})
+	// 8 connections of at most 200 a second each.
+	if r.Achieved < 600 || r.Achieved > 1600 {
+		t.Errorf("achieved %.0f/s, want up to 1600", r.Achieved)
+	}
+	if len(r.Invalid()) != 0 {
+		t.Errorf("invalid: %v", r.Invalid())
+	}
+}
+
+func TestWrongAnswersInvalidate(t *testing.T) {
+	var n atomic.Int64
+	flush := func(w http.ResponseWriter) { w.(http.Flusher).Flush() }
+	cases := []struct {
+		name    string
+		handler http.HandlerFunc
+		count   func(*load.Result) int64
+		want    string
+	}{
+		{"body", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "no") }, func(r *load.Result) int64 { return r.Wrong }, "wrong answer"},
+		{"status", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, func(r *load.Result) int64 { return r.Refused }, "status 503"},
+		{"cut", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, func(r *load.Result) int64 { return r.Failed }, "closed"},
+		{"slow", func(http.ResponseWriter, *http.Request) { time.Sleep(300 * time.Millisecond) }, func(r *load.Result) int64 { return r.Failed }, "no answer within"},
+		{"chunks, one in 20 wrong", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, "ye")
+			flush(w)
+			if n.Add(1)%20 != 0 {
+				fmt.Fprint(w, "s")
+			}
+		}, func(r *load.Result) int64 { return r.Wrong }, "wrong answer"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := run(t, load.Options{
+				Address: serve(t, c.handler), Requests: requests(1), Rate: 200, Duration: 300 * time.Millisecond,
+				Timeout: 150 * time.Millisecond, Check: func(_ int, body []byte) bool { return string(body) == "yes" },
+			})
+			if c.count(r) == 0 || len(r.Invalid()) == 0 || !strings.Contains(r.Errors(), c.want) {
+				t.Errorf("%+v: invalid %q", r, r.Invalid())
+			}
+		})
+	}
+}
+
+func TestClosingServerIsNoFault(t *testing.T) {
+	t.Parallel()
+	address := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		fmt.Fprint(w, "bye")
+	})
+	r := run(t, load.Options{Address: address, Requests: requests(1), Rate: 200, Duration: 300 * time.Millisecond})
+	if r.Answered != 60 || r.Errors() != "" {
+		t.Errorf("answered %d of 60: %s", r.Answered, r.Errors())
+	}
+}
+
+func TestRefusesWhatItMustNotLoad(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := listener.Addr().String()
+	listener.Close()
+	cases := []struct {
+		name string
+		opt  load.Options
+		want string
+	}{
+		{"another machine", load.Options{Address: "192.0.2.1:80", Requests: requests(1)}, "loopback"},
+		{"a name", load.Options{Address: "localhost:80", Requests: requests(1)}, "IP and a port"},
+		{"nobody listens", load.Options{Address: closed, Requests: requests(1)}, "connect"},
+		{"no requests", load.Options{Address: closed}, "no requests"},
+		{"rate", load.Options{Address: closed, Requests: requests(1), Rate: 1e9}, "rate"},
+		{"duration", load.Options{Address: closed, Requests: requests(1), Duration: time.Hour}, "warm-up"},
+		{"connections", load.Options{Address: closed, Requests: requests(1), Connections: 1 << 20}, "connections"},
+	}
+	for _, c := range cases {
+		if _, err := load.Run(t.Context(), c.opt); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestStopsWithItsContext(t *testing.T) {
+	t.Parallel()
+	address := serve(t, func(http.ResponseWriter, *http.Request) {})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	if _, err := load.Run(ctx, load.Options{Address: address, Requests: requests(1), Rate: 10, Duration: time.Minute}); err != context.DeadlineExceeded { //nolint:errorlint // returned as it is
+		t.Errorf("got %v", err)
+	}
+	if d := time.Since(begin); d > time.Second {
+		t.Errorf("it took %s to stop", d)
+	}
+}
+
+func TestServerThatGoesAwayIsAnError(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	time.AfterFunc(100*time.Millisecond, func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	if _, err := load.Run(t.Context(), load.Options{Address: s.Listener.Addr().String(), Requests: requests(1), Rate: 500, Duration: 5 * time.Second}); err == nil {
+		t.Error("no error though nobody listens any more")
+	}
+}

@@ -1,0 +1,135 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/signal"
+)
+
+// flushTimeout bounds the last commit of a clean stop.
+const flushTimeout = 10 * time.Second
+
+// serve runs the appliance and answers on its doors until ctx ends.
+func (a *Appliance) serve(ctx context.Context) error {
+	outer, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	running := a.start(outer, cancel)
+	scheduler := background(outer, cancel, "training schedule", func(ctx context.Context) error { a.schedule(ctx); return nil })
+	server := background(outer, cancel, "HTTP server", a.server.Run)
+	if err := a.announce(outer); err != nil {
+		cancel(err)
+	}
+	<-outer.Done()
+	a.ready.Store(false)
+	a.log.Info("stopping")
+	server.stop()
+	scheduler.stop()
+	err := running.stop(ctx)
+	if cause := context.Cause(outer); cause != nil && ctx.Err() == nil {
+		err = errors.Join(cause, err)
+	}
+	if err == nil {
+		a.log.Info("stopped")
+	}
+	return err
+}
+
+// running are the parts that work behind the doors.
+type running struct {
+	appliance               *Appliance
+	pump, follower, plugins *task
+}
+
+// start lets the parts work; the failure of one is told to fail.
+func (a *Appliance) start(outer context.Context, fail context.CancelCauseFunc) *running {
+	a.working = outer
+	return &running{
+		appliance: a,
+		pump:      background(outer, fail, "ingest pump", a.parts.pump.Run),
+		follower:  background(outer, fail, "archive", a.parts.follower.Run),
+		plugins:   background(outer, fail, "plugins", a.plugins.Run),
+	}
+}
+
+// stop ends the parts in order, when outer has ended and nothing is handed in
+// any more: jobs, then the pump, then the archive with all that was
+// acknowledged.
+func (r *running) stop(ctx context.Context) error {
+	r.appliance.jobs.wait()
+	r.plugins.stop()
+	r.pump.stop()
+	r.follower.stop()
+	flush, done := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer done()
+	return r.appliance.parts.follower.Flush(flush)
+}
+
+// task is a part that runs in the background.
+type task struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func (t *task) stop() {
+	t.cancel()
+	<-t.done
+}
+
+// background runs a part until stop is called; its failure ends the whole
+// appliance. The part's context is not outer: the parts end one by one.
+func background(outer context.Context, fail context.CancelCauseFunc, name string, run func(context.Context) error) *task {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(outer))
+	t := &task{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(t.done)
+		if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			fail(fmt.Errorf("%s: %w", name, err))
+		}
+	}()
+	return t
+}
+
+// announce makes the appliance ready, after the demo shop was filled in where one
+// is wanted, and tells.
+func (a *Appliance) announce(ctx context.Context) error {
+	api, _ := a.server.Addresses()
+	if a.opt.Demo {
+		mark, pending, err := a.demoPending()
+		if err != nil {
+			return err
+		}
+		if pending {
+			if err := a.fillDemo(ctx, mark, a.tell); err != nil {
+				return err
+			}
+		}
+	}
+	a.ready.Store(true)
+	if a.opt.Announce != nil {
+		a.opt.Announce(Ready{URL: "http://" + api.String(), User: a.exampleUser()})
+	}
+	return nil
+}
+
+// exampleUser is, of the first users, the one with the longest history.
+func (a *Appliance) exampleUser() string {
+	const look = 500
+	best, longest := "", 0
+	var history []signal.Interaction
+	for code := range uint32(min(a.parts.catalog.NumUsers(), look)) {
+		if history, _ = a.parts.profile.History(code, history[:0]); len(history) > longest {
+			best, longest = a.parts.catalog.UserID(code), len(history)
+		}
+	}
+	return best
+}
+
+func (a *Appliance) tell(p adminapi.JobProgress) {
+	if a.opt.Progress != nil {
+		a.opt.Progress(p.Stage, p.Done, p.Total)
+	}
+}

@@ -1,0 +1,317 @@
+package guard
+
+import "strconv"
+
+// A metered function keeps the fuel in a local of its own, so that a charge
+// point is a subtraction and a comparison in a register; the global is written
+// before each call and at the end, and read at the entry and after each call:
+//
+//	block $empty
+//	  block $exit (results of the function)
+//	    charge entry
+//	    ... the body, whose branches to the function's label now reach $exit ...
+//	  end
+//	  global = local + price of the stack frame
+//	  return
+//	end
+//	global = -1
+//	unreachable
+//
+// A charge is: local = local - cost; branch to $empty if local < 0. A function
+// without loops, calls and operations that pay by length has one group, paid
+// from the global directly.
+
+// writer writes the body of one function.
+type writer struct {
+	dst        []byte
+	fuel       uint32 // the global
+	local      uint32 // i64: the fuel
+	length     uint32 // i32: length of a bulk operation
+	depth      uint32 // open blocks of the guest
+	deposit    int64  // price of the stack frame
+	stale      bool   // the global is newer than the local
+	maxPages   uint32
+	exitResult int64 // block type of $exit
+}
+
+func (w *writer) op(code byte)                    { w.dst = append(w.dst, code) }
+func (w *writer) index(code byte, i uint32)       { w.dst = appendUint(append(w.dst, code), uint64(i)) }
+func (w *writer) constant(code byte, value int64) { w.dst = appendInt(append(w.dst, code), value) }
+
+// meter rewrites the code section.
+func (m *module) meter() *Refusal {
+	declared := len(m.funcs) - m.importedFuncs
+	if m.sections[secCode] == nil {
+		if declared > 0 {
+			return refuse("module: cut off: %d functions without code", declared)
+		}
+		return nil
+	}
+	r := m.reader(secCode)
+	if n := r.u32(); r.err == nil && uint64(n) != uint64(declared) {
+		r.fail("%d bodies for %d functions", n, declared)
+	}
+	m.code = appendUint(make([]byte, 0, len(r.b)+len(r.b)/2), uint64(declared))
+	var p plan
+	var body []byte
+	for i := 0; i < declared && r.err == nil; i++ {
+		raw := r.bytes(r.u32())
+		if r.err != nil {
+			break
+		}
+		f := &reader{b: raw, base: r.base + r.p - len(raw), what: "function " + strconv.Itoa(m.importedFuncs+i)}
+		body = m.function(f, m.funcs[m.importedFuncs+i], &p, body[:0])
+		if f.err != nil {
+			return f.err
+		}
+		m.code = appendUint(m.code, uint64(len(body)))
+		m.code = append(m.code, body...)
+	}
+	if r.err == nil {
+		r.end()
+	}
+	return r.err
+}
+
+// function rewrites one body.
+func (m *module) function(r *reader, typ uint32, p *plan, dst []byte) []byte {
+	if len(r.b) > m.limits.MaxBody {
+		r.fail("%d bytes of code, the limit is %d", len(r.b), m.limits.MaxBody)
+		return nil
+	}
+	p.reset()
+	p.params = uint64(len(m.types[typ].params))
+	decls, groups := m.declarations(r, p)
+	if r.err != nil {
+		return nil
+	}
+	start := r.p
+	m.scan(r, p)
+	if r.err != nil {
+		return nil
+	}
+	locals := p.params + p.locals
+	if work := locals * uint64(p.branches); work > maxWork {
+		r.fail("%d locals in code of %d branches, the limit of their product is %d", locals, p.branches, maxWork)
+		return nil
+	}
+	p.fold()
+	w := &writer{dst: dst, fuel: uint32(m.globals), local: uint32(locals), length: uint32(locals) + 1, maxPages: uint32(m.maxPages)}
+	extra := 1
+	if p.dynamic {
+		extra = 2
+	}
+	w.dst = appendUint(w.dst, uint64(groups+extra))
+	w.dst = append(w.dst, decls...)
+	w.dst = append(w.dst, 1, 0x7e)
+	if p.dynamic {
+		w.dst = append(w.dst, 1, 0x7f)
+	}
+	r.p = start
+	p.groups[0].cost += costEntry + int64(p.locals)/8
+	if cost := p.total(); !p.loops && !p.calls && !p.dynamic && (cost <= leafCost || len(p.groups) == 1) {
+		w.leaf(r, cost)
+	} else {
+		if p.calls {
+			w.deposit = StackPrice * frameBytes(int(locals), p.ops)
+		}
+		w.exitResult = m.blockType(m.types[typ].results)
+		w.body(r, p)
+	}
+	return w.dst
+}
+
+// declarations reads the locals of a function and gives them encoded anew,
+// without the number of groups.
+func (m *module) declarations(r *reader, p *plan) (decls []byte, groups int) {
+	groups = r.count(2)
+	for range groups {
+		n := r.u32()
+		t := r.byte()
+		if r.err == nil && valueTypeName(t) == "" {
+			r.fail("a local of unknown type %#x", t)
+		}
+		p.locals += uint64(n)
+		if total := p.params + p.locals; total > uint64(m.limits.MaxLocals) {
+			r.fail("%d or more parameters and locals, the limit is %d", total, m.limits.MaxLocals)
+		}
+		if r.err != nil {
+			return nil, 0
+		}
+		decls = append(appendUint(decls, uint64(n)), t)
+	}
+	return decls, groups
+}
+
+// blockType gives the type of a block without parameters, adding it to the
+// types of the module where it has no short form.
+func (m *module) blockType(results []byte) int64 {
+	switch len(results) {
+	case 0:
+		return blockEmpty - 0x80
+	case 1:
+		return int64(results[0]) - 0x80
+	}
+	if i, ok := m.resultTypes[string(results)]; ok {
+		return int64(i)
+	}
+	i := uint32(len(m.types) + m.extraCount)
+	m.extraCount++
+	m.resultTypes[string(results)] = i
+	m.extraTypes = append(m.extraTypes, 0x60, 0)
+	m.extraTypes = appendUint(m.extraTypes, uint64(len(results)))
+	m.extraTypes = append(m.extraTypes, results...)
+	return int64(i)
+}
+
+// leaf writes a function that pays once, from the global.
+func (w *writer) leaf(r *reader, cost int64) {
+	w.index(opGlobalGet, w.fuel)
+	w.constant(opI64Const, cost)
+	w.op(opI64Sub)
+	w.index(opLocalTee, w.local)
+	w.index(opGlobalSet, w.fuel)
+	w.index(opLocalGet, w.local)
+	w.constant(opI64Const, 0)
+	w.op(opI64LtS)
+	w.dst = append(w.dst, opIf, blockEmpty, opUnreachable, opEnd)
+	var in instr
+	for !r.done() {
+		r.next(&in)
+		w.dst = in.append(w.dst)
+	}
+}
+
+// body writes a function that keeps the fuel in a local.
+func (w *writer) body(r *reader, p *plan) {
+	w.op(opBlock)
+	w.dst = appendInt(w.dst, w.exitResult)
+	w.index(opGlobalGet, w.fuel)
+	w.charge(p.groups[0].cost + w.deposit)
+	next := 1
+	var in instr
+	for {
+		for next < len(p.groups) && p.groups[next].at == r.p {
+			if g := &p.groups[next]; !g.gone {
+				w.load()
+				w.charge(max(g.cost, 1))
+			}
+			next++
+		}
+		r.next(&in)
+		if r.done() { // the function's own end
+			break
+		}
+		w.instr(&in)
+	}
+	w.refresh()
+	w.op(opEnd)
+	w.index(opLocalGet, w.local)
+	if w.deposit > 0 {
+		w.constant(opI64Const, w.deposit)
+		w.op(opI64Add)
+	}
+	w.index(opGlobalSet, w.fuel)
+	w.op(opEnd)
+}
+
+// refresh makes the local current, which it has to be wherever paths part or
+// meet.
+func (w *writer) refresh() {
+	if w.stale {
+		w.index(opGlobalGet, w.fuel)
+		w.index(opLocalSet, w.local)
+		w.stale = false
+	}
+}
+
+// load puts the fuel on the stack, from where it is current.
+func (w *writer) load() {
+	if w.stale {
+		w.index(opGlobalGet, w.fuel)
+	} else {
+		w.index(opLocalGet, w.local)
+	}
+	w.stale = false
+}
+
+// charge takes a static cost from the fuel on the stack.
+func (w *writer) charge(cost int64) {
+	w.constant(opI64Const, cost)
+	w.take()
+}
+
+// take subtracts what is on the stack from the fuel below it, keeps the result
+// and leaves the function when it is negative.
+func (w *writer) take() {
+	w.op(opI64Sub)
+	w.index(opLocalTee, w.local)
+	w.constant(opI64Const, 0)
+	w.op(opI64LtS)
+	w.dst = append(w.dst, opIf, blockEmpty)
+	w.constant(opI64Const, -1)
+	w.index(opGlobalSet, w.fuel)
+	w.dst = append(w.dst, opUnreachable, opEnd)
+}
+
+// instr writes an instruction of the guest and what has to stand before it.
+func (w *writer) instr(in *instr) {
+	switch in.op {
+	case opBlock, opLoop, opIf:
+		w.refresh()
+		w.depth++
+	case opElse, opBr, opBrIf, opBrTable:
+		w.refresh()
+	case opEnd:
+		w.refresh()
+		w.depth--
+	case opReturn:
+		w.refresh()
+		w.index(opBr, w.depth)
+		return
+	case opCall, opCallIndirect:
+		if !w.stale {
+			w.index(opLocalGet, w.local)
+			w.index(opGlobalSet, w.fuel)
+		}
+		w.stale = true
+	case opMemoryInit, opMemoryCopy, opMemoryFill:
+		w.byLength(func() {
+			w.constant(opI64Const, bulkShift)
+			w.op(opI64ShrU)
+		})
+	case opTableInit, opTableCopy, opTableFill:
+		w.byLength(func() {})
+	case opTableGrow:
+		w.byLength(func() {
+			w.constant(opI64Const, costEntryNew)
+			w.op(opI64Mul)
+		})
+	case opMemoryGrow:
+		w.byLength(w.pages)
+	}
+	w.dst = in.append(w.dst)
+}
+
+// byLength charges by the number on top of the stack, which stays there. price
+// turns that number, as an i64 on the stack, into units.
+func (w *writer) byLength(price func()) {
+	w.index(opLocalTee, w.length)
+	w.load()
+	w.index(opLocalGet, w.length)
+	w.op(opI64ExtendU)
+	price()
+	w.take()
+}
+
+// pages prices memory.grow. Asking for more than there can ever be fails at
+// once, and is how allocators find out: it costs no more than the attempt.
+func (w *writer) pages() {
+	w.constant(opI64Const, costPage)
+	w.op(opI64Mul)
+	w.constant(opI64Const, 0)
+	w.index(opLocalGet, w.length)
+	w.constant(opI32Const, int64(w.maxPages))
+	w.op(opI32LeU)
+	w.op(opSelect)
+}

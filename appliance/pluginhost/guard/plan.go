@@ -1,0 +1,215 @@
+package guard
+
+// group is code that is paid at one charge point. Its parent is the group
+// before it, which dominates it and lies in the same innermost loop: a group
+// may be folded into its parent, see the package comment.
+type group struct {
+	parent int // index, or -1: entry and loop heads are never folded
+	at     int // offset in the body before which the charge point stands
+	cost   int64
+	folded int64 // part of cost that came from folded groups
+	gone   bool  // folded into its parent
+	head   bool  // loop head or entry
+}
+
+// label is an open block.
+type label struct {
+	op       int  // opBlock, opLoop, opIf, or opEnd for the function itself
+	group    int  // current at its beginning
+	branched bool // something branches to its end
+}
+
+// plan is what the first pass over a function finds out. It is used again for
+// the next function.
+type plan struct {
+	groups  []group
+	labels  []label
+	current int // group
+
+	params, locals uint64 // locals without parameters
+	ops            int
+	branches       int
+	loops          bool // has loops
+	calls          bool // has calls
+	dynamic        bool // has operations that pay by length
+}
+
+func (p *plan) reset() {
+	*p = plan{groups: p.groups[:0], labels: p.labels[:0]}
+}
+
+// open begins a group at an offset.
+func (p *plan) open(parent, at int, head bool) {
+	p.groups = append(p.groups, group{parent: parent, at: at, head: head})
+	p.current = len(p.groups) - 1
+}
+
+// scan reads the instructions of a function body, checks indexes and the
+// nesting of blocks, and divides them into groups.
+func (m *module) scan(r *reader, p *plan) {
+	p.open(-1, r.p, true)
+	p.labels = append(p.labels, label{op: opEnd})
+	var in instr
+	for len(p.labels) > 0 {
+		r.next(&in)
+		if r.err == nil {
+			m.checkIndexes(r, p, &in)
+		}
+		if r.err != nil {
+			return
+		}
+		p.groups[p.current].cost += m.costOf(&in)
+		p.ops++
+		m.structure(r, p, &in)
+	}
+	r.end()
+}
+
+// structure follows blocks and branches.
+func (m *module) structure(r *reader, p *plan, in *instr) {
+	switch in.op {
+	case opBlock, opLoop, opIf:
+		m.begin(r, p, in)
+	case opElse:
+		top := &p.labels[len(p.labels)-1]
+		if top.op != opIf {
+			r.fail("an else without if at byte %d", r.base+r.p)
+			return
+		}
+		top.op, top.branched = opBlock, true
+		p.open(top.group, in.end, false)
+	case opEnd:
+		p.close(in)
+	case opBr, opBrIf:
+		p.branch(r, in.a)
+		if in.op == opBrIf {
+			p.branches++
+			p.open(p.current, in.end, false)
+		}
+	case opBrTable:
+		in.targets(func(to uint32) { p.branch(r, to) })
+		p.branches += int(in.a)
+	case opCall, opCallIndirect:
+		p.calls = true
+	case opMemoryGrow, opTableGrow, opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy, opTableFill:
+		p.dynamic = true
+	}
+}
+
+func (m *module) begin(r *reader, p *plan, in *instr) {
+	if in.value >= 0 && in.value >= int64(len(m.types)) {
+		r.fail("a block of type %d, which does not exist", in.value)
+	}
+	if len(p.labels) >= maxDepth {
+		r.fail("blocks nested deeper than %d", maxDepth)
+		return
+	}
+	p.labels = append(p.labels, label{op: in.op, group: p.current})
+	p.branches++
+	switch in.op {
+	case opLoop:
+		p.loops = true
+		p.open(-1, in.end, true)
+	case opIf:
+		p.open(p.current, in.end, false)
+	}
+}
+
+// close ends a block. What follows is dominated by the group before the block;
+// when nothing branches to the end, also by the group that ends here, but if
+// that is of a loop inside, it pays for another place.
+func (p *plan) close(in *instr) {
+	top := p.labels[len(p.labels)-1]
+	p.labels = p.labels[:len(p.labels)-1]
+	if top.op == opEnd {
+		return
+	}
+	joined := top.op == opLoop || top.op == opIf || top.branched
+	if joined && p.current != top.group {
+		p.open(top.group, in.end, false)
+	}
+}
+
+// branch notes a branch to a label.
+func (p *plan) branch(r *reader, depth uint32) {
+	if uint64(depth) >= uint64(len(p.labels)) {
+		r.fail("a branch to label %d of %d", depth, len(p.labels))
+		return
+	}
+	p.labels[len(p.labels)-1-int(depth)].branched = true
+}
+
+// fold gives up groups that are too small for a charge point, latest first, so
+// that children come before parents.
+func (p *plan) fold() {
+	for i := len(p.groups) - 1; i > 0; i-- {
+		g := &p.groups[i]
+		if g.parent < 0 {
+			continue
+		}
+		if g.cost == 0 {
+			g.gone = true
+			continue
+		}
+		if to := &p.groups[g.parent]; g.cost < groupFold && to.folded+g.cost <= groupFolded {
+			to.cost += g.cost
+			to.folded += g.cost
+			g.gone = true
+		}
+	}
+}
+
+// total is the cost of all groups together.
+func (p *plan) total() int64 {
+	var sum int64
+	for i := range p.groups {
+		if !p.groups[i].gone {
+			sum += p.groups[i].cost
+		}
+	}
+	return sum
+}
+
+// checkIndexes refuses an instruction that names something that is not there.
+// It is what keeps guests away from the fuel: the rewriting adds one global and
+// up to two locals after those of the guest.
+func (m *module) checkIndexes(r *reader, p *plan, in *instr) {
+	thing, have := "", 0
+	switch in.op {
+	case opLocalGet, opLocalSet, opLocalTee:
+		thing, have = "local", int(p.params+p.locals)
+	case opGlobalGet, opGlobalSet:
+		thing, have = "global", m.globals
+	case opCall, opRefFunc:
+		thing, have = "function", len(m.funcs)
+	case opCallIndirect:
+		m.inRange(r, "table", in.b, len(m.tables))
+		thing, have = "type", len(m.types)
+	case opTableGet, opTableSet, opTableGrow, opTableSize, opTableFill:
+		thing, have = "table", len(m.tables)
+	case opTableCopy:
+		m.inRange(r, "table", in.b, len(m.tables))
+		thing, have = "table", len(m.tables)
+	case opTableInit:
+		m.inRange(r, "table", in.b, len(m.tables))
+		thing, have = "element segment", m.elements
+	case opElemDrop:
+		thing, have = "element segment", m.elements
+	case opMemoryInit, opDataDrop:
+		thing, have = "data segment", m.data
+	case opBrTable:
+		if uint64(in.a) > uint64(m.limits.MaxBrTable) {
+			r.fail("a br_table of %d targets, the limit is %d", in.a, m.limits.MaxBrTable)
+		}
+		return
+	default:
+		return
+	}
+	m.inRange(r, thing, in.a, have)
+}
+
+func (m *module) inRange(r *reader, thing string, index uint32, have int) {
+	if uint64(index) >= uint64(have) {
+		r.fail("%s %d, there are %d", thing, index, have)
+	}
+}

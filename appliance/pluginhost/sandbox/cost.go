@@ -1,0 +1,176 @@
+package sandbox
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"vitrine/appliance/frame"
+	"vitrine/sdk/abi"
+)
+
+const (
+	// guardRate is what a unit of fuel costs by the guard's price list, in
+	// nanoseconds. Modules whose loops pay for branches that they do not take,
+	// as those of Go do, measure less.
+	guardRate = 0.33
+	minRate   = guardRate / 64
+	maxRate   = 1000
+	// Without a word from its author, a call may use headroom times what a
+	// trial call of that size used, and floorFuel on top.
+	headroom  = 8
+	floorFuel = 1_000_000
+	// trialFuel is the budget of a trial call: at most about 10 ms, and ten
+	// times what a plain-Go scorer of that many rows and 16 features takes.
+	trialFuel = 30_000_000
+	// maxGrace bounds the doubling of that after calls that ran dry early.
+	maxGrace = 1 << 20
+	// A call shorter than this says nothing about the rate.
+	rateSignal = 50 * time.Microsecond
+	// rateWindow is the number of calls of which the quickest counts: one that
+	// the system interrupted must not look like expensive fuel.
+	rateWindow = 16
+)
+
+// cost is what is known about the calls of one kind of one version.
+type cost struct {
+	base, perRow float64 // units, from trial calls
+	declared     abi.Fuel
+	grace        atomic.Int64
+
+	rate  atomicFloat // nanoseconds per unit
+	usual atomicFloat // units of a call per row, smoothed
+
+	windowMin   atomicFloat
+	windowCalls atomic.Int64
+}
+
+// atomicFloat is a float64 that may be read while it is written. Lost updates
+// of a moving average do no harm.
+type atomicFloat struct{ bits atomic.Uint64 }
+
+func (a *atomicFloat) load() float64   { return math.Float64frombits(a.bits.Load()) }
+func (a *atomicFloat) store(f float64) { a.bits.Store(math.Float64bits(f)) }
+
+// budget is the fuel for a call of n rows that may take at most allowed.
+// timed says that it is the time, not the expected need, that bounds it.
+func (c *cost) budget(n int, allowed time.Duration) (units int64, timed bool) {
+	byTime := float64(allowed) / c.rate.load()
+	need := (headroom*(c.base+c.perRow*float64(n)) + floorFuel) * float64(max(c.grace.Load(), 1))
+	if c.declared != (abi.Fuel{}) {
+		need = max(need, float64(c.declared.Base+c.declared.PerItem*int64(n)))
+	}
+	if byTime <= need {
+		return max(int64(byTime), 1), true
+	}
+	return int64(need), false
+}
+
+// expected is how long a call of n rows usually takes, from the fuel it uses:
+// times alone would let a busy system look like a slow plugin.
+func (c *cost) expected(n int) time.Duration {
+	return time.Duration(c.usual.load() * float64(max(n, 1)) * c.rate.load())
+}
+
+// skipped lets the expectation fade, or a few costly requests would keep a
+// plugin out for ever.
+func (c *cost) skipped() { c.usual.store(c.usual.load() * 0.95) }
+
+// observe learns from a call of n rows.
+func (c *cost) observe(n int, spent int64, p Period, end time.Time) {
+	took := end.Sub(p.Start)
+	perRow := float64(spent) / float64(max(n, 1))
+	usual := c.usual.load()
+	c.usual.store(usual + (perRow-usual)/16)
+	if took < rateSignal || spent <= 0 {
+		return
+	}
+	rate := float64(took) / float64(spent)
+	if took > p.Allowed && c.rate.load() < guardRate {
+		// Its fuel is worth more than it pretended. Beyond the price list
+		// only a whole window is believed.
+		c.rate.store(min(rate, guardRate))
+	}
+	quickest := c.windowMin.load()
+	calls := c.windowCalls.Add(1)
+	if calls == 1 || rate < quickest {
+		quickest = rate
+		c.windowMin.store(rate)
+	}
+	if calls >= rateWindow {
+		c.rate.store(sane(quickest))
+		c.windowCalls.Store(0)
+	}
+}
+
+// sane keeps a measured rate in the range that is believed.
+func sane(rate float64) float64 { return min(max(rate, minRate), maxRate) }
+
+// ranDry is called when fuel ran out before the time did: the need was
+// underestimated, so the next call gets more.
+func (c *cost) ranDry() {
+	if g := max(c.grace.Load(), 1); g < maxGrace {
+		c.grace.Store(2 * g)
+	}
+}
+
+// calibrate makes trial calls on made-up frames to learn what calls cost. A
+// plugin that fails here is not refused for it: on a real frame it may not,
+// and if it does the breaker deals with it. The result is the instance to go
+// on with, nil when there is none left.
+func (v *Version) calibrate(ctx context.Context, in *instance) *instance {
+	for _, k := range v.manifest.Kinds {
+		c := &v.costs[k]
+		c.declared = v.manifest.Fuel
+		c.rate.store(guardRate)
+		if in == nil {
+			continue
+		}
+		st := NewStage(v, k, nil)
+		for i := range st.reads {
+			st.reads[i].trial = true
+		}
+		small, _, err := trial(st, in, firstRows/16)
+		if err == nil { // what is known when the large one is too much
+			c.perRow = float64(small) / (firstRows / 16)
+			c.usual.store(c.perRow)
+		}
+		large, took := int64(0), time.Duration(math.MaxInt64)
+		for range 5 {
+			if err == nil {
+				var once time.Duration
+				large, once, err = trial(st, in, firstRows)
+				took = min(took, once)
+			}
+		}
+		if err != nil {
+			in.close()
+			in, err = newInstance(ctx, v)
+			if err != nil {
+				in = nil
+			}
+			continue
+		}
+		c.perRow = float64(large-small) / (firstRows - firstRows/16)
+		c.base = max(float64(small)-c.perRow*(firstRows/16), 0)
+		c.usual.store(float64(large) / firstRows)
+		if took > rateSignal/4 {
+			c.rate.store(sane(float64(took) / float64(large)))
+		}
+	}
+	return in
+}
+
+// trial is one call on a made-up frame.
+func trial(st *Stage, in *instance, rows int) (spent int64, took time.Duration, err error) {
+	f := &frame.Frame{User: frame.NoUser}
+	for i := range rows {
+		f.Add(uint32(i), 1/float32(i+1))
+	}
+	r := &Scratch{}
+	r.Prepare(rows, len(st.writes))
+	start := time.Now()
+	err = st.chunk(in, r, f, span{0, rows, trialFuel})
+	return in.spent, time.Since(start), err
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/appliance/bench"
+)
+
+// exitInvalid is the exit code of a measurement that cannot be believed.
+const exitInvalid = 3
+
+// errInvalid is a measurement that cannot be believed, already printed.
+var errInvalid = errors.New("invalid measurement")
+
+// benchChild is the hidden command of the benchmark's own child processes.
+const benchChild = "child"
+
+func (a *app) benchCommand() *cobra.Command {
+	var opt bench.Options
+	out := ""
+	cmd := &cobra.Command{
+		Use:   "bench [all|" + strings.Join(bench.Parts(), "|") + "]",
+		Short: "Measure this program on this machine, with a verdict",
+		Long: `Measure serving, retrieval, training and plugins on generated data, beside
+references taken in the same run, and hold them against the product's targets.
+Exit 0: every target met; 1: one is missed; 3: the figures cannot be believed.
+Without --full it takes about a minute for each part.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage(cmd, "%s takes at most one part, not %q", shortPath(cmd), args)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] != "all" {
+				opt.Parts = args
+			}
+			return a.bench(cmd.Context(), opt, out)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opt.Target, "target", "", "URL of a running appliance on this machine to measure instead of one of our own (serve)")
+	flags.BoolVar(&opt.Full, "full", false, "the targets' own sizes: minutes to hours instead of seconds")
+	flags.StringVar(&out, "out", "", "write the report to this file as JSON, too")
+	cmd.AddCommand(a.benchCompareCommand(), a.benchChildCommand())
+	return cmd
+}
+
+// bench runs the benchmark and prints its report.
+func (a *app) bench(ctx context.Context, opt bench.Options, out string) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find own program: %w", err)
+	}
+	bar := newProgress(a.err)
+	opt.Version, opt.ConfigFile, opt.Settings, opt.Progress = version, a.configFile, a.set, bar.show
+	opt.ChildCommand = func(kind string) []string { return []string{exe, "bench", benchChild, kind} }
+	opt.ServeCommand = func(dir string, settings []string) []string {
+		command := []string{exe, "serve", "--data", dir}
+		if a.configFile != "" {
+			command = append(command, "--config", a.configFile)
+		}
+		for _, s := range settings {
+			command = append(command, "--set", s)
+		}
+		return command
+	}
+	r, err := bench.Run(ctx, opt)
+	bar.done()
+	if err != nil {
+		return err
+	}
+	if out != "" {
+		if err := r.WriteFile(out); err != nil {
+			return err
+		}
+	}
+	write := r.WriteText
+	if a.json {
+		write = r.WriteJSON
+	}
+	if err := write(a.out); err != nil {
+		return err
+	}
+	switch r.ExitCode() {
+	case exitOK:
+		return nil
+	case exitInvalid:
+		return errInvalid
+	}
+	return errSilent
+}
+
+func (a *app) benchCompareCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "compare A.json B.json", Short: "Compare two reports, B against A", Args: exactly("A.json", "B.json"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			before, err := bench.ReadReport(args[0])
+			if err != nil {
+				return err
+			}
+			after, err := bench.ReadReport(args[1])
+			if err != nil {
+				return err
+			}
+			c := bench.Compare(before, after)
+			if a.json {
+				return a.printJSON(c)
+			}
+			return c.WriteText(a.out)
+		},
+	}
+}
+
+func (a *app) benchChildCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: benchChild + " KIND", Hidden: true, Args: exactly("KIND"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return bench.Child(cmd.Context(), args[0], a.in, a.out)
+		},
+	}
+}
