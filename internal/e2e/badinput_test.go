@@ -496,7 +496,8 @@ func TestBadConfiguration(t *testing.T) {
 	vitrine(t, "config", "check", "--config", filepath.Join(dir, "none.toml")).complains(t, 78, "none.toml: cannot be read: no such file")
 }
 
-// TestNoDaemon: every command that asks the daemon says how to start one.
+// TestNoDaemon: every command says how to start an appliance where there never
+// was one, and makes none by a slip of the pen.
 func TestNoDaemon(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
@@ -505,11 +506,10 @@ func TestNoDaemon(t *testing.T) {
 	if err := os.WriteFile(file, []byte(row("u1", day)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range []string{"import " + file, "train", "recommend u1", "similar i1", "model list", "model rollback", "deadletters list", "deadletters show 1"} {
+	for _, command := range []string{"import " + file, "train", "recommend u1", "similar i1", "eval", "model list", "model rollback", "plugin list", "deadletters list", "deadletters show 1"} {
 		vitrine(t, append(strings.Fields(command), "--data", dir)...).complains(t, 1,
 			": no appliance runs on "+dir, "hint: start it with: vitrine serve --data "+dir)
 	}
-	vitrine(t, "eval", "--data", dir).complains(t, 1, "there is nothing at "+dir, "hint: ")
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a command that only asks has made the data folder")
 	}
@@ -547,7 +547,7 @@ func TestNothingToTrainOn(t *testing.T) {
 	t.Parallel()
 	d := start(t, shortDir(t))
 	vitrine(t, "train", "--data", d.dir).complains(t, 1, "train: model not published: the archive holds no interactions yet", "hint: load events first: vitrine import FILE")
-	vitrine(t, "eval", "--data", d.dir).complains(t, 1, "eval: nothing to measure: the archive holds no interactions yet")
+	vitrine(t, "eval", "--data", d.dir).complains(t, 1, "eval: nothing to measure: the archive holds no interactions yet", "hint: load more events")
 	if code, body := d.send("POST", "/v1/events", "application/json", `{"user_id":"u1","item_id":"i1","event_type":"view"}`); code != 202 {
 		t.Fatalf("%d %s", code, body)
 	}

@@ -168,6 +168,9 @@ type list struct {
 		Score  float64        `json:"score"`
 		Fields map[string]any `json:"fields"`
 	} `json:"items"`
+	Plugins []struct {
+		Name, Status string
+	} `json:"plugins"`
 	Source string `json:"source"`
 	Reason string `json:"reason"`
 	Model  *struct {

@@ -20,9 +20,9 @@ func main() {}
 func define(p *sdk.Plugin) {
 	p.Describe("price-band", "1.0.0", "raises items in a price band")
 	price := p.ItemF32("price")
-	low := p.Number("low", 0, "lower edge of the band, included")
-	high := p.Number("high", 50, "upper edge of the band, included")
-	boost := p.Number("boost", 0.5, "share of its score that an item in the band gains")
+	low := p.Number("low", 50, "lower edge of the band, included")
+	high := p.Number("high", 500, "upper edge of the band, included")
+	boost := p.Number("boost", 1, "share of its score that an item in the band gains")
 
 	p.OnConfigure(func() error {
 		if *low > *high {
