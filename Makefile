@@ -12,7 +12,7 @@ export GOFLAGS := -buildvcs=false
 .PHONY: help run build plugins shelf test unit nested noasm race e2e kill9 check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the static binary, dist/vitrine
 	@mkdir -p dist
