@@ -99,7 +99,7 @@ func (p *parts) rebuildProfile(ctx context.Context) error {
 		for i := range b.Len {
 			v := b.Value[i]
 			records = append(records, event.Record{Kind: event.KindEvent, Event: event.Event{
-				UserID: b.UserID.At(i), ItemID: b.ItemID.At(i), Type: b.EventType.At(i),
+				UserID: b.UserID.At(i), ItemID: b.ItemID.At(i), Type: b.EventType.At(i), EventID: b.EventID[i],
 				Time: b.Time[i], Value: v, HasValue: v == v,
 			}})
 			p.pump.Seen(b.EventID[i], b.Committed)

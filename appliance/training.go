@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -189,18 +188,7 @@ func (t *training) evaluate(ctx context.Context, c *config.Config, k int, tell f
 	if err != nil {
 		return nil, nil, fmt.Errorf("evaluate: %w", err)
 	}
-	if err := measured(result); err != nil {
-		return nil, nil, err
-	}
 	return trainReport(result), &adminapi.Verdict{Published: false, Reason: result.Gate.Reason}, nil
-}
-
-// measured is an error where there was nothing to measure.
-func measured(r *trainer.Result) error {
-	if len(r.Metrics) > 0 {
-		return nil
-	}
-	return &Fault{Op: "nothing to measure", Err: errors.New(r.Gate.Reason), Hint: "load more events: vitrine import FILE"}
 }
 
 func jobProgress(tell func(adminapi.JobProgress)) func(trainer.Progress) {

@@ -93,7 +93,14 @@ func (s *Store) see(t int64) {
 }
 
 func (s *Store) add(user uint32, in signal.Interaction) {
-	s.popular.add(in.Item, in.Time, s.sig.Strength(&in))
+	if s.insert(user, in) {
+		s.popular.add(in.Item, in.Time, s.sig.Strength(&in))
+	}
+}
+
+// insert puts an interaction into a history; false means that it is there
+// already: ingest forgets event ids after its window, the history does not.
+func (s *Store) insert(user uint32, in signal.Interaction) bool {
 	sh := &s.shards[user%numShards]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -102,6 +109,9 @@ func (s *Store) add(user uint32, in signal.Interaction) {
 		sh.histories = append(sh.histories, history{floor: math.MinInt64})
 	}
 	h := &sh.histories[at]
+	if h.holds(&in) {
+		return false
+	}
 	if h.seq == 0 {
 		s.users.Add(1)
 	}
@@ -113,6 +123,25 @@ func (s *Store) add(user uint32, in signal.Interaction) {
 	if in.Time >= h.floor {
 		h.insert(in)
 	}
+	return true
+}
+
+// holds looks for the same event among those of its time, from the newest: a
+// new event ends the search at once.
+func (h *history) holds(in *signal.Interaction) bool {
+	if in.ID == 0 {
+		return false
+	}
+	at := len(h.events)
+	if at > 0 && h.events[at-1].Time > in.Time {
+		at = sort.Search(at, func(j int) bool { return h.events[j].Time > in.Time })
+	}
+	for at--; at >= 0 && h.events[at].Time == in.Time; at-- {
+		if h.events[at].Same(in) {
+			return true
+		}
+	}
+	return false
 }
 
 // makeRoom applies the cap, and grows the slice where that does not free

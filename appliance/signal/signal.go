@@ -33,6 +33,9 @@ type Interaction struct {
 	Item uint32
 	// Type is the code that Signal.TypeCode gives.
 	Type uint8
+	// ID is a hash of the event's id, 0 when it had none. With everything else
+	// equal it tells a resent event from a repeated one.
+	ID uint32
 }
 
 // Weighted is an item with the confidence c > 0 that one user's history gives it.
@@ -102,7 +105,25 @@ func (s *Signal) Interaction(e *event.Event, item uint32) (in Interaction, ok bo
 	if !known || !s.Enters(code) {
 		return Interaction{}, false
 	}
-	return Interaction{Time: e.Time, Value: Amount(e.Value, e.HasValue), Item: item, Type: code}, true
+	return Interaction{Time: e.Time, Value: Amount(e.Value, e.HasValue), Item: item, Type: code, ID: idHash(e.EventID)}, true
+}
+
+// Same says whether two interactions of one user are one event, sent twice.
+func (in *Interaction) Same(other *Interaction) bool {
+	return in.ID != 0 && in.ID == other.ID && in.Time == other.Time && in.Item == other.Item && in.Type == other.Type &&
+		math.Float32bits(in.Value) == math.Float32bits(other.Value)
+}
+
+// idHash is FNV-1a, never 0 for an id.
+func idHash(id string) uint32 {
+	if id == "" {
+		return 0
+	}
+	h := uint32(2166136261)
+	for i := range len(id) {
+		h = (h ^ uint32(id[i])) * 16777619
+	}
+	return max(h, 1)
 }
 
 // Amount is the Value of an Interaction: NaN when there is none, and bounded
@@ -134,7 +155,7 @@ func (s *Signal) Strength(in *Interaction) float64 {
 		if v != v {
 			return 0
 		}
-		return w * v
+		return w * min(v, maxRating)
 	case v == v && w != 0:
 		return w * math.Log2(1+v)
 	}
@@ -218,6 +239,9 @@ func (s *Signal) Weigh(h []Interaction, now int64, dst []Weighted) []Weighted {
 }
 
 const (
+	// maxRating bounds what one rating says: the widest scale in use is 0 to
+	// 100, and one absurd value must not own the popular list.
+	maxRating = 100
 	// purchaseUnit is what one fresh purchase adds to a sum by default.
 	purchaseUnit = 8
 	// leastConfidence is what a cell must exceed: below it, an interaction of

@@ -54,5 +54,8 @@ func (a *app) evaluate(ctx context.Context, cl *client.Client, k int) (*client.T
 	if job.State == client.Failed {
 		return nil, errors.New(job.Error)
 	}
+	if len(job.Report.Models) == 0 {
+		return nil, hinted{fmt.Errorf("nothing to measure: %s", job.Verdict.Reason), "load more events: vitrine import FILE"}
+	}
 	return job.Report, nil
 }
