@@ -277,6 +277,6 @@ func (r *run) refitAndWrite(ctx context.Context) error {
 		Version: r.job.Version, Parent: r.job.Parent, Created: time.Now().UTC(), Position: w.position, Reference: w.newest,
 		Model: m, Evaluated: r.evaluated, UserIDs: w.userIDs, ItemIDs: w.itemIDs,
 		ItemWeight: w.popularity(r.sig, w.newest, w.of), Metrics: r.result.Metrics, Gate: r.result.Gate,
-		Users: len(w.userIDs), Items: len(w.itemIDs), Interactions: all.NNZ(), Seconds: r.result.Seconds,
+		Users: len(w.userIDs), Items: len(w.itemIDs), Interactions: len(w.events), Seconds: r.result.Seconds,
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -46,12 +47,13 @@ func (a *app) serveCommand() *cobra.Command {
 
 // announce tells where the appliance answers, with a line that can be pasted.
 func (a *app) announce(ready appliance.Ready) {
-	fmt.Fprintf(a.out, "Vitrine is ready at %s (Ctrl-C stops it). Try:\n", ready.URL)
-	if ready.User == "" {
-		fmt.Fprintf(a.out, "  curl '%s/v1/popular?limit=5'\n", ready.URL)
-		return
+	path := "/v1/popular?limit=5"
+	if ready.User != "" {
+		// Escaped: an id may hold what a shell understands.
+		path = "/v1/recommend?user_id=" + url.QueryEscape(ready.User) + "&limit=5&fields=name"
 	}
-	fmt.Fprintf(a.out, "  curl '%s/v1/recommend?user_id=%s&limit=5&fields=name'\n", ready.URL, ready.User)
+	// One write: who waits for the first line has the second, too.
+	fmt.Fprintf(a.out, "Vitrine is ready at %s (Ctrl-C stops it). Try:\n  curl '%s%s'\n", ready.URL, ready.URL, path)
 }
 
 // logger writes the daemon's log, through the bar to stderr.

@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -84,7 +83,7 @@ func TestRetail(t *testing.T) {
 
 	d.stop()
 	walk.d = start(t, dir)
-	if again := walk.counts(walk.with(importing, "")); again.Accepted != 0 || again.Duplicate != 404909 {
+	if again := walk.counts(walk.with(importing, walk.plain)); again.Accepted != 0 || again.Duplicate != 404909 {
 		t.Errorf("imported again after a restart: %+v", again)
 	}
 	walk.d.stop()
@@ -136,10 +135,9 @@ func (w *walk) type_(line []string) result {
 	return result{code: cmd.ProcessState.ExitCode(), out: out.String(), err: errOut.String()}
 }
 
-// with is the import line with --json and, unless "", another file.
+// with is the import line with --json and another file.
 func (w *walk) with(line []string, file string) []string {
-	line = append(slices.Clone(line[:len(line)-1]), "--json", cmp.Or(file, line[len(line)-1]))
-	return line
+	return append(slices.Clone(line[:len(line)-1]), "--json", file)
 }
 
 // imported is what import --json prints.
@@ -361,7 +359,7 @@ func (w *walk) load(importing []string) {
 	var asking sync.WaitGroup
 	asking.Go(func() { took = openLoop(w.t, w.d.url, stop) })
 	rows, seconds := int64(0), 0.0
-	for _, kind := range []string{"view", "click", "cart"} {
+	for _, kind := range []string{"view", "cart"} {
 		line := w.with(importing, w.plain)
 		for i := range line {
 			line[i] = strings.Replace(line[i], "event_type==purchase", "event_type=="+kind, 1)
