@@ -121,7 +121,7 @@ func (im importer) Import(ctx context.Context, body io.Reader, req httpapi.Impor
 	counts, err := file.Read(ctx, body, spec, sink)
 	result := adminapi.ImportResult{
 		Read: counts.Read, Rejected: counts.Rejected, Skipped: counts.Skipped,
-		Accepted: counts.Emitted - sink.duplicate, Duplicate: sink.duplicate,
+		Accepted: counts.Emitted - sink.duplicate, Duplicate: sink.duplicate, Removes: sink.removes,
 		Seconds: im.now().Sub(start).Seconds(),
 	}
 	im.metrics.Ingested(httpapi.Ingested{Accepted: int(result.Accepted), Duplicate: int(result.Duplicate), Rejected: int(result.Rejected)})
@@ -144,11 +144,16 @@ func importProblem(err error) error {
 // importSink hands the rows of one file on.
 type importSink struct {
 	importer
-	name      string
-	duplicate int64
+	name               string
+	duplicate, removes int64
 }
 
 func (s *importSink) Records(ctx context.Context, records []event.Record) error {
+	for i := range records {
+		if records[i].Kind == event.KindEvent && records[i].Event.Type == event.TypeRemove {
+			s.removes++
+		}
+	}
 	res, err := s.ingester.Submit(ctx, records)
 	s.duplicate += int64(res.Duplicate)
 	return err

@@ -12,6 +12,7 @@ import (
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/pluginhost"
 	"vitrine/appliance/pluginhost/sandbox"
+	"vitrine/appliance/trainer"
 	"vitrine/appliance/registry"
 )
 
@@ -166,7 +167,7 @@ func (m *metrics) Ingested(n httpapi.Ingested) {
 func (m *metrics) published(all []registry.Metric, seconds float64) {
 	m.trainSeconds.Set(seconds)
 	for _, metric := range all {
-		if metric.Name == "ndcg@10" && metric.Model != "als-popularity" {
+		if metric.Name == "ndcg@10" && metric.Model != trainer.Difference {
 			m.quality.WithLabelValues(metric.Model).Set(metric.Value)
 		}
 	}

@@ -3,7 +3,9 @@ package appliance
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
+	"os"
 
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
@@ -55,13 +57,17 @@ func (p plugins) Remove(ctx context.Context, name string) error {
 }
 
 // pluginProblem is what the host refuses in the API's terms: what is wrong with
-// a module is the caller's to know.
+// a module or its settings is the caller's to know, a folder that cannot be
+// read or written is the server's fault.
 func pluginProblem(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
 	switch {
-	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &path), errors.As(err, &link):
 		return err
 	case errors.Is(err, pluginhost.ErrUnknown):
 		return &httpapi.Problem{Status: http.StatusNotFound, Code: "unknown_plugin", Detail: err.Error(), Hint: "vitrine plugin list shows them"}
 	}
-	return &httpapi.Problem{Status: http.StatusUnprocessableEntity, Code: "plugin_refused", Detail: err.Error(), Hint: "vitrine plugin inspect FILE tells what a module is"}
+	return &httpapi.Problem{Status: http.StatusUnprocessableEntity, Code: "plugin_refused", Detail: err.Error(), Hint: "vitrine plugin inspect FILE checks a module; NAME.toml beside it has its settings"}
 }

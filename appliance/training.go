@@ -99,8 +99,17 @@ func (t *training) attempt(ctx context.Context, tell func(adminapi.JobProgress))
 
 // trainReport is a result in the API's terms.
 func trainReport(r *trainer.Result) *adminapi.TrainReport {
-	report := &adminapi.TrainReport{Users: r.Users, Items: r.Items, Interactions: r.Interactions, Seconds: r.Seconds}
-	report.Models = modelMetrics(r.Metrics, r.Gate.Passed)
+	report := &adminapi.TrainReport{
+		Users: r.Users, Items: r.Items, Interactions: r.Interactions, Seconds: r.Seconds, Models: modelMetrics(r.Metrics, r.Gate.Passed),
+		Options: map[string]any{
+			"train.rank": r.Options.Rank, "train.iterations": r.Options.Iterations, "train.regularization": r.Options.Regularization,
+			"train.alpha": r.Options.Alpha, "train.half_life_hours": r.Options.HalfLifeHours, "train.history": r.Options.History,
+			"test_share": r.Options.TestShare, "evaluated_users": r.EvaluatedUsers,
+		},
+	}
+	if n := len(report.Models) - 1; n >= 0 && report.Models[n].Name == trainer.Difference {
+		report.Difference, report.Models = &report.Models[n], report.Models[:n]
+	}
 	return report
 }
 

@@ -349,12 +349,15 @@ type ID = string
 
 // ImportResult defines model for ImportResult.
 type ImportResult struct {
-	Accepted  int64   `json:"accepted"`
-	Duplicate int64   `json:"duplicate"`
-	Read      int64   `json:"read"`
-	Rejected  int64   `json:"rejected"`
-	Seconds   float64 `json:"seconds"`
-	Skipped   int64   `json:"skipped"`
+	Accepted  int64 `json:"accepted"`
+	Duplicate int64 `json:"duplicate"`
+	Read      int64 `json:"read"`
+	Rejected  int64 `json:"rejected"`
+
+	// Removes Rows among the accepted and duplicate that take an earlier interaction back.
+	Removes int64   `json:"removes,omitempty"`
+	Seconds float64 `json:"seconds"`
+	Skipped int64   `json:"skipped"`
 }
 
 // IngestResult defines model for IngestResult.
@@ -648,8 +651,10 @@ type Time = any
 
 // TrainReport defines model for TrainReport.
 type TrainReport struct {
-	Interactions int `json:"interactions"`
-	Items        int `json:"items"`
+	// Difference The candidate's figures minus the baseline's, user by user.
+	Difference   *ModelMetrics `json:"difference,omitempty"`
+	Interactions int           `json:"interactions"`
+	Items        int           `json:"items"`
 
 	// Models The candidates and baselines as measured on the held-out slice.
 	Models []ModelMetrics `json:"models"`

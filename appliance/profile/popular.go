@@ -27,6 +27,15 @@ type popularity struct {
 	ranking atomic.Pointer[ranking]
 }
 
+const (
+	// maxLeap is how many half-lives one event may move time on. One that lies
+	// further ahead of all others (a click years after an old log) must not make
+	// them weigh nothing: it moves time by leapStep only, so that time goes on as
+	// more such events come.
+	maxLeap  = 4
+	leapStep = 0.02
+)
+
 // maxExponent keeps sums far from overflow: 2^256 times any weight.
 const maxExponent = 256
 
@@ -43,6 +52,9 @@ func (p *popularity) add(item uint32, t int64, strength float64) {
 		p.scores = slices.Grow(p.scores, n-len(p.scores))[:n]
 	}
 	x := (float64(t) - p.landmark) / p.halfLife
+	if x > p.newest+maxLeap {
+		x = p.newest + leapStep
+	}
 	if x > maxExponent {
 		// An exact power of two, so that scaling rounds nothing.
 		shift := math.Floor(x)

@@ -226,6 +226,9 @@ func TestPopular(t *testing.T) {
 		t.Errorf("%d popular items, want 4", f.Len())
 	}
 	// Long after: the landmark moves, the order stays; a late event counts little.
+	for h := int64(5); h <= 300; h += 3 { // time moves on with events
+		s.Apply(2, []event.Record{record("u1", "d", "view", h*hour)})
+	}
 	s.Apply(2, []event.Record{record("u1", "d", "view", 300*hour), record("u1", "a", "view", 290*hour)})
 	f = popular(s, 2)
 	if f.Len() != 2 || name(0) != "d" || name(1) != "a" || math.Abs(float64(f.Scores[1])-1./1024) > 1e-6 {
@@ -233,6 +236,22 @@ func TestPopular(t *testing.T) {
 	}
 	if f = popular(s, 10); name(2) != "b" || name(3) != "c" {
 		t.Errorf("300 hours later: %v %v", f.Items, f.Scores)
+	}
+}
+
+// TestPopularSurvivesALeap: one click years after everything else counts as one
+// click, not as the only thing that ever happened.
+func TestPopularSurvivesALeap(t *testing.T) {
+	const hour = int64(time.Hour / time.Millisecond)
+	codes := newTable()
+	s := New(newSignal(t, signal.Config{HalfLife: time.Hour}), codes)
+	s.Apply(1, []event.Record{
+		record("u1", "a", "purchase", 0), record("u1", "b", "cart", 0),
+		record("u1", "c", "view", 24*365*15*hour),
+	})
+	f := popular(s, 3)
+	if f.Len() != 3 || f.Items[0] != codes.items["a"] || f.Scores[2] > 1.01 || f.Scores[0] < 7 {
+		t.Errorf("%v %v", f.Items, f.Scores)
 	}
 }
 

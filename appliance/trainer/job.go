@@ -38,6 +38,9 @@ type Job struct {
 	MemoryLimit int64 `json:"memory_limit,omitempty"`
 }
 
+// Difference is the model name of the metrics' paired difference.
+const Difference = "als-popularity"
+
 // Progress is told while a run goes on.
 type Progress struct {
 	// Stage is "read", "fit", "evaluate", "refit" or "write".
@@ -53,7 +56,7 @@ type Result struct {
 	// Gate says whether the model may go live, and why.
 	Gate registry.Gate `json:"gate"`
 	// Metrics hold als and popularity, and their paired difference under the
-	// model name "als-popularity".
+	// model name Difference, which comes last.
 	Metrics []registry.Metric `json:"metrics"`
 	// Users, Items and Interactions count the whole window.
 	Users        int `json:"users"`

@@ -241,11 +241,19 @@ func (r *run) report(m eval.Metric, k int, alsResult, popular *eval.Result) {
 	value, lo, hi = eval.Interval(p, resamples, 1)
 	add("popularity", value, lo, hi)
 	value, lo, hi = eval.PairedInterval(a, p, resamples, 1)
-	add("als-popularity", value, lo, hi)
+	add(Difference, value, lo, hi)
 }
+
+// fewUsers is how many evaluated users it takes to say anything: fewer may let
+// the first model of a small shop go live, but none take a live one's place.
+const fewUsers = 5
 
 // judge is the gate's rule: a model worse than popularity is not published.
 func (r *run) judge(model, popular float64) {
+	if n := r.result.EvaluatedUsers; n < fewUsers && r.job.Parent != "" {
+		r.refuse(fmt.Sprintf("too little data to judge a model: %d users could be evaluated, at least %d are needed to replace the live one", n, fewUsers))
+		return
+	}
 	verdict := "better than"
 	switch {
 	case model < popular:

@@ -82,7 +82,7 @@ func TestModelBetterThanPopularityIsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bundle.Version != "v1" || bundle.Parent != "v0" || bundle.Position != 8 || bundle.Reference != begin+3999*minute {
+	if bundle.Version != "v1" || bundle.Parent != "v0" || bundle.Position != 8 || bundle.Reference != begin+3959*minute {
 		t.Errorf("bundle %s of %s at %d, reference %d", bundle.Version, bundle.Parent, bundle.Position, bundle.Reference)
 	}
 	if bundle.Evaluated == nil || len(bundle.UserIDs) != 120 || len(bundle.ItemIDs) != 45 || result.Interactions != 4000 {
@@ -360,5 +360,26 @@ func TestStoredRowsEqualFoldIn(t *testing.T) {
 				t.Fatalf("user %s factor %d: %v stored, %v folded in", id, k, stored[k], vector[k])
 			}
 		}
+	}
+}
+
+// TestOneClickYearsLater: an old log with a few clicks of today still trains on
+// the log, and the clicks count.
+func TestOneClickYearsLater(t *testing.T) {
+	records := tastes(60, 3000)
+	late := begin + 15*365*24*60*minute
+	records = append(records, visit("u1", "i3", "cart", late))
+	result, bundle := train(t, job(t, archiveOf(t, 1000, records...)))
+	if !result.Gate.Passed || result.EvaluatedUsers < 5 || bundle.Reference >= late {
+		t.Errorf("gate %+v over %d users, ages count from %d", result.Gate, result.EvaluatedUsers, bundle.Reference)
+	}
+	weighing := 0
+	for _, w := range bundle.ItemWeight {
+		if w > 0.1 {
+			weighing++
+		}
+	}
+	if weighing < len(bundle.ItemWeight)/2 {
+		t.Errorf("%d of %d items weigh anything", weighing, len(bundle.ItemWeight))
 	}
 }

@@ -17,6 +17,21 @@ import (
 // on and does not see before.
 const testShare = 0.1
 
+// beyondReference is the share of the newest events that do not move the
+// reference: a few clicks years after an old log must not make all of it weigh
+// nothing. They count as if they happened at the reference.
+const beyondReference = 0.01
+
+// reference is the time of the newest event but for the last hundredth, at
+// least one where there are twenty. times is in any order.
+func reference(times []int64) int64 {
+	share := beyondReference
+	if n := len(times); n >= 20 && n < 100 {
+		share = 1 / float64(n)
+	}
+	return dataset.TimeCut(times, share).Time
+}
+
 // window is the training data: every interaction that enters a history,
 // grouped by user, in the order in which a profile holds it.
 type window struct {
@@ -26,7 +41,7 @@ type window struct {
 	// times in log order.
 	starts []int
 	events []signal.Interaction
-	// newest is the time of the newest one: ages count from it.
+	// newest is the time that ages count from; see reference.
 	newest int64
 	// position is the last bus sequence that the archive held.
 	position uint64
@@ -112,8 +127,8 @@ func (w *window) group(users []uint32, events []signal.Interaction) {
 	for i, u := range users {
 		w.events[next[u]] = events[i]
 		next[u]++
-		w.newest = max(w.newest, events[i].Time)
 	}
+	w.newest = reference(timesOf(events))
 	for u := range w.userIDs {
 		slices.SortStableFunc(w.of(u), func(a, b signal.Interaction) int { return cmp.Compare(a.Time, b.Time) })
 	}
@@ -124,24 +139,30 @@ func (w *window) of(user int) []signal.Interaction {
 }
 
 // split finds, for every user, how many of his interactions belong to the
-// older part, and the time of the newest of those and of the cut.
+// older part, the reference of those, and the time of the cut.
 func (w *window) split() (old []int, newestOld, cutTime int64) {
-	times := make([]int64, len(w.events))
-	for i := range w.events {
-		times[i] = w.events[i].Time
-	}
+	times := timesOf(w.events)
 	cut := dataset.TimeCut(times, testShare)
 	cutTime = cut.Time
 	old = make([]int, len(w.userIDs))
+	var older []int64
 	for u := range w.userIDs {
 		for _, in := range w.of(u) {
 			if cut.Old(in.Time) {
 				old[u]++
-				newestOld = max(newestOld, in.Time)
+				older = append(older, in.Time)
 			}
 		}
 	}
-	return old, newestOld, cutTime
+	return old, reference(older), cutTime
+}
+
+func timesOf(events []signal.Interaction) []int64 {
+	times := make([]int64, len(events))
+	for i := range events {
+		times[i] = events[i].Time
+	}
+	return times
 }
 
 // matrix weighs a part of every user's interactions, ages counted from now.

@@ -63,6 +63,7 @@ func (a *app) importFiles(ctx context.Context, cl *client.Client, f importFlags,
 			sum.Duplicate += result.Duplicate
 			sum.Rejected += result.Rejected
 			sum.Skipped += result.Skipped
+			sum.Removes += result.Removes
 			sum.Seconds += result.Seconds
 		}
 		if err != nil {
@@ -166,6 +167,9 @@ func (a *app) printImport(sum client.ImportResult) error {
 			line.note = ""
 		}
 		fmt.Fprintf(a.out, "  %-10s %12s  %s\n", line.name, count(line.n), line.note)
+	}
+	if sum.Removes > 0 {
+		fmt.Fprintf(a.out, "%s of the accepted and duplicate rows remove an earlier interaction\n", count(sum.Removes))
 	}
 	return nil
 }

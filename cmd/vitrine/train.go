@@ -99,14 +99,18 @@ func (a *app) printReport(r *client.TrainReport) {
 		return // nothing was measured, which the verdict explains
 	}
 	slices.Sort(names)
+	columns := r.Models
+	if r.Difference != nil {
+		columns = append(slices.Clone(columns), *r.Difference)
+	}
 	fmt.Fprintf(a.out, "%-14s", "")
-	for _, m := range r.Models {
+	for _, m := range columns {
 		fmt.Fprintf(a.out, " %26s", m.Name)
 	}
 	fmt.Fprintln(a.out)
 	for _, name := range names {
 		fmt.Fprintf(a.out, "%-14s", name)
-		for _, m := range r.Models {
+		for _, m := range columns {
 			cell := fmt.Sprintf("%.4f", m.Metrics[name])
 			if ci := m.Interval[name]; len(ci) == 2 {
 				cell += fmt.Sprintf(" [%.4f, %.4f]", ci[0], ci[1])

@@ -62,7 +62,7 @@ func TestRetail(t *testing.T) {
 	walk := &walk{t: t, d: d}
 
 	out := walk.type_(importing).must(t).out
-	for _, want := range []string{"read 541,909 rows", "accepted 404,909", "duplicate 0", "rejected 0", "skipped 137,000"} {
+	for _, want := range []string{"read 541,909 rows", "accepted 404,909", "duplicate 0", "rejected 0", "skipped 137,000", "8,539 of the accepted and duplicate rows remove"} {
 		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
 			t.Errorf("the import does not print %q:\n%s", want, out)
 		}

@@ -176,12 +176,15 @@ type ID = string
 
 // ImportResult defines model for ImportResult.
 type ImportResult struct {
-	Accepted  int64   `json:"accepted"`
-	Duplicate int64   `json:"duplicate"`
-	Read      int64   `json:"read"`
-	Rejected  int64   `json:"rejected"`
-	Seconds   float64 `json:"seconds"`
-	Skipped   int64   `json:"skipped"`
+	Accepted  int64 `json:"accepted"`
+	Duplicate int64 `json:"duplicate"`
+	Read      int64 `json:"read"`
+	Rejected  int64 `json:"rejected"`
+
+	// Removes Rows among the accepted and duplicate that take an earlier interaction back.
+	Removes int64   `json:"removes,omitempty"`
+	Seconds float64 `json:"seconds"`
+	Skipped int64   `json:"skipped"`
 }
 
 // IngestResult defines model for IngestResult.
