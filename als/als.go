@@ -1,11 +1,14 @@
-// Package als trains the implicit-feedback factor model.
+// Package als trains factor models: of implicit feedback, which rank, and of
+// ratings, which predict.
 //
-// It owns the loss, the alternation of the two half-steps and their spread
+// It owns the losses, the alternation of the two half-steps and their spread
 // over the cores. It may import the packages below als; it must not know
 // events, ids, configuration, files or logs: matrices of dense rows come in, a
 // model.Model goes out.
 //
-// # The loss
+//	m, report, err := als.Train(ctx, data, als.Options{Rank: 64})
+//
+// # The implicit loss
 //
 // With c_ui the weights of the observed cells, f_i and g_u the scales of items
 // and users, w_u and v_i their factors and s_ui = w_u . v_i, training lowers
@@ -17,7 +20,8 @@
 //	M_i = sum_obs(i) g_u c_ui + alpha0 sum_u g_u
 //
 // This is the loss of Rendle et al., "Revisiting the Performance of iALS"
-// (2021), with weights c and with the frequency scales
+// (2021), after Hu, Koren and Volinsky, "Collaborative Filtering for Implicit
+// Feedback Datasets" (2008), with weights c and with the frequency scales
 //
 //	f_i = (n_i / mean n)^-p    n_i = users who touched item i, p = FrequencyPower
 //
@@ -28,17 +32,49 @@
 // of the model and his own weights alone. The last half-step is the users',
 // solved exactly, so folding in an unchanged user gives his stored row.
 //
-//	m, report, err := als.Train(ctx, data, als.Options{Rank: 64})
+// # The explicit loss
+//
+// With r_ui the ratings and n_u, n_i their numbers per user and item,
+//
+//	L = sum_obs (r_ui - s_ui)^2 + lambda [ sum_u n_u^nu |w_u|^2 + sum_i n_i^nu |v_i|^2 ]
+//
+// which with nu 1, the default, is ALS-WR of Zhou et al., "Large-scale Parallel
+// Collaborative Filtering for the Netflix Prize" (2008), as Spark MLlib trains
+// it. With Options.Biases the rating is mean + b_u + b_i + s_ui, and L grows by
+// biasLambda [ sum_u b_u^2 + sum_i b_i^2 ].
+//
+// # The solvers
+//
+// A row is solved exactly (Cholesky), by a few conjugate gradient steps from
+// where it stands (Takacs, Pilaszy and Tikk, "Applications of the Conjugate
+// Gradient Method for Implicit Feedback Collaborative Filtering", 2011), or 64
+// factors at a time (Rendle et al., "iALS++", 2021). With n observations of a
+// row and rank k they cost about n k^2/2 + k^3/6, 8 n k + 4 k^2 (three steps)
+// and 35 n k + 2 k^2 + 700 k multiply-adds.
 package als
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"vitrine/als/dataset"
 	"vitrine/als/internal/solve"
 	"vitrine/als/model"
+)
+
+// Errors of a training that cannot start or go on. Faults of the matrix are
+// those of package dataset.
+var (
+	// ErrOption reports an option outside its range.
+	ErrOption = errors.New("bad option")
+	// ErrEmpty reports a matrix without users, without items or without cells.
+	ErrEmpty = errors.New("nothing to train on")
+	// ErrMemory reports that Options.MemoryLimit is below what training needs.
+	ErrMemory = errors.New("too little memory")
+	// ErrNotSolvable reports a row whose equations float32 cannot solve.
+	ErrNotSolvable = solve.ErrNotPositive
 )
 
 // Report says what a training run did.
@@ -60,17 +96,20 @@ type Progress struct {
 
 // Train fits a model to data (users x items). The result depends on data and
 // options alone, bit by bit, not on the number of workers. A cancelled run
-// returns ctx.Err().
+// returns ctx.Err() within a tenth of a second, and no model.
 func Train(ctx context.Context, data *dataset.CSR, opt Options) (*model.Model, Report, error) {
 	start := time.Now()
 	var report Report
 	if err := opt.complete(); err != nil {
 		return nil, report, err
 	}
-	if err := data.Validate(); err != nil {
+	if err := check(ctx, data, &opt); err != nil {
 		return nil, report, err
 	}
-	t := newTrainer(data, &opt)
+	t, err := newTrainer(ctx, data, &opt)
+	if err != nil {
+		return nil, report, err
+	}
 	for n := range opt.Iterations {
 		last := n == opt.Iterations-1
 		if err := t.halfStep(ctx, itemSide, false); err != nil {
@@ -82,7 +121,9 @@ func Train(ctx context.Context, data *dataset.CSR, opt Options) (*model.Model, R
 		report.Iterations = n + 1
 		progress := Progress{Iteration: n + 1, Iterations: opt.Iterations}
 		if opt.TrackLoss {
-			progress.Loss = t.loss()
+			if progress.Loss = t.loss(ctx); ctx.Err() != nil {
+				return nil, report, ctx.Err()
+			}
 			report.Loss = append(report.Loss, progress.Loss)
 		}
 		if opt.Progress != nil {
@@ -91,6 +132,19 @@ func Train(ctx context.Context, data *dataset.CSR, opt Options) (*model.Model, R
 	}
 	report.Seconds = time.Since(start).Seconds()
 	return t.model(), report, nil
+}
+
+// check refuses what Train cannot work on.
+func check(ctx context.Context, data *dataset.CSR, opt *Options) error {
+	if data.Rows == 0 || data.Cols == 0 || data.NNZ() == 0 {
+		return fmt.Errorf("train: %w: %d users, %d items, %d cells", ErrEmpty, data.Rows, data.Cols, data.NNZ())
+	}
+	need := Bytes(Shape{Users: data.Rows, Items: data.Cols, Cells: data.NNZ()}, *opt)
+	if opt.MemoryLimit > 0 && need > opt.MemoryLimit {
+		return fmt.Errorf("train: %w: %d users, %d items and %d cells at rank %d need %d MiB, the limit is %d MiB",
+			ErrMemory, data.Rows, data.Cols, data.NNZ(), opt.Rank, need>>20, opt.MemoryLimit>>20)
+	}
+	return data.Check(ctx, opt.Workers)
 }
 
 // trainer holds both sides of a model in the making.
@@ -108,6 +162,15 @@ type side struct {
 	cells   *dataset.CSR
 	factors []float32
 	scale   []float32
+	// total is the sum of scale.
+	total float64
+	// rooted tells that the weights of cells are the roots of what they are
+	// multiplied by the other side's scales.
+	rooted bool
+	// mass is what the cells of each row weigh; see solve.Fixed.Mass.
+	mass []float64
+	// fixed is this side as the other's half-step sees it.
+	fixed *solve.Fixed
 }
 
 // The two halves. The other half of side s is 1-s.
@@ -116,37 +179,98 @@ const (
 	itemSide = 1
 )
 
-func newTrainer(data *dataset.CSR, opt *Options) *trainer {
+func newTrainer(ctx context.Context, data *dataset.CSR, opt *Options) (*trainer, error) {
 	t := &trainer{opt: opt}
-	for s, cells := range [2]*dataset.CSR{userSide: data, itemSide: data.Transpose()} {
-		t.sides[s] = side{
-			cells:   cells,
-			factors: initialFactors(cells, s, opt),
-			scale:   frequencyScale(cells, float64(float32(*opt.FrequencyPower))),
+	transposed, err := data.TransposeWith(ctx, opt.Workers)
+	if err != nil {
+		return nil, err
+	}
+	for s, cells := range [2]*dataset.CSR{userSide: data, itemSide: transposed} {
+		scale := t.scale(cells)
+		t.sides[s] = side{cells: cells, factors: t.start(ctx, cells, s), scale: scale, total: sum(scale)}
+	}
+	t.setParams(ctx)
+	// The transposed matrix is the trainer's own, so its weights can become
+	// what the solvers need, once for all half-steps.
+	if !opt.explicit() {
+		t.takeIn(ctx, transposed, t.sides[userSide].scale)
+		t.sides[itemSide].rooted = true
+	}
+	return t, ctx.Err()
+}
+
+// setParams computes the parameters that depend on the data.
+func (t *trainer) setParams(ctx context.Context) {
+	opt := t.opt
+	t.params = model.Params{Lambda: float32(opt.Lambda), Nu: float32(*opt.Nu)}
+	if opt.explicit() {
+		t.params.Explicit, t.params.Biases = true, opt.Biases
+		if opt.Biases {
+			ratings := t.sides[userSide].cells.Weights
+			t.params.Mean = float32(sum(ratings) / float64(len(ratings)))
+			t.params.BiasLambda = float32(opt.BiasLambda)
 		}
+		return
 	}
-	t.params = model.Params{
-		Alpha0: float32(opt.Alpha0), Lambda: float32(opt.Lambda),
-		Nu: float32(*opt.Nu), FrequencyPower: float32(*opt.FrequencyPower),
-	}
+	t.params.Alpha0, t.params.FrequencyPower = float32(opt.Alpha0), float32(*opt.FrequencyPower)
 	if opt.Alpha0 == 0 {
-		t.params.Alpha0 = float32(opt.Unobserved * t.density())
+		t.params.Alpha0 = float32(opt.Unobserved * t.density(ctx))
 	}
-	return t
+}
+
+// fix returns a side as the fixed one, up to date with its factors.
+func (t *trainer) fix(ctx context.Context, which int) *solve.Fixed {
+	s, p := &t.sides[which], t.params
+	if s.fixed != nil {
+		s.fixed.Refresh(t.workers(ctx))
+		return s.fixed
+	}
+	s.fixed = solve.NewFixed(solve.Config{
+		Rank: t.opt.columns(), Factors: s.factors, Scale: s.scale, Items: which == itemSide,
+		Rooted: t.sides[1-which].rooted, Half: t.opt.Solver == SolverCG,
+		Loss: solve.Loss{
+			Explicit: p.Explicit, Biased: p.Biases, Mean: p.Mean,
+			Alpha0: p.Alpha0, Lambda: p.Lambda, Nu: p.Nu, BiasLambda: p.BiasLambda,
+		},
+	}, t.workers(ctx))
+	return s.fixed
+}
+
+// weigh computes the mass of a side's rows, which stays the same.
+func (t *trainer) weigh(ctx context.Context, which int, fixed *solve.Fixed) {
+	s := &t.sides[which]
+	if s.mass != nil {
+		return
+	}
+	s.mass = make([]float64, s.cells.Rows)
+	t.workers(ctx).Each((s.cells.Rows+unitRows-1)/unitRows, func(unit int) {
+		for r := unit * unitRows; r < min((unit+1)*unitRows, s.cells.Rows); r++ {
+			cols, weights := s.cells.Row(r)
+			s.mass[r] = fixed.Mass(solve.Row{Cols: cols, Weights: weights})
+		}
+	})
+}
+
+// workers are the goroutines of a run, until ctx ends.
+func (t *trainer) workers(ctx context.Context) solve.Workers {
+	return solve.Workers{N: t.opt.Workers, Done: ctx.Done()}
 }
 
 // halfStep solves all rows of one side while the other side stays fixed.
 func (t *trainer) halfStep(ctx context.Context, which int, exact bool) error {
-	rows, fixed := &t.sides[which], &t.sides[1-which]
-	p := t.params
-	job := halfStep{
-		rows:  rows,
-		fixed: solve.NewFixed(t.opt.Rank, fixed.factors, fixed.scale, solve.Loss{Alpha0: p.Alpha0, Lambda: p.Lambda, Nu: p.Nu}, t.opt.Workers),
+	fixed := t.fix(ctx, 1-which)
+	t.weigh(ctx, which, fixed)
+	job := halfStep{side: &t.sides[which], solve: fixed.Exact}
+	switch {
+	case exact:
+	case t.opt.Solver == SolverCG:
+		job.solve = func(dst []float32, row solve.Row, s *solve.Scratch) error {
+			return fixed.Gradient(dst, row, t.opt.CGSteps, s)
+		}
+	case t.opt.Solver == SolverBlocks:
+		job.solve = fixed.Blocks
 	}
-	if !exact && t.opt.Solver == SolverCG {
-		job.steps = t.opt.CGSteps
-	}
-	if err := job.run(ctx, t.opt.Workers); err != nil && ctx.Err() == nil {
+	if err := job.run(ctx, t.opt); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("solve %s: %w", [2]string{userSide: "users", itemSide: "items"}[which], err)
 	}
 	return ctx.Err()
@@ -154,7 +278,7 @@ func (t *trainer) halfStep(ctx context.Context, which int, exact bool) error {
 
 func (t *trainer) model() *model.Model {
 	return &model.Model{
-		Rank:      t.opt.Rank,
+		Rank:      t.opt.columns(),
 		NumUsers:  t.sides[userSide].cells.Rows,
 		NumItems:  t.sides[itemSide].cells.Rows,
 		Users:     t.sides[userSide].factors,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -49,41 +50,43 @@ func sameBits(a, b []float32) bool {
 	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
 }
 
+// variants are every loss with every solver.
+var variants = map[string]als.Options{
+	"cg":                 {Solver: als.SolverCG},
+	"cholesky":           {Solver: als.SolverCholesky},
+	"blocks":             {Solver: als.SolverBlocks},
+	"explicit, cg":       {Loss: als.LossExplicit, Solver: als.SolverCG},
+	"explicit, cholesky": {Loss: als.LossExplicit},
+	"explicit, blocks":   {Loss: als.LossExplicit, Solver: als.SolverBlocks},
+	"biases, cg":         {Loss: als.LossExplicit, Biases: true, Solver: als.SolverCG},
+	"biases, cholesky":   {Loss: als.LossExplicit, Biases: true},
+	"biases, blocks":     {Loss: als.LossExplicit, Biases: true, Solver: als.SolverBlocks},
+}
+
 func TestModelDoesNotDependOnWorkers(t *testing.T) {
-	data := random(t, 1, 700, 300, 8000)
-	for _, solver := range []string{als.SolverCG, als.SolverCholesky} {
-		opt := als.Options{Rank: 20, Iterations: 3, Solver: solver, Seed: 5, Workers: 1}
+	data := random(t, 1, 1500, 300, 10000)
+	for name, opt := range variants {
+		opt.Rank, opt.Iterations, opt.Seed, opt.Workers = 20, 3, 5, 1
 		want, _ := train(t, data, opt)
 		for _, workers := range []int{2, 3} {
 			opt.Workers = workers
 			got, _ := train(t, data, opt)
 			if !sameBits(got.Users, want.Users) || !sameBits(got.Items, want.Items) {
-				t.Errorf("%s: %d workers give another model", solver, workers)
+				t.Errorf("%s: %d workers give another model", name, workers)
 			}
 		}
 		opt.Seed = 6
 		if other, _ := train(t, data, opt); sameBits(other.Items, want.Items) {
-			t.Errorf("%s: the seed changes nothing", solver)
+			t.Errorf("%s: the seed changes nothing", name)
 		}
-	}
-}
-
-func TestGradientReachesTheLossOfCholesky(t *testing.T) {
-	data := random(t, 2, 400, 150, 6000)
-	opt := als.Options{Rank: 16, Iterations: 30, TrackLoss: true}
-	_, cg := train(t, data, opt)
-	opt.Solver = als.SolverCholesky
-	_, exact := train(t, data, opt)
-	a, b := cg.Loss[29], exact.Loss[29]
-	if math.Abs(a-b) > 1e-3*b {
-		t.Errorf("loss %v by gradients, %v exactly", a, b)
 	}
 }
 
 func TestFoldInOfTrainingRowIsTheStoredRow(t *testing.T) {
 	data := random(t, 3, 300, 120, 4000)
-	for _, solver := range []string{als.SolverCG, als.SolverCholesky} {
-		m, _ := train(t, data, als.Options{Rank: 24, Iterations: 2, Solver: solver})
+	for name, opt := range variants {
+		opt.Rank, opt.Iterations = 24, 2
+		m, _ := train(t, data, opt)
 		folder := model.NewFolder(m)
 		var scratch model.Scratch
 		got := make([]float32, m.Rank)
@@ -93,7 +96,7 @@ func TestFoldInOfTrainingRowIsTheStoredRow(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !sameBits(got, m.Users[u*m.Rank:(u+1)*m.Rank]) {
-				t.Fatalf("%s: user %d folds in to another vector", solver, u)
+				t.Fatalf("%s: user %d folds in to another vector", name, u)
 			}
 		}
 	}
@@ -185,26 +188,121 @@ func TestCancelledTrainingReturnsTheContextsError(t *testing.T) {
 
 func TestTrainRefusesWhatItCannotUse(t *testing.T) {
 	good := random(t, 6, 30, 20, 100)
+	cell := func(col uint32, weight float32) *dataset.CSR {
+		return &dataset.CSR{Rows: 1, Cols: 1, Indptr: []int64{0, 1}, Indices: []uint32{col}, Weights: []float32{weight}}
+	}
 	for name, c := range map[string]struct {
 		data *dataset.CSR
 		opt  als.Options
+		is   error
 		want []string
 	}{
-		"all faults at once": {good, als.Options{Rank: -1, Alpha0: -1, Unobserved: -2, Nu: new(3.0), Solver: "sgd"}, []string{"rank", "alpha0", "unobserved -2", "nu", "sgd"}},
-		"NaN":                {good, als.Options{Lambda: math.NaN(), FrequencyPower: new(math.NaN())}, []string{"lambda", "frequency power"}},
-		"column beyond":      {&dataset.CSR{Rows: 1, Cols: 1, Indptr: []int64{0, 1}, Indices: []uint32{1}, Weights: []float32{1}}, als.Options{}, []string{"column 1"}},
-		"NaN weight":         {&dataset.CSR{Rows: 1, Cols: 1, Indptr: []int64{0, 1}, Indices: []uint32{0}, Weights: []float32{float32(math.NaN())}}, als.Options{}, []string{"NaN"}},
+		"all faults at once": {good, als.Options{Rank: -1, Alpha0: -1, Unobserved: -2, Nu: new(3.0), Solver: "sgd", Loss: "hinge"}, als.ErrOption, []string{"rank", "alpha0", "unobserved -2", "nu", "sgd", "hinge"}},
+		"rank 5000":          {good, als.Options{Rank: 5000}, als.ErrOption, []string{"rank 5000 is not within 1..4096"}},
+		"rank with biases":   {good, als.Options{Rank: 4095, Loss: als.LossExplicit, Biases: true}, als.ErrOption, []string{"1..4094"}},
+		"NaN":                {good, als.Options{Lambda: math.NaN(), FrequencyPower: new(math.NaN())}, als.ErrOption, []string{"lambda", "frequency power"}},
+		"biases of what":     {good, als.Options{Biases: true}, als.ErrOption, []string{"explicit"}},
+		"another loss": {
+			good,
+			als.Options{Rank: 2, Loss: als.LossExplicit, Init: &model.Model{Rank: 2}},
+			als.ErrOption,
+			[]string{"another loss"},
+		},
+		"column beyond":   {cell(1, 1), als.Options{}, dataset.ErrRange, []string{"column 1"}},
+		"NaN weight":      {cell(0, float32(math.NaN())), als.Options{}, dataset.ErrWeight, []string{"NaN"}},
+		"negative weight": {cell(0, -2), als.Options{}, dataset.ErrWeight, []string{"-2"}},
+		"zero rating":     {cell(0, 0), als.Options{Loss: als.LossExplicit}, dataset.ErrWeight, []string{"weight 0"}},
+		"too little memory": {
+			good,
+			als.Options{Rank: 4, MemoryLimit: 1 << 20},
+			als.ErrMemory,
+			[]string{"30 users, 20 items", "rank 4", "the limit is 1 MiB"},
+		},
 		"not solvable": {
-			&dataset.CSR{Rows: 1, Cols: 1, Indptr: []int64{0, 1}, Indices: []uint32{0}, Weights: []float32{math.MaxFloat32}},
+			cell(0, math.MaxFloat32),
 			als.Options{Rank: 2, Solver: als.SolverCholesky, Init: &model.Model{Rank: 2, Users: []float32{1e9, 1e9}}},
+			als.ErrNotSolvable,
 			[]string{"solve items", "row 0", "raise lambda"},
 		},
 	} {
-		_, _, err := als.Train(context.Background(), c.data, c.opt)
+		m, _, err := als.Train(context.Background(), c.data, c.opt)
+		if !errors.Is(err, c.is) || m != nil {
+			t.Errorf("%s: %v is no %v", name, err, c.is)
+		}
 		for _, want := range c.want {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: error %q does not name %q", name, err, want)
 			}
+		}
+	}
+}
+
+// TestMemoryIsWhatWasSaid: all that a training allocates from its start to its
+// end, and the matrix, is no more than the estimate; which is not far above.
+func TestMemoryIsWhatWasSaid(t *testing.T) {
+	data := random(t, 7, 20_000, 5_000, 200_000)
+	for name, opt := range variants {
+		opt.Rank, opt.Iterations, opt.Workers = 32, 1, 2
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		train(t, data, opt)
+		runtime.ReadMemStats(&after)
+		used := int64(after.TotalAlloc-before.TotalAlloc) + 8*int64(data.NNZ()+data.Rows+1)
+		said := als.Bytes(als.Shape{Users: data.Rows, Items: data.Cols, Cells: data.NNZ()}, opt)
+		if used > said || said > 2*used {
+			t.Errorf("%s: %d bytes used, %d said", name, used, said)
+		}
+	}
+	if n := als.Bytes(als.Shape{}, als.Options{Rank: -1}); n != 0 {
+		t.Errorf("bad options need %d bytes", n)
+	}
+}
+
+// TestRatingsAreReproduced: ratings that are an inner product of few factors,
+// or with biases a sum, come out again, also where they were not shown.
+func TestRatingsAreReproduced(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 8))
+	const users, items, rank = 200, 120, 3
+	p, q, bu, bi := make([]float64, users*rank), make([]float64, items*rank), make([]float64, users), make([]float64, items)
+	for _, v := range [][]float64{p, q, bu, bi} {
+		for i := range v {
+			v[i] = 0.6 * r.NormFloat64()
+		}
+	}
+	rating := func(u, i int) float64 {
+		s := 5 + bu[u] + bi[i]
+		for f := range rank {
+			s += p[u*rank+f] * q[i*rank+f]
+		}
+		return s
+	}
+	b := dataset.NewBuilder(items)
+	for u := range users {
+		for i := range items {
+			if r.IntN(2) == 0 {
+				if err := b.Add(uint32(i), float32(rating(u, i))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		b.EndRow()
+	}
+	data := b.Build()
+	for name, opt := range variants {
+		if opt.Loss != als.LossExplicit {
+			continue
+		}
+		opt.Rank, opt.Iterations, opt.Lambda, opt.BiasLambda = 6, 40, 1e-3, 1e-3
+		m, _ := train(t, data, opt)
+		sum := 0.0
+		for u := range users {
+			for i := range items {
+				miss := float64(m.Score(u, i)+m.Params.Mean) - rating(u, i)
+				sum += miss * miss
+			}
+		}
+		if rmse := math.Sqrt(sum / (users * items)); rmse > 0.05 {
+			t.Errorf("%s: RMSE %v", name, rmse)
 		}
 	}
 }
@@ -257,14 +355,15 @@ func TestUnobservedIsTheRatioOfMasses(t *testing.T) {
 	}
 }
 
-func TestNoUsersOrNoItems(t *testing.T) {
+func TestNothingToTrainOnIsRefused(t *testing.T) {
 	for _, data := range []*dataset.CSR{
 		{Indptr: []int64{0}},
+		{Rows: 2, Indptr: []int64{0, 0, 0}},
+		{Cols: 3, Indptr: []int64{0}},
 		{Rows: 2, Cols: 3, Indptr: []int64{0, 0, 0}},
 	} {
-		m, _ := train(t, data, als.Options{Rank: 4})
-		if m.NumUsers != data.Rows || m.NumItems != data.Cols {
-			t.Errorf("model is %d x %d", m.NumUsers, m.NumItems)
+		if m, _, err := als.Train(context.Background(), data, als.Options{Rank: 4}); !errors.Is(err, als.ErrEmpty) || m != nil {
+			t.Errorf("%d x %d: %v", data.Rows, data.Cols, err)
 		}
 	}
 }

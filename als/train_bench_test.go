@@ -4,6 +4,7 @@ package als_test
 
 import (
 	"context"
+	"fmt"
 	"syscall"
 	"testing"
 	"time"
@@ -41,16 +42,19 @@ func BenchmarkIteration(b *testing.B) {
 // visit waits for a 256-byte row from further away: 13-26 ns of memory time.
 // Ten million cells take some seconds to make; run it by name.
 func BenchmarkLargeIteration(b *testing.B) {
-	const iterations = 2
 	data := random(b, 1, 100_000, 20_000, 10_000_000)
-	for b.Loop() {
-		start := cpu(b)
-		if _, _, err := als.Train(context.Background(), data, als.Options{Rank: 64, Iterations: iterations}); err != nil {
-			b.Fatal(err)
-		}
-		visits := 2 * iterations * float64(data.NNZ())
-		b.ReportMetric(float64((cpu(b)-start).Nanoseconds())/visits, "cpu-ns/visit")
-		b.ReportMetric(float64(data.NNZ()), "cells")
+	for _, iterations := range []int{2, 16} {
+		b.Run(fmt.Sprintf("iterations=%d", iterations), func(b *testing.B) {
+			for b.Loop() {
+				start := cpu(b)
+				if _, _, err := als.Train(context.Background(), data, als.Options{Rank: 64, Iterations: iterations}); err != nil {
+					b.Fatal(err)
+				}
+				visits := 2 * float64(iterations) * float64(data.NNZ())
+				b.ReportMetric(float64((cpu(b)-start).Nanoseconds())/visits, "cpu-ns/visit")
+				b.ReportMetric(float64(data.NNZ()), "cells")
+			}
+		})
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/pluginhost"
 	"vitrine/appliance/pluginhost/sandbox"
-	"vitrine/appliance/trainer"
 	"vitrine/appliance/registry"
+	"vitrine/appliance/trainer"
 )
 
 // metrics are what operators can scrape. No user, item or free text is ever a

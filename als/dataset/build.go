@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -20,13 +21,13 @@ func NewBuilder(cols int) *Builder {
 // Add puts one cell into the row being filled. Columns must ascend.
 func (b *Builder) Add(col uint32, weight float32) error {
 	if int64(col) >= int64(b.m.Cols) {
-		return fmt.Errorf("add cell of row %d: column %d of %d", b.m.Rows, col, b.m.Cols)
+		return fmt.Errorf("add cell of row %d: %w: column %d of %d", b.m.Rows, ErrRange, col, b.m.Cols)
 	}
 	if b.row > 0 && b.m.Indices[len(b.m.Indices)-1] >= col {
-		return fmt.Errorf("add cell of row %d: column %d does not ascend", b.m.Rows, col)
+		return fmt.Errorf("add cell of row %d: %w: column %d does not ascend", b.m.Rows, ErrOrder, col)
 	}
 	if !usable(weight) {
-		return fmt.Errorf("add cell of row %d: weight %v is not a positive number", b.m.Rows, weight)
+		return fmt.Errorf("add cell of row %d: %w: weight %v", b.m.Rows, ErrWeight, weight)
 	}
 	b.m.Indices = append(b.m.Indices, col)
 	b.m.Weights = append(b.m.Weights, weight)
@@ -49,80 +50,180 @@ func (b *Builder) Build() *CSR {
 	return &b.m
 }
 
+// Triples are cells in any order: cell n is (R[n], C[n]) with weight W[n].
+type Triples struct {
+	Rows, Cols int
+	R, C       []uint32
+	W          []float32
+}
+
 // FromTriples builds a rows x cols matrix from cells in any order: cell n is
 // (r[n], c[n]) with weight w[n]. Weights of equal cells are summed in the
 // order given.
 func FromTriples(rows, cols int, r, c []uint32, w []float32) (*CSR, error) {
-	if len(r) != len(c) || len(r) != len(w) {
-		return nil, fmt.Errorf("build matrix: %d rows, %d columns and %d weights", len(r), len(c), len(w))
+	return Triples{rows, cols, r, c, w}.Build(context.Background(), 0)
+}
+
+// Build is FromTriples on the given number of goroutines (0 is GOMAXPROCS),
+// which does not change the outcome. A cancelled build returns ctx.Err().
+func (t Triples) Build(ctx context.Context, workers int) (*CSR, error) {
+	if len(t.R) != len(t.C) || len(t.R) != len(t.W) {
+		return nil, fmt.Errorf("build matrix: %w: %d rows, %d columns and %d weights", ErrShape, len(t.R), len(t.C), len(t.W))
 	}
-	m := &CSR{Rows: rows, Cols: cols, Indptr: make([]int64, rows+1)}
-	for n := range r {
-		if int64(r[n]) >= int64(rows) || int64(c[n]) >= int64(cols) || !usable(w[n]) {
-			return nil, fmt.Errorf("build %d x %d matrix: bad cell %d: row %d, column %d, weight %v", rows, cols, n, r[n], c[n], w[n])
+	if err := checkSize(t.Rows, t.Cols); err != nil {
+		return nil, fmt.Errorf("build matrix: %w", err)
+	}
+	workers = workersOf(workers)
+	parts := min(workers, maxParts)
+	counts, faults := make([][]int64, parts), make([]error, parts)
+	err := each(ctx, workers, parts, func(p int) { counts[p], faults[p] = t.count(ctx, p, parts) })
+	for _, fault := range faults {
+		if err == nil {
+			err = fault
 		}
-		m.Indptr[r[n]+1]++
 	}
-	next := accumulate(m.Indptr)
-	m.Indices = make([]uint32, len(c))
-	m.Weights = make([]float32, len(w))
-	for n, row := range r {
-		at := next[row]
-		next[row]++
-		m.Indices[at], m.Weights[at] = c[n], w[n]
+	if err != nil {
+		return nil, err
 	}
-	if err := m.normalize(); err != nil {
+	m := &CSR{Rows: t.Rows, Cols: t.Cols, Indices: make([]uint32, len(t.C)), Weights: make([]float32, len(t.W))}
+	m.Indptr = positions(counts, t.Rows)
+	if err := each(ctx, workers, parts, func(p int) { t.scatter(ctx, m, p, counts) }); err != nil {
+		return nil, err
+	}
+	if err := m.normalize(ctx, workers); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
+// part is the range of cells that part p of so many handles.
+func (t Triples) part(p, parts int) (lo, hi int) {
+	return len(t.R) / parts * p, len(t.R)/parts*(p+1) + len(t.R)%parts*((p+1)/parts)
+}
+
+// count checks the cells of a part and counts them by row.
+func (t Triples) count(ctx context.Context, p, parts int) ([]int64, error) {
+	counts := make([]int64, t.Rows)
+	lo, hi := t.part(p, parts)
+	for n := lo; n < hi; n++ {
+		if n%stopCells == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		row := t.R[n]
+		if int64(row) >= int64(t.Rows) || int64(t.C[n]) >= int64(t.Cols) {
+			return nil, fmt.Errorf("build %d x %d matrix: %w: bad cell %d: row %d, column %d", t.Rows, t.Cols, ErrRange, n, row, t.C[n])
+		}
+		if !usable(t.W[n]) {
+			return nil, fmt.Errorf("build %d x %d matrix: %w: bad cell %d: row %d, column %d, weight %v", t.Rows, t.Cols, ErrWeight, n, row, t.C[n], t.W[n])
+		}
+		counts[row]++
+	}
+	return counts, nil
+}
+
+// scatter writes the cells of a part to their rows, in the order given.
+func (t Triples) scatter(ctx context.Context, m *CSR, p int, next [][]int64) {
+	lo, hi := t.part(p, len(next))
+	for n := lo; n < hi; n++ {
+		if n%stopCells == 0 && ctx.Err() != nil {
+			return
+		}
+		row := t.R[n]
+		at := next[p][row]
+		next[p][row]++
+		m.Indices[at], m.Weights[at] = t.C[n], t.W[n]
+	}
+}
+
 // normalize sorts every row by column and sums equal cells, in place.
-func (m *CSR) normalize() error {
-	var keys []uint64
-	var weights []float32
+func (m *CSR) normalize(ctx context.Context, workers int) error {
+	// Many small parts, because rows differ in length.
+	bounds := m.rowParts(workers * 16)
+	lengths, faults := make([]int64, m.Rows), make([]error, len(bounds)-1)
+	err := each(ctx, workers, len(faults), func(p int) {
+		var s sorter
+		for row := bounds[p]; row < bounds[p+1] && faults[p] == nil && ctx.Err() == nil; row++ {
+			lengths[row], faults[p] = s.row(m, row)
+		}
+	})
+	for _, fault := range faults {
+		if err == nil {
+			err = fault
+		}
+	}
+	if err != nil {
+		return err
+	}
+	// Rows that lost cells let the later ones move up.
 	end := int64(0)
-	for row := range m.Rows {
-		cols, w := m.Row(row)
-		// The position in the low half keeps equal columns in input order, so
-		// that their float sum is the same on every run.
-		keys = keys[:0]
-		for i, col := range cols {
-			keys = append(keys, uint64(col)<<32|uint64(i))
+	for row, n := range lengths {
+		from := m.Indptr[row]
+		if from != end {
+			copy(m.Indices[end:end+n], m.Indices[from:from+n])
+			copy(m.Weights[end:end+n], m.Weights[from:from+n])
 		}
-		slices.Sort(keys)
-		weights = append(weights[:0], w...)
-		start := end
-		for _, key := range keys {
-			col, weight := uint32(key>>32), weights[uint32(key)]
-			if end > start && m.Indices[end-1] == col {
-				m.Weights[end-1] += weight
-				continue
-			}
-			m.Indices[end], m.Weights[end] = col, weight
-			end++
-		}
-		for i := start; i < end; i++ {
-			if !usable(m.Weights[i]) {
-				return fmt.Errorf("build matrix: weights of row %d, column %d add up to %v", row, m.Indices[i], m.Weights[i])
-			}
-		}
-		// The next row is still read from the old Indptr[row+1]; what was
-		// moved lies before it.
-		m.Indptr[row] = start
+		m.Indptr[row] = end
+		end += n
 	}
 	m.Indptr[m.Rows] = end
 	m.Indices, m.Weights = m.Indices[:end:end], m.Weights[:end:end]
 	return nil
 }
 
-// accumulate turns counts at [row+1] into row pointers, and returns a copy of
-// the starts to fill from.
-func accumulate(indptr []int64) []int64 {
-	for i := 1; i < len(indptr); i++ {
-		indptr[i] += indptr[i-1]
+// sorter is one goroutine's working memory.
+type sorter struct {
+	keys    []uint64
+	weights []float32
+}
+
+// row sorts a row and sums its equal cells; it returns how many are left.
+func (s *sorter) row(m *CSR, row int) (int64, error) {
+	cols, w := m.Row(row)
+	if len(cols) > math.MaxUint32 {
+		return 0, fmt.Errorf("build matrix: %w: row %d has %d cells", ErrTooLarge, row, len(cols))
 	}
-	return slices.Clone(indptr[:len(indptr)-1])
+	ascending := true
+	for i := 1; i < len(cols); i++ {
+		ascending = ascending && cols[i-1] < cols[i]
+	}
+	if ascending {
+		return int64(len(cols)), nil
+	}
+	// The position in the low half keeps equal columns in input order, so that
+	// their float sum is the same on every run.
+	s.keys = s.keys[:0]
+	for i, col := range cols {
+		s.keys = append(s.keys, uint64(col)<<32|uint64(i))
+	}
+	slices.Sort(s.keys)
+	s.weights = append(s.weights[:0], w...)
+	n := 0
+	for _, key := range s.keys {
+		col, weight := uint32(key>>32), s.weights[uint32(key)]
+		if n > 0 && cols[n-1] == col {
+			w[n-1] += weight
+			continue
+		}
+		cols[n], w[n] = col, weight
+		n++
+	}
+	for i, weight := range w[:n] {
+		if !usable(weight) {
+			return 0, fmt.Errorf("build matrix: %w: weights of row %d, column %d add up to %v", ErrWeight, row, cols[i], weight)
+		}
+	}
+	return int64(n), nil
+}
+
+// checkSize refuses sizes whose row numbers do not fit into 32 bits.
+func checkSize(rows, cols int) error {
+	switch {
+	case rows < 0 || cols < 0:
+		return fmt.Errorf("%w: %d x %d", ErrShape, rows, cols)
+	case uint64(rows) > math.MaxUint32 || uint64(cols) > math.MaxUint32:
+		return fmt.Errorf("%w: %d x %d, at most %d either way", ErrTooLarge, rows, cols, uint32(math.MaxUint32))
+	}
+	return nil
 }
 
 // usable reports whether w is a finite number above 0.

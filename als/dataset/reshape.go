@@ -1,52 +1,123 @@
 package dataset
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // Validate reports the first fault of a matrix that was not built here.
-func (m *CSR) Validate() error {
-	if m.Rows < 0 || m.Cols < 0 || len(m.Indptr) != m.Rows+1 || m.Indptr[0] != 0 {
-		return fmt.Errorf("check matrix: %d row pointers for %d rows", len(m.Indptr), m.Rows)
+func (m *CSR) Validate() error { return m.Check(context.Background(), 1) }
+
+// Check is Validate on the given number of goroutines (0 is GOMAXPROCS). A
+// cancelled check returns ctx.Err().
+func (m *CSR) Check(ctx context.Context, workers int) error {
+	if err := checkSize(m.Rows, m.Cols); err != nil {
+		return fmt.Errorf("check matrix: %w", err)
+	}
+	if len(m.Indptr) != m.Rows+1 || m.Indptr[0] != 0 {
+		return fmt.Errorf("check matrix: %w: %d row pointers for %d rows", ErrShape, len(m.Indptr), m.Rows)
 	}
 	nnz := m.Indptr[m.Rows]
 	if nnz != int64(len(m.Indices)) || nnz != int64(len(m.Weights)) {
-		return fmt.Errorf("check matrix: %d columns and %d weights for %d cells", len(m.Indices), len(m.Weights), nnz)
+		return fmt.Errorf("check matrix: %w: %d columns and %d weights for %d cells", ErrShape, len(m.Indices), len(m.Weights), nnz)
 	}
 	for row := range m.Rows {
 		if m.Indptr[row+1] < m.Indptr[row] || m.Indptr[row+1] > nnz {
-			return fmt.Errorf("check matrix: row %d ends at %d", row, m.Indptr[row+1])
+			return fmt.Errorf("check matrix: %w: row %d ends at %d", ErrShape, row, m.Indptr[row+1])
 		}
-		cols, weights := m.Row(row)
-		for i, col := range cols {
-			if int64(col) >= int64(m.Cols) || (i > 0 && cols[i-1] >= col) || !usable(weights[i]) {
-				return fmt.Errorf("check matrix: bad cell in row %d: column %d of %d, weight %v", row, col, m.Cols, weights[i])
+	}
+	workers = workersOf(workers)
+	bounds := m.rowParts(workers * 16)
+	faults := make([]error, len(bounds)-1)
+	err := each(ctx, workers, len(faults), func(p int) {
+		for row := bounds[p]; row < bounds[p+1] && faults[p] == nil; row++ {
+			if faults[p] = ctx.Err(); faults[p] == nil {
+				faults[p] = m.checkRow(row)
 			}
 		}
+	})
+	for _, fault := range faults {
+		if err == nil {
+			err = fault
+		}
+	}
+	return err
+}
+
+func (m *CSR) checkRow(row int) error {
+	cols, weights := m.Row(row)
+	last := int64(-1)
+	for i, col := range cols {
+		var fault error
+		switch {
+		case int64(col) >= int64(m.Cols):
+			fault = ErrRange
+		case int64(col) <= last:
+			fault = ErrOrder
+		case !usable(weights[i]):
+			fault = ErrWeight
+		}
+		if fault != nil {
+			return fmt.Errorf("check matrix: %w: bad cell in row %d: column %d of %d, weight %v", fault, row, col, m.Cols, weights[i])
+		}
+		last = int64(col)
 	}
 	return nil
 }
 
 // Transpose returns the Cols x Rows matrix with the same cells.
 func (m *CSR) Transpose() *CSR {
+	t, _ := m.TransposeWith(context.Background(), 1) // cannot end early
+	return t
+}
+
+// TransposeWith is Transpose on the given number of goroutines (0 is
+// GOMAXPROCS), which does not change the outcome. When cancelled it returns
+// ctx.Err().
+func (m *CSR) TransposeWith(ctx context.Context, workers int) (*CSR, error) {
+	workers = workersOf(workers)
+	parts := min(workers, maxParts)
+	bounds, counts := m.rowParts(parts), make([][]int64, parts)
+	err := each(ctx, workers, parts, func(p int) {
+		counts[p] = make([]int64, m.Cols)
+		cells := m.Indices[m.Indptr[bounds[p]]:m.Indptr[bounds[p+1]]]
+		for n, col := range cells {
+			if n%stopCells == 0 && ctx.Err() != nil {
+				return
+			}
+			counts[p][col]++
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
 	t := &CSR{
 		Rows: m.Cols, Cols: m.Rows,
-		Indptr:  make([]int64, m.Cols+1),
+		Indptr:  positions(counts, m.Cols),
 		Indices: make([]uint32, m.NNZ()),
 		Weights: make([]float32, m.NNZ()),
 	}
-	for _, col := range m.Indices {
-		t.Indptr[col+1]++
-	}
-	next := accumulate(t.Indptr)
-	// Rows are visited in order, so every row of t comes out ascending.
-	for row := range m.Rows {
+	err = each(ctx, workers, parts, func(p int) { m.scatter(ctx, t, bounds[p:p+2], counts[p]) })
+	return t, err
+}
+
+// scatter writes the cells of a range of rows to the columns of t. Rows are
+// visited in order, so every row of t comes out ascending.
+func (m *CSR) scatter(ctx context.Context, t *CSR, rows []int, next []int64) {
+	for row := rows[0]; row < rows[1]; row++ {
+		if row%1024 == 0 && ctx.Err() != nil {
+			return
+		}
 		cols, weights := m.Row(row)
 		for i, col := range cols {
+			if i%stopCells == stopCells-1 && ctx.Err() != nil {
+				return
+			}
 			at := next[col]
 			next[col]++
 			t.Indices[at], t.Weights[at] = uint32(row), weights[i]
 		}
 	}
-	return t
 }
 
 // Select returns the matrix of the given rows, in the given order.

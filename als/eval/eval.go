@@ -1,6 +1,7 @@
-// Package eval measures rankings over the full catalogue.
+// Package eval measures rankings over the full catalogue, and predicted ratings.
 //
-// It owns the ranking metrics and their intervals. It may import the other
+// It owns the metrics and their intervals; the splits that they are taken over
+// are those of als/dataset (time, leave-last-out, folds). It may import the other
 // packages of als; it must not know events, ids, configuration or files, and
 // it has no sampled metrics, because those can reverse the order of two models
 // (Krichene and Rendle, KDD 2020).
@@ -72,6 +73,9 @@ type Input struct {
 	Score Scorer
 	// Ks are the cuts, at least 1 each.
 	Ks []int
+	// Popularity holds, when it is not nil, how popular every item is: what
+	// Novelty and PopularShare measure against.
+	Popularity []float32
 	// Workers is the number of goroutines; 0 is GOMAXPROCS.
 	Workers int
 }
@@ -84,6 +88,9 @@ type Result struct {
 	ks    []int
 	// values[cut*numMetrics+metric][n] belongs to Users[n].
 	values [][]float64
+	// shown[cut][item] counts the lists that hold the item; nil of a part.
+	shown      [][]int
+	popularity []float32
 }
 
 // PerUser returns a metric of every evaluated user, in the order of Users; nil
@@ -119,11 +126,21 @@ func Ranking(ctx context.Context, in Input) (*Result, error) {
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
+	r.popularity, r.shown = in.Popularity, make([][]int, len(in.Ks))
+	for cut := range r.shown {
+		r.shown[cut] = make([]int, in.Targets.Cols)
+	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
+	var mu sync.Mutex
 	for range workers {
 		wg.Go(func() {
 			rk := newRanker(&in)
+			defer func() {
+				mu.Lock()
+				defer mu.Unlock()
+				rk.addShown(r.shown)
+			}()
 			for n := int(next.Add(1)) - 1; n < len(r.Users) && ctx.Err() == nil; n = int(next.Add(1)) - 1 {
 				user := r.Users[n]
 				ranks, found := rk.ranks(user), rk.relevant
@@ -148,6 +165,8 @@ func (in *Input) check() error {
 		return errors.New("no targets or no scorer")
 	case in.Mask != nil && (in.Mask.Rows != in.Targets.Rows || in.Mask.Cols != in.Targets.Cols):
 		return fmt.Errorf("mask is %d x %d, targets are %d x %d", in.Mask.Rows, in.Mask.Cols, in.Targets.Rows, in.Targets.Cols)
+	case in.Popularity != nil && len(in.Popularity) != in.Targets.Cols:
+		return fmt.Errorf("popularity of %d items, targets have %d", len(in.Popularity), in.Targets.Cols)
 	case len(in.Ks) == 0 || slices.Min(in.Ks) < 1:
 		return fmt.Errorf("cuts %v: at least one, each at least 1", in.Ks)
 	case in.Workers < 0:

@@ -209,6 +209,23 @@ func TestPopularityRanksByWeight(t *testing.T) {
 	}
 }
 
+// TestIntervalOfManyValues: on both sides of the number from which on nothing
+// is drawn, the interval is the same as that of many draws.
+func TestIntervalOfManyValues(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	values := make([]float64, 20_001)
+	for i := range values {
+		if r.IntN(10) == 0 { // most users hit nothing, as in life
+			values[i] = r.Float64()
+		}
+	}
+	mean, lo, hi := eval.Interval(values, 1000, 1)
+	_, drawnLo, drawnHi := eval.Interval(values[:20_000], 2000, 1)
+	if width := drawnHi - drawnLo; math.Abs(lo-drawnLo) > width/20 || math.Abs(hi-drawnHi) > width/20 || lo >= mean || hi <= mean {
+		t.Errorf("%v [%v %v], drawn [%v %v]", mean, lo, hi, drawnLo, drawnHi)
+	}
+}
+
 func TestIntervals(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))
 	a, b := make([]float64, 2000), make([]float64, 2000)

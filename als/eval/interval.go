@@ -19,10 +19,25 @@ func PairedInterval(a, b []float64, resamples int, seed uint64) (mean, lo, hi fl
 	return Interval(difference, resamples, seed)
 }
 
-// Interval returns the mean of values and its 95 % bootstrap interval.
+// normal95 is how many standard deviations to each side of a normal mean hold
+// 95 %.
+const normal95 = 1.959964
+
+// manyValues is how many make the means of resamples so normal that drawing
+// them tells nothing more: their percentiles differ from the normal ones by less
+// than two runs of the bootstrap do, and cost a thousand times as much.
+const manyValues = 20_000
+
+// Interval returns the mean of values and its 95 % bootstrap interval; of more
+// than manyValues the interval that the bootstrap tends to.
 func Interval(values []float64, resamples int, seed uint64) (mean, lo, hi float64) {
 	if len(values) == 0 || resamples < 1 {
 		return math.NaN(), math.NaN(), math.NaN()
+	}
+	if len(values) > manyValues {
+		mean, deviation := stat.PopMeanStdDev(values, nil)
+		reach := normal95 * deviation / math.Sqrt(float64(len(values)))
+		return mean, mean - reach, mean + reach
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
 	means := make([]float64, resamples)

@@ -11,12 +11,27 @@ type ranker struct {
 	relevant int      // their number
 	top      []uint32
 	found    []int
+	// shown[cut][item] counts the lists that hold the item.
+	shown [][]int
 }
 
 func newRanker(in *Input) *ranker {
 	items := in.Targets.Cols
 	depth := min(slices.Max(in.Ks), items)
-	return &ranker{in: in, depth: depth, scores: make([]float32, items), top: make([]uint32, 0, depth)}
+	r := &ranker{in: in, depth: depth, scores: make([]float32, items), top: make([]uint32, 0, depth)}
+	for range in.Ks {
+		r.shown = append(r.shown, make([]int, items))
+	}
+	return r
+}
+
+// addShown adds this goroutine's counts to those of all.
+func (r *ranker) addShown(all [][]int) {
+	for cut, counts := range r.shown {
+		for item, n := range counts {
+			all[cut][item] += n
+		}
+	}
 }
 
 // ranks returns the 1-based ranks, ascending, at which the user's targets
@@ -33,6 +48,11 @@ func (r *ranker) ranks(user int) []int {
 	}
 	r.relevant = len(r.targets)
 	r.choose(mask)
+	for cut, k := range r.in.Ks {
+		for _, item := range r.top[:min(k, len(r.top))] {
+			r.shown[cut][item]++
+		}
+	}
 	r.found = r.found[:0]
 	for n, item := range r.top {
 		if _, ok := slices.BinarySearch(r.targets, item); ok {

@@ -37,15 +37,22 @@ type Scratch struct {
 // NewFolder prepares a model for fold-in. It reads all item factors once, on
 // all cores, for the Gram matrix that every fold-in begins with.
 func NewFolder(m *Model) *Folder {
-	loss := solve.Loss{Alpha0: m.Params.Alpha0, Lambda: m.Params.Lambda, Nu: m.Params.Nu}
-	return &Folder{solve.NewFixed(m.Rank, m.Items, m.ItemScale, loss, runtime.GOMAXPROCS(0))}
+	p := m.Params
+	return &Folder{solve.NewFixed(solve.Config{
+		Rank: m.Rank, Factors: m.Items, Scale: m.ItemScale, Items: true,
+		Loss: solve.Loss{
+			Explicit: p.Explicit, Biased: p.Biases, Mean: p.Mean,
+			Alpha0: p.Alpha0, Lambda: p.Lambda, Nu: p.Nu, BiasLambda: p.BiasLambda,
+		},
+	}, solve.Workers{N: runtime.GOMAXPROCS(0)})}
 }
 
 // FoldIn writes into dst, of the model's rank, the exact vector of a user who
-// has weights[j] > 0 on item row items[j]. The order of the items does not
-// matter beyond rounding; no items give the zero vector.
+// has weights[j] > 0, in an explicit model the rating weights[j], on item row
+// items[j]. The order of the items does not matter beyond rounding; no items
+// give the zero vector, with biases that of a user without bias.
 func (f *Folder) FoldIn(dst []float32, items []uint32, weights []float32, s *Scratch) error {
-	if len(dst) != f.items.Rank() || len(items) != len(weights) {
+	if len(dst) != f.items.Rank || len(items) != len(weights) {
 		return fmt.Errorf("fold in %d items with %d weights into %d numbers: %w", len(items), len(weights), len(dst), ErrLength)
 	}
 	n := uint32(f.items.Len())
@@ -57,7 +64,7 @@ func (f *Folder) FoldIn(dst []float32, items []uint32, weights []float32, s *Scr
 			return fmt.Errorf("fold in item row %d with weight %g: %w", item, w, ErrWeight)
 		}
 	}
-	if err := f.items.Exact(dst, items, weights, &s.solve); err != nil {
+	if err := f.items.Exact(dst, solve.Row{Cols: items, Weights: weights}, &s.solve); err != nil {
 		return fmt.Errorf("fold in %d items: %w", len(items), err)
 	}
 	return nil

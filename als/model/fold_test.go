@@ -78,6 +78,33 @@ func TestFoldInEqualsADenseSolve(t *testing.T) {
 	}
 }
 
+// TestFoldInOfRatings: by hand for one factor, with and without biases.
+func TestFoldInOfRatings(t *testing.T) {
+	m := &Model{
+		Rank: 1, NumItems: 2, Items: []float32{2, 1}, ItemScale: []float32{1, 1},
+		Params: Params{Explicit: true, Lambda: 0.25, Nu: 1},
+	}
+	got := make([]float32, 1)
+	if err := NewFolder(m).FoldIn(got, []uint32{0, 1}, []float32{4, 3}, new(Scratch)); err != nil {
+		t.Fatal(err)
+	}
+	if want := (2.*4 + 3) / (4 + 1 + .25*2); math.Abs(float64(got[0])-want) > 1e-6 {
+		t.Errorf("folded in to %v, want %v", got, want)
+	}
+	// Factors of 0 leave the bias alone: the mean of what is left, shrunken.
+	m = &Model{
+		Rank: 3, NumItems: 2, Items: []float32{0, 1, .5, 0, 1, -.5}, ItemScale: []float32{1, 1},
+		Params: Params{Explicit: true, Biases: true, Mean: 3, Lambda: 0.25, Nu: 1, BiasLambda: 2},
+	}
+	got = make([]float32, 3)
+	if err := NewFolder(m).FoldIn(got, []uint32{0, 1}, []float32{5, 4.5}, new(Scratch)); err != nil {
+		t.Fatal(err)
+	}
+	if want := []float32{0, (1.5 + 2) / (2 + 2), 1}; math.Abs(float64(got[1]-want[1])) > 1e-6 || got[0] != 0 || got[2] != 1 {
+		t.Errorf("folded in to %v, want %v", got, want)
+	}
+}
+
 func TestFoldInOfNothingIsZero(t *testing.T) {
 	m := random(0, 10, 4, 1)
 	dst := []float32{1, 2, 3, 4}

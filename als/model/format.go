@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 )
@@ -9,7 +10,9 @@ import (
 // A model is four sections of a container, under a common prefix:
 //
 //	PREFIX/model   JSON object: rank, users, items (counts), params (alpha0,
-//	               lambda, nu, frequency_power); at most 64 KiB
+//	               lambda, nu, frequency_power; of explicit models also
+//	               explicit, biases, mean, bias_lambda, absent when false or
+//	               0); at most 64 KiB
 //	PREFIX/users   users x rank float32, row-major
 //	PREFIX/items   items x rank float32, row-major
 //	PREFIX/scale   items float32, all >= 0: the frequency factor of every item
@@ -18,6 +21,8 @@ import (
 const (
 	maxRank = 4096
 	maxMeta = 64 << 10
+	// biasColumns are the columns of a row behind its factors; see Params.
+	biasColumns = 2
 )
 
 // meta is the JSON section of a model.
@@ -47,6 +52,9 @@ func (m *Model) Check() error {
 			return fmt.Errorf("scale of item %d is %g, it must be 0 or more and finite", i, s)
 		}
 	}
+	if m.Params.Biases && m.Rank <= biasColumns {
+		return fmt.Errorf("rank %d leaves no factors beside the biases", m.Rank)
+	}
 	return m.Params.check()
 }
 
@@ -60,10 +68,16 @@ func (p Params) check() error {
 	for _, q := range []struct {
 		name  string
 		value float32
-	}{{"alpha0", p.Alpha0}, {"lambda", p.Lambda}, {"nu", p.Nu}, {"frequency_power", p.FrequencyPower}} {
+	}{{"alpha0", p.Alpha0}, {"lambda", p.Lambda}, {"nu", p.Nu}, {"bias_lambda", p.BiasLambda}, {"frequency_power", p.FrequencyPower}} {
 		if !(q.value >= 0) || q.value > math.MaxFloat32 {
 			return fmt.Errorf("%s is %g, it must be finite and not negative", q.name, q.value)
 		}
+	}
+	if p.Mean-p.Mean != 0 {
+		return fmt.Errorf("mean is %g, it must be finite", p.Mean)
+	}
+	if p.Biases && !p.Explicit {
+		return errors.New("biases belong to explicit models")
 	}
 	return nil
 }

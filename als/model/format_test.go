@@ -67,6 +67,43 @@ func TestModelRoundTrip(t *testing.T) {
 	}
 }
 
+// TestExplicitModelsRoundTrip: what explicit models have beside the factors
+// comes back, and implicit models are written as before there were any.
+func TestExplicitModelsRoundTrip(t *testing.T) {
+	for name, params := range map[string]Params{
+		"explicit": {Explicit: true, Lambda: 0.1, Nu: 1},
+		"biases":   {Explicit: true, Biases: true, Mean: 3.53, Lambda: 0.38, Nu: 0.75, BiasLambda: 3},
+	} {
+		want := random(4, 3, 5, 1)
+		want.Params = params
+		f, err := OpenFile(writeSample(t, sectionsOf(t, want, "live")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := FromSections(f, "live"); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, %v", name, got, err)
+		}
+	}
+	head := string(sectionsOf(t, random(1, 1, 1, 1), "live")[0].Data)
+	if want := `{"rank":1,"users":1,"items":1,"params":{"alpha0":0.1,"lambda":0.05,"nu":1,"frequency_power":0.5}}`; head != want {
+		t.Errorf("an implicit model is written as %s", head)
+	}
+}
+
+func TestScoresAndBiases(t *testing.T) {
+	m := &Model{Rank: 3, NumUsers: 1, NumItems: 1, Users: []float32{2, .5, 1}, Items: []float32{3, 1, .25}, ItemScale: []float32{1}}
+	if got := m.Score(0, 0); got != 6.75 {
+		t.Errorf("score %v", got)
+	}
+	if m.UserBias(0) != 0 || m.ItemBias(0) != 0 {
+		t.Error("a model without biases has some")
+	}
+	m.Params = Params{Explicit: true, Biases: true}
+	if m.UserBias(0) != .5 || m.ItemBias(0) != .25 {
+		t.Errorf("biases %v and %v", m.UserBias(0), m.ItemBias(0))
+	}
+}
+
 func TestFloatsOfAnyByteOrder(t *testing.T) {
 	// The path of big-endian machines, checked against the one used here.
 	want := []float32{0, 1, -2.5, math.MaxFloat32, math.SmallestNonzeroFloat32}
@@ -89,6 +126,10 @@ func TestSectionsRefuseABrokenModel(t *testing.T) {
 		"NaN scale":      func(m *Model) { m.ItemScale[1] = nan },
 		"alpha0":         func(m *Model) { m.Params.Alpha0 = -1 },
 		"lambda":         func(m *Model) { m.Params.Lambda = nan },
+		"bias lambda":    func(m *Model) { m.Params.BiasLambda = -1 },
+		"mean":           func(m *Model) { m.Params.Mean = nan },
+		"biases of what": func(m *Model) { m.Params.Biases = true },
+		"biases alone":   func(m *Model) { m.Params.Biases, m.Params.Explicit = true, true },
 	} {
 		m := random(3, 3, 2, 1)
 		damage(m)

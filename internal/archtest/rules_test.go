@@ -30,6 +30,7 @@ var rules = []rule{
 	{pkg: "als/internal/solve", own: []string{"als/internal/f32"}},
 	{pkg: "als/model", own: []string{"als/internal/f32", "als/internal/solve", "als/dataset"}, foreign: []string{"golang.org/x/sys"}},
 	{pkg: "als/topk", own: []string{"als/internal/f32", "als/internal/solve", "als/dataset", "als/model"}},
+	{pkg: "als/neighbors", own: []string{"als/internal/f32", "als/dataset", "als/model", "als/topk"}},
 	{pkg: "als/eval", own: []string{"als/dataset", "als/model", "als/topk", "als/internal/f32", "als/internal/solve"}, foreign: []string{"gonum.org/v1/gonum"}},
 	{pkg: "als", own: []string{"als/dataset", "als/model", "als/topk", "als/internal/f32", "als/internal/solve"}},
 	{pkg: "bridge", own: []string{"bridge/event", "internal/logkey"}},
@@ -83,6 +84,7 @@ var rules = []rule{
 		foreign: []string{"github.com/spf13/cobra", "golang.org/x/term"},
 	},
 	{pkg: "internal/archtest", own: []string{anything}, foreign: []string{anything}},
+	{pkg: "internal/quality", own: []string{anything}, foreign: []string{anything}},
 	{pkg: "internal/docs", own: []string{anything}, foreign: []string{anything}},
 	{pkg: "internal/e2e", own: []string{anything}, foreign: []string{anything}},
 }

@@ -7,8 +7,8 @@
 // adds in an order that depends on the shapes and the level (Level) alone, so a
 // result never depends on how many goroutines share the work.
 //
-// On amd64 with AVX2 and FMA the loops run in assembly that _asm generates; the
-// build tag noasm leaves it out.
+// On amd64 with AVX2, FMA and F16C the loops run in assembly that _asm
+// generates; the build tag noasm leaves it out.
 //
 // A shape that does not fit is a programming error and panics.
 package f32
@@ -20,6 +20,10 @@ func Level() string {
 	}
 	return "generic"
 }
+
+// Lanes is the number of floats in one vector: rows of a multiple of it run
+// fastest.
+const Lanes = lanes
 
 // Dot returns sum_i a[i]*b[i] over the length of a.
 func Dot(a, b []float32) float32 {
@@ -46,6 +50,39 @@ func Axpy(alpha float32, x, y []float32) {
 	axpyGeneric(alpha, x[n:], y[n:])
 }
 
+// Xpby sets y = x + beta * y, over the length of x.
+func Xpby(beta float32, x, y []float32) {
+	y = y[:len(x)]
+	n := 0
+	if vector && len(x) >= lanes {
+		n = len(x) / lanes * lanes
+		xpbyVector(beta, x[:n], y[:n])
+	}
+	xpbyGeneric(beta, x[n:], y[n:])
+}
+
+// subtract sets y = x - y, over the length of x.
+func subtract(x, y []float32) {
+	y = y[:len(x)]
+	n := 0
+	if vector && len(x) >= lanes {
+		n = len(x) / lanes * lanes
+		subtractVector(x[:n], y[:n])
+	}
+	subtractGeneric(x[n:], y[n:])
+}
+
+// Root sets y = sqrt(x), over the length of x.
+func Root(x, y []float32) {
+	y = y[:len(x)]
+	n := 0
+	if vector && len(x) >= lanes {
+		n = len(x) / lanes * lanes
+		rootVector(x[:n], y[:n])
+	}
+	rootGeneric(x[n:], y[n:])
+}
+
 // DotRows computes dst[r] = rows[r] . q for len(dst) rows of length len(q).
 func DotRows(dst, rows, q []float32) {
 	k := len(q)
@@ -54,70 +91,9 @@ func DotRows(dst, rows, q []float32) {
 		dotRowsGeneric(dst, rows, q)
 		return
 	}
-	for len(dst) >= 4 {
-		dot4Vector((*[4]float32)(dst), q, rows)
-		dst, rows = dst[4:], rows[4*k:]
-	}
-	for r := range dst {
-		dst[r] = dotVector(q, rows[r*k:(r+1)*k])
-	}
-}
-
-// ApplyRows adds the product of a weighted row set with a vector,
-//
-//	q += sum_r w[r] * (x_r . p) * x_r
-//
-// where x_r are the len(w) rows of length len(p) in rows: one conjugate
-// gradient step's share of the observed cells. Four rows at a time stay in the
-// first-level cache between their two uses.
-func ApplyRows(q, p, rows, w []float32) {
-	k := len(p)
-	q, rows = q[:k], rows[:len(w)*k]
-	if !fits(k) {
-		applyRowsGeneric(q, p, rows, w)
-		return
-	}
-	for len(w) >= 4 {
-		var c [4]float32
-		dot4Vector(&c, p, rows)
-		c[0] *= w[0]
-		c[1] *= w[1]
-		c[2] *= w[2]
-		c[3] *= w[3]
-		axpy4Vector(q, &c, rows)
-		w, rows = w[4:], rows[4*k:]
-	}
-	for r, wr := range w {
-		x := rows[r*k : (r+1)*k]
-		axpyVector(wr*dotVector(p, x), x, q)
-	}
-}
-
-// ResidualRows adds what a weighted row set leaves of ones,
-//
-//	q += sum_r w[r] * (1 - x_r . p) * x_r
-//
-// with the shapes of ApplyRows: the right side minus the product in one pass.
-func ResidualRows(q, p, rows, w []float32) {
-	k := len(p)
-	q, rows = q[:k], rows[:len(w)*k]
-	if !fits(k) {
-		residualRowsGeneric(q, p, rows, w)
-		return
-	}
-	for len(w) >= 4 {
-		var c [4]float32
-		dot4Vector(&c, p, rows)
-		c[0] = w[0] - w[0]*c[0]
-		c[1] = w[1] - w[1]*c[1]
-		c[2] = w[2] - w[2]*c[2]
-		c[3] = w[3] - w[3]*c[3]
-		axpy4Vector(q, &c, rows)
-		w, rows = w[4:], rows[4*k:]
-	}
-	for r, wr := range w {
-		x := rows[r*k : (r+1)*k]
-		axpyVector(wr-wr*dotVector(p, x), x, q)
+	clear(dst)
+	for lo := 0; lo < k && len(dst) > 0; lo += blockColumns {
+		dotsVector(dst, rows[lo:], q[lo:min(lo+blockColumns, k)], k)
 	}
 }
 
@@ -129,60 +105,120 @@ func CombineRows(q, rows, w []float32) {
 		combineRowsGeneric(q, rows, w)
 		return
 	}
-	for len(w) >= 4 {
-		axpy4Vector(q, (*[4]float32)(w), rows)
-		w, rows = w[4:], rows[4*k:]
-	}
-	for r, wr := range w {
-		axpyVector(wr, rows[r*k:(r+1)*k], q)
+	for lo := 0; lo < k && len(w) > 0; lo += blockColumns {
+		combineVector(q[lo:min(lo+blockColumns, k)], rows[lo:], w, k)
 	}
 }
 
-// Syrk adds the weighted outer products of len(w) rows to the upper triangle
-// of the k x k matrix a:
+// blockColumns is how many columns of a vector the row kernels keep in
+// registers.
+const blockColumns = 8 * lanes
+
+// A pass takes so many rows of rank k at a time that they stay in the
+// first-level cache between their two uses (8 KiB).
+const (
+	passFloats = 2048
+	maxPass    = 64
+	minPass    = 8
+)
+
+func passRows(k int) int { return max(minPass, min(maxPass, passFloats/k)) }
+
+// ApplyRows adds the product of a row set's Gram matrix with a vector,
 //
-//	a[i][j] += sum_r w[r] * x_r[i] * x_r[j]    for j >= i
+//	q += sum_r (x_r . p) * x_r
 //
-// What stands below the diagonal afterwards is not defined.
-func Syrk(a, rows, w []float32, k int) {
-	a, rows = a[:k*k], rows[:len(w)*k]
-	if !fits(k) || len(w) == 0 {
-		syrkGeneric(a, rows, w, k)
+// where x_r are the rows of length len(p) in rows: one conjugate gradient
+// step's share of the observed cells.
+func ApplyRows(q, p, rows []float32) {
+	k := len(p)
+	q = q[:k]
+	if !fits(k) {
+		applyRowsGeneric(q, p, rows)
 		return
 	}
-	syrkVector(a, rows, w, 0, k)
+	var buf [maxPass]float32
+	for n := passRows(k); len(rows) >= k; {
+		c := buf[:min(n, len(rows)/k)]
+		DotRows(c, rows, p)
+		CombineRows(q, rows, c)
+		rows = rows[len(c)*k:]
+	}
 }
 
-// Downdate subtracts rows from..to-1 of the k x k matrix a, taken as a panel,
-// from the upper triangle below them: the trailing update of a blocked
-// factorization,
+// ResidualRows adds what a row set leaves of its targets,
 //
-//	a[i][j] -= sum_{from <= r < to} a[r][i] * a[r][j]    for to <= i <= j
+//	q += sum_r (t[r] - x_r . p) * x_r
 //
-// What stands below the diagonal afterwards is not defined.
-func Downdate(a []float32, k, from, to int) {
-	if !fits(k) || to%lanes != 0 || to-from > len(minusOnes) {
-		downdateGeneric(a, k, from, to)
+// with the shapes of ApplyRows: the right side minus the product in one pass.
+func ResidualRows(q, p, rows, t []float32) {
+	k := len(p)
+	q, rows = q[:k], rows[:len(t)*k]
+	if !fits(k) {
+		residualRowsGeneric(q, p, rows, t)
 		return
 	}
-	syrkVector(a, a[from*k:to*k], minusOnes[:to-from], to, k)
+	var buf [maxPass]float32
+	for n := passRows(k); len(t) > 0; {
+		c := buf[:min(n, len(t))]
+		DotRows(c, rows, p)
+		subtract(t[:len(c)], c)
+		CombineRows(q, rows, c)
+		t, rows = t[len(c):], rows[len(c)*k:]
+	}
 }
 
-// minusOnes are the weights of a downdate's rows.
-var minusOnes = []float32{-1, -1, -1, -1, -1, -1, -1, -1}
+// QuadraticRows returns sum_r (x_r . p)^2 with the shapes of ApplyRows.
+func QuadraticRows(p, rows []float32) float32 {
+	k := len(p)
+	if k == 0 {
+		return 0
+	}
+	var buf [maxPass]float32
+	sum := float32(0)
+	for n := passRows(k); len(rows) >= k; {
+		c := buf[:min(n, len(rows)/k)]
+		DotRows(c, rows, p)
+		sum += Dot(c, c)
+		rows = rows[len(c)*k:]
+	}
+	return sum
+}
 
-// Gather copies rows: row r of dst (of length k) becomes row cols[r] of base.
-// The rows lie anywhere in a large block, so the memory is asked for each some
-// rows ahead.
-func Gather(dst, base []float32, cols []uint32, k int) {
-	dst = dst[:len(cols)*k]
-	if n := len(cols) - prefetchRows; n > 0 && fits(k) {
-		gatherVector(dst, base, cols, k)
-		dst, cols = dst[n*k:], cols[n:]
+// Syrk adds the outer products of the rows of length k in rows to the upper
+// triangle of the k x k matrix a:
+//
+//	a[i][j] += sum_r x_r[i] * x_r[j]    for j >= i
+//
+// What stands below the diagonal afterwards is not defined.
+func Syrk(a, rows []float32, k int) {
+	a = a[:k*k]
+	if !fits(k) || len(rows) < k {
+		syrkGeneric(a, rows, k)
+		return
 	}
-	for r, c := range cols {
-		copy(dst[r*k:(r+1)*k], base[int(c)*k:(int(c)+1)*k])
+	syrkVector(a, rows[:len(rows)/k*k], 0, k, false)
+}
+
+// Factor replaces the upper triangle of the k x k matrix a by U with
+// U^T U = a, and the diagonal by 1/U[i][i]. It reports whether a was positive
+// definite; what stands below the diagonal afterwards is not defined.
+func Factor(a []float32, k int) bool {
+	a = a[:k*k]
+	if !fits(k) {
+		return factorGeneric(a, k)
 	}
+	return factorVector(a, k)
+}
+
+// Substitute solves U^T U x = b in place, with U as Factor left it.
+func Substitute(a, b []float32, k int) {
+	a, b = a[:k*k], b[:k]
+	if !fits(k) {
+		substituteGeneric(a, b, k)
+		return
+	}
+	substituteVector(a, b, k)
 }
 
 // fits reports whether rows of length k are whole vectors.

@@ -13,7 +13,7 @@ func BenchmarkKernels(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, k := range []int{32, 64, 128} {
 		const n = 100
-		rows, w, q, y := random(r, n*k), random(r, n), random(r, k), random(r, k)
+		rows, q, y := random(r, n*k), random(r, k), random(r, k)
 		a, dots := make([]float32, k*k), make([]float32, n)
 		for name, kernel := range map[string]struct {
 			flops int
@@ -21,8 +21,16 @@ func BenchmarkKernels(b *testing.B) {
 		}{
 			"Dot":       {2 * k, func() { dots[0] = Dot(q, rows[:k]) }},
 			"DotRows":   {2 * n * k, func() { DotRows(dots, rows, q) }},
-			"ApplyRows": {4 * n * k, func() { clear(y); ApplyRows(y, q, rows, w) }},
-			"Syrk":      {n * k * (k + 1), func() { clear(a); Syrk(a, rows, w, k) }},
+			"ApplyRows": {4 * n * k, func() { clear(y); ApplyRows(y, q, rows) }},
+			"Syrk":      {n * k * (k + 1), func() { clear(a); Syrk(a, rows, k) }},
+			"Factor": {k * k * k / 3, func() {
+				clear(a)
+				for i := range k {
+					a[i*k+i] = 1
+				}
+				Factor(a, k)
+			}},
+			"Substitute": {2 * k * k, func() { Substitute(a, y, k) }},
 		} {
 			b.Run(fmt.Sprintf("%s/k=%d", name, k), func(b *testing.B) {
 				for b.Loop() {

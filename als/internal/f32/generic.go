@@ -1,5 +1,7 @@
 package f32
 
+import "math"
+
 // The generic kernels are compiled on every platform: they serve where there is
 // no assembly, do its tails, and judge it in the tests.
 
@@ -39,6 +41,30 @@ func axpyGeneric(alpha float32, x, y []float32) {
 	}
 	for i, v := range x {
 		y[i] += alpha * v
+	}
+}
+
+// xpbyGeneric sets y = x + beta * y, over the length of x.
+func xpbyGeneric(beta float32, x, y []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] = v + beta*y[i]
+	}
+}
+
+// subtractGeneric sets y = x - y, over the length of x.
+func subtractGeneric(x, y []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] = v - y[i]
+	}
+}
+
+// rootGeneric sets y = sqrt(x), over the length of x.
+func rootGeneric(x, y []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] = float32(math.Sqrt(float64(v)))
 	}
 }
 
@@ -92,40 +118,29 @@ func dotRowsGeneric(dst, rows, q []float32) {
 	}
 }
 
-// applyRowsGeneric adds the product of a weighted row set with a vector,
-//
-//	q += sum_r w[r] * (x_r . p) * x_r
-//
-// where x_r are the len(w) rows of length len(p) in rows: one conjugate
-// gradient step's share of the observed cells. A row is read once for both
-// uses.
-func applyRowsGeneric(q, p, rows, w []float32) {
+// applyRowsGeneric is ApplyRows four rows at a time: a row is read once for
+// both uses.
+func applyRowsGeneric(q, p, rows []float32) {
 	k := len(p)
-	q, rows = q[:k], rows[:len(w)*k]
-	for len(w) >= 4 {
+	q = q[:k]
+	for ; len(rows) >= 4*k && k > 0; rows = rows[4*k:] {
 		x0, x1, x2, x3 := rows[:k], rows[k:2*k], rows[2*k:3*k], rows[3*k:4*k]
 		var c [4]float32
 		c[0], c[1], c[2], c[3] = dot4(p, x0, x1, x2, x3)
-		c[0] *= w[0]
-		c[1] *= w[1]
-		c[2] *= w[2]
-		c[3] *= w[3]
 		axpy4(q, &c, x0, x1, x2, x3)
-		w, rows = w[4:], rows[4*k:]
 	}
-	for r, wr := range w {
-		x := rows[r*k : (r+1)*k]
-		axpyGeneric(wr*dotGeneric(p, x), x, q)
+	for ; len(rows) >= k && k > 0; rows = rows[k:] {
+		axpyGeneric(dotGeneric(p, rows[:k]), rows[:k], q)
 	}
 }
 
 // residualRowsGeneric is ResidualRows row by row.
-func residualRowsGeneric(q, p, rows, w []float32) {
+func residualRowsGeneric(q, p, rows, t []float32) {
 	k := len(p)
-	q, rows = q[:k], rows[:len(w)*k]
-	for r, wr := range w {
+	q, rows = q[:k], rows[:len(t)*k]
+	for r, tr := range t {
 		x := rows[r*k : (r+1)*k]
-		axpyGeneric(wr-wr*dotGeneric(p, x), x, q)
+		axpyGeneric(tr-dotGeneric(p, x), x, q)
 	}
 }
 
@@ -142,27 +157,65 @@ func combineRowsGeneric(q, rows, w []float32) {
 	}
 }
 
-// syrkGeneric is Syrk row by row of a.
-func syrkGeneric(a, rows, w []float32, k int) {
-	a, rows = a[:k*k], rows[:len(w)*k]
-	for len(w) >= 4 {
+// syrkGeneric is Syrk four rows at a time.
+func syrkGeneric(a, rows []float32, k int) {
+	a = a[:k*k]
+	for ; len(rows) >= 4*k && k > 0; rows = rows[4*k:] {
 		x0, x1, x2, x3 := rows[:k], rows[k:2*k], rows[2*k:3*k], rows[3*k:4*k]
-		w0, w1, w2, w3 := w[0], w[1], w[2], w[3]
 		for i := range k {
-			c := [4]float32{w0 * x0[i], w1 * x1[i], w2 * x2[i], w3 * x3[i]}
+			c := [4]float32{x0[i], x1[i], x2[i], x3[i]}
 			axpy4(a[i*k+i:(i+1)*k], &c, x0[i:], x1[i:], x2[i:], x3[i:])
 		}
-		w, rows = w[4:], rows[4*k:]
 	}
-	for r, wr := range w {
-		x := rows[r*k : (r+1)*k]
-		for i := range k {
-			axpyGeneric(wr*x[i], x[i:], a[i*k+i:(i+1)*k])
+	for ; len(rows) >= k && k > 0; rows = rows[k:] {
+		for i, v := range rows[:k] {
+			axpyGeneric(v, rows[i:k], a[i*k+i:(i+1)*k])
 		}
 	}
 }
 
-// downdateGeneric is Downdate row by row of a.
+// factorBlock is how many rows factorGeneric finishes before it updates the
+// rest of the matrix with all of them at once.
+const factorBlock = 8
+
+// factorGeneric is Factor.
+func factorGeneric(a []float32, k int) bool {
+	for from := 0; from < k; from += factorBlock {
+		to := min(from+factorBlock, k)
+		for i := from; i < to; i++ {
+			row := a[i*k+i : (i+1)*k]
+			d := row[0]
+			// The negated form also refuses NaN.
+			if !(d > 0) || math.IsInf(float64(d), 1) {
+				return false
+			}
+			inverse := float32(1 / math.Sqrt(float64(d)))
+			row[0] = inverse
+			for j := 1; j < len(row); j++ {
+				row[j] *= inverse
+			}
+			for j := i + 1; j < to; j++ {
+				axpyGeneric(-row[j-i], row[j-i:], a[j*k+j:(j+1)*k])
+			}
+		}
+		downdateGeneric(a, k, from, to)
+	}
+	return true
+}
+
+// substituteGeneric is Substitute. Both ways walk along rows of U.
+func substituteGeneric(a, b []float32, k int) {
+	for i := range k {
+		b[i] *= a[i*k+i]
+		axpyGeneric(-b[i], a[i*k+i+1:(i+1)*k], b[i+1:])
+	}
+	for i := k - 1; i >= 0; i-- {
+		b[i] = (b[i] - dotGeneric(a[i*k+i+1:(i+1)*k], b[i+1:])) * a[i*k+i]
+	}
+}
+
+// downdateGeneric subtracts the products of rows from..to-1 of a from the upper
+// triangle below them.
 func downdateGeneric(a []float32, k, from, to int) {
 	for i := to; i < k; i++ {
 		target := a[i*k+i : (i+1)*k]
@@ -173,6 +226,18 @@ func downdateGeneric(a []float32, k, from, to int) {
 		}
 		for ; r < to; r++ {
 			axpyGeneric(-a[r*k+i], a[r*k+i:(r+1)*k], target)
+		}
+	}
+}
+
+// gatherGeneric is GatherBlock.
+func gatherGeneric(dst, base []float32, cols []uint32, factors []float32, k int) {
+	wide := len(dst) / len(factors)
+	for r, factor := range factors {
+		at := int(cols[r]) * k
+		row := base[at : at+wide]
+		for i, v := range row {
+			dst[r*wide+i] = factor * v
 		}
 	}
 }

@@ -14,36 +14,163 @@ func dotAVX2(x *float32, y *float32, n uintptr) float32
 //go:noescape
 func axpyAVX2(alpha float32, x *float32, y *float32, n uintptr)
 
-// dot4AVX2 writes out[r] = q . row_r over 8*n floats for four rows, stride bytes apart.
+// xpbyAVX2 sets y = x + beta*y over 8*n floats.
 //
 //go:noescape
-func dot4AVX2(out *float32, q *float32, rows *float32, stride uintptr, n uintptr)
+func xpbyAVX2(beta float32, x *float32, y *float32, n uintptr)
 
-// axpy4AVX2 adds y += sum_r c[r]*row_r over 8*n floats for four rows, stride bytes apart.
+// subtractAVX2 sets y = x - y over 8*n floats.
 //
 //go:noescape
-func axpy4AVX2(y *float32, c *float32, rows *float32, stride uintptr, n uintptr)
+func subtractAVX2(x *float32, y *float32, n uintptr)
 
-// tile1AVX2 adds c[i][j] += sum_r w[r]*a[r][i]*b[r][j] for i < 4 and j < 8 over n rows;
+// rootAVX2 sets y = sqrt(x) over 8*n floats.
+//
+//go:noescape
+func rootAVX2(x *float32, y *float32, n uintptr)
+
+// dots1AVX2 adds d[r] += row_r . p over 8 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func dots1AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+
+// combine1AVX2 adds q += sum_r c[r]*row_r over 8 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func combine1AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+
+// dots2AVX2 adds d[r] += row_r . p over 16 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func dots2AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+
+// combine2AVX2 adds q += sum_r c[r]*row_r over 16 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func combine2AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+
+// dots3AVX2 adds d[r] += row_r . p over 24 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func dots3AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+
+// combine3AVX2 adds q += sum_r c[r]*row_r over 24 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func combine3AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+
+// dots4AVX2 adds d[r] += row_r . p over 32 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func dots4AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+
+// combine4AVX2 adds q += sum_r c[r]*row_r over 32 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func combine4AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+
+// dots5AVX2 adds d[r] += row_r . p over 40 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func dots5AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+
+// combine5AVX2 adds q += sum_r c[r]*row_r over 40 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func combine5AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+
+// dots6AVX2 adds d[r] += row_r . p over 48 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func dots6AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+
+// combine6AVX2 adds q += sum_r c[r]*row_r over 48 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func combine6AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+
+// dots7AVX2 adds d[r] += row_r . p over 56 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func dots7AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+
+// combine7AVX2 adds q += sum_r c[r]*row_r over 56 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func combine7AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+
+// dots8AVX2 adds d[r] += row_r . p over 64 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func dots8AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+
+// combine8AVX2 adds q += sum_r c[r]*row_r over 64 columns for n rows, stride bytes apart.
+//
+//go:noescape
+func combine8AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+
+// tile1AVX2 adds c[i][j] += sum_r a[r][i]*b[r][j] for i < 4 and j < 8 over n rows;
 // rows of a, b and c are ldc bytes apart.
 //
 //go:noescape
-func tile1AVX2(c *float32, ldc uintptr, a *float32, b *float32, w *float32, n uintptr)
+func tile1AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
 
-// tile2AVX2 adds c[i][j] += sum_r w[r]*a[r][i]*b[r][j] for i < 4 and j < 16 over n rows;
+// down1AVX2 subtracts c[i][j] -= sum_r a[r][i]*b[r][j] for i < 4 and j < 8 over n rows;
 // rows of a, b and c are ldc bytes apart.
 //
 //go:noescape
-func tile2AVX2(c *float32, ldc uintptr, a *float32, b *float32, w *float32, n uintptr)
+func down1AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
 
-// tile3AVX2 adds c[i][j] += sum_r w[r]*a[r][i]*b[r][j] for i < 4 and j < 24 over n rows;
+// tile2AVX2 adds c[i][j] += sum_r a[r][i]*b[r][j] for i < 4 and j < 16 over n rows;
 // rows of a, b and c are ldc bytes apart.
 //
 //go:noescape
-func tile3AVX2(c *float32, ldc uintptr, a *float32, b *float32, w *float32, n uintptr)
+func tile2AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
 
-// gatherAVX2 copies n rows of 8*nv floats, dst[r] = base[idx[r]], and asks the memory for row idx[r+ahead];
-// idx must be readable up to n+ahead.
+// down2AVX2 subtracts c[i][j] -= sum_r a[r][i]*b[r][j] for i < 4 and j < 16 over n rows;
+// rows of a, b and c are ldc bytes apart.
 //
 //go:noescape
-func gatherAVX2(dst *float32, base *float32, idx *uint32, n uintptr, nv uintptr, ahead uintptr)
+func down2AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
+
+// tile3AVX2 adds c[i][j] += sum_r a[r][i]*b[r][j] for i < 4 and j < 24 over n rows;
+// rows of a, b and c are ldc bytes apart.
+//
+//go:noescape
+func tile3AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
+
+// down3AVX2 subtracts c[i][j] -= sum_r a[r][i]*b[r][j] for i < 4 and j < 24 over n rows;
+// rows of a, b and c are ldc bytes apart.
+//
+//go:noescape
+func down3AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
+
+// factorAVX2 replaces the upper triangle of the 8 x 8 block a, rows stride bytes apart, by U with
+// U^T U = a and 1/U[i][i] in the diagonal. It returns the least number that a root was taken of, or
+// NaN; what stands below the diagonal afterwards is not defined.
+//
+//go:noescape
+func factorAVX2(a *float32, stride uintptr) float32
+
+// panelAVX2 solves U^T X = B in place: U is the 8 x 8 block a that factorAVX2 left, rows stride bytes
+// apart, and B the 8*n columns right of it.
+//
+//go:noescape
+func panelAVX2(a *float32, stride uintptr, n uintptr)
+
+// gatherAVX2 sets dst[r] = factors[r]*base[idx[r]] for the first 8*nv floats of n rows, and asks the memory
+// for row idx[r+ahead]; rows of base are stride bytes apart, and idx must be readable up to n+ahead. It stops
+// before an index that is not below limit and returns the number of rows set.
+//
+//go:noescape
+func gatherAVX2(dst *float32, base *float32, idx *uint32, factors *float32, n uintptr, nv uintptr, stride uintptr, ahead uintptr, limit uintptr) uintptr
+
+// gatherHalfAVX2 is gatherAVX2 from whole rows of half-precision numbers.
+//
+//go:noescape
+func gatherHalfAVX2(dst *float32, base *uint16, idx *uint32, factors *float32, n uintptr, nv uintptr, ahead uintptr, limit uintptr) uintptr
+
+// toHalfAVX2 rounds 8*n floats to half precision and returns the largest magnitude among them.
+//
+//go:noescape
+func toHalfAVX2(dst *uint16, src *float32, n uintptr) float32

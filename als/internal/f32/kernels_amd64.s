@@ -79,139 +79,1138 @@ done:
 	VZEROUPPER
 	RET
 
-// func dot4AVX2(out *float32, q *float32, rows *float32, stride uintptr, n uintptr)
-// Requires: AVX, FMA3
-TEXT ·dot4AVX2(SB), NOSPLIT, $0-40
-	MOVQ   out+0(FP), AX
-	MOVQ   q+8(FP), CX
-	MOVQ   rows+16(FP), DX
-	MOVQ   stride+24(FP), BX
-	MOVQ   n+32(FP), SI
-	MOVQ   DX, DI
-	ADDQ   BX, DI
-	MOVQ   DI, R8
-	ADDQ   BX, R8
-	MOVQ   R8, R9
-	ADDQ   BX, R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	XORQ   BX, BX
-
-wide:
-	CMPQ        SI, $0x02
-	JB          narrow
-	VMOVUPS     (CX)(BX*1), Y8
-	VFMADD231PS (DX)(BX*1), Y8, Y0
-	VFMADD231PS (DI)(BX*1), Y8, Y2
-	VFMADD231PS (R8)(BX*1), Y8, Y4
-	VFMADD231PS (R9)(BX*1), Y8, Y6
-	VMOVUPS     32(CX)(BX*1), Y8
-	VFMADD231PS 32(DX)(BX*1), Y8, Y1
-	VFMADD231PS 32(DI)(BX*1), Y8, Y3
-	VFMADD231PS 32(R8)(BX*1), Y8, Y5
-	VFMADD231PS 32(R9)(BX*1), Y8, Y7
-	ADDQ        $0x40, BX
-	SUBQ        $0x02, SI
-	JMP         wide
-
-narrow:
-	TESTQ       SI, SI
-	JZ          done
-	VMOVUPS     (CX)(BX*1), Y8
-	VFMADD231PS (DX)(BX*1), Y8, Y0
-	VFMADD231PS (DI)(BX*1), Y8, Y2
-	VFMADD231PS (R8)(BX*1), Y8, Y4
-	VFMADD231PS (R9)(BX*1), Y8, Y6
-
-done:
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y3, Y2, Y2
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y7, Y6, Y6
-	VHADDPS      Y2, Y0, Y0
-	VHADDPS      Y6, Y4, Y1
-	VHADDPS      Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVUPS      X1, (AX)
-	VZEROUPPER
-	RET
-
-// func axpy4AVX2(y *float32, c *float32, rows *float32, stride uintptr, n uintptr)
-// Requires: AVX, FMA3
-TEXT ·axpy4AVX2(SB), NOSPLIT, $0-40
-	MOVQ         y+0(FP), AX
-	MOVQ         c+8(FP), CX
-	MOVQ         rows+16(FP), DX
-	MOVQ         stride+24(FP), BX
-	MOVQ         n+32(FP), SI
-	MOVQ         DX, DI
-	ADDQ         BX, DI
-	MOVQ         DI, R8
-	ADDQ         BX, R8
-	MOVQ         R8, R9
-	ADDQ         BX, R9
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS 4(CX), Y1
-	VBROADCASTSS 8(CX), Y2
-	VBROADCASTSS 12(CX), Y3
-	XORQ         CX, CX
+// func xpbyAVX2(beta float32, x *float32, y *float32, n uintptr)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·xpbyAVX2(SB), NOSPLIT, $0-32
+	MOVSS        beta+0(FP), X0
+	MOVQ         x+8(FP), AX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS X0, Y0
 
 loop:
-	TESTQ       SI, SI
+	TESTQ       DX, DX
 	JZ          done
-	VMOVUPS     (AX)(CX*1), Y4
-	VMULPS      (DI)(CX*1), Y1, Y5
-	VFMADD231PS (DX)(CX*1), Y0, Y4
-	VFMADD231PS (R9)(CX*1), Y3, Y5
-	VFMADD231PS (R8)(CX*1), Y2, Y4
-	VADDPS      Y5, Y4, Y4
-	VMOVUPS     Y4, (AX)(CX*1)
+	VMOVUPS     (CX), Y1
+	VFMADD213PS (AX), Y0, Y1
+	VMOVUPS     Y1, (CX)
+	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
-	DECQ        SI
+	DECQ        DX
 	JMP         loop
 
 done:
 	VZEROUPPER
 	RET
 
-// func tile1AVX2(c *float32, ldc uintptr, a *float32, b *float32, w *float32, n uintptr)
+// func subtractAVX2(x *float32, y *float32, n uintptr)
+// Requires: AVX
+TEXT ·subtractAVX2(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ n+16(FP), DX
+
+loop:
+	TESTQ   DX, DX
+	JZ      done
+	VMOVUPS (CX), Y0
+	VMOVUPS (AX), Y1
+	VSUBPS  Y0, Y1, Y0
+	VMOVUPS Y0, (CX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JMP     loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func rootAVX2(x *float32, y *float32, n uintptr)
+// Requires: AVX
+TEXT ·rootAVX2(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ n+16(FP), DX
+
+loop:
+	TESTQ   DX, DX
+	JZ      done
+	VMOVUPS (CX), Y0
+	VSQRTPS (AX), Y0
+	VMOVUPS Y0, (CX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JMP     loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func dots1AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+// Requires: AVX
+TEXT ·dots1AVX2(SB), NOSPLIT, $0-40
+	MOVQ    d+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    p+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (DX), Y0
+	LEAQ    (CX)(BX*1), DX
+	LEAQ    (DX)(BX*1), DI
+	LEAQ    (DI)(BX*1), R8
+	MOVQ    BX, R9
+	SHLQ    $0x02, R9
+
+four:
+	CMPQ         SI, $0x04
+	JB           one
+	VMULPS       (CX), Y0, Y1
+	VMULPS       (DX), Y0, Y2
+	VMULPS       (DI), Y0, Y3
+	VMULPS       (R8), Y0, Y4
+	VHADDPS      Y2, Y1, Y1
+	VHADDPS      Y4, Y3, Y3
+	VHADDPS      Y3, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X1, X2, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, SI
+	JMP          four
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VMULPS       (CX), Y0, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X1, X2, X1
+	VMOVHLPS     X1, X1, X2
+	VADDPS       X1, X2, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X1, X2, X1
+	VADDSS       (AX), X1, X1
+	VMOVSS       X1, (AX)
+	ADDQ         BX, CX
+	ADDQ         $0x04, AX
+	DECQ         SI
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func combine1AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile1AVX2(SB), NOSPLIT, $0-48
+TEXT ·combine1AVX2(SB), NOSPLIT, $0-40
+	MOVQ    q+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    c+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (AX), Y0
+	VXORPS  Y1, Y1, Y1
+
+two:
+	CMPQ         SI, $0x02
+	JB           one
+	VBROADCASTSS (DX), Y2
+	VFMADD231PS  (CX), Y2, Y0
+	ADDQ         BX, CX
+	VBROADCASTSS 4(DX), Y2
+	VFMADD231PS  (CX), Y2, Y1
+	ADDQ         BX, CX
+	ADDQ         $0x08, DX
+	SUBQ         $0x02, SI
+	JMP          two
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VBROADCASTSS (DX), Y2
+	VFMADD231PS  (CX), Y2, Y0
+	ADDQ         BX, CX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JMP          one
+
+done:
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func dots2AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+// Requires: AVX
+TEXT ·dots2AVX2(SB), NOSPLIT, $0-40
+	MOVQ    d+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    p+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	LEAQ    (CX)(BX*1), DX
+	LEAQ    (DX)(BX*1), DI
+	LEAQ    (DI)(BX*1), R8
+	MOVQ    BX, R9
+	SHLQ    $0x02, R9
+
+four:
+	CMPQ         SI, $0x04
+	JB           one
+	VMULPS       (CX), Y0, Y2
+	VMULPS       (DX), Y0, Y3
+	VMULPS       (DI), Y0, Y4
+	VMULPS       (R8), Y0, Y5
+	VMULPS       32(CX), Y1, Y6
+	VMULPS       32(DX), Y1, Y7
+	VMULPS       32(DI), Y1, Y8
+	VMULPS       32(R8), Y1, Y9
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y5, Y4, Y4
+	VHADDPS      Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X2, X3, X2
+	VADDPS       (AX), X2, X2
+	VMOVUPS      X2, (AX)
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, SI
+	JMP          four
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VMULPS       (CX), Y0, Y2
+	VMULPS       32(CX), Y1, Y3
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X2, X3, X2
+	VMOVHLPS     X2, X2, X3
+	VADDPS       X2, X3, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X2, X3, X2
+	VADDSS       (AX), X2, X2
+	VMOVSS       X2, (AX)
+	ADDQ         BX, CX
+	ADDQ         $0x04, AX
+	DECQ         SI
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func combine2AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·combine2AVX2(SB), NOSPLIT, $0-40
+	MOVQ    q+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    c+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+
+two:
+	CMPQ         SI, $0x02
+	JB           one
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  (CX), Y4, Y0
+	VFMADD231PS  32(CX), Y4, Y1
+	ADDQ         BX, CX
+	VBROADCASTSS 4(DX), Y4
+	VFMADD231PS  (CX), Y4, Y2
+	VFMADD231PS  32(CX), Y4, Y3
+	ADDQ         BX, CX
+	ADDQ         $0x08, DX
+	SUBQ         $0x02, SI
+	JMP          two
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  (CX), Y4, Y0
+	VFMADD231PS  32(CX), Y4, Y1
+	ADDQ         BX, CX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JMP          one
+
+done:
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  Y3, Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dots3AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·dots3AVX2(SB), NOSPLIT, $0-40
+	MOVQ    d+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    p+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	LEAQ    (CX)(BX*1), DX
+	LEAQ    (DX)(BX*1), DI
+	LEAQ    (DI)(BX*1), R8
+	MOVQ    BX, R9
+	SHLQ    $0x02, R9
+
+four:
+	CMPQ         SI, $0x04
+	JB           one
+	VMULPS       (CX), Y0, Y3
+	VMULPS       (DX), Y0, Y4
+	VMULPS       (DI), Y0, Y5
+	VMULPS       (R8), Y0, Y6
+	VMULPS       32(CX), Y1, Y7
+	VMULPS       32(DX), Y1, Y8
+	VMULPS       32(DI), Y1, Y9
+	VMULPS       32(R8), Y1, Y10
+	VFMADD231PS  64(CX), Y2, Y3
+	VFMADD231PS  64(DX), Y2, Y4
+	VFMADD231PS  64(DI), Y2, Y5
+	VFMADD231PS  64(R8), Y2, Y6
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VHADDPS      Y4, Y3, Y3
+	VHADDPS      Y6, Y5, Y5
+	VHADDPS      Y5, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X3, X4, X3
+	VADDPS       (AX), X3, X3
+	VMOVUPS      X3, (AX)
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, SI
+	JMP          four
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VMULPS       (CX), Y0, Y3
+	VMULPS       32(CX), Y1, Y4
+	VFMADD231PS  64(CX), Y2, Y3
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X3, X4, X3
+	VMOVHLPS     X3, X3, X4
+	VADDPS       X3, X4, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X3, X4, X3
+	VADDSS       (AX), X3, X3
+	VMOVSS       X3, (AX)
+	ADDQ         BX, CX
+	ADDQ         $0x04, AX
+	DECQ         SI
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func combine3AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·combine3AVX2(SB), NOSPLIT, $0-40
+	MOVQ    q+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    c+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+
+two:
+	CMPQ         SI, $0x02
+	JB           one
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  (CX), Y6, Y0
+	VFMADD231PS  32(CX), Y6, Y1
+	VFMADD231PS  64(CX), Y6, Y2
+	ADDQ         BX, CX
+	VBROADCASTSS 4(DX), Y6
+	VFMADD231PS  (CX), Y6, Y3
+	VFMADD231PS  32(CX), Y6, Y4
+	VFMADD231PS  64(CX), Y6, Y5
+	ADDQ         BX, CX
+	ADDQ         $0x08, DX
+	SUBQ         $0x02, SI
+	JMP          two
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  (CX), Y6, Y0
+	VFMADD231PS  32(CX), Y6, Y1
+	VFMADD231PS  64(CX), Y6, Y2
+	ADDQ         BX, CX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JMP          one
+
+done:
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  Y4, Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	VADDPS  Y5, Y2, Y2
+	VMOVUPS Y2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots4AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·dots4AVX2(SB), NOSPLIT, $0-40
+	MOVQ    d+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    p+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	LEAQ    (CX)(BX*1), DX
+	LEAQ    (DX)(BX*1), DI
+	LEAQ    (DI)(BX*1), R8
+	MOVQ    BX, R9
+	SHLQ    $0x02, R9
+
+four:
+	CMPQ         SI, $0x04
+	JB           one
+	VMULPS       (CX), Y0, Y4
+	VMULPS       (DX), Y0, Y5
+	VMULPS       (DI), Y0, Y6
+	VMULPS       (R8), Y0, Y7
+	VMULPS       32(CX), Y1, Y8
+	VMULPS       32(DX), Y1, Y9
+	VMULPS       32(DI), Y1, Y10
+	VMULPS       32(R8), Y1, Y11
+	VFMADD231PS  64(CX), Y2, Y4
+	VFMADD231PS  64(DX), Y2, Y5
+	VFMADD231PS  64(DI), Y2, Y6
+	VFMADD231PS  64(R8), Y2, Y7
+	VFMADD231PS  96(CX), Y3, Y8
+	VFMADD231PS  96(DX), Y3, Y9
+	VFMADD231PS  96(DI), Y3, Y10
+	VFMADD231PS  96(R8), Y3, Y11
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y11, Y7, Y7
+	VHADDPS      Y5, Y4, Y4
+	VHADDPS      Y7, Y6, Y6
+	VHADDPS      Y6, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VADDPS       X4, X5, X4
+	VADDPS       (AX), X4, X4
+	VMOVUPS      X4, (AX)
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, SI
+	JMP          four
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VMULPS       (CX), Y0, Y4
+	VMULPS       32(CX), Y1, Y5
+	VFMADD231PS  64(CX), Y2, Y4
+	VFMADD231PS  96(CX), Y3, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VADDPS       X4, X5, X4
+	VMOVHLPS     X4, X4, X5
+	VADDPS       X4, X5, X4
+	VMOVSHDUP    X4, X5
+	VADDSS       X4, X5, X4
+	VADDSS       (AX), X4, X4
+	VMOVSS       X4, (AX)
+	ADDQ         BX, CX
+	ADDQ         $0x04, AX
+	DECQ         SI
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func combine4AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·combine4AVX2(SB), NOSPLIT, $0-40
+	MOVQ    q+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    c+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+
+two:
+	CMPQ         SI, $0x02
+	JB           one
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  (CX), Y8, Y0
+	VFMADD231PS  32(CX), Y8, Y1
+	VFMADD231PS  64(CX), Y8, Y2
+	VFMADD231PS  96(CX), Y8, Y3
+	ADDQ         BX, CX
+	VBROADCASTSS 4(DX), Y8
+	VFMADD231PS  (CX), Y8, Y4
+	VFMADD231PS  32(CX), Y8, Y5
+	VFMADD231PS  64(CX), Y8, Y6
+	VFMADD231PS  96(CX), Y8, Y7
+	ADDQ         BX, CX
+	ADDQ         $0x08, DX
+	SUBQ         $0x02, SI
+	JMP          two
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  (CX), Y8, Y0
+	VFMADD231PS  32(CX), Y8, Y1
+	VFMADD231PS  64(CX), Y8, Y2
+	VFMADD231PS  96(CX), Y8, Y3
+	ADDQ         BX, CX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JMP          one
+
+done:
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  Y5, Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	VADDPS  Y6, Y2, Y2
+	VMOVUPS Y2, 64(AX)
+	VADDPS  Y7, Y3, Y3
+	VMOVUPS Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func dots5AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·dots5AVX2(SB), NOSPLIT, $0-40
+	MOVQ    d+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    p+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS 128(DX), Y4
+	LEAQ    (CX)(BX*1), DX
+	LEAQ    (DX)(BX*1), DI
+	LEAQ    (DI)(BX*1), R8
+	MOVQ    BX, R9
+	SHLQ    $0x02, R9
+
+four:
+	CMPQ         SI, $0x04
+	JB           one
+	VMULPS       (CX), Y0, Y5
+	VMULPS       (DX), Y0, Y6
+	VMULPS       (DI), Y0, Y7
+	VMULPS       (R8), Y0, Y8
+	VMULPS       32(CX), Y1, Y9
+	VMULPS       32(DX), Y1, Y10
+	VMULPS       32(DI), Y1, Y11
+	VMULPS       32(R8), Y1, Y12
+	VFMADD231PS  64(CX), Y2, Y5
+	VFMADD231PS  64(DX), Y2, Y6
+	VFMADD231PS  64(DI), Y2, Y7
+	VFMADD231PS  64(R8), Y2, Y8
+	VFMADD231PS  96(CX), Y3, Y9
+	VFMADD231PS  96(DX), Y3, Y10
+	VFMADD231PS  96(DI), Y3, Y11
+	VFMADD231PS  96(R8), Y3, Y12
+	VFMADD231PS  128(CX), Y4, Y5
+	VFMADD231PS  128(DX), Y4, Y6
+	VFMADD231PS  128(DI), Y4, Y7
+	VFMADD231PS  128(R8), Y4, Y8
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y12, Y8, Y8
+	VHADDPS      Y6, Y5, Y5
+	VHADDPS      Y8, Y7, Y7
+	VHADDPS      Y7, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VADDPS       X5, X6, X5
+	VADDPS       (AX), X5, X5
+	VMOVUPS      X5, (AX)
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, SI
+	JMP          four
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VMULPS       (CX), Y0, Y5
+	VMULPS       32(CX), Y1, Y6
+	VFMADD231PS  64(CX), Y2, Y5
+	VFMADD231PS  96(CX), Y3, Y6
+	VFMADD231PS  128(CX), Y4, Y5
+	VADDPS       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VADDPS       X5, X6, X5
+	VMOVHLPS     X5, X5, X6
+	VADDPS       X5, X6, X5
+	VMOVSHDUP    X5, X6
+	VADDSS       X5, X6, X5
+	VADDSS       (AX), X5, X5
+	VMOVSS       X5, (AX)
+	ADDQ         BX, CX
+	ADDQ         $0x04, AX
+	DECQ         SI
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func combine5AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·combine5AVX2(SB), NOSPLIT, $0-40
+	MOVQ    q+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    c+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VBROADCASTSS (DX), Y5
+	VFMADD231PS  (CX), Y5, Y0
+	VFMADD231PS  32(CX), Y5, Y1
+	VFMADD231PS  64(CX), Y5, Y2
+	VFMADD231PS  96(CX), Y5, Y3
+	VFMADD231PS  128(CX), Y5, Y4
+	ADDQ         BX, CX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JMP          one
+
+done:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 128(AX)
+	VZEROUPPER
+	RET
+
+// func dots6AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·dots6AVX2(SB), NOSPLIT, $0-40
+	MOVQ    d+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    p+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS 160(DX), Y5
+	LEAQ    (CX)(BX*1), DX
+	LEAQ    (DX)(BX*1), DI
+	LEAQ    (DI)(BX*1), R8
+	MOVQ    BX, R9
+	SHLQ    $0x02, R9
+
+four:
+	CMPQ         SI, $0x04
+	JB           one
+	VMULPS       (CX), Y0, Y6
+	VMULPS       (DX), Y0, Y7
+	VMULPS       (DI), Y0, Y8
+	VMULPS       (R8), Y0, Y9
+	VMULPS       32(CX), Y1, Y10
+	VMULPS       32(DX), Y1, Y11
+	VMULPS       32(DI), Y1, Y12
+	VMULPS       32(R8), Y1, Y13
+	VFMADD231PS  64(CX), Y2, Y6
+	VFMADD231PS  64(DX), Y2, Y7
+	VFMADD231PS  64(DI), Y2, Y8
+	VFMADD231PS  64(R8), Y2, Y9
+	VFMADD231PS  96(CX), Y3, Y10
+	VFMADD231PS  96(DX), Y3, Y11
+	VFMADD231PS  96(DI), Y3, Y12
+	VFMADD231PS  96(R8), Y3, Y13
+	VFMADD231PS  128(CX), Y4, Y6
+	VFMADD231PS  128(DX), Y4, Y7
+	VFMADD231PS  128(DI), Y4, Y8
+	VFMADD231PS  128(R8), Y4, Y9
+	VFMADD231PS  160(CX), Y5, Y10
+	VFMADD231PS  160(DX), Y5, Y11
+	VFMADD231PS  160(DI), Y5, Y12
+	VFMADD231PS  160(R8), Y5, Y13
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y12, Y8, Y8
+	VADDPS       Y13, Y9, Y9
+	VHADDPS      Y7, Y6, Y6
+	VHADDPS      Y9, Y8, Y8
+	VHADDPS      Y8, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X7
+	VADDPS       X6, X7, X6
+	VADDPS       (AX), X6, X6
+	VMOVUPS      X6, (AX)
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, SI
+	JMP          four
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VMULPS       (CX), Y0, Y6
+	VMULPS       32(CX), Y1, Y7
+	VFMADD231PS  64(CX), Y2, Y6
+	VFMADD231PS  96(CX), Y3, Y7
+	VFMADD231PS  128(CX), Y4, Y6
+	VFMADD231PS  160(CX), Y5, Y7
+	VADDPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X7
+	VADDPS       X6, X7, X6
+	VMOVHLPS     X6, X6, X7
+	VADDPS       X6, X7, X6
+	VMOVSHDUP    X6, X7
+	VADDSS       X6, X7, X6
+	VADDSS       (AX), X6, X6
+	VMOVSS       X6, (AX)
+	ADDQ         BX, CX
+	ADDQ         $0x04, AX
+	DECQ         SI
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func combine6AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·combine6AVX2(SB), NOSPLIT, $0-40
+	MOVQ    q+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    c+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  (CX), Y6, Y0
+	VFMADD231PS  32(CX), Y6, Y1
+	VFMADD231PS  64(CX), Y6, Y2
+	VFMADD231PS  96(CX), Y6, Y3
+	VFMADD231PS  128(CX), Y6, Y4
+	VFMADD231PS  160(CX), Y6, Y5
+	ADDQ         BX, CX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JMP          one
+
+done:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 128(AX)
+	VMOVUPS Y5, 160(AX)
+	VZEROUPPER
+	RET
+
+// func dots7AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·dots7AVX2(SB), NOSPLIT, $0-40
+	MOVQ    d+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    p+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS 160(DX), Y5
+	VMOVUPS 192(DX), Y6
+	LEAQ    (CX)(BX*1), DX
+	LEAQ    (DX)(BX*1), DI
+	LEAQ    (DI)(BX*1), R8
+	MOVQ    BX, R9
+	SHLQ    $0x02, R9
+
+four:
+	CMPQ         SI, $0x04
+	JB           one
+	VMULPS       (CX), Y0, Y7
+	VMULPS       (DX), Y0, Y8
+	VMULPS       (DI), Y0, Y9
+	VMULPS       (R8), Y0, Y10
+	VMULPS       32(CX), Y1, Y11
+	VMULPS       32(DX), Y1, Y12
+	VMULPS       32(DI), Y1, Y13
+	VMULPS       32(R8), Y1, Y14
+	VFMADD231PS  64(CX), Y2, Y7
+	VFMADD231PS  64(DX), Y2, Y8
+	VFMADD231PS  64(DI), Y2, Y9
+	VFMADD231PS  64(R8), Y2, Y10
+	VFMADD231PS  96(CX), Y3, Y11
+	VFMADD231PS  96(DX), Y3, Y12
+	VFMADD231PS  96(DI), Y3, Y13
+	VFMADD231PS  96(R8), Y3, Y14
+	VFMADD231PS  128(CX), Y4, Y7
+	VFMADD231PS  128(DX), Y4, Y8
+	VFMADD231PS  128(DI), Y4, Y9
+	VFMADD231PS  128(R8), Y4, Y10
+	VFMADD231PS  160(CX), Y5, Y11
+	VFMADD231PS  160(DX), Y5, Y12
+	VFMADD231PS  160(DI), Y5, Y13
+	VFMADD231PS  160(R8), Y5, Y14
+	VFMADD231PS  192(CX), Y6, Y7
+	VFMADD231PS  192(DX), Y6, Y8
+	VFMADD231PS  192(DI), Y6, Y9
+	VFMADD231PS  192(R8), Y6, Y10
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y12, Y8, Y8
+	VADDPS       Y13, Y9, Y9
+	VADDPS       Y14, Y10, Y10
+	VHADDPS      Y8, Y7, Y7
+	VHADDPS      Y10, Y9, Y9
+	VHADDPS      Y9, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X8
+	VADDPS       X7, X8, X7
+	VADDPS       (AX), X7, X7
+	VMOVUPS      X7, (AX)
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, SI
+	JMP          four
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VMULPS       (CX), Y0, Y7
+	VMULPS       32(CX), Y1, Y8
+	VFMADD231PS  64(CX), Y2, Y7
+	VFMADD231PS  96(CX), Y3, Y8
+	VFMADD231PS  128(CX), Y4, Y7
+	VFMADD231PS  160(CX), Y5, Y8
+	VFMADD231PS  192(CX), Y6, Y7
+	VADDPS       Y8, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X8
+	VADDPS       X7, X8, X7
+	VMOVHLPS     X7, X7, X8
+	VADDPS       X7, X8, X7
+	VMOVSHDUP    X7, X8
+	VADDSS       X7, X8, X7
+	VADDSS       (AX), X7, X7
+	VMOVSS       X7, (AX)
+	ADDQ         BX, CX
+	ADDQ         $0x04, AX
+	DECQ         SI
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func combine7AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·combine7AVX2(SB), NOSPLIT, $0-40
+	MOVQ    q+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    c+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVUPS 192(AX), Y6
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VBROADCASTSS (DX), Y7
+	VFMADD231PS  (CX), Y7, Y0
+	VFMADD231PS  32(CX), Y7, Y1
+	VFMADD231PS  64(CX), Y7, Y2
+	VFMADD231PS  96(CX), Y7, Y3
+	VFMADD231PS  128(CX), Y7, Y4
+	VFMADD231PS  160(CX), Y7, Y5
+	VFMADD231PS  192(CX), Y7, Y6
+	ADDQ         BX, CX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JMP          one
+
+done:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 128(AX)
+	VMOVUPS Y5, 160(AX)
+	VMOVUPS Y6, 192(AX)
+	VZEROUPPER
+	RET
+
+// func dots8AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·dots8AVX2(SB), NOSPLIT, $0-40
+	MOVQ    d+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    p+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS 160(DX), Y5
+	VMOVUPS 192(DX), Y6
+	VMOVUPS 224(DX), Y7
+	LEAQ    (CX)(BX*1), DX
+	LEAQ    (DX)(BX*1), DI
+	LEAQ    (DI)(BX*1), R8
+	MOVQ    BX, R9
+	SHLQ    $0x02, R9
+
+four:
+	CMPQ         SI, $0x04
+	JB           one
+	VMULPS       (CX), Y0, Y8
+	VMULPS       (DX), Y0, Y9
+	VMULPS       (DI), Y0, Y10
+	VMULPS       (R8), Y0, Y11
+	VMULPS       32(CX), Y1, Y12
+	VMULPS       32(DX), Y1, Y13
+	VMULPS       32(DI), Y1, Y14
+	VMULPS       32(R8), Y1, Y15
+	VFMADD231PS  64(CX), Y2, Y8
+	VFMADD231PS  64(DX), Y2, Y9
+	VFMADD231PS  64(DI), Y2, Y10
+	VFMADD231PS  64(R8), Y2, Y11
+	VFMADD231PS  96(CX), Y3, Y12
+	VFMADD231PS  96(DX), Y3, Y13
+	VFMADD231PS  96(DI), Y3, Y14
+	VFMADD231PS  96(R8), Y3, Y15
+	VFMADD231PS  128(CX), Y4, Y8
+	VFMADD231PS  128(DX), Y4, Y9
+	VFMADD231PS  128(DI), Y4, Y10
+	VFMADD231PS  128(R8), Y4, Y11
+	VFMADD231PS  160(CX), Y5, Y12
+	VFMADD231PS  160(DX), Y5, Y13
+	VFMADD231PS  160(DI), Y5, Y14
+	VFMADD231PS  160(R8), Y5, Y15
+	VFMADD231PS  192(CX), Y6, Y8
+	VFMADD231PS  192(DX), Y6, Y9
+	VFMADD231PS  192(DI), Y6, Y10
+	VFMADD231PS  192(R8), Y6, Y11
+	VFMADD231PS  224(CX), Y7, Y12
+	VFMADD231PS  224(DX), Y7, Y13
+	VFMADD231PS  224(DI), Y7, Y14
+	VFMADD231PS  224(R8), Y7, Y15
+	VADDPS       Y12, Y8, Y8
+	VADDPS       Y13, Y9, Y9
+	VADDPS       Y14, Y10, Y10
+	VADDPS       Y15, Y11, Y11
+	VHADDPS      Y9, Y8, Y8
+	VHADDPS      Y11, Y10, Y10
+	VHADDPS      Y10, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VADDPS       X8, X9, X8
+	VADDPS       (AX), X8, X8
+	VMOVUPS      X8, (AX)
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, SI
+	JMP          four
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VMULPS       (CX), Y0, Y8
+	VMULPS       32(CX), Y1, Y9
+	VFMADD231PS  64(CX), Y2, Y8
+	VFMADD231PS  96(CX), Y3, Y9
+	VFMADD231PS  128(CX), Y4, Y8
+	VFMADD231PS  160(CX), Y5, Y9
+	VFMADD231PS  192(CX), Y6, Y8
+	VFMADD231PS  224(CX), Y7, Y9
+	VADDPS       Y9, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VADDPS       X8, X9, X8
+	VMOVHLPS     X8, X8, X9
+	VADDPS       X8, X9, X8
+	VMOVSHDUP    X8, X9
+	VADDSS       X8, X9, X8
+	VADDSS       (AX), X8, X8
+	VMOVSS       X8, (AX)
+	ADDQ         BX, CX
+	ADDQ         $0x04, AX
+	DECQ         SI
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func combine8AVX2(q *float32, rows *float32, c *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·combine8AVX2(SB), NOSPLIT, $0-40
+	MOVQ    q+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    c+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVUPS 192(AX), Y6
+	VMOVUPS 224(AX), Y7
+
+one:
+	TESTQ        SI, SI
+	JZ           done
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  (CX), Y8, Y0
+	VFMADD231PS  32(CX), Y8, Y1
+	VFMADD231PS  64(CX), Y8, Y2
+	VFMADD231PS  96(CX), Y8, Y3
+	VFMADD231PS  128(CX), Y8, Y4
+	VFMADD231PS  160(CX), Y8, Y5
+	VFMADD231PS  192(CX), Y8, Y6
+	VFMADD231PS  224(CX), Y8, Y7
+	ADDQ         BX, CX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JMP          one
+
+done:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 128(AX)
+	VMOVUPS Y5, 160(AX)
+	VMOVUPS Y6, 192(AX)
+	VMOVUPS Y7, 224(AX)
+	VZEROUPPER
+	RET
+
+// func tile1AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile1AVX2(SB), NOSPLIT, $0-40
 	MOVQ   c+0(FP), AX
 	MOVQ   ldc+8(FP), CX
 	MOVQ   a+16(FP), DX
 	MOVQ   b+24(FP), BX
-	MOVQ   w+32(FP), SI
-	MOVQ   n+40(FP), DI
+	MOVQ   n+32(FP), SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	TESTQ  DI, DI
+	TESTQ  SI, SI
 	JZ     done
 
 loop:
-	VBROADCASTSS (SI), Y4
-	VMULPS       (BX), Y4, Y5
-	VBROADCASTSS (DX), Y4
-	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS 4(DX), Y4
-	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS 8(DX), Y4
-	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS 12(DX), Y4
-	VFMADD231PS  Y4, Y5, Y3
+	VMOVUPS      (BX), Y4
+	VBROADCASTSS (DX), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VBROADCASTSS 4(DX), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	VBROADCASTSS 8(DX), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 12(DX), Y5
+	VFMADD231PS  Y5, Y4, Y3
 	ADDQ         CX, DX
 	ADDQ         CX, BX
-	ADDQ         $0x04, SI
-	DECQ         DI
+	DECQ         SI
 	JNZ          loop
 
 done:
@@ -229,15 +1228,63 @@ done:
 	VZEROUPPER
 	RET
 
-// func tile2AVX2(c *float32, ldc uintptr, a *float32, b *float32, w *float32, n uintptr)
+// func down1AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile2AVX2(SB), NOSPLIT, $0-48
+TEXT ·down1AVX2(SB), NOSPLIT, $0-40
 	MOVQ   c+0(FP), AX
 	MOVQ   ldc+8(FP), CX
 	MOVQ   a+16(FP), DX
 	MOVQ   b+24(FP), BX
-	MOVQ   w+32(FP), SI
-	MOVQ   n+40(FP), DI
+	MOVQ   n+32(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	TESTQ  SI, SI
+	JZ     done
+
+loop:
+	VMOVUPS      (BX), Y4
+	VBROADCASTSS (DX), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VBROADCASTSS 4(DX), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	VBROADCASTSS 8(DX), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 12(DX), Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         CX, DX
+	ADDQ         CX, BX
+	DECQ         SI
+	JNZ          loop
+
+done:
+	VMOVUPS (AX), Y5
+	VSUBPS  Y0, Y5, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y5
+	VSUBPS  Y1, Y5, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y5
+	VSUBPS  Y2, Y5, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y5
+	VSUBPS  Y3, Y5, Y3
+	VMOVUPS Y3, (AX)
+	VZEROUPPER
+	RET
+
+// func tile2AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile2AVX2(SB), NOSPLIT, $0-40
+	MOVQ   c+0(FP), AX
+	MOVQ   ldc+8(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   b+24(FP), BX
+	MOVQ   n+32(FP), SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -246,29 +1293,27 @@ TEXT ·tile2AVX2(SB), NOSPLIT, $0-48
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	TESTQ  DI, DI
+	TESTQ  SI, SI
 	JZ     done
 
 loop:
-	VBROADCASTSS (SI), Y8
-	VMULPS       (BX), Y8, Y9
-	VMULPS       32(BX), Y8, Y10
-	VBROADCASTSS (DX), Y8
-	VFMADD231PS  Y8, Y9, Y0
-	VFMADD231PS  Y8, Y10, Y1
-	VBROADCASTSS 4(DX), Y8
-	VFMADD231PS  Y8, Y9, Y2
-	VFMADD231PS  Y8, Y10, Y3
-	VBROADCASTSS 8(DX), Y8
-	VFMADD231PS  Y8, Y9, Y4
-	VFMADD231PS  Y8, Y10, Y5
-	VBROADCASTSS 12(DX), Y8
-	VFMADD231PS  Y8, Y9, Y6
-	VFMADD231PS  Y8, Y10, Y7
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 4(DX), Y10
+	VFMADD231PS  Y10, Y8, Y2
+	VFMADD231PS  Y10, Y9, Y3
+	VBROADCASTSS 8(DX), Y10
+	VFMADD231PS  Y10, Y8, Y4
+	VFMADD231PS  Y10, Y9, Y5
+	VBROADCASTSS 12(DX), Y10
+	VFMADD231PS  Y10, Y8, Y6
+	VFMADD231PS  Y10, Y9, Y7
 	ADDQ         CX, DX
 	ADDQ         CX, BX
-	ADDQ         $0x04, SI
-	DECQ         DI
+	DECQ         SI
 	JNZ          loop
 
 done:
@@ -294,15 +1339,84 @@ done:
 	VZEROUPPER
 	RET
 
-// func tile3AVX2(c *float32, ldc uintptr, a *float32, b *float32, w *float32, n uintptr)
+// func down2AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile3AVX2(SB), NOSPLIT, $0-48
+TEXT ·down2AVX2(SB), NOSPLIT, $0-40
 	MOVQ   c+0(FP), AX
 	MOVQ   ldc+8(FP), CX
 	MOVQ   a+16(FP), DX
 	MOVQ   b+24(FP), BX
-	MOVQ   w+32(FP), SI
-	MOVQ   n+40(FP), DI
+	MOVQ   n+32(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	TESTQ  SI, SI
+	JZ     done
+
+loop:
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 4(DX), Y10
+	VFMADD231PS  Y10, Y8, Y2
+	VFMADD231PS  Y10, Y9, Y3
+	VBROADCASTSS 8(DX), Y10
+	VFMADD231PS  Y10, Y8, Y4
+	VFMADD231PS  Y10, Y9, Y5
+	VBROADCASTSS 12(DX), Y10
+	VFMADD231PS  Y10, Y8, Y6
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         CX, DX
+	ADDQ         CX, BX
+	DECQ         SI
+	JNZ          loop
+
+done:
+	VMOVUPS (AX), Y10
+	VSUBPS  Y0, Y10, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(AX), Y10
+	VSUBPS  Y1, Y10, Y1
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y10
+	VSUBPS  Y2, Y10, Y2
+	VMOVUPS Y2, (AX)
+	VMOVUPS 32(AX), Y10
+	VSUBPS  Y3, Y10, Y3
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y10
+	VSUBPS  Y4, Y10, Y4
+	VMOVUPS Y4, (AX)
+	VMOVUPS 32(AX), Y10
+	VSUBPS  Y5, Y10, Y5
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y10
+	VSUBPS  Y6, Y10, Y6
+	VMOVUPS Y6, (AX)
+	VMOVUPS 32(AX), Y10
+	VSUBPS  Y7, Y10, Y7
+	VMOVUPS Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func tile3AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile3AVX2(SB), NOSPLIT, $0-40
+	MOVQ   c+0(FP), AX
+	MOVQ   ldc+8(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   b+24(FP), BX
+	MOVQ   n+32(FP), SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -315,34 +1429,32 @@ TEXT ·tile3AVX2(SB), NOSPLIT, $0-48
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	TESTQ  DI, DI
+	TESTQ  SI, SI
 	JZ     done
 
 loop:
-	VBROADCASTSS (SI), Y12
-	VMULPS       (BX), Y12, Y13
-	VMULPS       32(BX), Y12, Y14
-	VMULPS       64(BX), Y12, Y15
-	VBROADCASTSS (DX), Y12
-	VFMADD231PS  Y12, Y13, Y0
-	VFMADD231PS  Y12, Y14, Y1
-	VFMADD231PS  Y12, Y15, Y2
-	VBROADCASTSS 4(DX), Y12
-	VFMADD231PS  Y12, Y13, Y3
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y12, Y15, Y5
-	VBROADCASTSS 8(DX), Y12
-	VFMADD231PS  Y12, Y13, Y6
-	VFMADD231PS  Y12, Y14, Y7
-	VFMADD231PS  Y12, Y15, Y8
-	VBROADCASTSS 12(DX), Y12
-	VFMADD231PS  Y12, Y13, Y9
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y12, Y15, Y11
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
+	VMOVUPS      64(BX), Y14
+	VBROADCASTSS (DX), Y15
+	VFMADD231PS  Y15, Y12, Y0
+	VFMADD231PS  Y15, Y13, Y1
+	VFMADD231PS  Y15, Y14, Y2
+	VBROADCASTSS 4(DX), Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VFMADD231PS  Y15, Y13, Y4
+	VFMADD231PS  Y15, Y14, Y5
+	VBROADCASTSS 8(DX), Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VFMADD231PS  Y15, Y14, Y8
+	VBROADCASTSS 12(DX), Y15
+	VFMADD231PS  Y15, Y12, Y9
+	VFMADD231PS  Y15, Y13, Y10
+	VFMADD231PS  Y15, Y14, Y11
 	ADDQ         CX, DX
 	ADDQ         CX, BX
-	ADDQ         $0x04, SI
-	DECQ         DI
+	DECQ         SI
 	JNZ          loop
 
 done:
@@ -376,40 +1488,549 @@ done:
 	VZEROUPPER
 	RET
 
-// func gatherAVX2(dst *float32, base *float32, idx *uint32, n uintptr, nv uintptr, ahead uintptr)
-// Requires: AVX, MMX+
-TEXT ·gatherAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ base+8(FP), CX
-	MOVQ idx+16(FP), DX
-	MOVQ n+24(FP), BX
-	MOVQ nv+32(FP), SI
-	MOVQ ahead+40(FP), DI
-	SHLQ $0x05, SI
+// func down3AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·down3AVX2(SB), NOSPLIT, $0-40
+	MOVQ   c+0(FP), AX
+	MOVQ   ldc+8(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   b+24(FP), BX
+	MOVQ   n+32(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	TESTQ  SI, SI
+	JZ     done
 
 loop:
-	TESTQ BX, BX
-	JZ    done
-	MOVL  (DX)(DI*4), R8
-	IMULQ SI, R8
-	ADDQ  CX, R8
-	MOVL  (DX), R9
-	IMULQ SI, R9
-	ADDQ  CX, R9
-	XORQ  R10, R10
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
+	VMOVUPS      64(BX), Y14
+	VBROADCASTSS (DX), Y15
+	VFMADD231PS  Y15, Y12, Y0
+	VFMADD231PS  Y15, Y13, Y1
+	VFMADD231PS  Y15, Y14, Y2
+	VBROADCASTSS 4(DX), Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VFMADD231PS  Y15, Y13, Y4
+	VFMADD231PS  Y15, Y14, Y5
+	VBROADCASTSS 8(DX), Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VFMADD231PS  Y15, Y14, Y8
+	VBROADCASTSS 12(DX), Y15
+	VFMADD231PS  Y15, Y12, Y9
+	VFMADD231PS  Y15, Y13, Y10
+	VFMADD231PS  Y15, Y14, Y11
+	ADDQ         CX, DX
+	ADDQ         CX, BX
+	DECQ         SI
+	JNZ          loop
+
+done:
+	VMOVUPS (AX), Y15
+	VSUBPS  Y0, Y15, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(AX), Y15
+	VSUBPS  Y1, Y15, Y1
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS 64(AX), Y15
+	VSUBPS  Y2, Y15, Y2
+	VMOVUPS Y2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y15
+	VSUBPS  Y3, Y15, Y3
+	VMOVUPS Y3, (AX)
+	VMOVUPS 32(AX), Y15
+	VSUBPS  Y4, Y15, Y4
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS 64(AX), Y15
+	VSUBPS  Y5, Y15, Y5
+	VMOVUPS Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y15
+	VSUBPS  Y6, Y15, Y6
+	VMOVUPS Y6, (AX)
+	VMOVUPS 32(AX), Y15
+	VSUBPS  Y7, Y15, Y7
+	VMOVUPS Y7, 32(AX)
+	VMOVUPS 64(AX), Y15
+	VSUBPS  Y8, Y15, Y8
+	VMOVUPS Y8, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y15
+	VSUBPS  Y9, Y15, Y9
+	VMOVUPS Y9, (AX)
+	VMOVUPS 32(AX), Y15
+	VSUBPS  Y10, Y15, Y10
+	VMOVUPS Y10, 32(AX)
+	VMOVUPS 64(AX), Y15
+	VSUBPS  Y11, Y15, Y11
+	VMOVUPS Y11, 64(AX)
+	VZEROUPPER
+	RET
+
+// func factorAVX2(a *float32, stride uintptr) float32
+// Requires: AVX, AVX2, FMA3, SSE, SSE2
+TEXT ·factorAVX2(SB), NOSPLIT, $0-20
+	MOVQ         a+0(FP), AX
+	MOVQ         stride+8(FP), CX
+	MOVQ         AX, DX
+	VMOVUPS      (DX), Y0
+	ADDQ         CX, DX
+	VMOVUPS      (DX), Y1
+	ADDQ         CX, DX
+	VMOVUPS      (DX), Y2
+	ADDQ         CX, DX
+	VMOVUPS      (DX), Y3
+	ADDQ         CX, DX
+	VMOVUPS      (DX), Y4
+	ADDQ         CX, DX
+	VMOVUPS      (DX), Y5
+	ADDQ         CX, DX
+	VMOVUPS      (DX), Y6
+	ADDQ         CX, DX
+	VMOVUPS      (DX), Y7
+	ADDQ         CX, DX
+	MOVL         $0x3f800000, DX
+	MOVD         DX, X8
+	MOVL         $0x7f800000, DX
+	MOVD         DX, X9
+	VMOVUPS      Y0, (AX)
+	VMOVSS       (AX), X10
+	VMINSS       X10, X9, X9
+	VSQRTSS      X10, X10, X10
+	VDIVSS       X10, X8, X10
+	VBROADCASTSS X10, Y11
+	VMULPS       Y11, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VBROADCASTSS 4(AX), Y11
+	VFNMADD231PS Y0, Y11, Y1
+	VBROADCASTSS 8(AX), Y11
+	VFNMADD231PS Y0, Y11, Y2
+	VBROADCASTSS 12(AX), Y11
+	VFNMADD231PS Y0, Y11, Y3
+	VBROADCASTSS 16(AX), Y11
+	VFNMADD231PS Y0, Y11, Y4
+	VBROADCASTSS 20(AX), Y11
+	VFNMADD231PS Y0, Y11, Y5
+	VBROADCASTSS 24(AX), Y11
+	VFNMADD231PS Y0, Y11, Y6
+	VBROADCASTSS 28(AX), Y11
+	VFNMADD231PS Y0, Y11, Y7
+	VMOVSS       X10, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y1, (AX)
+	VMOVSS       4(AX), X0
+	VMINSS       X0, X9, X9
+	VSQRTSS      X0, X0, X0
+	VDIVSS       X0, X8, X0
+	VBROADCASTSS X0, Y10
+	VMULPS       Y10, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VBROADCASTSS 8(AX), Y10
+	VFNMADD231PS Y1, Y10, Y2
+	VBROADCASTSS 12(AX), Y10
+	VFNMADD231PS Y1, Y10, Y3
+	VBROADCASTSS 16(AX), Y10
+	VFNMADD231PS Y1, Y10, Y4
+	VBROADCASTSS 20(AX), Y10
+	VFNMADD231PS Y1, Y10, Y5
+	VBROADCASTSS 24(AX), Y10
+	VFNMADD231PS Y1, Y10, Y6
+	VBROADCASTSS 28(AX), Y10
+	VFNMADD231PS Y1, Y10, Y7
+	VMOVSS       X0, 4(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y2, (AX)
+	VMOVSS       8(AX), X0
+	VMINSS       X0, X9, X9
+	VSQRTSS      X0, X0, X0
+	VDIVSS       X0, X8, X0
+	VBROADCASTSS X0, Y1
+	VMULPS       Y1, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VBROADCASTSS 12(AX), Y1
+	VFNMADD231PS Y2, Y1, Y3
+	VBROADCASTSS 16(AX), Y1
+	VFNMADD231PS Y2, Y1, Y4
+	VBROADCASTSS 20(AX), Y1
+	VFNMADD231PS Y2, Y1, Y5
+	VBROADCASTSS 24(AX), Y1
+	VFNMADD231PS Y2, Y1, Y6
+	VBROADCASTSS 28(AX), Y1
+	VFNMADD231PS Y2, Y1, Y7
+	VMOVSS       X0, 8(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y3, (AX)
+	VMOVSS       12(AX), X0
+	VMINSS       X0, X9, X9
+	VSQRTSS      X0, X0, X0
+	VDIVSS       X0, X8, X0
+	VBROADCASTSS X0, Y1
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VBROADCASTSS 16(AX), Y1
+	VFNMADD231PS Y3, Y1, Y4
+	VBROADCASTSS 20(AX), Y1
+	VFNMADD231PS Y3, Y1, Y5
+	VBROADCASTSS 24(AX), Y1
+	VFNMADD231PS Y3, Y1, Y6
+	VBROADCASTSS 28(AX), Y1
+	VFNMADD231PS Y3, Y1, Y7
+	VMOVSS       X0, 12(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y4, (AX)
+	VMOVSS       16(AX), X0
+	VMINSS       X0, X9, X9
+	VSQRTSS      X0, X0, X0
+	VDIVSS       X0, X8, X0
+	VBROADCASTSS X0, Y1
+	VMULPS       Y1, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VBROADCASTSS 20(AX), Y1
+	VFNMADD231PS Y4, Y1, Y5
+	VBROADCASTSS 24(AX), Y1
+	VFNMADD231PS Y4, Y1, Y6
+	VBROADCASTSS 28(AX), Y1
+	VFNMADD231PS Y4, Y1, Y7
+	VMOVSS       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y5, (AX)
+	VMOVSS       20(AX), X0
+	VMINSS       X0, X9, X9
+	VSQRTSS      X0, X0, X0
+	VDIVSS       X0, X8, X0
+	VBROADCASTSS X0, Y1
+	VMULPS       Y1, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	VBROADCASTSS 24(AX), Y1
+	VFNMADD231PS Y5, Y1, Y6
+	VBROADCASTSS 28(AX), Y1
+	VFNMADD231PS Y5, Y1, Y7
+	VMOVSS       X0, 20(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y6, (AX)
+	VMOVSS       24(AX), X0
+	VMINSS       X0, X9, X9
+	VSQRTSS      X0, X0, X0
+	VDIVSS       X0, X8, X0
+	VBROADCASTSS X0, Y1
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	VBROADCASTSS 28(AX), Y1
+	VFNMADD231PS Y6, Y1, Y7
+	VMOVSS       X0, 24(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y7, (AX)
+	VMOVSS       28(AX), X0
+	VMINSS       X0, X9, X9
+	VSQRTSS      X0, X0, X0
+	VDIVSS       X0, X8, X0
+	VBROADCASTSS X0, Y1
+	VMULPS       Y1, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	VMOVSS       X0, 28(AX)
+	ADDQ         CX, AX
+	MOVSS        X9, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func panelAVX2(a *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·panelAVX2(SB), NOSPLIT, $0-24
+	MOVQ a+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ n+16(FP), DX
+	LEAQ 32(AX), DI
+
+loop:
+	TESTQ        DX, DX
+	JZ           done
+	MOVQ         DI, SI
+	VMOVUPS      (SI), Y0
+	ADDQ         CX, SI
+	VMOVUPS      (SI), Y1
+	ADDQ         CX, SI
+	VMOVUPS      (SI), Y2
+	ADDQ         CX, SI
+	VMOVUPS      (SI), Y3
+	ADDQ         CX, SI
+	VMOVUPS      (SI), Y4
+	ADDQ         CX, SI
+	VMOVUPS      (SI), Y5
+	ADDQ         CX, SI
+	VMOVUPS      (SI), Y6
+	ADDQ         CX, SI
+	VMOVUPS      (SI), Y7
+	ADDQ         CX, SI
+	MOVQ         AX, BX
+	MOVQ         DI, SI
+	VBROADCASTSS (BX), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, (SI)
+	VBROADCASTSS 4(BX), Y8
+	VFNMADD231PS Y0, Y8, Y1
+	VBROADCASTSS 8(BX), Y8
+	VFNMADD231PS Y0, Y8, Y2
+	VBROADCASTSS 12(BX), Y8
+	VFNMADD231PS Y0, Y8, Y3
+	VBROADCASTSS 16(BX), Y8
+	VFNMADD231PS Y0, Y8, Y4
+	VBROADCASTSS 20(BX), Y8
+	VFNMADD231PS Y0, Y8, Y5
+	VBROADCASTSS 24(BX), Y8
+	VFNMADD231PS Y0, Y8, Y6
+	VBROADCASTSS 28(BX), Y8
+	VFNMADD231PS Y0, Y8, Y7
+	ADDQ         CX, BX
+	ADDQ         CX, SI
+	VBROADCASTSS 4(BX), Y0
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (SI)
+	VBROADCASTSS 8(BX), Y0
+	VFNMADD231PS Y1, Y0, Y2
+	VBROADCASTSS 12(BX), Y0
+	VFNMADD231PS Y1, Y0, Y3
+	VBROADCASTSS 16(BX), Y0
+	VFNMADD231PS Y1, Y0, Y4
+	VBROADCASTSS 20(BX), Y0
+	VFNMADD231PS Y1, Y0, Y5
+	VBROADCASTSS 24(BX), Y0
+	VFNMADD231PS Y1, Y0, Y6
+	VBROADCASTSS 28(BX), Y0
+	VFNMADD231PS Y1, Y0, Y7
+	ADDQ         CX, BX
+	ADDQ         CX, SI
+	VBROADCASTSS 8(BX), Y0
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, (SI)
+	VBROADCASTSS 12(BX), Y0
+	VFNMADD231PS Y2, Y0, Y3
+	VBROADCASTSS 16(BX), Y0
+	VFNMADD231PS Y2, Y0, Y4
+	VBROADCASTSS 20(BX), Y0
+	VFNMADD231PS Y2, Y0, Y5
+	VBROADCASTSS 24(BX), Y0
+	VFNMADD231PS Y2, Y0, Y6
+	VBROADCASTSS 28(BX), Y0
+	VFNMADD231PS Y2, Y0, Y7
+	ADDQ         CX, BX
+	ADDQ         CX, SI
+	VBROADCASTSS 12(BX), Y0
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, (SI)
+	VBROADCASTSS 16(BX), Y0
+	VFNMADD231PS Y3, Y0, Y4
+	VBROADCASTSS 20(BX), Y0
+	VFNMADD231PS Y3, Y0, Y5
+	VBROADCASTSS 24(BX), Y0
+	VFNMADD231PS Y3, Y0, Y6
+	VBROADCASTSS 28(BX), Y0
+	VFNMADD231PS Y3, Y0, Y7
+	ADDQ         CX, BX
+	ADDQ         CX, SI
+	VBROADCASTSS 16(BX), Y0
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      Y4, (SI)
+	VBROADCASTSS 20(BX), Y0
+	VFNMADD231PS Y4, Y0, Y5
+	VBROADCASTSS 24(BX), Y0
+	VFNMADD231PS Y4, Y0, Y6
+	VBROADCASTSS 28(BX), Y0
+	VFNMADD231PS Y4, Y0, Y7
+	ADDQ         CX, BX
+	ADDQ         CX, SI
+	VBROADCASTSS 20(BX), Y0
+	VMULPS       Y0, Y5, Y5
+	VMOVUPS      Y5, (SI)
+	VBROADCASTSS 24(BX), Y0
+	VFNMADD231PS Y5, Y0, Y6
+	VBROADCASTSS 28(BX), Y0
+	VFNMADD231PS Y5, Y0, Y7
+	ADDQ         CX, BX
+	ADDQ         CX, SI
+	VBROADCASTSS 24(BX), Y0
+	VMULPS       Y0, Y6, Y6
+	VMOVUPS      Y6, (SI)
+	VBROADCASTSS 28(BX), Y0
+	VFNMADD231PS Y6, Y0, Y7
+	ADDQ         CX, BX
+	ADDQ         CX, SI
+	VBROADCASTSS 28(BX), Y0
+	VMULPS       Y0, Y7, Y7
+	VMOVUPS      Y7, (SI)
+	ADDQ         CX, BX
+	ADDQ         CX, SI
+	ADDQ         $0x20, DI
+	DECQ         DX
+	JMP          loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func gatherAVX2(dst *float32, base *float32, idx *uint32, factors *float32, n uintptr, nv uintptr, stride uintptr, ahead uintptr, limit uintptr) uintptr
+// Requires: AVX, MMX+
+TEXT ·gatherAVX2(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ base+8(FP), CX
+	MOVQ nv+40(FP), DX
+	MOVQ stride+48(FP), BX
+	SHLQ $0x05, DX
+	MOVQ factors+24(FP), SI
+	MOVQ idx+16(FP), DI
+	MOVQ n+32(FP), R8
+	MOVQ ahead+56(FP), R9
+	MOVQ limit+64(FP), R10
+	MOVQ R8, R11
+
+loop:
+	TESTQ        R11, R11
+	JZ           done
+	MOVL         (DI), R13
+	CMPQ         R13, R10
+	JAE          done
+	MOVL         (DI)(R9*4), R12
+	IMULQ        BX, R12
+	ADDQ         CX, R12
+	IMULQ        BX, R13
+	ADDQ         CX, R13
+	VBROADCASTSS (SI), Y0
+	XORQ         R14, R14
 
 vector:
-	PREFETCHT0 (R8)(R10*1)
-	VMOVUPS    (R9)(R10*1), Y0
-	VMOVUPS    Y0, (AX)(R10*1)
-	ADDQ       $0x20, R10
-	CMPQ       R10, SI
+	PREFETCHT0 (R12)(R14*1)
+	VMULPS     (R13)(R14*1), Y0, Y1
+	VMOVUPS    Y1, (AX)(R14*1)
+	ADDQ       $0x20, R14
+	CMPQ       R14, DX
 	JB         vector
-	ADDQ       SI, AX
-	ADDQ       $0x04, DX
-	DECQ       BX
+	ADDQ       DX, AX
+	ADDQ       $0x04, DI
+	ADDQ       $0x04, SI
+	DECQ       R11
 	JMP        loop
 
 done:
+	SUBQ R11, R8
+	MOVQ R8, ret+72(FP)
+	VZEROUPPER
+	RET
+
+// func gatherHalfAVX2(dst *float32, base *uint16, idx *uint32, factors *float32, n uintptr, nv uintptr, ahead uintptr, limit uintptr) uintptr
+// Requires: AVX, F16C, MMX+
+TEXT ·gatherHalfAVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ base+8(FP), CX
+	MOVQ nv+40(FP), DX
+	SHLQ $0x04, DX
+	MOVQ factors+24(FP), BX
+	MOVQ idx+16(FP), SI
+	MOVQ n+32(FP), DI
+	MOVQ ahead+48(FP), R8
+	MOVQ limit+56(FP), R9
+	MOVQ DI, R10
+
+loop:
+	TESTQ        R10, R10
+	JZ           done
+	MOVL         (SI), R12
+	CMPQ         R12, R9
+	JAE          done
+	MOVL         (SI)(R8*4), R11
+	IMULQ        DX, R11
+	ADDQ         CX, R11
+	IMULQ        DX, R12
+	ADDQ         CX, R12
+	VBROADCASTSS (BX), Y0
+	MOVQ         DX, R13
+
+line:
+	CMPQ       R13, $0x40
+	JB         vector
+	PREFETCHT0 (R11)
+	ADDQ       $0x40, R11
+	VCVTPH2PS  (R12), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (AX)
+	VCVTPH2PS  16(R12), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 32(AX)
+	VCVTPH2PS  32(R12), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 64(AX)
+	VCVTPH2PS  48(R12), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 96(AX)
+	ADDQ       $0x40, R12
+	ADDQ       $0x80, AX
+	SUBQ       $0x40, R13
+	JMP        line
+
+vector:
+	TESTQ      R13, R13
+	JZ         next
+	PREFETCHT0 (R11)
+	ADDQ       $0x10, R11
+	VCVTPH2PS  (R12), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (AX)
+	ADDQ       $0x10, R12
+	ADDQ       $0x20, AX
+	SUBQ       $0x10, R13
+	JMP        vector
+
+next:
+	ADDQ $0x04, SI
+	ADDQ $0x04, BX
+	DECQ R10
+	JMP  loop
+
+done:
+	SUBQ R10, DI
+	MOVQ DI, ret+64(FP)
+	VZEROUPPER
+	RET
+
+// func toHalfAVX2(dst *uint16, src *float32, n uintptr) float32
+// Requires: AVX, AVX2, F16C, SSE
+TEXT ·toHalfAVX2(SB), NOSPLIT, $0-28
+	MOVQ     dst+0(FP), AX
+	MOVQ     src+8(FP), CX
+	MOVQ     n+16(FP), DX
+	VXORPS   Y0, Y0, Y0
+	VPCMPEQD Y1, Y1, Y1
+	VPSLLD   $0x1f, Y1, Y1
+
+loop:
+	TESTQ     DX, DX
+	JZ        done
+	VMOVUPS   (CX), Y2
+	VCVTPS2PH $0x00, Y2, (AX)
+	VANDNPS   Y2, Y1, Y2
+	VMAXPS    Y2, Y0, Y0
+	ADDQ      $0x20, CX
+	ADDQ      $0x10, AX
+	DECQ      DX
+	JMP       loop
+
+done:
+	VEXTRACTF128 $0x01, Y0, X1
+	VMAXPS       X0, X1, X0
+	VMOVHLPS     X0, X0, X1
+	VMAXPS       X0, X1, X0
+	VMOVSHDUP    X0, X1
+	VMAXSS       X0, X1, X0
+	MOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET

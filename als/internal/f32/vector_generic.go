@@ -3,15 +3,27 @@
 package f32
 
 // Without assembly the vector paths are compiled out: vector is a constant.
+// Lanes and hints keep to the same numbers, so that layouts do not depend on
+// the platform.
 const (
 	lanes        = 8
-	prefetchRows = 8
+	prefetchRows = 32
 	vector       = false
 )
 
-func dotVector(x, y []float32) float32                       { return dotGeneric(x, y) }
-func axpyVector(alpha float32, x, y []float32)               { axpyGeneric(alpha, x, y) }
-func dot4Vector(*[4]float32, []float32, []float32)           { panic("f32: no vector kernels") }
-func axpy4Vector([]float32, *[4]float32, []float32)          { panic("f32: no vector kernels") }
-func syrkVector(a, rows, w []float32, first, k int)          { panic("f32: no vector kernels") }
-func gatherVector(dst, base []float32, cols []uint32, k int) { panic("f32: no vector kernels") }
+const none = "f32: no vector kernels"
+
+func dotVector(x, y []float32) float32                            { return dotGeneric(x, y) }
+func axpyVector(alpha float32, x, y []float32)                    { axpyGeneric(alpha, x, y) }
+func xpbyVector(beta float32, x, y []float32)                     { xpbyGeneric(beta, x, y) }
+func subtractVector(x, y []float32)                               { subtractGeneric(x, y) }
+func rootVector(x, y []float32)                                   { rootGeneric(x, y) }
+func dotsVector(d, rows, p []float32, k int)                      { panic(none) }
+func combineVector(q, rows, c []float32, k int)                   { panic(none) }
+func syrkVector(a, rows []float32, first, k int, down bool)       { panic(none) }
+func factorVector(a []float32, k int) bool                        { panic(none) }
+func substituteVector(a, b []float32, k int)                      { panic(none) }
+func toHalfVector(dst []uint16, src []float32) float32            { panic(none) }
+func gatherVector(_, _ []float32, _ []uint32, _ []float32, _ int) { panic(none) }
+
+func gatherHalfVector(_ []float32, _ []uint16, _ []uint32, _ []float32, _ int) { panic(none) }

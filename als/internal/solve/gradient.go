@@ -2,10 +2,18 @@ package solve
 
 import "vitrine/als/internal/f32"
 
-// gradientChunk bounds the panel of a conjugate gradient solve (4 MiB at rank
-// 64). A longer row gathers its panel anew in every step: its rows stream from
-// memory either way, and a worker's memory stays bounded.
-const gradientChunk = 16384
+const (
+	// gradientFloats bounds the panel of a conjugate gradient solve (512 KiB):
+	// it stays in the second-level cache between two steps. A longer row
+	// gathers its panel anew in every step, which is cheaper than reading one
+	// that does not.
+	gradientFloats = 1 << 17
+	// gatherFloats is how much of the panel is gathered before it is used
+	// (8 KiB), so that the memory answers while the arithmetic goes on.
+	gatherFloats = 2048
+	// minChunk is the least number of rows gathered together.
+	minChunk = 8
+)
 
 // converged is the squared residual below which another step only adds noise.
 const converged = 1e-20
@@ -13,73 +21,131 @@ const converged = 1e-20
 // Gradient improves dst, the row's present vector, by the given number of
 // conjugate gradient steps towards what Exact would compute. A row without
 // observations becomes zero.
-func (f *Fixed) Gradient(dst []float32, cols []uint32, weights []float32, steps int, s *Scratch) {
-	k := f.rank
-	dst = dst[:k]
-	if len(cols) == 0 {
-		clear(dst)
-		return
+func (f *Fixed) Gradient(dst []float32, row Row, steps int, s *Scratch) error {
+	dst = dst[:f.Rank]
+	if len(row.Weights) == 0 {
+		f.empty(dst)
+		return nil
 	}
-	s.fit(k)
-	lambda, single := f.residual(dst, cols, weights, s)
+	g := gradient{Fixed: f, row: row, s: s}
+	g.fit()
+	f.load(s.x, dst)
+	g.lambda, g.more = f.penalties(row)
+	g.residual()
 	copy(s.p, s.r)
 	rr := f32.Dot(s.r, s.r)
-	for range steps {
+	for step := range steps {
 		// The negated form also stops on NaN, which then stays visible in dst.
 		if !(rr > converged) {
-			return
+			break
 		}
-		clear(s.q)
-		f.applyGram(s.q, s.p)
-		f32.Axpy(lambda, s.p, s.q)
-		f.applyObserved(s, single, cols, weights)
+		if step == steps-1 {
+			f32.Axpy(rr/g.curvature(), s.p, s.x)
+			break
+		}
+		g.apply()
 		alpha := rr / f32.Dot(s.p, s.q)
-		f32.Axpy(alpha, s.p, dst)
+		f32.Axpy(alpha, s.p, s.x)
 		f32.Axpy(-alpha, s.q, s.r)
 		next := f32.Dot(s.r, s.r)
-		beta := next / rr
-		for i, v := range s.r {
-			s.p[i] = v + beta*s.p[i]
-		}
+		f32.Xpby(next/rr, s.r, s.p)
 		rr = next
 	}
+	if g.stopped {
+		return ErrStopped
+	}
+	f.store(dst, s.x)
+	return nil
 }
 
-// residual computes r = b - A.dst into s.r, returns the row's regularization
-// and, when the row fits into one panel, the weights that lie beside the panel
-// for the steps to reuse.
-func (f *Fixed) residual(dst []float32, cols []uint32, weights []float32, s *Scratch) (float32, []float32) {
-	k := f.rank
-	clear(s.r)
-	clear(s.q)
-	f.applyGram(s.q, dst)
-	var observed float64
-	var w []float32
-	for lo := 0; lo < len(cols); lo += gradientChunk {
-		hi := min(lo+gradientChunk, len(cols))
-		w = f.gather(s, cols[lo:hi], weights[lo:hi])
-		for _, v := range w {
-			observed += float64(v)
-		}
-		f32.ResidualRows(s.r, dst, s.panel, w)
-	}
-	lambda := f.Regularization(observed)
-	f32.Axpy(lambda, dst, s.q)
-	f32.Axpy(-1, s.q[:k], s.r)
-	if len(cols) > gradientChunk {
-		return lambda, nil
-	}
-	return lambda, w
+// gradient is one row's solve.
+type gradient struct {
+	*Fixed
+	row          Row
+	s            *Scratch
+	lambda, more float32
+	chunk        int
+	// all is the whole row's panel when it fits, gathered by residual.
+	all cells
+	// stopped tells that a longer row was given up between two chunks.
+	stopped bool
 }
 
-// applyObserved adds the observed cells' share of A.p to s.q.
-func (f *Fixed) applyObserved(s *Scratch, single []float32, cols []uint32, weights []float32) {
-	if single != nil {
-		f32.ApplyRows(s.q, s.p, s.panel, single)
+func (g *gradient) fit() {
+	n := len(g.row.Weights)
+	rows := max(minChunk, gradientFloats/g.width)
+	g.chunk = max(minChunk, gatherFloats/g.width)
+	if n > rows {
+		g.s.fit(g.width, g.chunk)
+		g.s.roomFor(g.chunk * g.width)
 		return
 	}
-	for lo := 0; lo < len(cols); lo += gradientChunk {
-		hi := min(lo+gradientChunk, len(cols))
-		f32.ApplyRows(s.q, s.p, s.panel, f.gather(s, cols[lo:hi], weights[lo:hi]))
+	g.s.fit(g.width, n)
+	g.s.roomFor(n * g.width)
+	g.all = g.room(g.s, 0, n)
+}
+
+// each gathers the row chunk by chunk and shows it to fn. A row whose panel
+// fits has its chunks one behind the other there afterwards.
+func (g *gradient) each(fn func(c cells)) {
+	n, kept := len(g.row.Weights), g.all.panel != nil
+	for lo := 0; lo < n; lo += g.chunk {
+		at := lo
+		if !kept {
+			at = 0
+			if g.stopped = g.stopped || g.s.stopped(); g.stopped {
+				return
+			}
+		}
+		c := g.room(g.s, at, min(g.chunk, n-lo))
+		g.gather(c, g.row, lo, g.half != nil)
+		fn(c)
+	}
+}
+
+// residual computes r = b - A.x.
+func (g *gradient) residual() {
+	s := g.s
+	clear(s.r)
+	clear(s.q)
+	g.applyGram(s.q, s.x)
+	g.each(func(c cells) { f32.ResidualRows(s.r, s.x, c.panel, c.targets) })
+	g.penalize(s.q, s.x)
+	f32.Axpy(-1, s.q, s.r)
+}
+
+// apply computes q = A.p.
+func (g *gradient) apply() {
+	s := g.s
+	clear(s.q)
+	g.applyGram(s.q, s.p)
+	g.penalize(s.q, s.p)
+	if g.all.panel != nil {
+		f32.ApplyRows(s.q, s.p, g.all.panel)
+		return
+	}
+	g.each(func(c cells) { f32.ApplyRows(s.q, s.p, c.panel) })
+}
+
+// curvature is p.A.p, all that the last step needs of A.
+func (g *gradient) curvature() float32 {
+	s := g.s
+	clear(s.q)
+	g.applyGram(s.q, s.p)
+	g.penalize(s.q, s.p)
+	sum := f32.Dot(s.p, s.q)
+	if g.all.panel != nil {
+		return sum + f32.QuadraticRows(s.p, g.all.panel)
+	}
+	g.each(func(c cells) { sum += f32.QuadraticRows(s.p, c.panel) })
+	return sum
+}
+
+// penalize adds the regularization's share of A.p to q.
+func (g *gradient) penalize(q, p []float32) {
+	f32.Axpy(g.lambda, p, q)
+	if g.more != 0 {
+		at := g.biasUnknown()
+		q[at] += g.more * p[at]
 	}
 }

@@ -1,35 +1,51 @@
 package solve
 
-// exactChunk bounds the panel of an exact solve: 128 rows of rank 64 are
-// 32 KiB, so the panel stays in the first-level cache between the gather and
-// its two readers.
-const exactChunk = 128
-
 // Scratch is the working memory of one goroutine. Its zero value is ready; it
 // grows to what the largest row needs and is then reused without allocation.
 type Scratch struct {
-	matrix  []float32 // rank x rank
-	panel   []float32 // gathered rows
-	weight  []float32 // their weights c_j f_j
-	r, p, q []float32 // conjugate gradients
+	// Done, when closed, makes a solve return ErrStopped between two chunks of
+	// its row, however long that is.
+	Done <-chan struct{}
+
+	matrix         []float32 // width x width
+	panel          []float32 // gathered rows
+	roots, targets []float32 // the roots of their weights, and their targets
+	ones           []float32 // the roots of the weights of ratings
+	x, r, p, q     []float32 // the unknowns and the conjugate gradients
+	dots           [exactFloats / blockWidth]float32
+	blocks         blocks
 }
 
-// fit makes the parts that depend on the rank alone.
-func (s *Scratch) fit(k int) {
-	if len(s.r) == k {
-		return
+// stopped reports whether Done is closed.
+func (s *Scratch) stopped() bool { return Workers{Done: s.Done}.stopped() }
+
+// fit makes room for the unknowns of a row, k of them, and for the roots and
+// targets of n cells.
+func (s *Scratch) fit(k, n int) {
+	if len(s.x) != k {
+		buf := make([]float32, 4*k)
+		s.x, s.r, s.p, s.q = buf[:k:k], buf[k:2*k:2*k], buf[2*k:3*k:3*k], buf[3*k:]
 	}
-	s.matrix = make([]float32, k*k)
-	buf := make([]float32, 3*k)
-	s.r, s.p, s.q = buf[:k:k], buf[k:2*k:2*k], buf[2*k:]
+	if len(s.roots) < n {
+		size := max(n, 2*len(s.roots), 64)
+		s.roots, s.targets, s.ones = make([]float32, size), make([]float32, size), make([]float32, size)
+		for i := range s.ones {
+			s.ones[i] = 1
+		}
+	}
 }
 
-// grow makes room for n gathered rows.
-func (s *Scratch) grow(n, k int) {
-	if len(s.weight) < n {
-		s.weight = make([]float32, max(n, 2*len(s.weight), exactChunk))
+// roomFor makes room for n numbers of gathered rows.
+func (s *Scratch) roomFor(n int) {
+	if len(s.panel) < n {
+		s.panel = make([]float32, max(n, 2*len(s.panel)))
 	}
-	if len(s.panel) < n*k {
-		s.panel = make([]float32, len(s.weight)*k)
+}
+
+// square returns room for a k x k matrix.
+func (s *Scratch) square(k int) []float32 {
+	if len(s.matrix) < k*k {
+		s.matrix = make([]float32, k*k)
 	}
+	return s.matrix[:k*k]
 }

@@ -1,0 +1,50 @@
+package f32
+
+// Gather copies rows: row r of dst (of length k) becomes factors[r] times row
+// cols[r] of base. What cols holds beyond the len(factors) rows wanted is a
+// hint: the rows lie anywhere in a large block, so the memory is asked for each
+// some rows ahead.
+func Gather(dst, base []float32, cols []uint32, factors []float32, k int) {
+	GatherBlock(dst[:len(factors)*k], base, cols, factors, k)
+}
+
+// GatherBlock is Gather of the first len(dst)/len(factors) numbers of each row:
+// base begins at the first column wanted and may end with the last row's.
+func GatherBlock(dst, base []float32, cols []uint32, factors []float32, k int) {
+	n := len(factors)
+	if n == 0 {
+		return
+	}
+	wide := len(dst) / n
+	if !fits(wide) {
+		gatherGeneric(dst, base, cols[:n], factors, k)
+		return
+	}
+	cols = withHints(cols, n)
+	hinted := max(0, len(cols)-prefetchRows)
+	gatherVector(dst[:hinted*wide], base, cols, factors[:hinted], k)
+	gatherVector(dst[hinted*wide:], base, cols[hinted:n], factors[hinted:], k)
+}
+
+// GatherHalf is Gather from rows in half precision: half the bytes to fetch.
+// k must be a multiple of Lanes, and HasHalf true.
+func GatherHalf(dst []float32, base []uint16, cols []uint32, factors []float32, k int) {
+	n := len(factors)
+	dst, cols = dst[:n*k], withHints(cols, n)
+	hinted := max(0, len(cols)-prefetchRows)
+	gatherHalfVector(dst, base, cols, factors[:hinted], k)
+	gatherHalfVector(dst[hinted*k:], base, cols[hinted:n], factors[hinted:], k)
+}
+
+// withHints cuts cols behind the hints for the last of n rows.
+func withHints(cols []uint32, n int) []uint32 { return cols[:min(len(cols), n+prefetchRows)] }
+
+// HasHalf reports whether the half-precision kernels are there. The generic
+// code has none: without the instructions, converting costs more than fetching.
+func HasHalf() bool { return vector }
+
+// ToHalf rounds src to half precision and returns the largest magnitude: above
+// 65504 a number became infinite. len(src) must be a multiple of Lanes.
+func ToHalf(dst []uint16, src []float32) float32 {
+	return toHalfVector(dst[:len(src)], src)
+}

@@ -1,0 +1,33 @@
+package als
+
+// Shape is the size of a training problem.
+type Shape struct {
+	Users, Items, Cells int
+}
+
+// Bytes estimates the memory that training a matrix of the given shape needs,
+// the matrix itself included, so that a caller can refuse before he starts. It
+// counts what is held at the same time and leaves a twentieth for the rest.
+func Bytes(s Shape, opt Options) int64 {
+	if opt.complete() != nil {
+		return 0
+	}
+	const index, weight, pointer, factor, half = 4, 4, 8, 4, 2
+	columns, rows := int64(opt.columns()), int64(s.Users)+int64(s.Items)
+	padded := (columns + 7) / 8 * 8
+	// Both directions of the matrix.
+	need := 2*int64(s.Cells)*(index+weight) + rows*pointer
+	// Factors and scales, and the copies that the half-steps read.
+	need += rows * (columns*factor + factor)
+	if opt.Solver == SolverCG {
+		need += rows * padded * half
+	}
+	if padded != columns || opt.Biases {
+		need += rows * padded * factor
+	}
+	// Positions while transposing, one set per worker.
+	need += int64(opt.Workers) * int64(s.Items) * index
+	// The partial sums of a Gram matrix, and the matrices of the workers.
+	need += min(64*padded*padded, max(1<<24, 4*padded*padded))*factor + int64(opt.Workers)*(padded*padded*factor+1<<20)
+	return need + need/20
+}

@@ -1,0 +1,161 @@
+package neighbors
+
+import (
+	"slices"
+
+	"vitrine/als/internal/f32"
+	"vitrine/als/model"
+	"vitrine/als/topk"
+)
+
+// DefaultDepth is how many of the factor model's best items enter a blend.
+const DefaultDepth = 200
+
+// Repeat is the source of the items that the history already holds, the newest
+// with score 1, every older one with Decay times the score of the one after
+// it. Where people come back to what they looked at, it is worth a small weight.
+type Repeat struct {
+	// Decay is within 0 to 1; 0 is DefaultDecay.
+	Decay float32
+}
+
+// Score implements Source.
+func (r Repeat) Score(history []uint32, out *Scores, _ *Scratch) {
+	decay := r.Decay
+	setDefault(&decay, float32(DefaultDecay))
+	weight := float32(1)
+	for n := len(history) - 1; n >= 0 && weight >= negligible; n-- {
+		if _, known := out.Get(history[n]); !known {
+			out.Add(history[n], weight)
+		}
+		weight *= decay
+	}
+}
+
+// Factors is the factor model as a part of a blend.
+type Factors struct {
+	// Index finds the best items; Model scores the candidates of the others.
+	Index *topk.Index
+	Model *model.Model
+}
+
+// Weighted is a source and what it weighs in a blend.
+type Weighted struct {
+	Source Source
+	Weight float32
+}
+
+// Blend adds up sources whose scores have nothing in common: each one's are
+// divided by its highest among the items that may be shown, and multiplied by
+// its weight,
+//
+//	score(i) = sum_s weight_s * score_s(i) / max_j score_s(j)
+//
+// A source without a positive score adds nothing. Candidates are the items
+// that any source names, and the Depth best of the factor model; the factor
+// model scores them all, so that an item which both find is not judged by one
+// alone. A Blend is read-only and safe for concurrent use.
+type Blend struct {
+	// Items is the size of the catalogue.
+	Items   int
+	Sources []Weighted
+	// Factors is the factor model, nil for none.
+	Factors      *Factors
+	FactorWeight float32
+	// Depth is how many of the model's items are candidates; 0 is DefaultDepth.
+	Depth int
+}
+
+// Query is one request to a Blend.
+type Query struct {
+	// History is what the user or session touched, oldest first.
+	History []uint32
+	// Vector is the user's factor vector; nil leaves the factor model out.
+	Vector []float32
+	// Exclude has a bit for every item that may not be shown; nil excludes none.
+	Exclude []uint64
+	// K is the number of items wanted.
+	K int
+}
+
+// Rank returns the K items with the highest score, best first, equal ones by
+// rising row. The answer reuses dst. Nothing allocates once s has grown.
+func (b *Blend) Rank(q Query, dst []topk.Hit, s *Scratch) []topk.Hit {
+	s.sum.Reset(b.Items)
+	for _, w := range b.Sources {
+		if w.Weight > 0 {
+			b.part(w.Source, &q, s)
+			s.sum.addScaled(&s.part, w.Weight/s.part.Max(q.Exclude))
+		}
+	}
+	if b.FactorWeight > 0 {
+		if highest := b.factors(&q, s); highest > 0 {
+			for _, item := range s.candidates {
+				s.sum.Add(item, b.FactorWeight/highest*b.Factors.score(q.Vector, item))
+			}
+		}
+	}
+	return s.sum.Top(q.K, q.Exclude, dst)
+}
+
+// part leaves one source's scores in s.part.
+func (b *Blend) part(source Source, q *Query, s *Scratch) {
+	s.part.Reset(b.Items)
+	source.Score(q.History, &s.part, s)
+}
+
+// addScaled adds factor * part; nothing when factor is no finite number,
+// because the part had no positive score.
+func (s *Scores) addScaled(part *Scores, factor float32) {
+	if factor-factor != 0 {
+		return
+	}
+	for _, item := range part.touched {
+		s.Add(item, factor*part.cells[item].sum)
+	}
+}
+
+// factors adds the factor model's best items to the candidates that s.sum
+// already holds, lists them all in s.candidates, and returns the highest
+// score; 0 when there is no model or no vector.
+func (b *Blend) factors(q *Query, s *Scratch) float32 {
+	s.candidates = append(s.candidates[:0], s.sum.touched...)
+	if b.Factors == nil || len(q.Vector) != b.Factors.Index.Rank() {
+		return 0
+	}
+	depth := b.Depth
+	setDefault(&depth, DefaultDepth)
+	s.hits = b.Factors.Index.Search(q.Vector, max(depth, q.K), q.Exclude, s.hits, &s.search)
+	if len(s.hits) == 0 {
+		return 0
+	}
+	for _, hit := range s.hits {
+		if _, known := s.sum.Get(hit.Row); !known {
+			s.candidates = append(s.candidates, hit.Row)
+		}
+	}
+	return s.hits[0].Score
+}
+
+// score is the factor model's score of an item; 0 for one it does not know.
+func (f *Factors) score(vector []float32, item uint32) float32 {
+	k := f.Model.Rank
+	if int64(item) >= int64(f.Model.NumItems) {
+		return 0
+	}
+	return f32.Dot(vector, f.Model.Items[int(item)*k:(int(item)+1)*k])
+}
+
+// Exclude sets the bits of items in a bitmap of Query.Exclude's form, which it
+// grows to the given number of items and clears first.
+func Exclude(dst []uint64, items int, rows []uint32) []uint64 {
+	words := (items + 63) / 64
+	dst = slices.Grow(dst[:0], words)[:words]
+	clear(dst)
+	for _, row := range rows {
+		if int64(row) < int64(items) {
+			dst[row>>6] |= 1 << (row & 63)
+		}
+	}
+	return dst
+}

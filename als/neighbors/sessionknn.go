@@ -1,0 +1,239 @@
+package neighbors
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Defaults of the session neighbours.
+const (
+	DefaultRecent     = 1000
+	DefaultNeighbors  = 500
+	DefaultQueryDecay = 1.5
+	DefaultNearDecay  = 2.0
+	DefaultBefore     = 0.7
+	DefaultLength     = 0.25
+	DefaultRarity     = 0.5
+)
+
+// Limits that keep a query's work bounded whatever the sessions look like.
+const (
+	maxQuery = 128 // newest items of the history that count
+	maxReach = 256 // places from the shared item that are looked at
+	maxPower = 256 // lengths whose power is kept in a table
+)
+
+// KNNOptions say how sessions answer; see SessionKNN for the formula. The zero
+// value means the documented defaults, which lie on the plateau of validation
+// slices of a shop's sessions and of users' histories (internal/quality).
+type KNNOptions struct {
+	// Recent is how many of the newest sessions of every shared item are
+	// looked at; 0 is DefaultRecent.
+	Recent int
+	// Neighbors is how many sessions answer; 0 is DefaultNeighbors.
+	Neighbors int
+	// QueryDecay and NearDecay are scales of places; 0 is DefaultQueryDecay
+	// and DefaultNearDecay.
+	QueryDecay, NearDecay float64
+	// Before is what items count that stand before the shared one; nil is
+	// DefaultBefore.
+	Before *float64
+	// Length is the power of a session's length that divides its weight, 0.5
+	// being the cosine; nil is DefaultLength.
+	Length *float64
+	// Rarity is the power of an item's number of sessions that divides its
+	// weight: what few sessions hold says more. nil is DefaultRarity.
+	Rarity *float64
+	// Age is the scale of the decay by age, in sessions; 0 is none.
+	Age float64
+}
+
+// SessionKNN answers histories from past sessions that are like them, in the
+// way of STAN (Garg et al. 2019). A session S that shares items with a history
+// weighs
+//
+//	w(S) = sum over shared items i  exp(-places(i, end of history) / QueryDecay) / (5 + sessions with i)^Rarity
+//	       times  exp(-(sessions newer than S) / Age) / |S|^Length
+//
+// Of the Recent newest sessions of every shared item the Neighbors heaviest
+// give to each of their items, with a the shared item that stands last in the
+// history,
+//
+//	w(S) * exp(-places(item, a) / NearDecay)   times Before when the item stands before a
+//
+// Items of the history are scored like others: repeats are a fifth of the
+// targets in some shops. A caller who does not want them excludes them. It is
+// safe for concurrent use.
+type SessionKNN struct {
+	index  *Sessions
+	opt    KNNOptions
+	before float32
+	rarity float64
+	power  float64
+	query  [maxQuery]float32 // exp(-n / QueryDecay)
+	near   [maxReach]float32 // exp(-n / NearDecay)
+	length [maxPower]float32 // n^-Length
+	// exp(-n / Age) = ageHigh[n / ageStep] * ageLow[n % ageStep]
+	ageLow, ageHigh []float32
+}
+
+// ageStep splits ages in two short tables instead of one exponential per
+// session.
+const ageStep = 1 << 10
+
+// sessionScratch is the working memory of a session query.
+type sessionScratch struct {
+	weight   Scores // by session
+	position Scores // by item: where it stands in the history
+	keys     []uint64
+}
+
+// rarityPrior is added to an item's number of sessions.
+const rarityPrior = 5
+
+// NewSessionKNN prepares the index for queries.
+func NewSessionKNN(index *Sessions, opt KNNOptions) (*SessionKNN, error) {
+	setDefault(&opt.Recent, DefaultRecent)
+	setDefault(&opt.Neighbors, DefaultNeighbors)
+	setDefault(&opt.QueryDecay, DefaultQueryDecay)
+	setDefault(&opt.NearDecay, DefaultNearDecay)
+	k := &SessionKNN{
+		index: index, opt: opt,
+		before: float32(valueOr(opt.Before, DefaultBefore)),
+		rarity: valueOr(opt.Rarity, DefaultRarity),
+		power:  valueOr(opt.Length, DefaultLength),
+	}
+	if err := k.check(); err != nil {
+		return nil, fmt.Errorf("prepare session neighbours: %w", err)
+	}
+	for n := range k.query {
+		k.query[n] = decay(n, opt.QueryDecay)
+	}
+	for n := range k.near {
+		k.near[n] = decay(n, opt.NearDecay)
+	}
+	for n := range k.length {
+		k.length[n] = float32(math.Pow(float64(n), -k.power))
+	}
+	if opt.Age > 0 {
+		for n := range ageStep {
+			k.ageLow = append(k.ageLow, decay(n, opt.Age))
+		}
+		for n := range index.Len()/ageStep + 1 {
+			k.ageHigh = append(k.ageHigh, decay(n*ageStep, opt.Age))
+		}
+	}
+	return k, nil
+}
+
+func (k *SessionKNN) check() error {
+	var faults []error
+	for _, f := range []struct {
+		name          string
+		value, lo, hi float64
+	}{
+		{"recent", float64(k.opt.Recent), 1, math.MaxInt32},
+		{"neighbors", float64(k.opt.Neighbors), 1, math.MaxInt32},
+		{"query decay", k.opt.QueryDecay, 1e-3, 1e6},
+		{"near decay", k.opt.NearDecay, 1e-3, 1e6},
+		{"before", float64(k.before), 0, 1},
+		{"length", k.power, 0, 2},
+		{"rarity", k.rarity, 0, 2},
+		{"age", k.opt.Age, 0, 1e12},
+	} {
+		if !(f.value >= f.lo && f.value <= f.hi) {
+			faults = append(faults, fmt.Errorf("%s %v is not within %v..%v", f.name, f.value, f.lo, f.hi))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// decay is exp(-n/scale).
+func decay(n int, scale float64) float32 { return float32(math.Exp(-float64(n) / scale)) }
+
+func valueOr(v *float64, def float64) float64 {
+	if v == nil {
+		return def
+	}
+	return *v
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Score implements Source.
+func (k *SessionKNN) Score(history []uint32, out *Scores, s *Scratch) {
+	w := &s.sessions
+	k.overlap(history[max(len(history)-maxQuery, 0):], w)
+	k.choose(w)
+	for _, key := range w.keys {
+		weight, session := decodeKey(key)
+		k.give(k.index.At(int(^session)), weight, w, out)
+	}
+}
+
+// overlap weighs the sessions that share items with the history.
+func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
+	w.weight.Reset(k.index.Len())
+	w.position.Reset(k.index.NumItems())
+	for n := len(history) - 1; n >= 0; n-- {
+		item := history[n]
+		if _, known := w.position.Get(item); known {
+			continue // an earlier place of the same item
+		}
+		w.position.Add(item, float32(n))
+		weight := k.query[len(history)-1-n]
+		if held := k.index.holding(item, math.MaxInt); k.rarity > 0 {
+			weight *= float32(math.Pow(float64(len(held)+rarityPrior), -k.rarity))
+		}
+		for _, session := range k.index.holding(item, k.opt.Recent) {
+			w.weight.Add(session, weight)
+		}
+	}
+}
+
+// choose leaves the heaviest sessions in keys, of equal ones the newest: a key
+// holds the complement of a session, so that newer ones sort first.
+func (k *SessionKNN) choose(w *sessionScratch) {
+	w.keys = w.keys[:0]
+	newest := k.index.Len() - 1
+	for _, session := range w.weight.touched {
+		weight := w.weight.cells[session].sum * k.lengthWeight(session)
+		if k.ageLow != nil {
+			age := newest - int(session)
+			weight *= k.ageHigh[age/ageStep] * k.ageLow[age%ageStep]
+		}
+		w.keys = append(w.keys, encodeKey(weight, ^session))
+	}
+	w.keys = smallest(w.keys, k.opt.Neighbors)
+}
+
+func (k *SessionKNN) lengthWeight(session uint32) float32 {
+	n := k.index.Start[session+1] - k.index.Start[session]
+	if n < maxPower {
+		return k.length[n]
+	}
+	return float32(math.Pow(float64(n), -k.power))
+}
+
+// give adds what one session says about its items.
+func (k *SessionKNN) give(items []uint32, weight float32, w *sessionScratch, out *Scores) {
+	shared, best := 0, float32(-1)
+	for n, item := range items {
+		if p, ok := w.position.Get(item); ok && p >= best {
+			shared, best = n, p
+		}
+	}
+	first := max(shared-maxReach+1, 0)
+	for n, item := range items[first:shared] {
+		out.Add(item, k.before*weight*k.near[shared-first-n])
+	}
+	for n, item := range items[shared:min(shared+maxReach, len(items))] {
+		out.Add(item, weight*k.near[n])
+	}
+}

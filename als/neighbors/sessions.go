@@ -1,0 +1,130 @@
+package neighbors
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// DefaultPerItem is how many sessions of an item the index keeps.
+const DefaultPerItem = 5000
+
+// Sessions is the index of past sessions. Its four slices are all there is to
+// store: the sessions themselves, in time order, and for every item i the
+// newest sessions that hold it, Session[Posting[i]:Posting[i+1]], ascending.
+type Sessions struct {
+	Sequences
+	// Posting has one entry more than there are items, the first is 0.
+	Posting []int64
+	// Session holds numbers of sessions.
+	Session []uint32
+}
+
+// SessionOptions say what the index keeps. The zero value of a field other
+// than Items means the documented default.
+type SessionOptions struct {
+	// Items is the number of items, which the sequences do not tell.
+	Items int
+	// PerItem is how many sessions of an item are kept, the newest; 0 is
+	// DefaultPerItem.
+	PerItem int
+	// Newest is how many sessions are kept; 0 keeps all.
+	Newest int
+}
+
+// NewSessions indexes sessions that stand in time order, newest last. It is
+// two passes of a counting sort on one core. The index aliases q.Items.
+func NewSessions(q *Sequences, opt SessionOptions) (*Sessions, error) {
+	if err := q.Check(opt.Items); err != nil {
+		return nil, fmt.Errorf("index sessions: %w", err)
+	}
+	if opt.PerItem < 0 || opt.Newest < 0 {
+		return nil, fmt.Errorf("index sessions: negative number in %+v", opt)
+	}
+	perItem := int64(opt.PerItem)
+	if perItem == 0 {
+		perItem = DefaultPerItem
+	}
+	s := &Sessions{Sequences: q.newest(opt.Newest), Posting: make([]int64, opt.Items+1)}
+	if int64(s.Sequences.Len()) > math.MaxUint32 {
+		return nil, errors.New("index sessions: more than 2^32 sessions")
+	}
+	held := make([]int64, opt.Items)
+	last := make([]int64, opt.Items)
+	s.eachItem(last, func(_ int, item uint32) { held[item]++ })
+	for item, n := range held {
+		s.Posting[item+1] = s.Posting[item] + min(n, perItem)
+	}
+	s.Session = make([]uint32, s.Posting[opt.Items])
+	next := append([]int64(nil), s.Posting[:opt.Items]...)
+	clear(last)
+	s.eachItem(last, func(session int, item uint32) {
+		if held[item]--; held[item] < perItem {
+			s.Session[next[item]] = uint32(session)
+			next[item]++
+		}
+	})
+	return s, nil
+}
+
+// newest returns the last n sequences, all of them when n is 0.
+func (q *Sequences) newest(n int) Sequences {
+	out := Sequences{Start: []int64{0}}
+	if q.Len() == 0 {
+		return out
+	}
+	from := 0
+	if n > 0 {
+		from = max(q.Len()-n, 0)
+	}
+	out.Items = q.Items[q.Start[from]:]
+	for _, end := range q.Start[from+1:] {
+		out.Start = append(out.Start, end-q.Start[from])
+	}
+	return out
+}
+
+// eachItem calls fn for every sequence and every distinct item in it. last
+// remembers, per item, one more than the sequence that held it last.
+func (q *Sequences) eachItem(last []int64, fn func(sequence int, item uint32)) {
+	for n := range q.Len() {
+		for _, item := range q.At(n) {
+			if last[item] != int64(n)+1 {
+				last[item] = int64(n) + 1
+				fn(n, item)
+			}
+		}
+	}
+}
+
+// NumItems is the number of items of the index.
+func (s *Sessions) NumItems() int { return max(len(s.Posting)-1, 0) }
+
+// Check reports the first thing that makes s no index, for slices that were
+// not built here. It allocates nothing.
+func (s *Sessions) Check() error {
+	if err := s.Sequences.Check(s.NumItems()); err != nil {
+		return err
+	}
+	if err := checkStart(s.Posting, len(s.Session)); err != nil {
+		return fmt.Errorf("check sessions: %w", err)
+	}
+	for item := range s.NumItems() {
+		list := s.holding(uint32(item), math.MaxInt)
+		for n, session := range list {
+			if int64(session) >= int64(s.Sequences.Len()) || (n > 0 && list[n-1] >= session) {
+				return fmt.Errorf("check sessions: item %d lists session %d of %d", item, session, s.Sequences.Len())
+			}
+		}
+	}
+	return nil
+}
+
+// holding returns the newest sessions that hold an item, at most n.
+func (s *Sessions) holding(item uint32, n int) []uint32 {
+	if int64(item) >= int64(s.NumItems()) {
+		return nil
+	}
+	list := s.Session[s.Posting[item]:s.Posting[item+1]]
+	return list[max(len(list)-n, 0):]
+}

@@ -1,0 +1,90 @@
+package neighbors
+
+import (
+	"context"
+	"fmt"
+	"math"
+)
+
+// DefaultWindow is how many later items of a sequence follow an item.
+const DefaultWindow = 10
+
+// TransitionOptions say how transitions are counted. The zero value means the
+// documented defaults.
+type TransitionOptions struct {
+	// Items is the number of items, which the sequences do not tell.
+	Items int
+	// Window is how far apart two items may be; 0 is DefaultWindow.
+	Window int
+	// Shrink is s of the score; 0 is DefaultShrink, negative is none.
+	Shrink float64
+	// Backward is what an item counts that came before, not after: 0 (the
+	// default) to 1.
+	Backward float64
+	// Top is the number of followers kept per item; 0 is DefaultTop.
+	Top int
+	// Workers is the number of goroutines; 0 is GOMAXPROCS.
+	Workers int
+}
+
+// Transitions builds the table of what follows what: for every pair of an item
+// i and an item j that stands d <= Window places behind it in the same
+// sequence 1/d is added, and with n the number of times an item occurs
+//
+//	score(i -> j) = sum 1/d / sqrt((n_i + s) (n_j + s))
+//
+// An item that follows itself is no neighbour of itself.
+func Transitions(ctx context.Context, q *Sequences, opt TransitionOptions) (*Table, error) {
+	if err := q.Check(opt.Items); err != nil {
+		return nil, fmt.Errorf("build transitions: %w", err)
+	}
+	if opt.Window < 0 || opt.Top < 0 || opt.Workers < 0 || math.IsNaN(opt.Shrink) || !(opt.Backward >= 0 && opt.Backward <= 1) {
+		return nil, fmt.Errorf("build transitions: number out of range in %+v", opt)
+	}
+	if opt.Window == 0 {
+		opt.Window = DefaultWindow
+	}
+	start, at := q.occurrences(opt.Items)
+	first := sequenceStarts(q)
+	weight := make([]float32, opt.Window+1)
+	for d := 1; d <= opt.Window; d++ {
+		weight[d] = 1 / float32(d)
+	}
+	mass := func(item uint32) float64 {
+		return float64(start[item+1]-start[item]) + shrinkage(opt.Shrink)
+	}
+	count := func(item uint32, out *Scores) {
+		for _, p := range at[start[item]:start[item+1]] {
+			for d := 1; d <= opt.Window && int(p)+d < len(q.Items) && !first.has(int(p)+d); d++ {
+				out.Add(q.Items[int(p)+d], weight[d])
+			}
+			for d := 1; d <= opt.Window && opt.Backward > 0 && !first.has(int(p)+1-d); d++ {
+				out.Add(q.Items[int(p)-d], weight[d]*float32(opt.Backward))
+			}
+		}
+		for _, other := range out.touched {
+			c := &out.cells[other]
+			c.sum = float32(float64(c.sum) / math.Sqrt(mass(item)*mass(other)))
+		}
+	}
+	return rowsOf{
+		items: opt.Items, top: opt.Top, workers: opt.Workers,
+		row: count,
+	}.build(ctx)
+}
+
+// bitmap marks positions.
+type bitmap []uint64
+
+func (b bitmap) has(n int) bool { return b[n>>6]>>(n&63)&1 != 0 }
+
+// sequenceStarts marks the positions in Items at which a sequence begins.
+func sequenceStarts(q *Sequences) bitmap {
+	b := make(bitmap, len(q.Items)/64+1)
+	for n := range q.Len() {
+		if p := q.Start[n]; p < q.Start[n+1] {
+			b[p>>6] |= 1 << (p & 63)
+		}
+	}
+	return b
+}
