@@ -39,6 +39,8 @@ type Options struct {
 	Command []string
 	// Demo fills an empty data folder with the generated shop.
 	Demo bool
+	// AwaitPlugins makes Open wait until every plugin of the folder is loaded.
+	AwaitPlugins bool
 	// Progress, when set, is told how far the filling of the demo shop is.
 	Progress func(stage string, done, total int64)
 	// Announce, when set, is called once, when answers can be given.
@@ -128,11 +130,17 @@ func (a *Appliance) Open(ctx context.Context) (h http.Handler, stop func() error
 	outer, cancel := context.WithCancelCause(ctx)
 	running := a.start(outer, cancel)
 	a.ready.Store(true)
-	return a.server.Socket(), func() error {
+	stop = func() error {
 		cancel(nil)
 		err := running.stop(ctx)
 		return errors.Join(err, a.letGo())
-	}, nil
+	}
+	if a.opt.AwaitPlugins {
+		if err := a.plugins.Idle(ctx); err != nil {
+			return nil, nil, errors.Join(err, stop())
+		}
+	}
+	return a.server.Socket(), stop, nil
 }
 
 // acquire takes the data folder, opens every part on it and joins them.

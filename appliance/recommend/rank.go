@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"vitrine/appliance/frame"
 )
@@ -11,6 +12,11 @@ import (
 // maxCandidates bounds how far a request goes down the catalogue for items
 // that the plugins let pass.
 const maxCandidates = 4096
+
+// enough is the time after which a request asks for no further candidates: each
+// round has the plugins' budget of its own, and a short page in time is better
+// than a full one late.
+const enough = 10 * time.Millisecond
 
 // question is what a list answers.
 type question struct {
@@ -31,6 +37,9 @@ func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q questi
 	if e.deps.Plugins != nil {
 		depth = e.deps.Plugins.Depth()
 	}
+	started := time.Now()
+	sc.frame.Seed = seed(sc.frame.User, sc.frame.Now)
+	resp.Plugins.Reset()
 	sc.want, sc.sorts, sc.dropped = max(sc.limit, depth), depth > 0, false
 	var reason string
 	for {
@@ -41,20 +50,43 @@ func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q questi
 		if q.filled || reason != "" {
 			e.fill(sc)
 		}
-		resp.Plugins.Reset()
 		if depth == 0 {
 			break
 		}
 		more := sc.frame.Len() >= sc.want && sc.want < maxCandidates
-		e.deps.Plugins.Rank(ctx, &sc.frame, &resp.Plugins)
+		sc.trace.Reset()
+		e.deps.Plugins.Rank(ctx, &sc.frame, &sc.trace)
+		addRound(&resp.Plugins, &sc.trace)
 		sc.sort()
-		if sc.frame.Len() >= sc.limit || !more || denied(&resp.Plugins) || ctx.Err() != nil {
+		if sc.frame.Len() >= sc.limit || !more || denied(&resp.Plugins) || ctx.Err() != nil || time.Since(started) > enough {
 			break
 		}
 		sc.want = min(4*sc.want, maxCandidates)
 		sc.frame.Items, sc.frame.Scores, sc.frame.Mask = sc.frame.Items[:0], sc.frame.Scores[:0], sc.frame.Mask[:0]
 	}
 	e.page(sc, resp, reason, q.view)
+}
+
+// addRound adds a round's calls to a request's: the same plugins in the same
+// order, so their times add up, and the last status stands.
+func addRound(sum, round *frame.Trace) {
+	for i, c := range round.Calls {
+		if i < len(sum.Calls) && sum.Calls[i].Name == c.Name && sum.Calls[i].Stage == c.Stage {
+			c.Micros += sum.Calls[i].Micros
+			sum.Calls[i] = c
+			continue
+		}
+		sum.Calls = append(sum.Calls, c)
+	}
+}
+
+// seed is what plugins may draw from: the same for a user at one time, other
+// for the next request (splitmix64's finalizer).
+func seed(user uint32, now int64) uint64 {
+	x := uint64(user)<<40 ^ uint64(now)
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
 
 // denied tells whether a plugin that must not be left out dropped everything.

@@ -59,12 +59,16 @@ func TestPluginsReorderAndAreTraced(t *testing.T) {
 // TestFiltersThatEatCandidatesGetMore: a page stays full as long as the
 // catalogue has items that pass.
 func TestFiltersThatEatCandidatesGetMore(t *testing.T) {
-	s := &stages{depth: 50, rank: func(f *frame.Frame, _ *frame.Trace) {
+	s := &stages{depth: 50, rank: func(f *frame.Frame, tr *frame.Trace) {
 		for i, item := range f.Items {
 			f.Mask[i] = item%100 == 7
 		}
+		tr.Calls = append(tr.Calls, frame.Call{Name: "sevens", Stage: "filter", Status: "ok", Micros: 5})
 	}}
 	got := ranked(t, s, 10)
+	if len(got.Plugins.Calls) != 1 || got.Plugins.Calls[0].Micros != int64(5*s.calls) {
+		t.Errorf("after %d rounds the trace is %+v", s.calls, got.Plugins.Calls)
+	}
 	if len(got.Items) != 10 || s.calls < 2 {
 		t.Errorf("%d items after %d calls with %v candidates", len(got.Items), s.calls, s.sizes)
 	}

@@ -351,6 +351,7 @@ type scratch struct {
 	sorts    bool        // plugins will sort the candidates anew
 	dropped  bool        // the plugins dropped some
 	order    []place     // of the candidates after the plugins
+	trace    frame.Trace // of one round of the plugins
 	frame    frame.Frame // the candidates, then the list
 	ranked   frame.Frame // the list in the making
 	taste    frame.Frame // items of the history, with confidences

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"vitrine/appliance"
 	"vitrine/appliance/client"
@@ -65,7 +66,9 @@ func (a *app) withAppliance(ctx context.Context, what string, do func(*client.Cl
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelError}))
-	handler, stop, err := appliance.New(appliance.Options{Config: c, Log: log, Command: command}).Open(ctx)
+	handler, stop, err := appliance.New(appliance.Options{
+		Config: c, Log: log, Command: command, AwaitPlugins: strings.HasPrefix(what, "plugin "),
+	}).Open(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,11 +37,22 @@ Without --full it takes about a minute for each part.`,
 			if len(args) > 1 {
 				return usage(cmd, "%s takes at most one part, not %q", shortPath(cmd), args)
 			}
+			if len(args) == 1 && args[0] != "all" && !slices.Contains(bench.Parts(), args[0]) {
+				return usage(cmd, "%s has no part %q; it has: all, %s", shortPath(cmd), args[0], strings.Join(bench.Parts(), ", "))
+			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && args[0] != "all" {
 				opt.Parts = args
+			}
+			if opt.Target != "" && opt.Parts != nil && opt.Parts[0] != bench.Serve {
+				return usage(cmd, "--target is measured by the part %s alone", bench.Serve)
+			}
+			if out != "" { // not after an hour of measuring
+				if dir, err := os.Stat(filepath.Dir(out)); err != nil || !dir.IsDir() {
+					return usage(cmd, "--out %s: there is no folder %s", out, filepath.Dir(out))
+				}
 			}
 			return a.bench(cmd.Context(), opt, out)
 		},
@@ -76,16 +89,15 @@ func (a *app) bench(ctx context.Context, opt bench.Options, out string) error {
 	if err != nil {
 		return err
 	}
-	if out != "" {
-		if err := r.WriteFile(out); err != nil {
-			return err
-		}
-	}
 	write := r.WriteText
 	if a.json {
 		write = r.WriteJSON
 	}
-	if err := write(a.out); err != nil {
+	err = write(a.out)
+	if out != "" { // each is tried whatever became of the other
+		err = errors.Join(err, r.WriteFile(out))
+	}
+	if err != nil {
 		return err
 	}
 	switch r.ExitCode() {

@@ -106,7 +106,11 @@ func (a *app) pluginListCommand() *cobra.Command {
 				w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 				fmt.Fprintln(w, "NAME\tVERSION\tSTATE\tKINDS\tSHA256\tREASON")
 				for _, p := range list {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.12s\t%s\n", p.Name, p.Version, p.State, strings.Join(p.Kinds, ","), p.Sha256, p.Reason)
+					reason := p.Reason
+					if p.State == "refused" && p.Version != "" {
+						reason += "; " + p.Version + " goes on as before"
+					}
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.12s\t%s\n", p.Name, p.Version, p.State, strings.Join(p.Kinds, ","), p.Sha256, reason)
 				}
 				return w.Flush()
 			})
@@ -127,7 +131,7 @@ func (a *app) pluginInspectCommand() *cobra.Command {
 				return fmt.Errorf("plugin inspect: %w", err)
 			}
 			if a.json {
-				err = a.printJSON(ins)
+				err = a.printJSON(inspectionOf(ins))
 			} else {
 				err = a.printInspection(args[0], ins)
 			}
@@ -158,6 +162,43 @@ func inspect(ctx context.Context, wasm []byte) (*pluginhost.Inspection, error) {
 	return &ins, errors.Join(err, host.Close())
 }
 
+// inspection is an Inspection as JSON.
+type inspection struct {
+	SHA256      string           `json:"sha256"`
+	Bytes       int              `json:"bytes"`
+	Reason      string           `json:"reason"`
+	Manifest    any              `json:"manifest"`
+	Imports     []string         `json:"imports"`
+	Exports     []string         `json:"exports"`
+	Pages       int              `json:"pages"`
+	MaxPages    int              `json:"max_pages"`
+	LoadSeconds float64          `json:"load_seconds"`
+	Costs       []inspectionCost `json:"costs"`
+}
+
+// inspectionCost is what trial calls of one kind cost.
+type inspectionCost struct {
+	Kind        string  `json:"kind"`
+	FuelBase    float64 `json:"fuel_base"`
+	FuelPerItem float64 `json:"fuel_per_item"`
+	NsPerItem   float64 `json:"ns_per_item"`
+}
+
+func inspectionOf(ins *pluginhost.Inspection) inspection {
+	out := inspection{
+		SHA256: ins.SHA256, Bytes: ins.Bytes, Reason: ins.Reason,
+		Imports: append([]string{}, ins.Imports...), Exports: append([]string{}, ins.Exports...),
+		Pages: ins.Pages, MaxPages: ins.MaxPages, LoadSeconds: ins.Load.Seconds(), Costs: []inspectionCost{},
+	}
+	if ins.Manifest != nil {
+		out.Manifest = ins.Manifest
+	}
+	for _, c := range ins.Costs {
+		out.Costs = append(out.Costs, inspectionCost{c.Kind.String(), c.Base, c.PerItem, float64(c.Time.Nanoseconds()) / float64(max(c.Rows, 1))})
+	}
+	return out
+}
+
 func (a *app) printInspection(file string, ins *pluginhost.Inspection) error {
 	fmt.Fprintf(a.out, "%s: %s bytes, sha256 %s\n", file, count(int64(ins.Bytes)), ins.SHA256)
 	if m := ins.Manifest; m != nil {
@@ -171,6 +212,9 @@ func (a *app) printInspection(file string, ins *pluginhost.Inspection) error {
 		for _, c := range m.Config {
 			fmt.Fprintf(a.out, "config   %s: %s\n", c.Key, c.Help)
 		}
+	}
+	if ins.MaxPages == 0 { // refused before anything could be read of it
+		return nil
 	}
 	fmt.Fprintf(a.out, "memory   %d pages of 64 KiB at rest, %d at most\n", ins.Pages, ins.MaxPages)
 	for _, c := range ins.Costs {
