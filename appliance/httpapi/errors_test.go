@@ -74,7 +74,7 @@ func TestProblems(t *testing.T) {
 		{call{do: "POST /v1/recommend", body: `{"user_id":"u","limit":"5"}`}, 400, "invalid_limit"},
 		{call{do: "POST /v1/recommend", body: `{"user_id":"u","limit":1.5}`}, 400, "invalid_limit"},
 		{call{do: "POST /v1/recommend", body: `{"user":"u"}`}, 400, "unknown_field"},
-		{call{do: "POST /v1/recommend", body: `{"user_id":5}`}, 400, "invalid_user_id"},
+		{call{do: "POST /v1/recommend", body: `{"user_id":5.5}`}, 400, "invalid_user_id"},
 		{call{do: "POST /v1/recommend", body: `{"user_id":"u"`}, 400, "invalid_json"},
 		{call{do: "POST /v1/recommend", body: `{"user_id":"u"} x`}, 400, "invalid_json"},
 		{call{do: "POST /v1/recommend", body: `[]`}, 400, "invalid_json"},

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -113,11 +114,47 @@ func (p *public) RecommendPost(c echo.Context) error {
 	if err := onlyParams(c); err != nil {
 		return err
 	}
-	var body publicapi.RecommendRequest
+	var body recommendBody
 	if err := readJSON(c, &body); err != nil {
 		return err
 	}
-	return p.recommend(c, &body, &body.Fields)
+	return p.recommend(c, &publicapi.RecommendRequest{
+		UserID: string(body.UserID), Session: texts(body.Session), Exclude: texts(body.Exclude), Limit: body.Limit,
+		ExcludeSeen: body.ExcludeSeen, Personalized: body.Personalized,
+	}, &body.Fields)
+}
+
+// recommendBody is the document's RecommendRequest with ids that may be
+// integers, as events have them.
+type recommendBody struct {
+	UserID       looseID   `json:"user_id"`
+	Session      []looseID `json:"session"`
+	Exclude      []looseID `json:"exclude"`
+	Fields       []string  `json:"fields"`
+	Limit        *int      `json:"limit"`
+	ExcludeSeen  *bool     `json:"exclude_seen"`
+	Personalized *bool     `json:"personalized"`
+}
+
+// looseID is an id, given as text or as an integer.
+type looseID string
+
+// UnmarshalJSON takes a string, or an integer as its decimal text.
+func (id *looseID) UnmarshalJSON(raw []byte) error {
+	var number json.Number
+	if len(raw) > 0 && raw[0] != '"' && json.Unmarshal(raw, &number) == nil && !strings.ContainsAny(number.String(), ".eE") {
+		*id = looseID(number)
+		return nil
+	}
+	return json.Unmarshal(raw, (*string)(id))
+}
+
+func texts(ids []looseID) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = string(id)
+	}
+	return out
 }
 
 func (p *public) recommend(c echo.Context, body *publicapi.RecommendRequest, fields *[]string) error {

@@ -264,15 +264,17 @@ type Problem struct {
 
 // RecommendRequest defines model for RecommendRequest.
 type RecommendRequest struct {
-	Exclude      []ID     `json:"exclude,omitempty"`
+	Exclude      []string `json:"exclude,omitempty"`
 	ExcludeSeen  *bool    `json:"exclude_seen,omitempty"`
 	Fields       []string `json:"fields,omitempty"`
 	Limit        *int     `json:"limit,omitempty"`
 	Personalized *bool    `json:"personalized,omitempty"`
 
 	// Session Item ids looked at in this session, oldest first.
-	Session []ID   `json:"session,omitempty"`
-	UserID  string `json:"user_id,omitempty"`
+	Session []string `json:"session,omitempty"`
+
+	// UserID An integer is read as its decimal text, as in events.
+	UserID string `json:"user_id,omitempty"`
 }
 
 // Recommendations defines model for Recommendations.
