@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,12 +13,13 @@ import (
 
 	"vitrine/appliance/pluginhost/guard"
 	"vitrine/internal/logkey"
+	"vitrine/sdk/abi"
 )
 
 // The cache folder holds
 //
 //	code/<digest of the rewritten module>/   native code
-//	kept/<file name>/<digest>/               module.wasm, plugin.toml, code (the digest above)
+//	kept/<file name>/<digest>/               module.wasm, plugin.toml, manifest.json, code (the digest above)
 //
 // and only this user can enter it.
 const (
@@ -63,6 +65,30 @@ func (k keptVersion) read() (wasm, toml []byte, err error) {
 	return wasm, toml, err
 }
 
+// keptSidecar is NAME.toml of the version that served last, nil if there is none.
+func (h *Host) keptSidecar(name string) *sidecar {
+	for _, k := range h.kept(name) {
+		if toml, err := os.ReadFile(filepath.Join(k.dir, "plugin.toml")); err == nil {
+			if side, err := parseSidecar(toml, h.opt.CallBudget); err == nil {
+				return side
+			}
+		}
+	}
+	return nil
+}
+
+// keptManifest is the manifest of the version that served last, nil if there is
+// none.
+func (h *Host) keptManifest(name string) *abi.Manifest {
+	for _, k := range h.kept(name) {
+		var m abi.Manifest
+		if text, err := os.ReadFile(filepath.Join(k.dir, "manifest.json")); err == nil && json.Unmarshal(text, &m) == nil {
+			return &m
+		}
+	}
+	return nil
+}
+
 // keep stores a version that serves now and drops the oldest ones. What fails
 // here costs a later restart its fallback, not the ranking anything. h.mu is
 // held.
@@ -88,7 +114,9 @@ func writeKept(dir string, a *attempt) error {
 		return err
 	}
 	defer os.RemoveAll(staged)
-	for name, data := range map[string][]byte{"module.wasm": a.wasm, "plugin.toml": a.toml, "code": []byte(a.version.Code())} {
+	for name, data := range map[string][]byte{
+		"module.wasm": a.wasm, "plugin.toml": a.toml, "manifest.json": a.version.Manifest().AppendJSON(nil), "code": []byte(a.version.Code()),
+	} {
 		if err := writeSynced(filepath.Join(staged, name), data, 0o600); err != nil {
 			return err
 		}
@@ -150,14 +178,21 @@ func writeSynced(path string, data []byte, mode fs.FileMode) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// replaceFile puts data in the place of a file in one step.
+// replaceFile puts data in the place of a file in one step. The staging name is
+// unique: another process may be replacing the same file.
 func replaceFile(path string, data []byte) error {
-	staged := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-	if err := writeSynced(staged, data, 0o644); err != nil {
-		_ = os.Remove(staged)
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.new")
+	if err != nil {
 		return err
 	}
-	return os.Rename(staged, path)
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
 }
 
 // privateDir makes a folder that only this user can enter, or narrows it:

@@ -18,6 +18,7 @@ import (
 
 	"vitrine/appliance/pluginhost/guard"
 	"vitrine/internal/logkey"
+	"vitrine/sdk/abi"
 )
 
 const (
@@ -152,7 +153,11 @@ type entry struct {
 	state  State
 	reason string
 	digest string
-	side   *sidecar
+	// side is what NAME.toml said last; see sidecar.inherit.
+	side *sidecar
+	// manifest is that of the last version that served or was installed; nil
+	// while none is known.
+	manifest *abi.Manifest
 	// serving is the version that ranks: of this file, or of an earlier one.
 	serving *version
 	// conflict says that the file was refused for what another plugin has; it
@@ -187,8 +192,7 @@ func (h *Host) adoptFolder(found map[string]fingerprint) (changed bool) {
 			e = &entry{name: name}
 			h.entries[name] = e
 			if print.sidecar.exists { // so that it denies from the start, if it must
-				toml, _ := readBounded(filepath.Join(h.opt.Dir, name+sidecarSuffix), print.sidecar, maxSidecar)
-				e.side, _ = parseSidecar(toml, h.opt.CallBudget)
+				e.side = h.firstSidecar(name, print)
 				changed = changed || e.mustDeny()
 			}
 		}
@@ -206,6 +210,21 @@ func (h *Host) adoptFolder(found map[string]fingerprint) (changed bool) {
 		h.notify()
 	}
 	return changed
+}
+
+// firstSidecar is what NAME.toml says of a plugin that is seen for the first
+// time. What it does not say because it is damaged is as it was when the plugin
+// last served.
+func (h *Host) firstSidecar(name string, print fingerprint) *sidecar {
+	side := &sidecar{}
+	toml, err := readBounded(filepath.Join(h.opt.Dir, name+sidecarSuffix), print.sidecar, maxSidecar)
+	if err == nil {
+		side, err = parseSidecar(toml, h.opt.CallBudget)
+	}
+	if err != nil {
+		side.inherit(h.keptSidecar(name))
+	}
+	return side
 }
 
 // freed lets files be tried again that were refused for what another plugin
@@ -240,7 +259,7 @@ func (h *Host) due() (names []string, next time.Duration) {
 func (h *Host) ordered() []*entry {
 	place := func(e *entry) int {
 		for i, name := range h.opt.Order {
-			if name == e.name || e.serving != nil && name == e.serving.Manifest().Name {
+			if name == e.name || e.manifest != nil && name == e.manifest.Name {
 				return i
 			}
 		}
@@ -309,6 +328,8 @@ func drain(events <-chan fsnotify.Event) {
 // look compares the folder with the entries and starts what is due. It says
 // when to look again.
 func (h *Host) look() (time.Duration, error) {
+	h.looking.Lock()
+	defer h.looking.Unlock()
 	found, err := readFolder(h.opt.Dir)
 	if err != nil {
 		return pollInterval, err

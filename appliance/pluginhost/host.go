@@ -82,6 +82,11 @@ type Host struct {
 	wake   chan struct{}
 	closed bool
 
+	// looking makes reading the folder and adopting what was read one step, so
+	// that an older look cannot undo a newer one.
+	looking sync.Mutex
+	// changing lets one operator's change at a time write into the folder.
+	changing chan struct{}
 	// compiling lets one module at a time be compiled and loaded: that leaves
 	// processors to serving, and file order decides who claims a name first.
 	compiling chan struct{}
@@ -126,7 +131,7 @@ func Open(ctx context.Context, opt Options) (*Host, error) {
 	}
 	h := &Host{
 		opt: opt, entries: map[string]*entry{}, totals: map[string]*sandbox.Counters{},
-		changed: make(chan struct{}), wake: make(chan struct{}, 1), compiling: make(chan struct{}, 1),
+		changed: make(chan struct{}), wake: make(chan struct{}, 1), compiling: make(chan struct{}, 1), changing: make(chan struct{}, 1),
 	}
 	h.scratch.New = func() any { return &sandbox.Scratch{} }
 	h.ctx, h.stop = context.WithCancel(context.WithoutCancel(ctx))

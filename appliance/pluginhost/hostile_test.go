@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -132,6 +133,7 @@ func TestHostile(t *testing.T) {
 	}}).start()
 	r.add("a-good", scorer("good", scale(2)).wasm())
 	stopTicker := ticker(t)
+	stopBeside := beside(t, r.Host)
 	for name, h := range hostiles() {
 		t.Run(name, func(t *testing.T) {
 			r.t = t
@@ -155,7 +157,9 @@ func TestHostile(t *testing.T) {
 			}
 			var slowest time.Duration
 			failures := 0
-			for range 30 {
+			// A spinning guest is at fault once it has had its whole budget,
+			// which a busy machine does not leave in every request.
+			for i := 0; i < 30 || h.failed != "" && i < 1000 && r.List()[1].State != Quarantined; i++ {
 				start := time.Now()
 				f, calls := r.rank(50)
 				slowest = max(slowest, time.Since(start))
@@ -171,17 +175,14 @@ func TestHostile(t *testing.T) {
 					}
 				}
 			}
-			if slowest > 150*time.Millisecond {
-				t.Errorf("slowest request %v", slowest)
-			}
 			t.Logf("slowest request %v", slowest)
 			switch {
 			case h.works && failures > 0:
 				t.Errorf("%d calls failed", failures)
 			case h.failed != "":
 				info = r.List()[1]
-				if info.State != Quarantined || !strings.HasPrefix(info.Reason, h.failed) || failures != faultCount {
-					t.Errorf("%s: %q after %d failures, want quarantined: %q", info.State, info.Reason, failures, h.failed)
+				if info.State != Quarantined || !strings.HasPrefix(info.Reason, h.failed) || info.Stats.Faults < faultCount {
+					t.Errorf("%s: %q after %d failures, want quarantined: %q", info.State, info.Reason, info.Stats.Faults, h.failed)
 				}
 				if lines := r.logs.lines("plugin failed"); len(lines) > 1 {
 					t.Errorf("log %q", lines)
@@ -195,7 +196,48 @@ func TestHostile(t *testing.T) {
 		})
 	}
 	r.t = t
+	stopBeside()
 	t.Logf("longest gap of a ticker: %v", stopTicker())
+}
+
+// beside makes requests all the time. Afterwards 99 of 100 must have been quick,
+// and none may have failed or have lost a row.
+func beside(t *testing.T, h *Host) (stop func()) {
+	t.Helper()
+	quit, done := make(chan struct{}), make(chan struct{})
+	var took []time.Duration
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-quit:
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+			f, tr := frameOf(50), &frame.Trace{}
+			start := time.Now()
+			h.Rank(context.Background(), f, tr)
+			took = append(took, time.Since(start))
+			good := tr.Calls[0]
+			if good.Name != "good" || good.Status == statusFailed || good.Status == statusOK && f.Scores[0] < 100 || slices.Contains(f.Mask, false) {
+				t.Errorf("request beside: calls %v, score %v, mask %v", tr.Calls, f.Scores[0], f.Mask)
+				return
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-done
+		slices.Sort(took)
+		if len(took) == 0 {
+			t.Fatal("no request beside")
+		}
+		p99 := took[len(took)*99/100]
+		t.Logf("%d requests beside: p99 %v, slowest %v", len(took), p99, took[len(took)-1])
+		if p99 > 100*time.Millisecond {
+			t.Errorf("p99 of requests beside is %v", p99)
+		}
+	}
 }
 
 // ticker measures the longest gap of a goroutine that should run every

@@ -77,9 +77,10 @@ type attempt struct {
 	wasm     []byte
 	toml     []byte
 	side     *sidecar
-	version  *version // nil when disabled, unchanged or refused
-	same     bool     // what serves already is this
-	fallback *version // an earlier version, where none serves
+	manifest *abi.Manifest // of a disabled one, where it served before
+	version  *version      // nil when disabled, unchanged or refused
+	same     bool          // what serves already is this
+	fallback *version      // an earlier version, where none serves
 	err      error
 }
 
@@ -94,10 +95,16 @@ func (h *Host) attemptLoad(ctx context.Context, name string, print fingerprint) 
 	a.digest = digestOf(a.wasm)
 	var err error
 	if a.side, err = parseSidecar(a.toml, h.opt.CallBudget); err != nil {
+		h.mu.Lock()
+		if e := h.entries[name]; e != nil {
+			a.side.inherit(e.side)
+		}
+		h.mu.Unlock()
 		a.err = fmt.Errorf("%s%s: %w", name, sidecarSuffix, err)
 		return a
 	}
 	if !a.side.enabled() {
+		a.manifest = h.keptManifest(name)
 		return a
 	}
 	h.mu.Lock()
@@ -144,8 +151,12 @@ func (h *Host) earlier(ctx context.Context, a *attempt) *version {
 	h.mu.Lock()
 	e := h.entries[a.name]
 	serves := e == nil || e.serving != nil
+	today := a.side
+	if today == nil && e != nil {
+		today = e.side // the file could not be read
+	}
 	h.mu.Unlock()
-	if serves || a.side != nil && !a.side.enabled() {
+	if serves || today != nil && !today.enabled() {
 		return nil
 	}
 	for _, k := range h.kept(a.name) {
@@ -157,8 +168,8 @@ func (h *Host) earlier(ctx context.Context, a *attempt) *version {
 		if err != nil || !side.enabled() {
 			continue
 		}
-		if a.side != nil {
-			side.OnError = a.side.OnError // the operator's word of today
+		if today != nil {
+			side.OnError = today.OnError // the operator's word of today
 		}
 		if v, err := h.build(ctx, a.name, wasm, toml, side); err == nil {
 			return v
@@ -209,6 +220,9 @@ func (h *Host) settle(ctx context.Context, a *attempt) {
 		log.Warn("plugin refused", attrs...)
 	case !a.side.enabled():
 		e.state, e.reason = Disabled, ""
+		if e.manifest == nil {
+			e.manifest = a.manifest
+		}
 		if e.serving != nil {
 			log.Info("plugin disabled")
 			e.serving = nil
@@ -229,7 +243,7 @@ func (h *Host) settle(ctx context.Context, a *attempt) {
 // serve puts a version in the entry's place in the ranking. h.mu is held.
 func (h *Host) serve(e *entry, v *version) {
 	v.Share(h.countersOf(v.Manifest().Name))
-	e.serving = v
+	e.serving, e.manifest = v, v.Manifest()
 }
 
 // claims says whether another plugin has the version's name or one of its

@@ -53,9 +53,15 @@ func (h *Host) info(e *entry) Info {
 	i := Info{Name: e.name, File: e.name, State: e.state, Reason: e.reason, SHA256: e.digest}
 	v := e.serving
 	if v == nil {
+		if m := e.manifest; m != nil && e.state != Refused {
+			i.Name, i.Version, i.Summary, i.Kinds = m.Name, m.Version, m.Summary, kindNames(m, e.side)
+			if c := h.totals[m.Name]; c != nil { // it has served
+				i.Stats = c.Stats(m.Name)
+			}
+		}
 		return i
 	}
-	i.Version, i.Summary, i.Serving, i.Kinds = v.Manifest().Version, v.Manifest().Summary, v.digest, kindNames(v)
+	i.Version, i.Summary, i.Serving, i.Kinds = v.Manifest().Version, v.Manifest().Summary, v.digest, kindNames(v.Manifest(), v.side)
 	if i.Stats = v.Counters().Stats(v.Manifest().Name); e.state != Refused {
 		i.Name = v.Manifest().Name
 	}
@@ -66,10 +72,11 @@ func (h *Host) info(e *entry) Info {
 	return i
 }
 
-func kindNames(v *version) []string {
+// kindNames are the kinds of a module that its operator lets it do.
+func kindNames(m *abi.Manifest, side *sidecar) []string {
 	var names []string
 	for k := abi.Feature; k <= abi.Filter; k++ {
-		if v.uses(k) {
+		if m.Has(k) && side.allows(k) {
 			names = append(names, k.String())
 		}
 	}
@@ -101,8 +108,28 @@ func (h *Host) find(name string) *entry {
 			return e
 		}
 	}
+	for _, e := range h.entries { // disabled, or refused meanwhile
+		if e.manifest != nil && e.manifest.Name == name {
+			return e
+		}
+	}
 	return nil
 }
+
+// change waits until no other change by an operator is under way; done ends
+// this one.
+func (h *Host) change(ctx context.Context) (done func(), err error) {
+	select {
+	case h.changing <- struct{}{}:
+		return func() { <-h.changing }, nil
+	case <-h.ctx.Done():
+		return nil, errClosing
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+var errClosing = errors.New("plugin host is closing")
 
 // Idle waits until everything that is in the folder now has been dealt with.
 // Run must be running.
@@ -132,7 +159,7 @@ func (h *Host) await(ctx context.Context, done func() bool) error {
 		select {
 		case <-changed:
 		case <-h.ctx.Done():
-			return errors.New("plugin host is closing")
+			return errClosing
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -150,6 +177,11 @@ func (h *Host) Install(ctx context.Context, name string, wasm, toml []byte) (Inf
 	if name != "" && !validFile(name) {
 		return Info{}, fmt.Errorf("plugin name %q: want letters, digits, dots, dashes and underscores", name)
 	}
+	done, err := h.change(ctx)
+	if err != nil {
+		return Info{}, err
+	}
+	defer done()
 	manifest, name, err := h.admit(ctx, name, wasm, toml)
 	if err != nil {
 		return Info{}, err
@@ -163,7 +195,17 @@ func (h *Host) Install(ctx context.Context, name string, wasm, toml []byte) (Inf
 	if err := replaceFile(path+moduleSuffix, wasm); err != nil {
 		return Info{}, fmt.Errorf("install plugin %s: %w", manifest.Name, err)
 	}
-	return h.awaitEntry(ctx, name, digestOf(wasm))
+	info, err := h.awaitEntry(ctx, name, digestOf(wasm))
+	if err != nil {
+		return info, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e := h.entries[name]; e != nil && e.serving == nil && e.digest == info.SHA256 { // disabled
+		e.manifest = manifest
+		info = h.info(e)
+	}
+	return info, nil
 }
 
 // admit takes a module through the whole load, and closes it again. It settles
@@ -198,7 +240,8 @@ func (h *Host) admit(ctx context.Context, name string, wasm, toml []byte) (*abi.
 	return v.Manifest(), name, err
 }
 
-// awaitEntry waits until the file with that digest has been dealt with.
+// awaitEntry waits until the file with that digest, or the one that has taken
+// its place meanwhile, has been dealt with.
 func (h *Host) awaitEntry(ctx context.Context, name, digest string) (Info, error) {
 	var info Info
 	err := h.lookNow()
@@ -207,16 +250,26 @@ func (h *Host) awaitEntry(ctx context.Context, name, digest string) (Info, error
 	}
 	err = h.await(ctx, func() bool {
 		e := h.entries[name]
-		if e == nil || e.state == Compiling || digest != "" && e.digest != digest {
+		if e == nil {
+			return true
+		}
+		if e.state == Compiling {
 			return false
 		}
 		info = h.info(e)
 		return true
 	})
-	if err == nil && info.State == Refused {
-		err = errors.New(info.Reason)
+	switch {
+	case err != nil:
+		return info, err
+	case info.File == "":
+		return info, fmt.Errorf("%s%s was removed meanwhile", name, moduleSuffix)
+	case digest != "" && info.SHA256 != "" && info.SHA256 != digest:
+		return info, fmt.Errorf("%s%s was replaced meanwhile", name, moduleSuffix)
+	case info.State == Refused:
+		return info, errors.New(info.Reason)
 	}
-	return info, err
+	return info, nil
 }
 
 func validFile(name string) bool {
@@ -240,6 +293,11 @@ func (h *Host) Disable(ctx context.Context, name string) (Info, error) {
 }
 
 func (h *Host) setEnabled(ctx context.Context, name string, enabled bool) (Info, error) {
+	done, err := h.change(ctx)
+	if err != nil {
+		return Info{}, err
+	}
+	defer done()
 	h.mu.Lock()
 	e := h.find(name)
 	if e == nil {
@@ -269,6 +327,11 @@ func rewrite(path string, enabled bool) error {
 
 // Remove deletes a plugin's files and returns when it is out of the ranking.
 func (h *Host) Remove(ctx context.Context, name string) error {
+	done, err := h.change(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	h.mu.Lock()
 	e := h.find(name)
 	h.mu.Unlock()

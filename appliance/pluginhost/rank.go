@@ -2,7 +2,6 @@ package pluginhost
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +28,7 @@ type version struct {
 
 // uses says whether the version does that kind and the operator lets it.
 func (v *version) uses(k abi.Kind) bool {
-	return v.Manifest().Has(k) && (len(v.side.Kinds) == 0 || slices.Contains(v.side.Kinds, k.String()))
+	return v.Manifest().Has(k) && v.side.allows(k)
 }
 
 // callBudget is what the operator allows one call of it.
@@ -189,7 +188,8 @@ func (h *Host) runStep(st *step, r *sandbox.Scratch, f *frame.Frame, p sandbox.P
 		clear(f.Mask)
 		return denied, p.Start
 	}
-	p.Allowed = min(p.Allowed, v.callBudget(h.opt.CallBudget))
+	p.Whole = v.callBudget(h.opt.CallBudget)
+	p.Allowed = min(p.Allowed, p.Whole)
 	status, end := st.stage.Run(r, f, p)
 	if status != sandbox.OK && v.side.deny() {
 		clear(f.Mask)

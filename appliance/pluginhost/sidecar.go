@@ -14,6 +14,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"vitrine/internal/nearest"
+	"vitrine/sdk/abi"
 )
 
 const (
@@ -46,6 +47,25 @@ type sidecar struct {
 func (s *sidecar) enabled() bool { return s.Enabled == nil || *s.Enabled }
 
 func (s *sidecar) deny() bool { return s.OnError == onErrorDeny }
+
+// allows says whether the operator lets the plugin do that kind.
+func (s *sidecar) allows(k abi.Kind) bool {
+	return s == nil || len(s.Kinds) == 0 || slices.Contains(s.Kinds, k.String())
+}
+
+// inherit completes a file that does not parse by the last one that did: an
+// operator's slip of the pen neither ends a denial nor enables a plugin.
+func (s *sidecar) inherit(last *sidecar) {
+	if last == nil {
+		return
+	}
+	if s.Enabled == nil {
+		s.Enabled = last.Enabled
+	}
+	if !s.deny() {
+		s.OnError = last.OnError
+	}
+}
 
 // parseSidecar decodes and checks NAME.toml; no bytes mean the defaults. On an
 // error the result still holds what could be read, so that a filter that must

@@ -79,7 +79,7 @@ func TestCost(t *testing.T) {
 	// A call that overran tells at once that its fuel was too cheap, up to the
 	// price list; beyond that only a whole window does.
 	c.rate.store(minRate)
-	over := Period{start, time.Millisecond}
+	over := Period{Start: start, Allowed: time.Millisecond}
 	c.observe(100, 1000, over, start.Add(time.Second))
 	if got := c.rate.load(); got != guardRate {
 		t.Errorf("rate %v after one overrun", got)
@@ -92,5 +92,49 @@ func TestCost(t *testing.T) {
 	}
 	if c.expected(100) < time.Millisecond {
 		t.Errorf("expects %v of a call that takes 10 ms", c.expected(100))
+	}
+}
+
+func TestOnlyTheWholeBudgetIsAFault(t *testing.T) {
+	c := &cost{}
+	c.rate.store(0.05)
+	c.best.store(0.05)
+	const budget = 5 * time.Millisecond
+	if !c.whole(100_000_000, budget) || c.whole(50_000_000, budget) {
+		t.Error("whole budget of 5 ms at 0.05 ns is 100 M units")
+	}
+	// A busy machine: fuel looks four times as dear, so less of it is granted.
+	for range rateWindow {
+		c.observe(100, 10_000_000, Period{Start: time.Unix(0, 0), Allowed: budget}, time.Unix(0, 0).Add(2*time.Millisecond))
+	}
+	c.grace.Store(maxGrace)
+	units, timed := c.budget(100, budget)
+	if !timed || units > 26_000_000 || c.whole(units, budget) {
+		t.Errorf("%d units, timed %v, are the whole budget: %v", units, timed, c.whole(units, budget))
+	}
+	c.cut(100, units, timed)
+	if c.expected(100) <= budget {
+		t.Errorf("expects %v of a call that ran dry within %v", c.expected(100), budget)
+	}
+	for range 100 { // but not for ever
+		c.cut(100, units, timed)
+	}
+	if !c.whole(units, budget) {
+		t.Error("a guest that always runs dry is never found out")
+	}
+}
+
+func TestTakeSaysThatItWaited(t *testing.T) {
+	v := &Version{pool: make(chan *instance, 1)}
+	if _, waited, err := v.take(time.Millisecond); err != errBusy || !waited {
+		t.Errorf("waited %v, %v", waited, err)
+	}
+	go func() { time.Sleep(5 * time.Millisecond); v.put(&instance{}) }()
+	if _, waited, err := v.take(time.Minute); err != nil || !waited {
+		t.Errorf("waited %v, %v", waited, err)
+	}
+	v.put(&instance{})
+	if _, waited, err := v.take(time.Minute); err != nil || waited {
+		t.Errorf("waited %v, %v", waited, err)
 	}
 }

@@ -31,6 +31,12 @@ const (
 	// rateWindow is the number of calls of which the quickest counts: one that
 	// the system interrupted must not look like expensive fuel.
 	rateWindow = 16
+	// wholeSlack is how far a rate may be from the best and still be called
+	// the same: processors change their clock.
+	wholeSlack = 1.5
+	// doubt raises the best rate at each call that ran dry early, so that a
+	// guest whose fuel has become dearer is found out in the end.
+	doubt = 1.05
 )
 
 // cost is what is known about the calls of one kind of one version.
@@ -40,6 +46,7 @@ type cost struct {
 	grace        atomic.Int64
 
 	rate  atomicFloat // nanoseconds per unit
+	best  atomicFloat // the lowest rate so far, that of an idle machine
 	usual atomicFloat // units of a call per row, smoothed
 
 	windowMin   atomicFloat
@@ -99,8 +106,32 @@ func (c *cost) observe(n int, spent int64, p Period, end time.Time) {
 		c.windowMin.store(rate)
 	}
 	if calls >= rateWindow {
-		c.rate.store(sane(quickest))
+		c.learn(sane(quickest))
 		c.windowCalls.Store(0)
+	}
+}
+
+// learn takes a measured rate.
+func (c *cost) learn(rate float64) {
+	c.rate.store(rate)
+	c.best.store(min(c.best.load(), rate))
+}
+
+// whole says whether so much fuel is what the whole budget of a call buys. It
+// is less when little of the request's time was left, when the need was
+// underestimated, and when a busy machine made fuel look dear: none of that is
+// the plugin's fault.
+func (c *cost) whole(units int64, budget time.Duration) bool {
+	return float64(units)*wholeSlack >= float64(budget)/c.best.load()
+}
+
+// cut is called when n rows ran dry before the whole budget was used. timed
+// says that time was what bounded them: then calls like this are not worth
+// trying until the expectation has faded.
+func (c *cost) cut(n int, units int64, timed bool) {
+	if timed {
+		c.usual.store(max(c.usual.load(), wholeSlack*float64(units)/float64(n)))
+		c.best.store(min(c.best.load()*doubt, max(c.rate.load(), c.best.load())))
 	}
 }
 
@@ -124,6 +155,7 @@ func (v *Version) calibrate(ctx context.Context, in *instance) *instance {
 		c := &v.costs[k]
 		c.declared = v.manifest.Fuel
 		c.rate.store(guardRate)
+		c.best.store(guardRate)
 		if in == nil {
 			continue
 		}
@@ -156,7 +188,7 @@ func (v *Version) calibrate(ctx context.Context, in *instance) *instance {
 		c.base = max(float64(small)-c.perRow*(firstRows/16), 0)
 		c.usual.store(float64(large) / firstRows)
 		if took > rateSignal/4 {
-			c.rate.store(sane(float64(took) / float64(large)))
+			c.learn(sane(float64(took) / float64(large)))
 		}
 	}
 	return in

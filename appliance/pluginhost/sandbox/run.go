@@ -27,6 +27,8 @@ const minCall = 10 * time.Microsecond
 type Period struct {
 	Start   time.Time
 	Allowed time.Duration
+	// Whole is what Allowed is when nothing before has used up time.
+	Whole time.Duration
 }
 
 // Run calls the plugin within the time allowed, if it may be called now, and
@@ -44,12 +46,16 @@ func (st *Stage) Run(r *Scratch, f *frame.Frame, p Period) (Status, time.Time) {
 		v.counters.skipped.Add(1)
 		return Skipped, p.Start
 	}
-	in, err := v.take(p.Allowed)
-	end := p.Start
-	if err == nil {
-		end, err = v.call(st, in, r, f, p)
+	in, waited, err := v.take(p.Allowed)
+	start := p.Start
+	if waited {
+		start = time.Now() // what others took says nothing about this call
 	}
-	if errors.Is(err, errBusy) || errors.Is(err, errLate) {
+	end := start
+	if err == nil {
+		end, err = v.call(st, in, r, f, run{p, start})
+	}
+	if errors.Is(err, errBusy) || errors.Is(err, errLate) || errors.Is(err, errCut) {
 		v.breaker.abandon()
 		v.counters.skipped.Add(1)
 		return Skipped, time.Now()
@@ -66,15 +72,24 @@ func (st *Stage) Run(r *Scratch, f *frame.Frame, p Period) (Status, time.Time) {
 	return OK, end
 }
 
+// errCut says that fuel ran out before the plugin had all that it may use.
+var errCut = errors.New("out of fuel early")
+
+// run is a call's period and when its turn came.
+type run struct {
+	Period
+	turn time.Time
+}
+
 // errLate says that the time was over between two parts of a batch.
 var errLate = errors.New("no time left")
 
 // call runs a whole batch through one instance, in parts, and commits the
 // results once all of them are there. It says when it ended.
-func (v *Version) call(st *Stage, in *instance, r *Scratch, f *frame.Frame, p Period) (time.Time, error) {
+func (v *Version) call(st *Stage, in *instance, r *Scratch, f *frame.Frame, p run) (time.Time, error) {
 	c := &v.costs[st.kind]
 	n := f.Len()
-	start := p.Start
+	start, spent := p.turn, int64(0)
 	for from := 0; from < n; from += abi.MaxRows {
 		allowed := p.Allowed - start.Sub(p.Start)
 		if allowed < minCall {
@@ -87,12 +102,22 @@ func (v *Version) call(st *Stage, in *instance, r *Scratch, f *frame.Frame, p Pe
 		end := time.Now()
 		v.counters.fuel.Add(in.spent)
 		if err == nil {
-			c.observe(to-from, in.spent, Period{start, allowed}, end)
+			c.observe(to-from, in.spent, Period{Start: start, Allowed: allowed}, end)
+			spent += in.spent
 			start = end
 			continue
 		}
-		if errors.Is(err, errFuel) && !timed && end.Sub(start) < allowed {
-			c.ranDry()
+		if errors.Is(err, errFuel) {
+			inTime := end.Sub(start) < allowed
+			if !timed && inTime {
+				c.ranDry()
+			}
+			// Fuel for the expected need that took all of the time all the
+			// same is the guest's own doing.
+			if (timed || inTime) && !c.whole(spent+budget, p.Whole) {
+				c.cut(to, spent+budget, timed)
+				err = errCut
+			}
 		}
 		var code guestError
 		if errors.As(err, &code) {

@@ -208,9 +208,9 @@ func (v *Version) fill(ctx context.Context) error {
 	return nil
 }
 
-// take waits for an idle instance for at most wait.
-func (v *Version) take(wait time.Duration) (*instance, error) {
-	var in *instance
+// take waits for an idle instance for at most wait, and says whether it took
+// time to get one.
+func (v *Version) take(wait time.Duration) (in *instance, waited bool, err error) {
 	select {
 	case in = <-v.pool:
 	default:
@@ -218,18 +218,19 @@ func (v *Version) take(wait time.Duration) (*instance, error) {
 		defer timer.Stop()
 		select {
 		case in = <-v.pool:
+			waited = true
 		case <-timer.C:
-			return nil, errBusy
+			return nil, true, errBusy
 		}
 	}
 	if answers := v.answers.Load(); in.answers != answers {
-		in.answers = answers
+		in.answers, waited = answers, true
 		if err := in.configure(); err != nil {
 			v.discard(in)
-			return nil, fmt.Errorf("configure again: %w", err)
+			return nil, true, fmt.Errorf("configure again: %w", err)
 		}
 	}
-	return in, nil
+	return in, waited, nil
 }
 
 // errBusy says that no instance became free in time.
