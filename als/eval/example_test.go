@@ -38,7 +38,7 @@ func ExampleRanking() {
 		return
 	}
 	result, err := eval.Ranking(context.Background(), eval.Input{
-		Targets: test, Mask: train, Score: eval.Factors(m), Ks: []int{1},
+		Targets: test, Mask: train, Factors: m, Ks: []int{1},
 	})
 	if err != nil {
 		fmt.Println(err)

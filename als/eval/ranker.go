@@ -1,24 +1,43 @@
 package eval
 
-import "slices"
+import (
+	"context"
+	"slices"
+
+	"vitrine/als/internal/f32"
+)
+
+const (
+	// batchUsers is how many users are ranked together: a block of item rows
+	// is read from memory once for all of them.
+	batchUsers = 16
+	// blockFloats is about the size of such a block (64 KiB): it stays in the
+	// second-level cache.
+	blockFloats = 1 << 14
+)
 
 // ranker is one goroutine's working memory.
 type ranker struct {
-	in       *Input
-	depth    int
-	scores   []float32
-	targets  []uint32 // the present user's, without the masked
-	relevant int      // their number
-	top      []uint32
-	found    []int
+	in     *Input
+	depth  int
+	scores []float32
+	lists  [batchUsers]list
 	// shown[cut][item] counts the lists that hold the item.
 	shown [][]int
+	ranks []int
+}
+
+// list is the ranking of one user in the making.
+type list struct {
+	user   int
+	mask   []uint32 // the part not met yet
+	items  []uint32 // the best so far, best first
+	scores []float32
 }
 
 func newRanker(in *Input) *ranker {
 	items := in.Targets.Cols
-	depth := min(slices.Max(in.Ks), items)
-	r := &ranker{in: in, depth: depth, scores: make([]float32, items), top: make([]uint32, 0, depth)}
+	r := &ranker{in: in, depth: min(slices.Max(in.Ks), items)}
 	for range in.Ks {
 		r.shown = append(r.shown, make([]int, items))
 	}
@@ -34,58 +53,113 @@ func (r *ranker) addShown(all [][]int) {
 	}
 }
 
-// ranks returns the 1-based ranks, ascending, at which the user's targets
-// stand in the first depth places, and sets relevant.
-func (r *ranker) ranks(user int) []int {
-	r.in.Score(user, r.scores)
-	mask := r.in.masked(user)
-	targets, _ := r.in.Targets.Row(user)
-	r.targets = r.targets[:0]
-	for _, item := range targets {
-		if _, seen := slices.BinarySearch(mask, item); !seen {
-			r.targets = append(r.targets, item)
+// rank makes the lists of up to batchUsers users.
+func (r *ranker) rank(ctx context.Context, users []int) {
+	for n, user := range users {
+		l := &r.lists[n]
+		l.user, l.mask, l.items, l.scores = user, r.in.masked(user), l.items[:0], l.scores[:0]
+	}
+	if r.in.Factors != nil {
+		r.byFactors(users)
+	}
+	for n, user := range users {
+		if ctx.Err() != nil {
+			return
+		}
+		if l := &r.lists[n]; r.scored(user) {
+			scores := r.room(r.in.Targets.Cols)
+			r.in.Score(user, scores)
+			r.add(l, 0, scores)
+		}
+		for cut, k := range r.in.Ks {
+			for _, item := range r.lists[n].items[:min(k, len(r.lists[n].items))] {
+				r.shown[cut][item]++
+			}
 		}
 	}
-	r.relevant = len(r.targets)
-	r.choose(mask)
-	for cut, k := range r.in.Ks {
-		for _, item := range r.top[:min(k, len(r.top))] {
-			r.shown[cut][item]++
-		}
-	}
-	r.found = r.found[:0]
-	for n, item := range r.top {
-		if _, ok := slices.BinarySearch(r.targets, item); ok {
-			r.found = append(r.found, n+1)
-		}
-	}
-	return r.found
 }
 
-// choose fills top with the best items, by score and then row. Items come in
-// ascending order, so one that equals the last place stays behind it. Most
+// scored reports whether a user is ranked by Score.
+func (r *ranker) scored(user int) bool {
+	m := r.in.Factors
+	if m == nil {
+		return true
+	}
+	return r.in.Score != nil && !slices.ContainsFunc(m.Users[user*m.Rank:(user+1)*m.Rank], func(v float32) bool { return v != 0 })
+}
+
+// byFactors ranks by the model, block of items by block of items.
+func (r *ranker) byFactors(users []int) {
+	m := r.in.Factors
+	size := max(64, blockFloats/m.Rank)
+	scores := r.room(min(size, m.NumItems))
+	for lo := 0; lo < m.NumItems; lo += size {
+		hi := min(lo+size, m.NumItems)
+		for n, user := range users {
+			if r.scored(user) {
+				continue
+			}
+			f32.DotRows(scores[:hi-lo], m.Items[lo*m.Rank:hi*m.Rank], m.Users[user*m.Rank:(user+1)*m.Rank])
+			r.add(&r.lists[n], lo, scores[:hi-lo])
+		}
+	}
+}
+
+// room returns memory for n scores.
+func (r *ranker) room(n int) []float32 {
+	if len(r.scores) < n {
+		r.scores = make([]float32, n)
+	}
+	return r.scores[:n]
+}
+
+// add takes the scores of the items from row first on into a list. Items come
+// in ascending order, so one that equals the last place stays behind it. Most
 // items fail the first comparison; the few insertions are cheap at the depths
 // that metrics use.
-func (r *ranker) choose(mask []uint32) {
-	r.top = r.top[:0]
-	for i, score := range r.scores {
-		item := uint32(i)
-		if len(mask) > 0 && mask[0] == item {
-			mask = mask[1:]
+func (r *ranker) add(l *list, first int, scores []float32) {
+	full := len(l.items) == r.depth
+	for i, score := range scores {
+		if full && !(score > l.scores[r.depth-1]) || score != score {
 			continue
 		}
-		full := len(r.top) == r.depth
-		if score != score || (full && !(score > r.scores[r.top[r.depth-1]])) {
+		item := uint32(first + i)
+		for len(l.mask) > 0 && l.mask[0] < item {
+			l.mask = l.mask[1:]
+		}
+		if len(l.mask) > 0 && l.mask[0] == item || r.in.Eligible != nil && !r.in.Eligible[item] {
 			continue
 		}
 		if !full {
-			r.top = append(r.top, item)
+			l.items, l.scores = append(l.items, item), append(l.scores, score)
+			full = len(l.items) == r.depth
 		}
-		at := len(r.top) - 1
-		for at > 0 && r.scores[r.top[at-1]] < score {
-			r.top[at] = r.top[at-1]
+		at := len(l.items) - 1
+		for at > 0 && l.scores[at-1] < score {
+			l.items[at], l.scores[at] = l.items[at-1], l.scores[at-1]
 			at--
 		}
-		r.top[at] = item
+		l.items[at], l.scores[at] = item, score
 	}
+}
+
+// found returns the 1-based ranks, ascending, at which the targets of list n
+// stand, and how many targets there are.
+func (r *ranker) found(n int) (ranks []int, relevant int) {
+	l := &r.lists[n]
+	targets, _ := r.in.Targets.Row(l.user)
+	mask := r.in.masked(l.user)
+	for _, item := range targets {
+		if _, seen := slices.BinarySearch(mask, item); !seen {
+			relevant++
+		}
+	}
+	r.ranks = r.ranks[:0]
+	for place, item := range l.items {
+		// What is masked is not in the list.
+		if _, ok := slices.BinarySearch(targets, item); ok {
+			r.ranks = append(r.ranks, place+1)
+		}
+	}
+	return r.ranks, relevant
 }

@@ -91,10 +91,24 @@ func DotRows(dst, rows, q []float32) {
 		dotRowsGeneric(dst, rows, q)
 		return
 	}
-	clear(dst)
-	for lo := 0; lo < k && len(dst) > 0; lo += blockColumns {
-		dotsVector(dst, rows[lo:], q[lo:min(lo+blockColumns, k)], k)
+	// Wide rows are taken column block by column block, few enough at a time
+	// to be read from memory once.
+	for n := wideRows(k, len(dst)); len(dst) > 0; {
+		d := dst[:min(n, len(dst))]
+		clear(d)
+		for lo := 0; lo < k; lo += blockColumns {
+			dotsVector(d, rows[lo:], q[lo:min(lo+blockColumns, k)], k)
+		}
+		dst, rows = dst[len(d):], rows[len(d)*k:]
 	}
+}
+
+// wideRows is how many of n rows are taken at a time.
+func wideRows(k, n int) int {
+	if k <= blockColumns {
+		return n
+	}
+	return max(minPass, passFloats/k)
 }
 
 // CombineRows adds q += sum_r w[r] * x_r over the len(w) rows of length len(q).
@@ -105,8 +119,12 @@ func CombineRows(q, rows, w []float32) {
 		combineRowsGeneric(q, rows, w)
 		return
 	}
-	for lo := 0; lo < k && len(w) > 0; lo += blockColumns {
-		combineVector(q[lo:min(lo+blockColumns, k)], rows[lo:], w, k)
+	for n := wideRows(k, len(w)); len(w) > 0; {
+		c := w[:min(n, len(w))]
+		for lo := 0; lo < k; lo += blockColumns {
+			combineVector(q[lo:min(lo+blockColumns, k)], rows[lo:], c, k)
+		}
+		w, rows = w[len(c):], rows[len(c)*k:]
 	}
 }
 
