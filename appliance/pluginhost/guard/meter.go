@@ -31,12 +31,24 @@ type writer struct {
 	deposit    int64  // price of the stack frame
 	stale      bool   // the global is newer than the local
 	maxPages   uint32
-	exitResult int64 // block type of $exit
+	tables     []table
+	exitResult int64  // block type of $exit
+	called     bool   // on some path no charge point has looked since a call
+	labels     []path // open blocks of the guest, without unrolled loops
+	debt       int64  // sum of the charges that do not look
+	base       uint32 // depth in the body of an unrolled loop
+	extra      uint32 // blocks of ours around it
 }
 
 func (w *writer) op(code byte)                    { w.dst = append(w.dst, code) }
 func (w *writer) index(code byte, i uint32)       { w.dst = appendUint(append(w.dst, code), uint64(i)) }
 func (w *writer) constant(code byte, value int64) { w.dst = appendInt(append(w.dst, code), value) }
+
+// path is what writer.called is where paths meet at the end of a block.
+type path struct {
+	conditional bool // an if without else
+	before, end bool
+}
 
 // meter rewrites the code section.
 func (m *module) meter() *Refusal {
@@ -96,7 +108,8 @@ func (m *module) function(r *reader, typ uint32, p *plan, dst []byte) []byte {
 		return nil
 	}
 	p.fold()
-	w := &writer{dst: dst, fuel: uint32(m.globals), local: uint32(locals), length: uint32(locals) + 1, maxPages: uint32(m.maxPages)}
+	p.unroll()
+	w := &writer{dst: dst, fuel: uint32(m.globals), local: uint32(locals), length: uint32(locals) + 1, maxPages: uint32(m.maxPages), tables: m.tables}
 	extra := 1
 	if p.dynamic {
 		extra = 2
@@ -113,7 +126,7 @@ func (m *module) function(r *reader, typ uint32, p *plan, dst []byte) []byte {
 		w.leaf(r, cost)
 	} else {
 		if p.calls {
-			w.deposit = StackPrice * frameBytes(int(locals), p.ops)
+			w.deposit = StackPrice * p.frameBytes(len(m.types[typ].results))
 		}
 		w.exitResult = m.blockType(m.types[typ].results)
 		w.body(r, p)
@@ -132,6 +145,9 @@ func (m *module) declarations(r *reader, p *plan) (decls []byte, groups int) {
 			r.fail("a local of unknown type %#x", t)
 		}
 		p.locals += uint64(n)
+		if t == 0x7b {
+			p.wide += uint64(n)
+		}
 		if total := p.params + p.locals; total > uint64(m.limits.MaxLocals) {
 			r.fail("%d or more parameters and locals, the limit is %d", total, m.limits.MaxLocals)
 		}
@@ -188,23 +204,7 @@ func (w *writer) body(r *reader, p *plan) {
 	w.dst = appendInt(w.dst, w.exitResult)
 	w.index(opGlobalGet, w.fuel)
 	w.charge(p.groups[0].cost + w.deposit)
-	next := 1
-	var in instr
-	for {
-		for next < len(p.groups) && p.groups[next].at == r.p {
-			if g := &p.groups[next]; !g.gone {
-				w.load()
-				w.charge(max(g.cost, 1))
-			}
-			next++
-		}
-		r.next(&in)
-		if r.done() { // the function's own end
-			break
-		}
-		w.instr(&in)
-	}
-	w.refresh()
+	w.code(r, p, 1, len(r.b)-1)
 	w.op(opEnd)
 	w.index(opLocalGet, w.local)
 	if w.deposit > 0 {
@@ -213,6 +213,86 @@ func (w *writer) body(r *reader, p *plan) {
 	}
 	w.index(opGlobalSet, w.fuel)
 	w.op(opEnd)
+}
+
+// code writes the instructions up to an offset, which is the end of a block.
+// next is the first group that begins there.
+func (w *writer) code(r *reader, p *plan, next, end int) int {
+	var in instr
+	for r.p < end {
+		r.next(&in)
+		begins := func() bool { return next < len(p.groups) && p.groups[next].at == in.end }
+		if begins() && p.groups[next].loop.copies > 1 {
+			next = w.unroll(r, p, &in, next+1)
+		} else {
+			w.instr(&in)
+		}
+		if !begins() {
+			continue
+		}
+		w.pay(&p.groups[next])
+		next++
+	}
+	w.refresh()
+	return next
+}
+
+// unroll writes a loop whose head pays for several rounds at once. Every round
+// but the last is a block, whose end is where the loop's label leads:
+//
+//	block (results)
+//	  loop (results)
+//	    charge copies * cost
+//	    block
+//	      the body; a branch to the loop's label goes to the end of this block
+//	      br out of the outer block
+//	    end
+//	    ... once less than copies ...
+//	    the body
+//	  end
+//	end
+func (w *writer) unroll(r *reader, p *plan, in *instr, first int) (next int) {
+	g := &p.groups[first-1]
+	start := r.p
+	w.refresh()
+	w.dst = appendInt(append(w.dst, opBlock), in.value)
+	w.dst = in.append(w.dst)
+	w.depth += 2
+	w.load()
+	w.charge(max(g.cost, 1) * int64(g.loop.copies))
+	for i := 1; i < g.loop.copies; i++ {
+		r.p = start
+		w.dst = append(w.dst, opBlock, blockEmpty)
+		w.depth++
+		w.round(r, p, first, g.loop.end, 2)
+		w.index(opBr, 2)
+		w.op(opEnd)
+		w.depth--
+	}
+	r.p = start
+	next = w.round(r, p, first, g.loop.end, 1)
+	r.next(in)
+	w.dst = append(w.dst, opEnd, opEnd)
+	w.depth -= 2
+	return next
+}
+
+// round writes the body of an unrolled loop. There are extra blocks of ours
+// around its label, which branches further out have to pass.
+func (w *writer) round(r *reader, p *plan, first, end int, extra uint32) (next int) {
+	w.base, w.extra = w.depth, extra
+	next = w.code(r, p, first, end)
+	w.extra = 0
+	return next
+}
+
+// outer gives the label of a branch, where w.extra of our blocks lie beyond the
+// innermost loop of the guest.
+func (w *writer) outer(label uint32) uint32 {
+	if w.extra > 0 && label > w.depth-w.base {
+		return label + w.extra
+	}
+	return label
 }
 
 // refresh makes the local current, which it has to be wherever paths part or
@@ -235,6 +315,24 @@ func (w *writer) load() {
 	w.stale = false
 }
 
+// pay writes the charge point of a group. It need not look whether fuel is left
+// when a charge point before it did, on every path and with no call since, and
+// little was paid without looking.
+func (w *writer) pay(g *group) {
+	if g.gone {
+		return
+	}
+	w.load()
+	if g.head || w.called || w.debt+g.cost > maxDebt {
+		w.charge(max(g.cost, 1))
+		return
+	}
+	w.debt += g.cost
+	w.constant(opI64Const, g.cost)
+	w.op(opI64Sub)
+	w.index(opLocalSet, w.local)
+}
+
 // charge takes a static cost from the fuel on the stack.
 func (w *writer) charge(cost int64) {
 	w.constant(opI64Const, cost)
@@ -244,6 +342,7 @@ func (w *writer) charge(cost int64) {
 // take subtracts what is on the stack from the fuel below it, keeps the result
 // and leaves the function when it is negative.
 func (w *writer) take() {
+	w.called = false
 	w.op(opI64Sub)
 	w.index(opLocalTee, w.local)
 	w.constant(opI64Const, 0)
@@ -260,13 +359,30 @@ func (w *writer) instr(in *instr) {
 	case opBlock, opLoop, opIf:
 		w.refresh()
 		w.depth++
-	case opElse, opBr, opBrIf, opBrTable:
+		w.labels = append(w.labels, path{conditional: in.op == opIf, before: w.called})
+	case opElse:
 		w.refresh()
+		w.otherwise()
+	case opBr, opBrIf:
+		w.refresh()
+		w.branch(in)
+		w.index(byte(in.op), w.outer(in.a))
+		return
+	case opBrTable:
+		w.refresh()
+		w.branch(in)
+		w.index(opBrTable, in.a)
+		in.targets(func(label uint32) { w.dst = appendUint(w.dst, uint64(w.outer(label))) })
+		return
 	case opEnd:
 		w.refresh()
 		w.depth--
+		w.meet()
+	case opUnreachable:
+		w.called = false
 	case opReturn:
 		w.refresh()
+		w.called = false
 		w.index(opBr, w.depth)
 		return
 	case opCall, opCallIndirect:
@@ -274,7 +390,7 @@ func (w *writer) instr(in *instr) {
 			w.index(opLocalGet, w.local)
 			w.index(opGlobalSet, w.fuel)
 		}
-		w.stale = true
+		w.stale, w.called = true, true
 	case opMemoryInit, opMemoryCopy, opMemoryFill:
 		w.byLength(func() {
 			w.constant(opI64Const, bulkShift)
@@ -283,12 +399,9 @@ func (w *writer) instr(in *instr) {
 	case opTableInit, opTableCopy, opTableFill:
 		w.byLength(func() {})
 	case opTableGrow:
-		w.byLength(func() {
-			w.constant(opI64Const, costEntryNew)
-			w.op(opI64Mul)
-		})
+		w.byLength(func() { w.growth(costNew, w.tables[in.a].max) })
 	case opMemoryGrow:
-		w.byLength(w.pages)
+		w.byLength(func() { w.growth(costPage, w.maxPages) })
 	}
 	w.dst = in.append(w.dst)
 }
@@ -304,14 +417,47 @@ func (w *writer) byLength(price func()) {
 	w.take()
 }
 
-// pages prices memory.grow. Asking for more than there can ever be fails at
-// once, and is how allocators find out: it costs no more than the attempt.
-func (w *writer) pages() {
-	w.constant(opI64Const, costPage)
+// growth prices growing. Asking for more than there can ever be fails at once,
+// and is how allocators find out: it costs no more than the attempt.
+func (w *writer) growth(price int64, most uint32) {
+	w.constant(opI64Const, price)
 	w.op(opI64Mul)
 	w.constant(opI64Const, 0)
 	w.index(opLocalGet, w.length)
-	w.constant(opI32Const, int64(w.maxPages))
+	w.constant(opI32Const, int64(int32(most)))
 	w.op(opI32LeU)
 	w.op(opSelect)
+}
+
+// branch carries writer.called to the ends of the blocks that an instruction
+// branches to. Heads of loops look anyway; in unrolled loops there are no calls.
+func (w *writer) branch(in *instr) {
+	if w.called {
+		carry := func(label uint32) {
+			if n := len(w.labels) - 1 - int(label); n >= 0 {
+				w.labels[n].end = true
+			}
+		}
+		if in.op == opBrTable {
+			in.targets(carry)
+		} else {
+			carry(in.a)
+		}
+	}
+	w.called = w.called && in.op == opBrIf
+}
+
+// otherwise turns to the other arm of an if.
+func (w *writer) otherwise() {
+	top := &w.labels[len(w.labels)-1]
+	top.conditional = false
+	top.end = top.end || w.called
+	w.called = top.before
+}
+
+// meet ends a block.
+func (w *writer) meet() {
+	top := w.labels[len(w.labels)-1]
+	w.labels = w.labels[:len(w.labels)-1]
+	w.called = w.called || top.end || (top.conditional && top.before)
 }

@@ -10,12 +10,21 @@ type group struct {
 	folded int64 // part of cost that came from folded groups
 	gone   bool  // folded into its parent
 	head   bool  // loop head or entry
+	loop   loop  // of a loop head
+}
+
+// loop is what decides whether a loop is unrolled.
+type loop struct {
+	end    int  // offset in the body before its end
+	simple bool // innermost, without calls and parameters
+	copies int  // times that its body is written
 }
 
 // label is an open block.
 type label struct {
 	op       int  // opBlock, opLoop, opIf, or opEnd for the function itself
 	group    int  // current at its beginning
+	head     int  // group of the head, of a loop
 	branched bool // something branches to its end
 }
 
@@ -24,9 +33,11 @@ type label struct {
 type plan struct {
 	groups  []group
 	labels  []label
-	current int // group
+	inLoop  []int // heads of open loops
+	current int   // group
 
 	params, locals uint64 // locals without parameters
+	wide           uint64 // locals of type v128
 	ops            int
 	branches       int
 	loops          bool // has loops
@@ -35,7 +46,7 @@ type plan struct {
 }
 
 func (p *plan) reset() {
-	*p = plan{groups: p.groups[:0], labels: p.labels[:0]}
+	*p = plan{groups: p.groups[:0], labels: p.labels[:0], inLoop: p.inLoop[:0]}
 }
 
 // open begins a group at an offset.
@@ -91,6 +102,7 @@ func (m *module) structure(r *reader, p *plan, in *instr) {
 		p.branches += int(in.a)
 	case opCall, opCallIndirect:
 		p.calls = true
+		p.complicate()
 	case opMemoryGrow, opTableGrow, opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy, opTableFill:
 		p.dynamic = true
 	}
@@ -104,12 +116,19 @@ func (m *module) begin(r *reader, p *plan, in *instr) {
 		r.fail("blocks nested deeper than %d", maxDepth)
 		return
 	}
+	if in.op == opLoop {
+		p.complicate()
+	}
 	p.labels = append(p.labels, label{op: in.op, group: p.current})
 	p.branches++
 	switch in.op {
 	case opLoop:
 		p.loops = true
 		p.open(-1, in.end, true)
+		p.labels[len(p.labels)-1].head = p.current
+		p.groups[p.current].cost += p.joinCost()
+		p.groups[p.current].loop.simple = in.value < 0
+		p.inLoop = append(p.inLoop, p.current)
 	case opIf:
 		p.open(p.current, in.end, false)
 	}
@@ -121,12 +140,19 @@ func (m *module) begin(r *reader, p *plan, in *instr) {
 func (p *plan) close(in *instr) {
 	top := p.labels[len(p.labels)-1]
 	p.labels = p.labels[:len(p.labels)-1]
-	if top.op == opEnd {
+	switch top.op {
+	case opEnd:
 		return
+	case opLoop:
+		p.inLoop = p.inLoop[:len(p.inLoop)-1]
+		p.groups[top.head].loop.end = in.end - 1
 	}
 	joined := top.op == opLoop || top.op == opIf || top.branched
 	if joined && p.current != top.group {
 		p.open(top.group, in.end, false)
+	}
+	if joined {
+		p.groups[p.current].cost += p.joinCost()
 	}
 }
 
@@ -155,6 +181,24 @@ func (p *plan) fold() {
 			to.cost += g.cost
 			to.folded += g.cost
 			g.gone = true
+		}
+	}
+}
+
+// complicate notes that the innermost open loop is not a simple one.
+func (p *plan) complicate() {
+	if n := len(p.inLoop); n > 0 {
+		p.groups[p.inLoop[n-1]].loop.simple = false
+	}
+}
+
+// unroll decides how often the bodies of simple loops are written.
+func (p *plan) unroll() {
+	for i := range p.groups {
+		g := &p.groups[i]
+		g.loop.copies = 1
+		if g.loop.simple {
+			g.loop.copies = int(min(max(unrolled/max(g.cost, 1), 1), maxCopies))
 		}
 	}
 }
