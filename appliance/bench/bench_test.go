@@ -104,6 +104,9 @@ func TestServeCallsASlowTargetSlow(t *testing.T) {
 			t.Errorf("met: %+v", v)
 		}
 	}
+	if len(r.report.Invalid) > 0 {
+		t.Skipf("the machine is too busy to tell: %q", r.report.Invalid)
+	}
 	if !strings.Contains(strings.Join(r.report.Warnings, " "), "does not keep up") {
 		t.Errorf("warnings %q", r.report.Warnings)
 	}

@@ -154,13 +154,16 @@ func TestLittleTimeLeftIsNoFault(t *testing.T) {
 		r.Rank(ctx, f, tr)
 		return tr.Calls[0].Status
 	}
-	for i := range 30 {
-		if got := rank(3 * time.Millisecond); got != statusSkipped {
-			t.Fatalf("call %d within little time: %s", i, got)
+	// On a busy machine a call may get its whole fuel before the time is up, and
+	// is then at fault; the odd one must not take the plugin out.
+	failed := int64(0)
+	for range 30 {
+		if rank(3*time.Millisecond) != statusSkipped {
+			failed++
 		}
 	}
-	if s := r.List()[0]; s.State != Active || s.Stats.Faults != 0 {
-		t.Fatalf("%+v", s)
+	if s := r.List()[0]; s.State != Active || s.Stats.Faults != failed || failed > 4 {
+		t.Fatalf("%d of 30 calls within little time failed: %+v", failed, s)
 	}
 	// With all of its time it is at fault, and found out.
 	for range 1000 {
