@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/appliance/frame"
 	"vitrine/sdk/abi"
 )
 
@@ -139,37 +138,5 @@ func TestDisabledKeepsItsName(t *testing.T) {
 	want(r.List()[0], Disabled)
 	if err := r.Remove(ctx, "own-name"); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestLittleTimeLeftIsNoFault(t *testing.T) {
-	r := newRig(t, Options{CallBudget: 50 * time.Millisecond, RequestBudget: 50 * time.Millisecond}).start()
-	// Spins for users from 100 on.
-	r.add("slow", scorer("slow", cat(i32(100), get(0), load(abi.OffUser), less, when(loop(again)), scale(2))).wasm())
-	rank := func(within time.Duration) string {
-		ctx, cancel := context.WithTimeout(context.Background(), within)
-		defer cancel()
-		f, tr := frameOf(3), &frame.Trace{}
-		f.User = 200
-		r.Rank(ctx, f, tr)
-		return tr.Calls[0].Status
-	}
-	// On a busy machine a call may get its whole fuel before the time is up, and
-	// is then at fault; the odd one must not take the plugin out.
-	failed := int64(0)
-	for range 30 {
-		if rank(3*time.Millisecond) != statusSkipped {
-			failed++
-		}
-	}
-	if s := r.List()[0]; s.State != Active || s.Stats.Faults != failed || failed > 4 {
-		t.Fatalf("%d of 30 calls within little time failed: %+v", failed, s)
-	}
-	// With all of its time it is at fault, and found out.
-	for range 1000 {
-		rank(time.Minute)
-	}
-	if s := r.List()[0]; s.State != Quarantined || s.Stats.Faults < faultCount {
-		t.Errorf("%+v", s)
 	}
 }
