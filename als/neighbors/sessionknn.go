@@ -21,7 +21,6 @@ const (
 const (
 	maxQuery = 128 // newest items of the history that count
 	maxReach = 256 // places from the shared item that are looked at
-	maxPower = 256 // lengths whose power is kept in a table
 )
 
 // KNNOptions say how sessions answer; see SessionKNN for the formula. The zero
@@ -64,23 +63,17 @@ type KNNOptions struct {
 //
 // Items of the history are scored like others: repeats are a fifth of the
 // targets in some shops. A caller who does not want them excludes them. It is
-// safe for concurrent use.
+// safe for concurrent use. Sessions beyond what the index keeps per item do not
+// count.
 type SessionKNN struct {
 	index  *Sessions
 	opt    KNNOptions
 	before float32
 	rarity float64
-	power  float64
 	query  [maxQuery]float32 // exp(-n / QueryDecay)
 	near   [maxReach]float32 // exp(-n / NearDecay)
-	length [maxPower]float32 // n^-Length
-	// exp(-n / Age) = ageHigh[n / ageStep] * ageLow[n % ageStep]
-	ageLow, ageHigh []float32
+	weight []float32         // the part of w(S) that no history changes
 }
-
-// ageStep splits ages in two short tables instead of one exponential per
-// session.
-const ageStep = 1 << 10
 
 // sessionScratch is the working memory of a session query.
 type sessionScratch struct {
@@ -102,32 +95,29 @@ func NewSessionKNN(index *Sessions, opt KNNOptions) (*SessionKNN, error) {
 		index: index, opt: opt,
 		before: float32(valueOr(opt.Before, DefaultBefore)),
 		rarity: valueOr(opt.Rarity, DefaultRarity),
-		power:  valueOr(opt.Length, DefaultLength),
 	}
-	if err := k.check(); err != nil {
+	length := valueOr(opt.Length, DefaultLength)
+	if err := k.check(length); err != nil {
 		return nil, fmt.Errorf("prepare session neighbours: %w", err)
 	}
 	for n := range k.query {
-		k.query[n] = decay(n, opt.QueryDecay)
+		k.query[n] = float32(math.Exp(-float64(n) / opt.QueryDecay))
 	}
 	for n := range k.near {
-		k.near[n] = decay(n, opt.NearDecay)
+		k.near[n] = float32(math.Exp(-float64(n) / opt.NearDecay))
 	}
-	for n := range k.length {
-		k.length[n] = float32(math.Pow(float64(n), -k.power))
-	}
-	if opt.Age > 0 {
-		for n := range ageStep {
-			k.ageLow = append(k.ageLow, decay(n, opt.Age))
+	k.weight = make([]float32, index.Len())
+	for n := range k.weight {
+		weight := math.Pow(float64(index.Start[n+1]-index.Start[n]), -length)
+		if opt.Age > 0 {
+			weight *= math.Exp(-float64(len(k.weight)-1-n) / opt.Age)
 		}
-		for n := range index.Len()/ageStep + 1 {
-			k.ageHigh = append(k.ageHigh, decay(n*ageStep, opt.Age))
-		}
+		k.weight[n] = float32(weight)
 	}
 	return k, nil
 }
 
-func (k *SessionKNN) check() error {
+func (k *SessionKNN) check(length float64) error {
 	var faults []error
 	for _, f := range []struct {
 		name          string
@@ -138,7 +128,7 @@ func (k *SessionKNN) check() error {
 		{"query decay", k.opt.QueryDecay, 1e-3, 1e6},
 		{"near decay", k.opt.NearDecay, 1e-3, 1e6},
 		{"before", float64(k.before), 0, 1},
-		{"length", k.power, 0, 2},
+		{"length", length, 0, 2},
 		{"rarity", k.rarity, 0, 2},
 		{"age", k.opt.Age, 0, 1e12},
 	} {
@@ -148,9 +138,6 @@ func (k *SessionKNN) check() error {
 	}
 	return errors.Join(faults...)
 }
-
-// decay is exp(-n/scale).
-func decay(n int, scale float64) float32 { return float32(math.Exp(-float64(n) / scale)) }
 
 func valueOr(v *float64, def float64) float64 {
 	if v == nil {
@@ -201,24 +188,11 @@ func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
 // holds the complement of a session, so that newer ones sort first.
 func (k *SessionKNN) choose(w *sessionScratch) {
 	w.keys = w.keys[:0]
-	newest := k.index.Len() - 1
 	for _, session := range w.weight.touched {
-		weight := w.weight.cells[session].sum * k.lengthWeight(session)
-		if k.ageLow != nil {
-			age := newest - int(session)
-			weight *= k.ageHigh[age/ageStep] * k.ageLow[age%ageStep]
-		}
+		weight := w.weight.cells[session].sum * k.weight[session]
 		w.keys = append(w.keys, encodeKey(weight, ^session))
 	}
 	w.keys = smallest(w.keys, k.opt.Neighbors)
-}
-
-func (k *SessionKNN) lengthWeight(session uint32) float32 {
-	n := k.index.Start[session+1] - k.index.Start[session]
-	if n < maxPower {
-		return k.length[n]
-	}
-	return float32(math.Pow(float64(n), -k.power))
 }
 
 // give adds what one session says about its items.

@@ -230,6 +230,38 @@ func TestTablesDoNotDependOnWorkers(t *testing.T) {
 	}
 }
 
+// TestLookupDecays: every item has one neighbour of its own with score 1.
+func TestLookupDecays(t *testing.T) {
+	table := &neighbors.Table{
+		Start: []int64{0, 1, 2, 3, 4, 4, 4, 4, 4},
+		Items: []uint32{4, 5, 6, 7}, Scores: []float32{1, 1, 1, 1},
+	}
+	if err := table.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		lookup  neighbors.Lookup
+		history []uint32
+		want    [4]float32
+	}{
+		"default":      {neighbors.Lookup{}, []uint32{0, 1, 2}, [4]float32{.36, .6, 1, 0}},
+		"no decay":     {neighbors.Lookup{Decay: 1}, []uint32{0, 1, 1, 3}, [4]float32{1, 2, 0, 1}},
+		"last two":     {neighbors.Lookup{Decay: 1, Last: 2}, []uint32{0, 1, 2}, [4]float32{0, 1, 1, 0}},
+		"a hundredth":  {neighbors.Lookup{Decay: .2}, []uint32{0, 1, 2, 3}, [4]float32{0, .04, .2, 1}},
+		"unknown item": {neighbors.Lookup{}, []uint32{0, 99}, [4]float32{.6, 0, 0, 0}},
+	} {
+		c.lookup.Table = table
+		var out neighbors.Scores
+		out.Reset(8)
+		c.lookup.Score(c.history, &out, nil)
+		for n, want := range c.want {
+			if got, _ := out.Get(uint32(4 + n)); !near(float64(got), float64(want)) {
+				t.Errorf("%s: item %d has %v, want %v", name, 4+n, got, want)
+			}
+		}
+	}
+}
+
 func TestLongRowsCountInPart(t *testing.T) {
 	var q neighbors.Sequences
 	robot := make([]uint32, 400)

@@ -1,3 +1,5 @@
+//go:build unix
+
 package quality
 
 import (
@@ -6,6 +8,7 @@ import (
 	"time"
 
 	"vitrine/als"
+	"vitrine/als/model"
 	"vitrine/als/neighbors"
 )
 
@@ -20,11 +23,14 @@ type sequenceParts struct {
 }
 
 // beautySettings are what the full run chose on Amazon Beauty's validation
-// part; the slice of go test uses them.
+// part: where it starts on any set, and what the slice of go test uses.
 var beautySettings = sequenceParts{
-	als:  als.Options{Rank: 128, Lambda: .01, Unobserved: 20, FrequencyPower: new(0.0), Iterations: 10},
-	fold: .8, decay: .6, cosine: .6,
-	transitions: neighbors.TransitionOptions{Shrink: 3},
+	als:         als.Options{Rank: 128, Lambda: .02, Unobserved: 20, FrequencyPower: new(0.0), Iterations: 10},
+	fold:        .6,
+	decay:       .6,
+	transitions: neighbors.TransitionOptions{Shrink: 1},
+	knn:         neighbors.KNNOptions{QueryDecay: 1.5, NearDecay: 5, Before: new(.15)},
+	cosine:      .6,
 }
 
 // cut gives, for every history, what the statistics may see, and the question:
@@ -55,7 +61,7 @@ func sequenceTable(r *report, f folder) {
 	e := set.build(r.t, fit, items, false)
 	before, validation := cut(all, 2, 1)
 	tuner := set.build(r.t, before, items, false)
-	weights := tuner.tune(r.t, every(validation, 12_000), 10, []float32{0, .2, .35, .6, 1, 1.5})
+	weights := tuner.tune(r.t, every(validation, 15_000), 10, []float32{0, .2, .5, 1, 1.5, 2})
 	e.blend.Apply(weights.Weights)
 	r.note("%s: weights of transitions, session kNN, cosine, ALS %v by NDCG@10 there (%.4f)", f.name, weights.Weights, weights.NDCG)
 	strict := e.ask(test, 10)
@@ -76,38 +82,42 @@ func sequenceTable(r *report, f folder) {
 	r.add(f.name, "blend, statistics with the validation event (not strict)", "NDCG@10", retrained.ndcg, false)
 }
 
-// chooseSequence chooses each source's settings by its own NDCG@10.
+// chooseSequence chooses the settings of the sources by NDCG@10 on questions.
 func chooseSequence(r *report, name string, fit *neighbors.Sequences, questions []question, items int) sequenceParts {
 	t, ctx := r.t, context.Background()
-	r.note("%s: validation = the item before the last, asked with all before it; statistics from the first n-3, so that its own history's newest event is new to them, as in the test", name)
-	sample := every(questions, 5000)
+	r.note("%s: validation = the item before the last, asked with all before it; statistics from the first n-3, so that its own history's newest event is new to them, as in the test (%d users, %d of them used)", name, len(questions), min(len(questions), 12_000))
+	sample := every(questions, 12_000)
 	set := beautySettings
 	data := matrix(t, fit, items)
-	figure := -1.0
-	for _, lambda := range []float64{.005, .01, .02} {
-		for _, power := range []float64{0, .3} {
-			opt := set.als
-			opt.Lambda, opt.FrequencyPower = lambda, &power
-			m, _ := train(t, data, opt)
-			decay, f := best([]float64{1, .8, .6}, func(d float64) float64 { return factorsAlone(m, true, d).ask(sample, 10).ndcg })
-			if f > figure {
-				figure, set.als, set.fold = f, opt, decay
-			}
-		}
-	}
-	r.note("%s: ALS %s, fold-in decay %g (NDCG@10 %.4f of 18 settings)", name, describe(set.als), set.fold, figure)
-	figure = -1
+	// Transitions first, then ALS by what the two reach together: the settings
+	// that are best for ALS alone repeat what transitions already say.
+	tables := map[float64]*neighbors.Table{}
 	for _, shrink := range []float64{1, 3, 10} {
-		opt := neighbors.TransitionOptions{Items: items, Shrink: shrink}
-		table := must[*neighbors.Table](t)(neighbors.Transitions(ctx, fit, opt))
-		decay, f := best([]float32{.4, .6, .8}, func(d float32) float64 {
-			return alone(items, true, &neighbors.Lookup{Table: table, Decay: d}).ask(sample, 10).ndcg
-		})
-		if f > figure {
-			figure, set.transitions, set.decay = f, opt, decay
+		tables[shrink] = must[*neighbors.Table](t)(neighbors.Transitions(ctx, fit, neighbors.TransitionOptions{Items: items, Shrink: shrink}))
+	}
+	var figure float64
+	set.decay, figure = best([]float32{.4, .6, .8}, func(d float32) float64 {
+		return alone(items, true, &neighbors.Lookup{Table: tables[10], Decay: d}).ask(sample, 10).ndcg
+	})
+	r.note("%s: transitions decay %g (NDCG@10 %.4f of 3)", name, set.decay, figure)
+	pair := func(m *model.Model, shrink, fold float64) float64 {
+		e := alone(items, true, &neighbors.Lookup{Table: tables[shrink], Decay: set.decay})
+		e.addFactors(m, fold)
+		return e.tune(t, sample, 10, []float32{.5, 1, 1.5}).NDCG
+	}
+	figure = 0
+	for _, c := range []struct{ lambda, power float64 }{{.005, 0}, {.01, 0}, {.02, 0}, {.01, .3}} {
+		opt := set.als
+		opt.Lambda, opt.FrequencyPower = c.lambda, &c.power
+		m, _ := train(t, data, opt)
+		if f := pair(m, 10, .8); f > figure {
+			figure, set.als = f, opt
 		}
 	}
-	r.note("%s: transitions shrink %g, decay %g (NDCG@10 %.4f of 9)", name, set.transitions.Shrink, set.decay, figure)
+	m, _ := train(t, data, set.als)
+	set.fold, _ = best([]float64{1, .8, .6}, func(d float64) float64 { return pair(m, 10, d) })
+	set.transitions.Shrink, figure = best([]float64{1, 3, 10}, func(s float64) float64 { return pair(m, s, set.fold) })
+	r.note("%s: ALS %s, fold-in decay %g, transitions shrink %g, by the blend of the two (NDCG@10 %.4f of 10)", name, describe(set.als), set.fold, set.transitions.Shrink, figure)
 	index := must[*neighbors.Sessions](t)(neighbors.NewSessions(fit, neighbors.SessionOptions{Items: items}))
 	var options []neighbors.KNNOptions
 	for _, query := range []float64{1.5, 2.5} {

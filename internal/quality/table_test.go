@@ -1,9 +1,12 @@
+//go:build unix
+
 package quality
 
 import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -74,6 +77,17 @@ func (r *report) String() string {
 	return out.String()
 }
 
+// cpuTime is what this process has used of all cores: other work on the
+// machine does not show in it.
+func cpuTime(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // target shows a bar and whether it is met.
 func target(value float64, l line) string {
 	switch {
@@ -97,6 +111,7 @@ func TestQuality(t *testing.T) {
 	}
 	r := &report{t: t, start: time.Now()}
 	for _, f := range sets {
+		begin, cpu := time.Now(), cpuTime(t)
 		switch f.layout {
 		case givenSplit:
 			splitTable(r, f)
@@ -105,6 +120,7 @@ func TestQuality(t *testing.T) {
 		case leaveOneOut:
 			sequenceTable(r, f)
 		}
+		r.note("%s: %.0f s, %.0f s of CPU", f.name, time.Since(begin).Seconds(), (cpuTime(t) - cpu).Seconds())
 	}
 	t.Logf("\n%s\n%s", r, strings.Join(r.notes, "\n"))
 }
