@@ -25,6 +25,8 @@ type guest struct {
 	fn   api.Function
 	arg  uint64
 	fuel api.MutableGlobal // nil in the original
+
+	initLeft int64 // fuel that _initialize left
 }
 
 func (g *guest) call(tb testing.TB, ctx context.Context) {
@@ -55,6 +57,9 @@ func start(tb testing.TB, ctx context.Context, rt wazero.Runtime, wasm []byte, e
 	if init := mod.ExportedFunction("_initialize"); init != nil {
 		if _, err := init.Call(ctx); err != nil {
 			tb.Fatal(err)
+		}
+		if g.fuel != nil {
+			g.initLeft = int64(g.fuel.Get())
 		}
 	}
 	if export == "guest_score" {

@@ -38,10 +38,11 @@ const freeLocals = 48
 const (
 	groupFold   = 12
 	groupFolded = 32
-	unrolled    = 256   // units that one round of an unrolled loop may cost
-	maxCopies   = 4     // rounds of an unrolled loop
-	maxDebt     = 4_096 // units that a function may go below zero before it looks
-	leafCost    = 128   // a function without loops and calls of at most this cost has one group
+	unrolled    = 256    // units that one round of an unrolled loop may cost
+	maxCopies   = 4      // rounds of an unrolled loop
+	maxDebt     = 16_384 // units that a function may go below zero before it looks
+	maxUnroll   = 1_000  // branches of a function whose loops are still unrolled
+	leafCost    = 128    // a function without loops and calls of at most this cost has one group
 )
 
 // StackPrice is what a byte of stack costs while it is in use.

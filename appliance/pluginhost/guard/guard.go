@@ -21,9 +21,9 @@
 // FuelGlobal. It is the last global, and every index of the guest was checked
 // against the number of its own, so no guest instruction can read or write it.
 // The host sets it to a budget before a call and reads what is left after it.
-// Every instruction costs a fixed number of units (cost.go), about one for an
-// operation that takes a third of a nanosecond. The counts do not depend on
-// machine or engine.
+// Every instruction costs a fixed number of units (cost.go), so that a unit is
+// 0.1 to 1 ns of work; only loads that miss the caches take more. The counts do
+// not depend on machine or engine.
 //
 // The code of a function is divided into groups. A group has one charge point,
 // which takes the cost of the whole group from the fuel and traps when that
@@ -43,15 +43,27 @@
 // that loop encloses h, and by (1), applied to the piece of path since its
 // head, h was passed again before i. Each run of i is thus paid by a run of h
 // of its own, in advance. A new call of the function begins with its entry,
-// where the same holds. The trap comes before the group's code, so the budget
-// is not exceeded at all; what may happen is that a group is paid of which a
-// branch skips a part (cost.go bounds that part).
+// where the same holds. What may happen is that a group is paid of which a
+// branch skips a part: small parts have no charge point of their own (cost.go
+// bounds them).
 //
 // Rule (1) holds by construction, as the structure of blocks tells what
 // dominates what: code after a conditional branch and code in the arms of an
 // if are dominated by the group before it; code after the end of a block, if
 // or loop by the group that was current at its beginning, because every
 // branch to that end comes from inside.
+//
+// A charge point other than entries and heads pays without looking whether
+// fuel is left, when on every path to it another one looked and no call came
+// since, and at most maxDebt units of a function are paid so. All of that is
+// passed once at most between two charge points that look, and a callee looks
+// first, so at no time has more than maxDebt been used beyond the budget. The
+// host sees that as fuel below zero.
+//
+// An innermost loop without calls is unrolled, up to maxCopies rounds under one
+// charge: its copies are groups under the same rules, and the time that is won
+// is more than metering costs. The rounds after the last one that ran are paid
+// in vain, unrolled units at most for each time that the loop is entered.
 //
 // Two kinds of work depend on numbers known only when run: bulk operations of
 // memory and tables, which pay by length, and growing, which pays by amount.
@@ -61,15 +73,18 @@
 //
 // A function that calls others also pays, at its entry, for the stack that its
 // frame may take, and gets that back when it returns. So the depth of a
-// recursion is bounded by the budget, and without cost for programs that
-// return. The frames of a guest that has stopped for lack of fuel took at most
-// budget / StackPrice bytes, as estimated.
+// recursion is bounded by the budget, at no cost to programs that return: all
+// frames together take about budget / StackPrice bytes at most.
 //
 // # What the host must do
 //
-// A guest that trapped is in an undefined state, its fuel too: throw it away.
-// Functions of the host charge their own work: they run outside the count,
-// except for a fixed price per call.
+// Give each call a budget below 1<<62. A guest that trapped is in an undefined
+// state: throw it away; its fuel below zero says that the budget was the cause.
+// Fuel below zero after a call that returned means the same. Functions of the
+// host charge their own work, by changing the global: they run outside the
+// count, except for a fixed price per call. Reserve the memory's maximum at
+// instantiation (wazero: WithMemoryCapacityFromMax), or each growing copies the
+// memory at a price that does not cover it.
 package guard
 
 import "fmt"

@@ -208,6 +208,8 @@ func (in *instr) append(dst []byte) []byte {
 // the shape leaves that open.
 func shapeOf(op int) (shape, uint32) {
 	switch {
+	case op >= 0xfe00:
+		return shapeRefused, 0
 	case op >= 0xfd00:
 		return shapeOfVector(op & 0xff)
 	case op >= 0xfc00:

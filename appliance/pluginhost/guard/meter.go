@@ -3,23 +3,21 @@ package guard
 import "strconv"
 
 // A metered function keeps the fuel in a local of its own, so that a charge
-// point is a subtraction and a comparison in a register; the global is written
+// point is a subtraction and a comparison in a register. The global is written
 // before each call and at the end, and read at the entry and after each call:
 //
-//	block $empty
-//	  block $exit (results of the function)
-//	    charge entry
-//	    ... the body, whose branches to the function's label now reach $exit ...
-//	  end
-//	  global = local + price of the stack frame
-//	  return
+//	local = global - (price of the entry's group + price of the stack frame)
+//	trap if local < 0
+//	block (results of the function)
+//	  ... the body, in which a return is a branch to the end of this block, and
+//	  branches to the function's own label arrive there too ...
 //	end
-//	global = -1
-//	unreachable
+//	global = local + price of the stack frame
 //
-// A charge is: local = local - cost; branch to $empty if local < 0. A function
-// without loops, calls and operations that pay by length has one group, paid
-// from the global directly.
+// To trap is to set the global to -1 and to run an unreachable instruction,
+// written in line: wazero lowers that to a fused compare and branch, and a
+// common place to branch to would not be. A small function without loops, calls
+// and operations that pay by length has one group, paid from the global.
 
 // writer writes the body of one function.
 type writer struct {
@@ -103,8 +101,7 @@ func (m *module) function(r *reader, typ uint32, p *plan, dst []byte) []byte {
 		return nil
 	}
 	locals := p.params + p.locals
-	if work := locals * uint64(p.branches); work > maxWork {
-		r.fail("%d locals in code of %d branches, the limit of their product is %d", locals, p.branches, maxWork)
+	if p.tooComplex(r); r.err != nil {
 		return nil
 	}
 	p.fold()

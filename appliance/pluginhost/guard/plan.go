@@ -24,6 +24,7 @@ type loop struct {
 type label struct {
 	op       int  // opBlock, opLoop, opIf, or opEnd for the function itself
 	group    int  // current at its beginning
+	values   int  // that a branch to it passes
 	head     int  // group of the head, of a loop
 	branched bool // something branches to its end
 }
@@ -40,6 +41,8 @@ type plan struct {
 	wide           uint64 // locals of type v128
 	ops            int
 	branches       int
+	targets        int  // of all br_table
+	passed         int  // values that calls and branches pass
 	loops          bool // has loops
 	calls          bool // has calls
 	dynamic        bool // has operations that pay by length
@@ -72,6 +75,10 @@ func (m *module) scan(r *reader, p *plan) {
 		p.groups[p.current].cost += m.costOf(&in)
 		p.ops++
 		m.structure(r, p, &in)
+		if p.branches > maxBranches {
+			r.fail("more than %d blocks and branches, the limit of a function", maxBranches)
+			return
+		}
 	}
 	r.end()
 }
@@ -99,9 +106,11 @@ func (m *module) structure(r *reader, p *plan, in *instr) {
 		}
 	case opBrTable:
 		in.targets(func(to uint32) { p.branch(r, to) })
-		p.branches += int(in.a)
+		p.branches++
+		p.targets += int(in.a)
 	case opCall, opCallIndirect:
 		p.calls = true
+		p.passed += int(m.costOf(in))
 		p.complicate()
 	case opMemoryGrow, opTableGrow, opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy, opTableFill:
 		p.dynamic = true
@@ -112,14 +121,10 @@ func (m *module) begin(r *reader, p *plan, in *instr) {
 	if in.value >= 0 && in.value >= int64(len(m.types)) {
 		r.fail("a block of type %d, which does not exist", in.value)
 	}
-	if len(p.labels) >= maxDepth {
-		r.fail("blocks nested deeper than %d", maxDepth)
-		return
-	}
 	if in.op == opLoop {
 		p.complicate()
 	}
-	p.labels = append(p.labels, label{op: in.op, group: p.current})
+	p.labels = append(p.labels, label{op: in.op, group: p.current, values: m.valuesOf(in)})
 	p.branches++
 	switch in.op {
 	case opLoop:
@@ -134,6 +139,17 @@ func (m *module) begin(r *reader, p *plan, in *instr) {
 	}
 }
 
+// valuesOf counts what a branch to a block passes.
+func (m *module) valuesOf(in *instr) int {
+	switch {
+	case in.value < 0 || in.value >= int64(len(m.types)):
+		return 1
+	case in.op == opLoop:
+		return len(m.types[in.value].params)
+	}
+	return len(m.types[in.value].results)
+}
+
 // close ends a block. What follows is dominated by the group before the block;
 // when nothing branches to the end, also by the group that ends here, but if
 // that is of a loop inside, it pays for another place.
@@ -145,7 +161,9 @@ func (p *plan) close(in *instr) {
 		return
 	case opLoop:
 		p.inLoop = p.inLoop[:len(p.inLoop)-1]
-		p.groups[top.head].loop.end = in.end - 1
+		l := &p.groups[top.head].loop
+		l.end = in.end - 1
+		l.simple = l.simple && top.branched
 	}
 	joined := top.op == opLoop || top.op == opIf || top.branched
 	if joined && p.current != top.group {
@@ -162,7 +180,9 @@ func (p *plan) branch(r *reader, depth uint32) {
 		r.fail("a branch to label %d of %d", depth, len(p.labels))
 		return
 	}
-	p.labels[len(p.labels)-1-int(depth)].branched = true
+	to := &p.labels[len(p.labels)-1-int(depth)]
+	to.branched = true
+	p.passed += to.values
 }
 
 // fold gives up groups that are too small for a charge point, latest first, so
@@ -197,9 +217,20 @@ func (p *plan) unroll() {
 	for i := range p.groups {
 		g := &p.groups[i]
 		g.loop.copies = 1
-		if g.loop.simple {
+		if g.loop.simple && p.branches <= maxUnroll {
 			g.loop.copies = int(min(max(unrolled/max(g.cost, 1), 1), maxCopies))
 		}
+	}
+}
+
+// tooComplex refuses code that an engine would take very long to compile.
+func (p *plan) tooComplex(r *reader) {
+	locals := p.params + p.locals
+	switch work := locals * uint64(p.branches+p.targets); {
+	case work > maxWork:
+		r.fail("%d locals in code of %d branches, the limit of their product is %d", locals, p.branches+p.targets, maxWork)
+	case p.passed > maxPassed:
+		r.fail("%d values passed in calls and branches, the limit is %d", p.passed, maxPassed)
 	}
 }
 

@@ -34,8 +34,9 @@ const (
 	maxTables   = 64
 	maxSegments = 100_000
 	maxNames    = 1 << 20 // bytes of the custom section with names
-	maxDepth    = 16_384  // blocks in blocks
-	maxWork     = 8 << 20 // locals of a function times its branches, which is what compiling it costs
+	maxBranches = 4_096   // of a function; compiling takes time with their square
+	maxWork     = 1 << 20 // locals of a function times its branches
+	maxPassed   = 1 << 18 // values that all calls and branches of a function pass
 	maxName     = 1_000   // bytes of the name of an import or export
 	pageSize    = 1 << 16
 )
@@ -419,7 +420,7 @@ func (m *module) parseGlobals(r *reader) {
 	n := r.atMost(maxGlobals, 4, "globals")
 	for i := range n {
 		if t := r.byte(); valueTypeName(t) == "" && r.err == nil {
-			r.fail("global %d is of unknown type %#x", i, t)
+			r.fail("global %d is of unknown type %#x (typed references are not supported)", i, t)
 		}
 		if mutable := r.byte(); mutable > 1 {
 			r.fail("global %d is neither constant nor mutable (%#x)", i, mutable)

@@ -1,0 +1,3 @@
+;; Throws.
+(module (memory (export "memory") 1) (tag $t)
+ (func (export "run") (param i64) (result i32) (throw $t)))

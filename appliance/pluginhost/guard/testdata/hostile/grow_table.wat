@@ -1,0 +1,3 @@
+;; Grows a table by ten million entries without end.
+(module (memory (export "memory") 1) (table 1 funcref)
+ (func (export "run") (param i64) (result i32) (loop $l (drop (table.grow 0 (ref.null func) (i32.const 10000000))) (br $l)) (i32.const 0)))

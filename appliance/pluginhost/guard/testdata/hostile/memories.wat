@@ -1,0 +1,3 @@
+;; Two memories.
+(module (memory (export "memory") 1) (memory 1)
+ (func (export "run") (param i64) (result i32) (i32.const 0)))
