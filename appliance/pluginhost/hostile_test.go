@@ -184,7 +184,7 @@ func TestHostile(t *testing.T) {
 				if info.State != Quarantined || !strings.HasPrefix(info.Reason, h.failed) || info.Stats.Faults < faultCount {
 					t.Errorf("%s: %q after %d failures, want quarantined: %q", info.State, info.Reason, info.Stats.Faults, h.failed)
 				}
-				if lines := r.logs.lines("plugin failed"); len(lines) > 1 {
+				if lines := r.logs.lines("plugin failed", h.failed); len(lines) > 1 {
 					t.Errorf("log %q", lines)
 				}
 			}
@@ -193,6 +193,7 @@ func TestHostile(t *testing.T) {
 			}
 			r.remove(file + moduleSuffix)
 			r.until("gone", func() bool { return len(r.List()) == 1 })
+			time.Sleep(20 * time.Millisecond) // requests beside leave the old pipeline
 		})
 	}
 	r.t = t
