@@ -154,6 +154,8 @@ type trainer struct {
 	// same, or fold-in would differ from it.
 	params model.Params
 	sides  [2]side
+	// scratch is each worker's memory, kept from one half-step to the next.
+	scratch []solve.Scratch
 }
 
 // side is one half of the model: its rows, what they observed of the other
@@ -180,7 +182,7 @@ const (
 )
 
 func newTrainer(ctx context.Context, data *dataset.CSR, opt *Options) (*trainer, error) {
-	t := &trainer{opt: opt}
+	t := &trainer{opt: opt, scratch: make([]solve.Scratch, opt.Workers)}
 	transposed, err := data.TransposeWith(ctx, opt.Workers)
 	if err != nil {
 		return nil, err
@@ -270,7 +272,7 @@ func (t *trainer) halfStep(ctx context.Context, which int, exact bool) error {
 	case t.opt.Solver == SolverBlocks:
 		job.solve = fixed.Blocks
 	}
-	if err := job.run(ctx, t.opt); err != nil && ctx.Err() == nil {
+	if err := job.run(ctx, t.opt.columns(), t.scratch); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("solve %s: %w", [2]string{userSide: "users", itemSide: "items"}[which], err)
 	}
 	return ctx.Err()

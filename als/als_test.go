@@ -238,7 +238,8 @@ func TestTrainRefusesWhatItCannotUse(t *testing.T) {
 }
 
 // TestMemoryIsWhatWasSaid: all that a training allocates from its start to its
-// end, and the matrix, is no more than the estimate; which is not far above.
+// end, and the matrix, is no more than the estimate; which is not far above,
+// apart from the workers' panels, that so small a problem does not fill.
 func TestMemoryIsWhatWasSaid(t *testing.T) {
 	data := random(t, 7, 20_000, 5_000, 200_000)
 	for name, opt := range variants {
@@ -249,7 +250,8 @@ func TestMemoryIsWhatWasSaid(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		used := int64(after.TotalAlloc-before.TotalAlloc) + 8*int64(data.NNZ()+data.Rows+1)
 		said := als.Bytes(als.Shape{Users: data.Rows, Items: data.Cols, Cells: data.NNZ()}, opt)
-		if used > said || said > 2*used {
+		const panels = 32 << 20
+		if used > said || said > 2*used+panels {
 			t.Errorf("%s: %d bytes used, %d said", name, used, said)
 		}
 	}

@@ -322,6 +322,9 @@ func permuted(rows []float32, to []int, k int) []float32 {
 
 // TestSolversAgree: after convergence every solver has the same loss.
 func TestSolversAgree(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	data := tiny(t, 90, 60)
 	for name, opt := range losses {
 		var want float64
@@ -388,5 +391,5 @@ func ExampleBytes() {
 	// The article's size: a hundred million interactions.
 	need := Bytes(Shape{Users: 1_000_000, Items: 200_000, Cells: 100_000_000}, Options{Workers: 2})
 	fmt.Printf("%.1f GiB\n", float64(need)/(1<<30))
-	// Output: 2.0 GiB
+	// Output: 2.1 GiB
 }

@@ -5,6 +5,9 @@ type Shape struct {
 	Users, Items, Cells int
 }
 
+// transposeWorkers is how many goroutines transpose a matrix at most.
+const transposeWorkers = 8
+
 // Bytes estimates the memory that training a matrix of the given shape needs,
 // the matrix itself included, so that a caller can refuse before he starts. It
 // counts what is held at the same time and leaves a twentieth for the rest.
@@ -13,6 +16,8 @@ func Bytes(s Shape, opt Options) int64 {
 		return 0
 	}
 	const index, weight, pointer, factor, half = 4, 4, 8, 4, 2
+	// The panel of the longest rows, and what it grew from.
+	const scratch = 12 << 20
 	columns, rows := int64(opt.columns()), int64(s.Users)+int64(s.Items)
 	padded := (columns + 7) / 8 * 8
 	// Both directions of the matrix.
@@ -26,8 +31,9 @@ func Bytes(s Shape, opt Options) int64 {
 		need += rows * padded * factor
 	}
 	// Positions while transposing, one set per worker.
-	need += int64(opt.Workers) * int64(s.Items) * index
+	need += int64(min(opt.Workers, transposeWorkers)) * int64(s.Items) * pointer
+	need += rows * pointer // the masses of the rows
 	// The partial sums of a Gram matrix, and the matrices of the workers.
-	need += min(64*padded*padded, max(1<<24, 4*padded*padded))*factor + int64(opt.Workers)*(padded*padded*factor+1<<20)
+	need += min(64*padded*padded, max(1<<24, 4*padded*padded))*factor + int64(opt.Workers)*(padded*padded*factor+scratch)
 	return need + need/20
 }

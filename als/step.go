@@ -29,14 +29,17 @@ type halfStep struct {
 	next  atomic.Int64
 }
 
-// run solves all rows. The first failure stops the other workers.
-func (h *halfStep) run(ctx context.Context, opt *Options) error {
+// run solves all rows, one goroutine for each scratch. The first failure stops
+// the others.
+func (h *halfStep) run(ctx context.Context, columns int, scratch []solve.Scratch) error {
 	inner, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
-	for range opt.Workers {
+	for n := range scratch {
+		s := &scratch[n]
+		s.Done = inner.Done()
 		wg.Go(func() {
-			if err := h.work(inner, opt.columns()); err != nil {
+			if err := h.work(inner, columns, s); err != nil {
 				stop(err)
 			}
 		})
@@ -46,8 +49,7 @@ func (h *halfStep) run(ctx context.Context, opt *Options) error {
 }
 
 // work solves units of rows until none is left.
-func (h *halfStep) work(ctx context.Context, columns int) error {
-	s := solve.Scratch{Done: ctx.Done()}
+func (h *halfStep) work(ctx context.Context, columns int, s *solve.Scratch) error {
 	for {
 		lo := (int(h.next.Add(1)) - 1) * unitRows
 		if lo >= h.cells.Rows || ctx.Err() != nil {
@@ -55,7 +57,7 @@ func (h *halfStep) work(ctx context.Context, columns int) error {
 		}
 		for row := lo; row < min(lo+unitRows, h.cells.Rows); row++ {
 			dst := h.factors[row*columns : (row+1)*columns]
-			if err := h.solve(dst, h.row(row), &s); err != nil {
+			if err := h.solve(dst, h.row(row), s); err != nil {
 				return fmt.Errorf("row %d: %w", row, err)
 			}
 		}

@@ -12,13 +12,12 @@ import (
 	"vitrine/als"
 )
 
-// Limit: at rank 64 a visit (one cell on one side) costs 576 multiply-adds
-// with three gradient steps and 2,144 exactly: 105 and 390 ns of one core at
-// the 11 GFLOP/s that scalar code can reach; each row adds 16k and 48k of
-// them. Reading one 256-byte factor row per visit, 13-26 ns from memory, is
-// the limit that vector kernels meet. One iteration is two visits per cell;
-// the last half-step is always exact. CPU time, so that other work on the
-// machine does not show.
+// Limit: at rank 64 a visit (one cell on one side) costs 448 multiply-adds
+// with three gradient steps and 2,144 exactly: 9 and 42 ns of one core at two
+// vectors of 8 a cycle and 3.2 GHz; each row adds 16k and 48k of them. Its
+// factor row has to be fetched: 128 bytes in half precision. One iteration is
+// two visits per cell; the last half-step is always exact. CPU time, so that
+// other work on the machine shows less.
 func BenchmarkIteration(b *testing.B) {
 	const iterations = 8
 	data := random(b, 1, 4000, 3000, 300_000)
@@ -39,7 +38,9 @@ func BenchmarkIteration(b *testing.B) {
 }
 
 // Limit: with 100k x 20k the factors no longer fit a cache of a core, so every
-// visit waits for a 256-byte row from further away: 13-26 ns of memory time.
+// visit waits for a row from further away: 4 ns from a third-level cache that
+// nobody else uses, up to 20 ns from memory. All of a training is counted, from
+// the transposition to the last, exact half-step; 16 iterations are a real one.
 // Ten million cells take some seconds to make; run it by name.
 func BenchmarkLargeIteration(b *testing.B) {
 	data := random(b, 1, 100_000, 20_000, 10_000_000)

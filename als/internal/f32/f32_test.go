@@ -347,7 +347,7 @@ func compareGather(t *testing.T, r *rand.Rand, rows []float32, k, n int) {
 		t.Fatalf("ToHalf found %v, the largest is %v", largest, most)
 	}
 	got, check = guarded(t, make([]float32, wanted*k))
-	GatherHalf(got, half, cols, factors, k)
+	GatherHalf(got, half, cols, factors)
 	check("GatherHalf")
 	for i, w := range want {
 		// 11 bits, and the smallest numbers to 2^-25.
@@ -386,7 +386,7 @@ func TestShapesThatDoNotFitPanic(t *testing.T) {
 	}
 	if HasHalf() {
 		calls["GatherHalf"] = func() {
-			GatherHalf(make([]float32, 32*8), make([]uint16, 16), make16(2), make([]float32, 16), 8)
+			GatherHalf(make([]float32, 16*8), make([]uint16, 16), make16(2), make([]float32, 16))
 		}
 		calls["ToHalf"] = func() { ToHalf(make([]uint16, 9), make([]float32, 9)) }
 	}

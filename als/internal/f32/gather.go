@@ -27,13 +27,17 @@ func GatherBlock(dst, base []float32, cols []uint32, factors []float32, k int) {
 }
 
 // GatherHalf is Gather from rows in half precision: half the bytes to fetch.
-// k must be a multiple of Lanes, and HasHalf true.
-func GatherHalf(dst []float32, base []uint16, cols []uint32, factors []float32, k int) {
+// The length of a row must be a multiple of Lanes, and HasHalf true.
+func GatherHalf(dst []float32, base []uint16, cols []uint32, factors []float32) {
 	n := len(factors)
-	dst, cols = dst[:n*k], withHints(cols, n)
+	if n == 0 {
+		return
+	}
+	k := len(dst) / n
+	cols = withHints(cols, n)
 	hinted := max(0, len(cols)-prefetchRows)
-	gatherHalfVector(dst, base, cols, factors[:hinted], k)
-	gatherHalfVector(dst[hinted*k:], base, cols[hinted:n], factors[hinted:], k)
+	gatherHalfVector(dst[:hinted*k], base, cols, factors[:hinted])
+	gatherHalfVector(dst[hinted*k:], base, cols[hinted:n], factors[hinted:])
 }
 
 // withHints cuts cols behind the hints for the last of n rows.

@@ -1959,7 +1959,6 @@ line:
 	CMPQ       R13, $0x40
 	JB         vector
 	PREFETCHT0 (R11)
-	ADDQ       $0x40, R11
 	VCVTPH2PS  (R12), Y1
 	VMULPS     Y0, Y1, Y1
 	VMOVUPS    Y1, (AX)
@@ -1972,6 +1971,7 @@ line:
 	VCVTPH2PS  48(R12), Y1
 	VMULPS     Y0, Y1, Y1
 	VMOVUPS    Y1, 96(AX)
+	ADDQ       $0x40, R11
 	ADDQ       $0x40, R12
 	ADDQ       $0x80, AX
 	SUBQ       $0x40, R13
@@ -1981,10 +1981,10 @@ vector:
 	TESTQ      R13, R13
 	JZ         next
 	PREFETCHT0 (R11)
-	ADDQ       $0x10, R11
 	VCVTPH2PS  (R12), Y1
 	VMULPS     Y0, Y1, Y1
 	VMOVUPS    Y1, (AX)
+	ADDQ       $0x10, R11
 	ADDQ       $0x10, R12
 	ADDQ       $0x20, AX
 	SUBQ       $0x10, R13

@@ -208,15 +208,16 @@ func gatherVector(dst, base []float32, cols []uint32, factors []float32, k int) 
 }
 
 // gatherHalfVector is gatherVector from whole rows in half precision.
-func gatherHalfVector(dst []float32, base []uint16, cols []uint32, factors []float32, k int) {
-	n, rows := len(factors), len(base)/k
+func gatherHalfVector(dst []float32, base []uint16, cols []uint32, factors []float32) {
+	n := len(factors)
 	if n == 0 {
 		return
 	}
+	k := len(dst) / n
 	done := gatherHalfAVX2(unsafe.SliceData(dst), unsafe.SliceData(base), &cols[0], &factors[0],
-		uintptr(n), uintptr(k/lanes), uintptr(len(cols)-n), uintptr(rows))
+		uintptr(n), uintptr(k/lanes), uintptr(len(cols)-n), uintptr(len(base)/k))
 	if int(done) < n {
-		panic(outside(cols[done], rows))
+		panic(outside(cols[done], len(base)/k))
 	}
 }
 

@@ -26,4 +26,4 @@ func substituteVector(a, b []float32, k int)                      { panic(none) 
 func toHalfVector(dst []uint16, src []float32) float32            { panic(none) }
 func gatherVector(_, _ []float32, _ []uint32, _ []float32, _ int) { panic(none) }
 
-func gatherHalfVector(_ []float32, _ []uint16, _ []uint32, _ []float32, _ int) { panic(none) }
+func gatherHalfVector(_ []float32, _ []uint16, _ []uint32, _ []float32) { panic(none) }

@@ -3,11 +3,12 @@ package solve
 import "vitrine/als/internal/f32"
 
 const (
-	// gradientFloats bounds the panel of a conjugate gradient solve (512 KiB):
-	// it stays in the second-level cache between two steps. A longer row
-	// gathers its panel anew in every step, which is cheaper than reading one
-	// that does not.
-	gradientFloats = 1 << 17
+	// gradientFloats bounds the panel of a conjugate gradient solve (4 MiB),
+	// which is read again in every step: from the second-level cache mostly,
+	// from the third at last. A longer row is gathered anew in every step,
+	// which costs no more than reading from further away a panel, or a copy in
+	// half precision, of all of it.
+	gradientFloats = 1 << 20
 	// gatherFloats is how much of the panel is gathered before it is used
 	// (8 KiB), so that the memory answers while the arithmetic goes on.
 	gatherFloats = 2048
@@ -88,17 +89,17 @@ func (g *gradient) fit() {
 // each gathers the row chunk by chunk and shows it to fn. A row whose panel
 // fits has its chunks one behind the other there afterwards.
 func (g *gradient) each(fn func(c cells)) {
-	n, kept := len(g.row.Weights), g.all.panel != nil
+	n := len(g.row.Weights)
 	for lo := 0; lo < n; lo += g.chunk {
 		at := lo
-		if !kept {
+		if g.all.panel == nil {
 			at = 0
 			if g.stopped = g.stopped || g.s.stopped(); g.stopped {
 				return
 			}
 		}
 		c := g.room(g.s, at, min(g.chunk, n-lo))
-		g.gather(c, g.row, lo, g.half != nil)
+		g.gather(c, g.row, lo, true)
 		fn(c)
 	}
 }

@@ -23,13 +23,15 @@ type cells struct {
 
 // gather copies the fixed rows of a row's cells from number lo on into c, as
 // many as it has room for, and computes their roots and targets beside them.
+// With half they come by way of half precision, where that is prepared.
 func (f *Fixed) gather(c cells, row Row, lo int, half bool) {
-	f.weigh(Row{Cols: row.Cols[lo:], Weights: row.Weights[lo : lo+len(c.roots)]}, c)
-	if half {
-		f32.GatherHalf(c.panel, f.half, row.Cols[lo:], c.roots, f.width)
-	} else {
-		f32.Gather(c.panel, f.design, row.Cols[lo:], c.roots, f.width)
+	cols := row.Cols[lo:]
+	f.weigh(Row{Cols: cols, Weights: row.Weights[lo : lo+len(c.roots)]}, c)
+	if half && f.half != nil {
+		f32.GatherHalf(c.panel, f.half, cols, c.roots)
+		return
 	}
+	f32.Gather(c.panel, f.design, cols, c.roots, f.width)
 }
 
 // room is where n gathered rows lie in s, from its row at on. In the implicit

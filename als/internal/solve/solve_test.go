@@ -63,10 +63,9 @@ func newProblem(seed uint64, loss Loss, factors, n, observed int, items bool) pr
 
 func (p *problem) fixed(workers int) *Fixed { return NewFixed(p.Config, Workers{N: workers}) }
 
-// oracle solves the documented loss in float64 with gonum: it returns the row
-// as it is stored.
-func (p *problem) oracle(t *testing.T) []float64 {
-	t.Helper()
+// normal returns the normal equations a x = b of the documented loss in
+// float64; the bias, if any, is the last unknown.
+func (p *problem) normal() (a *mat.SymDense, b *mat.VecDense) {
 	factors := p.Rank
 	if p.Loss.Biased {
 		factors -= biasColumns
@@ -85,7 +84,7 @@ func (p *problem) oracle(t *testing.T) []float64 {
 		}
 		return v
 	}
-	a, b := mat.NewSymDense(unknowns, nil), mat.NewVecDense(unknowns, nil)
+	a, b = mat.NewSymDense(unknowns, nil), mat.NewVecDense(unknowns, nil)
 	mass := 0.0
 	if !p.Loss.Explicit {
 		for j, s := range p.Scale {
@@ -114,6 +113,14 @@ func (p *problem) oracle(t *testing.T) []float64 {
 	if p.Loss.Biased {
 		a.SetSym(factors, factors, a.At(factors, factors)+float64(p.Loss.BiasLambda))
 	}
+	return a, b
+}
+
+// oracle solves the normal equations with gonum: it returns the row as it is
+// stored.
+func (p *problem) oracle(t *testing.T) []float64 {
+	t.Helper()
+	a, b := p.normal()
 	var chol mat.Cholesky
 	if !chol.Factorize(a) {
 		t.Fatal("oracle is not positive definite")
@@ -123,7 +130,7 @@ func (p *problem) oracle(t *testing.T) []float64 {
 		t.Fatal(err)
 	}
 	row := slices.Clone(x.RawVector().Data)
-	if p.Loss.Biased {
+	if factors := len(row) - 1; p.Loss.Biased {
 		if p.Items {
 			row = append(row, 1)
 		} else {
@@ -257,6 +264,35 @@ func TestFewStepsGetNearer(t *testing.T) {
 					t.Errorf("%s, %s, %+v: went from %v to %v", name, method, sh, start, d)
 				}
 			}
+		}
+	}
+}
+
+// TestBlocksSolveTheLastBlock: after a sweep nothing is left to gain in the
+// block that came last, given all the others.
+func TestBlocksSolveTheLastBlock(t *testing.T) {
+	var s Scratch
+	for name, loss := range losses {
+		p := newProblem(8, loss, 150, 400, 200, true)
+		a, b := p.normal()
+		dst := make([]float32, p.Rank)
+		if err := p.fixed(1).Blocks(dst, p.row, &s); err != nil {
+			t.Fatal(err)
+		}
+		n := b.Len()
+		x, left := mat.NewVecDense(n, nil), mat.NewVecDense(n, nil)
+		for i := range n {
+			x.SetVec(i, float64(dst[i]))
+		}
+		left.MulVec(a, x)
+		left.SubVec(b, left)
+		for i := range n {
+			if size := math.Abs(left.AtVec(i)); i >= 2*blockWidth && size > 1e-2 {
+				t.Errorf("%s: unknown %d leaves %v", name, i, size)
+			}
+		}
+		if mat.Norm(left.SliceVec(0, blockWidth), 2) < 1e-2 {
+			t.Errorf("%s: the first block is solved as well: the test tells nothing", name)
 		}
 	}
 }
