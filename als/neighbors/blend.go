@@ -125,7 +125,9 @@ func (b *Blend) factors(q *Query, s *Scratch) float32 {
 	}
 	depth := b.Depth
 	setDefault(&depth, DefaultDepth)
-	s.hits = b.Factors.Index.Search(q.Vector, max(depth, q.K), q.Exclude, s.hits, &s.search)
+	s.hidden.Reset(b.Factors.Index)
+	s.hidden.HideRows(q.Exclude)
+	s.hits = b.Factors.Index.Search(q.Vector, max(depth, q.K), &s.hidden, s.hits, &s.search)
 	if len(s.hits) == 0 {
 		return 0
 	}

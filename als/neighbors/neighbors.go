@@ -57,6 +57,7 @@ type Scratch struct {
 	part, sum  Scores
 	sessions   sessionScratch
 	search     topk.Scratch
+	hidden     topk.Mask
 	hits       []topk.Hit
 	candidates []uint32
 }

@@ -7,19 +7,22 @@
 // als/dataset and als/model; it knows dense rows, never ids.
 //
 //	ix := topk.New(m.Items, m.NumItems, m.Rank)
-//	hits := ix.Search(userVector, 20, seen, nil, &scratch)
+//	seen.Reset(ix)
+//	seen.Hide(row)
+//	hits := ix.Search(userVector, 20, &seen, nil, &scratch)
 package topk
 
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 
 	"vitrine/als/internal/f32"
 )
 
-// blockRows is how many items are scanned between two looks at the bound: 64
-// rows of rank 64 are 16 KiB, half of a first-level cache, and what is scanned
+// blockRows is how many items are scanned between two looks at the bound, and
+// the bits of a mask's word: 64 rows of rank 64 are 16 KiB, half of a first-level cache, and what is scanned
 // too much is at most 1.5 us.
 const blockRows = 64
 
@@ -99,13 +102,14 @@ func (ix *Index) Len() int { return len(ix.position) }
 func (ix *Index) Rank() int { return ix.rank }
 
 // Search returns the k items with the highest inner product with q, best
-// first, equal scores by rising row. Rows whose bit is set in exclude (bit r%64
-// of word r/64; words that are not there count as zero) are left out, and so is
-// every row whose score is NaN. The answer reuses dst; s may be nil.
-func (ix *Index) Search(q []float32, k int, exclude []uint64, dst []Hit, s *Scratch) []Hit {
+// first, equal scores by rising row. The rows that hidden names are left out,
+// and so is every row whose score is NaN. The answer reuses dst; hidden and s
+// may be nil.
+func (ix *Index) Search(q []float32, k int, hidden *Mask, dst []Hit, s *Scratch) []Hit {
 	if len(q) != ix.rank {
 		panic("topk: query has another rank than the index")
 	}
+	ix.checkMask(hidden)
 	length := norm(q)
 	if length != length {
 		return dst[:0]
@@ -114,10 +118,23 @@ func (ix *Index) Search(q []float32, k int, exclude []uint64, dst []Hit, s *Scra
 		s = new(Scratch)
 	}
 	top := newSelection(s.keys, min(k, len(ix.rows)))
-	ix.scan(q, length, exclude, &top)
+	ix.scan(q, length, hidden, &top)
 	dst = top.hits(dst)
 	s.keys = top.keys
 	return dst
+}
+
+// More appends to dst the k best rows that hidden does not name, and then hides
+// them: the next call goes on where this one ended. A caller that drops some of
+// what it got asks for no more than it still needs; the answer of many calls is
+// that of one for as many. Each call is a search of its own, so twice as many
+// as before cost less than one at a time.
+func (ix *Index) More(q []float32, k int, hidden *Mask, dst []Hit, s *Scratch) []Hit {
+	found := ix.Search(q, k, hidden, dst[len(dst):], s)
+	for _, hit := range found {
+		hidden.Hide(hit.Row)
+	}
+	return append(dst, found...)
 }
 
 // scan offers all rows that may be among the best to top.
@@ -129,7 +146,7 @@ func (ix *Index) Search(q []float32, k int, exclude []uint64, dst []Hit, s *Scra
 // A row that only equals the worst one kept could still win by its lower row
 // number, so only a smaller bound ends the scan; and a bound beyond float32
 // ends nothing, because such a score may overflow to infinity.
-func (ix *Index) scan(q []float32, length float64, exclude []uint64, top *selection) {
+func (ix *Index) scan(q []float32, length float64, hidden *Mask, top *selection) {
 	if top.k == 0 {
 		return
 	}
@@ -140,40 +157,44 @@ func (ix *Index) scan(q []float32, length float64, exclude []uint64, top *select
 		if bound < float64(top.least) && bound <= math.MaxFloat32 {
 			return
 		}
-		ix.scanBlock(q, lo, min(lo+blockRows, len(ix.rows)), exclude, top)
+		ix.scanBlock(q, lo, hidden, top)
 	}
 }
 
-// scanBlock offers the rows at positions lo to hi.
-func (ix *Index) scanBlock(q []float32, lo, hi int, exclude []uint64, top *selection) {
+// scanBlock offers the rows of the block from position lo on.
+func (ix *Index) scanBlock(q []float32, lo int, hidden *Mask, top *selection) {
 	k := ix.rank
-	for at := lo; at < hi; at++ {
-		row := ix.rows[at]
-		if excluded(exclude, row) {
-			continue
-		}
+	for shown := ix.shown(lo/blockRows, hidden); shown != 0; shown &= shown - 1 {
+		at := lo + bits.TrailingZeros64(shown)
 		// NaN compares false.
 		if score := f32.Dot(q, ix.factors[at*k:(at+1)*k]); score >= top.least {
-			top.offer(score, row)
+			top.offer(score, ix.rows[at])
 		}
 	}
 }
 
-func excluded(exclude []uint64, row uint32) bool {
-	word := int(row >> 6)
-	return word < len(exclude) && exclude[word]>>(row&63)&1 != 0
+// shown has a bit for each row of a block that is there and not hidden.
+func (ix *Index) shown(block int, hidden *Mask) uint64 {
+	left := len(ix.rows) - block*blockRows
+	if left <= 0 {
+		return 0
+	}
+	return math.MaxUint64 >> (blockRows - min(left, blockRows)) &^ hidden.word(block)
 }
 
 // Similar returns the k rows whose factors point in the direction of the given
 // row's, by cosine, best first, equal ones by rising row. The row itself and
 // rows without a direction (zero, infinite or NaN factors) are left out, like
-// those in exclude; a row without a direction has no similar ones. It scans
-// every row: the norm bounds no cosine. The answer reuses dst; s may be nil.
-func (ix *Index) Similar(row uint32, k int, exclude []uint64, dst []Hit, s *Scratch) []Hit {
-	if int64(row) >= int64(len(ix.position)) || ix.position[row] < 0 {
+// those in hidden; a row without a direction has no similar ones. It scans
+// every row: the norm bounds no cosine. The answer reuses dst; hidden and s may
+// be nil.
+func (ix *Index) Similar(row uint32, k int, hidden *Mask, dst []Hit, s *Scratch) []Hit {
+	ix.checkMask(hidden)
+	position, ok := ix.Position(row)
+	if !ok {
 		return dst[:0]
 	}
-	at := int(ix.position[row])
+	at := int(position)
 	if n := ix.norms[at]; n == 0 || math.IsInf(n, 1) {
 		return dst[:0]
 	}
@@ -186,17 +207,17 @@ func (ix *Index) Similar(row uint32, k int, exclude []uint64, dst []Hit, s *Scra
 		s.query = append(s.query, float32(float64(v)/ix.norms[at]))
 	}
 	top := newSelection(s.keys, min(k, len(ix.rows)))
-	for other, r := range ix.rows {
-		if r == row || excluded(exclude, r) {
-			continue
-		}
-		n := ix.norms[other]
-		if n == 0 { // the zero rows are the last ones
-			break
-		}
-		dot := f32.Dot(s.query, ix.factors[other*ix.rank:(other+1)*ix.rank])
-		if score := float32(float64(dot) / n); score >= top.least {
-			top.offer(score, r)
+	for lo := 0; lo < len(ix.rows); lo += blockRows {
+		for shown := ix.shown(lo/blockRows, hidden); shown != 0; shown &= shown - 1 {
+			other := lo + bits.TrailingZeros64(shown)
+			n := ix.norms[other]
+			if n == 0 || other == at {
+				continue
+			}
+			dot := f32.Dot(s.query, ix.factors[other*ix.rank:(other+1)*ix.rank])
+			if score := float32(float64(dot) / n); score >= top.least {
+				top.offer(score, ix.rows[other])
+			}
 		}
 	}
 	dst = top.hits(dst)

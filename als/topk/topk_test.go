@@ -75,6 +75,17 @@ func mask(rng *rand.Rand, n int, share float64) []uint64 {
 	return m
 }
 
+// hide makes a Mask of bits by row; no bits make none.
+func hide(ix *Index, rows []uint64) *Mask {
+	if rows == nil {
+		return nil
+	}
+	m := new(Mask)
+	m.Reset(ix)
+	m.HideRows(rows)
+	return m
+}
+
 func TestSearchEqualsANaiveScan(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var s Scratch
@@ -88,7 +99,7 @@ func TestSearchEqualsANaiveScan(t *testing.T) {
 					for _, exclude := range [][]uint64{nil, mask(rng, n, 0.3), mask(rng, n, 0.99), mask(rng, n, 1), mask(rng, n/2, 0.5)} {
 						q := gaussian(rng, rank)
 						want := naiveSearch(items, n, rank, q, k, exclude)
-						dst = ix.Search(q, k, exclude, dst, &s)
+						dst = ix.Search(q, k, hide(ix, exclude), dst, &s)
 						if !same(dst, want) {
 							t.Fatalf("n %d rank %d skew %g k %d: got %v, want %v", n, rank, skew, k, dst, want)
 						}
@@ -229,7 +240,7 @@ func TestSimilarEqualsANaiveScan(t *testing.T) {
 			if length == 0 || math.IsInf(length, 0) || length != length {
 				want = nil
 			}
-			got := ix.Similar(uint32(row), k, exclude, nil, &s)
+			got := ix.Similar(uint32(row), k, hide(ix, exclude), nil, &s)
 			if !same(got, want) {
 				t.Fatalf("n %d row %d k %d: got %v, want %v", n, row, k, got, want)
 			}

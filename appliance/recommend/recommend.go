@@ -295,16 +295,16 @@ func (e *Engine) candidates(sc *scratch, q question) (reason string) {
 	v, now := q.view, sc.frame.Now
 	expired := func(hit topk.Hit) bool { return e.deps.Shelf.Expired(v.codes[hit.Row], now) }
 	for fresh := false; ; fresh = true {
-		sc.without = append(sc.without[:0], v.expired(e.deps.Shelf, now, fresh)...)
+		sc.without.Copy(v.expired(e.deps.Shelf, now, fresh))
 		for _, code := range sc.excluded {
 			if row, ok := v.row(code); ok {
-				setBit(sc.without, row)
+				sc.without.Hide(row)
 			}
 		}
 		if q.similar {
-			sc.hits = v.index.Similar(q.row, sc.want, sc.without, sc.hits, &sc.search)
+			sc.hits = v.index.Similar(q.row, sc.want, &sc.without, sc.hits, &sc.search)
 		} else {
-			sc.hits = v.index.Search(sc.vector, sc.want, sc.without, sc.hits, &sc.search)
+			sc.hits = v.index.Search(sc.vector, sc.want, &sc.without, sc.hits, &sc.search)
 		}
 		if fresh || !slices.ContainsFunc(sc.hits, expired) {
 			break
@@ -359,7 +359,7 @@ type scratch struct {
 	session  []uint32 // codes
 	excluded []uint32 // codes
 	taken    []uint64 // bits by code
-	without  []uint64 // bits by row
+	without  topk.Mask
 	rows     []uint32
 	weights  []float32
 	vector   []float32

@@ -42,7 +42,7 @@ type View struct {
 // hidden are the rows that had expired at a time.
 type hidden struct {
 	at   int64 // Unix milliseconds
-	rows []uint64
+	rows topk.Mask
 }
 
 // hiddenFor is how long, in milliseconds, a look at the expiry of every row is
@@ -84,10 +84,10 @@ func (v *View) row(code uint32) (uint32, bool) {
 	return v.rows[code] - 1, true
 }
 
-// expired returns a bitmap of the rows that are expired at now: one that is
-// at most hiddenFor old, or as of now when fresh is true. It must not be
+// expired returns a mask of the rows that are expired at now: one that is at
+// most hiddenFor old, or as of now when fresh is true. It must not be
 // changed.
-func (v *View) expired(shelf Shelf, now int64, fresh bool) []uint64 {
+func (v *View) expired(shelf Shelf, now int64, fresh bool) *topk.Mask {
 	good := func(h *hidden) bool {
 		if h == nil || fresh {
 			return h != nil && h.at >= now
@@ -97,24 +97,25 @@ func (v *View) expired(shelf Shelf, now int64, fresh bool) []uint64 {
 	}
 	old := v.hidden.Load()
 	if !fresh && good(old) {
-		return old.rows
+		return &old.rows
 	}
 	if old == nil || fresh {
 		v.scan.Lock()
 	} else if !v.scan.TryLock() {
-		return old.rows // somebody is at it
+		return &old.rows // somebody is at it
 	}
 	defer v.scan.Unlock()
 	// Made while we waited? When fresh, old itself was not good enough.
 	if h := v.hidden.Load(); h != old && good(h) {
-		return h.rows
+		return &h.rows
 	}
-	h := &hidden{at: now, rows: zeroBits(nil, len(v.codes))}
+	h := &hidden{at: now}
+	h.rows.Reset(v.index)
 	for row, code := range v.codes {
 		if shelf.Expired(code, now) {
-			setBit(h.rows, uint32(row))
+			h.rows.Hide(uint32(row))
 		}
 	}
 	v.hidden.Store(h)
-	return h.rows
+	return &h.rows
 }
