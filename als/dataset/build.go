@@ -154,19 +154,7 @@ func (m *CSR) normalize(ctx context.Context, workers int) error {
 	if err != nil {
 		return err
 	}
-	// Rows that lost cells let the later ones move up.
-	end := int64(0)
-	for row, n := range lengths {
-		from := m.Indptr[row]
-		if from != end {
-			copy(m.Indices[end:end+n], m.Indices[from:from+n])
-			copy(m.Weights[end:end+n], m.Weights[from:from+n])
-		}
-		m.Indptr[row] = end
-		end += n
-	}
-	m.Indptr[m.Rows] = end
-	m.Indices, m.Weights = m.Indices[:end:end], m.Weights[:end:end]
+	m.closeUp(lengths)
 	return nil
 }
 

@@ -176,6 +176,11 @@ func TestTimeCutLeavesTheShare(t *testing.T) {
 		times := rapid.SliceOfN(rapid.OneOf(rapid.Int64Range(0, 5), rapid.Int64()), 1, 40).Draw(t, "times")
 		share := rapid.Float64Range(0, 1).Draw(t, "share")
 		cut := TimeCut(times, share)
+		at := rapid.IntRange(0, len(times)).Draw(t, "at")
+		pieces := slices.Values([][]int64{times[:at], nil, times[at:]})
+		if same := TimeCutOf(pieces, share); same != cut {
+			t.Fatalf("in pieces %+v, in one %+v", same, cut)
+		}
 		var older, newer []int64
 		for _, v := range times {
 			if cut.Old(v) {

@@ -32,7 +32,10 @@ func (m *CSR) Check(ctx context.Context, workers int) error {
 	err := each(ctx, workers, len(faults), func(p int) {
 		for row := bounds[p]; row < bounds[p+1] && faults[p] == nil; row++ {
 			if faults[p] = ctx.Err(); faults[p] == nil {
-				faults[p] = m.checkRow(row)
+				cols, weights := m.Row(row)
+				if fault := m.checkCells(row, cols, weights); fault != nil {
+					faults[p] = fmt.Errorf("check matrix: %w", fault)
+				}
 			}
 		}
 	})
@@ -44,8 +47,8 @@ func (m *CSR) Check(ctx context.Context, workers int) error {
 	return err
 }
 
-func (m *CSR) checkRow(row int) error {
-	cols, weights := m.Row(row)
+// checkCells reports the first fault of a row's cells.
+func (m *CSR) checkCells(row int, cols []uint32, weights []float32) error {
 	last := int64(-1)
 	for i, col := range cols {
 		var fault error
@@ -58,7 +61,7 @@ func (m *CSR) checkRow(row int) error {
 			fault = ErrWeight
 		}
 		if fault != nil {
-			return fmt.Errorf("check matrix: %w: bad cell in row %d: column %d of %d, weight %v", fault, row, col, m.Cols, weights[i])
+			return fmt.Errorf("%w: bad cell in row %d: column %d of %d, weight %v", fault, row, col, m.Cols, weights[i])
 		}
 		last = int64(col)
 	}

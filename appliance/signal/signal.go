@@ -92,6 +92,12 @@ func (s *Signal) Enters(code uint8) bool {
 // HalfLife is the age at which an event counts half.
 func (s *Signal) HalfLife() time.Duration { return s.halfLife }
 
+// MaxItems is the most distinct items that Trim leaves.
+func (s *Signal) MaxItems() int { return s.maxItems }
+
+// MaxEvents is the most events that Trim leaves.
+func (s *Signal) MaxEvents() int { return s.maxEvents }
+
 // View is the interaction of an item that a session shows to have been looked
 // at, without an event having said so.
 func (s *Signal) View(item uint32, now int64) Interaction {

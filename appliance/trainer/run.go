@@ -98,19 +98,22 @@ func (r *run) read(ctx context.Context) error {
 		return fmt.Errorf("read archive %s: it ends at bus sequence %d, but was committed up to %d", r.job.ArchiveDir, w.position, r.job.Position)
 	}
 	r.window = w
-	r.result.Users, r.result.Items, r.result.Interactions = len(w.userIDs), len(w.itemIDs), len(w.events)
-	if len(w.events) == 0 {
+	r.result.Users, r.result.Items, r.result.Interactions = len(w.userIDs), len(w.itemIDs), w.count()
+	if w.count() == 0 {
 		r.refuse("the archive holds no interactions yet")
 		return nil
 	}
 	old, newestOld, cut := w.split()
 	r.result.SplitTime = cut
-	older := func(u int) []signal.Interaction { return w.of(u)[:old[u]] }
-	newer := func(u int) []signal.Interaction { return w.of(u)[old[u]:] }
-	if r.train, err = w.matrix(r.sig, newestOld, older); err != nil {
+	older := func(u int) (lo, hi int) { return 0, int(old[u]) }
+	newer := func(u int) (lo, hi int) {
+		_, hi = w.whole(u)
+		return int(old[u]), hi
+	}
+	if r.train, err = w.matrix(ctx, r.sig, newestOld, older); err != nil {
 		return err
 	}
-	all, err := w.matrix(r.sig, w.newest, newer)
+	all, err := w.matrix(ctx, r.sig, w.newest, newer)
 	if err != nil {
 		return err
 	}
@@ -270,7 +273,7 @@ func (r *run) judge(model, popular float64) {
 // refitAndWrite brings the newest events in and writes the bundle.
 func (r *run) refitAndWrite(ctx context.Context) error {
 	w := r.window
-	all, err := w.matrix(r.sig, w.newest, w.of)
+	all, err := w.matrix(ctx, r.sig, w.newest, w.whole)
 	if err != nil {
 		return err
 	}
@@ -284,7 +287,7 @@ func (r *run) refitAndWrite(ctx context.Context) error {
 	return registry.Write(r.job.Out, &registry.Bundle{
 		Version: r.job.Version, Parent: r.job.Parent, Created: time.Now().UTC(), Position: w.position, Reference: w.newest,
 		Model: m, Evaluated: r.evaluated, UserIDs: w.userIDs, ItemIDs: w.itemIDs,
-		ItemWeight: w.popularity(r.sig, w.newest, w.of), Metrics: r.result.Metrics, Gate: r.result.Gate,
-		Users: len(w.userIDs), Items: len(w.itemIDs), Interactions: len(w.events), Seconds: r.result.Seconds,
+		ItemWeight: w.popularity(r.sig, w.newest, w.whole), Metrics: r.result.Metrics, Gate: r.result.Gate,
+		Users: len(w.userIDs), Items: len(w.itemIDs), Interactions: w.count(), Seconds: r.result.Seconds,
 	})
 }

@@ -1,16 +1,15 @@
 package trainer
 
 import (
-	"cmp"
 	"context"
-	"fmt"
+	"iter"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
 
 	"vitrine/als/dataset"
 	"vitrine/appliance/signal"
-	"vitrine/bridge/archive"
-	"vitrine/bridge/parquet"
 )
 
 // testShare is the part of the newest interactions that the model is judged
@@ -22,14 +21,14 @@ const testShare = 0.1
 // nothing. They count as if they happened at the reference.
 const beyondReference = 0.01
 
-// reference is the time of the newest event but for the last hundredth, at
-// least one where there are twenty. times is in any order.
-func reference(times []int64) int64 {
+// reference is the time of the newest of n events but for the last hundredth,
+// at least one where there are twenty. The times are in any order.
+func reference(n int, times iter.Seq[[]int64]) int64 {
 	share := beyondReference
-	if n := len(times); n >= 20 && n < 100 {
+	if n >= 20 && n < 100 {
 		share = 1 / float64(n)
 	}
-	return dataset.TimeCut(times, share).Time
+	return dataset.TimeCutOf(times, share).Time
 }
 
 // window is the training data: every interaction that enters a history,
@@ -37,162 +36,193 @@ func reference(times []int64) int64 {
 type window struct {
 	// userIDs and itemIDs name the rows.
 	userIDs, itemIDs []string
-	// user u's interactions are events[starts[u]:starts[u+1]], by time, equal
-	// times in log order.
-	starts []int
-	events []signal.Interaction
+	// user u's interactions are starts[u] to starts[u+1]-1 of events, by time,
+	// equal times in log order.
+	starts []int64
+	events columns
 	// newest is the time that ages count from; see reference.
 	newest int64
 	// position is the last bus sequence that the archive held.
 	position uint64
 }
 
-// rows numbers the ids of one column in the order in which they enter: what
-// was only shown gets no row, for no factors could be found for it.
-type rows struct {
-	ids []string
-	// of is the row, plus one, by the scan's number of the id.
-	of []uint32
+// columns are interactions, column by column: 11 bytes each, 15 when any of
+// them has a value, where a signal.Interaction takes 24.
+type columns struct {
+	items []uint32
+	// A time in Unix milliseconds, of the years 1970 to 9999, has 48 bits.
+	timesLow  []uint32
+	timesHigh []uint16
+	types     []uint8
+	// values is nil when no event has one.
+	values []float32
 }
 
-func (r *rows) row(code uint32, names []string) uint32 {
-	if int(code) >= len(r.of) {
-		r.of = append(r.of, make([]uint32, len(names)-len(r.of))...)
+func makeColumns(n int, values bool) columns {
+	c := columns{
+		items: make([]uint32, n), timesLow: make([]uint32, n), timesHigh: make([]uint16, n), types: make([]uint8, n),
 	}
-	if r.of[code] == 0 {
-		r.ids = append(r.ids, names[code])
-		r.of[code] = uint32(len(r.ids))
+	if values {
+		c.values = make([]float32, n)
 	}
-	return r.of[code] - 1
+	return c
 }
 
-// read scans the archive.
-func read(ctx context.Context, dir string, sig *signal.Signal) (*window, error) {
-	a, err := archive.OpenReadOnly(ctx, archive.Options{Dir: dir})
-	if err != nil {
-		return nil, err
+func (c *columns) time(i int) int64 { return int64(c.timesHigh[i])<<32 | int64(c.timesLow[i]) }
+
+// at is the event at place i.
+func (c *columns) at(i int) signal.Interaction {
+	in := signal.Interaction{Time: c.time(i), Value: noValue(), Item: c.items[i], Type: c.types[i]}
+	if c.values != nil {
+		in.Value = c.values[i]
 	}
-	var userRows, itemRows rows
-	var users []uint32
-	var events []signal.Interaction
-	w := &window{position: a.Position()}
-	var types []int // archive's type number -> signal's code, or -1
-	columns := parquet.UserID | parquet.ItemID | parquet.EventType | parquet.Time | parquet.Value
-	err = a.ScanEvents(ctx, columns, func(b *parquet.EventBatch) error {
-		for n := len(types); n < len(b.EventType.Names); n++ {
-			types = append(types, enteringCode(sig, b.EventType.Names[n]))
-		}
-		for i := range b.Len {
-			code := types[b.EventType.Code[i]]
-			if code < 0 {
-				continue
+	return in
+}
+
+func noValue() float32 { return float32(math.NaN()) }
+
+// span is a part of the interactions of a user: from the lo-th to before the
+// hi-th, counted from his first.
+type span func(user int) (lo, hi int)
+
+// whole is the span of all of them.
+func (w *window) whole(user int) (lo, hi int) { return 0, int(w.starts[user+1] - w.starts[user]) }
+
+// count is the number of interactions.
+func (w *window) count() int { return len(w.events.items) }
+
+// of writes a part of a user's interactions to dst[:0].
+func (w *window) of(user int, part span, dst []signal.Interaction) []signal.Interaction {
+	lo, hi := part(user)
+	dst = slices.Grow(dst[:0], hi-lo)[:hi-lo]
+	for i := range dst {
+		dst[i] = w.events.at(int(w.starts[user]) + lo + i)
+	}
+	return dst
+}
+
+// times are those of a part of every user's interactions, some thousand at a
+// time; the slice is overwritten by the next.
+func (w *window) times(part span) iter.Seq[[]int64] {
+	return func(yield func([]int64) bool) {
+		const piece = 4096
+		times := make([]int64, 0, piece)
+		for user := range w.userIDs {
+			lo, hi := part(user)
+			for at := int(w.starts[user]) + lo; at < int(w.starts[user])+hi; at++ {
+				if times = append(times, w.events.time(at)); len(times) == piece {
+					if !yield(times) {
+						return
+					}
+					times = times[:0]
+				}
 			}
-			users = append(users, userRows.row(b.UserID.Code[i], b.UserID.Names))
-			value := b.Value[i]
-			events = append(events, signal.Interaction{
-				Time: b.Time[i], Value: signal.Amount(value, value == value), Type: uint8(code),
-				Item: itemRows.row(b.ItemID.Code[i], b.ItemID.Names),
-			})
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read archive: %w", err)
+		yield(times)
 	}
-	w.userIDs, w.itemIDs = userRows.ids, itemRows.ids
-	w.group(users, events)
-	return w, nil
-}
-
-func enteringCode(sig *signal.Signal, name string) int {
-	code, ok := sig.TypeCode(name)
-	if !ok || !sig.Enters(code) {
-		return -1
-	}
-	return int(code)
-}
-
-// group sorts the interactions by user, then time. The scan came in log order
-// within a day, so a stable sort keeps equal times in log order.
-func (w *window) group(users []uint32, events []signal.Interaction) {
-	w.starts = make([]int, len(w.userIDs)+1)
-	for _, u := range users {
-		w.starts[u+1]++
-	}
-	for u := range w.userIDs {
-		w.starts[u+1] += w.starts[u]
-	}
-	next := slices.Clone(w.starts)
-	w.events = make([]signal.Interaction, len(events))
-	for i, u := range users {
-		w.events[next[u]] = events[i]
-		next[u]++
-	}
-	w.newest = reference(timesOf(events))
-	for u := range w.userIDs {
-		slices.SortStableFunc(w.of(u), func(a, b signal.Interaction) int { return cmp.Compare(a.Time, b.Time) })
-	}
-}
-
-func (w *window) of(user int) []signal.Interaction {
-	return w.events[w.starts[user]:w.starts[user+1]]
 }
 
 // split finds, for every user, how many of his interactions belong to the
 // older part, the reference of those, and the time of the cut.
-func (w *window) split() (old []int, newestOld, cutTime int64) {
-	times := timesOf(w.events)
-	cut := dataset.TimeCut(times, testShare)
+func (w *window) split() (old []int32, newestOld, cutTime int64) {
+	cut := dataset.TimeCutOf(w.times(w.whole), testShare)
 	cutTime = cut.Time
-	old = make([]int, len(w.userIDs))
-	var older []int64
-	for u := range w.userIDs {
-		for _, in := range w.of(u) {
-			if cut.Old(in.Time) {
-				old[u]++
-				older = append(older, in.Time)
-			}
+	old = make([]int32, len(w.userIDs))
+	n := 0
+	for user := range w.userIDs {
+		for at := w.starts[user]; at < w.starts[user+1] && cut.Old(w.events.time(int(at))); at++ {
+			old[user]++
 		}
+		n += int(old[user])
 	}
-	return old, reference(older), cutTime
+	older := func(user int) (lo, hi int) { return 0, int(old[user]) }
+	return old, reference(n, w.times(older)), cutTime
 }
 
-func timesOf(events []signal.Interaction) []int64 {
-	times := make([]int64, len(events))
-	for i := range events {
-		times[i] = events[i].Time
+// matrix weighs a part of every user's interactions, ages counted from now, on
+// all cores.
+func (w *window) matrix(ctx context.Context, sig *signal.Signal, now int64, part span) (*dataset.CSR, error) {
+	// Trim would drop what is before: a robot's events need not be unpacked.
+	newest := func(user int) (lo, hi int) {
+		lo, hi = part(user)
+		return max(lo, hi-sig.MaxEvents()), hi
 	}
-	return times
+	room := make([]int64, len(w.userIDs)+1)
+	for user := range w.userIDs {
+		lo, hi := part(user)
+		// What Trim leaves has no more items.
+		room[user+1] = room[user] + int64(min(hi-lo, sig.MaxItems()))
+	}
+	return dataset.FromRows(ctx, len(w.itemIDs), room, 0, func() dataset.RowFunc {
+		var events []signal.Interaction
+		var row []signal.Weighted
+		return func(user int, cols []uint32, weights []float32) (int, error) {
+			events = w.of(user, newest, events)
+			row = sig.Weigh(sig.Trim(events), now, row)
+			for i, c := range row {
+				cols[i], weights[i] = c.Item, c.Weight
+			}
+			return len(row), nil
+		}
+	})
 }
 
-// matrix weighs a part of every user's interactions, ages counted from now.
-func (w *window) matrix(sig *signal.Signal, now int64, part func(user int) []signal.Interaction) (*dataset.CSR, error) {
-	b := dataset.NewBuilder(len(w.itemIDs))
-	var row []signal.Weighted
-	for u := range w.userIDs {
-		row = sig.Weigh(sig.Trim(part(u)), now, row)
-		for _, c := range row {
-			if err := b.Add(c.Item, c.Weight); err != nil {
-				return nil, fmt.Errorf("weigh user %q: %w", w.userIDs[u], err)
-			}
-		}
-		b.EndRow()
-	}
-	return b.Build(), nil
-}
+// popularityParts is how many ranges of users add up popularity side by side.
+// A fixed number, so that the sums do not depend on the number of cores.
+const popularityParts = 16
 
 // popularity is every item's decayed weight over a part of the window, bounded
 // so that a few ratings without measure are not more than a float32 can hold.
-func (w *window) popularity(sig *signal.Signal, now int64, part func(user int) []signal.Interaction) []float32 {
-	sums := make([]float64, len(w.itemIDs))
-	for u := range w.userIDs {
-		for _, in := range part(u) {
-			sums[in.Item] += sig.Strength(&in) * sig.Decay(now-in.Time)
+func (w *window) popularity(sig *signal.Signal, now int64, part span) []float32 {
+	bounds := w.ranges(popularityParts)
+	parts := make([][]float64, popularityParts)
+	inParallel(popularityParts, func(p int) {
+		sums := make([]float64, len(w.itemIDs))
+		for user := bounds[p]; user < bounds[p+1]; user++ {
+			lo, hi := part(user)
+			for at := int(w.starts[user]) + lo; at < int(w.starts[user])+hi; at++ {
+				in := w.events.at(at)
+				sums[in.Item] += sig.Strength(&in) * sig.Decay(now-in.Time)
+			}
 		}
-	}
-	out := make([]float32, len(sums))
-	for i, s := range sums {
-		out[i] = float32(min(s, math.MaxFloat32))
+		parts[p] = sums
+	})
+	out := make([]float32, len(w.itemIDs))
+	for i := range out {
+		sum := 0.0
+		for p := range parts {
+			sum += parts[p][i]
+		}
+		out[i] = float32(min(sum, math.MaxFloat32))
 	}
 	return out
+}
+
+// ranges cuts the users into n ranges of about as many interactions each:
+// range p is users bounds[p] to bounds[p+1]-1.
+func (w *window) ranges(n int) []int {
+	bounds := make([]int, n+1)
+	user := 0
+	for p := range n {
+		bounds[p] = user
+		for want := int64(p+1) * int64(w.count()) / int64(n); user < len(w.userIDs) && w.starts[user+1] <= want; {
+			user++
+		}
+	}
+	bounds[n] = len(w.userIDs)
+	return bounds
+}
+
+// inParallel calls fn for 0..n-1 on all cores.
+func inParallel(n int, fn func(i int)) {
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			fn(i)
+		})
+	}
+	wg.Wait()
 }
