@@ -143,9 +143,10 @@ func Median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// Verdict is one target of the article held against what was measured.
+// Verdict is one target held against what was measured.
 type Verdict struct {
-	// Target is "latency", "training" or "qps".
+	// Target is "latency", "training" or "qps", those of the article, or one
+	// of the plugins' own, which begin with "plugin.".
 	Target   string  `json:"target"`
 	Want     float64 `json:"want"`
 	Measured float64 `json:"measured"`

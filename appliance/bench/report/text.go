@@ -57,9 +57,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	if len(r.Verdict) > 0 {
 		p.line("")
-		p.line("%-9s %16s %16s  %s", "verdict", "want", "measured", "")
+		p.line("%-15s %16s %16s  %s", "verdict", "want", "measured", "")
 		for _, v := range r.Verdict {
-			p.line("%-9s %16s %16s  %s", v.Target, sign(v.Better)+" "+number(v.Want)+" "+v.Unit, number(v.Measured)+" "+v.Unit, met(v.Met))
+			p.line("%-15s %16s %16s  %s", v.Target, sign(v.Better)+" "+withUnit(v.Want, v.Unit), withUnit(v.Measured, v.Unit), met(v.Met))
 			p.wrapped("          ", v.How)
 		}
 	}
@@ -96,6 +96,10 @@ func (part Part) write(p *printer, name string) {
 		}
 		p.line("  %-27s %10s %-4s %17s %7s %s", strings.TrimPrefix(f.Name, name+"."), number(f.Value), f.Unit, spread, ratio, bar)
 	}
+}
+
+func withUnit(value float64, unit string) string {
+	return strings.TrimSpace(number(value) + " " + unit)
 }
 
 func sign(better string) string {

@@ -1,5 +1,6 @@
 // Command scorer is the guest that "vitrine bench plugins" measures: a scorer
-// in plain Go that adds a weighted sum of 16 columns to every score.
+// in plain Go that adds a weighted sum of 16 columns to every score, by
+// sdk.Batch.AddWeighted or, configured so, by a loop per column of its own.
 //
 // Built by hand when the SDK changes, from this folder:
 //
@@ -16,15 +17,21 @@ func main() {}
 const columns = 16
 
 func define(p *sdk.Plugin) {
-	p.Describe("bench-scorer", "1.0.0", "adds a weighted sum of 16 columns")
+	p.Describe("bench-scorer", "1.1.0", "adds a weighted sum of 16 columns")
+	ownLoop := p.Flag("own_loop", false, "add column by column")
 	var features [columns]sdk.Column[float32]
+	var weights [columns]float32
 	for i := range features {
 		features[i] = p.ItemF32(name(i))
+		weights[i] = float32(i+1) / columns
 	}
 	p.Scorer(func(b *sdk.Batch) {
 		scores := b.Scores()
-		for i := range features {
-			weight := float32(i+1) / columns
+		if !*ownLoop {
+			b.AddWeighted(scores, features[:], weights[:])
+			return
+		}
+		for i, weight := range weights {
 			column := features[i].Of(b)
 			s := scores[:len(column)] // so that the loop needs no bounds checks
 			for row, x := range column {
