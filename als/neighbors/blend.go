@@ -1,6 +1,7 @@
 package neighbors
 
 import (
+	"math"
 	"slices"
 
 	"vitrine/als/internal/f32"
@@ -37,6 +38,18 @@ type Factors struct {
 	// Index finds the best items; Model scores the candidates of the others.
 	Index *topk.Index
 	Model *model.Model
+	// Norms are the lengths of the item rows, for Query.Cosine; see Norms.
+	Norms []float32
+}
+
+// Norms returns the length of every item's row.
+func Norms(m *model.Model) []float32 {
+	norms := make([]float32, m.NumItems)
+	for i := range norms {
+		row := m.Items[i*m.Rank : (i+1)*m.Rank]
+		norms[i] = float32(math.Sqrt(float64(f32.Dot(row, row))))
+	}
+	return norms
 }
 
 // Weighted is a source and what it weighs in a blend.
@@ -72,8 +85,16 @@ type Query struct {
 	History []uint32
 	// Vector is the user's factor vector; nil leaves the factor model out.
 	Vector []float32
+	// Cosine asks for items that are like Row: the factor model then scores by
+	// the cosine with that item's factors, and Vector plays no part. Row itself
+	// is no answer.
+	Cosine bool
+	Row    uint32
 	// Exclude has a bit for every item that may not be shown; nil excludes none.
 	Exclude []uint64
+	// Hidden are such items too, in the scan order of the factor model's index,
+	// which saves a search the way there; nil hides none.
+	Hidden *topk.Mask
 	// K is the number of items wanted.
 	K int
 }
@@ -81,21 +102,25 @@ type Query struct {
 // Rank returns the K items with the highest score, best first, equal ones by
 // rising row. The answer reuses dst. Nothing allocates once s has grown.
 func (b *Blend) Rank(q Query, dst []topk.Hit, s *Scratch) []topk.Hit {
+	return b.rank(&q, dst, s)
+}
+
+func (b *Blend) rank(q *Query, dst []topk.Hit, s *Scratch) []topk.Hit {
 	s.sum.Reset(b.Items)
 	for _, w := range b.Sources {
 		if w.Weight > 0 {
-			b.part(w.Source, &q, s)
-			s.sum.addScaled(&s.part, w.Weight/s.part.Max(q.Exclude))
+			b.part(w.Source, q, s)
+			s.sum.addScaled(&s.part, w.Weight/s.part.max(q))
 		}
 	}
 	if b.FactorWeight > 0 {
-		if highest := b.factors(&q, s); highest > 0 {
+		if highest := b.factors(q, s); highest > 0 {
 			for _, item := range s.candidates {
-				s.sum.Add(item, b.FactorWeight/highest*b.Factors.score(q.Vector, item))
+				s.sum.Add(item, b.FactorWeight/highest*b.Factors.score(q, item))
 			}
 		}
 	}
-	return s.sum.Top(q.K, q.Exclude, dst)
+	return s.sum.top(q, dst)
 }
 
 // part leaves one source's scores in s.part.
@@ -120,14 +145,25 @@ func (s *Scores) addScaled(part *Scores, factor float32) {
 // score; 0 when there is no model or no vector.
 func (b *Blend) factors(q *Query, s *Scratch) float32 {
 	s.candidates = append(s.candidates[:0], s.sum.touched...)
-	if b.Factors == nil || len(q.Vector) != b.Factors.Index.Rank() {
+	if b.Factors == nil || !b.Factors.answers(q) {
 		return 0
+	}
+	hidden := q.Hidden
+	if q.Exclude != nil || hidden == nil {
+		if s.hidden.Reset(b.Factors.Index); hidden != nil {
+			s.hidden.Copy(hidden)
+		}
+		s.hidden.HideRows(q.Exclude)
+		hidden = &s.hidden
 	}
 	depth := b.Depth
 	setDefault(&depth, DefaultDepth)
-	s.hidden.Reset(b.Factors.Index)
-	s.hidden.HideRows(q.Exclude)
-	s.hits = b.Factors.Index.Search(q.Vector, max(depth, q.K), &s.hidden, s.hits, &s.search)
+	depth = max(depth, q.K)
+	if q.Cosine {
+		s.hits = b.Factors.Index.Similar(q.Row, depth, hidden, s.hits, &s.search)
+	} else {
+		s.hits = b.Factors.Index.Search(q.Vector, depth, hidden, s.hits, &s.search)
+	}
 	if len(s.hits) == 0 {
 		return 0
 	}
@@ -139,13 +175,31 @@ func (b *Blend) factors(q *Query, s *Scratch) float32 {
 	return s.hits[0].Score
 }
 
+// answers tells whether the factor model has something to say.
+func (f *Factors) answers(q *Query) bool {
+	if q.Cosine {
+		return int64(q.Row) < int64(len(f.Norms)) && f.Norms[q.Row] > 0
+	}
+	return len(q.Vector) == f.Index.Rank()
+}
+
 // score is the factor model's score of an item; 0 for one it does not know.
-func (f *Factors) score(vector []float32, item uint32) float32 {
-	k := f.Model.Rank
+func (f *Factors) score(q *Query, item uint32) float32 {
 	if int64(item) >= int64(f.Model.NumItems) {
 		return 0
 	}
-	return f32.Dot(vector, f.Model.Items[int(item)*k:(int(item)+1)*k])
+	if !q.Cosine {
+		return f32.Dot(q.Vector, f.row(item))
+	}
+	if f.Norms[item] == 0 {
+		return 0
+	}
+	return f32.Dot(f.row(q.Row), f.row(item)) / f.Norms[q.Row] / f.Norms[item]
+}
+
+func (f *Factors) row(item uint32) []float32 {
+	k := f.Model.Rank
+	return f.Model.Items[int(item)*k : (int(item)+1)*k]
 }
 
 // Exclude sets the bits of items in a bitmap of Query.Exclude's form, which it

@@ -83,10 +83,12 @@ func (s *Scores) Items() []uint32 { return s.touched }
 
 // Max returns the highest score of the items not excluded, 0 when all are
 // below it or there is none.
-func (s *Scores) Max(exclude []uint64) float32 {
+func (s *Scores) Max(exclude []uint64) float32 { return s.max(&Query{Exclude: exclude}) }
+
+func (s *Scores) max(q *Query) float32 {
 	highest := float32(0)
 	for _, item := range s.touched {
-		if v := s.cells[item].sum; v > highest && !excluded(exclude, item) {
+		if v := s.cells[item].sum; v > highest && q.shows(item) {
 			highest = v
 		}
 	}
@@ -97,13 +99,17 @@ func (s *Scores) Max(exclude []uint64) float32 {
 // rising row, without those whose bit is set in exclude (bit r%64 of word
 // r/64) and without NaN. The answer reuses dst.
 func (s *Scores) Top(k int, exclude []uint64, dst []topk.Hit) []topk.Hit {
+	return s.top(&Query{K: k, Exclude: exclude}, dst)
+}
+
+func (s *Scores) top(q *Query, dst []topk.Hit) []topk.Hit {
 	s.keys = s.keys[:0]
 	for _, item := range s.touched {
-		if v := s.cells[item].sum; v == v && !excluded(exclude, item) {
+		if v := s.cells[item].sum; v == v && q.shows(item) {
 			s.keys = append(s.keys, encodeKey(v, item))
 		}
 	}
-	best := smallest(s.keys, k)
+	best := smallest(s.keys, q.K)
 	slices.Sort(best)
 	dst = slices.Grow(dst[:0], len(best))
 	for _, key := range best {
@@ -111,6 +117,11 @@ func (s *Scores) Top(k int, exclude []uint64, dst []topk.Hit) []topk.Hit {
 		dst = append(dst, topk.Hit{Row: item, Score: v})
 	}
 	return dst
+}
+
+// shows tells whether an item may be shown.
+func (q *Query) shows(item uint32) bool {
+	return !excluded(q.Exclude, item) && (q.Hidden == nil || !q.Hidden.Hides(item)) && !(q.Cosine && item == q.Row)
 }
 
 func excluded(exclude []uint64, row uint32) bool {

@@ -69,10 +69,10 @@ type SessionKNN struct {
 	index  *Sessions
 	opt    KNNOptions
 	before float32
-	rarity float64
 	query  [maxQuery]float32 // exp(-n / QueryDecay)
 	near   [maxReach]float32 // exp(-n / NearDecay)
 	weight []float32         // the part of w(S) that no history changes
+	rarity []float32         // by item: (5 + sessions with it)^-Rarity
 }
 
 // sessionScratch is the working memory of a session query.
@@ -94,10 +94,9 @@ func NewSessionKNN(index *Sessions, opt KNNOptions) (*SessionKNN, error) {
 	k := &SessionKNN{
 		index: index, opt: opt,
 		before: float32(valueOr(opt.Before, DefaultBefore)),
-		rarity: valueOr(opt.Rarity, DefaultRarity),
 	}
-	length := valueOr(opt.Length, DefaultLength)
-	if err := k.check(length); err != nil {
+	length, rarity := valueOr(opt.Length, DefaultLength), valueOr(opt.Rarity, DefaultRarity)
+	if err := k.check(length, rarity); err != nil {
 		return nil, fmt.Errorf("prepare session neighbours: %w", err)
 	}
 	for n := range k.query {
@@ -114,10 +113,15 @@ func NewSessionKNN(index *Sessions, opt KNNOptions) (*SessionKNN, error) {
 		}
 		k.weight[n] = float32(weight)
 	}
+	k.rarity = make([]float32, index.NumItems())
+	for item := range k.rarity {
+		held := index.holding(uint32(item), math.MaxInt)
+		k.rarity[item] = float32(math.Pow(float64(len(held)+rarityPrior), -rarity))
+	}
 	return k, nil
 }
 
-func (k *SessionKNN) check(length float64) error {
+func (k *SessionKNN) check(length, rarity float64) error {
 	var faults []error
 	for _, f := range []struct {
 		name          string
@@ -129,7 +133,7 @@ func (k *SessionKNN) check(length float64) error {
 		{"near decay", k.opt.NearDecay, 1e-3, 1e6},
 		{"before", float64(k.before), 0, 1},
 		{"length", length, 0, 2},
-		{"rarity", k.rarity, 0, 2},
+		{"rarity", rarity, 0, 2},
 		{"age", k.opt.Age, 0, 1e12},
 	} {
 		if !(f.value >= f.lo && f.value <= f.hi) {
@@ -173,11 +177,11 @@ func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
 		if _, known := w.position.Get(item); known {
 			continue // an earlier place of the same item
 		}
-		w.position.Add(item, float32(n))
-		weight := k.query[len(history)-1-n]
-		if held := k.index.holding(item, math.MaxInt); k.rarity > 0 {
-			weight *= float32(math.Pow(float64(len(held)+rarityPrior), -k.rarity))
+		if int64(item) >= int64(len(k.rarity)) {
+			continue
 		}
+		w.position.Add(item, float32(n))
+		weight := k.query[len(history)-1-n] * k.rarity[item]
 		for _, session := range k.index.holding(item, k.opt.Recent) {
 			w.weight.Add(session, weight)
 		}

@@ -108,10 +108,7 @@ func (b *Blend) Apply(weights []float32) {
 // combinations lists all weights: the first part has 1, the others run through
 // the grid.
 func (b *Blend) combinations(grid []float32) ([]Tuned, error) {
-	parts := len(b.Sources)
-	if b.Factors != nil {
-		parts++
-	}
+	parts := b.parts()
 	if parts == 0 {
 		return nil, errors.New("no sources")
 	}
@@ -150,20 +147,11 @@ type judge struct {
 // trial adds to sums the NDCG of one trial under every combination.
 func (j *judge) trial(b *Blend, t Trial, grid []Tuned, k int, sums []float64) {
 	j.collect(b, &t)
-	j.total = slices.Grow(j.total[:0], len(j.shown))[:len(j.shown)]
-	ideal := 0.0
-	for place := range min(len(t.Targets), k) {
-		ideal += discount(place)
-	}
-	j.places = j.places[:0]
-	for n, item := range j.shown {
-		if slices.Contains(t.Targets, item) {
-			j.places = append(j.places, n)
-		}
-	}
-	if len(j.places) == 0 {
+	if !j.aim(t.Targets) {
 		return
 	}
+	j.total = slices.Grow(j.total[:0], len(j.shown))[:len(j.shown)]
+	ideal := ideal(len(t.Targets), k)
 	for c := range grid {
 		clear(j.total)
 		for p, w := range grid[c].Weights {
@@ -181,9 +169,33 @@ func (j *judge) trial(b *Blend, t Trial, grid []Tuned, k int, sums []float64) {
 	}
 }
 
-// place is the number of candidates in front of one, counted up to k.
+// ideal is the highest gain that k places can have.
+func ideal(targets, k int) float64 {
+	sum := 0.0
+	for place := range min(targets, k) {
+		sum += discount(place)
+	}
+	return sum
+}
+
+// aim finds the targets among the candidates, if there are any.
+func (j *judge) aim(targets []uint32) bool {
+	j.places = j.places[:0]
+	for n, item := range j.shown {
+		if slices.Contains(targets, item) {
+			j.places = append(j.places, n)
+		}
+	}
+	return len(j.places) > 0
+}
+
+// place is the number of candidates in front of one, counted up to k. One that
+// only parts without weight name has no score, and no place.
 func (j *judge) place(target, k int) int {
 	score, row, place := j.total[target], j.shown[target], 0
+	if score == 0 {
+		return k
+	}
 	for n, v := range j.total {
 		if v > score || (v == score && j.shown[n] < row) {
 			if place++; place == k {
@@ -203,20 +215,16 @@ func (j *judge) collect(b *Blend, t *Trial) {
 	s.sum.Reset(b.Items)
 	for _, w := range b.Sources { // who the candidates are
 		b.part(w.Source, &t.Query, s)
-		s.sum.addScaled(&s.part, 1/s.part.Max(t.Exclude))
+		s.sum.addScaled(&s.part, 1/s.part.max(&t.Query))
 	}
 	highest := b.factors(&t.Query, s)
 	j.shown = j.shown[:0]
 	for _, item := range s.candidates {
-		if !excluded(t.Exclude, item) {
+		if t.shows(item) {
 			j.shown = append(j.shown, item)
 		}
 	}
-	parts := len(b.Sources)
-	if b.Factors != nil {
-		parts++
-	}
-	for len(j.parts) < parts {
+	for parts := b.parts(); len(j.parts) < parts; {
 		j.parts = append(j.parts, nil)
 	}
 	for p := range j.parts {
@@ -225,7 +233,7 @@ func (j *judge) collect(b *Blend, t *Trial) {
 	}
 	for p, w := range b.Sources {
 		b.part(w.Source, &t.Query, s)
-		if factor := 1 / s.part.Max(t.Exclude); factor-factor == 0 {
+		if factor := 1 / s.part.max(&t.Query); factor-factor == 0 {
 			for n, item := range j.shown {
 				v, _ := s.part.Get(item)
 				j.parts[p][n] = factor * v
@@ -234,7 +242,7 @@ func (j *judge) collect(b *Blend, t *Trial) {
 	}
 	if highest > 0 {
 		for n, item := range j.shown {
-			j.parts[len(b.Sources)][n] = b.Factors.score(t.Vector, item) / highest
+			j.parts[len(b.Sources)][n] = b.Factors.score(&t.Query, item) / highest
 		}
 	}
 }

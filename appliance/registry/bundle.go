@@ -2,8 +2,8 @@
 // them is live, and the way back to the one before.
 //
 // It owns the folder of bundles (VERSION.bundle files and the pointer file
-// "live") and the bundle's sections. It may import als/model and
-// internal/logkey: it must not know events, the catalog or how a version
+// "live") and the bundle's sections. It may import als/model, als/neighbors/tables
+// and internal/logkey: it must not know events, the catalog or how a version
 // is trained, evaluated or served.
 //
 //	r, err := registry.Open(dir, 0, log)
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"vitrine/als/model"
+	"vitrine/als/neighbors/tables"
 )
 
 // Bundle is one trained version with all that serving it needs. It is never
@@ -46,6 +47,9 @@ type Bundle struct {
 	UserIDs, ItemIDs []string
 	// ItemWeight is the decayed popularity of every item row.
 	ItemWeight []float32
+	// Sources are the candidate sources beside Model, over its item rows; nil
+	// where the version was trained without them.
+	Sources *tables.Set
 	// Metrics are the results of the evaluation, baselines included.
 	Metrics []Metric
 	// Gate is the verdict on publishing this version.
@@ -83,6 +87,8 @@ type Gate struct {
 //	item_weight       float32 per item row, finite and >= 0: popularity
 //	live/...          the published model (als/model, format.go)
 //	evaluated/...     the evaluated model, absent if there is none
+//	sources/...       the candidate sources beside the published model
+//	                  (als/neighbors/tables, format.go), absent if there are none
 const (
 	sectionHead     = "bundle"
 	sectionUsers    = "user_ids"
@@ -90,6 +96,7 @@ const (
 	sectionWeight   = "item_weight"
 	prefixLive      = "live"
 	prefixEvaluated = "evaluated"
+	prefixSources   = "sources"
 	maxHead         = 1 << 20
 	maxVersion      = 64
 )
@@ -179,6 +186,9 @@ func load(path string, want func(section string) bool) (*Bundle, error) {
 	if b.ItemWeight, err = f.Float32s(sectionWeight, b.Model.NumItems); err != nil {
 		return nil, err
 	}
+	if b.Sources, err = tables.FromSections(f, prefixSources); err != nil {
+		return nil, err
+	}
 	if err := b.check(); err != nil {
 		return nil, f.Corrupt("%v", err)
 	}
@@ -210,6 +220,9 @@ func (b *Bundle) check() error {
 		if !(w >= 0) || w > math.MaxFloat32 {
 			return fmt.Errorf("weight of item %d is %g, it must be finite and not negative", i, w)
 		}
+	}
+	if s := b.Sources; s != nil && s.Items != b.Model.NumItems {
+		return fmt.Errorf("sources over %d items for %d", s.Items, b.Model.NumItems)
 	}
 	if e := b.Evaluated; e != nil {
 		if err := e.Check(); err != nil {
@@ -251,7 +264,14 @@ func (b *Bundle) sections() ([]model.Section, error) {
 		}
 		out = append(out, sections...)
 	}
-	return out, nil
+	if b.Sources == nil {
+		return out, nil
+	}
+	sources, err := b.Sources.Sections(prefixSources)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, sources...), nil
 }
 
 func (b *Bundle) encodeHead() ([]byte, error) {

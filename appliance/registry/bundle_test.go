@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"vitrine/als/model"
+	"vitrine/als/neighbors"
+	"vitrine/als/neighbors/tables"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -60,6 +62,23 @@ func newBundle(version string, users, items int) *Bundle {
 	return b
 }
 
+// newSources has a transition of every item to the next one, and a list.
+func newSources(t testing.TB, items int) *tables.Set {
+	t.Helper()
+	var q neighbors.Sequences
+	for i := range uint32(items - 1) {
+		q.Add([]uint32{i, i + 1})
+	}
+	next, err := neighbors.Transitions(t.Context(), &q, neighbors.TransitionOptions{Items: items})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tables.Set{
+		Items: items, Transitions: next, Popular: &neighbors.Ranked{Items: []uint32{0}, Scores: []float32{2}},
+		Settings: tables.Settings{User: tables.Weights{tables.PartTransitions: 1, tables.PartFactors: .5}},
+	}
+}
+
 func write(t testing.TB, path string, b *Bundle) string {
 	t.Helper()
 	if err := Write(path, b); err != nil {
@@ -72,6 +91,7 @@ func TestBundleRoundTrip(t *testing.T) {
 	for name, change := range map[string]func(b *Bundle){
 		"full":         func(*Bundle) {},
 		"no evaluated": func(b *Bundle) { b.Evaluated = nil },
+		"sources":      func(b *Bundle) { b.Sources = newSources(t, 7) },
 		"bare":         func(b *Bundle) { b.Parent, b.Metrics, b.Seconds, b.Gate = "", nil, nil, Gate{} },
 		"empty": func(b *Bundle) {
 			b.Model, b.Evaluated = randomModel(0, 0, 4, 1), nil
@@ -143,6 +163,8 @@ func TestWriteRefuses(t *testing.T) {
 		"NaN weight":       func(b *Bundle) { b.ItemWeight[1] = nan },
 		"broken evaluated": func(b *Bundle) { b.Evaluated.Items = nil },
 		"larger evaluated": func(b *Bundle) { b.Evaluated = randomModel(3, 4, 4, 1) },
+		"other sources":    func(b *Bundle) { b.Sources = newSources(t, 4) },
+		"broken sources":   func(b *Bundle) { b.Sources = newSources(t, 3); b.Sources.Popular.Items[0] = 3 },
 		"NaN seconds":      func(b *Bundle) { b.Seconds["x"] = math.NaN() },
 		"huge head":        func(b *Bundle) { b.Gate.Reason = strings.Repeat("x", maxHead) },
 	} {
@@ -231,6 +253,24 @@ func TestLoadRefuses(t *testing.T) {
 		if _, err := Load(path); !errors.As(err, &corrupt) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestCorruptTableIsNamed: a version whose tables are damaged is refused as a
+// whole, and the error says where.
+func TestCorruptTableIsNamed(t *testing.T) {
+	b := newBundle("v1", 3, 3)
+	b.Sources = newSources(t, 3)
+	path := filepath.Join(t.TempDir(), "x")
+	put(t, path, damaged(t, b, func(section string, data []byte) []byte {
+		if section == "sources/transitions/items" {
+			data[0] = 200
+		}
+		return data
+	}))
+	var corrupt *model.CorruptError
+	if _, err := loadServing(path); !errors.As(err, &corrupt) || !strings.Contains(corrupt.Reason, "section sources/transitions: ") {
+		t.Error(err)
 	}
 }
 

@@ -45,7 +45,7 @@ var rules = []rule{
 	{pkg: "appliance/signal", own: []string{"bridge/event"}},
 	{pkg: "appliance/catalog", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/logkey"}},
 	{pkg: "appliance/profile", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/logkey"}},
-	{pkg: "appliance/recommend", own: []string{"appliance/frame", "internal/expr", "als/model", "als/topk"}},
+	{pkg: "appliance/recommend", own: []string{"appliance/frame", "internal/expr", "als/model", "als/topk", "als/neighbors", "als/neighbors/..."}},
 	{
 		pkg: "appliance/pluginhost", own: []string{"appliance/frame", "appliance/pluginhost/guard", "appliance/pluginhost/sandbox", "sdk/abi", "internal/logkey", "internal/nearest"},
 		foreign: []string{"github.com/tetratelabs/wazero", "github.com/fsnotify/fsnotify", "github.com/pelletier/go-toml/v2"},
@@ -55,11 +55,11 @@ var rules = []rule{
 		pkg: "appliance/bench", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "als", "sdk/abi", "internal/expr", "internal/logkey"},
 		foreign: []string{"github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/gonum/stat"},
 	},
-	{pkg: "appliance/registry", own: []string{"als/model", "internal/logkey"}},
+	{pkg: "appliance/registry", own: []string{"als/model", "als/neighbors", "als/neighbors/...", "internal/logkey"}},
 	{
 		pkg: "appliance/trainer",
 		own: []string{
-			"als", "als/dataset", "als/model", "als/topk", "als/eval", "appliance/signal", "appliance/registry",
+			"als", "als/dataset", "als/model", "als/topk", "als/eval", "als/neighbors", "als/neighbors/...", "appliance/signal", "appliance/registry",
 			"bridge/archive", "bridge/parquet", "bridge/file", "bridge/event", "internal/logkey",
 		},
 	},
