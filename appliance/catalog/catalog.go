@@ -22,6 +22,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"vitrine/bridge/event"
 )
@@ -31,6 +32,9 @@ type Catalog struct {
 	items, users     *codes
 	ofItems, ofUsers attributes
 	texts            dictionary
+	sets             setDictionary
+	changes          changes
+	filters          filters
 }
 
 // Open reads the codes kept in dir, which must exist; they stay open for
@@ -46,8 +50,9 @@ func Open(dir string) (*Catalog, error) {
 	}
 	c := &Catalog{items: items, users: users, texts: dictionary{codes: make(map[string]uint32)}}
 	for _, a := range []*attributes{&c.ofItems, &c.ofUsers} {
-		a.columns.most, a.columns.mostTexts, a.columns.texts = maxColumns, maxTexts, &c.texts
+		a.columns.most, a.columns.mostTexts, a.columns.texts, a.columns.sets = maxColumns, maxTexts, &c.texts, &c.sets
 	}
+	c.ofItems.changes = &c.changes
 	return c, nil
 }
 
@@ -100,9 +105,18 @@ func (c *Catalog) ApplyItem(it *event.Item, patch bool) {
 // attributes are shared and must not be changed.
 func (c *Catalog) Item(code uint32) (event.Item, bool) {
 	if it := c.ofItems.get(code); it != nil {
-		return *it, true
+		return it.Item, true
 	}
 	return event.Item{}, false
+}
+
+// Listed is when something was first put of an item, in Unix milliseconds; 0
+// means never.
+func (c *Catalog) Listed(code uint32) int64 {
+	if it := c.ofItems.get(code); it != nil {
+		return it.listed
+	}
+	return 0
 }
 
 // ApplyUser is ApplyItem for the attributes of a user.
@@ -124,11 +138,15 @@ func (c *Catalog) User(code uint32) (event.User, bool) {
 // because the item or user had event.MaxAttributes without them.
 func (c *Catalog) Surplus() uint64 { return c.ofItems.surplus.Load() + c.ofUsers.surplus.Load() }
 
-// Expired says whether an item must not be shown any more at now (Unix
-// milliseconds).
+// AvailableFrom is the attribute that says from when on an item may be shown:
+// a text such as "2026-12-01T08:00:00Z", or Unix milliseconds.
+const AvailableFrom = "available_from"
+
+// Expired says whether an item must not be shown at now (Unix milliseconds):
+// not any more, or not yet.
 func (c *Catalog) Expired(code uint32, now int64) bool {
 	it := c.ofItems.get(code)
-	return it != nil && it.ExpiresAt != 0 && it.ExpiresAt <= now
+	return it != nil && (it.ExpiresAt != 0 && it.ExpiresAt <= now || it.from > now)
 }
 
 // Apply takes the item and user records of a frame; events are not for it. The
@@ -148,12 +166,21 @@ func (c *Catalog) Apply(_ uint64, records []event.Record) {
 	}
 }
 
+// entry is what is known of an item.
+type entry struct {
+	event.Item
+	// listed is the time of the first put, from the time of AvailableFrom.
+	listed, from int64
+}
+
 // attributes are those of all items, or of all users, by code. What is known
 // of a user is kept as an Item that never expires.
 type attributes struct {
-	known   chunked[atomic.Pointer[event.Item]]
+	known   chunked[atomic.Pointer[entry]]
 	columns columns
 	mu      sync.Mutex
+	// changes is told of every change; nil where nobody asks.
+	changes *changes
 	// shared holds one copy of short strings: names, brands and categories
 	// come up again and again.
 	shared map[string]string
@@ -168,7 +195,7 @@ const (
 	maxSharedLength = 64
 )
 
-func (a *attributes) get(code uint32) *event.Item {
+func (a *attributes) get(code uint32) *entry {
 	if slot := a.known.at(code); slot != nil {
 		return slot.Load()
 	}
@@ -179,11 +206,12 @@ func (a *attributes) apply(code uint32, id string, it *event.Item, patch bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	slot := a.known.grow(code)
-	next := &event.Item{ID: id, Time: it.Time, ExpiresAt: it.ExpiresAt, Attributes: a.copy(it.Attributes)}
+	next := &entry{Item: event.Item{ID: id, Time: it.Time, ExpiresAt: it.ExpiresAt, Attributes: a.copy(it.Attributes)}, listed: it.Time}
 	var before []event.Attribute
 	old := slot.Load()
 	if old != nil {
 		before = old.Attributes
+		next.listed = min(old.listed, it.Time)
 	}
 	if patch {
 		next.Attributes = a.bounded(before, event.MergeAttributes(before, next.Attributes))
@@ -191,8 +219,37 @@ func (a *attributes) apply(code uint32, id string, it *event.Item, patch bool) {
 			next.ExpiresAt = old.ExpiresAt
 		}
 	}
+	next.from = next.availableFrom()
 	a.columns.update(code, before, next.Attributes)
 	slot.Store(next)
+	if a.changes != nil {
+		a.changes.add(code)
+	}
+}
+
+// find is the value of an attribute, nil where there is none of that name.
+func (e *entry) find(name string) *event.Value {
+	at, ok := slices.BinarySearchFunc(e.Attributes, name, func(at event.Attribute, name string) int {
+		return strings.Compare(at.Name, name)
+	})
+	if !ok {
+		return nil
+	}
+	return &e.Attributes[at].Value
+}
+
+func (e *entry) availableFrom() int64 {
+	v := e.find(AvailableFrom)
+	switch {
+	case v == nil:
+	case v.Kind == event.Number:
+		return int64(v.Num)
+	case v.Kind == event.String:
+		if ms, ok := event.ParseTime(v.Str, time.UTC); ok {
+			return ms
+		}
+	}
+	return 0
 }
 
 // bounded keeps patches, one on top of the other, from growing an item beyond
@@ -200,10 +257,7 @@ func (a *attributes) apply(code uint32, id string, it *event.Item, patch bool) {
 func (a *attributes) bounded(before, merged []event.Attribute) []event.Attribute {
 	surplus := len(merged) - event.MaxAttributes
 	for j := len(merged) - 1; surplus > 0 && j >= 0; j-- {
-		_, had := slices.BinarySearchFunc(before, merged[j].Name, func(at event.Attribute, name string) int {
-			return strings.Compare(at.Name, name)
-		})
-		if !had {
+		if (&entry{Item: event.Item{Attributes: before}}).find(merged[j].Name) == nil {
 			merged = slices.Delete(merged, j, j+1)
 			surplus--
 			a.surplus.Add(1)

@@ -2,7 +2,7 @@ package catalog
 
 import (
 	"math"
-	"sync"
+	"slices"
 	"sync/atomic"
 
 	"vitrine/appliance/frame"
@@ -37,9 +37,9 @@ type ColumnStats struct {
 
 // Column implements frame.Columns. The type of an attribute's first value,
 // in the order of the log, is the column's for good: values of another type
-// are absent in it. Sets have no column.
+// are absent in it. Columns of sets are for filters alone: Column has none.
 func (c *Catalog) Column(scope frame.Scope, name string) frame.Column {
-	if col := c.scope(scope).columns.find(name); col != nil {
+	if col := c.scope(scope).columns.find(name); col != nil && col.kind != event.Set {
 		return col
 	}
 	return nil
@@ -76,6 +76,7 @@ func (c *Catalog) scope(scope frame.Scope) *attributes {
 type columns struct {
 	byName                      atomic.Pointer[map[string]*column]
 	texts                       *dictionary
+	sets                        *setDictionary
 	most, mostTexts             int
 	crowded, mistyped, unlisted atomic.Uint64
 }
@@ -96,6 +97,7 @@ func (cs *columns) update(code uint32, before, after []event.Attribute) {
 		if len(after) == 0 || len(before) > 0 && before[0].Name < after[0].Name {
 			if col := cs.find(before[0].Name); col != nil {
 				col.store(code, col.absent)
+				col.storeWide(code, absentWide)
 			}
 			before = before[1:]
 			continue
@@ -114,7 +116,7 @@ func (cs *columns) update(code uint32, before, after []event.Attribute) {
 
 // sameScalar tells whether a column need not hear of a change from a to b.
 func sameScalar(a, b *event.Value) bool {
-	return a.Kind == b.Kind && a.Str == b.Str && a.Num == b.Num && a.Bool == b.Bool
+	return a.Kind == b.Kind && a.Str == b.Str && a.Num == b.Num && a.Bool == b.Bool && slices.Equal(a.Set, b.Set)
 }
 
 func (cs *columns) set(code uint32, at *event.Attribute) {
@@ -124,22 +126,42 @@ func (cs *columns) set(code uint32, at *event.Attribute) {
 			return
 		}
 	}
-	bits := col.absent
+	bits, wide := col.absent, absentWide
 	switch v := &at.Value; {
 	case v.Kind != col.kind:
+		col.partial.Store(true)
 		cs.mistyped.Add(1)
 	case v.Kind == event.Number:
-		bits = floatBits(v.Num)
+		bits, wide = floatBits(v.Num), math.Float64bits(v.Num)
+	case v.Kind == event.Set:
+		if bits = cs.setCode(col, v.Set); bits == 0 {
+			col.partial.Store(true)
+			cs.unlisted.Add(1)
+		}
 	case v.Kind == event.Bool:
 		if bits = floatBits(0); v.Bool {
 			bits = floatBits(1)
 		}
 	default:
 		if bits = cs.text(col, v.Str); bits == 0 {
+			col.partial.Store(true)
 			cs.unlisted.Add(1)
 		}
 	}
 	col.store(code, bits)
+	col.storeWide(code, wide)
+}
+
+// setCode is text for a set.
+func (cs *columns) setCode(col *column, set []string) uint32 {
+	if code := cs.sets.code(set); code != 0 {
+		return code
+	}
+	if col.brought >= cs.mostTexts {
+		return 0
+	}
+	col.brought++
+	return cs.sets.add(set)
 }
 
 // text is the code of a text in a column, 0 when it gets none: it is too long,
@@ -161,7 +183,7 @@ func (cs *columns) add(name string, kind event.ValueKind) *column {
 	switch kind {
 	case event.Number, event.Bool:
 		col.absent = absentNumber
-	case event.String:
+	case event.String, event.Set:
 	default:
 		return nil
 	}
@@ -185,6 +207,9 @@ func floatBits(v float64) uint32 {
 	return math.Float32bits(float32(max(-math.MaxFloat32, min(v, math.MaxFloat32))))
 }
 
+// absentWide is absentNumber as a float64.
+const absentWide = uint64(0x7ff8000000000000)
+
 // absentNumber is the NaN that stands for no number.
 const absentNumber = 0x7fc00000
 
@@ -203,6 +228,11 @@ type column struct {
 	// so that a fresh one is absent all over.
 	absent uint32
 	chunks atomic.Pointer[[]atomic.Pointer[columnChunk]]
+	// wide are the numbers as float64, which filters compare; as XOR with
+	// absentWide.
+	wide chunked[atomic.Uint64]
+	// partial is set for good once a value could not be put into the column.
+	partial atomic.Bool
 	// brought counts the texts that this column was the first to have; it
 	// belongs to the writer.
 	brought int
@@ -253,6 +283,36 @@ func (c *column) store(code, bits uint32) {
 	chunks[at].Load()[code%columnSize].Store(bits ^ c.absent)
 }
 
+// storeWide sets the float64 of a code in a column of numbers.
+func (c *column) storeWide(code uint32, bits uint64) {
+	if c.kind != event.Number {
+		return
+	}
+	if c.wide.at(code) == nil && bits == absentWide {
+		return
+	}
+	c.wide.grow(code).Store(bits ^ absentWide)
+}
+
+// number is the float64 of a code, NaN where there is none.
+func (c *column) number(code uint32) float64 {
+	if v := c.wide.at(code); v != nil {
+		return math.Float64frombits(v.Load() ^ absentWide)
+	}
+	return math.NaN()
+}
+
+// at are the raw bits of a code.
+func (c *column) at(code uint32) uint32 {
+	chunks := c.load()
+	if at := code >> columnBits; uint64(at) < uint64(len(chunks)) {
+		if chunk := chunks[at].Load(); chunk != nil {
+			return chunk[code%columnSize].Load() ^ c.absent
+		}
+	}
+	return c.absent
+}
+
 // grow makes the chunk at a place. The list of chunks doubles, so that adding
 // them one by one copies little.
 func (c *column) grow(at int) []atomic.Pointer[columnChunk] {
@@ -267,30 +327,4 @@ func (c *column) grow(at int) []atomic.Pointer[columnChunk] {
 	}
 	chunks[at].Store(new(columnChunk))
 	return chunks
-}
-
-// dictionary numbers the texts of all columns from 1. There is one for both
-// scopes, so that a user's region equals an item's by its code.
-type dictionary struct {
-	mu    sync.RWMutex
-	codes map[string]uint32
-}
-
-// code is the number of a text, 0 when it never came up.
-func (d *dictionary) code(text string) uint32 {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.codes[text]
-}
-
-// add is the number of a text, the next one for a new text. The text is kept.
-func (d *dictionary) add(text string) uint32 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	code := d.codes[text]
-	if code == 0 {
-		code = uint32(len(d.codes) + 1)
-		d.codes[text] = code
-	}
-	return code
 }

@@ -98,7 +98,7 @@ func TestColumns(t *testing.T) {
 	putItem(c, "a", text("price", "cheap"))
 	putItem(c, "d", set("price", "1"), number("new", 1), text("brand", strings.Repeat("x", maxTextBytes+1)))
 	check("other types", map[string]string{"price": "- -1 0 - -", "new": "- 0 - - -", "brand": "- 3 - - -"})
-	if got, want := c.ColumnStats(frame.ItemScope), (ColumnStats{Columns: 3, Mistyped: 3, Unlisted: 1}); got != want {
+	if got, want := c.ColumnStats(frame.ItemScope), (ColumnStats{Columns: 4, Mistyped: 3, Unlisted: 1}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if got := c.ColumnStats(frame.UserScope); got != (ColumnStats{}) {

@@ -56,3 +56,25 @@ type Trace struct{ Calls []Call }
 
 // Reset empties the trace and keeps its memory.
 func (t *Trace) Reset() { t.Calls = t.Calls[:0] }
+
+// Selection is which items pass a filter, as of one state of the catalogue. It
+// is immutable: where items have changed there is another one.
+type Selection struct {
+	// Filter is the same for all selections of one filter.
+	Filter uint64
+	// Words hold bit code%64 of word code/64, set for an item that passes;
+	// codes beyond do not.
+	Words []uint64
+}
+
+// Has tells whether an item passes.
+func (s *Selection) Has(item uint32) bool {
+	w := int(item / 64)
+	return w < len(s.Words) && s.Words[w]>>(item%64)&1 != 0
+}
+
+// Filter is a compiled condition on items.
+type Filter interface {
+	// Selection is which items pass now. It is called once in a request.
+	Selection() *Selection
+}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 type nodeOp uint8
@@ -31,9 +32,10 @@ const (
 type node struct {
 	op       nodeOp
 	pos      int
-	slot     int     // opName
-	value    Value   // opLiteral
-	list     []Value // opList
+	slot     int      // opName
+	value    Value    // opLiteral
+	list     []Value  // opList
+	members  *members // opList, of a long one
 	children []*node
 }
 
@@ -121,6 +123,11 @@ func compareValues(a Value, aLiteral bool, b Value, bLiteral bool) (order int, o
 		}
 		as = b.Kind
 	}
+	if as == Time {
+		x, okX := toTime(a)
+		y, okY := toTime(b)
+		return cmp.Compare(x, y), okX && okY
+	}
 	if as == Bool || as == Missing && (a.Kind == Bool || b.Kind == Bool) {
 		x, okX := toBool(a)
 		y, okY := toBool(b)
@@ -146,6 +153,9 @@ func compareValues(a Value, aLiteral bool, b Value, bLiteral bool) (order int, o
 func (n *node) in(get func(slot int) Value) bool {
 	member, literal := n.children[0].operand(get)
 	if right := n.children[1]; right.op == opList {
+		if right.members != nil && !literal {
+			return right.members.has(member)
+		}
 		for i := range right.list {
 			if order, ok := compareValues(member, literal, right.list[i], true); ok && order == 0 {
 				return true
@@ -200,6 +210,57 @@ func appendText(dst []byte, v Value) []byte {
 	}
 }
 
+// members finds the literals of a long list by hash, with the meaning that
+// comparing them one by one has.
+type members struct {
+	texts   map[string]struct{}
+	numbers map[float64]struct{}
+	bools   [2]bool
+}
+
+// longList is the length from which a list gets members.
+const longList = 8
+
+func newMembers(list []Value) *members {
+	m := &members{texts: map[string]struct{}{}, numbers: map[float64]struct{}{}}
+	for _, v := range list {
+		switch v.Kind {
+		case String:
+			m.texts[v.Str] = struct{}{}
+		case Number:
+			m.numbers[v.Num] = struct{}{}
+		case Bool:
+			m.bools[bit(v.Bool)] = true
+		}
+	}
+	return m
+}
+
+func (m *members) has(v Value) bool {
+	if v.Kind == Missing || v.Kind == Set {
+		return false
+	}
+	var found bool
+	if v.Kind == String {
+		_, found = m.texts[v.Str]
+	} else {
+		var buf [maxNumberText]byte
+		_, found = m.texts[string(appendText(buf[:0], v))]
+	}
+	if found {
+		return true
+	}
+	if len(m.numbers) > 0 {
+		if x, ok := toNumber(v); ok {
+			if _, found = m.numbers[x]; found {
+				return true
+			}
+		}
+	}
+	b, ok := toBool(v)
+	return ok && m.bools[bit(b)]
+}
+
 func bit(b bool) int {
 	if b {
 		return 1
@@ -231,6 +292,32 @@ func toNumber(v Value) (float64, bool) {
 	default:
 		return 0, false
 	}
+}
+
+// toTime reads a time: RFC 3339 or a date alone (midnight UTC) as text, Unix
+// milliseconds as a number.
+func toTime(v Value) (float64, bool) {
+	switch v.Kind {
+	case Time, Number:
+		return v.Num, v.Num == v.Num
+	case String:
+		return parseTime(v.Str)
+	default:
+		return 0, false
+	}
+}
+
+func parseTime(s string) (float64, bool) {
+	// Most texts are no times; Parse would allocate an error for each.
+	if len(s) < len(time.DateOnly) || !isDigit(s[0]) || s[4] != '-' || s[7] != '-' {
+		return 0, false
+	}
+	layout := time.RFC3339Nano
+	if len(s) == len(time.DateOnly) {
+		layout = time.DateOnly
+	}
+	t, err := time.Parse(layout, s)
+	return float64(t.UnixMilli()), err == nil
 }
 
 // parseNumber reads a decimal number, with blanks around it as exports have

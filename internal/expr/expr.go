@@ -18,6 +18,7 @@
 //	unary   = { "!" } primary
 //	primary = "(" expr ")" | literal | list | name
 //	        | "has" "(" name ")" | (name | string) ".startsWith" "(" (name | string) ")"
+//	        | "timestamp" "(" string ")"
 //	list    = "[" [ literal { "," literal } ] "]"
 //
 // A name is letters, digits and "_", may hold dots ("attr.price"), and can be
@@ -29,6 +30,8 @@
 //   - a missing value compares false with everything, and != is then true;
 //   - against a number literal a text is read as a number; a text that is
 //     none compares false (!= true);
+//   - against a timestamp("2026-01-31T10:00:00Z"), which may be a date alone, a
+//     text is read in that form and a number as Unix milliseconds;
 //   - against a string literal a number or a truth value is compared by its
 //     text;
 //   - two names compare as numbers when both can be read as one, else as text;
@@ -39,11 +42,18 @@
 //     empty cell of a file is how a row says that it has no value.
 package expr
 
+import "unicode/utf8"
+
 // The bounds on a program: an expression is typed by a person, so anything
 // beyond is a mistake or an attack on the stack.
 const (
-	// MaxLength is the longest source accepted, in bytes.
-	MaxLength = 4096
+	// MaxLength is the longest source accepted, in bytes: some thousand terms,
+	// as programs write them.
+	MaxLength = 64 << 10
+	// MaxTerms is the most comparisons and other conditions of a source, and
+	// MaxList the most literals of its lists.
+	MaxTerms = 1000
+	MaxList  = 4000
 	// MaxDepth is the deepest nesting of parentheses and negations.
 	MaxDepth = 64
 )
@@ -62,6 +72,9 @@ const (
 	Bool
 	// Set is a set of texts, in Set.
 	Set
+	// Time is a point in time, in Num as Unix milliseconds. Only literals are
+	// of this kind.
+	Time
 )
 
 // Value is what a name stands for in one evaluation. The zero Value is
@@ -84,7 +97,7 @@ type Program struct {
 // Compile parses src. A fault in it is a *SyntaxError.
 func Compile(src string) (*Program, error) {
 	if len(src) > MaxLength {
-		return nil, &SyntaxError{Pos: MaxLength, Msg: "the expression is longer than 4096 bytes"}
+		return nil, &SyntaxError{Pos: MaxLength, Character: MaxLength + 1, Msg: "the expression is longer than 65536 bytes"}
 	}
 	p := parser{src: src, slots: map[string]int{}}
 	p.advance()
@@ -94,6 +107,7 @@ func Compile(src string) (*Program, error) {
 	}
 	root = p.truth(root)
 	if p.fault != nil {
+		p.fault.Character = utf8.RuneCountInString(src[:min(p.fault.Pos, len(src))]) + 1
 		return nil, p.fault
 	}
 	return &Program{root: root, names: p.names}, nil

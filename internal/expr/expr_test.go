@@ -187,7 +187,7 @@ func TestSyntaxErrors(t *testing.T) {
 
 func TestDepthAndLengthAtTheLimit(t *testing.T) {
 	deep := strings.Repeat("(", MaxDepth) + "stock" + strings.Repeat(")", MaxDepth)
-	wide := "stock" + strings.Repeat("&&stock", (MaxLength-5)/7)
+	wide := "stock" + strings.Repeat("&&stock", MaxTerms-1)
 	for _, src := range []string{deep, wide} {
 		p, err := Compile(src)
 		if err != nil {

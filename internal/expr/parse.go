@@ -9,6 +9,8 @@ type parser struct {
 	off   int
 	tok   token
 	depth int
+	terms int
+	items int // literals in lists
 	names []string
 	slots map[string]int
 	fault *SyntaxError
@@ -85,6 +87,9 @@ func (p *parser) relation() (nodeOp, bool) {
 }
 
 func (p *parser) parseRelation() *node {
+	if p.terms++; p.terms > MaxTerms {
+		p.failAt(p.tok.pos, "the expression has more than %d terms; list values as in name in [\"a\", \"b\"]", MaxTerms)
+	}
 	left := p.parseUnary()
 	op, found := p.relation()
 	if !found {
@@ -214,6 +219,10 @@ func (p *parser) parseName() *node {
 			if p.parenthesisFollows() {
 				return p.parseHas()
 			}
+		case "timestamp":
+			if p.parenthesisFollows() {
+				return p.parseTimestamp()
+			}
 		}
 	}
 	p.advance()
@@ -222,7 +231,7 @@ func (p *parser) parseName() *node {
 		return p.parseStartsWith(n)
 	}
 	if p.isOp("(") {
-		p.failAt(tok.pos, "unknown function %.40q; there are has(name) and name.startsWith(\"text\")", tok.text)
+		p.failAt(tok.pos, "unknown function %.40q; there are has(name), timestamp(\"2026-01-31T10:00:00Z\") and name.startsWith(\"text\")", tok.text)
 	}
 	if p.isOp(".") {
 		p.failAt(p.tok.pos, "expected a name after the dot")
@@ -255,6 +264,21 @@ func (p *parser) parseHas() *node {
 	return &node{op: opHas, pos: pos, children: []*node{p.name(tok)}}
 }
 
+func (p *parser) parseTimestamp() *node {
+	pos := p.tok.pos
+	p.advance()
+	p.expect("(")
+	tok := p.tok
+	at, ok := parseTime(tok.text)
+	if tok.kind != tokString || tok.call || !ok {
+		p.failAt(tok.pos, "timestamp takes a time such as \"2026-01-31T10:00:00Z\", found %s", p.describe())
+		return &node{pos: pos}
+	}
+	p.advance()
+	p.expect(")")
+	return &node{op: opLiteral, pos: pos, value: Value{Kind: Time, Num: at}}
+}
+
 func (p *parser) parseStartsWith(receiver *node) *node {
 	p.expect("(")
 	tok := p.tok
@@ -282,6 +306,9 @@ func (p *parser) parseList() *node {
 			break
 		}
 		list.list = append(list.list, item.value)
+		if p.items++; p.items > MaxList {
+			p.failAt(item.pos, "the lists have more than %d values", MaxList)
+		}
 		if p.isOp(",") {
 			p.advance()
 		} else if !p.isOp("]") {
@@ -289,6 +316,9 @@ func (p *parser) parseList() *node {
 		}
 	}
 	p.expect("]")
+	if len(list.list) >= longList {
+		list.members = newMembers(list.list)
+	}
 	return list
 }
 

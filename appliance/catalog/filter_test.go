@@ -1,0 +1,224 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"vitrine/appliance/frame"
+	"vitrine/bridge/event"
+	"vitrine/internal/expr"
+)
+
+var filterTexts = []string{
+	`price < 10`, `price >= 9.99 && price <= 20.5`, `brand == "b1"`, `brand != "b1"`, `!(brand in ["b1","b2"]) && price > 3`,
+	`"sale" in tags`, `!has(tags)`, `has(brand) && has(price)`, `new`, `!new`, `new == true`, `brand.startsWith("b")`,
+	`price == stock`, `price < stock || brand == "b3"`, `nothing == 1`, `!has(nothing)`, `item_id in ["i3","i5","i77"]`,
+	`item_id.startsWith("i1") && price > 2`, `listed > timestamp("2026-01-15")`, `mixed == 7`, `mixed == "x"`, `true`, `false`,
+	`brand == "b1" || brand == "b2" || price == 3 || price == 4`, `brand in ["b0","b1","b2","b3","b4","b5","b6","b7","b8"]`,
+}
+
+// randomItem has some of the attributes, sometimes of another type.
+func randomItem(rng *rand.Rand) []event.Attribute {
+	var at []event.Attribute
+	add := func(a event.Attribute) {
+		if rng.IntN(4) > 0 {
+			at = append(at, a)
+		}
+	}
+	add(text("brand", fmt.Sprintf("b%d", rng.IntN(5))))
+	add(text("listed", fmt.Sprintf("2026-01-%02dT00:00:00Z", 1+rng.IntN(30))))
+	if rng.IntN(2) == 0 {
+		add(text("mixed", "x"))
+	} else {
+		add(number("mixed", 7))
+	}
+	add(truth("new", rng.IntN(2) == 0))
+	add(number("price", float64(rng.IntN(2500))/100))
+	add(number("stock", float64(rng.IntN(5))))
+	add(set("tags", []string{"sale", "old", "eco"}[rng.IntN(3):]...))
+	return at
+}
+
+// TestFilters: what columns and changes give is what looking at each item
+// gives, after every kind of change.
+func TestFilters(t *testing.T) {
+	c := open(t, t.TempDir())
+	rng := rand.New(rand.NewPCG(1, 2))
+	var known []frame.Filter
+	for round := range 6 {
+		for range []int{400, 3, 1, 0, 300, 2}[round] {
+			id := fmt.Sprintf("i%d", rng.IntN(500))
+			if rng.IntN(2) == 0 {
+				putItem(c, id, randomItem(rng)...)
+			} else {
+				patchItem(c, id, append(randomItem(rng)[:0], number("price", float64(rng.IntN(20))))...)
+			}
+		}
+		c.InternItem(fmt.Sprintf("bare%d", round))
+		for j, text := range filterTexts {
+			if round == 0 {
+				f, err := c.Filter(text)
+				if err != nil {
+					t.Fatal(text, err)
+				}
+				known = append(known, f)
+			}
+			program, err := expr.Compile(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			own := &filter{catalog: c, program: program}
+			got := known[j].Selection()
+			for code := range uint32(c.NumItems()) {
+				if want := own.passes(code); got.Has(code) != want {
+					t.Fatalf("round %d: %s: %s: %v, by itself %v", round, text, c.ItemID(code), got.Has(code), want)
+				}
+			}
+			if got.Has(uint32(c.NumItems())) {
+				t.Errorf("%s holds for an item that is not there", text)
+			}
+			if again := known[j].Selection(); again != got {
+				t.Errorf("%s: nothing changed, yet there is another selection", text)
+			}
+		}
+	}
+	var fault *expr.SyntaxError
+	if _, err := c.Filter(`price <`); !errors.As(err, &fault) || fault.Character != 8 {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestManyChanges: a filter that was not asked for longer than changes are kept
+// looks at everything again.
+func TestManyChanges(t *testing.T) {
+	c := open(t, t.TempDir())
+	f, err := c.Filter(`price > 5`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	putItem(c, "a", number("price", 1))
+	first := f.Selection()
+	for j := range keptChanges + 10 {
+		putItem(c, "a", number("price", float64(j)))
+	}
+	if first.Has(0) || !f.Selection().Has(0) {
+		t.Error("the change was lost")
+	}
+}
+
+// TestFiltersAreBounded: unused filters are forgotten, used ones stay.
+func TestFiltersAreBounded(t *testing.T) {
+	c := open(t, t.TempDir())
+	often, err := c.Filter(`price > 0`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for j := range 3 * maxFilters {
+		if _, err := c.Filter(fmt.Sprintf("price > %d", 10+j)); err != nil {
+			t.Fatal(err)
+		}
+		if again, _ := c.Filter(`price > 0`); again != often {
+			t.Fatal("a filter in use was forgotten")
+		}
+	}
+	if n := len(c.filters.byText); n > maxFilters {
+		t.Errorf("%d filters are remembered", n)
+	}
+}
+
+func TestFiltersBesideAWriter(t *testing.T) {
+	c := open(t, t.TempDir())
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	for range 3 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				f, err := c.Filter(`price > 5 && "x" in tags`)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				f.Selection()
+			}
+		})
+	}
+	for j := range 3000 {
+		putItem(c, fmt.Sprintf("i%d", j%700), number("price", float64(j%10)), set("tags", "x"))
+	}
+	close(done)
+	wg.Wait()
+	f, _ := c.Filter(`price > 5 && "x" in tags`)
+	for code := range uint32(c.NumItems()) {
+		it, _ := c.Item(code)
+		if want := it.Attributes[0].Value.Num > 5; f.Selection().Has(code) != want {
+			t.Fatalf("%s: %v", it.ID, !want)
+		}
+	}
+}
+
+func TestWindow(t *testing.T) {
+	c := open(t, t.TempDir())
+	putItem(c, "a", text(AvailableFrom, "2026-06-01T00:00:00Z"))
+	putItem(c, "b", number(AvailableFrom, 1000))
+	putItem(c, "c", text(AvailableFrom, "soon"))
+	june := int64(1780272000000)
+	for _, x := range []struct {
+		code   uint32
+		now    int64
+		hidden bool
+	}{{0, june - 1, true}, {0, june, false}, {1, 999, true}, {1, 1000, false}, {2, 0, false}} {
+		if got := c.Expired(x.code, x.now); got != x.hidden {
+			t.Errorf("item %d at %d: hidden %v", x.code, x.now, got)
+		}
+	}
+	c.ApplyItem(&event.Item{ID: "d", Time: 50}, false)
+	c.ApplyItem(&event.Item{ID: "d", Time: 90}, false)
+	if code, _ := c.ItemCode("d"); c.Listed(code) != 50 || c.Listed(99) != 0 {
+		t.Errorf("listed at %d", c.Listed(code))
+	}
+}
+
+// BenchmarkFilter is a filter's first look at 100k items, by a text and a
+// number; then the next look, after one change. Reading the columns alone
+// (12 bytes an item) would take 60 us.
+func BenchmarkFilter(b *testing.B) {
+	c, err := Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // nothing was promised
+	for j := range 100_000 {
+		c.ApplyItem(&event.Item{ID: fmt.Sprintf("i%d", j), Attributes: []event.Attribute{
+			text("category", fmt.Sprintf("c%d", j%50)), number("price", float64(j%1000)+.99),
+		}}, false)
+	}
+	long := strings.Repeat(`category == "none" || price == 7.5 || `, 499) + `category == "c3"`
+	for name, text := range map[string]string{"two": `category == "c3" && price < 500`, "thousand": long} {
+		program, err := expr.Compile(text)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name+"/first", func(b *testing.B) {
+			for b.Loop() {
+				(&filter{catalog: c, program: program}).Selection()
+			}
+		})
+		b.Run(name+"/changed", func(b *testing.B) {
+			f := &filter{catalog: c, program: program}
+			f.Selection()
+			for b.Loop() {
+				c.changes.add(5)
+				f.Selection()
+			}
+		})
+	}
+}
