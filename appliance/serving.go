@@ -14,6 +14,7 @@ import (
 	"vitrine/appliance/recommend"
 	"vitrine/appliance/registry"
 	"vitrine/bridge/event"
+	"vitrine/internal/expr"
 )
 
 // recommender lets the HTTP layer speak to the engine.
@@ -30,9 +31,17 @@ func newRecommender(engine *recommend.Engine, now func() int64) recommender {
 func (r recommender) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
 	req := recommend.Request{
 		UserID: q.UserID, Session: q.Session, Limit: q.Limit, Exclude: q.Exclude,
-		ExcludeSeen: q.ExcludeSeen, NotPersonalized: q.NotPersonalized, Now: q.Now,
+		ExcludeSeen: q.ExcludeSeen, NotPersonalized: q.NotPersonalized, Filter: q.Filter, Now: q.Now,
 	}
-	return r.answer(list, func(resp *recommend.Response) error { return r.engine.Recommend(ctx, &req, resp) })
+	err := r.answer(list, func(resp *recommend.Response) error { return r.engine.Recommend(ctx, &req, resp) })
+	var fault *expr.SyntaxError
+	if errors.As(err, &fault) {
+		return &httpapi.Problem{
+			Status: http.StatusBadRequest, Code: "invalid_filter", Detail: "filter: " + fault.Error(), Position: fault.Character,
+			Hint: `filters look like: category == "books" && price < 20`,
+		}
+	}
+	return err
 }
 
 func (r recommender) Similar(ctx context.Context, itemID string, limit int, list *httpapi.List) error {

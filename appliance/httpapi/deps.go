@@ -45,6 +45,8 @@ type Query struct {
 	// Limit lies between 1 and MaxLimit.
 	Limit       int
 	ExcludeSeen bool
+	// Filter is a condition on the items' attributes; empty means none.
+	Filter string
 	// NotPersonalized asks for the popular list.
 	NotPersonalized bool
 	// Now is the time of the request in Unix milliseconds.

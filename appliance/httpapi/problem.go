@@ -28,6 +28,9 @@ type Problem struct {
 	Detail, Hint string
 	// RetryAfter is in seconds; 0 sends no header.
 	RetryAfter int
+	// Position is where in a text of the request the fault is, in characters
+	// from 1; 0 is nowhere.
+	Position int
 	// Counts are of an import that stopped midway.
 	Counts *adminapi.ImportResult
 }
@@ -61,7 +64,7 @@ func (p *Problem) title() string {
 func (p *Problem) write(w http.ResponseWriter, requestID string) error {
 	body, err := json.Marshal(adminapi.Problem{
 		Type: "urn:vitrine:problem:" + p.Code, Title: p.title(), Status: p.Status, Code: p.Code,
-		Detail: p.Detail, Hint: p.Hint, RequestID: requestID, Counts: p.Counts,
+		Detail: p.Detail, Hint: p.Hint, RequestID: requestID, Position: p.Position, Counts: p.Counts,
 	})
 	if err != nil {
 		return fmt.Errorf("encode problem %s: %w", p.Code, err)

@@ -93,12 +93,15 @@ func (p *public) ArticleRecommend(c echo.Context, params publicapi.ArticleRecomm
 
 // Recommend is GET /v1/recommend.
 func (p *public) Recommend(c echo.Context, params publicapi.RecommendParams) error {
-	if err := onlyParams(c, "user_id", "session", "limit", "exclude", "exclude_seen", "fields", "personalized"); err != nil {
+	if err := onlyParams(c, "user_id", "session", "limit", "exclude", "exclude_seen", "filter", "fields", "personalized"); err != nil {
 		return err
 	}
 	body := publicapi.RecommendRequest{Limit: params.Limit, ExcludeSeen: params.ExcludeSeen, Personalized: params.Personalized}
 	if params.UserID != nil {
 		body.UserID = *params.UserID
+	}
+	if params.Filter != nil {
+		body.Filter = *params.Filter
 	}
 	if params.Session != nil {
 		body.Session = *params.Session
@@ -120,7 +123,7 @@ func (p *public) RecommendPost(c echo.Context) error {
 	}
 	return p.recommend(c, &publicapi.RecommendRequest{
 		UserID: string(body.UserID), Session: texts(body.Session), Exclude: texts(body.Exclude), Limit: body.Limit,
-		ExcludeSeen: body.ExcludeSeen, Personalized: body.Personalized,
+		ExcludeSeen: body.ExcludeSeen, Filter: body.Filter, Personalized: body.Personalized,
 	}, &body.Fields)
 }
 
@@ -133,6 +136,7 @@ type recommendBody struct {
 	Fields       []string  `json:"fields"`
 	Limit        *int      `json:"limit"`
 	ExcludeSeen  *bool     `json:"exclude_seen"`
+	Filter       string    `json:"filter"`
 	Personalized *bool     `json:"personalized"`
 }
 
@@ -161,7 +165,7 @@ func (p *public) recommend(c echo.Context, body *publicapi.RecommendRequest, fie
 	l := p.get()
 	defer p.pool.Put(l)
 	q := &l.query
-	q.UserID, q.Session, q.Exclude = body.UserID, body.Session, body.Exclude
+	q.UserID, q.Session, q.Exclude, q.Filter = body.UserID, body.Session, body.Exclude, body.Filter
 	if body.ExcludeSeen != nil {
 		q.ExcludeSeen = *body.ExcludeSeen
 	}

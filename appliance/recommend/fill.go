@@ -43,7 +43,7 @@ func (e *Engine) fill(sc *scratch) {
 // offer adds an item that may be shown and is not there yet. One that came
 // after the bitmap was made waits for the next request.
 func (e *Engine) offer(sc *scratch, code uint32, score float32) {
-	if int(code/64) < len(sc.taken) && !hasBit(sc.taken, code) && !e.deps.Shelf.Expired(code, sc.frame.Now) {
+	if int(code/64) < len(sc.taken) && !hasBit(sc.taken, code) && sc.fulfils(code) && !e.deps.Shelf.Expired(code, sc.frame.Now) {
 		setBit(sc.taken, code)
 		sc.frame.Add(code, score)
 	}

@@ -72,6 +72,8 @@ type Deps struct {
 	Popularity Popularity
 	Codes      Codes
 	Shelf      Shelf
+	// Filters may be nil where no request has a filter.
+	Filters Filters
 	// Plugins may be nil.
 	Plugins Plugins
 }
@@ -92,6 +94,9 @@ type Request struct {
 	Exclude []string
 	// ExcludeSeen leaves out the items of the history and the session.
 	ExcludeSeen bool
+	// Filter is a condition that every item of the list fulfils; empty means
+	// none.
+	Filter string
 	// NotPersonalized asks for the popular list and reads no history, not even
 	// for ExcludeSeen.
 	NotPersonalized bool
@@ -175,10 +180,14 @@ func New(deps Deps) *Engine { return &Engine{deps: deps} }
 // Swap makes v the live view; requests that run keep the one they began with.
 func (e *Engine) Swap(v *View) { e.view.Store(v) }
 
-// Recommend fills resp with the list for req. It fails only when ctx ends.
+// Recommend fills resp with the list for req. It fails when ctx ends, and with
+// a *FilterError.
 func (e *Engine) Recommend(ctx context.Context, req *Request, resp *Response) error {
 	sc := e.begin(req.Limit, req.Now)
 	defer e.scratch.Put(sc)
+	if err := e.filter(req.Filter, sc); err != nil {
+		return err
+	}
 	sc.exclude(e.deps.Codes, req.Exclude)
 	v := e.view.Load()
 
@@ -301,6 +310,9 @@ func (e *Engine) candidates(sc *scratch, q question) (reason string) {
 				sc.without.Hide(row)
 			}
 		}
+		for _, c := range sc.conditions {
+			v.hide(&sc.without, c)
+		}
 		if q.similar {
 			sc.hits = v.index.Similar(q.row, sc.want, &sc.without, sc.hits, &sc.search)
 		} else {
@@ -358,14 +370,16 @@ type scratch struct {
 	popular  frame.Frame
 	session  []uint32 // codes
 	excluded []uint32 // codes
-	taken    []uint64 // bits by code
-	without  topk.Mask
-	rows     []uint32
-	weights  []float32
-	vector   []float32
-	hits     []topk.Hit
-	folding  model.Scratch
-	search   topk.Scratch
+	// conditions are what the items of the list must fulfil.
+	conditions []condition
+	taken      []uint64 // bits by code
+	without    topk.Mask
+	rows       []uint32
+	weights    []float32
+	vector     []float32
+	hits       []topk.Hit
+	folding    model.Scratch
+	search     topk.Scratch
 }
 
 func (e *Engine) begin(limit int, now int64) *scratch {
@@ -380,7 +394,7 @@ func (e *Engine) begin(limit int, now int64) *scratch {
 	if limit <= 0 {
 		sc.limit = DefaultLimit
 	}
-	sc.session, sc.excluded = sc.session[:0], sc.excluded[:0]
+	sc.session, sc.excluded, sc.conditions = sc.session[:0], sc.excluded[:0], sc.conditions[:0]
 	sc.rows, sc.weights = sc.rows[:0], sc.weights[:0]
 	return sc
 }

@@ -25,6 +25,7 @@ type shop struct {
 	history map[uint32]frame.Frame // by user
 	popular []uint32
 	expires map[uint32]int64
+	filters map[string]*modulo
 }
 
 func number(id, prefix string, n int) (uint32, bool) {
@@ -67,7 +68,9 @@ func (s *shop) Popular(n int, dst *frame.Frame) {
 	}
 }
 
-func (s *shop) engine() *Engine { return New(Deps{History: s, Popularity: s, Codes: s, Shelf: s}) }
+func (s *shop) engine() *Engine {
+	return New(Deps{History: s, Popularity: s, Codes: s, Shelf: s, Filters: s})
+}
 
 func taste(items ...uint32) frame.Frame {
 	var f frame.Frame

@@ -37,6 +37,8 @@ type View struct {
 
 	scan   sync.Mutex // one look at all expiries at a time
 	hidden atomic.Pointer[hidden]
+
+	passing passing
 }
 
 // hidden are the rows that had expired at a time.

@@ -92,7 +92,7 @@ var notYet = map[string]string{
 	`bench/--archive bench/--html`:                                                           "the benchmark measures generated data, and reports as text and JSON",
 	`plugin/new plugin/new/--lang plugin/new/--kind plugin/test plugin/bench plugin/sign plugin/verify
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
-	`rules/show rules/set rules/check GET:/v1/rules PUT:/v1/rules GET:/v1/recommend?scene GET:/v1/recommend?filter recommend.scenes`: "there are no rules, filters and scenes in the request yet",
+	`rules/show rules/set rules/check GET:/v1/rules PUT:/v1/rules GET:/v1/recommend?scene recommend.scenes`: "there are no rules and scenes in the request yet",
 	`recommend/--explain GET:/v1/recommend?explain GET:/v1/explain GET:/v1/recommend?after POST:/v1/recommend:batch GET:/v1/trending GET:/v1/latest
 	 POST:/v1/rank GET:/v1/users/{id}/history POST:/v1/users:merge recommend.blend recommend.deadline`: "the request has one source of candidates and one page",
 	`DELETE:/v1/items/{id} DELETE:/v1/users/{id} archive.retention`:                                                                        "nothing is deleted from log and archive yet",
@@ -419,7 +419,8 @@ func contractOfRoutes(t *testing.T, d *daemon) {
 		want              string
 	}{
 		{"GET:/recommend", "/recommend?user_id=u1&limit=3", "", 200, `{"recommendations":["`},
-		{"GET:/v1/recommend", "/v1/recommend?user_id=u1&session=i1&limit=3&exclude=i2&exclude_seen=true&fields=name&personalized=true", "", 200, `"source":"live"`},
+		{"GET:/v1/recommend", "/v1/recommend?user_id=u1&session=i1&limit=3&exclude=i2&exclude_seen=true&fields=name&filter=has(name)&personalized=true", "", 200, `"source":"live"`},
+		{"GET:/v1/recommend?filter", "/v1/recommend?user_id=u1&filter=price+<+", "", 400, `"position":9`},
 		{"POST:/v1/recommend", "/v1/recommend", `{"user_id":"u1","limit":3}`, 200, `"rank":3`},
 		{"GET:/v1/items/{id}/similar", "/v1/items/i1/similar?limit=3&fields=name", "", 200, `"rank":3`},
 		{"GET:/v1/popular", "/v1/popular?limit=3&fields=name", "", 200, `"rank":3`},

@@ -353,7 +353,10 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"`
 
 	// Hint What to do about it.
-	Hint      string `json:"hint,omitempty"`
+	Hint string `json:"hint,omitempty"`
+
+	// Position The place of the fault in a text of the request, in characters from 1.
+	Position  int    `json:"position,omitempty"`
 	RequestID string `json:"request_id"`
 	Status    int    `json:"status"`
 	Title     string `json:"title"`

@@ -53,19 +53,19 @@ func (e ListSource) Valid() bool {
 
 // Defines values for PluginCallStage.
 const (
-	Feature PluginCallStage = "feature"
-	Filter  PluginCallStage = "filter"
-	Scorer  PluginCallStage = "scorer"
+	PluginCallStageFeature PluginCallStage = "feature"
+	PluginCallStageFilter  PluginCallStage = "filter"
+	PluginCallStageScorer  PluginCallStage = "scorer"
 )
 
 // Valid indicates whether the value is a known member of the PluginCallStage enum.
 func (e PluginCallStage) Valid() bool {
 	switch e {
-	case Feature:
+	case PluginCallStageFeature:
 		return true
-	case Filter:
+	case PluginCallStageFilter:
 		return true
-	case Scorer:
+	case PluginCallStageScorer:
 		return true
 	default:
 		return false
@@ -255,7 +255,10 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"`
 
 	// Hint What to do about it.
-	Hint      string `json:"hint,omitempty"`
+	Hint string `json:"hint,omitempty"`
+
+	// Position The place of the fault in a text of the request, in characters from 1.
+	Position  int    `json:"position,omitempty"`
 	RequestID string `json:"request_id"`
 	Status    int    `json:"status"`
 	Title     string `json:"title"`
@@ -264,11 +267,14 @@ type Problem struct {
 
 // RecommendRequest defines model for RecommendRequest.
 type RecommendRequest struct {
-	Exclude      []string `json:"exclude,omitempty"`
-	ExcludeSeen  *bool    `json:"exclude_seen,omitempty"`
-	Fields       []string `json:"fields,omitempty"`
-	Limit        *int     `json:"limit,omitempty"`
-	Personalized *bool    `json:"personalized,omitempty"`
+	Exclude     []string `json:"exclude,omitempty"`
+	ExcludeSeen *bool    `json:"exclude_seen,omitempty"`
+	Fields      []string `json:"fields,omitempty"`
+
+	// Filter A condition on item attributes; see the parameter of that name.
+	Filter       string `json:"filter,omitempty"`
+	Limit        *int   `json:"limit,omitempty"`
+	Personalized *bool  `json:"personalized,omitempty"`
 
 	// Session Item ids looked at in this session, oldest first.
 	Session []string `json:"session,omitempty"`
@@ -351,6 +357,9 @@ type UserWrite struct {
 // Fields defines model for Fields.
 type Fields = []string
 
+// Filter defines model for Filter.
+type Filter = string
+
 // ItemID UTF-8 of 1 to 256 bytes without control characters.
 type ItemID = ID
 
@@ -402,6 +411,9 @@ type RecommendParams struct {
 
 	// ExcludeSeen Leaves out the items of the user's history; the default is configured by `recommend.exclude_seen`.
 	ExcludeSeen *bool `form:"exclude_seen,omitempty" json:"exclude_seen,omitempty"`
+
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
 
 	// Fields Names of item attributes to return; the parameter repeats, or holds several names with commas between them.
 	Fields *[]string `form:"fields,omitempty" json:"fields,omitempty"`
@@ -702,6 +714,13 @@ func (w *ServerInterfaceWrapper) Recommend(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "exclude_seen", ctx.QueryParams(), &params.ExcludeSeen, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter exclude_seen: %s", err))
+	}
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter", ctx.QueryParams(), &params.Filter, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter filter: %s", err))
 	}
 
 	// ------------- Optional query parameter "fields" -------------
