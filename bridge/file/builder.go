@@ -161,6 +161,9 @@ func (b *builder) event(r *row, record *event.Record) *event.Invalid {
 			return inv
 		}
 	}
+	if e.Type == "" {
+		e.Type = b.spec.Type
+	}
 	if b.plan.removeWhere != nil && b.plan.removeWhere.holds(r) {
 		e.Type = event.TypeRemove
 	}
@@ -178,7 +181,7 @@ func (b *builder) event(r *row, record *event.Record) *event.Invalid {
 	}
 	// Before Normalize: a row without a time keeps its identity when it is
 	// imported again later.
-	if e.EventID == "" {
+	if e.EventID == "" && !b.spec.NoIDs {
 		e.EventID = b.ids.next(e)
 	}
 	e.Normalize(b.spec.Now)

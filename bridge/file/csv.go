@@ -27,6 +27,9 @@ type csvRows struct {
 	tsv       bool
 	scratch   []byte
 	row       row
+	// bare says that the file has no header; first that the row that was read
+	// in its place is the next.
+	bare, first bool
 }
 
 func newCSVRows(w *window, spec *Spec, delimiter byte) (*csvRows, error) {
@@ -48,6 +51,13 @@ func newCSVRows(w *window, spec *Spec, delimiter byte) (*csvRows, error) {
 		if len(row.cells) > maxColumns {
 			return nil, inputErrorf(spec.Name, CodeTooManyColumns, "the header has %d columns, the limit is %d", len(row.cells), maxColumns)
 		}
+		if c.bare = bare(row.cells, spec); c.bare {
+			c.first = true
+			for n := range row.cells {
+				c.cols.add(itoa(int64(n) + 1))
+			}
+			return c, nil
+		}
 		for _, cell := range row.cells {
 			if !utf8.Valid(cell.text) {
 				return nil, inputErrorf(spec.Name, CodeUnknownFormat, "the header is not valid UTF-8").
@@ -63,6 +73,10 @@ func (c *csvRows) columns() *columns { return c.cols }
 
 // next implements rowReader.
 func (c *csvRows) next() (*row, error) {
+	if c.first {
+		c.first = false
+		return &c.row, nil
+	}
 	line, n, whole, ok := c.w.physicalLine()
 	if !ok {
 		return nil, io.EOF

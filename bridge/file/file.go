@@ -1,12 +1,13 @@
 // Package file reads files of events and of item or user attributes (CSV, TSV,
-// NDJSON, plain or compressed by gzip, zstd or xz) into records of the log.
+// NDJSON, lines of ids, plain or compressed by gzip, zstd or xz; Parquet) into
+// records of the log.
 //
 // It owns the row formats, the mapping of columns to fields, the filters, the
 // times, the identity of rows without an event_id, and the faults of all of
 // these. It knows nothing of the log, of dead letters or of HTTP: records and
 // rejected rows go to a Sink. It must not import anything of this module but
-// bridge/event, internal/expr and internal/logkey; the decompressors are its
-// only foreign libraries.
+// bridge/event, bridge/parquet, internal/expr and internal/logkey; the
+// decompressors are its only foreign libraries.
 //
 //	mapping, err := file.ParseMap("user_id=CustomerID,item_id=StockCode,event_type==purchase")
 //	counts, err := file.Read(ctx, r, file.Spec{Name: "shop.csv.xz", Map: mapping}, sink)
@@ -33,25 +34,43 @@ const (
 	Users
 )
 
-// Formats that Spec.Format names. Parquet files are not read by this package.
+// Formats that Spec.Format names.
 const (
 	CSV    = "csv"
 	TSV    = "tsv"
 	NDJSON = "ndjson"
+	// Lists has a user and his items on every line, with blanks between them.
+	Lists = "lists"
+	// Sessions has the items of one session on every line.
+	Sessions = "sessions"
+	// Parquet is read by ReadPath alone, because it is not read from front to
+	// end.
+	Parquet = "parquet"
 )
 
 // Spec says what a file is and how its rows become records.
 type Spec struct {
 	// Name is the name of the file in faults and in the source of each record.
 	Name string
-	// Format is CSV, TSV or NDJSON; empty guesses by the name, then by the
+	// Format is one of the formats; empty guesses by the name, then by the
 	// content.
 	Format string
+	// Lines is what lines of numbers are taken for when the format is guessed:
+	// Lists or Sessions; empty takes them for neither.
+	Lines string
 	// Kind is what the rows are; the zero value is Events.
 	Kind Kind
 	// Map says which column, or constant, becomes which field. Fields that it
 	// does not name come from the columns of their own name.
 	Map []Mapping
+	// Bare are mappings of columns by their position ("1" is the first) for a
+	// file without a header. They give the fields that Map does not name.
+	Bare []Mapping
+	// Type is the type of events that name none; empty rejects them.
+	Type string
+	// NoIDs leaves events without an event_id as they are, for a caller who
+	// keeps none: the hash is most of the work.
+	NoIDs bool
 	// Where keeps the rows for which it holds; empty keeps all.
 	Where string
 	// RemoveWhere turns the events for which it holds into "remove" events.
@@ -123,19 +142,29 @@ type Sink interface {
 // given to the sink. When the reading is cut short, one last call of r.Read may
 // still be under way as Read returns; closing r ends it.
 func Read(ctx context.Context, r io.Reader, spec Spec, sink Sink) (Counts, error) {
-	if spec.Now.IsZero() {
-		spec.Now = time.Now()
+	spec.complete()
+	return convey(ctx, sink, func(ctx context.Context, out *conveyor) error {
+		return parse(ctx, newReadAhead(ctx, origin{r}, nil), spec, out)
+	})
+}
+
+func (s *Spec) complete() {
+	if s.Now.IsZero() {
+		s.Now = time.Now()
 	}
+}
+
+// convey runs the reading side beside the sink's.
+func convey(ctx context.Context, sink Sink, parse func(context.Context, *conveyor) error) (Counts, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	ahead := newReadAhead(ctx, origin{r}, nil)
 	batches := make(chan *batch, 1)
 	free := make(chan *batch, cap(batches)+2)
 	parsed := make(chan error, 1)
 	// The parser stops at its next block or batch once the context is
-	// cancelled, and Read waits for it.
+	// cancelled, and it is waited for.
 	go func() {
 		defer close(batches)
-		parsed <- parse(ctx, ahead, spec, &conveyor{ctx: ctx, full: batches, free: free})
+		parsed <- parse(ctx, &conveyor{ctx: ctx, full: batches, free: free})
 	}()
 	var counts Counts
 	var failed error
@@ -175,31 +204,8 @@ func parse(ctx context.Context, r io.Reader, spec Spec, out *conveyor) error {
 	if err != nil {
 		return err
 	}
-	p, err := newPlan(rows, &spec)
+	b, err := build(rows, &spec, out)
 	if err != nil {
-		return err
-	}
-	b, err := newBuilder(p, &spec, out)
-	if err != nil {
-		return err
-	}
-	for {
-		row, err := rows.next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if row == nil {
-			continue
-		}
-		if err := b.add(row); err != nil {
-			return err
-		}
-	}
-	// What was read before a broken end counts, so it is handed on first.
-	if err := b.finish(); err != nil {
 		return err
 	}
 	if err := w.fault(spec.Name); err != nil {
@@ -211,6 +217,38 @@ func parse(ctx context.Context, r io.Reader, spec Spec, out *conveyor) error {
 	return ctx.Err()
 }
 
+// build makes records of all rows.
+func build(rows rowReader, spec *Spec, out *conveyor) (*builder, error) {
+	p, err := newPlan(rows, spec)
+	if err != nil {
+		return nil, err
+	}
+	if pq, ok := rows.(*parquetRows); ok {
+		pq.want(p)
+	}
+	b, err := newBuilder(p, spec, out)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		row, err := rows.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if row == nil {
+			continue
+		}
+		if err := b.add(row); err != nil {
+			return nil, err
+		}
+	}
+	// What was read before a broken end counts, so it is handed on first.
+	return b, b.finish()
+}
+
 // openRows finds the format and reads what comes before the first row.
 func openRows(w *window, spec *Spec) (rowReader, error) {
 	if err := w.start(spec.Name); err != nil {
@@ -220,8 +258,11 @@ func openRows(w *window, spec *Spec) (rowReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if format == NDJSON {
+	switch format {
+	case NDJSON:
 		return newJSONRows(w), nil
+	case Lists, Sessions:
+		return newListRows(w, format == Sessions), nil
 	}
 	return newCSVRows(w, spec, delimiter)
 }

@@ -535,7 +535,7 @@ func TestInputErrors(t *testing.T) {
 		{"zone", ok, "", Spec{TZ: "Mars/Base"}, CodeInvalidTZ, []string{"Mars/Base"}},
 		{"ts format", ok, "", Spec{TSFormat: "%Q"}, CodeInvalidTSForm, nil},
 		{"ts format without a day", ok, "", Spec{TSFormat: "%H:%M"}, CodeInvalidTSForm, nil},
-		{"format", ok, "", Spec{Format: "xls"}, CodeUnknownFormat, []string{"csv, tsv and ndjson"}},
+		{"format", ok, "", Spec{Format: "xls"}, CodeUnknownFormat, []string{"csv, tsv, ndjson"}},
 		{"json array", `[{"user_id":1}]`, "", Spec{}, CodeUnknownFormat, []string{"jq"}},
 		{"utf-16", "\xff\xfeu\x00", "", Spec{}, CodeUnknownFormat, []string{"iconv"}},
 		{"binary", "user_id\x00\x01", "", Spec{}, CodeUnknownFormat, nil},

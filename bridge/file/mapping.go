@@ -50,6 +50,9 @@ var fieldNames = [numFields]string{
 	"position", "scene", "price", "currency", "props", "expires_at",
 }
 
+// fieldNumber is the field of a name, -1 for none.
+func fieldNumber(name string) field { return field(slices.Index(fieldNames[:], name)) }
+
 // allows tells whether rows of this kind have the field.
 func (k Kind) allows(f field) bool {
 	switch k {

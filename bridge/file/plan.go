@@ -51,6 +51,11 @@ func newPlan(rows rowReader, spec *Spec) (*plan, error) {
 			return nil, err
 		}
 	}
+	if csv, ok := rows.(*csvRows); ok && csv.bare {
+		if err := p.mapBare(spec, &mapped); err != nil {
+			return nil, err
+		}
+	}
 	if len(p.attrs) > event.MaxAttributes {
 		return nil, mapErrorf("%d attributes are mapped, there may be at most %d", len(p.attrs), event.MaxAttributes)
 	}
@@ -111,7 +116,7 @@ func (p *plan) mapField(spec *Spec, m *Mapping, mapped *[numFields]bool) error {
 		p.attrs = append(p.attrs, attrSource{name, src})
 		return nil
 	}
-	f := field(slices.Index(fieldNames[:], m.Field))
+	f := fieldNumber(m.Field)
 	if f < 0 || !spec.Kind.allows(f) {
 		return mapErrorf("%s has no field %q; its fields are %s", kinds[spec.Kind].noun, clip(m.Field, 64), listNames(fieldsOf(spec.Kind)))
 	}
@@ -150,7 +155,7 @@ func (p *plan) checkRequired(spec *Spec, mapped *[numFields]bool, json bool) err
 	required := kinds[spec.Kind].required
 	var missing []field
 	for _, f := range required {
-		if _, found := p.cols.index[fieldNames[f]]; !found && !mapped[f] {
+		if _, found := p.cols.index[fieldNames[f]]; !found && !mapped[f] && (f != fieldType || spec.Type == "") {
 			missing = append(missing, f)
 		}
 	}

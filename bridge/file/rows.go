@@ -83,6 +83,8 @@ func guessFormat(spec *Spec, data []byte) (format string, delimiter byte, err er
 	}
 	if format == "" {
 		switch {
+		case spec.Lines != "" && looksLikeLists(first):
+			format = spec.Lines
 		case first[0] == '{':
 			format = NDJSON
 		case first[0] == '[':
@@ -101,6 +103,8 @@ func guessFormat(spec *Spec, data []byte) (format string, delimiter byte, err er
 		return NDJSON, 0, nil
 	case TSV:
 		return TSV, '\t', nil
+	case Lists, Sessions:
+		return format, 0, nil
 	case CSV:
 		// Spreadsheets of half the world write "CSV" with semicolons.
 		if bytes.IndexByte(header, ',') < 0 && bytes.IndexByte(header, ';') >= 0 {
@@ -108,7 +112,7 @@ func guessFormat(spec *Spec, data []byte) (format string, delimiter byte, err er
 		}
 		return CSV, ',', nil
 	}
-	return "", 0, inputErrorf(spec.Name, CodeUnknownFormat, "unknown format %q; there are csv, tsv and ndjson", clip(format, 32))
+	return "", 0, inputErrorf(spec.Name, CodeUnknownFormat, "unknown format %q; there are csv, tsv, ndjson, lists and sessions", clip(format, 32))
 }
 
 func jsonArrayFault(name string) error {
