@@ -19,16 +19,27 @@ import (
 // niceness of the child: it yields to the requests that the daemon answers.
 const niceness = 10
 
-// message is one line of the child's standard output.
-type message struct {
+// message is one line of the child's standard output; R is what the work
+// results in.
+type message[R any] struct {
 	Progress *Progress `json:"progress,omitempty"`
-	Result   *Result   `json:"result,omitempty"`
+	Result   *R        `json:"result,omitempty"`
 	Error    string    `json:"error,omitempty"`
 }
 
-// Child is the entry of the child process: a Job as JSON on in, messages as
-// JSON lines on out. What it returns has already been told to the parent.
+// Child is the entry of the training process.
 func Child(ctx context.Context, in io.Reader, out io.Writer) error {
+	return Serve(ctx, in, out, func(ctx context.Context, job Job, progress func(Progress)) (*Result, error) {
+		if job.MemoryLimit > 0 {
+			debug.SetMemoryLimit(job.MemoryLimit)
+		}
+		return Run(ctx, job, progress)
+	})
+}
+
+// Serve is what a child process does: a job J as JSON on in, messages as JSON
+// lines on out. What it returns has already been told to the parent.
+func Serve[J, R any](ctx context.Context, in io.Reader, out io.Writer, run func(context.Context, J, func(Progress)) (*R, error)) error {
 	// By the group, for that is every thread: alone, the call would slow down
 	// the one it is made on. A failure only means that training competes with
 	// serving.
@@ -36,26 +47,29 @@ func Child(ctx context.Context, in io.Reader, out io.Writer) error {
 		_ = syscall.Setpriority(syscall.PRIO_PGRP, 0, niceness)
 	}
 	enc := json.NewEncoder(out)
-	var job Job
+	var job J
 	if err := json.NewDecoder(in).Decode(&job); err != nil {
 		err = fmt.Errorf("decode training job: %w", err)
-		return errors.Join(err, enc.Encode(message{Error: err.Error()}))
+		return errors.Join(err, enc.Encode(message[R]{Error: err.Error()}))
 	}
-	if job.MemoryLimit > 0 {
-		debug.SetMemoryLimit(job.MemoryLimit)
-	}
-	result, err := Run(ctx, job, func(p Progress) {
-		_ = enc.Encode(message{Progress: &p}) // a parent that is gone kills the child anyway
+	result, err := run(ctx, job, func(p Progress) {
+		_ = enc.Encode(message[R]{Progress: &p}) // a parent that is gone kills the child anyway
 	})
 	if err != nil {
-		return errors.Join(err, enc.Encode(message{Error: err.Error()}))
+		return errors.Join(err, enc.Encode(message[R]{Error: err.Error()}))
 	}
-	return enc.Encode(message{Result: result})
+	return enc.Encode(message[R]{Result: result})
 }
 
 // Spawn runs the job in a child process: command is the program and the
-// arguments that lead it to Child. The child dies with its parent and with ctx.
+// arguments that lead it to Child.
 func Spawn(ctx context.Context, command []string, job Job, progress func(Progress)) (*Result, error) {
+	return Process[Result](ctx, command, job, progress)
+}
+
+// Process runs a job in a child process, whose command leads it to Serve. The
+// child dies with its parent and with ctx.
+func Process[R any](ctx context.Context, command []string, job any, progress func(Progress)) (*R, error) {
 	input, err := json.Marshal(job)
 	if err != nil {
 		return nil, fmt.Errorf("encode training job: %w", err)
@@ -81,7 +95,7 @@ func Spawn(ctx context.Context, command []string, job Job, progress func(Progres
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start training process: %w", err)
 	}
-	result, childErr := listen(stdout, progress)
+	result, childErr := listen[R](stdout, progress)
 	if childErr != nil {
 		kill()
 	}
@@ -115,13 +129,13 @@ func reason(exit error, stderr *head) string {
 const maxLine = 1 << 20
 
 // listen reads messages until the child closes its output.
-func listen(stdout io.Reader, progress func(Progress)) (*Result, error) {
-	var result *Result
+func listen[R any](stdout io.Reader, progress func(Progress)) (*R, error) {
+	var result *R
 	var failure error
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
-		var m message
+		var m message[R]
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
 			continue // not ours: a library that prints
 		}
