@@ -6,6 +6,7 @@ import (
 	_ "time/tzdata" // zones by name also where the system has no zone files
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/file/stream"
 )
 
 // clock reads the times of a file.
@@ -32,8 +33,8 @@ func newClock(spec *Spec) (*clock, error) {
 	if spec.TZ != "" {
 		loc, err := time.LoadLocation(spec.TZ)
 		if err != nil || spec.TZ == "Local" {
-			return nil, inputErrorf("", CodeInvalidTZ, "tz: unknown time zone %q", clip(spec.TZ, 64)).
-				withHint("a zone is written like Europe/Berlin or Asia/Shanghai")
+			return nil, inputErrorf("", stream.CodeInvalidTZ, "tz: unknown time zone %q", clip(spec.TZ, 64)).
+				WithHint("a zone is written like Europe/Berlin or Asia/Shanghai")
 		}
 		c.loc = loc
 	}
@@ -46,8 +47,8 @@ func newClock(spec *Spec) (*clock, error) {
 	default:
 		layout, ok := goLayout(format)
 		if !ok || !keepsDate(layout) {
-			return nil, inputErrorf("", CodeInvalidTSForm, "ts-format: %q does not describe a date and time", clip(format, 64)).
-				withHint("write it like %%d/%%m/%%Y %%H:%%M, or unix, or unix_ms")
+			return nil, inputErrorf("", stream.CodeInvalidTSForm, "ts-format: %q does not describe a date and time", clip(format, 64)).
+				WithHint("write it like %%d/%%m/%%Y %%H:%%M, or unix, or unix_ms")
 		}
 		c.layout = layout
 	}

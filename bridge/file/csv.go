@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/file/stream"
 )
 
 // maxColumns bounds the header of a file.
@@ -21,7 +22,7 @@ const maxColumns = 4096
 // not swallow the file. In TSV, where most writers know no quoting, a field is
 // quoted only if it is closed on its line, and a stray quote is text.
 type csvRows struct {
-	w         *window
+	w         *stream.Window
 	cols      *columns
 	delimiter byte
 	tsv       bool
@@ -32,24 +33,24 @@ type csvRows struct {
 	bare, first bool
 }
 
-func newCSVRows(w *window, spec *Spec, delimiter byte) (*csvRows, error) {
+func newCSVRows(w *stream.Window, spec *Spec, delimiter byte) (*csvRows, error) {
 	c := &csvRows{w: w, cols: newColumns("column"), delimiter: delimiter, tsv: delimiter == '\t'}
 	for {
 		row, err := c.next()
 		if err == io.EOF {
-			if fault := w.fault(spec.Name); fault != nil {
+			if fault := w.Fault(spec.Name); fault != nil {
 				return nil, fault
 			}
-			return nil, inputErrorf(spec.Name, CodeEmptyFile, "it holds no header")
+			return nil, inputErrorf(spec.Name, stream.CodeEmptyFile, "it holds no header")
 		}
 		if row == nil {
 			continue
 		}
 		if row.fault != nil {
-			return nil, inputErrorf(spec.Name, CodeUnknownFormat, "line %d, the header: %s", row.line, row.fault.Detail)
+			return nil, inputErrorf(spec.Name, stream.CodeUnknownFormat, "line %d, the header: %s", row.line, row.fault.Detail)
 		}
 		if len(row.cells) > maxColumns {
-			return nil, inputErrorf(spec.Name, CodeTooManyColumns, "the header has %d columns, the limit is %d", len(row.cells), maxColumns)
+			return nil, inputErrorf(spec.Name, stream.CodeTooManyColumns, "the header has %d columns, the limit is %d", len(row.cells), maxColumns)
 		}
 		if c.bare = bare(row.cells, spec); c.bare {
 			c.first = true
@@ -60,8 +61,8 @@ func newCSVRows(w *window, spec *Spec, delimiter byte) (*csvRows, error) {
 		}
 		for _, cell := range row.cells {
 			if !utf8.Valid(cell.text) {
-				return nil, inputErrorf(spec.Name, CodeUnknownFormat, "the header is not valid UTF-8").
-					withHint("iconv -f LATIN1 -t UTF-8 FILE > NEW, with the encoding that the file has")
+				return nil, inputErrorf(spec.Name, stream.CodeUnknownFormat, "the header is not valid UTF-8").
+					WithHint("iconv -f LATIN1 -t UTF-8 FILE > NEW, with the encoding that the file has")
 			}
 			c.cols.add(strings.TrimSpace(string(cell.text)))
 		}
@@ -77,21 +78,21 @@ func (c *csvRows) next() (*row, error) {
 		c.first = false
 		return &c.row, nil
 	}
-	line, n, whole, ok := c.w.physicalLine()
+	line, n, whole, ok := c.w.PhysicalLine()
 	if !ok {
 		return nil, io.EOF
 	}
 	r := &c.row
-	*r = row{line: c.w.line, raw: line, cells: r.cells[:0]}
+	*r = row{line: c.w.Line(), raw: line, cells: r.cells[:0]}
 	switch {
 	case !whole:
 		c.refuse(tooLarge(), n, false)
 	case len(line) == 0:
-		c.w.take(n, 1)
+		c.w.Take(n, 1)
 		return nil, nil
 	case bytes.IndexByte(line, '"') < 0:
 		c.split(line)
-		c.w.take(n, 1)
+		c.w.Take(n, 1)
 	default:
 		if !c.quoted(n) {
 			return nil, io.EOF
@@ -111,11 +112,11 @@ func (c *csvRows) next() (*row, error) {
 func (c *csvRows) refuse(fault *event.Invalid, n int, whole bool) {
 	c.row.fault = fault
 	if whole {
-		c.w.take(n, 1)
+		c.w.Take(n, 1)
 		return
 	}
 	c.row.raw = append([]byte(nil), c.row.raw[:MaxRaw+1]...)
-	c.w.skipLine()
+	c.w.SkipLine()
 }
 
 // split cuts a line without quotes.
@@ -136,7 +137,7 @@ func (c *csvRows) split(line []byte) {
 // the stream broke off inside the row.
 func (c *csvRows) quoted(n int) bool {
 	for {
-		data, final := c.w.peek(), c.w.atEnd()
+		data, final := c.w.Peek(), c.w.AtEnd()
 		if c.tsv {
 			data, final = data[:n], true
 		} else if len(data) > MaxRow {
@@ -144,15 +145,15 @@ func (c *csvRows) quoted(n int) bool {
 		}
 		used, lines, state := c.scan(data, final)
 		if state == scanDone {
-			c.row.raw = trimCR(bytes.TrimSuffix(data[:used], []byte{'\n'}))
-			c.w.take(used, lines)
+			c.row.raw = stream.TrimCR(bytes.TrimSuffix(data[:used], []byte{'\n'}))
+			c.w.Take(used, lines)
 			return true
 		}
 		if state == scanMalformed || len(data) == MaxRow || c.tsv {
 			break
 		}
-		if !c.w.more() {
-			if c.w.err != io.EOF {
+		if !c.w.More() {
+			if c.w.BrokeOff() {
 				return false
 			}
 			if final {
@@ -161,11 +162,11 @@ func (c *csvRows) quoted(n int) bool {
 		}
 	}
 	// The window may have moved: take the line afresh.
-	c.row.raw = trimCR(bytes.TrimSuffix(c.w.peek()[:n], []byte{'\n'}))
+	c.row.raw = stream.TrimCR(bytes.TrimSuffix(c.w.Peek()[:n], []byte{'\n'}))
 	if c.tsv {
 		c.row.cells = c.row.cells[:0]
 		c.split(c.row.raw)
-		c.w.take(n, 1)
+		c.w.Take(n, 1)
 		return true
 	}
 	c.refuse(&event.Invalid{Code: CodeInvalidRow, Detail: fmt.Sprintf(
@@ -200,7 +201,7 @@ func (c *csvRows) scan(data []byte, final bool) (used int, lines int64, state sc
 				pos++
 			}
 			if text = data[start:pos]; pos == len(data) || data[pos] == '\n' {
-				text = trimCR(text)
+				text = stream.TrimCR(text)
 			}
 		}
 		switch {

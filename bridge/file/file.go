@@ -6,8 +6,8 @@
 // times, the identity of rows without an event_id, and the faults of all of
 // these. It knows nothing of the log, of dead letters or of HTTP: records and
 // rejected rows go to a Sink. It must not import anything of this module but
-// bridge/event, bridge/parquet, internal/expr and internal/logkey; the
-// decompressors are its only foreign libraries.
+// bridge/event, bridge/file/stream (bytes and their faults), bridge/parquet,
+// internal/expr and internal/logkey.
 //
 //	mapping, err := file.ParseMap("user_id=CustomerID,item_id=StockCode,event_type==purchase")
 //	counts, err := file.Read(ctx, r, file.Spec{Name: "shop.csv.xz", Map: mapping}, sink)
@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/file/stream"
 )
 
 // Kind is what the rows of a file are.
@@ -122,7 +123,7 @@ const (
 	// a wrong number of fields or a quote out of place.
 	CodeInvalidRow = "invalid_row"
 	// MaxRow is the most bytes of one row.
-	MaxRow = 1 << 20
+	MaxRow = stream.MaxRow
 	// MaxRaw is the most bytes of a rejected row that are kept.
 	MaxRaw = 64 << 10
 )
@@ -144,7 +145,7 @@ type Sink interface {
 func Read(ctx context.Context, r io.Reader, spec Spec, sink Sink) (Counts, error) {
 	spec.complete()
 	return convey(ctx, sink, func(ctx context.Context, out *conveyor) error {
-		return parse(ctx, newReadAhead(ctx, origin{r}, nil), spec, out)
+		return parse(ctx, r, spec, out)
 	})
 }
 
@@ -195,11 +196,10 @@ func convey(ctx context.Context, sink Sink, parse func(context.Context, *conveyo
 
 // parse is the reading side of Read: from bytes to batches.
 func parse(ctx context.Context, r io.Reader, spec Spec, out *conveyor) error {
-	plain, err := decompress(ctx, r, spec.Name)
+	w, err := stream.Open(ctx, r, spec.Name)
 	if err != nil {
 		return err
 	}
-	w := newWindow(plain)
 	rows, err := openRows(w, &spec)
 	if err != nil {
 		return err
@@ -208,11 +208,11 @@ func parse(ctx context.Context, r io.Reader, spec Spec, out *conveyor) error {
 	if err != nil {
 		return err
 	}
-	if err := w.fault(spec.Name); err != nil {
+	if err := w.Fault(spec.Name); err != nil {
 		return err
 	}
 	if b.rows == 0 {
-		return inputErrorf(spec.Name, CodeEmptyFile, "it holds no rows").withHint(hintEmpty)
+		return inputErrorf(spec.Name, stream.CodeEmptyFile, "it holds no rows").WithHint(stream.HintEmpty)
 	}
 	return ctx.Err()
 }
@@ -250,11 +250,8 @@ func build(rows rowReader, spec *Spec, out *conveyor) (*builder, error) {
 }
 
 // openRows finds the format and reads what comes before the first row.
-func openRows(w *window, spec *Spec) (rowReader, error) {
-	if err := w.start(spec.Name); err != nil {
-		return nil, err
-	}
-	format, delimiter, err := guessFormat(spec, w.peek())
+func openRows(w *stream.Window, spec *Spec) (rowReader, error) {
+	format, delimiter, err := guessFormat(spec, w.Peek())
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/file/stream"
 )
 
 // recorder keeps what it is given.
@@ -482,7 +483,7 @@ func TestXZ(t *testing.T) {
 	}
 	_, counts, err := read(t, packed[:len(packed)/2], "", Spec{Name: "x.csv.xz"})
 	var fault *InputError
-	if !errors.As(err, &fault) || fault.Code != CodeTruncated || counts.Rejected > 0 || counts.Emitted == 0 || counts.Emitted >= 2000 {
+	if !errors.As(err, &fault) || fault.Code != stream.CodeTruncated || counts.Rejected > 0 || counts.Emitted == 0 || counts.Emitted >= 2000 {
 		t.Errorf("cut in half: %+v, %v, want some of the rows and code truncated", counts, err)
 	}
 }
@@ -493,10 +494,10 @@ func TestBrokenCompression(t *testing.T) {
 	damaged := []byte(gz)
 	damaged[len(damaged)/2] ^= 0x55
 	tests := []struct{ name, packed, code string }{
-		{"x.csv.gz", gz[:len(gz)/2], CodeTruncated},
-		{"x.csv.zst", zst[:len(zst)/2], CodeTruncated},
-		{"x.csv.gz", gz[:5], CodeTruncated},
-		{"x.csv.gz", string(damaged), CodeCorrupt},
+		{"x.csv.gz", gz[:len(gz)/2], stream.CodeTruncated},
+		{"x.csv.zst", zst[:len(zst)/2], stream.CodeTruncated},
+		{"x.csv.gz", gz[:5], stream.CodeTruncated},
+		{"x.csv.gz", string(damaged), stream.CodeCorrupt},
 	}
 	for _, tt := range tests {
 		_, counts, err := read(t, tt.packed, "", Spec{Name: tt.name})
@@ -505,7 +506,7 @@ func TestBrokenCompression(t *testing.T) {
 			t.Errorf("%s: error %v, want code %s and the name", tt.name, err, tt.code)
 		}
 		// gzip tells damage at its end only, so only a cut is clean.
-		if tt.code == CodeTruncated && len(tt.packed) > 100 && (counts.Emitted == 0 || counts.Emitted >= 30_000 || counts.Rejected > 0) {
+		if tt.code == stream.CodeTruncated && len(tt.packed) > 100 && (counts.Emitted == 0 || counts.Emitted >= 30_000 || counts.Rejected > 0) {
 			t.Errorf("%s: counts %+v, want the rows before the cut and none cut in two", tt.name, counts)
 		}
 	}
@@ -519,33 +520,33 @@ func TestInputErrors(t *testing.T) {
 		code                string
 		parts               []string // of the error and its hint
 	}{
-		{"empty", "", "", Spec{Name: "a.csv"}, CodeEmptyFile, []string{"a.csv: it is empty"}},
-		{"byte order mark alone", "\xef\xbb\xbf", "", Spec{}, CodeEmptyFile, nil},
-		{"blanks", "\n \n", "", Spec{}, CodeEmptyFile, nil},
-		{"header alone", "user_id,item_id,event_type\n", "", Spec{}, CodeEmptyFile, []string{"no rows"}},
-		{"no user column", "CustomerID,item_id,event_type\n1,2,view\n", "", Spec{}, CodeUnknownColumn, []string{`no column "user_id"`, "CustomerID, item_id", "--map user_id="}},
-		{"no type", "user_id,item_id\n1,2\n", "", Spec{}, CodeUnknownColumn, []string{"event_type==view"}},
-		{"map names no column", "Customer_ID,item_id,event_type\n1,2,view\n", "user_id=CustomerId", Spec{}, CodeUnknownColumn, []string{`no column "CustomerId"`, "Customer_ID, item_id, event_type", "nearest column: Customer_ID"}},
-		{"where names no column", ok, "", Spec{Where: "usr_id != ''"}, CodeUnknownColumn, []string{"where", "nearest column: user_id"}},
-		{"json where names no field", `{"user_id":1,"item_id":2,"event_type":"view"}`, "", Spec{Where: "usr_id != ''"}, CodeUnknownColumn, []string{"nearest field: user_id"}},
-		{"json of another kind", `{"user":1,"item":2}`, "", Spec{}, CodeUnknownColumn, []string{`no field "user_id"`, "--map user_id=user"}},
-		{"column twice", "user_id,user_id,item_id,event_type\n", "", Spec{}, CodeUnknownColumn, []string{"stands twice"}},
-		{"where is broken", ok, "", Spec{Where: "user_id = 1"}, CodeInvalidExpr, []string{"where: at character 9", "write =="}},
-		{"remove-where is broken", ok, "", Spec{RemoveWhere: "("}, CodeInvalidExpr, []string{"remove-where"}},
-		{"zone", ok, "", Spec{TZ: "Mars/Base"}, CodeInvalidTZ, []string{"Mars/Base"}},
-		{"ts format", ok, "", Spec{TSFormat: "%Q"}, CodeInvalidTSForm, nil},
-		{"ts format without a day", ok, "", Spec{TSFormat: "%H:%M"}, CodeInvalidTSForm, nil},
-		{"format", ok, "", Spec{Format: "xls"}, CodeUnknownFormat, []string{"csv, tsv, ndjson"}},
-		{"json array", `[{"user_id":1}]`, "", Spec{}, CodeUnknownFormat, []string{"jq"}},
-		{"utf-16", "\xff\xfeu\x00", "", Spec{}, CodeUnknownFormat, []string{"iconv"}},
-		{"binary", "user_id\x00\x01", "", Spec{}, CodeUnknownFormat, nil},
-		{"zip", "PK\x03\x04aaaa", "", Spec{}, CodeUnknownFormat, []string{"zip"}},
-		{"field of events for items", "item_id,x\n1,2\n", "value=x", Spec{Kind: Items}, CodeInvalidMap, []string{"an item has no field"}},
-		{"attribute names", "item_id,Product Name\n1,2\n", "", Spec{Kind: Items}, CodeInvalidMap, []string{"Product Name", "attr.name=Product Name"}},
-		{"remove-where for items", "item_id,x\n1,2\n", "", Spec{Kind: Items, RemoveWhere: "x == 1"}, CodeInvalidExpr, nil},
-		{"no user column in users", "customer,region\n1,2\n", "", Spec{Kind: Users}, CodeUnknownColumn, []string{`no column "user_id"`, "--map user_id=COLUMN"}},
-		{"field of items for users", "user_id,x\n1,2\n", "expires_at=x", Spec{Kind: Users}, CodeInvalidMap, []string{"a user has no field", "its fields are user_id, attr.NAME"}},
-		{"remove-where for users", "user_id,x\n1,2\n", "", Spec{Kind: Users, RemoveWhere: "x == 1"}, CodeInvalidExpr, nil},
+		{"empty", "", "", Spec{Name: "a.csv"}, stream.CodeEmptyFile, []string{"a.csv: it is empty"}},
+		{"byte order mark alone", "\xef\xbb\xbf", "", Spec{}, stream.CodeEmptyFile, nil},
+		{"blanks", "\n \n", "", Spec{}, stream.CodeEmptyFile, nil},
+		{"header alone", "user_id,item_id,event_type\n", "", Spec{}, stream.CodeEmptyFile, []string{"no rows"}},
+		{"no user column", "CustomerID,item_id,event_type\n1,2,view\n", "", Spec{}, stream.CodeUnknownColumn, []string{`no column "user_id"`, "CustomerID, item_id", "--map user_id="}},
+		{"no type", "user_id,item_id\n1,2\n", "", Spec{}, stream.CodeUnknownColumn, []string{"event_type==view"}},
+		{"map names no column", "Customer_ID,item_id,event_type\n1,2,view\n", "user_id=CustomerId", Spec{}, stream.CodeUnknownColumn, []string{`no column "CustomerId"`, "Customer_ID, item_id, event_type", "nearest column: Customer_ID"}},
+		{"where names no column", ok, "", Spec{Where: "usr_id != ''"}, stream.CodeUnknownColumn, []string{"where", "nearest column: user_id"}},
+		{"json where names no field", `{"user_id":1,"item_id":2,"event_type":"view"}`, "", Spec{Where: "usr_id != ''"}, stream.CodeUnknownColumn, []string{"nearest field: user_id"}},
+		{"json of another kind", `{"user":1,"item":2}`, "", Spec{}, stream.CodeUnknownColumn, []string{`no field "user_id"`, "--map user_id=user"}},
+		{"column twice", "user_id,user_id,item_id,event_type\n", "", Spec{}, stream.CodeUnknownColumn, []string{"stands twice"}},
+		{"where is broken", ok, "", Spec{Where: "user_id = 1"}, stream.CodeInvalidExpr, []string{"where: at character 9", "write =="}},
+		{"remove-where is broken", ok, "", Spec{RemoveWhere: "("}, stream.CodeInvalidExpr, []string{"remove-where"}},
+		{"zone", ok, "", Spec{TZ: "Mars/Base"}, stream.CodeInvalidTZ, []string{"Mars/Base"}},
+		{"ts format", ok, "", Spec{TSFormat: "%Q"}, stream.CodeInvalidTSForm, nil},
+		{"ts format without a day", ok, "", Spec{TSFormat: "%H:%M"}, stream.CodeInvalidTSForm, nil},
+		{"format", ok, "", Spec{Format: "xls"}, stream.CodeUnknownFormat, []string{"csv, tsv, ndjson"}},
+		{"json array", `[{"user_id":1}]`, "", Spec{}, stream.CodeUnknownFormat, []string{"jq"}},
+		{"utf-16", "\xff\xfeu\x00", "", Spec{}, stream.CodeUnknownFormat, []string{"iconv"}},
+		{"binary", "user_id\x00\x01", "", Spec{}, stream.CodeUnknownFormat, nil},
+		{"zip", "PK\x03\x04aaaa", "", Spec{}, stream.CodeUnknownFormat, []string{"zip"}},
+		{"field of events for items", "item_id,x\n1,2\n", "value=x", Spec{Kind: Items}, stream.CodeInvalidMap, []string{"an item has no field"}},
+		{"attribute names", "item_id,Product Name\n1,2\n", "", Spec{Kind: Items}, stream.CodeInvalidMap, []string{"Product Name", "attr.name=Product Name"}},
+		{"remove-where for items", "item_id,x\n1,2\n", "", Spec{Kind: Items, RemoveWhere: "x == 1"}, stream.CodeInvalidExpr, nil},
+		{"no user column in users", "customer,region\n1,2\n", "", Spec{Kind: Users}, stream.CodeUnknownColumn, []string{`no column "user_id"`, "--map user_id=COLUMN"}},
+		{"field of items for users", "user_id,x\n1,2\n", "expires_at=x", Spec{Kind: Users}, stream.CodeInvalidMap, []string{"a user has no field", "its fields are user_id, attr.NAME"}},
+		{"remove-where for users", "user_id,x\n1,2\n", "", Spec{Kind: Users, RemoveWhere: "x == 1"}, stream.CodeInvalidExpr, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/file/stream"
 )
 
 // FuzzRead feeds whole files to the importer: no panic, counts that add up,
@@ -76,7 +77,7 @@ func FuzzCSVCells(f *testing.F) {
 			t.Fatal(err)
 		}
 		w.Flush()
-		win := newWindow(&text)
+		win := stream.NewWindow(&text)
 		rows, err := newCSVRows(win, &Spec{}, ',')
 		if err != nil {
 			t.Fatal(err)

@@ -7,11 +7,12 @@ import (
 	"io"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/file/stream"
 )
 
 // jsonRows reads NDJSON: one object per line. The members are the columns.
 type jsonRows struct {
-	w    *window
+	w    *stream.Window
 	cols *columns
 	// open makes every new member name a column; else they are passed over.
 	open bool
@@ -26,14 +27,14 @@ const (
 )
 
 // newJSONRows looks at the first rows without taking them.
-func newJSONRows(w *window) *jsonRows {
-	for len(w.peek()) < sampleBytes && w.more() {
+func newJSONRows(w *stream.Window) *jsonRows {
+	for len(w.Peek()) < sampleBytes && w.More() {
 	}
 	j := &jsonRows{w: w, cols: newColumns("field"), open: true}
-	sample := w.peek()
+	sample := w.Peek()
 	for n := 0; n < sampleRows && len(sample) > 0; n++ {
 		line, rest, complete := bytes.Cut(sample, []byte{'\n'})
-		if sample = rest; !complete && !w.atEnd() {
+		if sample = rest; !complete && !w.AtEnd() {
 			break
 		}
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] == '{' && json.Valid(line) {
@@ -48,19 +49,19 @@ func (j *jsonRows) columns() *columns { return j.cols }
 
 // next implements rowReader.
 func (j *jsonRows) next() (*row, error) {
-	line, n, whole, ok := j.w.physicalLine()
+	line, n, whole, ok := j.w.PhysicalLine()
 	if !ok {
 		return nil, io.EOF
 	}
 	r := &j.row
-	*r = row{line: j.w.line, raw: line, cells: r.cells}
+	*r = row{line: j.w.Line(), raw: line, cells: r.cells}
 	if !whole {
 		r.fault = tooLarge()
 		r.raw = append([]byte(nil), line[:MaxRaw+1]...)
-		j.w.skipLine()
+		j.w.SkipLine()
 		return r, nil
 	}
-	j.w.take(n, 1)
+	j.w.Take(n, 1)
 	line = bytes.TrimSpace(line)
 	switch {
 	case len(line) == 0:

@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strconv"
+
+	"vitrine/bridge/file/stream"
 )
 
 // listRows reads lines of ids with blanks between them, as data sets of the
@@ -13,7 +15,7 @@ import (
 // row of its own with the columns user_id and item_id. A line with a user
 // alone has no rows.
 type listRows struct {
-	w        *window
+	w        *stream.Window
 	cols     *columns
 	sessions bool
 	user     []byte
@@ -21,7 +23,7 @@ type listRows struct {
 	row      row
 }
 
-func newListRows(w *window, sessions bool) *listRows {
+func newListRows(w *stream.Window, sessions bool) *listRows {
 	l := &listRows{w: w, cols: newColumns("column"), sessions: sessions}
 	l.cols.add(fieldNames[fieldUser])
 	l.cols.add(fieldNames[fieldItem])
@@ -34,18 +36,18 @@ func (l *listRows) columns() *columns { return l.cols }
 func (l *listRows) next() (*row, error) {
 	r := &l.row
 	if len(l.rest) == 0 {
-		line, n, whole, ok := l.w.physicalLine()
+		line, n, whole, ok := l.w.PhysicalLine()
 		if !ok {
 			return nil, io.EOF
 		}
-		*r = row{line: l.w.line, raw: line, cells: r.cells[:0]}
+		*r = row{line: l.w.Line(), raw: line, cells: r.cells[:0]}
 		if !whole {
 			r.fault = tooLarge()
 			r.raw = append([]byte(nil), line[:MaxRaw+1]...)
-			l.w.skipLine()
+			l.w.SkipLine()
 			return r, nil
 		}
-		l.w.take(n, 1)
+		l.w.Take(n, 1)
 		if l.rest = bytes.TrimSpace(line); len(l.rest) == 0 {
 			return nil, nil
 		}

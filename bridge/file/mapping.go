@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/file/stream"
 	"vitrine/internal/nearest"
 )
 
@@ -95,7 +96,7 @@ func ParseMap(s string) ([]Mapping, error) {
 		m := Mapping{Field: strings.TrimSpace(name)}
 		if !found {
 			return nil, mapErrorf("%q is not of the form field=Column or field==constant", clip(m.Field, 64)).
-				withHint("such as: user_id=Customer,item_id=Sku,event_type==purchase,attr.name=Title")
+				WithHint("such as: user_id=Customer,item_id=Sku,event_type==purchase,attr.name=Title")
 		}
 		if after, constant := strings.CutPrefix(tail, "="); constant {
 			m.Constant, tail = true, after
@@ -122,7 +123,7 @@ func ParseMap(s string) ([]Mapping, error) {
 }
 
 func mapErrorf(format string, args ...any) *InputError {
-	return inputErrorf("", CodeInvalidMap, "map: "+format, args...)
+	return inputErrorf("", stream.CodeInvalidMap, "map: "+format, args...)
 }
 
 // mapValue cuts one value and its comma off s.
@@ -166,7 +167,7 @@ func (m *Mapping) check(before []Mapping) error {
 	if !slices.Contains(fieldNames[:], m.Field) {
 		err := mapErrorf("unknown field %q; the fields are %s", clip(m.Field, 64), listNames(fieldsOf(Events, Items)))
 		if n := nearest.Name(m.Field, fieldNames[:]); n != "" {
-			err = err.withHint("nearest field: %s", n)
+			err = err.WithHint("nearest field: %s", n)
 		}
 		return err
 	}

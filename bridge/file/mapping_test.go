@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"vitrine/bridge/file/stream"
 )
 
 func TestParseMap(t *testing.T) {
@@ -32,7 +34,7 @@ func TestParseMap(t *testing.T) {
 	} {
 		_, err := ParseMap(src)
 		var fault *InputError
-		if !errors.As(err, &fault) || fault.Code != CodeInvalidMap || !strings.Contains(err.Error(), part) {
+		if !errors.As(err, &fault) || fault.Code != stream.CodeInvalidMap || !strings.Contains(err.Error(), part) {
 			t.Errorf("ParseMap(%s) = %v, want %q in it", src, err, part)
 		}
 	}

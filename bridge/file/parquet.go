@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/file/stream"
 	"vitrine/bridge/parquet"
 )
 
@@ -39,7 +40,7 @@ func parseParquet(path string, spec *Spec, out *conveyor) error {
 	defer rows.rows.Close() //nolint:errcheck // read only
 	b, err := build(rows, spec, out)
 	if err == nil && b.rows == 0 {
-		err = inputErrorf(spec.Name, CodeEmptyFile, "it holds no rows").withHint(hintEmpty)
+		err = inputErrorf(spec.Name, stream.CodeEmptyFile, "it holds no rows").WithHint(stream.HintEmpty)
 	}
 	return err
 }
@@ -56,7 +57,7 @@ type parquetRows struct {
 func openParquet(path string, spec *Spec) (*parquetRows, error) {
 	rows, err := parquet.OpenRows(path)
 	if err != nil {
-		return nil, inputErrorf(spec.Name, CodeCorrupt, "%v", err)
+		return nil, inputErrorf(spec.Name, stream.CodeCorrupt, "%v", err)
 	}
 	p := &parquetRows{rows: rows, cols: newColumns("column"), name: spec.Name}
 	for _, name := range rows.Columns() {
@@ -100,7 +101,7 @@ func (p *parquetRows) next() (*row, error) {
 		return nil, io.EOF
 	}
 	if err != nil {
-		return nil, inputErrorf(p.name, CodeCorrupt, "after row %d: %v", p.line, err)
+		return nil, inputErrorf(p.name, stream.CodeCorrupt, "after row %d: %v", p.line, err)
 	}
 	p.line++
 	p.row.line, p.row.fault = p.line, nil

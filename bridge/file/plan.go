@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/file/stream"
 	"vitrine/internal/expr"
 	"vitrine/internal/nearest"
 )
@@ -67,7 +68,7 @@ func newPlan(rows rowReader, spec *Spec) (*plan, error) {
 		return nil, err
 	}
 	if spec.Kind != Events && p.removeWhere != nil {
-		return nil, inputErrorf("", CodeInvalidExpr, "remove-where makes events, it does not apply to items or users")
+		return nil, inputErrorf("", stream.CodeInvalidExpr, "remove-where makes events, it does not apply to items or users")
 	}
 	json, _ := rows.(*jsonRows)
 	if err := p.checkRequired(spec, &mapped, json != nil); err != nil {
@@ -136,16 +137,16 @@ func (p *plan) resolve(spec *Spec, name, where string) (int, error) {
 		return 0, p.twice(spec, name)
 	}
 	noun := p.cols.noun
-	err := inputErrorf(spec.Name, CodeUnknownColumn, "%s: no %s %q; the %ss are %s",
+	err := inputErrorf(spec.Name, stream.CodeUnknownColumn, "%s: no %s %q; the %ss are %s",
 		where, noun, clip(name, 64), noun, listNames(p.cols.names))
 	if n := nearest.Name(name, p.cols.names); n != "" {
-		err = err.withHint("nearest %s: %s", noun, n)
+		err = err.WithHint("nearest %s: %s", noun, n)
 	}
 	return 0, err
 }
 
 func (p *plan) twice(spec *Spec, name string) error {
-	return inputErrorf(spec.Name, CodeUnknownColumn, "the %s %q stands twice in the header", p.cols.noun, clip(name, 64))
+	return inputErrorf(spec.Name, stream.CodeUnknownColumn, "the %s %q stands twice in the header", p.cols.noun, clip(name, 64))
 }
 
 // checkRequired refuses a file none of whose rows could count. In NDJSON a
@@ -163,15 +164,15 @@ func (p *plan) checkRequired(spec *Spec, mapped *[numFields]bool, json bool) err
 		return nil
 	}
 	name := fieldNames[missing[0]]
-	err := inputErrorf(spec.Name, CodeUnknownColumn, "no %s %q and no mapping for it; the %ss are %s",
+	err := inputErrorf(spec.Name, stream.CodeUnknownColumn, "no %s %q and no mapping for it; the %ss are %s",
 		p.cols.noun, name, p.cols.noun, listNames(p.cols.names))
 	if missing[0] == fieldType {
-		return err.withHint("--map %s=COLUMN, or --map %s==view when all rows are of one type", name, name)
+		return err.WithHint("--map %s=COLUMN, or --map %s==view when all rows are of one type", name, name)
 	}
 	if n := nearest.Name(name, p.cols.names); n != "" && !slices.Contains(fieldNames[:], n) {
-		return err.withHint("--map %s=%s", name, n)
+		return err.WithHint("--map %s=%s", name, n)
 	}
-	return err.withHint("--map %s=COLUMN", name)
+	return err.WithHint("--map %s=COLUMN", name)
 }
 
 // checkNames refuses columns that cannot be attributes by their own name.
@@ -191,8 +192,8 @@ func (p *plan) checkNames(spec *Spec) error {
 	if len(bad) == 0 {
 		return nil
 	}
-	return inputErrorf(spec.Name, CodeInvalidMap, "these columns cannot be attributes by their own name: %s", listNames(bad)).
-		withHint("name the wanted ones: --map 'attr.name=%s,...'", strings.Trim(bad[0], `"`))
+	return inputErrorf(spec.Name, stream.CodeInvalidMap, "these columns cannot be attributes by their own name: %s", listNames(bad)).
+		WithHint("name the wanted ones: --map 'attr.name=%s,...'", strings.Trim(bad[0], `"`))
 }
 
 // filter is an expression over the columns of a file.
@@ -210,12 +211,12 @@ func newFilter(spec *Spec, flag, src string, cols *columns) (*filter, error) {
 	}
 	program, err := expr.Compile(src)
 	if err != nil {
-		fault := inputErrorf("", CodeInvalidExpr, "%s: %v", flag, err)
+		fault := inputErrorf("", stream.CodeInvalidExpr, "%s: %v", flag, err)
 		var syntax *expr.SyntaxError
 		if errors.As(err, &syntax) {
 			fault.Pos = syntax.Pos
 		}
-		return nil, fault.withHint(`such as: price > 10 && brand in ["a", "b"]`)
+		return nil, fault.WithHint(`such as: price > 10 && brand in ["a", "b"]`)
 	}
 	f := &filter{program: program}
 	for _, name := range program.Names() {

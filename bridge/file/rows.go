@@ -3,9 +3,11 @@ package file
 import (
 	"bytes"
 	"path"
+	"strconv"
 	"strings"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/file/stream"
 )
 
 // rowReader yields the rows of one format as cells by column.
@@ -71,7 +73,7 @@ type cell struct {
 func guessFormat(spec *Spec, data []byte) (format string, delimiter byte, err error) {
 	first := bytes.TrimLeft(data, " \t\r\n")
 	if len(first) == 0 {
-		return "", 0, inputErrorf(spec.Name, CodeEmptyFile, "it holds nothing but blanks in its first %d bytes", len(data))
+		return "", 0, inputErrorf(spec.Name, stream.CodeEmptyFile, "it holds nothing but blanks in its first %d bytes", len(data))
 	}
 	header := first
 	if i := bytes.IndexByte(header, '\n'); i >= 0 {
@@ -112,12 +114,12 @@ func guessFormat(spec *Spec, data []byte) (format string, delimiter byte, err er
 		}
 		return CSV, ',', nil
 	}
-	return "", 0, inputErrorf(spec.Name, CodeUnknownFormat, "unknown format %q; there are csv, tsv, ndjson, lists and sessions", clip(format, 32))
+	return "", 0, inputErrorf(spec.Name, stream.CodeUnknownFormat, "unknown format %q; there are csv, tsv, ndjson, lists and sessions", clip(format, 32))
 }
 
 func jsonArrayFault(name string) error {
-	return inputErrorf(name, CodeUnknownFormat, "it is one JSON array; a file needs one JSON object per line").
-		withHint("jq -c '.[]' FILE > NEW.ndjson")
+	return inputErrorf(name, stream.CodeUnknownFormat, "it is one JSON array; a file needs one JSON object per line").
+		WithHint("jq -c '.[]' FILE > NEW.ndjson")
 }
 
 // formatByName reads the extension below that of a compressor.
@@ -141,3 +143,5 @@ func formatByName(name string) string {
 func tooLarge() *event.Invalid {
 	return &event.Invalid{Code: event.CodeTooLarge, Detail: "the row has more than " + itoa(MaxRow) + " bytes"}
 }
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -36,10 +36,8 @@ var rules = []rule{
 	{pkg: "bridge", own: []string{"bridge/event", "internal/logkey"}},
 	{pkg: "bridge/deadletter", own: []string{"bridge/event", "internal/logkey"}},
 	{pkg: "bridge/archive", own: []string{"bridge/event", "bridge/parquet", "internal/logkey"}, foreign: []string{"golang.org/x/sync"}},
-	{
-		pkg: "bridge/file", own: []string{"bridge/event", "bridge/parquet", "internal/expr", "internal/logkey", "internal/nearest"},
-		foreign: []string{"github.com/klauspost/compress", "github.com/therootcompany/xz"},
-	},
+	{pkg: "bridge/file", own: []string{"bridge/event", "bridge/file/stream", "bridge/parquet", "internal/expr", "internal/logkey", "internal/nearest"}},
+	{pkg: "bridge/file/stream", foreign: []string{"github.com/klauspost/compress", "github.com/therootcompany/xz"}},
 	{pkg: "bridge/parquet", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/parquet-go/parquet-go"}},
 	{pkg: "bridge/jetstream", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/nats-io"}},
 	{pkg: "appliance/signal", own: []string{"bridge/event"}},

@@ -1,4 +1,4 @@
-package file
+package stream
 
 import (
 	"bufio"
@@ -47,8 +47,8 @@ func decompress(ctx context.Context, r io.Reader, name string) (io.Reader, error
 		}
 		return newReadAhead(ctx, z, nil), nil
 	case bytes.HasPrefix(magic, []byte("BZh")), bytes.HasPrefix(magic, []byte("PK\x03\x04")):
-		return nil, inputErrorf(name, CodeUnknownFormat, "it is a bzip2 or zip archive; gzip, zstd and xz are read").
-			withHint("unpack it, or pipe it through gzip")
+		return nil, Errorf(name, CodeUnknownFormat, "it is a bzip2 or zip archive; gzip, zstd and xz are read").
+			WithHint("unpack it, or pipe it through gzip")
 	}
 	return in, nil
 }
@@ -65,16 +65,16 @@ func readFault(name string, err error, line int64) error {
 	case errors.As(err, &broken):
 		return fmt.Errorf("read %s: %w", name, broken.err)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, xz.ErrBuf):
-		return inputErrorf(name, CodeTruncated, "truncated: the compressed data breaks off %s; the complete rows before it count", where).
-			withHint("get the whole file and import it again: rows that are in already are not doubled")
+		return Errorf(name, CodeTruncated, "truncated: the compressed data breaks off %s; the complete rows before it count", where).
+			WithHint("get the whole file and import it again: rows that are in already are not doubled")
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum),
 		errors.Is(err, xz.ErrData), errors.Is(err, xz.ErrFormat), errors.Is(err, xz.ErrOptions), errors.Is(err, xz.ErrUnsupportedCheck),
 		errors.Is(err, zstd.ErrCRCMismatch), errors.Is(err, zstd.ErrMagicMismatch), errors.Is(err, zstd.ErrReservedBlockType):
-		return inputErrorf(name, CodeCorrupt, "corrupt: the compressed data is damaged, found %s (%v); rows were read before, and some of them may be wrong", where, err).
-			withHint("get the file again and import it again; look for rows that only this import added")
+		return Errorf(name, CodeCorrupt, "corrupt: the compressed data is damaged, found %s (%v); rows were read before, and some of them may be wrong", where, err).
+			WithHint("get the file again and import it again; look for rows that only this import added")
 	case errors.Is(err, xz.ErrMemlimit), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		return inputErrorf(name, CodeUnknownFormat, "its compression window is larger than %d MiB", maxDictionary>>20).
-			withHint("compress it again at a usual level")
+		return Errorf(name, CodeUnknownFormat, "its compression window is larger than %d MiB", maxDictionary>>20).
+			WithHint("compress it again at a usual level")
 	}
 	return err
 }
