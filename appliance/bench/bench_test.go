@@ -27,7 +27,7 @@ const childKind = "VITRINE_BENCH_CHILD"
 
 func TestMain(m *testing.M) {
 	if kind, ok := os.LookupEnv(childKind); ok {
-		if err := Child(context.Background(), kind, os.Stdin, os.Stdout); err != nil {
+		if err := testChild(context.Background(), kind, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -163,13 +163,13 @@ func TestRunRefusesUnknownParts(t *testing.T) {
 
 func TestServerThatDoesNotStart(t *testing.T) {
 	t.Parallel()
-	_, _, err := startServer(t.Context(), []string{"/bin/sh", "-c", "echo the port is taken >&2; exit 3"})
+	_, _, err := startServer(t.Context(), []string{"/bin/sh", "-c", "echo the port is taken >&2; exit 3"}, nil)
 	if err == nil || !strings.Contains(err.Error(), "the port is taken") || !strings.Contains(err.Error(), "exit status 3") {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, _, err := startServer(ctx, []string{"/bin/sh", "-c", "read x"}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := startServer(ctx, []string{"/bin/sh", "-c", "read x"}, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }
@@ -341,7 +341,7 @@ func TestPlugins(t *testing.T) {
 	}
 	r := newRun(Options{ChildCommand: child, TempDir: t.TempDir()})
 	r.repetitions = 1
-	part, err := r.plugins(t.Context())
+	part, err := r.pluginCalls(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,10 +61,14 @@ type pluginScorer struct {
 // scorer written in plain Go, then a running appliance whose plugins are
 // replaced, and one that is given hostile ones.
 func (r *run) plugins(ctx context.Context) (*report.Part, error) {
-	if r.opt.ChildCommand == nil {
-		return nil, fmt.Errorf("%w: there is no command for the compiling child", ErrPart)
+	if r.opt.ChildCommand == nil || r.opt.ServeCommand == nil {
+		return nil, fmt.Errorf("%w: there is no command for the servers", ErrPart)
 	}
-	return r.pluginCalls(ctx)
+	part, err := r.pluginCalls(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return part, r.livePlugins(ctx, part)
 }
 
 // pluginCalls measures a scorer on 200 candidates with 16 columns of

@@ -28,6 +28,9 @@ const (
 	ChildTrain = "bench-train"
 	// ChildCompile compiles the plugin that is measured.
 	ChildCompile = "bench-compile"
+	// ChildDaemon is an appliance with AnswerGaps beside it. Package cmd has it:
+	// this package cannot compose one.
+	ChildDaemon = "bench-daemon"
 )
 
 const (
@@ -77,7 +80,7 @@ func helloChild(ctx context.Context, in io.Reader, out io.Writer) error {
 // process is a running child.
 type process struct {
 	cmd    *exec.Cmd
-	stdin  io.Closer
+	stdin  io.WriteCloser
 	stderr *tail
 	ended  chan struct{}
 	err    error // of the end, once ended is closed
@@ -138,10 +141,14 @@ func spawn(command []string, each func(line string)) (*process, error) {
 	return p, nil
 }
 
-// startServer starts a child that prints its URL, and waits for that.
-func startServer(ctx context.Context, command []string) (p *process, address string, err error) {
+// startServer starts a child that prints its URL, and waits for that. also, when
+// set, is given every line that it prints.
+func startServer(ctx context.Context, command []string, also func(line string)) (p *process, address string, err error) {
 	found := make(chan string, 1)
 	p, err = spawn(command, func(line string) {
+		if also != nil {
+			also(line)
+		}
 		for word := range strings.FieldsSeq(line) {
 			if host, ok := strings.CutPrefix(word, "http://"); ok {
 				select {

@@ -43,8 +43,10 @@ type subject struct {
 	// name is the case in figure names.
 	name    string
 	address string
-	// process is nil for one that was running already.
+	// process is nil for one that was running already; dir is its data folder.
 	process  *process
+	dir      string
+	gaps     *gapMeter
 	requests [][]byte
 	// check tells right answers, as load.Options has it.
 	check func(request int, body []byte) bool
@@ -53,7 +55,7 @@ type subject struct {
 
 // hello starts the reference.
 func (r *run) hello(ctx context.Context) (*subject, error) {
-	p, address, err := startServer(ctx, r.opt.ChildCommand(ChildHello))
+	p, address, err := startServer(ctx, r.opt.ChildCommand(ChildHello), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -89,12 +91,14 @@ func (r *run) appliance(ctx context.Context, shop demo.Config) (s *subject, err 
 	}
 	stage := "serve." + short(shop.Items) + "."
 	r.opt.Progress(stage+"start", 0, 0)
-	p, address, err := startServer(ctx, r.opt.ServeCommand(dir, r.settings()))
+	gaps := newGapMeter()
+	p, address, err := startServer(ctx, r.opt.ServeCommand(dir, r.settings()), gaps.line)
 	if err != nil {
 		remove()
 		return nil, err
 	}
-	s = &subject{name: short(shop.Items), address: address, process: p, close: func() { p.stop(); remove() }}
+	gaps.ask = p.stdin
+	s = &subject{name: short(shop.Items), address: address, process: p, dir: dir, gaps: gaps, close: func() { p.stop(); remove() }}
 	defer func() {
 		if err != nil {
 			s.close()

@@ -75,7 +75,7 @@ func (a *app) bench(ctx context.Context, opt bench.Options, out string) error {
 	opt.Version, opt.ConfigFile, opt.Settings, opt.Progress = version, a.configFile, a.set, bar.show
 	opt.ChildCommand = func(kind string) []string { return []string{exe, "bench", benchChild, kind} }
 	opt.ServeCommand = func(dir string, settings []string) []string {
-		command := []string{exe, "serve", "--data", dir}
+		command := []string{exe, "bench", benchChild, bench.ChildDaemon, "--data", dir}
 		if a.configFile != "" {
 			command = append(command, "--config", a.configFile)
 		}
@@ -134,6 +134,10 @@ func (a *app) benchChildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: benchChild + " KIND", Hidden: true, Args: exactly("KIND"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == bench.ChildDaemon {
+				go bench.AnswerGaps(a.in, a.out)
+				return a.serve(cmd.Context(), false)
+			}
 			return bench.Child(cmd.Context(), args[0], a.in, a.out)
 		},
 	}

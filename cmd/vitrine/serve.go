@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,31 +19,34 @@ func (a *app) serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the appliance",
 		Args:  exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.load()
-			if err != nil {
-				return err
-			}
-			command, err := childCommandLine()
-			if err != nil {
-				return err
-			}
-			bar := newProgress(a.err)
-			app := appliance.New(appliance.Options{
-				Config: c, Log: logger(c, bar), Demo: demo, Command: command,
-				Progress: func(stage string, done, total int64) { bar.show(stage, done, total) },
-				Announce: func(ready appliance.Ready) {
-					bar.done()
-					a.announce(ready)
-				},
-			})
-			err = app.Run(cmd.Context())
-			bar.done()
-			return err
-		},
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), demo) },
 	}
 	cmd.Flags().BoolVar(&demo, "demo", false, "fill an empty data folder with the generated demo shop and train on it")
 	return cmd
+}
+
+// serve runs the appliance until ctx ends.
+func (a *app) serve(ctx context.Context, demo bool) error {
+	c, err := a.load()
+	if err != nil {
+		return err
+	}
+	command, err := childCommandLine()
+	if err != nil {
+		return err
+	}
+	bar := newProgress(a.err)
+	app := appliance.New(appliance.Options{
+		Config: c, Log: logger(c, bar), Demo: demo, Command: command,
+		Progress: func(stage string, done, total int64) { bar.show(stage, done, total) },
+		Announce: func(ready appliance.Ready) {
+			bar.done()
+			a.announce(ready)
+		},
+	})
+	err = app.Run(ctx)
+	bar.done()
+	return err
 }
 
 // announce tells where the appliance answers, with a line that can be pasted.

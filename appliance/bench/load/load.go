@@ -85,6 +85,8 @@ type Options struct {
 	Warmup time.Duration
 	// Duration is how long they count.
 	Duration time.Duration
+	// Until, when set, ends the run once it is closed, before Duration is over.
+	Until <-chan struct{}
 	// Connections are kept open and carry one request at a time each.
 	Connections int
 	// Workers are threads with their own share of rate and connections; 0

@@ -163,6 +163,7 @@ func (w *worker) run(ctx context.Context, start time.Time) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			w.cutShort(now)
 			if err := w.sweep(now); err != nil {
 				return err
 			}
@@ -179,8 +180,19 @@ func (w *worker) run(ctx context.Context, start time.Time) error {
 	}
 	w.abandon(w.now())
 	w.result.CPU = threadCPU() - before
-	w.result.Achieved = float64(w.answered) / w.opt.Duration.Seconds()
+	w.result.Achieved = float64(w.answered) / time.Duration(max(w.stop-w.measure, 1)).Seconds()
 	return nil
+}
+
+// cutShort ends the run now when it is told to.
+func (w *worker) cutShort(now int64) {
+	select {
+	case <-w.opt.Until:
+		if now < w.stop {
+			w.stop, w.drained = now, now
+		}
+	default:
+	}
 }
 
 // finished tells whether there is nothing left to send or to wait for.
