@@ -90,7 +90,9 @@ func override[T comparable](field *T, set T) {
 
 // read loads the window and splits it in time.
 func (r *run) read(ctx context.Context) error {
-	w, err := read(ctx, r.job.ArchiveDir, r.sig)
+	w, err := read(ctx, r.job.ArchiveDir, r.sig, func(done, total int) {
+		r.progress(Progress{Stage: "read", Done: done, Total: total})
+	})
 	if err != nil {
 		return err
 	}

@@ -67,18 +67,27 @@ func keep[T any](column []T, rows []int) []T {
 	return column[:len(rows)]
 }
 
-// dictionary numbers the strings of one column over a whole scan.
+// dictionary numbers the strings of one column over a whole scan, or a
+// row group.
 type dictionary struct {
 	codes map[string]uint32
 	names []string
+	// takeOver lets the next dictionary of a file be taken over whole; taken
+	// is how many of the names came that way and are not in codes.
+	takeOver bool
+	taken    int
 }
 
 func newDictionary() *dictionary { return &dictionary{codes: make(map[string]uint32)} }
 
 func (d *dictionary) code(name []byte) uint32 {
+	if d.taken > 0 {
+		d.index()
+	}
 	if c, ok := d.codes[string(name)]; ok {
 		return c
 	}
+	d.takeOver = false
 	c := uint32(len(d.names))
 	text := string(name)
 	d.codes[text] = c

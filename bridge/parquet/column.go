@@ -28,9 +28,11 @@ type column struct {
 	data    []byte
 	offsets []uint32
 	// remap goes from the file's dictionary to the scan's; it is made once per
-	// dictionary.
-	remap []uint32
-	known parquet.Dictionary
+	// dictionary. same says that both have the same numbers, up to entries.
+	remap   []uint32
+	same    bool
+	entries int
+	known   parquet.Dictionary
 	// dict is the scan's, nil for a column whose strings are taken as they are.
 	dict *dictionary
 }
@@ -99,6 +101,12 @@ func (c *column) translate(dict parquet.Dictionary) {
 	c.data, c.offsets = nil, nil
 	n := dict.Len()
 	if c.dict == nil {
+		return
+	}
+	if c.same = c.dict.takeOver; c.same {
+		values := dict.Page().Data()
+		c.dict.take(values.ByteArray())
+		c.entries = len(c.dict.names)
 		return
 	}
 	c.remap = make([]uint32, n)
@@ -177,11 +185,19 @@ func (c *column) readCodes(dst []uint32) error {
 			return fmt.Errorf("column %s must not have nulls", c.name)
 		}
 		n := min(left, len(dst))
-		if c.index == nil {
+		switch {
+		case c.index == nil:
 			for i := range n {
 				dst[i] = c.dict.code(c.data[c.offsets[c.row+i]:c.offsets[c.row+i+1]])
 			}
-		} else {
+		case c.same:
+			for i, k := range c.index[c.row : c.row+n] {
+				if uint(uint32(k)) >= uint(c.entries) {
+					return fmt.Errorf("column %s: dictionary has no entry %d", c.name, k)
+				}
+				dst[i] = uint32(k)
+			}
+		default:
 			for i, k := range c.index[c.row : c.row+n] {
 				if uint(uint32(k)) >= uint(len(c.remap)) {
 					return fmt.Errorf("column %s: dictionary has no entry %d", c.name, k)

@@ -396,9 +396,7 @@ func scanBytes(t testing.TB, data []byte) (string, error) {
 	}
 	var cells strings.Builder
 	err := scanAll(path, allColumns, func(b *EventBatch) error {
-		for i := range b.Len {
-			fmt.Fprintln(&cells, b.UserID.At(i), b.ItemID.At(i), b.EventType.At(i), b.Time[i], b.Value[i], b.EventID[i], b.BusSeq[i])
-		}
+		cellsOf(&cells, b)
 		return nil
 	})
 	return cells.String(), err
@@ -412,7 +410,14 @@ func FuzzOpen(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) { _, _ = scanBytes(t, data) })
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "x.parquet")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = scanBytes(t, data)
+		_, _ = groupCells(path)
+	})
 }
 
 // BenchmarkWrite: the floor is zstd-1 over about 90 bytes a row and a hash of
@@ -452,4 +457,18 @@ func BenchmarkScan(b *testing.B) {
 			b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 		})
 	}
+	b.Run("group", func(b *testing.B) {
+		f, err := Open(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer f.Close()
+		s := NewEventScanner(UserID | ItemID | EventType | Time | Value)
+		for b.Loop() {
+			if err := s.ScanGroup(context.Background(), f, 0, func(*EventBatch) error { return nil }); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	})
 }

@@ -36,26 +36,33 @@ func NewEventScanner(columns Columns) *EventScanner {
 // comes back as it is.
 func (s *EventScanner) Scan(ctx context.Context, f *File, fn func(*EventBatch) error) error {
 	for _, group := range f.pq.RowGroups() {
-		columns, err := s.open(f, group)
-		if err == nil {
-			s.committed = f.info.Commit.Time
-			err = s.scanGroup(ctx, columns, group.NumRows(), fn)
-		}
-		for i := range columns {
-			err = errors.Join(err, columns[i].close())
-		}
-		if err != nil {
-			var fromCaller *callerError
-			if errors.As(err, &fromCaller) {
-				return fromCaller.err
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return fmt.Errorf("read %s: %w", f.path, err)
+		if err := s.scan(ctx, f, group, fn); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// scan reads one row group.
+func (s *EventScanner) scan(ctx context.Context, f *File, group parquet.RowGroup, fn func(*EventBatch) error) error {
+	columns, err := s.open(f, group)
+	if err == nil {
+		s.committed = f.info.Commit.Time
+		err = s.scanGroup(ctx, columns, group.NumRows(), fn)
+	}
+	for i := range columns {
+		err = errors.Join(err, columns[i].close())
+	}
+	var fromCaller *callerError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &fromCaller):
+		return fromCaller.err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return fmt.Errorf("read %s: %w", f.path, err)
 }
 
 // callerError carries an error of the caller's function past the wrapping.
