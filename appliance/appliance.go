@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vitrine/appliance/access"
 	"vitrine/appliance/config"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/pluginhost"
@@ -65,6 +66,7 @@ type Appliance struct {
 	folder   *folder
 	parts    *parts
 	plugins  *pluginhost.Host
+	keys     *access.Store
 	engine   *recommend.Engine
 	metrics  *metrics
 	jobs     *jobs
@@ -187,16 +189,22 @@ func (a *Appliance) wire() error {
 		archive: p.archive, log: a.log, now: a.now, metrics: a.metrics,
 	}
 	a.watch()
+	store, err := access.Open(a.config.KeysPath())
+	if err != nil {
+		return &Fault{Op: "open API keys", Err: err, Hint: "auth.keys_file names the file; vitrine key new makes one"}
+	}
+	a.keys = store
 	in := ingester{pump: p.pump, metrics: a.metrics}
 	server, err := httpapi.New(httpapi.Config{
 		Listen: a.config.HTTP.Listen, AdminListen: a.config.HTTP.AdminListen, Socket: SocketPath(a.config),
-		MaxBody: a.config.HTTP.MaxBody, Limit: a.config.Recommend.Limit,
+		TLSCert: a.config.HTTP.TLSCert, TLSKey: a.config.HTTP.TLSKey, AdminTLS: !config.Loopback(a.config.HTTP.AdminListen),
+		RateLimit: a.config.HTTP.RateLimit, MaxBody: a.config.HTTP.MaxBody, Limit: a.config.Recommend.Limit,
 		EmptyForUnknown: a.config.Compat.EmptyForUnknown, ExcludeSeen: a.config.Recommend.ExcludeSeen,
 	}, httpapi.Deps{
 		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog}, DeadLetters: letters{p.letters},
 		Recommender: newRecommender(a.engine, func() int64 { return a.now().UnixMilli() }),
 		Importer:    importer{ingester: in, letters: letters{p.letters}, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
-		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Pipeline: a, Readiness: a,
+		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Pipeline: a, Readiness: a, Keys: store,
 		Metrics: a.metrics.handler(), Observer: a.metrics, Now: a.now,
 	}, a.log)
 	a.server = server

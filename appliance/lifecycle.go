@@ -19,6 +19,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	defer cancel(nil)
 	running := a.start(outer, cancel)
 	scheduler := background(outer, cancel, "training schedule", func(ctx context.Context) error { a.schedule(ctx); return nil })
+	keys := background(outer, cancel, "API keys", func(ctx context.Context) error { return a.keys.Run(ctx, a.log) })
 	server := background(outer, cancel, "HTTP server", a.server.Run)
 	if err := a.announce(outer); err != nil {
 		cancel(err)
@@ -27,6 +28,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	a.ready.Store(false)
 	a.log.Info("stopping")
 	server.stop()
+	keys.stop()
 	scheduler.stop()
 	err := running.stop(ctx)
 	if cause := context.Cause(outer); cause != nil && ctx.Err() == nil {
@@ -110,9 +112,16 @@ func (a *Appliance) announce(ctx context.Context) error {
 	}
 	a.ready.Store(true)
 	if a.opt.Announce != nil {
-		a.opt.Announce(Ready{URL: "http://" + api.String(), User: a.exampleUser()})
+		a.opt.Announce(Ready{URL: a.scheme() + api.String(), User: a.exampleUser()})
 	}
 	return nil
+}
+
+func (a *Appliance) scheme() string {
+	if a.config.HTTP.TLSCert != "" {
+		return "https://"
+	}
+	return "http://"
 }
 
 // exampleUser is, of the first users, the one with the longest history.

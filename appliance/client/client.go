@@ -242,6 +242,26 @@ func (c *Client) RemovePlugin(ctx context.Context, name string) error {
 	return err
 }
 
+// Keys lists the API keys by name.
+func (c *Client) Keys(ctx context.Context) ([]KeyInfo, error) {
+	list, err := decode[KeyList](c)(c.rest.ListKeys(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return list.Keys, nil
+}
+
+// NewKey makes an API key; nothing but the answer holds it.
+func (c *Client) NewKey(ctx context.Context, name string, scope KeyScope) (*NewKey, error) {
+	return decode[NewKey](c)(c.rest.NewKey(ctx, KeyRequest{Name: name, Scope: scope}))
+}
+
+// RevokeKey takes an API key's rights away.
+func (c *Client) RevokeKey(ctx context.Context, name string) error {
+	_, err := decode[struct{}](c)(c.rest.RevokeKey(ctx, name))
+	return err
+}
+
 // DeadLetters lists refused rows, oldest first, from a page's NextCursor on;
 // limit 0 leaves it to the appliance.
 func (c *Client) DeadLetters(ctx context.Context, limit int, cursor string) (*DeadLetterPage, error) {

@@ -8,9 +8,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"time"
@@ -20,6 +18,7 @@ import (
 type Config struct {
 	Data        Data
 	HTTP        HTTP
+	Auth        Auth
 	Ingest      Ingest
 	Bus         Bus
 	Archive     Archive
@@ -38,8 +37,15 @@ type Data struct{ Dir string }
 type HTTP struct {
 	Listen      string
 	AdminListen string
-	MaxBody     int64
+	// TLSCert and TLSKey are PEM files; both or none.
+	TLSCert, TLSKey string
+	MaxBody         int64
+	// RateLimit is in requests a second and caller; 0 is none.
+	RateLimit float64
 }
+
+// Auth says who may call the API.
+type Auth struct{ KeysFile string }
 
 // Ingest configures what is taken in.
 type Ingest struct {
@@ -98,6 +104,7 @@ type Log struct{ Level, Format string }
 func Default() *Config {
 	return &Config{
 		HTTP:        HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", MaxBody: 32 << 20},
+		Auth:        Auth{KeysFile: "keys.json"},
 		Ingest:      Ingest{DedupWindow: 7 * 24 * time.Hour, Types: defaultTypes()},
 		Bus:         Bus{MaxBytes: 8 << 30},
 		Archive:     Archive{URL: "file:archive", CommitEvery: 30 * time.Second},
@@ -127,6 +134,9 @@ func (c *Config) ArchiveDir() string {
 // PluginsDir is the plugins folder; a relative one lies in the data folder.
 func (c *Config) PluginsDir() string { return c.inData(c.Plugins.Dir) }
 
+// KeysPath is the key file; a relative one lies in the data folder.
+func (c *Config) KeysPath() string { return c.inData(c.Auth.KeysFile) }
+
 func (c *Config) inData(dir string) string {
 	if filepath.IsAbs(dir) {
 		return dir
@@ -148,10 +158,7 @@ func (c *Config) validate() []problem {
 			out = append(out, problem{key: key, err: fmt.Errorf(format, args...)})
 		}
 	}
-	for key, addr := range map[string]string{"http.listen": c.HTTP.Listen, "http.admin_listen": c.HTTP.AdminListen} {
-		err := checkLoopback(addr)
-		check(err == nil, key, "%v", err)
-	}
+	out = append(out, c.validateHTTP()...)
 	check(c.HTTP.MaxBody >= 1<<10, "http.max_body", "must be at least 1KiB")
 	check(c.Ingest.DedupWindow > 0, "ingest.dedup_window", "must be positive")
 	for name, w := range c.Ingest.Types {
@@ -186,23 +193,4 @@ func oneOf(s string, allowed ...string) bool {
 		}
 	}
 	return false
-}
-
-// checkLoopback refuses addresses beyond loopback: there are no API keys yet
-// that could guard an open port.
-func checkLoopback(addr string) error {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Errorf("must be HOST:PORT, such as 127.0.0.1:8080")
-	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
-		return fmt.Errorf("port %q is not a number from 0 to 65535", port)
-	}
-	if host == "localhost" {
-		return nil
-	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return errors.New("must be a loopback address while there are no API keys: use 127.0.0.1, [::1] or localhost, and a proxy in front")
-	}
-	return nil
 }

@@ -39,9 +39,13 @@ const typesPrefix = "ingest.types."
 func keys() []key {
 	return []key{
 		text("data.dir", "Where everything is kept: bus, archive, models, state.", func(c *Config) *string { return &c.Data.Dir }),
-		text("http.listen", "Address of the API. Without API keys it must be a loopback address.", func(c *Config) *string { return &c.HTTP.Listen }),
-		text("http.admin_listen", "Address of metrics and health. The other admin routes are on <data>/admin.sock.", func(c *Config) *string { return &c.HTTP.AdminListen }),
+		text("http.listen", "Address of the API. Without API keys (vitrine key new) it must be a loopback address.", func(c *Config) *string { return &c.HTTP.Listen }),
+		text("http.admin_listen", "Address of metrics and health; the other admin routes need an admin key there, and none on <data>/admin.sock.", func(c *Config) *string { return &c.HTTP.AdminListen }),
+		text("http.tls_cert", "PEM file of the certificate chain: the API then speaks HTTPS, and so does the admin listener beyond loopback. Read anew when it changes.", func(c *Config) *string { return &c.HTTP.TLSCert }),
+		text("http.tls_key", "PEM file of the certificate's private key.", func(c *Config) *string { return &c.HTTP.TLSKey }),
 		size("http.max_body", "Largest request body of the API.", func(c *Config) *int64 { return &c.HTTP.MaxBody }),
+		number("http.rate_limit", "Requests a second that each key (without keys, each address) may make of the API; 0 is no limit. Beyond it: 429.", func(c *Config) *float64 { return &c.HTTP.RateLimit }),
+		text("auth.keys_file", "File of the API keys' hashes; a relative one lies in the data folder. With a key in it the API answers nobody without one.", func(c *Config) *string { return &c.Auth.KeysFile }),
 		duration("ingest.dedup_window", "How long an event_id is remembered, so that resending is harmless.", func(c *Config) *time.Duration { return &c.Ingest.DedupWindow }),
 		size("bus.max_bytes", "Bound of the embedded log between ingest and archive; a full log refuses with 503.", func(c *Config) *int64 { return &c.Bus.MaxBytes }),
 		text("archive.url", "Where the Parquet files lie; a relative folder lies in the data folder.", func(c *Config) *string { return &c.Archive.URL }),

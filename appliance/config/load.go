@@ -91,6 +91,9 @@ type Sources struct {
 	Set []string
 	// DataDir, when not "", wins over data.dir of files and Set.
 	DataDir string
+	// Unguarded is for the commands that make keys: the listeners may be open
+	// to others although there are none yet.
+	Unguarded bool
 }
 
 // loader gathers values and faults over all sources.
@@ -127,6 +130,9 @@ func Load(src Sources) (*Config, error) {
 		l.config.Data.Dir = dir
 	}
 	l.validate()
+	if !src.Unguarded {
+		l.report(l.config.exposure())
+	}
 	if len(l.faults) > 0 {
 		l.faults.sort()
 		return nil, l.faults
@@ -150,8 +156,10 @@ func (c *Config) With(set []string) (*Config, error) {
 	return &changed, nil
 }
 
-func (l *loader) validate() {
-	for _, p := range l.config.validate() {
+func (l *loader) validate() { l.report(l.config.validate()) }
+
+func (l *loader) report(problems []problem) {
+	for _, p := range problems {
 		l.fault(l.where(p.key), p.key+" "+p.err.Error(), "")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/httpapi/wire"
 )
 
 // defaultLetters is how many dead letters a page has when none is asked for.
@@ -45,7 +46,7 @@ func (a *admin) ImportFile(c echo.Context, params adminapi.ImportFileParams) err
 	if a.stopping.Err() != nil {
 		err = ErrClosed
 	}
-	if p := toProblem(err); p != nil {
+	if p := wire.ToProblem(err); p != nil {
 		// A copy: the problem may be the importer's own.
 		q := *p
 		q.Counts = &res
@@ -83,8 +84,8 @@ func importRequest(params *adminapi.ImportFileParams) (ImportRequest, error) {
 		{"map", params.Map, &req.Map, maxMap},
 		{"where", params.Where, &req.Where, maxText},
 		{"remove_where", params.RemoveWhere, &req.RemoveWhere, maxText},
-		{"ts_format", params.TSFormat, &req.TSFormat, maxID},
-		{"tz", params.Tz, &req.TZ, maxID},
+		{"ts_format", params.TSFormat, &req.TSFormat, wire.MaxID},
+		{"tz", params.Tz, &req.TZ, wire.MaxID},
 	} {
 		if f.from == nil {
 			continue
@@ -222,7 +223,7 @@ func (a *admin) ListDeadLetters(c echo.Context, params adminapi.ListDeadLettersP
 	}
 	page, err := a.deps.DeadLetters.List(limit, cursor)
 	if errors.Is(err, ErrNotFound) {
-		return refuse("invalid_cursor", "the cursor is not one of this store").with("begin again without a cursor")
+		return refuse("invalid_cursor", "the cursor is not one of this store").With("begin again without a cursor")
 	}
 	if err != nil {
 		return fmt.Errorf("list dead letters: %w", err)

@@ -7,21 +7,10 @@ import (
 	"net/http"
 	"time"
 
+	"vitrine/appliance/access"
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/httpapi/gate"
 	"vitrine/bridge/event"
-)
-
-// Errors that the parts behind the handlers answer with. Any of them may also
-// return a *Problem to choose the whole answer.
-var (
-	// ErrBusy says that the log cannot take more now and kept nothing of what
-	// was given: 503 bus_full.
-	ErrBusy = errors.New("the log cannot take more now")
-	// ErrClosed says that the part is shutting down and kept nothing of what
-	// was given: 503 shutting_down.
-	ErrClosed = errors.New("shutting down")
-	// ErrNotFound says that there is no such thing: 404.
-	ErrNotFound = errors.New("not found")
 )
 
 // Result is what became of submitted records.
@@ -201,6 +190,14 @@ type Ingested struct {
 	UnknownFields, Clamped int
 }
 
+// Keys are the API keys. New and Revoke count at once.
+type Keys interface {
+	gate.Keys
+	New(name string, scope access.Scope) (secret string, err error)
+	List() []access.Key
+	Revoke(name string) error
+}
+
 // Observer is told of every answer, for the metrics. route is the template of
 // the document, such as /v1/items/:id, or "unmatched".
 type Observer interface {
@@ -224,6 +221,7 @@ type Deps struct {
 	Plugins     Plugins
 	Pipeline    Pipeline
 	Readiness   Readiness
+	Keys        Keys
 	Metrics     http.Handler
 	Observer    Observer
 	Now         func() time.Time
@@ -236,7 +234,7 @@ func (d *Deps) missing() error {
 		"Ingester": d.Ingester == nil, "Types": d.Types == nil, "Recommender": d.Recommender == nil,
 		"Items": d.Items == nil, "Users": d.Users == nil, "DeadLetters": d.DeadLetters == nil, "Importer": d.Importer == nil,
 		"Jobs": d.Jobs == nil, "Models": d.Models == nil, "Plugins": d.Plugins == nil, "Pipeline": d.Pipeline == nil,
-		"Readiness": d.Readiness == nil, "Metrics": d.Metrics == nil,
+		"Readiness": d.Readiness == nil, "Keys": d.Keys == nil, "Metrics": d.Metrics == nil,
 	} {
 		if absent {
 			errs = append(errs, errors.New("httpapi: Deps."+name+" is missing"))

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/httpapi/wire"
 	"vitrine/bridge/event"
 )
 
@@ -24,7 +25,7 @@ func problemOf(t *testing.T, w *httptest.ResponseRecorder) adminapi.Problem {
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
 		t.Fatalf("%d %s: %v", w.Code, w.Body, err)
 	}
-	if got := w.Header().Get("Content-Type"); got != problemType {
+	if got := w.Header().Get("Content-Type"); got != "application/problem+json" {
 		t.Errorf("content type %q", got)
 	}
 	if p.Status != w.Code || p.Code == "" || p.Title == "" || p.Type != "urn:vitrine:problem:"+p.Code {
@@ -80,7 +81,7 @@ func TestProblems(t *testing.T) {
 		{call{do: "POST /v1/recommend", body: `[]`}, 400, "invalid_json"},
 		{call{do: "POST /v1/recommend", headers: "Content-Type: application/json"}, 400, "invalid_json"},
 		{call{do: "POST /v1/recommend", headers: "Content-Type: text/plain", body: `{}`}, 415, "unsupported_media_type"},
-		{call{do: "POST /v1/recommend", body: `{"user_id":"` + strings.Repeat("u", maxDocument) + `"}`}, 413, "body_too_large"},
+		{call{do: "POST /v1/recommend", body: `{"user_id":"` + strings.Repeat("u", wire.MaxDocument) + `"}`}, 413, "body_too_large"},
 		{call{do: "GET /v1/items/nope/similar"}, 404, "unknown_item"},
 		{call{do: "GET /v1/items/i1/similar?limit=501"}, 400, "invalid_limit"},
 		{call{do: "GET /v1/popular?limit=-1"}, 400, "invalid_limit"},
@@ -299,7 +300,7 @@ func TestAdminListenerIsGuarded(t *testing.T) {
 		{call{do: "GET /v1/models", headers: "Host: localhost:8081"}, 401, "key_required"},
 		{call{do: "GET /v1/models", headers: "Host: [::1]:8081"}, 401, "key_required"},
 		{call{do: "GET /v1/models", headers: "Host: admin.shop.example"}, 401, "key_required"},
-		{call{do: "GET /v1/models", headers: "Host: localhost:8081\nAuthorization: Bearer guess"}, 401, "key_required"},
+		{call{do: "GET /v1/models", headers: "Host: localhost:8081\nAuthorization: Bearer guess"}, 401, "invalid_key"},
 		{call{do: "POST /v1/models/rollback", headers: "Host: localhost"}, 401, "key_required"},
 		{call{do: "POST /v1/import", headers: "Host: localhost"}, 401, "key_required"},
 		{call{do: "GET /debug/pprof/", headers: "Host: localhost"}, 401, "key_required"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"vitrine/appliance/httpapi/wire"
 	"vitrine/bridge/event"
 	"vitrine/internal/logkey"
 )
@@ -82,7 +83,7 @@ func (p *public) ingest(c echo.Context, in *intake) error {
 	if err := onlyParams(c); err != nil {
 		return err
 	}
-	media, err := mediaType(c, in.media...)
+	media, err := wire.MediaType(c, in.media...)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (p *public) ingest(c echo.Context, in *intake) error {
 	defer cancel()
 	b := p.batches.Get().(*batch)
 	b.intake, b.p, b.ctx, b.now = in, p, ctx, p.deps.Now()
-	if b.body, err = readBody(c, p.cfg.MaxBody, b.body[:0]); err != nil {
+	if b.body, err = wire.ReadBody(c, p.cfg.MaxBody, b.body[:0]); err != nil {
 		return fmt.Errorf("read body: %w", err)
 	}
 	if in.check != nil {

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"vitrine/appliance/access"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/bridge/event"
 )
@@ -262,6 +264,16 @@ func (p shopPlugins) Remove(_ context.Context, name string) error {
 	return err
 }
 
+// shopKeys are none, until a test makes some.
+func shopKeys(t testing.TB) *access.Store {
+	t.Helper()
+	store, err := access.Open(filepath.Join(t.TempDir(), "keys.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
 // serverOf is a server over the fakes; its log goes to the returned buffer.
 func serverOf(t testing.TB, s *shop, cfg Config) (*Server, *lockedBuffer) {
 	t.Helper()
@@ -272,7 +284,7 @@ func serverOf(t testing.TB, s *shop, cfg Config) (*Server, *lockedBuffer) {
 	})
 	srv, err := New(cfg, Deps{
 		Ingester: s, Types: s, Recommender: s, Items: s, Users: s, DeadLetters: shopLetters{s}, Importer: shopAdmin{s},
-		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Plugins: shopPlugins{}, Pipeline: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s,
+		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Plugins: shopPlugins{}, Pipeline: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s, Keys: shopKeys(t),
 		Now: func() time.Time { return time.UnixMilli(1790000000000) },
 	}, slog.New(slog.NewJSONHandler(log, nil)))
 	if err != nil {
@@ -324,9 +336,11 @@ func (c call) request() *http.Request {
 	return r
 }
 
-func (c call) to(h http.Handler) *httptest.ResponseRecorder {
+func (c call) to(h http.Handler) *httptest.ResponseRecorder { return recorded(h, c.request()) }
+
+func recorded(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, c.request())
+	h.ServeHTTP(w, r)
 	return w
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"vitrine/appliance/httpapi/publicapi"
+	"vitrine/appliance/httpapi/wire"
 	"vitrine/bridge/event"
 )
 
@@ -56,7 +57,7 @@ func (p *public) PatchItem(c echo.Context, id publicapi.ItemID) error {
 	var err error
 	switch {
 	case bytes.Equal(body.ExpiresAt, []byte("null")):
-		return refuse("invalid_expires_at", "a patch cannot take expires_at away").with("PUT the item without it")
+		return refuse("invalid_expires_at", "a patch cannot take expires_at away").With("PUT the item without it")
 	case len(body.Attributes) > 0 || len(body.ExpiresAt) == 0:
 		known, _ := p.deps.Items.Item(id)
 		if it.Attributes, err = patchAttributes(known.Attributes, body.Attributes); err != nil {
@@ -105,7 +106,7 @@ func (p *public) PutItems(c echo.Context) error {
 // anything of it is kept.
 func checkItems(body []byte) error {
 	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte{'['}) {
-		return refuse("invalid_json", "the body must be an array of items").with(`send [{"item_id":"i1","attributes":{"price":9.5}}]`)
+		return refuse("invalid_json", "the body must be an array of items").With(`send [{"item_id":"i1","attributes":{"price":9.5}}]`)
 	}
 	count := 0
 	//nolint:errcheck // nothing in it fails
@@ -133,7 +134,7 @@ func (b *batch) parseItem(raw []byte, r *event.Record) *event.Invalid {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&body); err != nil {
-		return invalid(badJSON(err))
+		return invalid(wire.BadJSON(err))
 	}
 	r.Kind = event.KindItemPut
 	r.Item.ID, r.Item.Time = id.ItemID, b.now.UnixMilli()

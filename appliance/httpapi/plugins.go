@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/httpapi/wire"
 )
 
 // maxInstall is the most bytes of an install's body: a module of 8 MiB, which
@@ -37,7 +38,7 @@ func (a *admin) InstallPlugin(c echo.Context) error {
 		return err
 	}
 	var body adminapi.PluginInstall
-	if err := readJSONUpTo(c, &body, maxInstall); err != nil {
+	if err := wire.ReadJSONUpTo(c, &body, maxInstall); err != nil {
 		return err
 	}
 	if body.Name == "" || len(body.Name) > 64 {

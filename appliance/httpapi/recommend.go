@@ -9,23 +9,19 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
 	"vitrine/appliance/httpapi/publicapi"
+	"vitrine/appliance/httpapi/wire"
 	"vitrine/bridge/event"
 )
-
-// MaxLimit is the longest list that can be asked for.
-const MaxLimit = 500
 
 // Bounds of the lists in a request; the document has the same.
 const (
 	maxSession = 500
 	maxExclude = 1000
 	maxFields  = 64
-	maxID      = 256
 )
 
 // public answers the routes of the API listener.
@@ -172,7 +168,7 @@ func (p *public) recommend(c echo.Context, body *publicapi.RecommendRequest, fie
 	q.NotPersonalized = body.Personalized != nil && !*body.Personalized
 	if q.UserID == "" && len(q.Session) == 0 && !q.NotPersonalized {
 		return refuse("missing_user_id", "there is neither a user_id nor a session").
-			with("give one of them, or personalized=false for popular items")
+			With("give one of them, or personalized=false for popular items")
 	}
 	if err := q.check(body.Limit); err != nil {
 		return err
@@ -262,24 +258,6 @@ func (q *Query) check(limit *int) error {
 	return nil
 }
 
-// checkID refuses what the log would not take as an id.
-func checkID(name, id string) error {
-	if len(id) == 0 || len(id) > maxID {
-		return refuse("invalid_"+name, "%s must have 1 to %d bytes, not %d", name, maxID, len(id))
-	}
-	for _, r := range id {
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
-			if !utf8.ValidString(id) {
-				return refuse("invalid_"+name, "%s is not valid UTF-8", name)
-			}
-			if r != utf8.RuneError {
-				return refuse("invalid_"+name, "%s holds a control character", name)
-			}
-		}
-	}
-	return nil
-}
-
 // setFields takes attribute names, each parameter one name or several with
 // commas between them.
 func (l *listing) setFields(fields *[]string) error {
@@ -315,7 +293,7 @@ func (p *public) sendList(c echo.Context, l *listing, subject, id string) error 
 	list := &l.list
 	p.listed(c, list.Source, list.Reason)
 	b := append(l.buf, `{"request_id":`...)
-	b = appendString(b, c.Response().Header()[headerRequestID][0])
+	b = appendString(b, c.Response().Header()[wire.HeaderRequestID][0])
 	if subject != "" {
 		b = append(append(append(b, `,"`...), subject...), `":`...)
 		b = appendString(b, id)
@@ -328,7 +306,7 @@ func (p *public) sendList(c echo.Context, l *listing, subject, id string) error 
 		b = append(b, `{"item_id":`...)
 		b = appendString(b, list.Picks[i].ItemID)
 		b = append(b, `,"score":`...)
-		b = appendFloat(b, float64(list.Picks[i].Score), 32)
+		b = wire.AppendFloat(b, float64(list.Picks[i].Score), 32)
 		b = append(b, `,"rank":`...)
 		b = strconv.AppendInt(b, int64(i+1), 10)
 		if len(l.fields) > 0 {
@@ -347,7 +325,7 @@ func (p *public) sendList(c echo.Context, l *listing, subject, id string) error 
 		b = append(b, `{"version":`...)
 		b = appendString(b, list.ModelVersion)
 		b = append(b, `,"age_seconds":`...)
-		b = appendFloat(b, max(0, math.Round(list.ModelAge.Seconds())), 64)
+		b = wire.AppendFloat(b, max(0, math.Round(list.ModelAge.Seconds())), 64)
 		b = append(b, '}')
 	}
 	b = append(b, `,"plugins":[`...)
@@ -383,18 +361,4 @@ func (p *public) appendFields(b []byte, id string, fields []string) []byte {
 		b = event.AppendValueJSON(b, &item.Attributes[at].Value)
 	}
 	return append(b, '}')
-}
-
-func appendString(b []byte, s string) []byte {
-	return event.AppendValueJSON(b, &event.Value{Kind: event.String, Str: s})
-}
-
-// appendFloat writes the shortest form; JSON has no infinities, so a score
-// that overflowed reads as the largest number.
-func appendFloat(b []byte, f float64, bits int) []byte {
-	largest := math.MaxFloat64
-	if bits == 32 {
-		largest = math.MaxFloat32
-	}
-	return strconv.AppendFloat(b, min(max(f, -largest), largest), 'g', -1, bits)
 }

@@ -9,9 +9,12 @@ import (
 	"net/http"
 	"time"
 
+	"vitrine/appliance/admit"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/httpapi/door"
+	"vitrine/appliance/httpapi/gate"
 	"vitrine/appliance/httpapi/publicapi"
+	"vitrine/appliance/httpapi/wire"
 )
 
 // Defaults of a zero Config.
@@ -35,6 +38,13 @@ type Config struct {
 	Limit int
 	// EmptyForUnknown answers /recommend for users without events with {}.
 	EmptyForUnknown bool
+	// TLSCert and TLSKey are PEM files of the API listener; both or none.
+	TLSCert, TLSKey string
+	// AdminTLS has the admin listener use them too.
+	AdminTLS bool
+	// RateLimit is how many requests a second each key, or address where there
+	// are no keys, may make of the API; 0 is no limit.
+	RateLimit float64
 	// ExcludeSeen is what exclude_seen is when it is not given.
 	ExcludeSeen bool
 }
@@ -89,28 +99,35 @@ func New(cfg Config, deps Deps, log *slog.Logger) (*Server, error) {
 		deps.Now = time.Now
 	}
 	s := &Server{cfg: cfg, deps: deps, log: log}
+	guards, err := gate.New(gate.Options{
+		Document: document, Keys: deps.Keys, AdminListen: cfg.AdminListen, Rates: admit.NewRates(cfg.RateLimit), Now: deps.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	pub, adm := newPublic(s), &admin{s}
 
 	api := s.newEcho()
+	api.Use(guards.API)
 	publicapi.RegisterHandlers(api, pub)
-	s.api = headAsGet(api)
+	s.api = wire.HeadAsGet(api)
 
 	guarded := s.newEcho()
-	guarded.Use(s.guard)
+	guarded.Use(guards.Admin)
 	health := publicapi.ServerInterfaceWrapper{Handler: pub}
 	guarded.GET("/livez", health.Live)
 	guarded.GET("/readyz", health.Ready)
 	guarded.GET("/openapi.json", health.Openapi)
 	adminapi.RegisterHandlers(guarded, adm)
 	profiles(guarded)
-	s.admin = headAsGet(guarded)
+	s.admin = wire.HeadAsGet(guarded)
 
 	all := s.newEcho()
 	publicapi.RegisterHandlers(all, pub)
 	adminapi.RegisterHandlers(all, adm)
 	profiles(all)
-	s.socket = headAsGet(all)
+	s.socket = wire.HeadAsGet(all)
 	return s, nil
 }
 
@@ -128,6 +145,16 @@ func (s *Server) Listen(ctx context.Context) error {
 	doors := []door.Door{
 		{Key: "http.listen", Address: s.cfg.Listen, Handler: s.api},
 		{Key: "http.admin_listen", Address: s.cfg.AdminListen, Handler: s.admin},
+	}
+	if s.cfg.TLSCert != "" {
+		certificate, err := door.LoadCertificate(s.cfg.TLSCert, s.cfg.TLSKey, s.log)
+		if err != nil {
+			return err
+		}
+		doors[0].Certificate = certificate
+		if s.cfg.AdminTLS {
+			doors[1].Certificate = certificate
+		}
 	}
 	if s.cfg.Socket != "" {
 		doors = append(doors, door.Door{Key: "data.dir", Address: s.cfg.Socket, Socket: true, Handler: s.socket})

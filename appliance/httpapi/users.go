@@ -119,13 +119,13 @@ func patchAttributes(known []event.Attribute, raw json.RawMessage) ([]event.Attr
 	}
 	if n := len(event.MergeAttributes(known, list)); n > event.MaxAttributes {
 		return nil, refuse(event.CodeInvalidAttribute, "with these there would be %d attributes, the most is %d", n, event.MaxAttributes).
-			with("take others away with null")
+			With("take others away with null")
 	}
 	return list, nil
 }
 
 func noAttributes() *Problem {
-	return refuse("missing_attributes", "the body has no attributes").with(`send {"attributes":{"category":"books","price":9.5}}`)
+	return refuse("missing_attributes", "the body has no attributes").With(`send {"attributes":{"category":"books","price":9.5}}`)
 }
 
 // submitOne puts one record into the log.

@@ -53,6 +53,8 @@ var rules = []rule{
 		pkg: "appliance/bench", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "als", "sdk/abi", "internal/expr", "internal/logkey"},
 		foreign: []string{"github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/gonum/stat"},
 	},
+	{pkg: "appliance/admit"},
+	{pkg: "appliance/access", own: []string{"internal/logkey"}},
 	{pkg: "appliance/registry", own: []string{"als/model", "als/neighbors", "als/neighbors/...", "internal/logkey"}},
 	{
 		pkg: "appliance/trainer",
@@ -65,7 +67,7 @@ var rules = []rule{
 		pkg: "appliance/httpapi",
 		own: []string{
 			"appliance/recommend", "appliance/catalog", "appliance/profile", "appliance/registry",
-			"bridge/event", "bridge/deadletter", "internal/logkey", "appliance/httpapi/...",
+			"appliance/access", "appliance/admit", "bridge/event", "bridge/deadletter", "internal/logkey", "appliance/httpapi/...",
 		},
 		foreign: []string{"github.com/labstack/echo/v4", "github.com/oapi-codegen/runtime"},
 	},
@@ -78,7 +80,7 @@ var rules = []rule{
 	},
 	{
 		pkg:     "cmd/vitrine",
-		own:     []string{"appliance", "appliance/bench", "appliance/client", "appliance/config", "appliance/demo", "appliance/pluginhost", "sdk"},
+		own:     []string{"appliance", "appliance/access", "appliance/bench", "appliance/client", "appliance/config", "appliance/demo", "appliance/pluginhost", "sdk"},
 		foreign: []string{"github.com/spf13/cobra", "golang.org/x/term"},
 	},
 	{pkg: "internal/archtest", own: []string{anything}, foreign: []string{anything}},

@@ -492,7 +492,7 @@ func TestBadConfiguration(t *testing.T) {
 			t.Errorf("%s: exit %d, stdout %q, stderr\n%swant\n%s", command, r.code, r.out, r.err, want)
 		}
 	}
-	vitrine(t, "serve", "--data", dir, "--set", "http.listen=0.0.0.0:8080").complains(t, 78, "config: --set http.listen=0.0.0.0:8080: ", "loopback")
+	vitrine(t, "serve", "--data", dir, "--set", "http.listen=0.0.0.0:8080").complains(t, 78, "config: --set http.listen=0.0.0.0:8080: ", "loopback", "vitrine key new")
 	vitrine(t, "config", "check", "--config", filepath.Join(dir, "none.toml")).complains(t, 78, "none.toml: cannot be read: no such file")
 }
 

@@ -98,7 +98,6 @@ var notYet = map[string]string{
 	`DELETE:/v1/items/{id} DELETE:/v1/users/{id} archive.retention`:                                                                        "nothing is deleted from log and archive yet",
 	`model/show model/promote model/import model/import/--force model/export train.engine train.preset train.loss train.biases train.tune`: "one engine, implicit feedback, gate against popularity only",
 	`deadletters/replay`: "rows are mended in their file and imported again, which doubles nothing",
-	`key/new key/new/--scope key/list key/revoke auth.keys_file http.tls_cert http.tls_key http.rate_limit`: "listeners bind to loopback until there are keys",
 	`kafka.brokers kafka.topic kafka.group kafka.format kafka.tls kafka.sasl kafka.items_topic kafka.users_topic vitrine_kafka_lag{partition}
 	 bus.url redis.address redis.publish redis.key`: "events come by HTTP and file; the log is embedded",
 	`preflight tune tune/--apply tune/--undo configure bundle/create bundle/verify bundle/install`: "the installer",
@@ -114,6 +113,7 @@ const additions = `
 	POST:/v1/models/rollback GET:/v1/deadletters/{id}
 	GET:/v1/items/{id}/similar?limit GET:/v1/items/{id}/similar?fields GET:/v1/popular?limit GET:/v1/popular?fields
 	POST:/v1/plugins DELETE:/v1/plugins/{name} POST:/v1/plugins/{name}/enable POST:/v1/plugins/{name}/disable
+	GET:/v1/keys POST:/v1/keys DELETE:/v1/keys/{name}
 	bus.max_bytes archive.commit_every
 	vitrine_plugin_skipped_total{plugin} vitrine_plugin_denied_total{plugin} vitrine_plugin_quarantines_total{plugin}
 	vitrine_bus_queued_records vitrine_bus_max_bytes vitrine_bus_appends_total vitrine_bus_refused_total
@@ -290,7 +290,8 @@ func contractOfCommands(t *testing.T, d *daemon) {
 	built := pluginModule(t)
 	// The one runs, the other has loaded the shop; a part of the benchmark takes
 	// a minute, and its own tests run each part small.
-	works := []string{"serve", "import", "bench", "bench/compare"}
+	// TestKeys goes through the life of keys, which would close this API.
+	works := []string{"serve", "import", "bench", "bench/compare", "key/new", "key/list", "key/revoke"}
 	for _, line := range []struct {
 		command, args, want string
 		json                bool
@@ -448,6 +449,9 @@ func contractOfRoutes(t *testing.T, d *daemon) {
 		{"POST:/v1/plugins", "/v1/plugins", `{"name":"noise","wasm":"AAAA"}`, 422, `"code":"plugin_refused"`},
 		{"POST:/v1/plugins/{name}/enable", "/v1/plugins/price-band/enable", "", 200, `"state":"active"`},
 		{"POST:/v1/plugins/{name}/disable", "/v1/plugins/none/disable", "", 404, `"code":"`},
+		{"GET:/v1/keys", "/v1/keys", "", 200, `{"keys":[]}`},
+		{"POST:/v1/keys", "/v1/keys", `{"name":"a b","scope":"admin"}`, 400, `"code":"invalid_key"`},
+		{"DELETE:/v1/keys/{name}", "/v1/keys/none", "", 404, `"code":"unknown_key"`},
 		{"DELETE:/v1/plugins/{name}", "/v1/plugins/none", "", 404, `"code":"`},
 	} {
 		if !slices.Contains(offered, c.route) {
@@ -587,6 +591,10 @@ var hiddenSettings = map[string]string{
 	"plugins.budget":      "a plugin that takes longer than the shortest budget is in the plugin host's own tests",
 	"train.schedule":      "its shortest interval is a minute",
 	"deadletters.max_age": "its shortest age is an hour",
+	"auth.keys_file":      "TestKeys keeps keys in a file of its own",
+	"http.tls_cert":       "TestKeys speaks HTTPS",
+	"http.tls_key":        "TestKeys speaks HTTPS",
+	"http.rate_limit":     "TestKeys runs into it",
 }
 
 // TestSettings: every key of the sample is of the contract or added on

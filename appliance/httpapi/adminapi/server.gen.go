@@ -54,6 +54,27 @@ func (e JobState) Valid() bool {
 	}
 }
 
+// Defines values for KeyScope.
+const (
+	ScopeAdmin     KeyScope = "admin"
+	ScopeIngest    KeyScope = "ingest"
+	ScopeRecommend KeyScope = "recommend"
+)
+
+// Valid indicates whether the value is a known member of the KeyScope enum.
+func (e KeyScope) Valid() bool {
+	switch e {
+	case ScopeAdmin:
+		return true
+	case ScopeIngest:
+		return true
+	case ScopeRecommend:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ModelState.
 const (
 	Kept       ModelState = "kept"
@@ -243,6 +264,34 @@ type JobRequest struct {
 // JobState defines model for JobState.
 type JobState string
 
+// KeyInfo defines model for KeyInfo.
+type KeyInfo struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// ID The digits after `vk_` of the key, which are no secret.
+	ID   string `json:"id"`
+	Name string `json:"name"`
+
+	// Scope `recommend` reads lists, items and users; `ingest` writes events, items and users; `admin` is for the admin listener.
+	Scope KeyScope `json:"scope"`
+}
+
+// KeyList defines model for KeyList.
+type KeyList struct {
+	Keys []KeyInfo `json:"keys"`
+}
+
+// KeyRequest defines model for KeyRequest.
+type KeyRequest struct {
+	Name string `json:"name"`
+
+	// Scope `recommend` reads lists, items and users; `ingest` writes events, items and users; `admin` is for the admin listener.
+	Scope KeyScope `json:"scope"`
+}
+
+// KeyScope `recommend` reads lists, items and users; `ingest` writes events, items and users; `admin` is for the admin listener.
+type KeyScope string
+
 // Model defines model for Model.
 type Model struct {
 	Bytes        int64          `json:"bytes"`
@@ -282,6 +331,13 @@ type ModelMetrics struct {
 
 // ModelState defines model for ModelState.
 type ModelState string
+
+// NewKey defines model for NewKey.
+type NewKey struct {
+	// Key To be sent as `Authorization: Bearer KEY`.
+	Key  string `json:"key"`
+	Name string `json:"name"`
+}
 
 // Pipeline defines model for Pipeline.
 type Pipeline struct {
@@ -365,7 +421,6 @@ type Problem struct {
 
 // TrainReport defines model for TrainReport.
 type TrainReport struct {
-	// Difference The candidate's figures minus the baseline's, user by user.
 	Difference   *ModelMetrics `json:"difference,omitempty"`
 	Interactions int           `json:"interactions"`
 	Items        int           `json:"items"`
@@ -433,6 +488,9 @@ type ImportFileParamsFormat string
 // StartJobJSONRequestBody defines body for StartJob for application/json ContentType.
 type StartJobJSONRequestBody = JobRequest
 
+// NewKeyJSONRequestBody defines body for NewKey for application/json ContentType.
+type NewKeyJSONRequestBody = KeyRequest
+
 // InstallPluginJSONRequestBody defines body for InstallPlugin for application/json ContentType.
 type InstallPluginJSONRequestBody = PluginInstall
 
@@ -456,6 +514,15 @@ type ServerInterface interface {
 	// GetJob State, progress, report and verdict of a job.
 	// (GET /v1/jobs/{id})
 	GetJob(ctx echo.Context, id string) error
+	// ListKeys The API keys by name; the keys themselves are not kept.
+	// (GET /v1/keys)
+	ListKeys(ctx echo.Context) error
+	// NewKey Makes an API key; it counts at once, and this answer alone holds it.
+	// (POST /v1/keys)
+	NewKey(ctx echo.Context) error
+	// RevokeKey Revokes an API key, at once.
+	// (DELETE /v1/keys/{name})
+	RevokeKey(ctx echo.Context, name string) error
 	// ListModels The model versions that are kept, newest first.
 	// (GET /v1/models)
 	ListModels(ctx echo.Context) error
@@ -629,6 +696,40 @@ func (w *ServerInterfaceWrapper) GetJob(ctx echo.Context) error {
 	return err
 }
 
+// ListKeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListKeys(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListKeys(ctx)
+	return err
+}
+
+// NewKey converts echo context to params.
+func (w *ServerInterfaceWrapper) NewKey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.NewKey(ctx)
+	return err
+}
+
+// RevokeKey converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeKey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeKey(ctx, name)
+	return err
+}
+
 // ListModels converts echo context to params.
 func (w *ServerInterfaceWrapper) ListModels(ctx echo.Context) error {
 	var err error
@@ -769,19 +870,22 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/metrics", wrapper.Metrics, options.OperationMiddlewares["metrics"]...)
+	router.GET(options.BaseURL+"/v1/deadletters", wrapper.ListDeadLetters, options.OperationMiddlewares["listDeadLetters"]...)
+	router.GET(options.BaseURL+"/v1/deadletters/:id", wrapper.GetDeadLetter, options.OperationMiddlewares["getDeadLetter"]...)
 	router.POST(options.BaseURL+"/v1/import", wrapper.ImportFile, options.OperationMiddlewares["importFile"]...)
 	router.POST(options.BaseURL+"/v1/jobs", wrapper.StartJob, options.OperationMiddlewares["startJob"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
+	router.GET(options.BaseURL+"/v1/keys", wrapper.ListKeys, options.OperationMiddlewares["listKeys"]...)
+	router.POST(options.BaseURL+"/v1/keys", wrapper.NewKey, options.OperationMiddlewares["newKey"]...)
+	router.DELETE(options.BaseURL+"/v1/keys/:name", wrapper.RevokeKey, options.OperationMiddlewares["revokeKey"]...)
 	router.GET(options.BaseURL+"/v1/models", wrapper.ListModels, options.OperationMiddlewares["listModels"]...)
 	router.POST(options.BaseURL+"/v1/models/rollback", wrapper.RollbackModel, options.OperationMiddlewares["rollbackModel"]...)
-	router.GET(options.BaseURL+"/v1/deadletters", wrapper.ListDeadLetters, options.OperationMiddlewares["listDeadLetters"]...)
-	router.GET(options.BaseURL+"/v1/deadletters/:id", wrapper.GetDeadLetter, options.OperationMiddlewares["getDeadLetter"]...)
+	router.GET(options.BaseURL+"/v1/pipeline", wrapper.GetPipeline, options.OperationMiddlewares["getPipeline"]...)
 	router.GET(options.BaseURL+"/v1/plugins", wrapper.ListPlugins, options.OperationMiddlewares["listPlugins"]...)
 	router.POST(options.BaseURL+"/v1/plugins", wrapper.InstallPlugin, options.OperationMiddlewares["installPlugin"]...)
 	router.DELETE(options.BaseURL+"/v1/plugins/:name", wrapper.RemovePlugin, options.OperationMiddlewares["removePlugin"]...)
-	router.POST(options.BaseURL+"/v1/plugins/:name/enable", wrapper.EnablePlugin, options.OperationMiddlewares["enablePlugin"]...)
 	router.POST(options.BaseURL+"/v1/plugins/:name/disable", wrapper.DisablePlugin, options.OperationMiddlewares["disablePlugin"]...)
-	router.GET(options.BaseURL+"/v1/pipeline", wrapper.GetPipeline, options.OperationMiddlewares["getPipeline"]...)
-	router.GET(options.BaseURL+"/metrics", wrapper.Metrics, options.OperationMiddlewares["metrics"]...)
+	router.POST(options.BaseURL+"/v1/plugins/:name/enable", wrapper.EnablePlugin, options.OperationMiddlewares["enablePlugin"]...)
 
 }

@@ -28,10 +28,13 @@ const (
 	// headerTimeout and bodyTimeout bound a slow sender; a body of 32 MiB then
 	// needs 9 Mbit/s. idleTimeout is longer than what balancers keep (60 s), so
 	// that they close first and no request meets a closing connection.
-	headerTimeout = 5 * time.Second
+	headerTimeout = 3 * time.Second
 	bodyTimeout   = 30 * time.Second
 	answerTimeout = 60 * time.Second
 	idleTimeout   = 120 * time.Second
+	// maxConnections bounds what clients that send nothing can hold of memory and
+	// descriptors: beyond it new ones wait in the kernel's queue until one goes.
+	maxConnections = 8192
 	// stopTimeout is how long running requests may take when the server stops.
 	stopTimeout = 8 * time.Second
 	// maxSocketPath is what the kernel takes, with a byte for its end; the
@@ -50,6 +53,8 @@ type Door struct {
 	Address string
 	Socket  bool
 	Handler http.Handler
+	// Certificate, when set, makes it HTTPS.
+	Certificate *Certificate
 }
 
 // Doors are open ones.
@@ -63,6 +68,14 @@ type Doors struct {
 type listener struct {
 	net.Listener
 	server *http.Server
+}
+
+// serve answers until the server is shut down.
+func (l *listener) serve() error {
+	if l.server.TLSConfig != nil {
+		return l.server.ServeTLS(l.Listener, "", "")
+	}
+	return l.server.Serve(l.Listener)
 }
 
 // ListenError says which address could not be had.
@@ -119,10 +132,13 @@ func (d *Doors) open(ctx context.Context, door Door) error {
 		return err
 	}
 	server.ReadTimeout, server.WriteTimeout = bodyTimeout, answerTimeout
+	if door.Certificate != nil {
+		server.TLSConfig = door.Certificate.config()
+	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", door.Address)
 	if err == nil {
-		d.listeners = append(d.listeners, listener{l, server})
+		d.listeners = append(d.listeners, listener{bound(l, maxConnections), server})
 	}
 	return err
 }
@@ -172,7 +188,7 @@ func (d *Doors) Serve(ctx context.Context, stopping func()) error {
 	failed := make(chan error, len(d.listeners))
 	for _, l := range d.listeners {
 		d.log.Info("listening", slog.String(logkey.Address, strings.TrimSuffix(l.Addr().String(), socketTemp)))
-		go func() { failed <- l.server.Serve(l.Listener) }()
+		go func() { failed <- l.serve() }()
 	}
 	var err error
 	running := len(d.listeners)

@@ -846,21 +846,21 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/livez", wrapper.Live, options.OperationMiddlewares["live"]...)
+	router.GET(options.BaseURL+"/openapi.json", wrapper.Openapi, options.OperationMiddlewares["openapi"]...)
+	router.GET(options.BaseURL+"/readyz", wrapper.Ready, options.OperationMiddlewares["ready"]...)
 	router.GET(options.BaseURL+"/recommend", wrapper.ArticleRecommend, options.OperationMiddlewares["articleRecommend"]...)
-	router.GET(options.BaseURL+"/v1/recommend", wrapper.Recommend, options.OperationMiddlewares["recommend"]...)
-	router.POST(options.BaseURL+"/v1/recommend", wrapper.RecommendPost, options.OperationMiddlewares["recommendPost"]...)
-	router.GET(options.BaseURL+"/v1/items/:id/similar", wrapper.SimilarItems, options.OperationMiddlewares["similarItems"]...)
-	router.GET(options.BaseURL+"/v1/popular", wrapper.PopularItems, options.OperationMiddlewares["popularItems"]...)
 	router.POST(options.BaseURL+"/v1/events", wrapper.IngestEvents, options.OperationMiddlewares["ingestEvents"]...)
 	router.GET(options.BaseURL+"/v1/items/:id", wrapper.GetItem, options.OperationMiddlewares["getItem"]...)
 	router.PATCH(options.BaseURL+"/v1/items/:id", wrapper.PatchItem, options.OperationMiddlewares["patchItem"]...)
 	router.PUT(options.BaseURL+"/v1/items/:id", wrapper.PutItem, options.OperationMiddlewares["putItem"]...)
+	router.GET(options.BaseURL+"/v1/items/:id/similar", wrapper.SimilarItems, options.OperationMiddlewares["similarItems"]...)
 	router.POST(options.BaseURL+"/v1/items\\:batch", wrapper.PutItems, options.OperationMiddlewares["putItems"]...)
+	router.GET(options.BaseURL+"/v1/popular", wrapper.PopularItems, options.OperationMiddlewares["popularItems"]...)
+	router.GET(options.BaseURL+"/v1/recommend", wrapper.Recommend, options.OperationMiddlewares["recommend"]...)
+	router.POST(options.BaseURL+"/v1/recommend", wrapper.RecommendPost, options.OperationMiddlewares["recommendPost"]...)
 	router.GET(options.BaseURL+"/v1/users/:id", wrapper.GetUser, options.OperationMiddlewares["getUser"]...)
 	router.PATCH(options.BaseURL+"/v1/users/:id", wrapper.PatchUser, options.OperationMiddlewares["patchUser"]...)
 	router.PUT(options.BaseURL+"/v1/users/:id", wrapper.PutUser, options.OperationMiddlewares["putUser"]...)
-	router.GET(options.BaseURL+"/livez", wrapper.Live, options.OperationMiddlewares["live"]...)
-	router.GET(options.BaseURL+"/readyz", wrapper.Ready, options.OperationMiddlewares["ready"]...)
-	router.GET(options.BaseURL+"/openapi.json", wrapper.Openapi, options.OperationMiddlewares["openapi"]...)
 
 }

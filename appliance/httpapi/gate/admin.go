@@ -1,4 +1,4 @@
-package httpapi
+package gate
 
 import (
 	"fmt"
@@ -9,54 +9,50 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"vitrine/appliance/access"
+	"vitrine/appliance/httpapi/wire"
 )
 
-// open lists the routes of the admin listener that need no key. Whatever is
-// not in it is guarded, so a new route cannot be forgotten.
-func open(path string) bool {
-	switch path {
-	case "/livez", "/readyz", "/openapi.json", "/metrics":
-		return true
-	}
-	return path == "" // no such route: the answer is 404
-}
-
-// guard keeps strangers out of the admin listener: web pages first (a browser
+// Admin keeps strangers out of the admin listener: web pages first (a browser
 // on this machine may be made to send requests here under a foreign name), then
-// everyone without a key. There are no keys, so that is everyone; the socket
-// is the way in.
-func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
+// everyone without an admin key. What the document does not have, such as
+// Go's profiles, is guarded too.
+func (g *Gate) Admin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if open(c.Path()) {
+		scope, known := g.scopes[route(c)]
+		if !known {
+			scope = access.Admin
+		}
+		if scope == open || c.Path() == "" { // without a path the answer is 404
 			return next(c)
 		}
 		r := c.Request()
-		if !s.ownHost(r) {
-			return &Problem{
+		if !g.ownHost(r) {
+			return &wire.Problem{
 				Status: http.StatusForbidden, Code: "foreign_host",
 				Detail: fmt.Sprintf("the Host %.256q is not this listener", r.Host), Hint: "use the address that the admin listener is bound to",
 			}
 		}
 		if origin := r.Header.Get("Origin"); origin != "" && !sameOrigin(origin, r.Host) {
-			return &Problem{
+			return &wire.Problem{
 				Status: http.StatusForbidden, Code: "foreign_origin",
 				Detail: fmt.Sprintf("the Origin %.256q is not this listener", origin),
 			}
 		}
-		c.Response().Header().Set("WWW-Authenticate", "Bearer")
-		return &Problem{
-			Status: http.StatusUnauthorized, Code: "key_required",
-			Detail: "admin routes need a key here", Hint: "use the vitrine command on this machine: it goes through the admin socket",
+		if _, err := g.key(c, scope); err != nil {
+			return err
 		}
+		return next(c)
 	}
 }
 
 // ownHost tells whether the Host header names this listener: this machine's
 // loopback names, the configured host, or the address that the connection came
 // in on.
-func (s *Server) ownHost(r *http.Request) bool {
+func (g *Gate) ownHost(r *http.Request) bool {
 	host := hostOnly(r.Host)
-	if host == "localhost" || host == hostOnly(s.cfg.AdminListen) {
+	if host == "localhost" || host == hostOnly(g.opt.AdminListen) {
 		return host != ""
 	}
 	ip, err := netip.ParseAddr(host)

@@ -1,4 +1,10 @@
-package httpapi
+// Package wire is the form of requests and answers, whatever they are about:
+// bodies with their limits and types, JSON, query parameters, request ids, and
+// problem documents (RFC 9457).
+//
+// It owns no route. It imports nothing of this module but the generated types
+// and bridge/event for the JSON form of texts.
+package wire
 
 import (
 	"context"
@@ -13,6 +19,22 @@ import (
 
 	"vitrine/appliance/httpapi/adminapi"
 )
+
+// Errors that the parts behind the handlers answer with. Any of them may also
+// return a *Problem to choose the whole answer.
+var (
+	// ErrBusy says that the log cannot take more now and kept nothing of what
+	// was given: 503 bus_full.
+	ErrBusy = errors.New("the log cannot take more now")
+	// ErrClosed says that the part is shutting down and kept nothing of what
+	// was given: 503 shutting_down.
+	ErrClosed = errors.New("shutting down")
+	// ErrNotFound says that there is no such thing: 404.
+	ErrNotFound = errors.New("not found")
+)
+
+// MaxLimit is the longest list that can be asked for.
+const MaxLimit = 500
 
 const problemType = "application/problem+json"
 
@@ -43,13 +65,13 @@ func (p *Problem) Error() string {
 	return p.Code + ": " + p.Detail
 }
 
-// refuse is a 400 problem.
-func refuse(code, format string, args ...any) *Problem {
+// Refuse is a 400 problem.
+func Refuse(code, format string, args ...any) *Problem {
 	return &Problem{Status: http.StatusBadRequest, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// with adds a hint.
-func (p *Problem) with(hint string) *Problem {
+// With adds a hint.
+func (p *Problem) With(hint string) *Problem {
 	p.Hint = hint
 	return p
 }
@@ -60,8 +82,8 @@ func (p *Problem) title() string {
 	return strings.ToUpper(words[:1]) + words[1:]
 }
 
-// write sends p.
-func (p *Problem) write(w http.ResponseWriter, requestID string) error {
+// Write sends p.
+func (p *Problem) Write(w http.ResponseWriter, requestID string) error {
 	body, err := json.Marshal(adminapi.Problem{
 		Type: "urn:vitrine:problem:" + p.Code, Title: p.title(), Status: p.Status, Code: p.Code,
 		Detail: p.Detail, Hint: p.Hint, RequestID: requestID, Position: p.Position, Counts: p.Counts,
@@ -80,9 +102,9 @@ func (p *Problem) write(w http.ResponseWriter, requestID string) error {
 	return err
 }
 
-// toProblem turns what a handler returned into the answer. nil means that the
+// ToProblem turns what a handler returned into the answer. nil means that the
 // error is not the caller's doing and not a known state: an internal one.
-func toProblem(err error) *Problem {
+func ToProblem(err error) *Problem {
 	var (
 		problem *Problem
 		echoErr *echo.HTTPError
@@ -92,7 +114,7 @@ func toProblem(err error) *Problem {
 	case errors.As(err, &problem):
 		return problem
 	case errors.As(err, &tooBig):
-		return bodyTooLarge(tooBig.Limit)
+		return BodyTooLarge(tooBig.Limit)
 	case errors.As(err, &echoErr):
 		return fromEcho(echoErr)
 	case errors.Is(err, ErrBusy):
@@ -116,7 +138,8 @@ func toProblem(err error) *Problem {
 	return nil
 }
 
-func bodyTooLarge(limit int64) *Problem {
+// BodyTooLarge is a 413 problem.
+func BodyTooLarge(limit int64) *Problem {
 	return &Problem{
 		Status: http.StatusRequestEntityTooLarge, Code: "body_too_large",
 		Detail: fmt.Sprintf("the body has more than %d bytes", limit),
@@ -151,15 +174,16 @@ func badParameter(message string) *Problem {
 	name, why, _ := strings.Cut(rest, ":")
 	switch name {
 	case "":
-		return refuse("invalid_parameter", "%s", message)
+		return Refuse("invalid_parameter", "%s", message)
 	case "limit":
-		return badLimit()
+		return BadLimit()
 	case "exclude_seen", "personalized":
-		return refuse("invalid_"+name, "%s must be given once, as true or false", name)
+		return Refuse("invalid_"+name, "%s must be given once, as true or false", name)
 	}
-	return refuse("invalid_"+name, "%s is malformed:%s", name, why)
+	return Refuse("invalid_"+name, "%s is malformed:%s", name, why)
 }
 
-func badLimit() *Problem {
-	return refuse("invalid_limit", "limit must be a whole number from 1 to %d", MaxLimit)
+// BadLimit is the problem of a limit out of bounds.
+func BadLimit() *Problem {
+	return Refuse("invalid_limit", "limit must be a whole number from 1 to %d", MaxLimit)
 }

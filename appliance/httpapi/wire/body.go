@@ -1,4 +1,4 @@
-package httpapi
+package wire
 
 import (
 	"bytes"
@@ -14,13 +14,13 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// maxDocument bounds the JSON bodies that describe one thing: the attributes
+// MaxDocument bounds the JSON bodies that describe one thing: the attributes
 // of an item, the parameters of a request.
-const maxDocument = 1 << 20
+const MaxDocument = 1 << 20
 
-// readBody appends the whole body to buf. A body that announces itself as too
+// ReadBody appends the whole body to buf. A body that announces itself as too
 // large is refused before it is read.
-func readBody(c echo.Context, limit int64, buf []byte) ([]byte, error) {
+func ReadBody(c echo.Context, limit int64, buf []byte) ([]byte, error) {
 	r := c.Request()
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return buf, &Problem{
@@ -29,7 +29,7 @@ func readBody(c echo.Context, limit int64, buf []byte) ([]byte, error) {
 		}
 	}
 	if r.ContentLength > limit {
-		return buf, bodyTooLarge(limit)
+		return buf, BodyTooLarge(limit)
 	}
 	if need := int(r.ContentLength) + 1; need > cap(buf)-len(buf) {
 		// One byte more than announced, so that the end is seen without growing.
@@ -45,17 +45,17 @@ func readBody(c echo.Context, limit int64, buf []byte) ([]byte, error) {
 		switch {
 		case err == io.EOF: //nolint:errorlint // io.Reader returns it bare
 			return buf, nil
-		case isTooLarge(err):
+		case tooLarge(err):
 			return buf, err
 		case err != nil:
-			return buf, refuse("body_broken", "the body ended early: %v", err)
+			return buf, Refuse("body_broken", "the body ended early: %v", err)
 		}
 	}
 }
 
-// mediaType checks the Content-Type against those a route takes. None at all
+// MediaType checks the Content-Type against those a route takes. None at all
 // is taken as JSON.
-func mediaType(c echo.Context, allowed ...string) (string, error) {
+func MediaType(c echo.Context, allowed ...string) (string, error) {
 	value := c.Request().Header.Get("Content-Type")
 	if value == "" {
 		return allowed[0], nil
@@ -75,68 +75,68 @@ func mediaType(c echo.Context, allowed ...string) (string, error) {
 	}
 }
 
-// readJSON reads a body that is one JSON object into dst, and refuses keys
+// ReadJSON reads a body that is one JSON object into dst, and refuses keys
 // that dst does not have: a misspelt one would be silently without effect.
-func readJSON(c echo.Context, dst any) error { return readJSONUpTo(c, dst, maxDocument) }
+func ReadJSON(c echo.Context, dst any) error { return ReadJSONUpTo(c, dst, MaxDocument) }
 
-// readJSONUpTo is readJSON of a document with a limit of its own.
-func readJSONUpTo(c echo.Context, dst any, limit int64) error {
-	if _, err := mediaType(c, "application/json"); err != nil {
+// ReadJSONUpTo is ReadJSON of a document with a limit of its own.
+func ReadJSONUpTo(c echo.Context, dst any, limit int64) error {
+	if _, err := MediaType(c, "application/json"); err != nil {
 		return err
 	}
-	body, err := readBody(c, limit, nil)
+	body, err := ReadBody(c, limit, nil)
 	if err != nil {
 		return err
 	}
 	if !utf8.Valid(body) {
 		// The decoder would put replacement characters into ids, silently.
-		return refuse("invalid_utf8", "the body is not valid UTF-8")
+		return Refuse("invalid_utf8", "the body is not valid UTF-8")
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(dst); err != nil {
-		return badJSON(err)
+		return BadJSON(err)
 	}
 	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // Token returns it bare
-		return refuse("invalid_json", "there is more after the JSON object")
+		return Refuse("invalid_json", "there is more after the JSON object")
 	}
 	return nil
 }
 
-// badJSON turns the decoder's errors into a problem that shows the place.
-func badJSON(err error) *Problem {
+// BadJSON turns the decoder's errors into a problem that shows the place.
+func BadJSON(err error) *Problem {
 	var (
 		syntax *json.SyntaxError
 		kind   *json.UnmarshalTypeError
 	)
 	switch {
 	case errors.As(err, &syntax):
-		return refuse("invalid_json", "the body is not JSON: %v at byte %d", err, syntax.Offset)
+		return Refuse("invalid_json", "the body is not JSON: %v at byte %d", err, syntax.Offset)
 	case errors.As(err, &kind):
 		if kind.Field == "" {
-			return refuse("invalid_json", "the body must be a JSON object, not a %s", kind.Value)
+			return Refuse("invalid_json", "the body must be a JSON object, not a %s", kind.Value)
 		}
 		if kind.Field == "limit" {
-			return badLimit()
+			return BadLimit()
 		}
-		return refuse("invalid_"+kind.Field, "%s must not be a %s", kind.Field, kind.Value)
+		return Refuse("invalid_"+kind.Field, "%s must not be a %s", kind.Field, kind.Value)
 	case errors.Is(err, io.EOF):
-		return refuse("invalid_json", "the body is empty")
+		return Refuse("invalid_json", "the body is empty")
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return refuse("invalid_json", "the body is not JSON: it ends early")
+		return Refuse("invalid_json", "the body is not JSON: it ends early")
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return refuse("unknown_field", "there is no field %s here", name)
+		return Refuse("unknown_field", "there is no field %s here", name)
 	}
-	return refuse("invalid_json", "the body is not understood: %v", err)
+	return Refuse("invalid_json", "the body is not understood: %v", err)
 }
 
 // jsonType is the Content-Type of every answer that is not a problem; shared,
 // so never changed.
 var jsonType = []string{"application/json"}
 
-// send writes a JSON answer that was appended by hand.
-func send(c echo.Context, status int, body []byte) error {
+// Send writes a JSON answer that was appended by hand.
+func Send(c echo.Context, status int, body []byte) error {
 	w := c.Response()
 	w.Header()["Content-Type"] = jsonType
 	w.WriteHeader(status)
@@ -144,11 +144,11 @@ func send(c echo.Context, status int, body []byte) error {
 	return err
 }
 
-// sendJSON encodes and writes an answer of a route that is not hot.
-func sendJSON(c echo.Context, status int, v any) error {
+// SendJSON encodes and writes an answer of a route that is not hot.
+func SendJSON(c echo.Context, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
-	return send(c, status, append(body, '\n'))
+	return Send(c, status, append(body, '\n'))
 }

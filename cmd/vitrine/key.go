@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/appliance/access"
+	"vitrine/appliance/client"
+	"vitrine/appliance/config"
+)
+
+// keyring is where keys are made: the running appliance, or its file.
+type keyring interface {
+	NewKey(ctx context.Context, name string, scope client.KeyScope) (*client.NewKey, error)
+	Keys(ctx context.Context) ([]client.KeyInfo, error)
+	RevokeKey(ctx context.Context, name string) error
+}
+
+func (a *app) keyCommand() *cobra.Command {
+	scope := ""
+	newKey := &cobra.Command{
+		Use: "new NAME", Short: "Make a key and print it, once; only its hash is kept", Args: exactly("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch client.KeyScope(scope) {
+			case client.ScopeRecommend, client.ScopeIngest, client.ScopeAdmin:
+			default:
+				return usage(cmd, "--scope must be recommend, ingest or admin")
+			}
+			ring, err := a.keyring(cmd.Context(), "key new")
+			if err != nil {
+				return err
+			}
+			key, err := ring.NewKey(cmd.Context(), args[0], client.KeyScope(scope))
+			if err != nil {
+				return keyFault("key new", err)
+			}
+			if a.json {
+				return a.printJSON(key)
+			}
+			_, err = fmt.Fprintln(a.out, key.Key)
+			return err
+		},
+	}
+	newKey.Flags().StringVar(&scope, "scope", "", "what the key opens: `recommend|ingest|admin`")
+	return group(
+		&cobra.Command{Use: "key", Short: "Make, list and revoke API keys"},
+		newKey,
+		&cobra.Command{
+			Use: "list", Short: "List the keys by name", Args: exactly(),
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				ring, err := a.keyring(cmd.Context(), "key list")
+				if err != nil {
+					return err
+				}
+				list, err := ring.Keys(cmd.Context())
+				if err != nil {
+					return keyFault("key list", err)
+				}
+				return a.printKeys(list)
+			},
+		},
+		&cobra.Command{
+			Use: "revoke NAME", Short: "Revoke a key, at once", Args: exactly("NAME"),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				ring, err := a.keyring(cmd.Context(), "key revoke")
+				if err != nil {
+					return err
+				}
+				if err := ring.RevokeKey(cmd.Context(), args[0]); err != nil {
+					return keyFault("key revoke", err)
+				}
+				if a.json {
+					return a.printJSON(map[string]string{"name": args[0]})
+				}
+				_, err = fmt.Fprintf(a.out, "%s opens nothing any more\n", args[0])
+				return err
+			},
+		},
+	)
+}
+
+func (a *app) printKeys(list []client.KeyInfo) error {
+	if a.json {
+		return a.printJSON(list)
+	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(a.out, "no keys; make one with: vitrine key new NAME --scope recommend")
+		return err
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tSCOPE\tBEGINS\tCREATED")
+	for _, k := range list {
+		fmt.Fprintf(w, "%s\t%s\tvk_%s\t%s\n", k.Name, k.Scope, k.ID, k.CreatedAt.Format(time.RFC3339))
+	}
+	return w.Flush()
+}
+
+// keyring is the running appliance's, which counts a change at once; else the
+// file, which must be there before an appliance may be open to others.
+func (a *app) keyring(ctx context.Context, what string) (keyring, error) {
+	c, err := config.Load(config.Sources{File: a.configFile, Set: a.set, DataDir: a.dataDir, Unguarded: true})
+	if err != nil {
+		return nil, err
+	}
+	cl, err := connect(ctx, c, what)
+	if err == nil {
+		return cl, nil
+	}
+	if !errors.Is(err, errNotRunning) {
+		return nil, err
+	}
+	return keyFile{c.KeysPath()}, nil
+}
+
+// keyFile is the keys of an appliance that does not run.
+type keyFile struct{ path string }
+
+// NewKey makes the folder, too: the first key comes before the first start.
+func (f keyFile) NewKey(_ context.Context, name string, scope client.KeyScope) (*client.NewKey, error) {
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o750); err != nil {
+		return nil, err
+	}
+	store, err := access.Open(f.path)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := store.New(name, access.Scope(scope))
+	return &client.NewKey{Name: name, Key: secret}, err
+}
+
+// Keys lists the file.
+func (f keyFile) Keys(context.Context) ([]client.KeyInfo, error) {
+	store, err := access.Open(f.path)
+	if err != nil {
+		return nil, err
+	}
+	out := []client.KeyInfo{}
+	for _, k := range store.List() {
+		out = append(out, client.KeyInfo{Name: k.Name, Scope: client.KeyScope(k.Scope), ID: k.ID, CreatedAt: k.Created})
+	}
+	return out, nil
+}
+
+// RevokeKey changes the file.
+func (f keyFile) RevokeKey(_ context.Context, name string) error {
+	store, err := access.Open(f.path)
+	if err != nil {
+		return err
+	}
+	return store.Revoke(name)
+}
+
+// keyFault adds what to type next to a fault of the file; the appliance's
+// problems bring their own.
+func keyFault(what string, err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, access.ErrExists):
+		hint = "choose another name, or revoke that key first"
+	case errors.Is(err, access.ErrUnknown):
+		hint = "vitrine key list shows them"
+	case errors.Is(err, os.ErrPermission):
+		hint = "run as the user that the appliance runs as"
+	}
+	err = fmt.Errorf("%s: %w", what, err)
+	if hint != "" {
+		return hinted{err, hint}
+	}
+	return err
+}
