@@ -89,8 +89,10 @@ type Report struct {
 
 // Progress is told after every iteration.
 type Progress struct {
+	// Iterations falls to Iteration when Options.Tolerance ends the training.
 	Iteration, Iterations int
-	// Loss is 0 unless Options.TrackLoss is set.
+	// Loss is L where Options.TrackLoss is set, and otherwise the users' part of
+	// it (all but the items' regularization), estimated from a sample.
 	Loss float64
 }
 
@@ -110,7 +112,8 @@ func Train(ctx context.Context, data *dataset.CSR, opt Options) (*model.Model, R
 	if err != nil {
 		return nil, report, err
 	}
-	for n := range opt.Iterations {
+	var stop stopper
+	for n := 0; n < opt.Iterations; n++ {
 		last := n == opt.Iterations-1
 		if err := t.halfStep(ctx, itemSide, false); err != nil {
 			return nil, report, err
@@ -119,13 +122,25 @@ func Train(ctx context.Context, data *dataset.CSR, opt Options) (*model.Model, R
 			return nil, report, err
 		}
 		report.Iterations = n + 1
-		progress := Progress{Iteration: n + 1, Iterations: opt.Iterations}
-		if opt.TrackLoss {
-			if progress.Loss = t.loss(ctx); ctx.Err() != nil {
-				return nil, report, ctx.Err()
+		progress := Progress{Iteration: n + 1}
+		if opt.Tolerance > 0 || opt.Progress != nil && !opt.TrackLoss {
+			progress.Loss = t.look(ctx)
+		}
+		if !last && stop.enough(progress.Loss, opt.Tolerance, n+1) {
+			// The last half-step must be exact; see the package's comment.
+			if err := t.halfStep(ctx, userSide, true); err != nil {
+				return nil, report, err
 			}
+			opt.Iterations = n + 1
+		}
+		if opt.TrackLoss {
+			progress.Loss = t.loss(ctx)
 			report.Loss = append(report.Loss, progress.Loss)
 		}
+		if ctx.Err() != nil {
+			return nil, report, ctx.Err()
+		}
+		progress.Iterations = opt.Iterations
 		if opt.Progress != nil {
 			opt.Progress(progress)
 		}

@@ -143,6 +143,62 @@ func TestWarmStartContinues(t *testing.T) {
 	}
 }
 
+// TestToleranceEndsATraining: a warm start stops early, is as good as one that
+// went on, and its users are still what fold-in gives.
+func TestToleranceEndsATraining(t *testing.T) {
+	data := random(t, 4, 300, 120, 4000)
+	opt := als.Options{Rank: 12, Iterations: 40, TrackLoss: true}
+	long, all := train(t, data, opt)
+	opt.Init, opt.Tolerance = long, 1e-3
+	told := als.Progress{}
+	opt.Progress = func(p als.Progress) { told = p }
+	m, report := train(t, data, opt)
+	if report.Iterations != 2 || told.Iteration != 2 || told.Iterations != 2 {
+		t.Errorf("%d iterations, told %+v", report.Iterations, told)
+	}
+	if loss, best := report.Loss[1], all.Loss[39]; loss > best*1.001 {
+		t.Errorf("loss %v, after 40 iterations %v", loss, best)
+	}
+	folder, vector := model.NewFolder(m), make([]float32, 12)
+	for u := range 300 {
+		items, weights := data.Row(u)
+		if err := folder.FoldIn(vector, items, weights, new(model.Scratch)); err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range m.Users[u*12 : (u+1)*12] {
+			if math.Abs(float64(v-vector[k])) > 1e-4 {
+				t.Fatalf("user %d factor %d: %v stored, %v folded in", u, k, v, vector[k])
+			}
+		}
+	}
+	opt.Init = nil
+	if _, cold := train(t, data, opt); cold.Iterations <= 2 || cold.Iterations == 40 {
+		t.Errorf("a cold start made %d iterations", cold.Iterations)
+	}
+	opt.Tolerance = math.NaN()
+	if _, _, err := als.Train(context.Background(), data, opt); !errors.Is(err, als.ErrOption) {
+		t.Errorf("tolerance NaN: %v", err)
+	}
+}
+
+// TestLossOfASampleIsAnEstimate: what progress tells is near the loss without
+// the items' regularization.
+func TestLossOfASampleIsAnEstimate(t *testing.T) {
+	data := random(t, 9, 9000, 300, 120_000)
+	for _, loss := range []string{als.LossImplicit, als.LossExplicit} {
+		var told []float64
+		opt := als.Options{Rank: 8, Iterations: 3, Loss: loss, Progress: func(p als.Progress) { told = append(told, p.Loss) }}
+		train(t, data, opt)
+		opt.Progress, opt.TrackLoss = nil, true
+		_, report := train(t, data, opt)
+		for n := range told {
+			if ratio := told[n] / report.Loss[n]; ratio < 0.6 || ratio > 1.1 {
+				t.Errorf("%s, iteration %d: told %v, loss %v", loss, n, told[n], report.Loss[n])
+			}
+		}
+	}
+}
+
 // TestWarmStartFindsWhatMeetsForTheFirstTime: users and items that the start
 // model had seen nothing of, and that meet only each other, get factors too.
 func TestWarmStartFindsWhatMeetsForTheFirstTime(t *testing.T) {

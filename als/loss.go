@@ -29,15 +29,22 @@ func (t *trainer) loss(ctx context.Context) float64 {
 
 // missed is what a user's row misses of the implicit loss's targets.
 func (t *trainer) missed(u int, gram []float64) float64 {
+	users, k := &t.sides[userSide], t.opt.columns()
+	everywhere := float64(t.params.Alpha0) * quadratic(gram, users.factors[u*k:(u+1)*k])
+	return float64(users.scale[u]) * (everywhere + t.missedCells(u))
+}
+
+// missedCells is what a user's row misses of his observed cells, without the
+// user's scale.
+func (t *trainer) missedCells(u int) float64 {
 	users, items, k := &t.sides[userSide], &t.sides[itemSide], t.opt.columns()
-	w := users.factors[u*k : (u+1)*k]
-	row := float64(t.params.Alpha0) * quadratic(gram, w)
+	w, row := users.factors[u*k:(u+1)*k], 0.0
 	cols, weights := users.cells.Row(u)
 	for n, i := range cols {
 		miss := 1 - dot64(w, items.factors[int(i)*k:(int(i)+1)*k])
 		row += float64(items.scale[i]) * float64(weights[n]) * miss * miss
 	}
-	return float64(users.scale[u]) * row
+	return row
 }
 
 // missedRatings is what a user's row misses of his ratings.
@@ -54,17 +61,19 @@ func (t *trainer) missedRatings(u int) float64 {
 
 // penalty is the regularization term of one side.
 func (t *trainer) penalty(ctx context.Context, which int) float64 {
-	rows, k, columns := &t.sides[which], t.opt.Rank, t.opt.columns()
-	p := t.params
-	return t.sumRows(ctx, rows.cells.Rows, func(r int) float64 {
-		row := rows.factors[r*columns : (r+1)*columns]
-		term := float64(p.Lambda) * math.Pow(t.mass(which, r), float64(p.Nu)) * dot64(row[:k], row[:k])
-		if p.Biases {
-			bias := float64(row[k+which])
-			term += float64(p.BiasLambda) * bias * bias
-		}
-		return float64(rows.scale[r]) * term
-	})
+	return t.sumRows(ctx, t.sides[which].cells.Rows, func(r int) float64 { return t.rowPenalty(which, r) })
+}
+
+// rowPenalty is the regularization term of one row.
+func (t *trainer) rowPenalty(which, r int) float64 {
+	rows, k, columns, p := &t.sides[which], t.opt.Rank, t.opt.columns(), t.params
+	row := rows.factors[r*columns : (r+1)*columns]
+	term := float64(p.Lambda) * math.Pow(t.mass(which, r), float64(p.Nu)) * dot64(row[:k], row[:k])
+	if p.Biases {
+		bias := float64(row[k+which])
+		term += float64(p.BiasLambda) * bias * bias
+	}
+	return float64(rows.scale[r]) * term
 }
 
 // mass is M of a row, or its number of ratings.

@@ -79,6 +79,10 @@ type Options struct {
 	// Iterations counts pairs of half-steps; 0 is DefaultIterations, or
 	// DefaultExplicitIterations.
 	Iterations int
+	// Tolerance, when not 0, ends the training before its Iterations: after the
+	// first, from the second on, that lowers the loss (the users' part of it, on
+	// a sample of them) by less than this share. A warm start has little to do.
+	Tolerance float64
 	// Alpha0 weighs every cell, observed or not; 0 takes it from Unobserved.
 	// It is of the implicit loss only.
 	Alpha0 float64
@@ -135,8 +139,21 @@ func (o *Options) columns() int {
 // biasColumns are what a model with biases holds behind the factors of a row.
 const biasColumns = 2
 
-// complete puts the defaults in and reports all faults.
-func (o *Options) complete() error {
+// Columns is the length of the rows of the model: of the factors, and of what
+// the biases take beside them.
+func (o Options) Columns() int {
+	o.fill()
+	return o.columns()
+}
+
+// WithDefaults returns the options with what is zero replaced by its default.
+func (o Options) WithDefaults() Options {
+	o.fill()
+	return o
+}
+
+// fill puts the defaults in.
+func (o *Options) fill() {
 	setDefault(&o.Loss, LossImplicit)
 	setDefault(&o.Rank, DefaultRank)
 	nu := DefaultNu
@@ -161,6 +178,11 @@ func (o *Options) complete() error {
 	if o.FrequencyPower == nil {
 		o.FrequencyPower = new(DefaultFrequencyPower)
 	}
+}
+
+// complete puts the defaults in and reports all faults.
+func (o *Options) complete() error {
+	o.fill()
 	if faults := o.faults(); len(faults) > 0 {
 		return fmt.Errorf("check training options: %w", errors.Join(faults...))
 	}
@@ -190,6 +212,7 @@ func (o *Options) faults() []error {
 	fault(o.Biases && !o.explicit(), "biases belong to the %s loss", LossExplicit)
 	fault(o.Rank < 1 || o.columns() > MaxRank, "rank %d is not within 1..%d", o.Rank, MaxRank-o.columns()+o.Rank)
 	fault(o.Iterations < 1, "iterations %d is below 1", o.Iterations)
+	fault(!within(o.Tolerance, 0, 1), "tolerance %v is not within 0..1", o.Tolerance)
 	fault(o.Alpha0 != 0 && !within(o.Alpha0, 1e-9, 1e6), "alpha0 %v is not within 1e-9..1e6", o.Alpha0)
 	fault(!within(o.Unobserved, 1e-3, 1e6), "unobserved %v is not within 1e-3..1e6", o.Unobserved)
 	fault(!within(o.Lambda, 1e-9, 1e6), "lambda %v is not within 1e-9..1e6", o.Lambda)

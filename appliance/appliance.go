@@ -27,6 +27,7 @@ import (
 	"vitrine/appliance/pluginhost"
 	"vitrine/appliance/recommend"
 	"vitrine/appliance/registry"
+	"vitrine/appliance/signal"
 	"vitrine/appliance/trainer"
 	"vitrine/internal/logkey"
 )
@@ -182,7 +183,11 @@ func (a *Appliance) wire() error {
 	p.registry.Subscribe(func(b *registry.Bundle) {
 		if err := goLive(a.engine, p.catalog, b); err != nil {
 			a.log.Error("model not served, the one before stays", logkey.Version, b.Version, logkey.Error, err)
+			return
 		}
+		// From the next request on: what stands between the two calls may be
+		// folded in by the old measure, once.
+		p.profile.Measure(signal.Measure(b.Measure))
 	})
 	a.training = &training{
 		config: a.config, command: a.childCommand(childTrain), follower: p.follower, registry: p.registry,

@@ -167,7 +167,8 @@ func (m *metrics) Ingested(n httpapi.Ingested) {
 func (m *metrics) published(all []registry.Metric, seconds float64) {
 	m.trainSeconds.Set(seconds)
 	for _, metric := range all {
-		if metric.Name == "ndcg@10" && metric.Model != trainer.Difference {
+		difference := metric.Model == trainer.DifferenceTo(trainer.Popularity) || metric.Model == trainer.DifferenceTo(trainer.Live)
+		if metric.Name == "ndcg@10" && !difference {
 			m.quality.WithLabelValues(metric.Model).Set(metric.Value)
 		}
 	}

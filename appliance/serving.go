@@ -134,6 +134,7 @@ func (m models) describe(info registry.Info) adminapi.Model {
 		Version: info.Version, Parent: info.Parent, CreatedAt: info.Created, State: adminapi.ModelState(info.State), Bytes: info.Bytes,
 		Users: info.Users, Items: info.Items, Interactions: info.Interactions, Position: info.Position,
 		Reason: cmp.Or(info.Reason, info.Gate.Reason), Metrics: modelMetrics(info.Metrics, info.Gate.Passed),
+		Options: info.Options, Seconds: info.Seconds,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -35,14 +36,24 @@ type training struct {
 // signalConfig is the one translation of the configuration into weights; the
 // daemon's profile and the training child both get it.
 func signalConfig(c *config.Config) signal.Config {
-	return signal.Config{Types: c.Ingest.Types, HalfLife: c.Train.HalfLife, MaxItems: c.Train.History, Alpha: c.Train.Alpha}
+	measure := signal.Confidence
+	switch t := c.Train.Effective(); {
+	case t.Preset == config.PresetArticle:
+		measure = signal.Counts
+	case t.Loss == config.LossExplicit:
+		measure = signal.Ratings
+	}
+	return signal.Config{
+		Types: c.Ingest.Types, HalfLife: c.Train.HalfLife, MaxItems: c.Train.History, Alpha: c.Train.Alpha, Measure: measure,
+	}
 }
 
-// job is the training job of a configuration.
+// trainingJob is the training job of a configuration.
 func trainingJob(c *config.Config) trainer.Job {
+	t := c.Train.Effective()
 	return trainer.Job{
-		ArchiveDir: c.ArchiveDir(), Signal: signalConfig(c),
-		Rank: c.Train.Rank, Iterations: c.Train.Iterations, Regularization: c.Train.Regularization,
+		ArchiveDir: c.ArchiveDir(), Signal: signalConfig(c), Biases: t.Biases,
+		Rank: t.Rank, Iterations: t.Iterations, Regularization: t.Regularization,
 		MemoryLimit: childMemory,
 	}
 }
@@ -72,7 +83,7 @@ func (t *training) attempt(ctx context.Context, tell func(adminapi.JobProgress))
 	job := trainingJob(t.config)
 	job.Version = start.UTC().Format("20060102T150405.000Z")
 	if live := t.registry.Live(); live != nil {
-		job.Parent = live.Version
+		job.Parent, job.Live = live.Version, t.registry.Path(live.Version)
 	}
 	job.Out = filepath.Join(t.config.Data.Dir, "models", job.Version+".tmp")
 	job.Position = t.archive.Position()
@@ -100,15 +111,19 @@ func (t *training) attempt(ctx context.Context, tell func(adminapi.JobProgress))
 // trainReport is a result in the API's terms.
 func trainReport(r *trainer.Result) *adminapi.TrainReport {
 	report := &adminapi.TrainReport{
-		Users: r.Users, Items: r.Items, Interactions: r.Interactions, Seconds: r.Seconds, Models: modelMetrics(r.Metrics, r.Gate.Passed),
-		Options: map[string]any{
-			"train.rank": r.Options.Rank, "train.iterations": r.Options.Iterations, "train.regularization": r.Options.Regularization,
-			"train.alpha": r.Options.Alpha, "train.half_life_hours": r.Options.HalfLifeHours, "train.history": r.Options.History,
-			"test_share": r.Options.TestShare, "evaluated_users": r.EvaluatedUsers,
-		},
+		Users: r.Users, Items: r.Items, Interactions: r.Interactions, Seconds: r.Seconds,
+		Options: r.Options.ByKey(), Start: r.Start,
 	}
-	if n := len(report.Models) - 1; n >= 0 && report.Models[n].Name == trainer.Difference {
-		report.Difference, report.Models = &report.Models[n], report.Models[:n]
+	report.Options["evaluated_users"] = r.EvaluatedUsers
+	for _, m := range modelMetrics(r.Metrics, r.Gate.Passed) {
+		switch m.Name {
+		case trainer.DifferenceTo(trainer.Popularity):
+			report.Difference = &m
+		case trainer.DifferenceTo(trainer.Live):
+			report.DifferenceLive = &m
+		default:
+			report.Models = append(report.Models, m)
+		}
 	}
 	return report
 }
@@ -127,8 +142,13 @@ func modelMetrics(all []registry.Metric, published bool) []adminapi.ModelMetrics
 				Metrics: map[string]float64{}, Interval: map[string][]float64{},
 			})
 		}
+		if math.IsNaN(m.Value) {
+			continue // JSON has no NaN
+		}
 		out[i].Metrics[m.Name] = m.Value
-		out[i].Interval[m.Name] = []float64{m.Lo, m.Hi}
+		if !math.IsNaN(m.Lo) && !math.IsNaN(m.Hi) {
+			out[i].Interval[m.Name] = []float64{m.Lo, m.Hi}
+		}
 	}
 	return out
 }
@@ -202,6 +222,6 @@ func (t *training) evaluate(ctx context.Context, c *config.Config, k int, tell f
 
 func jobProgress(tell func(adminapi.JobProgress)) func(trainer.Progress) {
 	return func(p trainer.Progress) {
-		tell(adminapi.JobProgress{Stage: p.Stage, Done: int64(p.Done), Total: int64(p.Total)})
+		tell(adminapi.JobProgress{Stage: p.Stage, Done: int64(p.Done), Total: int64(p.Total), Loss: p.Loss})
 	}
 }

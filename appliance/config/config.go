@@ -66,6 +66,9 @@ type Archive struct {
 
 // Train configures the training runs. A zero number means "chosen by rule".
 type Train struct {
+	Preset         string
+	Loss           string // "" is the preset's; see Train.Effective
+	Biases         bool
 	Schedule       time.Duration
 	Rank           int
 	Iterations     int
@@ -73,6 +76,59 @@ type Train struct {
 	Alpha          float64
 	HalfLife       time.Duration
 	History        int
+}
+
+// The presets of the training.
+const (
+	PresetDefault = "default"
+	// PresetArticle trains as the article does: explicit ALS on the count of a
+	// user's events with an item, 20 iterations, regularization 0.1 and, as
+	// Spark MLlib has it by default, rank 10.
+	PresetArticle = "article"
+)
+
+// The losses of the training.
+const (
+	LossImplicit = "implicit"
+	LossExplicit = "explicit"
+)
+
+// Effective is the training with what the preset chooses filled in; what is set
+// beside the preset stays.
+func (t Train) Effective() Train {
+	if t.Preset != PresetArticle {
+		if t.Loss == "" {
+			t.Loss = LossImplicit
+		}
+		return t
+	}
+	t.Loss = LossExplicit
+	if t.Rank == 0 {
+		t.Rank = 10
+	}
+	if t.Iterations == 0 {
+		t.Iterations = 20
+	}
+	if t.Regularization == 0 {
+		t.Regularization = 0.1
+	}
+	return t
+}
+
+// validate lists the faults of the values.
+func (t Train) validate(check func(ok bool, key, format string, args ...any)) {
+	check(oneOf(t.Preset, PresetDefault, PresetArticle), "train.preset", "must be default or article")
+	check(oneOf(t.Loss, "", LossImplicit, LossExplicit), "train.loss", "must be implicit or explicit")
+	check(t.Preset != PresetArticle || t.Loss != LossImplicit, "train.loss", `must be explicit with train.preset = "article"`)
+	check(!t.Biases || t.Preset != PresetArticle, "train.biases", `must be false with train.preset = "article"`)
+	check(!t.Biases || t.Effective().Loss == LossExplicit, "train.biases", `needs train.loss = "explicit": only ratings have biases`)
+	check(t.Schedule == 0 || t.Schedule >= time.Minute, "train.schedule", `must be "off" or at least 1m`)
+	check(t.Rank >= 0 && t.Rank <= 1024, "train.rank", "must be between 1 and 1024, or 0 for the rule's choice")
+	check(t.Iterations >= 0 && t.Iterations <= 1000, "train.iterations", "must be between 1 and 1000, or 0 for the rule's choice")
+	check(t.Regularization == 0 || t.Regularization >= 1e-9 && t.Regularization <= 1e6, "train.regularization", "must be between 1e-9 and 1000000, or 0 for the rule's choice")
+	check(t.Alpha >= 0 && t.Alpha <= 1e6, "train.alpha", "must be between 0 and 1000000")
+	check(t.HalfLife >= time.Hour, "train.half_life", "must be at least 1h")
+	check(t.History >= 1 && t.History <= 100000, "train.history", "must be between 1 and 100000")
 }
 
 // Recommend configures the answers.
@@ -108,7 +164,7 @@ func Default() *Config {
 		Ingest:      Ingest{DedupWindow: 7 * 24 * time.Hour, Types: defaultTypes()},
 		Bus:         Bus{MaxBytes: 8 << 30},
 		Archive:     Archive{URL: "file:archive", CommitEvery: 30 * time.Second},
-		Train:       Train{Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
+		Train:       Train{Preset: PresetDefault, Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
 		Recommend:   Recommend{Limit: 20},
 		Plugins:     Plugins{Dir: "plugins", Budget: 10 * time.Millisecond},
 		DeadLetters: DeadLetters{MaxBytes: 256 << 20, MaxAge: 30 * 24 * time.Hour},
@@ -169,13 +225,7 @@ func (c *Config) validate() []problem {
 	check(c.Bus.MaxBytes >= 64<<20, "bus.max_bytes", "must be at least 64MiB")
 	check(strings.HasPrefix(c.Archive.URL, "file:") && c.Archive.URL != "file:", "archive.url", "must be file:FOLDER (absolute, or relative to the data folder)")
 	check(c.Archive.CommitEvery >= time.Second && c.Archive.CommitEvery <= 45*time.Second, "archive.commit_every", "must be between 1s and 45s: what was acknowledged is in the archive within 60s")
-	check(c.Train.Schedule == 0 || c.Train.Schedule >= time.Minute, "train.schedule", `must be "off" or at least 1m`)
-	check(c.Train.Rank >= 0 && c.Train.Rank <= 1024, "train.rank", "must be between 1 and 1024, or 0 for the rule's choice")
-	check(c.Train.Iterations >= 0 && c.Train.Iterations <= 1000, "train.iterations", "must be between 1 and 1000, or 0 for the rule's choice")
-	check(c.Train.Regularization >= 0, "train.regularization", "must not be negative")
-	check(c.Train.Alpha >= 0, "train.alpha", "must not be negative")
-	check(c.Train.HalfLife >= time.Hour, "train.half_life", "must be at least 1h")
-	check(c.Train.History >= 1 && c.Train.History <= 100000, "train.history", "must be between 1 and 100000")
+	c.Train.validate(check)
 	check(c.Recommend.Limit >= 1 && c.Recommend.Limit <= 500, "recommend.limit", "must be between 1 and 500")
 	check(c.Plugins.Dir != "", "plugins.dir", "must name a folder")
 	check(c.Plugins.Budget >= time.Millisecond && c.Plugins.Budget <= time.Second, "plugins.budget", "must be between 1ms and 1s")

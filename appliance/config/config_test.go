@@ -112,6 +112,45 @@ dedup_window = 12
 	}
 }
 
+func TestPresetOfTheArticle(t *testing.T) {
+	load := func(set ...string) (*Config, error) { return Load(Sources{Set: set, DataDir: "/tmp/x"}) }
+	c, err := load("train.preset=article", "train.iterations=7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := c.Train.Effective()
+	if e.Loss != LossExplicit || e.Rank != 10 || e.Iterations != 7 || e.Regularization != 0.1 || e.Biases {
+		t.Errorf("article is %+v", e)
+	}
+	if c.Train.Rank != 0 || !strings.Contains(c.Show(), `loss = "explicit"`) {
+		t.Errorf("set is %+v, shown\n%s", c.Train, c.Show())
+	}
+	if again, err := Load(Sources{File: write(t, "show.toml", c.Show())}); err != nil || again.Train.Effective() != e {
+		t.Errorf("what is shown loads as %+v, %v", again, err)
+	}
+	for set, want := range map[string]string{
+		"train.loss=stars":                         "train.loss must be implicit or explicit",
+		"train.preset=paper":                       "train.preset must be default or article",
+		"train.biases=true":                        "train.biases needs train.loss",
+		"train.preset=article train.loss=implicit": "train.loss must be explicit",
+		"train.preset=article train.biases=true":   "train.biases must be false",
+		"train.rank=5000":                          "train.rank must be between 1 and 1024",
+		"train.regularization=-1":                  "train.regularization must be between",
+		"train.regularization=nan":                 "train.regularization must be a number",
+		"train.regularization=inf":                 "train.regularization must be between",
+		"train.alpha=-0.5":                         "train.alpha must be between",
+	} {
+		if _, err := load(strings.Fields(set)...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", set, err)
+		}
+	}
+	for _, set := range []string{"train.loss=explicit train.biases=true", "train.rank=0", "train.preset=article train.loss=explicit"} {
+		if _, err := load(strings.Fields(set)...); err != nil {
+			t.Errorf("%s: %v", set, err)
+		}
+	}
+}
+
 func TestBrokenTOMLNamesTheLine(t *testing.T) {
 	file := write(t, "vitrine.toml", "[http]\nlisten = \"a\nb\"\n")
 	_, err := Load(Sources{File: file, DataDir: t.TempDir()})

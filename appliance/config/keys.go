@@ -50,6 +50,9 @@ func keys() []key {
 		size("bus.max_bytes", "Bound of the embedded log between ingest and archive; a full log refuses with 503.", func(c *Config) *int64 { return &c.Bus.MaxBytes }),
 		text("archive.url", "Where the Parquet files lie; a relative folder lies in the data folder.", func(c *Config) *string { return &c.Archive.URL }),
 		duration("archive.commit_every", "How often the newest events are committed to Parquet files.", func(c *Config) *time.Duration { return &c.Archive.CommitEvery }),
+		text("train.preset", `"default", or "article": the reference article's training, explicit ALS on counts of events, rank 10, 20 iterations, regularization 0.1.`, func(c *Config) *string { return &c.Train.Preset }),
+		loss("train.loss", `"implicit" ranks; "explicit" predicts ratings: the value of a user's newest rating of an item, else how many events he has of it.`),
+		boolean("train.biases", "Give an explicit model biases of users and items.", func(c *Config) *bool { return &c.Train.Biases }),
 		schedule("train.schedule", `How often a new model is trained when there are new events, or "off".`, func(c *Config) *time.Duration { return &c.Train.Schedule }),
 		integer("train.rank", "Number of factors; 0 chooses by rule.", func(c *Config) *int { return &c.Train.Rank }),
 		integer("train.iterations", "ALS iterations, exact when set; 0 chooses by rule.", func(c *Config) *int { return &c.Train.Iterations }),
@@ -106,6 +109,13 @@ func text(name, doc string, at func(*Config) *string) key {
 		*at(c) = v.text
 		return nil
 	}, show: func(c *Config) string { return strconv.Quote(*at(c)) }}
+}
+
+// loss is shown as it takes effect: the preset chooses it where nothing is set.
+func loss(name, doc string) key {
+	k := text(name, doc, func(c *Config) *string { return &c.Train.Loss })
+	k.show = func(c *Config) string { return strconv.Quote(c.Train.Effective().Loss) }
+	return k
 }
 
 func names(name, doc string, at func(*Config) *[]string) key {

@@ -28,7 +28,9 @@ type Codes interface {
 // Store holds the histories. One goroutine at a time may add to it; any number
 // may read meanwhile.
 type Store struct {
-	sig     *signal.Signal
+	sig *signal.Signal
+	// weigher is sig by the measure that the live model was trained with.
+	weigher atomic.Pointer[signal.Signal]
 	codes   Codes
 	shards  [numShards]shard
 	users   atomic.Int64
@@ -63,6 +65,7 @@ type history struct {
 // New returns an empty store.
 func New(sig *signal.Signal, codes Codes) *Store {
 	s := &Store{sig: sig, codes: codes}
+	s.weigher.Store(sig)
 	s.newest.Store(math.MinInt64)
 	s.popular.halfLife = float64(sig.HalfLife().Milliseconds())
 	return s
@@ -192,8 +195,12 @@ func (s *Store) read(user uint32, dst []signal.Interaction) ([]signal.Interactio
 	return dst, 0
 }
 
+// Measure has Weights weigh by m from now on: a model can only read the measure
+// that it was trained with, whatever the next one will be trained with.
+func (s *Store) Measure(m signal.Measure) { s.weigher.Store(s.sig.As(m)) }
+
 // Weights adds to dst the items of a visitor's capped history with the
-// confidences that signal gives them at the time reference, in the order of
+// weights that signal gives them at the time reference, in the order of
 // their codes. The visitor is a user, or frame.NoUser, who has just looked at
 // the items of session, oldest first.
 func (s *Store) Weights(user uint32, session []uint32, reference int64, dst *frame.Frame) {
@@ -214,7 +221,7 @@ func (s *Store) Weights(user uint32, session []uint32, reference int64, dst *fra
 		h = append(h, s.sig.View(item, now))
 	}
 	sc.history = h
-	sc.weights = s.sig.Weigh(s.sig.Trim(h), reference, sc.weights)
+	sc.weights = s.weigher.Load().Weigh(s.sig.Trim(h), reference, sc.weights)
 	for _, w := range sc.weights {
 		dst.Add(w.Item, w.Weight)
 	}

@@ -37,6 +37,12 @@ type Bundle struct {
 	// Reference is the time of the newest training event in Unix milliseconds:
 	// the moment that ages and half-lives are counted from.
 	Reference int64
+	// Measure is what the weights of the training data say, in the terms of
+	// the part that weighs them: what is folded in must say the same. "" is
+	// that part's default.
+	Measure string
+	// Options are what it was trained and measured with, by configuration key.
+	Options map[string]any
 	// Model is the published model, fitted on the whole window.
 	Model *model.Model
 	// Evaluated is the model the metrics were measured on; it has not seen the
@@ -108,8 +114,10 @@ type head struct {
 	Created      time.Time          `json:"created"`
 	Position     uint64             `json:"position"`
 	Reference    int64              `json:"reference_ms"`
+	Measure      string             `json:"measure,omitempty"`
+	Options      map[string]any     `json:"options,omitempty"`
 	Evaluated    bool               `json:"evaluated"`
-	Metrics      []metric           `json:"metrics,omitempty"`
+	Metrics      []Metric           `json:"metrics,omitempty"`
 	Gate         Gate               `json:"gate"`
 	Users        int                `json:"users"`
 	Items        int                `json:"items"`
@@ -124,6 +132,21 @@ type metric struct {
 	Value *float64 `json:"value"`
 	Lo    *float64 `json:"lo"`
 	Hi    *float64 `json:"hi"`
+}
+
+// MarshalJSON writes NaN as null.
+func (m Metric) MarshalJSON() ([]byte, error) {
+	return json.Marshal(metric{m.Model, m.Name, nullNaN(m.Value), nullNaN(m.Lo), nullNaN(m.Hi)})
+}
+
+// UnmarshalJSON reads null as NaN.
+func (m *Metric) UnmarshalJSON(data []byte) error {
+	var raw metric
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return err
+	}
+	*m = Metric{raw.Model, raw.Name, nanNull(raw.Value), nanNull(raw.Lo), nanNull(raw.Hi)}
+	return nil
 }
 
 // Write stores b at path so that the file afterwards is complete and on disk,
@@ -277,11 +300,8 @@ func (b *Bundle) sections() ([]model.Section, error) {
 func (b *Bundle) encodeHead() ([]byte, error) {
 	h := head{
 		Version: b.Version, Parent: b.Parent, Created: b.Created.UTC(), Position: b.Position,
-		Reference: b.Reference, Evaluated: b.Evaluated != nil, Gate: b.Gate,
+		Reference: b.Reference, Measure: b.Measure, Options: b.Options, Evaluated: b.Evaluated != nil, Metrics: b.Metrics, Gate: b.Gate,
 		Users: b.Users, Items: b.Items, Interactions: b.Interactions, Seconds: b.Seconds,
-	}
-	for _, m := range b.Metrics {
-		h.Metrics = append(h.Metrics, metric{m.Model, m.Name, nullNaN(m.Value), nullNaN(m.Lo), nullNaN(m.Hi)})
 	}
 	raw, err := json.Marshal(h)
 	if err != nil {
@@ -302,14 +322,8 @@ func decodeHead(raw []byte) (*Bundle, bool, error) {
 	}
 	b := &Bundle{
 		Version: h.Version, Parent: h.Parent, Created: h.Created, Position: h.Position,
-		Reference: h.Reference, Gate: h.Gate,
+		Reference: h.Reference, Measure: h.Measure, Options: h.Options, Metrics: h.Metrics, Gate: h.Gate,
 		Users: h.Users, Items: h.Items, Interactions: h.Interactions, Seconds: h.Seconds,
-	}
-	if len(h.Metrics) > 0 {
-		b.Metrics = make([]Metric, len(h.Metrics))
-	}
-	for i, m := range h.Metrics {
-		b.Metrics[i] = Metric{m.Model, m.Name, nanNull(m.Value), nanNull(m.Lo), nanNull(m.Hi)}
 	}
 	return b, h.Evaluated, nil
 }

@@ -184,6 +184,9 @@ func (r *Registry) setAside(v string, cause error) {
 		logkey.Version, v, logkey.Path, path, logkey.Error, cause, logkey.Hint, hint)
 }
 
+// Path is the file of a version that is kept.
+func (r *Registry) Path(version string) string { return r.path(version) }
+
 func (r *Registry) path(v string) string { return filepath.Join(r.dir, v+bundleSuffix) }
 
 // Live returns the version that serves, or nil. It never waits.

@@ -35,11 +35,12 @@ type Info struct {
 	Version, Parent string
 	// State is one of the State constants; Reason explains StateUnreadable.
 	State, Reason string
-	// Created, Position, Reference, Metrics, Gate, Users, Items, Interactions
-	// and Seconds are those of the Bundle.
+	// Created, Position, Reference, Options, Metrics, Gate, Users, Items,
+	// Interactions and Seconds are those of the Bundle.
 	Created                    time.Time
 	Position                   uint64
 	Reference                  int64
+	Options                    map[string]any
 	Metrics                    []Metric
 	Gate                       Gate
 	Users, Items, Interactions int
@@ -116,7 +117,7 @@ func readInfo(path, v string) (Info, error) {
 	return Info{
 		Version: v, Parent: b.Parent, State: StateKept,
 		Created: b.Created, Position: b.Position, Reference: b.Reference,
-		Metrics: b.Metrics, Gate: b.Gate, Users: b.Users, Items: b.Items,
+		Options: b.Options, Metrics: b.Metrics, Gate: b.Gate, Users: b.Users, Items: b.Items,
 		Interactions: b.Interactions, Seconds: b.Seconds,
 	}, nil
 }

@@ -21,10 +21,29 @@ type Config struct {
 	// MaxItems and MaxEvents cap a user's history at so many distinct items
 	// and so many events; 0 is DefaultMaxItems and DefaultMaxEvents.
 	MaxItems, MaxEvents int
+	// Measure says what a weight is; "" is Confidence.
+	Measure Measure
 	// Alpha is how soon confidence saturates as an item's sum of weights grows:
 	// small is nearly linear, large nearly flat; 0 is DefaultAlpha.
 	Alpha float64
 }
+
+// Measure is what the weights of a history say.
+type Measure string
+
+// The measures.
+const (
+	// Confidence says how sure it is that the user likes the item: what models
+	// that rank are trained on.
+	Confidence Measure = "confidence"
+	// Ratings says how the user rates the item: the value of his newest rating
+	// event, and where there is none how many events he has of it. Neither age
+	// nor type weighs.
+	Ratings Measure = "ratings"
+	// Counts says how many events the user has of the item, whatever their
+	// type and age.
+	Counts Measure = "counts"
+)
 
 // Bounds of a Config. A weight above maxWeight is a slip of the pen; a history
 // above maxHistory would make one user's fold-in take seconds.
@@ -89,7 +108,14 @@ func (c Config) Validate() error {
 	if math.IsNaN(c.Alpha) || c.Alpha < 0 || c.Alpha > maxAlpha {
 		fault("alpha %v is not between 0 and %g", c.Alpha, float64(maxAlpha))
 	}
+	if !c.Measure.known() {
+		fault("measure %q is none of %s, %s and %s", c.Measure, Confidence, Ratings, Counts)
+	}
 	return errors.Join(faults...)
+}
+
+func (m Measure) known() bool {
+	return m == "" || m == Confidence || m == Ratings || m == Counts
 }
 
 // New checks the configuration and returns its Signal.
@@ -103,6 +129,7 @@ func New(c Config) (*Signal, error) {
 		maxItems:  orDefault(c.MaxItems, DefaultMaxItems),
 		maxEvents: orDefault(c.MaxEvents, DefaultMaxEvents),
 		alpha:     orDefault(c.Alpha, DefaultAlpha),
+		measure:   orDefault(c.Measure, Confidence),
 	}
 	s.decay = float64(time.Millisecond) / float64(s.halfLife)
 	for _, t := range standard {

@@ -38,7 +38,7 @@ type Interaction struct {
 	ID uint32
 }
 
-// Weighted is an item with the confidence c > 0 that one user's history gives it.
+// Weighted is an item with the weight > 0 that one user's history gives it.
 type Weighted struct {
 	Item   uint32
 	Weight float32
@@ -54,6 +54,7 @@ type Signal struct {
 	decay     float64 // half-lives per millisecond
 	halfLife  time.Duration
 	alpha     float64
+	measure   Measure
 	maxItems  int
 	maxEvents int
 	scratch   sync.Pool // of *scratch
@@ -205,7 +206,7 @@ func (s *Signal) Trim(h []Interaction) []Interaction {
 	return h
 }
 
-// Weigh appends the confidence of every item in h to dst[:0], sorted by item.
+// Weigh appends the weight of every item in h to dst[:0], sorted by item.
 // h must be sorted and trimmed as Trim says; now is the time that ages count
 // from, and an event after it has age 0.
 //
@@ -218,6 +219,9 @@ func (s *Signal) Trim(h []Interaction) []Interaction {
 // The confidence is ln(1 + Alpha*sum/8), the sum counted in fresh purchases at
 // their default weight; a logarithm, so that bots and heavy buyers do not own
 // the model. Items whose confidence is next to nothing are left out.
+//
+// By the other measures the weight is a count of events, from which a remove
+// takes its share alike, or the newest rating.
 func (s *Signal) Weigh(h []Interaction, now int64, dst []Weighted) []Weighted {
 	dst = dst[:0]
 	if len(h) == 0 {
@@ -237,8 +241,8 @@ func (s *Signal) Weigh(h []Interaction, now int64, dst []Weighted) []Weighted {
 	}
 	sc.sortByItem()
 	for _, key := range sc.keys {
-		if c := math.Log1p(s.alpha * sc.sums[uint32(key)].weight / purchaseUnit); c > leastConfidence {
-			dst = append(dst, Weighted{Item: uint32(key >> 32), Weight: float32(c)})
+		if w := s.worth(&sc.sums[uint32(key)]); w > leastWeight {
+			dst = append(dst, Weighted{Item: uint32(key >> 32), Weight: float32(w)})
 		}
 	}
 	return dst
@@ -250,9 +254,12 @@ const (
 	maxRating = 100
 	// purchaseUnit is what one fresh purchase adds to a sum by default.
 	purchaseUnit = 8
-	// leastConfidence is what a cell must exceed: below it, an interaction of
-	// many half-lives ago says nothing, and float32 would soon be 0.
-	leastConfidence = 1e-6
+	// leastWeight is what a cell must exceed: below it, an interaction of many
+	// half-lives ago says nothing, and float32 would soon be 0.
+	leastWeight = 1e-6
+	// leastRating stands for the rating 0, which is one on some scales, while
+	// a cell of weight 0 is none.
+	leastRating = 1e-3
 )
 
 // rounding is how far a float32 amount may be off: a return of all that was
@@ -260,7 +267,23 @@ const (
 const rounding = 1e-6
 
 // sum is what Weigh knows of one item so far.
-type sum struct{ weight, amount float64 }
+type sum struct {
+	// weight is the decayed sum of strengths, or the count of events.
+	weight, amount float64
+	// rating is the newest one, 0 without; of the measure Ratings only.
+	rating float64
+}
+
+// worth is the weight of an item whose events add up to t.
+func (s *Signal) worth(t *sum) float64 {
+	switch {
+	case s.measure == Confidence:
+		return math.Log1p(s.alpha * t.weight / purchaseUnit)
+	case t.rating > 0:
+		return t.rating
+	}
+	return t.weight
+}
 
 func (s *Signal) add(t *sum, in *Interaction, now int64) {
 	v := float64(in.Value)
@@ -275,8 +298,26 @@ func (s *Signal) add(t *sum, in *Interaction, now int64) {
 		}
 		return
 	}
-	t.weight += s.Strength(in) * s.Decay(now-in.Time)
+	switch {
+	case s.measure == Confidence:
+		t.weight += s.Strength(in) * s.Decay(now-in.Time)
+	case s.measure == Counts || in.Type != ratingCode:
+		t.weight++
+	case v == v:
+		t.rating = min(max(v, leastRating), maxRating)
+	}
 	if v == v && in.Type != ratingCode {
 		t.amount += v
 	}
 }
+
+// As is the same signal by another measure.
+func (s *Signal) As(m Measure) *Signal {
+	return &Signal{
+		types: s.types, names: s.names, weights: s.weights, decay: s.decay, halfLife: s.halfLife,
+		alpha: s.alpha, measure: orDefault(m, Confidence), maxItems: s.maxItems, maxEvents: s.maxEvents,
+	}
+}
+
+// Measure is what the weights say.
+func (s *Signal) Measure() Measure { return s.measure }

@@ -279,3 +279,53 @@ func BenchmarkTrim1000(b *testing.B) {
 		s.Trim(h)
 	}
 }
+
+// TestMeasuresOfRatings: counts are counts, the newest rating is the rating, and
+// neither age nor the type's weight changes them.
+func TestMeasuresOfRatings(t *testing.T) {
+	day := int64(24 * time.Hour / time.Millisecond)
+	type ev struct {
+		kind  string
+		value float64 // NaN is none
+	}
+	nan := math.NaN()
+	for name, c := range map[string]struct {
+		events          []ev
+		ratings, counts float64 // 0 is no cell
+	}{
+		"nothing rated":           {[]ev{{"view", nan}, {"purchase", 3}, {"cart", nan}}, 3, 3},
+		"rated":                   {[]ev{{"view", nan}, {"rating", 4}}, 4, 2},
+		"rated again":             {[]ev{{"rating", 5}, {"rating", 2}, {"view", nan}}, 2, 3},
+		"rated 0":                 {[]ev{{"rating", 0}}, leastRating, 1},
+		"rated without measure":   {[]ev{{"rating", 1e300}}, maxRating, 1},
+		"rating without a value":  {[]ev{{"rating", nan}}, 0, 1},
+		"taken back":              {[]ev{{"rating", 5}, {"purchase", nan}, {"remove", nan}}, 0, 0},
+		"half of it taken back":   {[]ev{{"purchase", 4}, {"purchase", 4}, {"remove", 4}}, 1, 1},
+		"rated after a take-back": {[]ev{{"purchase", nan}, {"remove", nan}, {"rating", 3}}, 3, 1},
+	} {
+		for measure, want := range map[Measure]float64{Ratings: c.ratings, Counts: c.counts} {
+			s := mustNew(t, Config{Measure: measure, HalfLife: time.Hour})
+			var h []Interaction
+			for n, e := range c.events {
+				in, ok := s.Interaction(&event.Event{Type: e.kind, Value: e.value, HasValue: e.value == e.value, Time: int64(n) * day}, 7)
+				if !ok {
+					t.Fatalf("%s: %s does not enter", name, e.kind)
+				}
+				h = append(h, in)
+			}
+			got := s.Weigh(s.Trim(h), 1000*day, nil)
+			switch {
+			case want == 0 && len(got) == 0:
+			case want == 0 || len(got) != 1 || math.Abs(float64(got[0].Weight)-want) > 1e-6:
+				t.Errorf("%s by %s: %v, want %v", name, measure, got, want)
+			}
+		}
+	}
+	confident := mustNew(t, Config{Measure: Ratings}).As("")
+	if confident.Measure() != Confidence || !slices.Equal(confident.Weigh([]Interaction{confident.View(3, 0)}, 0, nil), mustNew(t, Config{}).Weigh([]Interaction{confident.View(3, 0)}, 0, nil)) {
+		t.Error("As is not the same as a signal of that measure")
+	}
+	if _, err := New(Config{Measure: "stars"}); err == nil || !strings.Contains(err.Error(), `"stars"`) {
+		t.Errorf("unknown measure: %v", err)
+	}
+}

@@ -28,7 +28,14 @@ type Job struct {
 	Position uint64 `json:"position,omitempty"`
 	// Signal says how events become weights; it must be the daemon's own.
 	Signal signal.Config `json:"signal"`
-	// Rank, Iterations and Regularization override als.Options; 0 is default.
+	// Live is the bundle file of the live version, "" without one: the fit
+	// starts from its evaluated factors, and the gate compares with them.
+	Live string `json:"live,omitempty"`
+	// Biases gives a model of ratings biases. Whether it is one follows from
+	// Signal.Measure.
+	Biases bool `json:"biases,omitempty"`
+	// Rank, Iterations and Regularization override what the rule chooses; 0 is
+	// the rule's choice.
 	Rank           int     `json:"rank,omitempty"`
 	Iterations     int     `json:"iterations,omitempty"`
 	Regularization float64 `json:"regularization,omitempty"`
@@ -38,8 +45,19 @@ type Job struct {
 	MemoryLimit int64 `json:"memory_limit,omitempty"`
 }
 
-// Difference is the model name of the metrics' paired difference.
-const Difference = "als-popularity"
+// DifferenceTo is the model name of the paired difference, user by user, between
+// the candidate's metrics and a rival's.
+func DifferenceTo(rival string) string { return "als-" + rival }
+
+// The rivals of a report.
+const (
+	// Popularity ranks everybody's items by their decayed weights.
+	Popularity = "popularity"
+	// Live is what was live before, as it would answer on the same split.
+	Live = "live"
+	// Mean expects every rating to be the mean of them.
+	Mean = "mean"
+)
 
 // Progress is told while a run goes on.
 type Progress struct {
@@ -48,6 +66,9 @@ type Progress struct {
 	// Done of Total steps of the stage; Total is 0 where it is not known.
 	Done  int `json:"done"`
 	Total int `json:"total"`
+	// Loss is that of a fit after Done sweeps, estimated from a sample; 0
+	// elsewhere.
+	Loss float64 `json:"loss,omitempty"`
 }
 
 // Result is what a run found.
@@ -55,8 +76,8 @@ type Result struct {
 	Version string `json:"version,omitempty"`
 	// Gate says whether the model may go live, and why.
 	Gate registry.Gate `json:"gate"`
-	// Metrics hold als and popularity, and their paired difference under the
-	// model name Difference, which comes last.
+	// Metrics hold the candidate and its rivals, and the paired differences
+	// under the names that DifferenceTo gives.
 	Metrics []registry.Metric `json:"metrics"`
 	// Users, Items and Interactions count the whole window.
 	Users        int `json:"users"`
@@ -68,15 +89,6 @@ type Result struct {
 	SplitTime int64              `json:"split_time"`
 	Seconds   map[string]float64 `json:"seconds"`
 	Options   Options            `json:"options"`
-}
-
-// Options are the settings a run used, after the defaults.
-type Options struct {
-	Rank           int     `json:"rank"`
-	Iterations     int     `json:"iterations"`
-	Regularization float64 `json:"regularization"`
-	Alpha          float64 `json:"alpha"`
-	HalfLifeHours  float64 `json:"half_life_hours"`
-	History        int     `json:"history"`
-	TestShare      float64 `json:"test_share"`
+	// Start is the version that the fit started from, or why it started anew.
+	Start string `json:"start"`
 }

@@ -2,24 +2,25 @@ package trainer
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"vitrine/als"
 	"vitrine/als/dataset"
-	"vitrine/als/eval"
 	"vitrine/als/model"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/signal"
 )
 
+// warmTolerance ends a fit that starts from the live version's factors: when a
+// sweep lowers the loss by less than this share, a further one changes the order
+// of nobody's list by much.
+const warmTolerance = 0.005
+
 // refitSweeps are the iterations over the whole window, from the evaluated
 // factors, that bring the newest events into a model that passed the gate.
 const refitSweeps = 3
-
-// resamples of the bootstrap intervals.
-const resamples = 1000
 
 // run is one training in the making.
 type run struct {
@@ -29,9 +30,18 @@ type run struct {
 	progress func(Progress)
 	result   *Result
 
+	// settings are the options of the fit: rule, then search, then Job.
+	settings als.Options
+	live     *live
+
 	train, targets *dataset.CSR
 	popularity     []float32
-	evaluated      *model.Model
+	// eligible are the items of the older part, the only ones that a model of
+	// it can name.
+	eligible  []bool
+	evaluated *model.Model
+	// stays answers as the live version would if it stayed; nil without.
+	stays *model.Model
 }
 
 // Run does the whole job in this process. A model that does not pass the gate
@@ -42,7 +52,6 @@ func Run(ctx context.Context, job Job, progress func(Progress)) (*Result, error)
 		return nil, fmt.Errorf("check signal: %w", err)
 	}
 	r := &run{job: job, sig: sig, progress: progress, result: &Result{Version: job.Version, Seconds: map[string]float64{}}}
-	r.result.Options = r.options()
 	steps := []struct {
 		stage string
 		do    func(context.Context) error
@@ -65,27 +74,6 @@ func Run(ctx context.Context, job Job, progress func(Progress)) (*Result, error)
 		}
 	}
 	return r.result, nil
-}
-
-// options are the settings in force, for the report.
-func (r *run) options() Options {
-	o := Options{
-		Rank: als.DefaultRank, Iterations: als.DefaultIterations, Regularization: als.DefaultLambda,
-		Alpha: signal.DefaultAlpha, HalfLifeHours: r.sig.HalfLife().Hours(), History: signal.DefaultMaxItems, TestShare: testShare,
-	}
-	override(&o.Rank, r.job.Rank)
-	override(&o.Iterations, r.job.Iterations)
-	override(&o.Regularization, r.job.Regularization)
-	override(&o.Alpha, r.job.Signal.Alpha)
-	override(&o.History, r.job.Signal.MaxItems)
-	return o
-}
-
-func override[T comparable](field *T, set T) {
-	var zero T
-	if set != zero {
-		*field = set
-	}
 }
 
 // read loads the window and splits it in time.
@@ -120,7 +108,8 @@ func (r *run) read(ctx context.Context) error {
 		return err
 	}
 	r.popularity = w.popularity(r.sig, newestOld, older)
-	r.targets = known(all, r.train.Counts())
+	r.targets = sample(known(all, r.train.Counts()), mostUsers)
+	r.choose()
 	if r.train.NNZ() == 0 {
 		r.refuse("too little data: no interaction lies before the evaluation's split")
 	}
@@ -145,131 +134,26 @@ func known(targets *dataset.CSR, counts []int) *dataset.CSR {
 
 func (r *run) refuse(reason string) { r.result.Gate = registry.Gate{Reason: reason} }
 
-func (r *run) alsOptions(stage string) als.Options {
-	return als.Options{
-		Rank: r.job.Rank, Iterations: r.job.Iterations, Lambda: r.job.Regularization,
-		Progress: func(p als.Progress) { r.progress(Progress{Stage: stage, Done: p.Iteration, Total: p.Iterations}) },
-	}
-}
-
-// fit trains on the older part.
+// fit trains on the older part, from where the live version's evaluated factors
+// stand.
 func (r *run) fit(ctx context.Context) error {
-	m, _, err := als.Train(ctx, r.train, r.alsOptions("fit"))
-	r.evaluated = m
-	return err
-}
-
-// evaluate ranks the newer part beside popularity and sets the gate.
-func (r *run) evaluate(ctx context.Context) error {
-	cuts := r.cuts()
-	alsResult, err := eval.Ranking(ctx, eval.Input{
-		Targets: r.targets, Mask: r.train, Score: onlyKnown(r.served(), r.popularity), Ks: cuts,
-	})
-	if err != nil {
-		return err
-	}
-	popular, err := eval.Ranking(ctx, eval.Input{
-		Targets: r.targets, Mask: r.train, Score: onlyKnown(eval.Popularity(r.popularity), r.popularity), Ks: cuts,
-	})
-	if err != nil {
-		return err
-	}
-	r.result.EvaluatedUsers = len(alsResult.Users)
-	if len(alsResult.Users) == 0 {
-		r.refuse("too little data to judge a model: no user has interactions both before and after " +
-			time.UnixMilli(r.result.SplitTime).UTC().Format(time.RFC3339))
-		return nil
-	}
-	for _, m := range eval.Metrics() {
-		for _, k := range r.reported(m) {
-			r.report(m, k, alsResult, popular)
-		}
-	}
-	r.judge(alsResult.Mean(eval.NDCG, 10), popular.Mean(eval.NDCG, 10))
-	return nil
-}
-
-// served scores as the appliance answers: by the model, and by popularity for a
-// user who has no history yet.
-func (r *run) served() eval.Scorer {
-	byModel, popular := eval.Factors(r.evaluated), eval.Popularity(r.popularity)
-	return func(user int, dst []float32) {
-		if cols, _ := r.train.Row(user); len(cols) == 0 {
-			popular(user, dst)
-			return
-		}
-		byModel(user, dst)
-	}
-}
-
-// onlyKnown keeps items without any interaction in the older part out of the
-// ranking: their score says nothing.
-func onlyKnown(score eval.Scorer, popularity []float32) eval.Scorer {
-	return func(user int, dst []float32) {
-		score(user, dst)
-		for i, p := range popularity {
-			if p == 0 {
-				dst[i] = float32(math.NaN())
+	opt := r.options("fit")
+	r.live, r.result.Start = r.loadLive()
+	if r.live != nil {
+		r.result.Start = r.live.otherThan(r.sig.Measure(), r.settings.Columns(), r.job.Biases)
+		if r.result.Start == "" {
+			opt.Init, r.result.Start = r.live.model, r.live.version
+			if r.job.Iterations == 0 {
+				opt.Tolerance = warmTolerance
 			}
 		}
 	}
-}
-
-// cuts are all list lengths that any metric is reported at.
-func (r *run) cuts() []int {
-	if k := r.job.K; k > 0 && k != 10 && k != 20 {
-		return []int{10, 20, k}
+	m, report, err := als.Train(ctx, r.train, opt)
+	if err != nil {
+		return err
 	}
-	return []int{10, 20}
-}
-
-// reported are the cuts of one metric: its customary one, and Job.K.
-func (r *run) reported(m eval.Metric) []int {
-	cut := 10
-	if m == eval.Recall || m == eval.MRR {
-		cut = 20
-	}
-	if r.job.K > 0 && r.job.K != cut {
-		return []int{cut, r.job.K}
-	}
-	return []int{cut}
-}
-
-func (r *run) report(m eval.Metric, k int, alsResult, popular *eval.Result) {
-	name := fmt.Sprintf("%s@%d", m, k)
-	a, p := alsResult.PerUser(m, k), popular.PerUser(m, k)
-	add := func(of string, value, lo, hi float64) {
-		r.result.Metrics = append(r.result.Metrics, registry.Metric{Model: of, Name: name, Value: value, Lo: lo, Hi: hi})
-	}
-	value, lo, hi := eval.Interval(a, resamples, 1)
-	add("als", value, lo, hi)
-	value, lo, hi = eval.Interval(p, resamples, 1)
-	add("popularity", value, lo, hi)
-	value, lo, hi = eval.PairedInterval(a, p, resamples, 1)
-	add(Difference, value, lo, hi)
-}
-
-// fewUsers is how many evaluated users it takes to say anything: fewer may let
-// the first model of a small shop go live, but none take a live one's place.
-const fewUsers = 5
-
-// judge is the gate's rule: a model worse than popularity is not published.
-func (r *run) judge(model, popular float64) {
-	if n := r.result.EvaluatedUsers; n < fewUsers && r.job.Parent != "" {
-		r.refuse(fmt.Sprintf("too little data to judge a model: %d users could be evaluated, at least %d are needed to replace the live one", n, fewUsers))
-		return
-	}
-	verdict := "better than"
-	switch {
-	case model < popular:
-		verdict = "worse than"
-	case model == popular:
-		verdict = "as good as"
-	}
-	r.result.Gate = registry.Gate{
-		Passed: model >= popular,
-		Reason: fmt.Sprintf("%s popularity: NDCG@10 %.4f against %.4f over %d users", verdict, model, popular, r.result.EvaluatedUsers),
-	}
+	r.evaluated, r.result.Options.Sweeps = m, report.Iterations
+	return nil
 }
 
 // refitAndWrite brings the newest events in and writes the bundle.
@@ -279,16 +163,21 @@ func (r *run) refitAndWrite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	opt := r.alsOptions("refit")
+	opt := r.options("refit")
 	opt.Init, opt.Iterations = r.evaluated, refitSweeps
 	m, _, err := als.Train(ctx, all, opt)
+	if errors.Is(err, als.ErrEmpty) {
+		r.refuse("nothing is left to train on: the newest events take all the older ones back")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
+	r.result.Options.RefitSweeps = refitSweeps
 	r.progress(Progress{Stage: "write"})
 	return registry.Write(r.job.Out, &registry.Bundle{
 		Version: r.job.Version, Parent: r.job.Parent, Created: time.Now().UTC(), Position: w.position, Reference: w.newest,
-		Model: m, Evaluated: r.evaluated, UserIDs: w.userIDs, ItemIDs: w.itemIDs,
+		Measure: string(r.sig.Measure()), Options: r.result.Options.ByKey(), Model: m, Evaluated: r.evaluated, UserIDs: w.userIDs, ItemIDs: w.itemIDs,
 		ItemWeight: w.popularity(r.sig, w.newest, w.whole), Metrics: r.result.Metrics, Gate: r.result.Gate,
 		Users: len(w.userIDs), Items: len(w.itemIDs), Interactions: w.count(), Seconds: r.result.Seconds,
 	})

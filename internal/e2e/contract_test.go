@@ -96,7 +96,7 @@ var notYet = map[string]string{
 	`recommend/--explain GET:/v1/recommend?explain GET:/v1/explain GET:/v1/recommend?after POST:/v1/recommend:batch GET:/v1/trending GET:/v1/latest
 	 POST:/v1/rank GET:/v1/users/{id}/history POST:/v1/users:merge recommend.blend recommend.deadline`: "the request has one source of candidates and one page",
 	`DELETE:/v1/items/{id} DELETE:/v1/users/{id} archive.retention`:                                                                        "nothing is deleted from log and archive yet",
-	`model/show model/promote model/import model/import/--force model/export train.engine train.preset train.loss train.biases train.tune`: "one engine, implicit feedback, gate against popularity only",
+	`model/show model/promote model/import model/import/--force model/export train.engine train.tune`: "one engine, one set of versions of its own",
 	`deadletters/replay`: "rows are mended in their file and imported again, which doubles nothing",
 	`kafka.brokers kafka.topic kafka.group kafka.format kafka.tls kafka.sasl kafka.items_topic kafka.users_topic vitrine_kafka_lag{partition}
 	 bus.url redis.address redis.publish redis.key`: "events come by HTTP and file; the log is embedded",
@@ -560,7 +560,7 @@ func settings(t *testing.T) []string {
 // trainingSettings each change what an evaluation measures.
 var trainingSettings = map[string]string{
 	"train.rank": "3", "train.iterations": "1", "train.regularization": "0.5", "train.alpha": "20",
-	"train.half_life": "1d", "train.history": "4",
+	"train.half_life": "1d", "train.history": "4", "train.preset": "article", "train.loss": "explicit",
 }
 
 // contractOfTraining: every setting of the training has an effect on it.
@@ -583,6 +583,9 @@ func contractOfTraining(t *testing.T, d *daemon) {
 		if measure("--set", key+"="+value) == base {
 			t.Errorf("%s = %s has no effect on the evaluation", key, value)
 		}
+	}
+	if measure("--set", "train.loss=explicit") == measure("--set", "train.loss=explicit", "--set", "train.biases=true") {
+		t.Error("train.biases has no effect on the evaluation")
 	}
 }
 
@@ -672,6 +675,7 @@ func TestSettings(t *testing.T) {
 	for key := range trainingSettings {
 		shown[key] = true // by TestContract
 	}
+	shown["train.biases"] = true // by TestContract, with train.loss
 	for _, key := range offered {
 		_, hidden := hiddenSettings[key]
 		if works, there := shown[key]; !works && !hidden {

@@ -240,3 +240,13 @@ func (f *Fixed) store(row, x []float32) {
 	copy(row, x[:k])
 	row[f.freeBias()], row[f.fixedBias()] = x[k], 1
 }
+
+// Everywhere is alpha0 sum_j f_j (w.y_j)^2, what a row's vector w costs in all
+// cells of the implicit loss, observed or not.
+func (f *Fixed) Everywhere(w []float32) float64 {
+	total := 0.0
+	for i, v := range w {
+		total += float64(v) * float64(f32.Dot(f.gram[i*f.width:i*f.width+len(w)], w))
+	}
+	return total
+}

@@ -242,8 +242,11 @@ type JobKind string
 
 // JobProgress defines model for JobProgress.
 type JobProgress struct {
-	Done  int64  `json:"done"`
-	Stage string `json:"stage"`
+	Done int64 `json:"done"`
+
+	// Loss Of a fit, the loss after the sweeps done, estimated from a sample.
+	Loss  float64 `json:"loss,omitempty"`
+	Stage string  `json:"stage"`
 
 	// Total 0 when it is not known.
 	Total int64 `json:"total"`
@@ -300,6 +303,9 @@ type Model struct {
 	Items        int            `json:"items"`
 	Metrics      []ModelMetrics `json:"metrics"`
 
+	// Options What it was trained and measured with, by configuration key.
+	Options map[string]interface{} `json:"options,omitempty"`
+
 	// Parent The version that was live when this one was trained.
 	Parent string `json:"parent,omitempty"`
 
@@ -307,10 +313,13 @@ type Model struct {
 	Position uint64 `json:"position"`
 
 	// Reason The gate's words.
-	Reason  string     `json:"reason,omitempty"`
-	State   ModelState `json:"state"`
-	Users   int        `json:"users"`
-	Version string     `json:"version"`
+	Reason string `json:"reason,omitempty"`
+
+	// Seconds Time by stage of its training.
+	Seconds map[string]float64 `json:"seconds,omitempty"`
+	State   ModelState         `json:"state"`
+	Users   int                `json:"users"`
+	Version string             `json:"version"`
 }
 
 // ModelList defines model for ModelList.
@@ -421,9 +430,10 @@ type Problem struct {
 
 // TrainReport defines model for TrainReport.
 type TrainReport struct {
-	Difference   *ModelMetrics `json:"difference,omitempty"`
-	Interactions int           `json:"interactions"`
-	Items        int           `json:"items"`
+	Difference     *ModelMetrics `json:"difference,omitempty"`
+	DifferenceLive *ModelMetrics `json:"difference_live,omitempty"`
+	Interactions   int           `json:"interactions"`
+	Items          int           `json:"items"`
 
 	// Models The candidates and baselines as measured on the held-out slice.
 	Models []ModelMetrics `json:"models"`
@@ -433,7 +443,10 @@ type TrainReport struct {
 
 	// Seconds Time by stage.
 	Seconds map[string]float64 `json:"seconds"`
-	Users   int                `json:"users"`
+
+	// Start The version whose factors the fit started from, or why it started anew.
+	Start string `json:"start,omitempty"`
+	Users int    `json:"users"`
 }
 
 // Verdict defines model for Verdict.
