@@ -29,8 +29,6 @@ const mostUsers = 50_000
 type contender struct {
 	name  string
 	lists *eval.Result
-	// ratings are the figures of its predictions; nil where it makes none.
-	ratings *eval.RatingResult
 }
 
 // evaluate ranks the newer part by the candidate, by the live version and by
