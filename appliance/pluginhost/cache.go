@@ -20,6 +20,7 @@ import (
 //
 //	code/<digest of the rewritten module>/   native code
 //	kept/<file name>/<digest>/               module.wasm, plugin.toml, manifest.json, code (the digest above)
+//	serving.json                             the files, without .wasm, that serve
 //
 // and only this user can enter it.
 const (
@@ -87,6 +88,52 @@ func (h *Host) keptManifest(name string) *abi.Manifest {
 		}
 	}
 	return nil
+}
+
+func (h *Host) servingFile() string { return filepath.Join(h.opt.CacheDir, "serving.json") }
+
+// loadServing reads which files served when this program ran last. Without the
+// file, the order of file names decides who has a name that two claim. h.mu is
+// held.
+func (h *Host) loadServing() {
+	h.heldBefore = map[string]bool{}
+	text, err := os.ReadFile(h.servingFile())
+	if err == nil {
+		err = json.Unmarshal(text, &h.saved)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		h.opt.Log.Warn("which plugins served before cannot be read", logkey.File, h.servingFile(), logkey.Error, err)
+	}
+	for _, name := range h.saved {
+		h.heldBefore[name] = true
+	}
+}
+
+// saveServing writes which files serve, or are still to be loaded and served
+// before. h.mu is held.
+func (h *Host) saveServing() {
+	if h.closed {
+		return
+	}
+	names := []string{}
+	for name, e := range h.entries {
+		if e.claimed() != nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	if slices.Equal(names, h.saved) {
+		return
+	}
+	text, err := json.Marshal(names)
+	if err == nil {
+		err = replaceFile(h.servingFile(), text)
+	}
+	if err != nil {
+		h.opt.Log.Warn("which plugins serve cannot be kept", logkey.File, h.servingFile(), logkey.Error, err)
+		return
+	}
+	h.saved = names
 }
 
 // keep stores a version that serves now and drops the oldest ones. What fails

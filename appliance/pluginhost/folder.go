@@ -163,6 +163,9 @@ type entry struct {
 	// conflict says that the file was refused for what another plugin has; it
 	// is tried again when that one goes.
 	conflict bool
+	// held is the manifest of the version that served when this program ran
+	// last, until the file has been loaded: what it has claimed stays its own.
+	held *abi.Manifest
 }
 
 // mustDeny says that nothing may be shown while no version serves.
@@ -184,6 +187,7 @@ func (h *Host) adoptFolder(found map[string]fingerprint) (changed bool) {
 		delete(h.entries, name)
 		h.opt.Log.Info("plugin removed", logkey.File, name+moduleSuffix)
 		h.freed()
+		h.saveServing()
 		changed = true
 	}
 	for name, print := range found {
@@ -191,6 +195,10 @@ func (h *Host) adoptFolder(found map[string]fingerprint) (changed bool) {
 		if e == nil {
 			e = &entry{name: name}
 			h.entries[name] = e
+			if h.heldBefore[name] {
+				e.held = h.keptManifest(name)
+				delete(h.heldBefore, name)
+			}
 			if print.sidecar.exists { // so that it denies from the start, if it must
 				e.side = h.firstSidecar(name, print)
 				changed = changed || e.mustDeny()
@@ -253,6 +261,36 @@ func (h *Host) due() (names []string, next time.Duration) {
 	}
 	slices.Sort(names)
 	return names, next
+}
+
+// missing are the names of Options.Order that no plugin of the folder has. h.mu
+// is held.
+func (h *Host) missing() []string {
+	var names []string
+	for _, name := range h.opt.Order {
+		if h.find(name) == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// checkOrder says which names of Options.Order nobody has, once everything in
+// the folder has been loaded and whenever there is another such name. A plugin
+// may come later, so it is no fault. h.mu is held.
+func (h *Host) checkOrder() {
+	for _, e := range h.entries {
+		if e.load != nil || e.state == Compiling {
+			return
+		}
+	}
+	missing := h.missing()
+	for _, name := range missing {
+		if !slices.Contains(h.missed, name) {
+			h.opt.Log.Warn("plugins.order names a plugin that is not in the folder", keyPlugin, name, logkey.Dir, h.opt.Dir)
+		}
+	}
+	h.missed = missing
 }
 
 // ordered are the entries in the order in which they rank. h.mu is held.
@@ -348,6 +386,7 @@ func (h *Host) look() (time.Duration, error) {
 	if len(names) > 0 {
 		h.startLoads(names)
 	}
+	h.checkOrder()
 	return next, nil
 }
 

@@ -132,6 +132,21 @@ func vector(items []code) code { return cat(uleb(uint64(len(items))), cat(items.
 
 func text(s string) code { return cat(uleb(uint64(len(s))), code(s)) }
 
+// roomsOf are the numbers of rows that a guest can reserve.
+var roomsOf = []int{firstRows, 4 * firstRows, abi.MaxRows}
+
+// reserveOf is the honest vitrine_reserve of a guest with those columns.
+func reserveOf(columns []abi.Column) code {
+	reserve := i32(frameAt)
+	blob, length := blobAt, abi.HeaderSize+abi.ColumnSize*len(columns)
+	for _, rows := range roomsOf {
+		copyIt := cat(i32(frameAt), i32(int32(blob)), i32(int32(length)), code{0xfc, 10, 0, 0})
+		reserve = cat(get(0), i32(int32(rows)), eq, when(copyIt), reserve)
+		blob += length
+	}
+	return reserve
+}
+
 // wasm encodes the module.
 func (g guest) wasm() []byte {
 	description := g.text
@@ -158,23 +173,20 @@ func (g guest) wasm() []byte {
 		bodies = append(bodies, cat(uleb(uint64(len(full))), full))
 	}
 	columns := g.manifest.Columns()
-	reserve := i32(frameAt)
 	blobs := []code{}
 	blob := blobAt
-	for _, rows := range []int{firstRows, 4 * firstRows, abi.MaxRows} {
+	for _, rows := range roomsOf {
 		layout := abi.NewLayout(columns, rows)
 		head := make([]byte, abi.HeaderSize+abi.ColumnSize*len(columns))
 		layout.Write(head, columns)
 		blobs = append(blobs, cat(code{0}, i32(int32(blob)), code{0x0b}, uleb(uint64(len(head))), head))
-		copyIt := cat(i32(frameAt), i32(int32(blob)), i32(int32(len(head))), code{0xfc, 10, 0, 0})
-		reserve = cat(get(0), i32(int32(rows)), eq, when(copyIt), reserve)
 		blob += len(head)
 	}
 	define(abi.ExportABI, toI32, g.abi, i32(abi.Version))
 	define(abi.ExportDescribe, toI64, g.describe, i64(textAt<<32|int64(len(description))))
 	define(abi.ExportBuffer, oneArg, nil, i32(bufferAt))
 	define(abi.ExportConfigure, twoArgs, g.configure, ok)
-	define(abi.ExportReserve, oneArg, g.reserve, reserve)
+	define(abi.ExportReserve, oneArg, g.reserve, reserveOf(columns))
 	for k := abi.Feature; k <= abi.Event; k++ {
 		if body, has := g.kinds[k]; has {
 			define(k.Export(), oneArg, body, nil)

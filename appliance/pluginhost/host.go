@@ -82,6 +82,13 @@ type Host struct {
 	wake   chan struct{}
 	closed bool
 
+	// heldBefore are the files that served when this program ran last, as far
+	// as they have not been seen yet; saved is what the state file says now.
+	heldBefore map[string]bool
+	saved      []string
+	// missed are the names of Options.Order that the log has as missing.
+	missed []string
+
 	// looking makes reading the folder and adopting what was read one step, so
 	// that an older look cannot undo a newer one.
 	looking sync.Mutex
@@ -150,6 +157,7 @@ func Open(ctx context.Context, opt Options) (*Host, error) {
 			return nil, fmt.Errorf("plugins folder: %w", err)
 		}
 		h.mu.Lock()
+		h.loadServing()
 		h.adoptFolder(found)
 		h.rebuild()
 		h.mu.Unlock()

@@ -121,6 +121,55 @@ func TestMemoryMayGrowInACall(t *testing.T) {
 	}
 }
 
+// What prepares an instance within a request stays within its budget: a guest
+// that takes for ever to reserve more rows, or to take its configuration once a
+// text has appeared, costs requests no more than that, and is found out.
+func TestPreparingWithinARequest(t *testing.T) {
+	spin := cat(loop(again), ok)
+	asks := func(g guest) guest { // asks for a text that appears later
+		g.manifest.Reads = []abi.Column{{Name: "brand", Scope: abi.ScopeItem, Type: abi.Code}}
+		g.imports, g.importTypes = []abi.Import{{Module: "vitrine", Name: "dict"}}, []code{{0x60, 3, 0x7f, 0x7f, 0x7f, 1, 0x7f}}
+		g.configure = cat(i32(0), i32(textAt+2), i32(4), call(0), when(spin, drop), ok)
+		return g
+	}
+	for name, c := range map[string]struct {
+		guest guest
+		rows  int
+	}{
+		"reserve":   {guest{reserve: cat(get(0), i32(firstRows), eq, code{0x45}, when(spin, drop), reserveOf(nil))}, 2 * firstRows},
+		"configure": {asks(guest{}), 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const budget = 20 * time.Millisecond
+			items := newAttributes()
+			items.text(frame.ItemScope, "brand", 1, "other")
+			r := newRig(t, Options{Columns: items, CallBudget: budget, RequestBudget: budget}).start()
+			g := scorer("slow", scale(2))
+			g.reserve, g.configure, g.imports, g.importTypes, g.manifest.Reads = c.guest.reserve, c.guest.configure, c.guest.imports, c.guest.importTypes, c.guest.manifest.Reads
+			if info := r.add("slow", g.wasm()); info.State != Active {
+				t.Fatalf("%+v", info)
+			}
+			r.wantStatus(10, "slow:scorer:ok")
+			items.text(frame.ItemScope, "brand", 2, "name")
+			r.rescan()
+			r.until("it is in quarantine", func() bool {
+				start := time.Now()
+				f, calls := r.rank(c.rows)
+				if took := time.Since(start); took > 20*budget { // the machine of a test is busy
+					t.Fatalf("a request took %v", took)
+				}
+				if calls[0].Status == statusOK && f.Scores[0] != float32(2*c.rows) {
+					t.Fatalf("%v, score %v", calls, f.Scores[0])
+				}
+				return r.List()[0].State == Quarantined
+			})
+			if got := r.List()[0].Reason; !strings.HasPrefix(got, "vitrine_"+name+": out of fuel") {
+				t.Errorf("reason %q", got)
+			}
+		})
+	}
+}
+
 func TestDeny(t *testing.T) {
 	r := newRig(t, Options{})
 	r.put("guarded.toml", []byte("on_error = \"deny\"\n"))
@@ -291,6 +340,70 @@ func TestTwoFilesOneName(t *testing.T) {
 	}
 }
 
+// The one that had the name keeps it over a restart, although the other one
+// comes first in file order, and gives it up once it is disabled.
+func TestTwoFilesOneNameAfterRestart(t *testing.T) {
+	feature := func() guest {
+		g := guest{manifest: manifest("same", abi.Feature), kinds: map[abi.Kind]code{abi.Feature: ok}}
+		g.manifest.Writes = []abi.Column{{Name: "x", Scope: abi.ScopeFeature, Type: abi.F32}}
+		return g
+	}
+	other := feature()
+	other.manifest.Name = "writes-x-too"
+	for name, c := range map[string]struct {
+		first, second []byte
+		reason, after string
+	}{
+		"name":    {scorer("same", scale(2)).wasm(), scorer("same", scale(3)).wasm(), "plugin name same is already that of b.wasm", "same:scorer:ok"},
+		"feature": {feature().wasm(), other.wasm(), "feature x is already written by plugin same", "writes-x-too:feature:ok"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Options{}).start()
+			r.add("b", c.first)
+			r.add("a", c.second)
+			for range 2 {
+				r.stop()
+				r.start()
+				r.info("b", c.first)
+				info := r.info("a", c.second)
+				if info.State != Refused || info.Reason != c.reason {
+					t.Fatalf("%+v", info)
+				}
+				if b := r.info("b", c.first); b.State != Active {
+					t.Fatalf("%+v", b)
+				}
+			}
+			if lines := r.logs.lines("plugin refused", "a.wasm", "reason="); len(lines) != 3 {
+				t.Errorf("log %q", lines)
+			}
+			// Disabled while it was stopped: the other one comes in.
+			r.stop()
+			r.put("b.toml", []byte("enabled = false\n"))
+			r.start()
+			r.until("a is active", func() bool { return r.info("a", c.second).State == Active })
+			r.wantStatus(4, c.after)
+		})
+	}
+}
+
+// A damaged or missing state file costs nothing but the memory of who was first.
+func TestServingFileDamaged(t *testing.T) {
+	r := newRig(t, Options{}).start()
+	wasm := scorer("p", scale(2)).wasm()
+	r.add("p", wasm)
+	r.stop()
+	if err := os.WriteFile(filepath.Join(r.opt.CacheDir, "serving.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	if info := r.info("p", wasm); info.State != Active {
+		t.Errorf("%+v", info)
+	}
+	if lines := r.logs.lines("which plugins served before cannot be read"); len(lines) != 1 {
+		t.Errorf("log %q", lines)
+	}
+}
+
 func TestHalfCopiedFile(t *testing.T) {
 	r := newRig(t, Options{}).start()
 	wasm := scorer("slow", scale(2)).wasm()
@@ -384,6 +497,26 @@ func TestOrder(t *testing.T) {
 		r.add(file, scorer(name, scale(2)).wasm())
 	}
 	r.wantStatus(1, "third:scorer:ok", "second:scorer:ok", "first:scorer:ok", "fourth:scorer:ok")
+}
+
+// A name of the order that nobody has is said once and listed, until a plugin
+// of that name comes.
+func TestOrderNamesNobody(t *testing.T) {
+	r := newRig(t, Options{Order: []string{"nosuch", "late"}}).start()
+	r.add("a", scorer("first", scale(2)).wasm())
+	r.until("both are listed", func() bool { return len(r.List()) == 3 })
+	if l := r.List(); l[1].Name != "nosuch" || l[1].State != Refused || l[1].Reason != "plugins.order names it, but the folder has no such plugin" {
+		t.Errorf("%+v", l)
+	}
+	r.until("the log says so", func() bool { return len(r.logs.lines("plugins.order", "plugin=nosuch")) == 1 })
+	r.add("z", scorer("late", scale(2)).wasm())
+	r.wantStatus(1, "late:scorer:ok", "first:scorer:ok")
+	if l := r.List(); len(l) != 3 || l[2].Name != "nosuch" {
+		t.Errorf("%+v", l)
+	}
+	if lines := r.logs.lines("plugins.order"); len(lines) != 2 {
+		t.Errorf("log %q", lines)
+	}
 }
 
 func TestInspect(t *testing.T) {

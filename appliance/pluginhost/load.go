@@ -193,6 +193,7 @@ func (h *Host) settle(ctx context.Context, a *attempt) {
 		return // the file went away meanwhile
 	}
 	e.load, e.cancel = nil, nil
+	defer h.saveServing()
 	if ctx.Err() != nil || e.print != a.print || errors.Is(a.err, errMoved) {
 		return // another look will load what is there now
 	}
@@ -204,6 +205,15 @@ func (h *Host) settle(ctx context.Context, a *attempt) {
 		if a.err = h.claims(a.name, a.version); a.err != nil {
 			e.conflict = true
 		}
+	}
+	if e.held != nil {
+		e.held = nil
+		defer func() {
+			if e.serving == nil { // what it held is for others now
+				h.freed()
+				h.rescan()
+			}
+		}()
 	}
 	log := h.opt.Log.With(logkey.File, a.name+moduleSuffix)
 	switch {
@@ -250,21 +260,30 @@ func (h *Host) serve(e *entry, v *version) {
 // feature columns already. h.mu is held.
 func (h *Host) claims(name string, v *version) error {
 	for _, other := range h.ordered() {
-		if other.name == name || other.serving == nil {
+		m := other.claimed()
+		if other.name == name || m == nil {
 			continue
 		}
-		if other.serving.Manifest().Name == v.Manifest().Name {
-			return fmt.Errorf("plugin name %s is already that of %s%s", v.Manifest().Name, other.name, moduleSuffix)
+		if m.Name == v.Manifest().Name {
+			return fmt.Errorf("plugin name %s is already that of %s%s", m.Name, other.name, moduleSuffix)
 		}
 		for _, c := range v.Manifest().Writes {
-			for _, taken := range other.serving.Manifest().Writes {
+			for _, taken := range m.Writes {
 				if c.Name == taken.Name {
-					return fmt.Errorf("feature %s is already written by plugin %s", c.Name, other.serving.Manifest().Name)
+					return fmt.Errorf("feature %s is already written by plugin %s", c.Name, m.Name)
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// claimed is the manifest whose name and features are the entry's own.
+func (e *entry) claimed() *abi.Manifest {
+	if e.serving != nil {
+		return e.serving.Manifest()
+	}
+	return e.held
 }
 
 func digestOf(data []byte) string {

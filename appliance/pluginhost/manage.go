@@ -37,13 +37,17 @@ type Info struct {
 	Stats sandbox.Stats
 }
 
-// List is every plugin of the folder in ranking order.
+// List is every plugin of the folder in ranking order, then the names of
+// Options.Order that no plugin has.
 func (h *Host) List() []Info {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	list := make([]Info, 0, len(h.entries))
 	for _, e := range h.ordered() {
 		list = append(list, h.info(e))
+	}
+	for _, name := range h.missing() {
+		list = append(list, Info{Name: name, State: Refused, Reason: "plugins.order names it, but the folder has no such plugin"})
 	}
 	return list
 }

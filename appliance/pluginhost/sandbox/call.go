@@ -94,7 +94,8 @@ func resize[T any](s []T, n int) []T {
 	return slices.Grow(s[:0], n)[:n]
 }
 
-// span is the part of a batch that goes into one call, and its budget.
+// span is the part of a batch that goes into one call, and its budget. The
+// instance has room for it.
 type span struct {
 	from, to int
 	fuel     int64
@@ -127,11 +128,6 @@ func (e *outputError) Error() string { return fmt.Sprintf("%s of row %d is %v", 
 // chunk makes one call: the frame into the guest's memory, the guest, and its
 // results into the scratch. Nothing of it allocates while all goes well.
 func (st *Stage) chunk(in *instance, r *Scratch, f *frame.Frame, s span) error {
-	if n := s.to - s.from; n > int(in.layout.Cap) {
-		if err := in.grow(n); err != nil {
-			return err
-		}
-	}
 	view, ok := in.memory.Read(in.frame, in.layout.Size)
 	if !ok {
 		return errFrame

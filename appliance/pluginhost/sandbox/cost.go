@@ -24,6 +24,11 @@ const (
 	// trialFuel is the budget of a trial call: at most about 10 ms, and ten
 	// times what a plain-Go scorer of that many rows and 16 features takes.
 	trialFuel = 30_000_000
+	// The first trial calls find cold caches and untrained branches: there are
+	// so many, at least leastTrials, as fit into trialTime.
+	leastTrials = 5
+	mostTrials  = 100
+	trialTime   = 2 * time.Millisecond
 	// maxGrace bounds the doubling of that after calls that ran dry early.
 	maxGrace = 1 << 20
 	// A call shorter than this says nothing about the rate.
@@ -169,7 +174,7 @@ func (v *Version) calibrate(ctx context.Context, in *instance) *instance {
 			c.usual.store(c.perRow)
 		}
 		large, took := int64(0), time.Duration(math.MaxInt64)
-		for range 5 {
+		for n, begin := 0, time.Now(); n < leastTrials || n < mostTrials && time.Since(begin) < trialTime; n++ {
 			if err == nil {
 				var once time.Duration
 				large, once, err = trial(st, in, firstRows)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -20,6 +21,11 @@ const firstRows = 256
 
 // setupFuel is the budget of each call that prepares an instance: about 30 ms.
 const setupFuel = guard.DefaultStartFuel
+
+// setupRate is what a unit of fuel is taken to cost, in nanoseconds, where an
+// instance is prepared within a request: the most that was measured, as nothing
+// has been learnt of that code.
+const setupRate = 1.0
 
 // errFuel says that a guest used up its budget.
 var errFuel = errors.New("out of fuel")
@@ -49,13 +55,15 @@ type instance struct {
 	lastError   string
 	// spent is the fuel of the last call.
 	spent int64
+	// setupLeft is the budget of a call that prepares the instance.
+	setupLeft int64
 	// answers is version.answers when the instance was last configured.
 	answers int64
 }
 
 // newInstance makes an instance that is ready for calls.
 func newInstance(ctx context.Context, v *Version) (*instance, error) {
-	in := &instance{version: v, logLeft: abi.MaxLog, answers: v.answers.Load()}
+	in := &instance{version: v, logLeft: abi.MaxLog, answers: v.answers.Load(), setupLeft: setupFuel}
 	in.ctx = context.WithValue(context.WithoutCancel(ctx), instanceKey{}, in)
 	// The fuel global exists only after instantiation, but the start function
 	// may call the host before: it pays into a stand-in.
@@ -113,10 +121,18 @@ func (in *instance) prepare() error {
 			return fmt.Errorf("names kind %s, but has no function %s", k, k.Export())
 		}
 	}
-	return in.reserve(firstRows)
+	return in.reserve(max(firstRows, int(in.version.rows.Load())))
 }
 
-// setup calls a function outside of requests, with the budget for that.
+// within prepares the instance in a request, which has so much time left. An
+// errFuel says that it was not enough; the instance is lost then.
+func (in *instance) within(left time.Duration, prepare func() error) error {
+	in.setupLeft = min(max(int64(float64(left)/setupRate), 1), setupFuel)
+	defer func() { in.setupLeft = setupFuel }()
+	return prepare()
+}
+
+// setup calls a function that prepares the instance, with the budget for that.
 func (in *instance) setup(name string, args ...uint64) (uint64, error) {
 	f := in.module.ExportedFunction(name)
 	if f == nil {
@@ -124,7 +140,7 @@ func (in *instance) setup(name string, args ...uint64) (uint64, error) {
 	}
 	clear(in.stack[:])
 	copy(in.stack[:], args)
-	if err := in.run(f, setupFuel); err != nil {
+	if err := in.run(f, in.setupLeft); err != nil {
 		return 0, fmt.Errorf("%s: %w", name, err)
 	}
 	return in.stack[0], nil
@@ -228,13 +244,17 @@ func (in *instance) reserve(rows int) error {
 	return nil
 }
 
-// grow makes the frame's room at least rows.
+// grow makes the frame's room at least rows. Instances that are made later
+// have it from the start: where a request leaves no time for growing, the next
+// ones need none.
 func (in *instance) grow(rows int) error {
 	room := max(int(in.layout.Cap), firstRows)
 	for room < rows {
 		room *= 4
 	}
-	return in.reserve(min(room, abi.MaxRows))
+	room = min(room, abi.MaxRows)
+	in.version.needRows(int64(room))
+	return in.reserve(room)
 }
 
 func (in *instance) close() {

@@ -46,7 +46,7 @@ func (st *Stage) Run(r *Scratch, f *frame.Frame, p Period) (Status, time.Time) {
 		v.counters.skipped.Add(1)
 		return Skipped, p.Start
 	}
-	in, waited, err := v.take(p.Allowed)
+	in, waited, err := v.take(p)
 	start := p.Start
 	if waited {
 		start = time.Now() // what others took says nothing about this call
@@ -63,7 +63,7 @@ func (st *Stage) Run(r *Scratch, f *frame.Frame, p Period) (Status, time.Time) {
 	v.counters.calls.Add(1)
 	v.counters.nanos.Add(int64(end.Sub(p.Start)))
 	if err != nil {
-		v.fault(st, err)
+		v.fault(st.kind.String(), err)
 		return Failed, end
 	}
 	if v.breaker.succeeded() {
@@ -74,6 +74,15 @@ func (st *Stage) Run(r *Scratch, f *frame.Frame, p Period) (Status, time.Time) {
 
 // errCut says that fuel ran out before the plugin had all that it may use.
 var errCut = errors.New("out of fuel early")
+
+// early makes of a preparation that ran out of fuel one for which the request
+// had no time: that is not the plugin's fault.
+func early(err error) error {
+	if errors.Is(err, errFuel) {
+		return errCut
+	}
+	return err
+}
 
 // run is a call's period and when its turn came.
 type run struct {
@@ -97,6 +106,17 @@ func (v *Version) call(st *Stage, in *instance, r *Scratch, f *frame.Frame, p ru
 			return start, errLate
 		}
 		to := min(from+abi.MaxRows, n)
+		if to-from > int(in.layout.Cap) {
+			if err := in.within(allowed, func() error { return in.grow(to - from) }); err != nil {
+				v.discard(in)
+				return time.Now(), early(err)
+			}
+			start = time.Now()
+			if allowed = p.Allowed - start.Sub(p.Start); allowed < minCall {
+				v.put(in)
+				return start, errLate
+			}
+		}
 		budget, timed := c.budget(to-from, allowed)
 		err := st.chunk(in, r, f, span{from, to, budget})
 		end := time.Now()
@@ -151,17 +171,17 @@ func (st *Stage) commit(r *Scratch, f *frame.Frame) {
 	}
 }
 
-// fault counts a failed call, and says it in the log: the first faults and
-// each quarantine, at a bounded rate.
-func (v *Version) fault(st *Stage, err error) {
+// fault counts a failed call, or an instance that could not be made, and says it
+// in the log: the first faults and each quarantine, at a bounded rate.
+func (v *Version) fault(stage string, err error) {
 	v.counters.faults.Add(1)
 	if tripped, wait := v.breaker.failed(err.Error()); tripped {
 		v.counters.quarantines.Add(1)
-		v.spec.Log.Warn("plugin in quarantine", keyPlugin, v.manifest.Name, keyStage, st.kind.String(),
+		v.spec.Log.Warn("plugin in quarantine", keyPlugin, v.manifest.Name, keyStage, stage,
 			logkey.Reason, err.Error(), keyWait, wait.String())
 		return
 	}
 	if v.faults.allow(v.breaker.now()) {
-		v.spec.Log.Warn("plugin failed", keyPlugin, v.manifest.Name, keyStage, st.kind.String(), logkey.Reason, err.Error())
+		v.spec.Log.Warn("plugin failed", keyPlugin, v.manifest.Name, keyStage, stage, logkey.Reason, err.Error())
 	}
 }

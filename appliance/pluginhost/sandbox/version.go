@@ -74,6 +74,11 @@ type Version struct {
 	// answers counts the times that open questions were answered; an instance
 	// that was configured at another count configures itself anew.
 	answers atomic.Int64
+	// rows is the room that new instances reserve, beyond firstRows.
+	rows atomic.Int64
+	// lost counts the instances that were thrown away and cannot be made anew
+	// for the time being.
+	lost atomic.Int64
 }
 
 // Load makes a version ready for calls: compiled by a child process that also
@@ -208,13 +213,22 @@ func (v *Version) fill(ctx context.Context) error {
 	return nil
 }
 
-// take waits for an idle instance for at most wait, and says whether it took
-// time to get one.
-func (v *Version) take(wait time.Duration) (in *instance, waited bool, err error) {
+// needRows makes new instances reserve so much room.
+func (v *Version) needRows(rows int64) {
+	for have := v.rows.Load(); have < rows && !v.rows.CompareAndSwap(have, rows); have = v.rows.Load() {
+	}
+}
+
+// take waits for an idle instance, and configures it anew where that is due,
+// within the period. It says whether that took time.
+func (v *Version) take(p Period) (in *instance, waited bool, err error) {
 	select {
 	case in = <-v.pool:
 	default:
-		timer := time.NewTimer(wait)
+		if int(v.lost.Load()) >= cap(v.pool) {
+			return nil, true, errBusy // nobody is about to give one back
+		}
+		timer := time.NewTimer(p.Allowed)
 		defer timer.Stop()
 		select {
 		case in = <-v.pool:
@@ -225,9 +239,9 @@ func (v *Version) take(wait time.Duration) (in *instance, waited bool, err error
 	}
 	if answers := v.answers.Load(); in.answers != answers {
 		in.answers, waited = answers, true
-		if err := in.configure(); err != nil {
+		if err := in.within(p.Allowed-time.Since(p.Start), in.configure); err != nil {
 			v.discard(in)
-			return nil, true, fmt.Errorf("configure again: %w", err)
+			return nil, true, early(fmt.Errorf("configure again: %w", err))
 		}
 	}
 	return in, waited, nil
@@ -246,11 +260,18 @@ func (v *Version) discard(in *instance) {
 	v.refills.Add(1)
 	go func() {
 		defer v.refills.Done()
+		lost := int64(0)
 		for wait := 10 * time.Millisecond; v.closing.Err() == nil; wait = min(2*wait, 10*time.Second) {
 			in, err := newInstance(v.closing, v)
 			if err == nil {
+				v.lost.Add(-lost)
 				v.pool <- in
 				return
+			}
+			if v.closing.Err() == nil {
+				v.lost.Add(1 - lost)
+				lost = 1
+				v.fault("instance", err)
 			}
 			select {
 			case <-v.closing.Done():
