@@ -92,17 +92,29 @@ func (p *parts) rebuild(ctx context.Context, log *slog.Logger) error {
 }
 
 func (p *parts) rebuildProfile(ctx context.Context) error {
+	owners, err := p.archive.Owners(ctx)
+	if err != nil {
+		return fmt.Errorf("read erasures and merges: %w", err)
+	}
 	columns := parquet.UserID | parquet.ItemID | parquet.EventType | parquet.Time | parquet.Value | parquet.EventID
+	if !owners.None() {
+		columns |= parquet.BusSeq
+	}
 	records := make([]event.Record, 0, parquet.BatchRows)
 	return p.archive.ScanEvents(ctx, columns, func(b *archive.EventBatch) error {
 		records = records[:0]
 		for i := range b.Len {
-			v := b.Value[i]
+			p.pump.Seen(b.EventID[i], b.Committed)
+			v, user := b.Value[i], b.UserID.At(i)
+			if owners.Moved(user) {
+				if user = owners.Of(user, b.BusSeq[i]); user == "" {
+					continue
+				}
+			}
 			records = append(records, event.Record{Kind: event.KindEvent, Event: event.Event{
-				UserID: b.UserID.At(i), ItemID: b.ItemID.At(i), Type: b.EventType.At(i), EventID: b.EventID[i],
+				UserID: user, ItemID: b.ItemID.At(i), Type: b.EventType.At(i), EventID: b.EventID[i],
 				Time: b.Time[i], Value: v, HasValue: v == v,
 			}})
-			p.pump.Seen(b.EventID[i], b.Committed)
 		}
 		p.profile.Apply(0, records)
 		return nil

@@ -226,7 +226,7 @@ func sizeBound(r *event.Record) int {
 	const numbers = 24 * 10
 	e, it, u := &r.Event, &r.Item, &r.User
 	n := numbers + len(r.Source.Name) + len(e.UserID) + len(e.ItemID) + len(e.Type) + len(e.EventID) +
-		len(e.SessionID) + len(e.RequestID) + len(e.Scene) + len(e.Currency) + len(e.Props) + len(it.ID) + len(u.ID)
+		len(e.SessionID) + len(e.RequestID) + len(e.Scene) + len(e.Currency) + len(e.Props) + len(it.ID) + len(u.ID) + len(u.Into)
 	for _, list := range [...][]event.Attribute{it.Attributes, u.Attributes} {
 		for i := range list {
 			a := &list[i]

@@ -31,6 +31,7 @@ import (
 type Catalog struct {
 	items, users     *codes
 	ofItems, ofUsers attributes
+	erased           erasures
 	texts            dictionary
 	sets             setDictionary
 	changes          changes
@@ -101,10 +102,11 @@ func (c *Catalog) ApplyItem(it *event.Item, patch bool) {
 	c.ofItems.apply(code, c.items.id(code), it, patch)
 }
 
-// Item is what is known of an item; false means that nothing was ever put. The
+// Item is what is known of an item; false means that nothing was ever put, or
+// that it was deleted. The
 // attributes are shared and must not be changed.
 func (c *Catalog) Item(code uint32) (event.Item, bool) {
-	if it := c.ofItems.get(code); it != nil {
+	if it := c.ofItems.get(code); it != nil && !it.gone {
 		return it.Item, true
 	}
 	return event.Item{}, false
@@ -128,7 +130,7 @@ func (c *Catalog) ApplyUser(u *event.User, patch bool) {
 // User is what is known of a user; false means that nothing was ever put,
 // whatever events there are. The attributes are shared and must not be changed.
 func (c *Catalog) User(code uint32) (event.User, bool) {
-	if it := c.ofUsers.get(code); it != nil {
+	if it := c.ofUsers.get(code); it != nil && !it.gone {
 		return event.User{ID: it.ID, Time: it.Time, Attributes: it.Attributes}, true
 	}
 	return event.User{}, false
@@ -143,10 +145,10 @@ func (c *Catalog) Surplus() uint64 { return c.ofItems.surplus.Load() + c.ofUsers
 const AvailableFrom = "available_from"
 
 // Expired says whether an item must not be shown at now (Unix milliseconds):
-// not any more, or not yet.
+// not any more, or not yet. A deleted item never may.
 func (c *Catalog) Expired(code uint32, now int64) bool {
 	it := c.ofItems.get(code)
-	return it != nil && (it.ExpiresAt != 0 && it.ExpiresAt <= now || it.from > now)
+	return it != nil && (it.ExpiresAt != 0 && it.ExpiresAt <= now || it.from > now || it.gone)
 }
 
 // Apply takes the item and user records of a frame; events are not for it. The
@@ -162,6 +164,12 @@ func (c *Catalog) Apply(_ uint64, records []event.Record) {
 			c.ApplyUser(&r.User, false)
 		case event.KindUserPatch:
 			c.ApplyUser(&r.User, true)
+		case event.KindItemDelete:
+			c.DeleteItem(r.Item.ID, r.Item.Time)
+		case event.KindUserErase:
+			c.EraseUser(r.User.ID, r.User.Time)
+		case event.KindUserMerge:
+			c.MergeUser(r.User.ID, r.User.Into, r.User.Time)
 		}
 	}
 }
@@ -171,6 +179,8 @@ type entry struct {
 	event.Item
 	// listed is the time of the first put, from the time of AvailableFrom.
 	listed, from int64
+	// gone says that it was deleted since.
+	gone bool
 }
 
 // attributes are those of all items, or of all users, by code. What is known

@@ -75,7 +75,15 @@ func New(sig *signal.Signal, codes Codes) *Store {
 // only that equal times of one user come in log order.
 func (s *Store) Apply(_ uint64, records []event.Record) {
 	for j := range records {
-		if records[j].Kind != event.KindEvent {
+		switch u := &records[j].User; records[j].Kind {
+		case event.KindEvent:
+		case event.KindUserErase:
+			s.take(u.ID)
+			continue
+		case event.KindUserMerge:
+			s.merge(u.ID, u.Into)
+			continue
+		default:
 			continue
 		}
 		e := &records[j].Event

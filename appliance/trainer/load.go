@@ -21,6 +21,8 @@ const windowColumns = parquet.UserID | parquet.ItemID | parquet.EventType | parq
 type loader struct {
 	sig   *signal.Signal
 	parts *archive.EventParts
+	// owners says whose events are: not always of those who are written there.
+	owners *archive.Owners
 	// users and items number the ids of the interactions that enter: what was
 	// only shown gets no row, for no factors could be found for it.
 	users, items *interner
@@ -42,6 +44,9 @@ func read(ctx context.Context, dir string, sig *signal.Signal, progress func(don
 		return nil, err
 	}
 	l := &loader{sig: sig, users: newInterner(), items: newInterner(), progress: progress}
+	if l.owners, err = a.Owners(ctx); err != nil {
+		return nil, fmt.Errorf("read erasures and merges: %w", err)
+	}
 	if l.parts, err = a.EventParts(ctx); err != nil {
 		return nil, fmt.Errorf("read archive: %w", err)
 	}
@@ -61,11 +66,15 @@ func read(ctx context.Context, dir string, sig *signal.Signal, progress func(don
 func (l *loader) readParts(ctx context.Context) error {
 	inner, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	columns := windowColumns
+	if !l.owners.None() {
+		columns |= parquet.BusSeq
+	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			r := partReader{loader: l, reader: l.parts.Reader(windowColumns)}
+			r := partReader{loader: l, reader: l.parts.Reader(columns)}
 			for inner.Err() == nil {
 				n := int(next.Add(1)) - 1
 				if n >= l.parts.Len() {
@@ -125,6 +134,7 @@ type partReader struct {
 	kinds  []uint8
 	values []float32
 	intern internScratch
+	moved  moved
 }
 
 // side is the users or the items of a part.
@@ -172,6 +182,7 @@ func (r *partReader) read(ctx context.Context, n int) error {
 	}); err != nil {
 		return err
 	}
+	r.moved.part = n
 	u := unit{
 		users: r.users.finish(r.loader.users, n, &r.intern),
 		items: r.items.finish(r.loader.items, n, &r.intern),
@@ -183,6 +194,7 @@ func (r *partReader) read(ctx context.Context, n int) error {
 			return fmt.Errorf("%s: its events are %d days apart, but its folder is of one date", r.loader.parts.Path(n), span/dayMillis)
 		}
 	}
+	r.moved.finish(r.loader.users, u.users)
 	u.offsets = make([]uint32, len(r.times))
 	for i, t := range r.times {
 		u.offsets[i] = uint32(t - u.base)
@@ -210,7 +222,16 @@ func (r *partReader) add(b *archive.EventBatch) {
 			continue
 		}
 		value := b.Value[i]
-		r.users.add(b.UserID.Code[i])
+		if user := b.UserID.Code[i]; r.loader.owners.Moved(b.UserID.Names[user]) {
+			owner := r.loader.owners.Of(b.UserID.Names[user], b.BusSeq[i])
+			if owner == "" {
+				continue
+			}
+			r.moved.add(owner, len(r.users.rows))
+			r.users.rows = append(r.users.rows, user) // until finish
+		} else {
+			r.users.add(user)
+		}
 		r.items.add(b.ItemID.Code[i])
 		r.times = append(r.times, b.Time[i])
 		r.kinds = append(r.kinds, uint8(code))

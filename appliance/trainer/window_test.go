@@ -272,3 +272,34 @@ func TestInternerGivesRowsInTheOrderOfFirstSight(t *testing.T) {
 		}
 	}
 }
+
+// TestErasedAndMergedUsersInTheWindow: the archive's files say what was, the
+// window whose it is now.
+func TestErasedAndMergedUsersInTheWindow(t *testing.T) {
+	sig := signalOf(t, signal.Config{})
+	change := func(kind event.Kind, id, into string) event.Record {
+		return event.Record{Kind: kind, User: event.User{ID: id, Into: into, Time: begin}}
+	}
+	loaded := func(records ...event.Record) map[string][]string {
+		w, err := read(t.Context(), archiveOf(t, 1, records...), sig, func(int, int) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string][]string{}
+		for u, id := range w.userIDs {
+			for _, in := range w.of(u, w.whole, nil) {
+				out[id] = append(out[id], w.itemIDs[in.Item])
+			}
+		}
+		return out
+	}
+	got := loaded(
+		visit("guest", "a", "view", begin), visit("u1", "b", "view", begin+minute), visit("gone", "c", "view", begin),
+		change(event.KindUserMerge, "guest", "u1"), change(event.KindUserErase, "gone", ""),
+		visit("guest", "d", "view", begin+2*minute), visit("gone", "e", "view", begin+2*minute), visit("u1", "f", "cart", begin+3*minute),
+	)
+	want := map[string][]string{"u1": {"a", "b", "f"}, "guest": {"d"}, "gone": {"e"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

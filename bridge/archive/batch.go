@@ -64,11 +64,11 @@ func (b *Batch) Add(seq uint64, r *event.Record) error {
 			b.days[day] = table
 		}
 		table.Append(seq, r)
-	case event.KindItemPut, event.KindItemPatch:
+	case event.KindItemPut, event.KindItemPatch, event.KindItemDelete:
 		if err := b.items.Append(seq, r); err != nil {
 			return err
 		}
-	case event.KindUserPut, event.KindUserPatch:
+	case event.KindUserPut, event.KindUserPatch, event.KindUserErase, event.KindUserMerge:
 		if err := b.users.Append(seq, r); err != nil {
 			return err
 		}

@@ -56,11 +56,17 @@ func (a *Archive) ScanEvents(ctx context.Context, columns parquet.Columns, fn fu
 // record is overwritten by the next; its strings and attributes are safe to
 // keep.
 func (a *Archive) ScanItems(ctx context.Context, fn func(r *event.Record) error) error {
-	return a.scanFiles(ctx, itemsDir, func(f *parquet.File) error { return f.ScanItems(ctx, fn) })
+	return a.scanFiles(ctx, itemsDir, func(f *parquet.File) error {
+		return f.ScanItems(ctx, func(_ uint64, r *event.Record) error { return fn(r) })
+	})
 }
 
 // ScanUsers is ScanItems for user changes.
 func (a *Archive) ScanUsers(ctx context.Context, fn func(r *event.Record) error) error {
+	return a.scanUsers(ctx, func(_ uint64, r *event.Record) error { return fn(r) })
+}
+
+func (a *Archive) scanUsers(ctx context.Context, fn func(seq uint64, r *event.Record) error) error {
 	return a.scanFiles(ctx, usersDir, func(f *parquet.File) error { return f.ScanUsers(ctx, fn) })
 }
 

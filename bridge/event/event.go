@@ -21,6 +21,12 @@ const (
 	KindUserPut Kind = 4
 	// KindUserPatch merges attributes into a user, name by name.
 	KindUserPatch Kind = 5
+	// KindItemDelete takes an item out: it is not shown until it is put again.
+	KindItemDelete Kind = 6
+	// KindUserErase forgets all of a user that came before it.
+	KindUserErase Kind = 7
+	// KindUserMerge makes all of a user that came before it another's.
+	KindUserMerge Kind = 8
 )
 
 // Event is one interaction. Times are Unix milliseconds, UTC. The fields and
@@ -70,6 +76,8 @@ type User struct {
 	Time int64
 	// Attributes are sorted by name, each name once.
 	Attributes []Attribute
+	// Into is the user who takes over; it counts for KindUserMerge.
+	Into string
 }
 
 // Source is where a record came from: a file, a topic or "http", and the

@@ -99,7 +99,8 @@ const (
 
 	bitExpires = 1 << 1
 	itemBits   = bitSource | bitExpires
-	userBits   = bitSource
+	userBits   = bitSource | bitInto
+	bitInto    = 1 << 1
 )
 
 // castagnoli is the table of CRC-32C, which processors compute in hardware.
@@ -152,9 +153,9 @@ func (b *FrameBuilder) Add(r *Record) {
 	switch r.Kind {
 	case KindEvent:
 		b.event(r)
-	case KindItemPut, KindItemPatch:
+	case KindItemPut, KindItemPatch, KindItemDelete:
 		b.item(r)
-	case KindUserPut, KindUserPatch:
+	case KindUserPut, KindUserPatch, KindUserErase, KindUserMerge:
 		b.user(r)
 	default:
 		panic("event: frame record of unknown kind")
@@ -292,8 +293,11 @@ func (b *FrameBuilder) item(r *Record) {
 // user appends an attribute change.
 func (b *FrameBuilder) user(r *Record) {
 	u := &r.User
-	out := b.begin(r, 0, u.Time)
+	out := b.begin(r, bitIf(u.Into != "", bitInto), u.Time)
 	out = binary.AppendUvarint(out, b.ref(u.ID))
+	if u.Into != "" {
+		out = binary.AppendUvarint(out, b.ref(u.Into))
+	}
 	b.records = b.attributes(out, u.Attributes)
 }
 

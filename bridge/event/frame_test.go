@@ -64,6 +64,16 @@ func userRecords() []Record {
 	}
 }
 
+// removalRecords are the records of testdata/frame-v1-removals.bin: the kinds
+// that take something away.
+func removalRecords() []Record {
+	return []Record{
+		{Kind: KindItemDelete, Source: Source{Name: "http"}, Item: Item{ID: "i1", Time: 1700000000000}},
+		{Kind: KindUserErase, Source: Source{Name: "http"}, User: User{ID: "u1", Time: 1700000000001}},
+		{Kind: KindUserMerge, Source: Source{Name: "http"}, User: User{ID: "guest", Into: "u2", Time: 1700000000002}},
+	}
+}
+
 // build packs records into a frame.
 func build(records []Record) []byte {
 	var b FrameBuilder
@@ -85,7 +95,7 @@ func decode(data []byte) ([]Record, error) {
 
 func TestFrameGolden(t *testing.T) {
 	for name, want := range map[string][]Record{
-		"frame-v1.bin": goldenRecords(), "frame-v1-users.bin": userRecords(),
+		"frame-v1.bin": goldenRecords(), "frame-v1-users.bin": userRecords(), "frame-v1-removals.bin": removalRecords(),
 	} {
 		path := filepath.Join("testdata", name)
 		if _, err := os.Stat(path); *update && errors.Is(err, fs.ErrNotExist) {
@@ -115,7 +125,7 @@ func TestFrameBuilder(t *testing.T) {
 	if got, err := decode(b.Seal()); err != nil || len(got) != 0 || b.Size() != frameHeader {
 		t.Fatalf("empty frame: %v, %v, size %d", got, err, b.Size())
 	}
-	records := append(goldenRecords(), userRecords()...)
+	records := append(append(goldenRecords(), userRecords()...), removalRecords()...)
 	records = append(records, Record{Kind: KindEvent, Event: Event{Position: -7, Time: math.MinInt64, Value: math.Copysign(0, -1), HasValue: true}, Source: Source{Partition: -1, Offset: math.MinInt64}})
 	records = append(records, Record{Kind: KindEvent, Event: Event{Time: math.MaxInt64, Position: math.MaxInt32}, Source: Source{Offset: math.MaxInt64}})
 	for round := range 3 {
@@ -136,7 +146,7 @@ func TestFrameBuilder(t *testing.T) {
 // TestFrameDamage flips every bit and cuts at every length: nothing may get
 // past the checksum, and nothing may reach fn before it.
 func TestFrameDamage(t *testing.T) {
-	frame := build(append(goldenRecords(), userRecords()...))
+	frame := build(append(append(goldenRecords(), userRecords()...), removalRecords()...))
 	refuse := func(data []byte, what string) {
 		t.Helper()
 		err := DecodeFrame(data, func(*Record) error { t.Fatalf("%s: fn was called", what); return nil })
@@ -166,7 +176,7 @@ func resum(frame []byte) []byte {
 // TestFrameHostile changes every byte under a right checksum: any outcome but
 // a panic is good, and what decodes must encode again.
 func TestFrameHostile(t *testing.T) {
-	records := append(goldenRecords(), userRecords()...)
+	records := append(append(goldenRecords(), userRecords()...), removalRecords()...)
 	frame := build(records)
 	for i := range frame {
 		for _, v := range []byte{0, 1, 0x7f, 0x80, 0xff} {
@@ -210,6 +220,7 @@ func TestDecodeFrameStops(t *testing.T) {
 func FuzzDecodeFrame(f *testing.F) {
 	f.Add(build(goldenRecords()))
 	f.Add(build(userRecords()))
+	f.Add(build(removalRecords()))
 	f.Add(build(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) >= frameHeader {

@@ -145,9 +145,9 @@ func (d *unframer) record(r *Record) {
 	switch kind {
 	case KindEvent:
 		d.event(&r.Event, bits)
-	case KindItemPut, KindItemPatch:
+	case KindItemPut, KindItemPatch, KindItemDelete:
 		d.item(&r.Item, bits)
-	case KindUserPut, KindUserPatch:
+	case KindUserPut, KindUserPatch, KindUserErase, KindUserMerge:
 		d.user(&r.User, bits)
 	default:
 		d.fail("unknown kind of record")
@@ -216,6 +216,9 @@ func (d *unframer) user(u *User, bits uint64) {
 	}
 	u.Time = d.time
 	u.ID = d.ref()
+	if bits&bitInto != 0 {
+		u.Into = d.ref()
+	}
 	u.Attributes = d.attributes()
 }
 

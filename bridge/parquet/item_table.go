@@ -14,8 +14,11 @@ type ItemTable struct {
 
 // Values of the op column.
 const (
-	opPut   = "put"
-	opPatch = "patch"
+	opPut    = "put"
+	opPatch  = "patch"
+	opDelete = "delete"
+	opErase  = "erase"
+	opMerge  = "merge"
 )
 
 // itemRow is a row of an items file. The attributes are one JSON object: each
@@ -46,6 +49,8 @@ func (t *ItemTable) Append(seq uint64, r *event.Record) error {
 		row.Op = opPut
 	case event.KindItemPatch:
 		row.Op = opPatch
+	case event.KindItemDelete:
+		row.Op = opDelete
 	default:
 		return fmt.Errorf("add item change: record kind %d is not one", r.Kind)
 	}
@@ -62,6 +67,8 @@ func (t *ItemTable) Append(seq uint64, r *event.Record) error {
 // Len is the number of rows.
 func (t *ItemTable) Len() int { return len(t.rows) }
 
+func (row *itemRow) seq() uint64 { return uint64(row.BusSeq) }
+
 // record turns a row back into a record.
 func (row *itemRow) record(r *event.Record) error {
 	*r = event.Record{}
@@ -70,6 +77,8 @@ func (row *itemRow) record(r *event.Record) error {
 		r.Kind = event.KindItemPut
 	case opPatch:
 		r.Kind = event.KindItemPatch
+	case opDelete:
+		r.Kind = event.KindItemDelete
 	default:
 		return fmt.Errorf("item %q: op %q is not known", row.ItemID, row.Op)
 	}

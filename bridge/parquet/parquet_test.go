@@ -270,7 +270,7 @@ func TestItemsRoundTrip(t *testing.T) {
 	}
 	defer f.Close()
 	var got []event.Record
-	if err := f.ScanItems(t.Context(), func(r *event.Record) error { got = append(got, *r); return nil }); err != nil {
+	if err := f.ScanItems(t.Context(), func(_ uint64, r *event.Record) error { got = append(got, *r); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	for i := range want {
@@ -297,6 +297,8 @@ func sampleUsers() []event.Record {
 			Attributes: []event.Attribute{{Name: "vip", Value: event.Value{Kind: event.Removed}}},
 		}, Source: event.Source{Name: "http"}},
 		{Kind: event.KindUserPut, User: event.User{ID: "u2", Time: 3}},
+		{Kind: event.KindUserErase, User: event.User{ID: "u1", Time: 4}},
+		{Kind: event.KindUserMerge, User: event.User{ID: "guest", Into: "u2", Time: 5}},
 	}
 }
 
@@ -325,13 +327,13 @@ func TestUsersRoundTrip(t *testing.T) {
 	}
 	defer f.Close()
 	var got []event.Record
-	if err := f.ScanUsers(t.Context(), func(r *event.Record) error { got = append(got, *r); return nil }); err != nil {
+	if err := f.ScanUsers(t.Context(), func(_ uint64, r *event.Record) error { got = append(got, *r); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("got  %+v\nwant %+v", got, want)
 	}
-	if err := f.ScanItems(t.Context(), func(*event.Record) error { return nil }); err == nil {
+	if err := f.ScanItems(t.Context(), func(uint64, *event.Record) error { return nil }); err == nil {
 		t.Error("a file of users was read as one of items")
 	}
 }

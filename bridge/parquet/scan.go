@@ -182,14 +182,15 @@ func grow[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// ScanItems calls fn with the item changes of f in order. The record is
+// ScanItems calls fn with the item changes of f in order, and the bus message
+// that each came in. The record is
 // overwritten by the next; its strings and attributes are safe to keep.
-func (f *File) ScanItems(ctx context.Context, fn func(*event.Record) error) error {
+func (f *File) ScanItems(ctx context.Context, fn func(seq uint64, r *event.Record) error) error {
 	return scanRows[itemRow](ctx, f, "item_id", fn)
 }
 
 // ScanUsers is ScanItems for a file of user changes.
-func (f *File) ScanUsers(ctx context.Context, fn func(*event.Record) error) error {
+func (f *File) ScanUsers(ctx context.Context, fn func(seq uint64, r *event.Record) error) error {
 	return scanRows[userRow](ctx, f, "user_id", fn)
 }
 
@@ -197,11 +198,12 @@ func (f *File) ScanUsers(ctx context.Context, fn func(*event.Record) error) erro
 type recordRow[R any] interface {
 	*R
 	record(r *event.Record) error
+	seq() uint64
 }
 
 // scanRows refuses a file without the id column: the library would read it as
 // empty texts.
-func scanRows[R itemRow | userRow, P recordRow[R]](ctx context.Context, f *File, id string, fn func(*event.Record) error) error {
+func scanRows[R itemRow | userRow, P recordRow[R]](ctx context.Context, f *File, id string, fn func(uint64, *event.Record) error) error {
 	if _, ok := f.pq.Schema().Lookup(id); !ok {
 		return fmt.Errorf("read %s: it has no column %s", f.path, id)
 	}
@@ -224,7 +226,7 @@ func scanRows[R itemRow | userRow, P recordRow[R]](ctx context.Context, f *File,
 			if err := P(&rows[i]).record(&record); err != nil {
 				return fmt.Errorf("read %s: %w", f.path, err)
 			}
-			if err := fn(&record); err != nil {
+			if err := fn(P(&rows[i]).seq(), &record); err != nil {
 				return err
 			}
 		}
