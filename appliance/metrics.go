@@ -167,8 +167,7 @@ func (m *metrics) Ingested(n httpapi.Ingested) {
 func (m *metrics) published(all []registry.Metric, seconds float64) {
 	m.trainSeconds.Set(seconds)
 	for _, metric := range all {
-		difference := metric.Model == trainer.DifferenceTo(trainer.Popularity) || metric.Model == trainer.DifferenceTo(trainer.Live)
-		if metric.Name == "ndcg@10" && !difference {
+		if metric.Name == "ndcg@10" && trainer.Rival(metric.Model) == "" {
 			m.quality.WithLabelValues(metric.Model).Set(metric.Value)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"vitrine/appliance/config"
@@ -116,10 +117,10 @@ func trainReport(r *trainer.Result) *adminapi.TrainReport {
 	}
 	report.Options["evaluated_users"] = r.EvaluatedUsers
 	for _, m := range modelMetrics(r.Metrics, r.Gate.Passed) {
-		switch m.Name {
-		case trainer.DifferenceTo(trainer.Popularity):
+		switch trainer.Rival(m.Name) {
+		case trainer.Popularity:
 			report.Difference = &m
-		case trainer.DifferenceTo(trainer.Live):
+		case trainer.Live:
 			report.DifferenceLive = &m
 		default:
 			report.Models = append(report.Models, m)
@@ -132,13 +133,17 @@ func trainReport(r *trainer.Result) *adminapi.TrainReport {
 func modelMetrics(all []registry.Metric, published bool) []adminapi.ModelMetrics {
 	out := []adminapi.ModelMetrics{}
 	index := map[string]int{}
+	live := trainer.Factors
+	if slices.ContainsFunc(all, func(m registry.Metric) bool { return m.Model == trainer.Blend }) {
+		live = trainer.Blend
+	}
 	for _, m := range all {
 		i, ok := index[m.Model]
 		if !ok {
 			i = len(out)
 			index[m.Model] = i
 			out = append(out, adminapi.ModelMetrics{
-				Name: m.Model, Published: published && m.Model == "als",
+				Name: m.Model, Published: published && m.Model == live,
 				Metrics: map[string]float64{}, Interval: map[string][]float64{},
 			})
 		}

@@ -85,7 +85,7 @@ func Popular(ctx context.Context, e Events, opt PopularOptions) (*Ranked, error)
 	if err != nil {
 		return nil, fmt.Errorf("count popular items: %w", err)
 	}
-	return rank(sums[0], opt.Top), nil
+	return Rank(sums[0], opt.Top), nil
 }
 
 // Trending ranks items by how far their new events exceed what their own past
@@ -106,13 +106,17 @@ func Trending(ctx context.Context, e Events, opt PopularOptions) (*Ranked, error
 	if err != nil {
 		return nil, fmt.Errorf("count trending items: %w", err)
 	}
-	share := float64(opt.ShortLife) / float64(opt.HalfLife)
-	scores := sums[1]
-	for item, s := range scores {
-		expected := share * sums[0][item]
-		scores[item] = (s - expected) / math.Sqrt(expected+opt.Prior)
+	Rise(sums[1], sums[0], float64(opt.ShortLife)/float64(opt.HalfLife), opt.Prior)
+	return Rank(sums[1], opt.Top), nil
+}
+
+// Rise replaces every item's sum over the short life by what Trending ranks by;
+// long holds the sums over the half-life, share is their quotient.
+func Rise(short, long []float64, share, prior float64) {
+	for item, s := range short {
+		expected := share * long[item]
+		short[item] = (s - expected) / math.Sqrt(expected+prior)
 	}
-	return rank(scores, opt.Top), nil
 }
 
 // eventParts is the number of partial sums that events are added up in. It is
@@ -195,8 +199,8 @@ func (e Events) addDecayed(sums []float64, lo, hi int, now int64, lives []int64)
 	}
 }
 
-// rank lists the items with scores above 0.
-func rank(scores []float64, top int) *Ranked {
+// Rank lists the top items with the highest scores, those with scores above 0.
+func Rank(scores []float64, top int) *Ranked {
 	var keys []uint64
 	for item, v := range scores {
 		if s := float32(v); s > 0 {

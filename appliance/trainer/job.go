@@ -10,6 +10,9 @@
 package trainer
 
 import (
+	"strings"
+
+	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/signal"
 )
@@ -39,29 +42,54 @@ type Job struct {
 	Rank           int     `json:"rank,omitempty"`
 	Iterations     int     `json:"iterations,omitempty"`
 	Regularization float64 `json:"regularization,omitempty"`
+	// Blend are the weights of the sources beside the model; nil chooses them
+	// on a validation slice, and asks none in a model of ratings. A model that
+	// answers alone needs no tables.
+	Blend tables.Weights `json:"blend,omitempty"`
 	// K is a further cut at which every metric is reported; 0 is none.
 	K int `json:"k,omitempty"`
 	// MemoryLimit is the child's soft heap limit in bytes; 0 is none.
 	MemoryLimit int64 `json:"memory_limit,omitempty"`
 }
 
-// DifferenceTo is the model name of the paired difference, user by user, between
-// the candidate's metrics and a rival's.
-func DifferenceTo(rival string) string { return "als-" + rival }
+// The candidates of a report. Where there is a blend it is what would go live,
+// and its factors alone are shown beside it.
+const (
+	// Blend ranks by the factors and the sources beside them.
+	Blend = "blend"
+	// Factors ranks by the factors alone.
+	Factors = "als"
+)
 
 // The rivals of a report.
 const (
 	// Popularity ranks everybody's items by their decayed weights.
 	Popularity = "popularity"
-	// Live is what was live before, as it would answer on the same split.
+	// Live is what was live before, as its factors would answer on the same
+	// split.
 	Live = "live"
 	// Mean expects every rating to be the mean of them.
 	Mean = "mean"
 )
 
+// difference is the model name of the paired difference, user by user, between
+// a candidate's metrics and a rival's.
+func difference(candidate, rival string) string { return candidate + "-" + rival }
+
+// Rival is the rival whose difference a model name of Result.Metrics stands
+// for, "" where it is that of a model.
+func Rival(name string) string {
+	for _, rival := range []string{Popularity, Live} {
+		if strings.HasSuffix(name, "-"+rival) {
+			return rival
+		}
+	}
+	return ""
+}
+
 // Progress is told while a run goes on.
 type Progress struct {
-	// Stage is "read", "fit", "evaluate", "refit" or "write".
+	// Stage is "read", "fit", "tables", "evaluate", "refit" or "write".
 	Stage string `json:"stage"`
 	// Done of Total steps of the stage; Total is 0 where it is not known.
 	Done  int `json:"done"`
@@ -76,8 +104,8 @@ type Result struct {
 	Version string `json:"version,omitempty"`
 	// Gate says whether the model may go live, and why.
 	Gate registry.Gate `json:"gate"`
-	// Metrics hold the candidate and its rivals, and the paired differences
-	// under the names that DifferenceTo gives.
+	// Metrics hold, for every metric, the candidates, what would go live first,
+	// their rivals, and the paired differences, for which Rival tells.
 	Metrics []registry.Metric `json:"metrics"`
 	// Users, Items and Interactions count the whole window.
 	Users        int `json:"users"`

@@ -39,10 +39,19 @@ func (r *run) evaluate(ctx context.Context) error {
 	for item, n := range counts {
 		r.eligible[item] = n > 0
 	}
-	candidate, err := r.contend(ctx, "als", r.evaluated, r.eligible)
+	factors, err := r.contend(ctx, Factors, r.evaluated, r.eligible)
 	if err != nil {
 		return err
 	}
+	candidates := []contender{factors}
+	if r.sources != nil {
+		blend, err := r.blended(ctx)
+		if err != nil {
+			return err
+		}
+		candidates = []contender{blend, factors}
+	}
+	candidate := candidates[0]
 	r.result.EvaluatedUsers = len(candidate.lists.Users)
 	if len(candidate.lists.Users) == 0 {
 		r.refuse("too little data to judge a model: no user has interactions both before and after " +
@@ -70,13 +79,13 @@ func (r *run) evaluate(ctx context.Context) error {
 	}
 	for _, m := range eval.Metrics() {
 		for _, k := range r.reported(m) {
-			r.report(fmt.Sprintf("%s@%d", m, k), candidate.lists.PerUser(m, k), rivals, func(c contender) []float64 { return c.lists.PerUser(m, k) })
+			r.report(fmt.Sprintf("%s@%d", m, k), candidates, rivals, func(c contender) []float64 { return c.lists.PerUser(m, k) })
 		}
 	}
 	if r.explicit() {
-		return r.judgeRatings(ctx, candidate, popular)
+		return r.judgeRatings(ctx, factors, popular)
 	}
-	r.judgeLists(candidate, rivals)
+	r.judgeLists(candidates, rivals)
 	return nil
 }
 
@@ -154,16 +163,26 @@ func (r *run) reported(m eval.Metric) []int {
 	return []int{cut}
 }
 
-// report adds one metric of the candidate, of its rivals, and the differences
-// to them user by user.
-func (r *run) report(name string, candidate []float64, rivals []contender, of func(contender) []float64) {
-	r.add("als", name, candidate)
-	for _, c := range rivals {
+// opponent is which of the candidates a rival is held against: the live
+// version is known by its factors alone, so that a blend must not make up for
+// factors that have become worse.
+func opponent(candidates []contender, rival string) contender {
+	if rival == Live {
+		return candidates[len(candidates)-1]
+	}
+	return candidates[0]
+}
+
+// report adds one metric of the candidates, of their rivals, and the
+// differences user by user.
+func (r *run) report(name string, candidates, rivals []contender, of func(contender) []float64) {
+	for _, c := range slices.Concat(candidates, rivals) {
 		r.add(c.name, name, of(c))
 	}
 	for _, c := range rivals {
-		value, lo, hi := eval.PairedInterval(candidate, of(c), resamples, 1)
-		r.result.Metrics = append(r.result.Metrics, registry.Metric{Model: DifferenceTo(c.name), Name: name, Value: value, Lo: lo, Hi: hi})
+		candidate := opponent(candidates, c.name)
+		value, lo, hi := eval.PairedInterval(of(candidate), of(c), resamples, 1)
+		r.result.Metrics = append(r.result.Metrics, registry.Metric{Model: difference(candidate.name, c.name), Name: name, Value: value, Lo: lo, Hi: hi})
 	}
 }
 
@@ -228,9 +247,10 @@ func (r *run) conclude(v *verdict) {
 
 // judgeLists compares models that rank by NDCG@10, which rewards what stands
 // in front.
-func (r *run) judgeLists(candidate contender, rivals []contender) {
+func (r *run) judgeLists(candidates, rivals []contender) {
 	var v verdict
 	for _, c := range rivals {
+		candidate := opponent(candidates, c.name)
 		a, b := candidate.lists.PerUser(eval.NDCG, 10), c.lists.PerUser(eval.NDCG, 10)
 		_, lo, hi := eval.PairedInterval(a, b, resamples, 1)
 		v.add(r.nameOf(c.name), comparison{"NDCG@10", candidate.lists.Mean(eval.NDCG, 10), c.lists.Mean(eval.NDCG, 10), lo, hi})

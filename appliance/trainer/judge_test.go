@@ -74,7 +74,7 @@ func TestWorseThanTheLiveVersionIsRefused(t *testing.T) {
 	if !strings.HasPrefix(r.Gate.Reason, "worse than the live v1: NDCG@10 0.") {
 		t.Errorf("reason %q", r.Gate.Reason)
 	}
-	difference := metric(t, r, DifferenceTo(Live), "ndcg@10")
+	difference := metric(t, r, difference(Factors, Live), "ndcg@10")
 	if difference.Hi >= 0 || math.Abs(difference.Value-(metric(t, r, "als", "ndcg@10").Value-metric(t, r, Live, "ndcg@10").Value)) > 1e-9 {
 		t.Errorf("difference %+v", difference)
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"vitrine/als"
+	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/signal"
 )
 
@@ -27,6 +28,18 @@ type Options struct {
 	// brought the newest events in.
 	Sweeps      int `json:"sweeps"`
 	RefitSweeps int `json:"refit_sweeps"`
+	// Sources tell of the sources beside the model; nil where it answers alone.
+	Sources *SourceOptions `json:"sources,omitempty"`
+}
+
+// SourceOptions tell how the sources beside a model are blended.
+type SourceOptions struct {
+	// User, Session and Like are the weights, see tables.Settings.
+	User    tables.Weights `json:"user"`
+	Session tables.Weights `json:"session"`
+	Like    tables.Weights `json:"like"`
+	// Bytes is the size of all tables.
+	Bytes int64 `json:"bytes"`
 }
 
 // ByKey are the options by configuration key, what has none by a plain name.
@@ -39,6 +52,10 @@ func (o *Options) ByKey() map[string]any {
 	if o.Loss == als.LossImplicit {
 		out["train.alpha"], out["train.half_life_hours"] = o.Alpha, o.HalfLifeHours
 		out["unobserved"], out["frequency_power"] = o.Unobserved, o.FrequencyPower
+	}
+	if s := o.Sources; s != nil {
+		out["blend.user"], out["blend.session"], out["blend.like"] = s.User.String(), s.Session.String(), s.Like.String()
+		out["tables_bytes"] = s.Bytes
 	}
 	return out
 }

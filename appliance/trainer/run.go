@@ -9,6 +9,7 @@ import (
 	"vitrine/als"
 	"vitrine/als/dataset"
 	"vitrine/als/model"
+	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/signal"
 )
@@ -34,6 +35,9 @@ type run struct {
 	settings als.Options
 	live     *live
 
+	// older is the part that is fitted, newestOld its reference.
+	older          span
+	newestOld      int64
 	train, targets *dataset.CSR
 	popularity     []float32
 	// eligible are the items of the older part, the only ones that a model of
@@ -42,6 +46,12 @@ type run struct {
 	evaluated *model.Model
 	// stays answers as the live version would if it stayed; nil without.
 	stays *model.Model
+	// sources stand beside the evaluated model, later beside the published one;
+	// nil where it answers alone.
+	sources *tables.Set
+	// all is the whole window and published the model of it.
+	all       *dataset.CSR
+	published *model.Model
 }
 
 // Run does the whole job in this process. A model that does not pass the gate
@@ -58,8 +68,11 @@ func Run(ctx context.Context, job Job, progress func(Progress)) (*Result, error)
 	}{
 		{"read", r.read},
 		{"fit", r.fit},
+		{"tables", r.tables},
 		{"evaluate", r.evaluate},
-		{"refit", r.refitAndWrite},
+		{"refit", r.refit},
+		{"tables", r.rebuildTables},
+		{"write", r.write},
 	}
 	for _, s := range steps {
 		progress(Progress{Stage: s.stage})
@@ -67,7 +80,7 @@ func Run(ctx context.Context, job Job, progress func(Progress)) (*Result, error)
 		if err := s.do(ctx); err != nil {
 			return nil, err
 		}
-		r.result.Seconds[s.stage] = time.Since(start).Seconds()
+		r.result.Seconds[s.stage] += time.Since(start).Seconds()
 		r.result.Seconds["total"] += time.Since(start).Seconds()
 		if r.result.Gate.Reason != "" && (!r.result.Gate.Passed || job.Out == "") {
 			break
@@ -96,6 +109,7 @@ func (r *run) read(ctx context.Context) error {
 	old, newestOld, cut := w.split()
 	r.result.SplitTime = cut
 	older := func(u int) (lo, hi int) { return 0, int(old[u]) }
+	r.older, r.newestOld = older, newestOld
 	newer := func(u int) (lo, hi int) {
 		_, hi = w.whole(u)
 		return int(old[u]), hi
@@ -156,29 +170,31 @@ func (r *run) fit(ctx context.Context) error {
 	return nil
 }
 
-// refitAndWrite brings the newest events in and writes the bundle.
-func (r *run) refitAndWrite(ctx context.Context) error {
-	w := r.window
-	all, err := w.matrix(ctx, r.sig, w.newest, w.whole)
-	if err != nil {
+// refit brings the newest events in.
+func (r *run) refit(ctx context.Context) error {
+	var err error
+	if r.all, err = r.window.matrix(ctx, r.sig, r.window.newest, r.window.whole); err != nil {
 		return err
 	}
 	opt := r.options("refit")
 	opt.Init, opt.Iterations = r.evaluated, refitSweeps
-	m, _, err := als.Train(ctx, all, opt)
+	r.published, _, err = als.Train(ctx, r.all, opt)
 	if errors.Is(err, als.ErrEmpty) {
 		r.refuse("nothing is left to train on: the newest events take all the older ones back")
 		return nil
 	}
-	if err != nil {
-		return err
-	}
 	r.result.Options.RefitSweeps = refitSweeps
-	r.progress(Progress{Stage: "write"})
+	return err
+}
+
+// write makes the bundle.
+func (r *run) write(context.Context) error {
+	w := r.window
 	return registry.Write(r.job.Out, &registry.Bundle{
 		Version: r.job.Version, Parent: r.job.Parent, Created: time.Now().UTC(), Position: w.position, Reference: w.newest,
-		Measure: string(r.sig.Measure()), Options: r.result.Options.ByKey(), Model: m, Evaluated: r.evaluated, UserIDs: w.userIDs, ItemIDs: w.itemIDs,
-		ItemWeight: w.popularity(r.sig, w.newest, w.whole), Metrics: r.result.Metrics, Gate: r.result.Gate,
+		Measure: string(r.sig.Measure()), Options: r.result.Options.ByKey(), Model: r.published, Evaluated: r.evaluated,
+		UserIDs: w.userIDs, ItemIDs: w.itemIDs, ItemWeight: w.popularity(r.sig, w.newest, w.whole), Sources: r.sources,
+		Metrics: r.result.Metrics, Gate: r.result.Gate,
 		Users: len(w.userIDs), Items: len(w.itemIDs), Interactions: w.count(), Seconds: r.result.Seconds,
 	})
 }

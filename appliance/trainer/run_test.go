@@ -72,7 +72,7 @@ func TestModelBetterThanPopularityIsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(stages, " "); got != "read fit evaluate refit write" {
+	if got := strings.Join(stages, " "); got != "read fit tables evaluate refit tables write" {
 		t.Errorf("stages %s", got)
 	}
 	if als, pop := metric(t, result, "als", "ndcg@10"), metric(t, result, "popularity", "ndcg@10"); !result.Gate.Passed || als.Value < 1.5*pop.Value || als.Lo > als.Value || als.Hi < als.Value {
@@ -113,7 +113,7 @@ func TestModelWorseThanPopularityIsRefused(t *testing.T) {
 		add(fmt.Sprintf("u%d", n), "hit0", "view")
 	}
 	r := refused(t, job(t, archiveOf(t, 1000, records...)))
-	if !strings.HasPrefix(r.Gate.Reason, "worse than popularity: NDCG@10 ") || metric(t, r, "als-popularity", "ndcg@10").Value >= 0 {
+	if !strings.HasPrefix(r.Gate.Reason, "worse than popularity: NDCG@10 ") || metric(t, r, "blend-popularity", "ndcg@10").Value >= 0 {
 		t.Errorf("reason %q, metrics %v", r.Gate.Reason, r.Metrics)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -62,7 +63,7 @@ func (a *app) printModels(models []client.Model) error {
 			}
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Version, m.State, m.CreatedAt.Local().Format(time.DateTime),
-			count(int64(m.Users)), count(int64(m.Items)), count(int64(m.Interactions)), ndcg["als"], ndcg["popularity"])
+			count(int64(m.Users)), count(int64(m.Items)), count(int64(m.Interactions)), cmp.Or(ndcg["blend"], ndcg["als"]), ndcg["popularity"])
 	}
 	return w.Flush()
 }

@@ -119,8 +119,10 @@ func (a *app) printReport(r *client.TrainReport) {
 		}
 		fmt.Fprintln(a.out)
 	}
-	fmt.Fprintln(a.out, "in brackets: 95 % intervals; als-popularity is the difference user by user")
-	for _, stage := range []string{"read", "fit", "evaluate", "refit", "total"} {
+	if r.Difference != nil {
+		fmt.Fprintf(a.out, "in brackets: 95 %% intervals; %s is the difference user by user\n", r.Difference.Name)
+	}
+	for _, stage := range []string{"read", "fit", "tables", "evaluate", "refit", "write", "total"} {
 		if s, ok := r.Seconds[stage]; ok {
 			fmt.Fprintf(a.out, "%-10s %6.2f s\n", stage, s)
 		}

@@ -233,8 +233,8 @@ func (w *walk) quality() {
 		value[m.Name], low[m.Name] = m.Metrics[name], m.Interval[name][0]
 	}
 	w.t.Logf("NDCG@10 %.4f, popularity %.4f: %.2f times; the difference is at least %.4f",
-		value["als"], value["popularity"], value["als"]/value["popularity"], low["als-popularity"])
-	if value["popularity"] <= 0 || value["als"] < 1.5*value["popularity"] || low["als-popularity"] <= 0 {
+		value["blend"], value["popularity"], value["blend"]/value["popularity"], low["blend-popularity"])
+	if value["popularity"] <= 0 || value["blend"] < 1.5*value["popularity"] || low["blend-popularity"] <= 0 {
 		w.t.Errorf("NDCG@10 is less than 1.5 times popularity's: %v, lower bounds %v", value, low)
 	}
 }

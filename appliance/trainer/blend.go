@@ -1,0 +1,428 @@
+package trainer
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+
+	"vitrine/als"
+	"vitrine/als/dataset"
+	"vitrine/als/eval"
+	"vitrine/als/model"
+	"vitrine/als/neighbors"
+	"vitrine/als/neighbors/tables"
+	"vitrine/als/topk"
+	"vitrine/appliance/signal"
+)
+
+// How the weights of the blend are chosen. The validation slice is the newest
+// validationShare of the older part, which the tables and the factors that the
+// weights are chosen with do not see; the test slice plays no part.
+const (
+	validationShare = 0.1
+	// tuneUsers bounds the users that those tables and factors are made from,
+	// and with it the time that choosing takes in a large shop.
+	tuneUsers = 100_000
+	// tuneIterations are enough to weigh factors against tables: on Online
+	// Retail four reach 96 % of the NDCG of eight.
+	tuneIterations = 4
+	// maxTrials are asked of each kind; fewer than fewTrials choose nothing.
+	maxTrials = 1500
+	fewTrials = 30
+)
+
+// defaultSettings are the weights where there is nothing to choose them by.
+func defaultSettings() tables.Settings {
+	return tables.Settings{
+		User: tables.Weights{
+			tables.PartFactors: 1, tables.PartTransitions: .35, tables.PartSessions: .35, tables.PartSimilar: .2,
+		},
+		Session: tables.Weights{
+			tables.PartSessions: 1, tables.PartTransitions: .6, tables.PartSimilar: .35, tables.PartFactors: .35,
+		},
+		Like: tables.Weights{tables.PartFactors: 1, tables.PartSimilar: 1},
+	}
+}
+
+// givenSettings are those of weights that the operator has set.
+func givenSettings(w tables.Weights) tables.Settings {
+	like := tables.Weights{tables.PartFactors: w[tables.PartFactors], tables.PartSimilar: w[tables.PartSimilar]}
+	if like[tables.PartFactors] == 0 && like[tables.PartSimilar] == 0 {
+		like[tables.PartFactors] = 1
+	}
+	return tables.Settings{User: w, Session: w, Like: like}
+}
+
+// blends tells whether the version answers with more than its factors.
+func (r *run) blends() bool {
+	if r.job.Blend == nil {
+		return !r.explicit()
+	}
+	return !r.job.Blend.FactorsAlone()
+}
+
+// tables chooses the weights and builds the sources on the older part.
+func (r *run) tables(ctx context.Context) error {
+	if !r.blends() {
+		return nil
+	}
+	settings := givenSettings(r.job.Blend)
+	if r.job.Blend == nil {
+		t, err := r.newTuner(ctx)
+		if err != nil {
+			return fmt.Errorf("choose the weights of the blend: %w", err)
+		}
+		if settings, err = t.choose(ctx); err != nil {
+			return fmt.Errorf("choose the weights of the blend: %w", err)
+		}
+	}
+	set, err := r.window.statistics(r.sig, r.newestOld, r.older, r.train).build(ctx, settings)
+	if err != nil {
+		return fmt.Errorf("build the tables: %w", err)
+	}
+	r.sources = set
+	r.result.Options.Sources = &SourceOptions{User: settings.User, Session: settings.Session, Like: settings.Like, Bytes: set.Bytes()}
+	return nil
+}
+
+// rebuildTables builds the sources that are published, on the whole window.
+func (r *run) rebuildTables(ctx context.Context) (err error) {
+	if r.sources == nil {
+		return nil
+	}
+	w := r.window
+	if r.sources, err = w.statistics(r.sig, w.newest, w.whole, r.all).build(ctx, r.sources.Settings); err != nil {
+		return fmt.Errorf("build the tables: %w", err)
+	}
+	r.result.Options.Sources.Bytes = r.sources.Bytes()
+	return nil
+}
+
+// examiner asks a blend what the appliance would answer. It is one goroutine's.
+type examiner struct {
+	blend   *neighbors.Blend
+	events  []signal.Interaction
+	order   []signal.Interaction
+	history []uint32
+	weights []signal.Weighted
+	rows    []uint32
+	values  []float32
+	vector  []float32
+	exclude []uint64
+	hits    []topk.Hit
+	folding model.Scratch
+	scratch neighbors.Scratch
+}
+
+// follow makes the history's order what sources are asked with, as the
+// appliance does.
+func (x *examiner) follow(sig *signal.Signal, h []signal.Interaction) {
+	x.order = sig.Sequence(h, signal.Places, x.order[:0])
+	x.history = x.history[:0]
+	for _, in := range x.order {
+		x.history = append(x.history, in.Item)
+	}
+}
+
+// fold computes the vector of a history of items that the model knows.
+func (x *examiner) fold(t *tuner, h []signal.Interaction) error {
+	x.weights = t.run.sig.Weigh(h, t.newest, x.weights)
+	x.rows, x.values = x.rows[:0], x.values[:0]
+	for _, w := range x.weights {
+		x.rows, x.values = append(x.rows, w.Item), append(x.values, w.Weight)
+	}
+	x.vector = slices.Grow(x.vector[:0], t.model.Rank)[:t.model.Rank]
+	return t.folder.FoldIn(x.vector, x.rows, x.values, &x.folding)
+}
+
+// blended ranks by the blend of the evaluated factors and the sources, and
+// where it knows nothing of a user by popularity, as the appliance answers.
+func (r *run) blended(ctx context.Context) (contender, error) {
+	score, err := r.blendScorer(slices.Max(r.cuts()))
+	if err != nil {
+		return contender{}, err
+	}
+	popular := eval.Popularity(r.popularity)
+	lists, err := eval.Ranking(ctx, eval.Input{
+		Targets: r.targets, Mask: r.train, Eligible: r.eligible, Ks: r.cuts(), Popularity: r.popularity,
+		Score: func(user int, dst []float32) {
+			if cols, _ := r.train.Row(user); len(cols) == 0 {
+				popular(user, dst)
+				return
+			}
+			score(user, dst)
+		},
+	})
+	return contender{name: Blend, lists: lists}, err
+}
+
+// blendScorer ranks by the blend of the evaluated factors and the sources.
+func (r *run) blendScorer(depth int) (eval.Scorer, error) {
+	sources, err := r.sources.Sources()
+	if err != nil {
+		return nil, err
+	}
+	m := r.evaluated
+	blend := sources.Blend(r.sources.Settings.User, &neighbors.Factors{Index: topk.New(m.Items, m.NumItems, m.Rank), Model: m})
+	idle := sync.Pool{New: func() any { return &examiner{blend: blend} }}
+	return func(user int, dst []float32) {
+		x := idle.Get().(*examiner)
+		defer idle.Put(x)
+		x.events = r.window.of(user, r.older, x.events)
+		x.follow(r.sig, r.sig.Trim(x.events))
+		seen, _ := r.train.Row(user)
+		x.exclude = neighbors.Exclude(x.exclude, m.NumItems, seen)
+		x.hits = blend.Rank(neighbors.Query{
+			History: x.history, Vector: m.Users[user*m.Rank : (user+1)*m.Rank], Exclude: x.exclude, K: depth,
+		}, x.hits, &x.scratch)
+		for i := range dst {
+			dst[i] = float32(math.NaN())
+		}
+		for _, hit := range x.hits {
+			dst[hit.Row] = hit.Score
+		}
+	}, nil
+}
+
+// tuner chooses the weights on the validation slice.
+type tuner struct {
+	run *run
+	// early and late are what everybody did before the slice and in it.
+	early, late span
+	// newest is the reference of the early part.
+	newest  int64
+	model   *model.Model
+	factors *neighbors.Factors
+	folder  *model.Folder
+	sources *tables.Sources
+	// known is how often the early part has an item.
+	known []int
+	users []int // who is asked
+}
+
+// newTuner trains and counts on the early part.
+func (r *run) newTuner(ctx context.Context) (*tuner, error) {
+	w := r.window
+	step := (len(w.userIDs) + tuneUsers - 1) / tuneUsers
+	asked := func(user int) bool { return user%step == 0 }
+	sample := func(user int) (lo, hi int) {
+		if !asked(user) {
+			return 0, 0
+		}
+		return r.older(user)
+	}
+	cut := dataset.TimeCutOf(w.times(sample), validationShare)
+	before := make([]int32, len(w.userIDs))
+	n := 0
+	for user := range w.userIDs {
+		_, hi := sample(user)
+		for at := int(w.starts[user]); at < int(w.starts[user])+hi && cut.Old(w.events.time(at)); at++ {
+			before[user]++
+		}
+		n += int(before[user])
+	}
+	t := &tuner{run: r}
+	t.early = func(user int) (lo, hi int) { return 0, int(before[user]) }
+	t.late = func(user int) (lo, hi int) {
+		_, hi = sample(user)
+		return int(before[user]), hi
+	}
+	if n == 0 {
+		return t, nil
+	}
+	t.newest = reference(n, w.times(t.early))
+	for user := range w.userIDs {
+		if lo, hi := t.late(user); lo > 0 && hi > lo {
+			t.users = append(t.users, user)
+		}
+	}
+	matrix, err := w.matrix(ctx, r.sig, t.newest, t.early)
+	if err != nil || matrix.NNZ() == 0 {
+		t.users = nil
+		return t, err
+	}
+	return t, t.prepare(ctx, matrix)
+}
+
+// prepare builds all sources and the factors of the early part.
+func (t *tuner) prepare(ctx context.Context, matrix *dataset.CSR) error {
+	r := t.run
+	t.known = matrix.Counts()
+	everything := tables.Weights{}
+	for _, part := range tables.Parts() {
+		everything[part] = 1
+	}
+	set, err := r.window.statistics(r.sig, t.newest, t.early, matrix).build(ctx, givenSettings(everything))
+	if err != nil {
+		return err
+	}
+	if t.sources, err = set.Sources(); err != nil {
+		return err
+	}
+	opt := r.options("tables")
+	opt.Iterations = tuneIterations
+	if t.model, _, err = als.Train(ctx, matrix, opt); err != nil {
+		return err
+	}
+	m := t.model
+	t.factors = &neighbors.Factors{Index: topk.New(m.Items, m.NumItems, m.Rank), Model: m, Norms: neighbors.Norms(m)}
+	t.folder = model.NewFolder(m)
+	return nil
+}
+
+// choose finds the weights of each kind of request.
+func (t *tuner) choose(ctx context.Context) (tables.Settings, error) {
+	settings := defaultSettings()
+	for _, kind := range []struct {
+		weights *tables.Weights
+		start   tables.Weights
+		parts   []string
+		ask     func(*examiner, int) (neighbors.Trial, bool)
+	}{
+		{&settings.User, tables.Weights{tables.PartFactors: 1}, tables.Parts(), t.askUser},
+		{&settings.Session, settings.Session, tables.Parts(), t.askSession},
+		{&settings.Like, tables.Weights{tables.PartFactors: 1}, []string{tables.PartSimilar, tables.PartFactors}, t.askLike},
+	} {
+		chosen, err := t.ascend(ctx, kind.parts, kind.start, kind.ask)
+		if err != nil {
+			return settings, err
+		}
+		if chosen != nil {
+			*kind.weights = chosen
+		}
+	}
+	return settings, nil
+}
+
+// ascend chooses weights for the parts by one kind of trial; nil where there
+// are too few.
+func (t *tuner) ascend(ctx context.Context, parts []string, start tables.Weights, ask func(*examiner, int) (neighbors.Trial, bool)) (tables.Weights, error) {
+	askable := t.askable(ask)
+	if len(askable) < fewTrials {
+		return nil, nil
+	}
+	all := tables.Weights{}
+	for _, part := range parts {
+		all[part] = 1
+	}
+	blend := t.sources.Blend(all, t.factors)
+	names := slices.DeleteFunc(tables.Parts(), func(name string) bool { return !slices.Contains(parts, name) })
+	from := make([]float32, len(names))
+	for p, name := range names {
+		from[p] = start[name]
+	}
+	opt := neighbors.AscendOptions{Workers: runtime.GOMAXPROCS(0)}
+	examiners := slices.Repeat([]examiner{{}}, opt.Workers)
+	best, err := blend.Ascend(ctx, len(askable), func(worker, n int) neighbors.Trial {
+		trial, _ := ask(&examiners[worker], askable[n])
+		return trial
+	}, from, opt)
+	if err != nil {
+		return nil, err
+	}
+	chosen := tables.Weights{}
+	for p, name := range names {
+		if w := best[0].Weights[p]; w > 0 {
+			chosen[name] = w
+		}
+	}
+	return chosen, nil
+}
+
+// askable lists the users, spread over all of them, who make a trial.
+func (t *tuner) askable(ask func(*examiner, int) (neighbors.Trial, bool)) []int {
+	var out []int
+	if len(t.users) == 0 {
+		return nil
+	}
+	var x examiner
+	for n := range min(len(t.users), maxTrials) {
+		user := t.users[n*len(t.users)/min(len(t.users), maxTrials)]
+		if _, ok := ask(&x, user); ok {
+			out = append(out, user)
+		}
+	}
+	return out
+}
+
+// askUser asks with a user's history. Every other user is asked as the
+// evaluation does, with what he did before the slice, for all that he does in
+// it; the others as the appliance is, with all that came before, for the last
+// thing.
+func (t *tuner) askUser(x *examiner, user int) (neighbors.Trial, bool) {
+	sig, w := t.run.sig, t.run.window
+	lo, hi := t.late(user)
+	at := lo
+	if user%2 == 1 {
+		at = hi - 1
+	}
+	x.events = w.of(user, func(int) (int, int) { return 0, hi }, x.events)
+	past := sig.Trim(x.events[:at])
+	x.follow(sig, past)
+	if len(x.history) == 0 || x.fold(t, past) != nil {
+		return neighbors.Trial{}, false
+	}
+	return t.trial(x, x.rows, x.events[at:hi])
+}
+
+// askSession asks with nothing but the items that came before the last one in
+// its session.
+func (t *tuner) askSession(x *examiner, user int) (neighbors.Trial, bool) {
+	sig := t.run.sig
+	x.events = t.run.window.of(user, t.late, x.events)
+	x.order = sig.Sequence(sig.Trim(x.events), signal.Places, x.order[:0])
+	last := len(x.order) - 1
+	begin := last
+	for begin > 0 && x.order[begin].Time-x.order[begin-1].Time <= sessionGap {
+		begin--
+	}
+	if last <= begin {
+		return neighbors.Trial{}, false
+	}
+	now := x.order[last].Time
+	target := x.order[last]
+	x.history = x.history[:0]
+	views := x.events[:0]
+	for _, in := range x.order[begin:last] {
+		x.history = append(x.history, in.Item)
+		views = append(views, sig.View(in.Item, now))
+	}
+	if x.fold(t, views) != nil {
+		return neighbors.Trial{}, false
+	}
+	return t.trial(x, x.history, []signal.Interaction{target})
+}
+
+// askLike asks for what is like the first item of the slice: what the user did
+// after it.
+func (t *tuner) askLike(x *examiner, user int) (neighbors.Trial, bool) {
+	x.events = t.run.window.of(user, t.late, x.events)
+	first := x.events[0].Item
+	if t.known[first] == 0 {
+		return neighbors.Trial{}, false
+	}
+	x.history = append(x.history[:0], first)
+	trial, ok := t.trial(x, x.history, x.events[1:])
+	trial.Cosine, trial.Row = true, first
+	return trial, ok
+}
+
+// trial is the examiner's history as a query, for those of the events' items
+// that the early part knows and seen does not hold.
+func (t *tuner) trial(x *examiner, seen []uint32, events []signal.Interaction) (neighbors.Trial, bool) {
+	x.exclude = neighbors.Exclude(x.exclude, t.model.NumItems, seen)
+	x.rows = x.rows[:0]
+	for _, in := range events {
+		item := in.Item
+		if x.exclude[item/64]>>(item%64)&1 == 0 && t.known[item] > 0 && !slices.Contains(x.rows, item) && t.run.sig.Strength(&in) > 0 {
+			x.rows = append(x.rows, item)
+		}
+	}
+	return neighbors.Trial{
+		Query:   neighbors.Query{History: x.history, Vector: x.vector, Exclude: x.exclude, K: 10},
+		Targets: x.rows,
+	}, len(x.rows) > 0
+}

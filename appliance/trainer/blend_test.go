@@ -1,0 +1,245 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"vitrine/als/neighbors"
+	"vitrine/als/neighbors/tables"
+	"vitrine/als/topk"
+	"vitrine/appliance/signal"
+	"vitrine/bridge/event"
+)
+
+// trails is a shop of 90 items through which everybody walks in the same order
+// from a place of his own, three items a visit: what follows what tells more
+// than who likes what.
+func trails(users, visits int) []event.Record {
+	const items = 90
+	random := rand.New(rand.NewPCG(8, 8))
+	at := make([]int, users)
+	for user := range at {
+		at[user] = random.IntN(items)
+	}
+	var out []event.Record
+	now := begin
+	for n := range users * visits {
+		user := n % users
+		now += 40 * minute
+		for step := range 3 {
+			at[user] = (at[user] + 7) % items
+			out = append(out, visit(fmt.Sprintf("u%d", user), fmt.Sprintf("i%d", at[user]), "view", now+int64(step)*minute))
+		}
+	}
+	return out
+}
+
+func TestBlendIsChosenJudgedAndWritten(t *testing.T) {
+	result, bundle := train(t, job(t, archiveOf(t, 5000, trails(60, 12)...)))
+	blend, als := metric(t, result, Blend, "ndcg@10"), metric(t, result, Factors, "ndcg@10")
+	if !(blend.Value > 1.2*als.Value) {
+		t.Errorf("blend %v, als %v", blend.Value, als.Value)
+	}
+	if want := fmt.Sprintf("NDCG@10 %.4f", blend.Value); !strings.Contains(result.Gate.Reason, want) {
+		t.Errorf("the gate judges %q, the blend has %s", result.Gate.Reason, want)
+	}
+	set := bundle.Sources
+	if set == nil || set.Items != len(bundle.ItemIDs) {
+		t.Fatalf("sources %+v", set)
+	}
+	if w := set.Settings.User; w[tables.PartTransitions]+w[tables.PartSessions] == 0 {
+		t.Errorf("weights %v", w)
+	}
+	o := result.Options.Sources
+	if o == nil || o.Bytes != set.Bytes() || o.Bytes == 0 || !reflect.DeepEqual(o.User, set.Settings.User) || result.Seconds["tables"] == 0 {
+		t.Errorf("reported %+v, %v", o, result.Seconds)
+	}
+	// Item 7 follows item 0.
+	row := uint32(slices.Index(bundle.ItemIDs, "i0"))
+	if next, _ := set.Transitions.Row(row); len(next) == 0 || bundle.ItemIDs[next[0]] != "i7" {
+		t.Errorf("after i0: %v", next)
+	}
+}
+
+// TestWeightsDoNotSeeTheTestSlice: whatever happens in the test slice, the
+// weights are the same.
+func TestWeightsDoNotSeeTheTestSlice(t *testing.T) {
+	records := trails(60, 12)
+	result, _ := train(t, job(t, archiveOf(t, 5000, records...)))
+	cut := slices.IndexFunc(records, func(r event.Record) bool { return r.Event.Time >= result.SplitTime })
+	random := rand.New(rand.NewPCG(1, 1))
+	for i := range records[cut:] {
+		records[cut+i].Event.ItemID = fmt.Sprintf("i%d", random.IntN(90))
+	}
+	j := job(t, archiveOf(t, 5000, records...))
+	other, err := Run(t.Context(), j, noProgress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(other.Options.Sources.User, result.Options.Sources.User) || !reflect.DeepEqual(other.Options.Sources.Session, result.Options.Sources.Session) {
+		t.Errorf("weights %+v, with another test slice %+v", result.Options.Sources, other.Options.Sources)
+	}
+	if metric(t, other, Blend, "ndcg@10").Value >= metric(t, result, Blend, "ndcg@10").Value {
+		t.Error("random targets were found as easily")
+	}
+}
+
+func TestGivenWeights(t *testing.T) {
+	dir := archiveOf(t, 5000, trails(60, 12)...)
+	j := job(t, dir)
+	j.Blend = tables.Weights{tables.PartFactors: 1}
+	result, bundle := train(t, j)
+	if bundle.Sources != nil || result.Options.Sources != nil {
+		t.Error("tables of a model that answers alone")
+	}
+	if result.Metrics[0].Model != Factors || result.Metrics[2].Model != "als-popularity" {
+		t.Errorf("metrics %v", result.Metrics[:3])
+	}
+	j = job(t, dir)
+	j.Blend = tables.Weights{tables.PartFactors: .5, tables.PartPopular: .25}
+	result, bundle = train(t, j)
+	s := bundle.Sources
+	if s == nil || s.Transitions != nil || s.Sessions != nil || s.Similar != nil || s.Trending != nil || len(s.Popular.Items) == 0 {
+		t.Errorf("sources %+v", s)
+	}
+	if !reflect.DeepEqual(s.Settings.User, j.Blend) || result.Metrics[0].Model != Blend {
+		t.Errorf("settings %+v", s.Settings)
+	}
+}
+
+// TestTooFewTrialsTakeTheDefaults: three visitors say nothing about weights.
+func TestTooFewTrialsTakeTheDefaults(t *testing.T) {
+	result, err := Run(t.Context(), job(t, archiveOf(t, 5000, trails(5, 20)...)), noProgress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(result.Options.Sources.User, defaultSettings().User) {
+		t.Errorf("weights %v", result.Options.Sources.User)
+	}
+}
+
+// TestBlendScorerIsTheOfflineRank: the evaluation ranks as Blend.Rank does with
+// the user's own history.
+func TestBlendScorerIsTheOfflineRank(t *testing.T) {
+	j := job(t, archiveOf(t, 5000, trails(60, 12)...))
+	sig, err := signal.New(j.Signal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &run{job: j, sig: sig, progress: noProgress, result: &Result{Seconds: map[string]float64{}}}
+	for _, step := range []func(context.Context) error{r.read, r.fit, r.tables} {
+		if err := step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	score, err := r.blendScorer(20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := r.sources.Sources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r.evaluated
+	blend := sources.Blend(r.sources.Settings.User, &neighbors.Factors{Index: topk.New(m.Items, m.NumItems, m.Rank), Model: m})
+	var scratch neighbors.Scratch
+	dst := make([]float32, m.NumItems)
+	for user := range r.window.userIDs {
+		score(user, dst)
+		var history []uint32
+		for _, in := range sig.Sequence(sig.Trim(r.window.of(user, r.older, nil)), signal.Places, nil) {
+			history = append(history, in.Item)
+		}
+		seen, _ := r.train.Row(user)
+		want := blend.Rank(neighbors.Query{
+			History: history, Vector: m.Users[user*m.Rank : (user+1)*m.Rank],
+			Exclude: neighbors.Exclude(nil, m.NumItems, seen), K: 20,
+		}, nil, &scratch)
+		ranked := 0
+		for _, hit := range want {
+			if dst[hit.Row] != hit.Score {
+				t.Fatalf("user %d: item %d has %v, want %v", user, hit.Row, dst[hit.Row], hit.Score)
+			}
+		}
+		for _, v := range dst {
+			if v == v {
+				ranked++
+			}
+		}
+		if ranked != len(want) || len(want) == 0 {
+			t.Fatalf("user %d: %d items ranked, want %d", user, ranked, len(want))
+		}
+	}
+}
+
+func TestTablesAreCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := Run(ctx, job(t, archiveOf(t, 5000, trails(60, 12)...)), func(p Progress) {
+		if p.Stage == "tables" {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestSequences: sessions end after half an hour, unless that would leave
+// hardly anything but single items.
+func TestSequences(t *testing.T) {
+	sig, err := signal.New(signal.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		records []event.Record
+		want    [][]string
+	}{
+		"sessions": {
+			[]event.Record{
+				visit("a", "1", "view", begin), visit("b", "4", "view", begin+minute), visit("a", "2", "view", begin+29*minute), visit("a", "2", "cart", begin+30*minute),
+				visit("a", "3", "view", begin+90*minute), visit("b", "5", "view", begin+25*minute),
+			},
+			[][]string{{"4", "5"}, {"1", "2"}, {"3"}},
+		},
+		"single items": {
+			[]event.Record{visit("a", "1", "view", begin), visit("b", "4", "view", begin), visit("a", "2", "view", begin+60*minute), visit("a", "3", "view", begin+200*minute)},
+			[][]string{{"4"}, {"1", "2", "3"}},
+		},
+		"taken back": {
+			[]event.Record{visit("a", "1", "view", begin), visit("a", "2", "view", begin+minute), visit("a", "3", "view", begin+2*minute), visit("a", "2", "remove", begin+3*minute)},
+			[][]string{{"1", "3"}},
+		},
+	} {
+		w, err := read(t.Context(), archiveOf(t, 100, c.records...), sig, func(int, int) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		matrix, err := w.matrix(t.Context(), sig, w.newest, w.whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := w.statistics(sig, w.newest, w.whole, matrix)
+		var got [][]string
+		for n := range s.sequences.Len() {
+			var ids []string
+			for _, item := range s.sequences.At(n) {
+				ids = append(ids, w.itemIDs[item])
+			}
+			got = append(got, ids)
+		}
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+		if sum := s.long[0]; math.IsNaN(sum) || sum <= 0 || s.short[0] > sum+1e-9 {
+			t.Errorf("%s: popularity %v, %v", name, s.long, s.short)
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package trainer
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"vitrine/als/dataset"
+	"vitrine/als/neighbors"
+	"vitrine/als/neighbors/tables"
+	"vitrine/appliance/signal"
+)
+
+// Bounds of the tables, so that neither building nor serving them grows beyond
+// a known size, whatever the shop.
+const (
+	// tableTop is how many neighbours an item has: a request adds up some ten
+	// rows of them, which is far more than its page and its filters need.
+	tableTop = 100
+	// tableEntries bounds those of all items of one table: 128 MiB. Beyond
+	// 168,000 items each one has fewer.
+	tableEntries = 16 << 20
+	// pairBudget bounds the pairs of items that item-to-item counts, some five
+	// seconds of a core: it is the longest rows that are cut.
+	pairBudget = 2e9
+	// maxPlaces bounds the places of all sequences: 384 MiB while transitions
+	// are counted. Beyond it every user has only his newest.
+	maxPlaces = 32 << 20
+	// maxSessions is how many sessions the index holds, the newest.
+	maxSessions = 500_000
+	// listed is how long the popular and the trending list are. They are
+	// candidates of every request.
+	listed = 100
+)
+
+const (
+	// sessionGap is the pause that ends a session, in milliseconds.
+	sessionGap = int64(30 * time.Minute / time.Millisecond)
+	// popularLife and trendLife are the half-lives of the two lists.
+	popularLife = neighbors.DefaultHalfLife
+	trendLife   = neighbors.DefaultShortLife
+)
+
+// statistics are what the tables of a part of the window are counted from.
+type statistics struct {
+	matrix *dataset.CSR
+	// sequences are sessions in the order of their ends, or whole histories
+	// where sessions hold hardly more than one item.
+	sequences neighbors.Sequences
+	// long and short are every item's decayed weight, by popularLife and
+	// trendLife.
+	long, short []float64
+}
+
+// statistics counts a part of the window; matrix is that part, weighed, and
+// now the time that ages count from.
+func (w *window) statistics(sig *signal.Signal, now int64, part span, matrix *dataset.CSR) *statistics {
+	s := &statistics{matrix: matrix, long: make([]float64, len(w.itemIDs)), short: make([]float64, len(w.itemIDs))}
+	sessions := w.sequences(sig, part, sessionGap)
+	if 2*sessions.shared < sessions.places {
+		sessions = w.sequences(sig, part, math.MaxInt64)
+	}
+	s.sequences = sessions.inOrder()
+	w.decayed(sig, now, part, s)
+	return s
+}
+
+// decayed adds up the two popularities.
+func (w *window) decayed(sig *signal.Signal, now int64, part span, s *statistics) {
+	for user := range w.userIDs {
+		lo, hi := part(user)
+		for at := int(w.starts[user]) + lo; at < int(w.starts[user])+hi; at++ {
+			in := w.events.at(at)
+			age, strength := float64(max(now-in.Time, 0)), sig.Strength(&in)
+			s.long[in.Item] += strength * math.Exp2(-age/float64(popularLife))
+			s.short[in.Item] += strength * math.Exp2(-age/float64(trendLife))
+		}
+	}
+}
+
+// sessionList is sequences as they were found, user by user.
+type sessionList struct {
+	items []uint32
+	found []session
+	// places counts the items, shared those in sessions of two and more.
+	places, shared int
+}
+
+// session is items lo to hi-1 of a list, and when it ended.
+type session struct {
+	end    int64
+	lo, hi int
+}
+
+// sequences takes every user's history apart where more than gap lies between
+// two places.
+func (w *window) sequences(sig *signal.Signal, part span, gap int64) *sessionList {
+	l := &sessionList{}
+	most := w.placesPerUser(part)
+	var events, order []signal.Interaction
+	for user := range w.userIDs {
+		events = w.of(user, part, events)
+		order = sig.Sequence(sig.Trim(events), most, order[:0])
+		begin := len(l.items)
+		for n, in := range order {
+			if n > 0 && in.Time-order[n-1].Time > gap {
+				l.end(begin, order[n-1].Time)
+				begin = len(l.items)
+			}
+			l.items = append(l.items, in.Item)
+		}
+		if len(order) > 0 {
+			l.end(begin, order[len(order)-1].Time)
+		}
+	}
+	return l
+}
+
+// placesPerUser is how many of everybody's newest places count, so that they
+// are not more than maxPlaces.
+func (w *window) placesPerUser(part span) int {
+	for most := signal.DefaultMaxEvents; ; most /= 2 {
+		total := 0
+		for user := range w.userIDs {
+			lo, hi := part(user)
+			total += min(hi-lo, most)
+		}
+		if total <= maxPlaces || most == 1 {
+			return most
+		}
+	}
+}
+
+// end ends the session that began at place begin.
+func (l *sessionList) end(begin int, at int64) {
+	n := len(l.items) - begin
+	l.found = append(l.found, session{at, begin, len(l.items)})
+	if l.places += n; n > 1 {
+		l.shared += n
+	}
+}
+
+// inOrder lays the sessions out in the order of their ends.
+func (l *sessionList) inOrder() neighbors.Sequences {
+	slices.SortStableFunc(l.found, func(a, b session) int { return cmp.Compare(a.end, b.end) })
+	q := neighbors.Sequences{Start: make([]int64, 1, len(l.found)+1), Items: make([]uint32, 0, len(l.items))}
+	for _, s := range l.found {
+		q.Add(l.items[s.lo:s.hi])
+	}
+	return q
+}
+
+// build makes the tables of the sources that weigh something.
+func (s *statistics) build(ctx context.Context, settings tables.Settings) (*tables.Set, error) {
+	items := s.matrix.Cols
+	set := &tables.Set{Items: items, Settings: settings}
+	top := min(tableTop, max(tableEntries/max(items, 1), 10))
+	weighs := func(part string) bool {
+		return settings.User[part] > 0 || settings.Session[part] > 0 || settings.Like[part] > 0
+	}
+	var err error
+	if weighs(tables.PartSimilar) {
+		opt := neighbors.SimilarOptions{Top: top, RowLimit: rowLimit(s.matrix)}
+		if set.Similar, err = neighbors.Similar(ctx, s.matrix, opt); err != nil {
+			return nil, err
+		}
+	}
+	if weighs(tables.PartTransitions) {
+		opt := neighbors.TransitionOptions{Items: items, Top: top}
+		if set.Transitions, err = neighbors.Transitions(ctx, &s.sequences, opt); err != nil {
+			return nil, err
+		}
+	}
+	if weighs(tables.PartSessions) {
+		opt := neighbors.SessionOptions{Items: items, Newest: maxSessions}
+		if set.Sessions, err = neighbors.NewSessions(&s.sequences, opt); err != nil {
+			return nil, err
+		}
+	}
+	if weighs(tables.PartPopular) {
+		set.Popular = neighbors.Rank(s.long, listed)
+	}
+	if weighs(tables.PartTrending) {
+		rising := slices.Clone(s.short)
+		neighbors.Rise(rising, s.long, float64(trendLife)/float64(popularLife), neighbors.DefaultTrendEvents)
+		set.Trending = neighbors.Rank(rising, listed)
+	}
+	return set, nil
+}
+
+// rowLimit is how many items of one user item-to-item looks at, so that the
+// pairs stay within the budget.
+func rowLimit(matrix *dataset.CSR) int {
+	for limit := neighbors.DefaultRowLimit; ; limit = limit * 2 / 3 {
+		pairs := 0.0
+		for row := range matrix.Rows {
+			n := float64(min(matrix.Indptr[row+1]-matrix.Indptr[row], int64(limit)))
+			pairs += n * n
+		}
+		if pairs <= pairBudget || limit <= 10 {
+			return limit
+		}
+	}
+}
