@@ -17,9 +17,9 @@ import (
 type selection struct {
 	k    int
 	keys []uint64
-	// worst is the largest key that is still wanted, least its score: no row
-	// with a lower score can be among the best. Both stay at "everything"
-	// until more than k were offered.
+	// worst is the largest key that is still wanted. No row with a score below
+	// least can be among the best. Both stay at "everything" until more than k
+	// were offered.
 	worst uint64
 	least float32
 }
@@ -37,17 +37,37 @@ func newSelection(keys []uint64, k int) selection {
 	if room := roomFor(k); cap(keys) < room {
 		keys = make([]uint64, 0, room)
 	}
-	return selection{k: k, keys: keys[:0], worst: math.MaxUint64, least: float32(math.Inf(-1))}
+	s := selection{k: k, keys: keys}
+	s.reset()
+	return s
 }
 
-// offer takes a row whose score is not NaN and not below least.
-func (s *selection) offer(score float32, row uint32) {
+// reset forgets what was offered.
+func (s *selection) reset() {
+	s.keys, s.worst, s.least = s.keys[:0], math.MaxUint64, float32(math.Inf(-1))
+}
+
+// offer takes rows with their scores; NaN is none.
+func (s *selection) offer(scores []float32, rows []uint32) {
+	if len(scores) > s.k {
+		s.least = max(s.least, kthLargest(scores, s.k))
+	}
+	for i, score := range scores {
+		// NaN compares false.
+		if score >= s.least {
+			s.offerOne(score, rows[i])
+		}
+	}
+}
+
+// offerOne takes a row whose score is not NaN and not below least.
+func (s *selection) offerOne(score float32, row uint32) {
 	key := encodeKey(score, row)
 	if s.k == 0 || key > s.worst {
 		return
 	}
 	s.keys = append(s.keys, key)
-	if len(s.keys) == roomFor(s.k) {
+	if len(s.keys) >= roomFor(s.k) {
 		s.cut()
 	}
 }
@@ -57,7 +77,8 @@ func (s *selection) cut() {
 	selectSmallest(s.keys, s.k)
 	s.keys = s.keys[:s.k]
 	s.worst = slices.Max(s.keys)
-	s.least, _ = decodeKey(s.worst)
+	least, _ := decodeKey(s.worst)
+	s.least = max(s.least, least)
 }
 
 // hits returns the best, in order, in the memory of dst.
@@ -77,23 +98,11 @@ func (s *selection) hits(dst []Hit) []Hit {
 // encodeKey makes the key of a score that is not NaN. Positive floats order
 // like their bits, negative ones in reverse; adding zero makes -0 equal to 0.
 func encodeKey(score float32, row uint32) uint64 {
-	bits := math.Float32bits(score + 0)
-	if bits>>31 != 0 {
-		bits = ^bits
-	} else {
-		bits |= 1 << 31
-	}
-	return uint64(^bits)<<32 | uint64(row)
+	return uint64(^orderedBits(score+0))<<32 | uint64(row)
 }
 
 func decodeKey(key uint64) (float32, uint32) {
-	bits := ^uint32(key >> 32)
-	if bits>>31 != 0 {
-		bits &^= 1 << 31
-	} else {
-		bits = ^bits
-	}
-	return math.Float32frombits(bits), uint32(key)
+	return orderedFloat(^uint32(key >> 32)), uint32(key)
 }
 
 // selectSmallest reorders keys so that the k smallest come first, k < len.

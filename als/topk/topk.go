@@ -1,43 +1,66 @@
 // Package topk finds the items with the highest inner product with a query
 // vector, exactly.
 //
-// It owns the scan order of the item factors and the bound that lets a scan
-// stop early; an answer is always the one that a scan of every item would
-// give, score by score. It may import als/internal/f32, als/internal/solve,
-// als/dataset and als/model; it knows dense rows, never ids.
+// It owns the scan order of the item factors and the bounds that let a search
+// look at few of them; an answer is always the one that a scan of every item
+// would give, score by score. It may import als/internal/f32,
+// als/internal/solve, als/dataset and als/model; it knows dense rows, never
+// ids.
 //
 //	ix := topk.New(m.Items, m.NumItems, m.Rank)
 //	seen.Reset(ix)
 //	seen.Hide(row)
 //	hits := ix.Search(userVector, 20, &seen, nil, &scratch)
+//
+// # Method
+//
+// Items lie in blocks in the order of falling norm, as int8 codes with a scale
+// each. A search multiplies codes with the query's codes and adds what rounding
+// to codes can have cost, a bound by norms (bounds.go). What cannot be among the
+// best by it is dropped, and the few that are left are scored in float32. It
+// ends at the block whose norm is too small for any score that is still wanted.
+// Teflioudi and Gemulla, "LEMP" (TODS 2016), order by norm; Li et al.,
+// "FEXIPRO" (SIGMOD 2017), scan in integers with such a bound.
 package topk
 
 import (
-	"cmp"
 	"math"
 	"math/bits"
-	"slices"
 
 	"vitrine/als/internal/f32"
 )
 
-// blockRows is how many items are scanned between two looks at the bound, and
-// the bits of a mask's word: 64 rows of rank 64 are 16 KiB, half of a first-level cache, and what is scanned
-// too much is at most 1.5 us.
-const blockRows = 64
+// blockRows is how many rows share one bound, and one word of a mask.
+const blockRows = f32.Int8Rows
 
 // Index holds the item factors in scan order. It is never changed after New
 // and safe for concurrent use.
 type Index struct {
-	rank int
-	// factors are the rows in scan order: falling norm. Rows with a NaN are
-	// left out, they have no score.
-	factors []float32
-	// rows and norms belong to the factors, position by position.
+	rank    int
+	kernels f32.Kernels
+	// items are the rows as given to New.
+	items []float32
+	// rows are the rows in scan order: falling norm, equal ones by rising row.
+	// Those with a NaN are left out, they have no score. norms belong to them.
 	rows  []uint32
 	norms []float64
 	// position of every row in scan order; -1 for one that was left out.
 	position []int32
+	// ceilings are the largest norms from each block on.
+	ceilings []float64
+	// infinite and zero part the positions: before infinite the norms are
+	// infinite, from zero on they are zero.
+	infinite, zero int
+	// coded says that the codes below are there; without them a search scores
+	// in float32 whatever the norms do not rule out.
+	coded bool
+	// large is how many leading blocks have norms too large for codes.
+	large int
+	width int
+	codes []uint8
+	// product and cosine are what the codes are multiplied by, and the bounds,
+	// for the two kinds of score.
+	product, cosine measure
 }
 
 // Hit is one item found.
@@ -51,48 +74,16 @@ type Hit struct {
 // Scratch is the working memory of one search at a time; its zero value is
 // ready, and reusing it saves all allocation.
 type Scratch struct {
-	keys  []uint64
-	query []float32
-}
-
-// New builds the index of n rows of the given rank. It copies the factors.
-func New(items []float32, n, rank int) *Index {
-	if len(items) != n*rank {
-		panic("topk: items are not n x rank")
-	}
-	ix := &Index{rank: rank, position: make([]int32, n)}
-	all := make([]float64, n)
-	ix.rows = make([]uint32, 0, n)
-	for r := range n {
-		all[r] = norm(items[r*rank : (r+1)*rank])
-		if all[r] == all[r] {
-			ix.rows = append(ix.rows, uint32(r))
-		}
-		ix.position[r] = -1
-	}
-	slices.SortFunc(ix.rows, func(a, b uint32) int {
-		if c := cmp.Compare(all[b], all[a]); c != 0 {
-			return c
-		}
-		return cmp.Compare(a, b)
-	})
-	ix.factors = make([]float32, 0, len(ix.rows)*rank)
-	ix.norms = make([]float64, len(ix.rows))
-	for at, r := range ix.rows {
-		ix.factors = append(ix.factors, items[int(r)*rank:(int(r)+1)*rank]...)
-		ix.norms[at] = all[r]
-		ix.position[r] = int32(at)
-	}
-	return ix
-}
-
-// norm is the Euclidean length in float64: no float32 row overflows it.
-func norm(x []float32) float64 {
-	var sum float64
-	for _, v := range x {
-		sum += float64(v) * float64(v)
-	}
-	return math.Sqrt(sum)
+	keys   []uint64
+	vector []float32
+	codes  []int8
+	dots   []float32
+	rows   []uint32
+	at     []uint32
+	shown  []uint64
+	pass   f32.Int8Pass
+	hits   f32.Int8Hits
+	kept   candidates
 }
 
 // Len is the number of rows given to New.
@@ -110,18 +101,44 @@ func (ix *Index) Search(q []float32, k int, hidden *Mask, dst []Hit, s *Scratch)
 		panic("topk: query has another rank than the index")
 	}
 	ix.checkMask(hidden)
-	length := norm(q)
-	if length != length {
+	if s == nil {
+		s = new(Scratch)
+	}
+	r := search{ix: ix, s: s, vector: q, hidden: hidden, measure: &ix.product, end: ix.zero, length: norm(q)}
+	if r.length != r.length {
+		return dst[:0]
+	}
+	if math.IsInf(r.length, 1) {
+		r.end = len(ix.rows) // zeros make NaN, not zero
+	}
+	return r.run(k, dst)
+}
+
+// Similar returns the k rows whose factors point in the direction of the given
+// row's, by cosine, best first, equal ones by rising row. The row itself and
+// rows without a direction (zero, infinite or NaN factors) are left out, like
+// those in hidden; a row without a direction has no similar ones. Every row is
+// scanned: the norm bounds no cosine. The answer reuses dst; hidden and s may
+// be nil.
+func (ix *Index) Similar(row uint32, k int, hidden *Mask, dst []Hit, s *Scratch) []Hit {
+	ix.checkMask(hidden)
+	at, ok := ix.Position(row)
+	if !ok || int(at) < ix.infinite || int(at) >= ix.zero {
 		return dst[:0]
 	}
 	if s == nil {
 		s = new(Scratch)
 	}
-	top := newSelection(s.keys, min(k, len(ix.rows)))
-	ix.scan(q, length, hidden, &top)
-	dst = top.hits(dst)
-	s.keys = top.keys
-	return dst
+	// The query is scaled to length 1, so that no product can overflow.
+	s.vector = s.vector[:0]
+	for _, v := range ix.items[int(row)*ix.rank : (int(row)+1)*ix.rank] {
+		s.vector = append(s.vector, float32(float64(v)/ix.norms[at]))
+	}
+	r := search{
+		ix: ix, s: s, vector: s.vector, hidden: hidden, measure: &ix.cosine,
+		begin: ix.infinite, end: ix.zero, cosine: true, self: int(at), length: norm(s.vector),
+	}
+	return r.run(k, dst)
 }
 
 // More appends to dst the k best rows that hidden does not name, and then hides
@@ -137,90 +154,63 @@ func (ix *Index) More(q []float32, k int, hidden *Mask, dst []Hit, s *Scratch) [
 	return append(dst, found...)
 }
 
-// scan offers all rows that may be among the best to top.
-//
-// No row from position i on has an exact score above |q| * norms[i], for the
-// norms fall. What is compared are float32 sums, so the bound is widened by
-// what rounding can add: each of a product's at most rank+3 roundings by
-// 2^-24, doubled to be safe, and half the smallest number for every underflow.
-// A row that only equals the worst one kept could still win by its lower row
-// number, so only a smaller bound ends the scan; and a bound beyond float32
-// ends nothing, because such a score may overflow to infinity.
-func (ix *Index) scan(q []float32, length float64, hidden *Mask, top *selection) {
-	if top.k == 0 {
-		return
-	}
-	widen := length * (1 + float64(ix.rank+8)*0x1p-23)
-	tiny := float64(ix.rank+1) * math.SmallestNonzeroFloat32
-	for lo := 0; lo < len(ix.rows); lo += blockRows {
-		bound := widen*ix.norms[lo] + tiny
-		if bound < float64(top.least) && bound <= math.MaxFloat32 {
-			return
-		}
-		ix.scanBlock(q, lo, hidden, top)
-	}
-}
-
-// scanBlock offers the rows of the block from position lo on.
-func (ix *Index) scanBlock(q []float32, lo int, hidden *Mask, top *selection) {
-	k := ix.rank
-	for shown := ix.shown(lo/blockRows, hidden); shown != 0; shown &= shown - 1 {
-		at := lo + bits.TrailingZeros64(shown)
-		// NaN compares false.
-		if score := f32.Dot(q, ix.factors[at*k:(at+1)*k]); score >= top.least {
-			top.offer(score, ix.rows[at])
-		}
-	}
-}
-
-// shown has a bit for each row of a block that is there and not hidden.
-func (ix *Index) shown(block int, hidden *Mask) uint64 {
-	left := len(ix.rows) - block*blockRows
-	if left <= 0 {
+// shown has a bit for each row of a block that is within positions begin to
+// end and not hidden.
+func shown(block, begin, end int, hidden *Mask) uint64 {
+	lo, hi := block*blockRows, (block+1)*blockRows
+	if begin >= hi || end <= lo {
 		return 0
 	}
-	return math.MaxUint64 >> (blockRows - min(left, blockRows)) &^ hidden.word(block)
+	word := uint64(math.MaxUint64)
+	if begin > lo {
+		word &= math.MaxUint64 << (begin - lo)
+	}
+	if end < hi {
+		word &= math.MaxUint64 >> (hi - end)
+	}
+	return word &^ hidden.word(block)
 }
 
-// Similar returns the k rows whose factors point in the direction of the given
-// row's, by cosine, best first, equal ones by rising row. The row itself and
-// rows without a direction (zero, infinite or NaN factors) are left out, like
-// those in hidden; a row without a direction has no similar ones. It scans
-// every row: the norm bounds no cosine. The answer reuses dst; hidden and s may
-// be nil.
-func (ix *Index) Similar(row uint32, k int, hidden *Mask, dst []Hit, s *Scratch) []Hit {
-	ix.checkMask(hidden)
-	position, ok := ix.Position(row)
-	if !ok {
-		return dst[:0]
+// Kernels lists the names of the sets of kernels that can run on this machine,
+// fastest first.
+func Kernels() []string {
+	var names []string
+	for l := int(f32.BestKernels()); l >= 0; l-- {
+		names = append(names, f32.Kernels(l).String())
 	}
-	at := int(position)
-	if n := ix.norms[at]; n == 0 || math.IsInf(n, 1) {
-		return dst[:0]
-	}
-	if s == nil {
-		s = new(Scratch)
-	}
-	// The query is scaled to length 1, so that no product can overflow.
-	s.query = s.query[:0]
-	for _, v := range ix.factors[at*ix.rank : (at+1)*ix.rank] {
-		s.query = append(s.query, float32(float64(v)/ix.norms[at]))
-	}
-	top := newSelection(s.keys, min(k, len(ix.rows)))
-	for lo := 0; lo < len(ix.rows); lo += blockRows {
-		for shown := ix.shown(lo/blockRows, hidden); shown != 0; shown &= shown - 1 {
-			other := lo + bits.TrailingZeros64(shown)
-			n := ix.norms[other]
-			if n == 0 || other == at {
-				continue
-			}
-			dot := f32.Dot(s.query, ix.factors[other*ix.rank:(other+1)*ix.rank])
-			if score := float32(float64(dot) / n); score >= top.least {
-				top.offer(score, ix.rows[other])
-			}
+	return names
+}
+
+// Kernels names the set of kernels that the index uses.
+func (ix *Index) Kernels() string { return ix.kernels.String() }
+
+// WithKernels returns an index over the same memory that uses the named set of
+// kernels, one of Kernels; for measurements. The plain set knows no codes and
+// scores in float32. It reports false for a set that cannot run here.
+func (ix *Index) WithKernels(name string) (*Index, bool) {
+	for l := f32.Generic; l <= f32.BestKernels(); l++ {
+		if l.String() == name {
+			other := *ix
+			other.kernels = l
+			other.coded = ix.coded && l != f32.Generic
+			return &other, true
 		}
 	}
-	dst = top.hits(dst)
-	s.keys = top.keys
+	return nil, false
+}
+
+// Memory is how many bytes the index holds beside the factors given to New,
+// and of them those of the codes with their scales and bounds.
+func (ix *Index) Memory() (all, coded int) {
+	coded = len(ix.codes) + 4*(len(ix.product.scales)+len(ix.product.bounds)+len(ix.cosine.scales)+len(ix.cosine.bounds))
+	return coded + 4*len(ix.rows) + 8*len(ix.norms) + 4*len(ix.position) + 8*len(ix.ceilings), coded
+}
+
+// positionsOf lists the positions of the bits of a block's word, first being
+// the block's first position.
+func positionsOf(dst []uint32, first int, word uint64) []uint32 {
+	for ; word != 0; word &= word - 1 {
+		dst = append(dst, uint32(first+bits.TrailingZeros64(word)))
+	}
 	return dst
 }

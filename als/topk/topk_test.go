@@ -17,13 +17,13 @@ var (
 )
 
 // naive scores every row and sorts all of it: the judge.
-func naive(items []float32, n, rank, k int, exclude []uint64, score func(row []float32, r int) float32) []Hit {
+func naive(n, k int, exclude []uint64, score func(r int) float32) []Hit {
 	var all []Hit
 	for r := range n {
 		if word := r / 64; word < len(exclude) && exclude[word]&(1<<(r%64)) != 0 {
 			continue
 		}
-		if s := score(items[r*rank:(r+1)*rank], r); s == s {
+		if s := score(r); s == s {
 			all = append(all, Hit{uint32(r), s})
 		}
 	}
@@ -37,7 +37,7 @@ func naive(items []float32, n, rank, k int, exclude []uint64, score func(row []f
 }
 
 func naiveSearch(items []float32, n, rank int, q []float32, k int, exclude []uint64) []Hit {
-	return naive(items, n, rank, k, exclude, func(row []float32, _ int) float32 { return f32.Dot(q, row) })
+	return naive(n, k, exclude, func(r int) float32 { return f32.Dot(q, items[r*rank:(r+1)*rank]) })
 }
 
 func same(a, b []Hit) bool {
@@ -231,7 +231,8 @@ func TestSimilarEqualsANaiveScan(t *testing.T) {
 			for i := range query {
 				query[i] = float32(float64(items[row*rank+i]) / length)
 			}
-			want := naive(items, n, rank, k, self, func(x []float32, _ int) float32 {
+			want := naive(n, k, self, func(r int) float32 {
+				x := items[r*rank : (r+1)*rank]
 				if l := norm(x); l != 0 && !math.IsInf(l, 0) {
 					return float32(float64(f32.Dot(query, x)) / l)
 				}
@@ -345,4 +346,33 @@ func FuzzSearch(f *testing.F) {
 			t.Fatalf("items %v query %v k %d: got %v, want %v", items, q, k, got, want)
 		}
 	})
+}
+
+func TestKthLargest(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	for range 500 {
+		v := gaussian(rng, 1+rng.IntN(60))
+		for i := range v {
+			switch rng.IntN(8) {
+			case 0:
+				v[i] = []float32{nan, inf, -inf, 0}[rng.IntN(4)]
+			case 1:
+				v[i] = v[rng.IntN(len(v))]
+			}
+		}
+		sorted := slices.DeleteFunc(slices.Clone(v), func(x float32) bool { return x != x })
+		slices.Sort(sorted)
+		slices.Reverse(sorted)
+		k := 1 + rng.IntN(len(v))
+		got := kthLargest(v, k)
+		if k > len(sorted) {
+			if got != -inf {
+				t.Fatalf("%d-th of %v: %v", k, sorted, got)
+			}
+			continue
+		}
+		if got > sorted[k-1] || k < len(sorted) && sorted[k] < sorted[k-1] && got <= sorted[k] {
+			t.Fatalf("%d-th of %v: %v", k, sorted, got)
+		}
+	}
 }

@@ -382,6 +382,8 @@ func TestShapesThatDoNotFitPanic(t *testing.T) {
 		"CombineRows": func() { CombineRows(make([]float32, 2), make([]float32, 3), make([]float32, 2)) },
 		"Gather":      func() { Gather(make([]float32, 32*8), make([]float32, 16), make16(2), make([]float32, 16), 8) },
 		"Gather odd":  func() { Gather(make([]float32, 32*3), make([]float32, 6), make16(2), make([]float32, 16), 3) },
+		"DotsAt":      func() { BestKernels().DotsAt(make([]float32, 16), make([]float32, 16), make16(2), make([]float32, 8)) },
+		"DotsAt odd":  func() { BestKernels().DotsAt(make([]float32, 16), make([]float32, 6), make16(2), make([]float32, 3)) },
 		"Syrk":        func() { Syrk(make([]float32, 3), make([]float32, 4), 2) },
 	}
 	if HasHalf() {

@@ -174,3 +174,31 @@ func gatherHalfAVX2(dst *float32, base *uint16, idx *uint32, factors *float32, n
 //
 //go:noescape
 func toHalfAVX2(dst *uint16, src *float32, n uintptr) float32
+
+// scanVNNI takes the blocks of args and returns how many rows it found; see Int8Pass.
+//
+//go:noescape
+func scanVNNI(args *byte) uintptr
+
+// scanBatchVNNI takes the blocks of args for 8 queries and leaves in its counts how many rows it found for
+// each; see Int8Batch.
+//
+//go:noescape
+func scanBatchVNNI(args *byte)
+
+// scanInt8AVX2 takes the blocks of args and returns how many rows it found; see Int8Pass.
+//
+//go:noescape
+func scanInt8AVX2(args *byte) uintptr
+
+// countAtLeastAVX2 returns how many of 8*n floats are at least t.
+//
+//go:noescape
+func countAtLeastAVX2(v *float32, n uintptr, t float32) uintptr
+
+// dotsAtAVX2 sets d[r] = base[idx[r]] . q for n rows of 8*nv floats, equal to dotAVX2, and asks the memory for
+// row idx[r+ahead]; idx must be readable up to n+ahead. It stops before an index that is not below limit and
+// returns the number of products set.
+//
+//go:noescape
+func dotsAtAVX2(d *float32, base *float32, idx *uint32, q *float32, n uintptr, nv uintptr, ahead uintptr, limit uintptr) uintptr

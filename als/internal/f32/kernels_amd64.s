@@ -2034,3 +2034,943 @@ done:
 	MOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
+
+DATA counted<>+0(SB)/4, $0x00000000
+DATA counted<>+4(SB)/4, $0x00000001
+DATA counted<>+8(SB)/4, $0x00000002
+DATA counted<>+12(SB)/4, $0x00000003
+DATA counted<>+16(SB)/4, $0x00000004
+DATA counted<>+20(SB)/4, $0x00000005
+DATA counted<>+24(SB)/4, $0x00000006
+DATA counted<>+28(SB)/4, $0x00000007
+DATA counted<>+32(SB)/4, $0x00000008
+DATA counted<>+36(SB)/4, $0x00000009
+DATA counted<>+40(SB)/4, $0x0000000a
+DATA counted<>+44(SB)/4, $0x0000000b
+DATA counted<>+48(SB)/4, $0x0000000c
+DATA counted<>+52(SB)/4, $0x0000000d
+DATA counted<>+56(SB)/4, $0x0000000e
+DATA counted<>+60(SB)/4, $0x0000000f
+GLOBL counted<>(SB), RODATA|NOPTR, $64
+
+// func scanVNNI(args *byte) uintptr
+// Requires: AVX, AVX512F, AVX512VNNI, FMA3, POPCNT
+TEXT ·scanVNNI(SB), NOSPLIT, $0-16
+	MOVQ         args+0(FP), AX
+	MOVQ         (AX), CX
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	MOVQ         24(AX), SI
+	MOVL         80(AX), DI
+	MOVQ         40(AX), R8
+	MOVQ         48(AX), R9
+	XORQ         R10, R10
+	VMOVDQU32    counted<>+0(SB), Z0
+	VPBROADCASTD 88(AX), Z1
+
+block:
+	CMPQ         (SI), $0x00
+	JE           skip
+	VMOVSS       92(AX), X2
+	VMOVSS       (BX), X3
+	VMOVSS       4(BX), X4
+	VFNMADD231SS 96(AX), X3, X2
+	VFNMADD231SS 100(AX), X4, X2
+	VMULSS       104(AX), X3, X3
+	VUCOMISS     X3, X2
+	JA           skip
+	VBROADCASTSS X2, Z2
+	VMOVDQA32    Z1, Z3
+	VPXORD       Z5, Z5, Z5
+	VMOVDQA32    Z1, Z4
+	VPXORD       Z6, Z6, Z6
+	VMOVDQA32    Z1, Z9
+	VPXORD       Z7, Z7, Z7
+	VMOVDQA32    Z1, Z10
+	VPXORD       Z8, Z8, Z8
+	MOVQ         32(AX), R11
+	MOVQ         64(AX), R12
+
+groups:
+	VPBROADCASTD (R11), Z11
+	VMOVDQU32    (CX), Z12
+	VPDPBUSD     Z11, Z12, Z3
+	VMOVDQU32    64(CX), Z12
+	VPDPBUSD     Z11, Z12, Z4
+	VMOVDQU32    128(CX), Z12
+	VPDPBUSD     Z11, Z12, Z9
+	VMOVDQU32    192(CX), Z12
+	VPDPBUSD     Z11, Z12, Z10
+	VPBROADCASTD 4(R11), Z11
+	VMOVDQU32    256(CX), Z12
+	VPDPBUSD     Z11, Z12, Z5
+	VMOVDQU32    320(CX), Z12
+	VPDPBUSD     Z11, Z12, Z6
+	VMOVDQU32    384(CX), Z12
+	VPDPBUSD     Z11, Z12, Z7
+	VMOVDQU32    448(CX), Z12
+	VPDPBUSD     Z11, Z12, Z8
+	ADDQ         $0x00000200, CX
+	ADDQ         $0x08, R11
+	SUBQ         $0x02, R12
+	JNZ          groups
+	VPADDD       Z5, Z3, Z3
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	KMOVW        (SI), K1
+	VCMPPS       $0x1d, Z2, Z3, K1, K1
+	VPADDD       Z6, Z4, Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	KMOVW        2(SI), K2
+	VCMPPS       $0x1d, Z2, Z4, K2, K2
+	VPADDD       Z7, Z9, Z9
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       128(DX), Z9, Z9
+	KMOVW        4(SI), K3
+	VCMPPS       $0x1d, Z2, Z9, K3, K3
+	VPADDD       Z8, Z10, Z10
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       192(DX), Z10, Z10
+	KMOVW        6(SI), K4
+	VCMPPS       $0x1d, Z2, Z10, K4, K4
+	KORW         K1, K2, K5
+	KORW         K3, K4, K6
+	KORTESTW     K5, K6
+	JNZ          hit
+
+next:
+	ADDQ $0x00000100, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	ADDL $0x40, DI
+	DECQ 56(AX)
+	JNZ  block
+	MOVQ R10, ret+8(FP)
+	VZEROUPPER
+	RET
+
+skip:
+	ADDQ 72(AX), CX
+	JMP  next
+
+hit:
+	MOVL          DI, R11
+	KORTESTW      K1, K1
+	JZ            none0
+	VPBROADCASTD  R11, Z2
+	VCOMPRESSPS.Z Z3, K1, Z3
+	VMOVUPS       Z3, (R9)(R10*4)
+	VPADDD        Z0, Z2, Z3
+	VPCOMPRESSD.Z Z3, K1, Z3
+	VMOVDQU32     Z3, (R8)(R10*4)
+	KMOVW         K1, R12
+	POPCNTL       R12, R12
+	ADDQ          R12, R10
+
+none0:
+	ADDL          $0x10, R11
+	KORTESTW      K2, K2
+	JZ            none1
+	VPBROADCASTD  R11, Z2
+	VCOMPRESSPS.Z Z4, K2, Z3
+	VMOVUPS       Z3, (R9)(R10*4)
+	VPADDD        Z0, Z2, Z3
+	VPCOMPRESSD.Z Z3, K2, Z3
+	VMOVDQU32     Z3, (R8)(R10*4)
+	KMOVW         K2, R12
+	POPCNTL       R12, R12
+	ADDQ          R12, R10
+
+none1:
+	ADDL          $0x10, R11
+	KORTESTW      K3, K3
+	JZ            none2
+	VPBROADCASTD  R11, Z2
+	VCOMPRESSPS.Z Z9, K3, Z3
+	VMOVUPS       Z3, (R9)(R10*4)
+	VPADDD        Z0, Z2, Z3
+	VPCOMPRESSD.Z Z3, K3, Z3
+	VMOVDQU32     Z3, (R8)(R10*4)
+	KMOVW         K3, R12
+	POPCNTL       R12, R12
+	ADDQ          R12, R10
+
+none2:
+	ADDL          $0x10, R11
+	KORTESTW      K4, K4
+	JZ            none3
+	VPBROADCASTD  R11, Z2
+	VCOMPRESSPS.Z Z10, K4, Z3
+	VMOVUPS       Z3, (R9)(R10*4)
+	VPADDD        Z0, Z2, Z3
+	VPCOMPRESSD.Z Z3, K4, Z3
+	VMOVDQU32     Z3, (R8)(R10*4)
+	KMOVW         K4, R12
+	POPCNTL       R12, R12
+	ADDQ          R12, R10
+
+none3:
+	ADDL $0x10, R11
+	JMP  next
+
+// func scanBatchVNNI(args *byte)
+// Requires: AVX, AVX512F, AVX512VNNI, FMA3, POPCNT
+TEXT ·scanBatchVNNI(SB), NOSPLIT, $32-8
+	MOVQ      args+0(FP), AX
+	MOVQ      (AX), CX
+	MOVQ      8(AX), DX
+	MOVQ      16(AX), BX
+	MOVQ      24(AX), SI
+	MOVL      80(AX), DI
+	VMOVDQU32 counted<>+0(SB), Z0
+
+block:
+	VMOVUPS      192(AX), Y1
+	VBROADCASTSS (BX), Y2
+	VBROADCASTSS 4(BX), Y3
+	VFNMADD231PS 224(AX), Y2, Y1
+	VFNMADD231PS 256(AX), Y3, Y1
+	VMULPS       288(AX), Y2, Y2
+	VMOVUPS      Y1, (SP)
+	VCMPPS       $0x1e, Y2, Y1, Y1
+	VMOVMSKPS    Y1, R8
+	CMPL         R8, $0xff
+	JE           skip
+	XORQ         R8, R8
+
+half:
+	VPBROADCASTD 160(AX), Z1
+	VMOVDQA32    Z1, Z2
+	VPBROADCASTD 164(AX), Z3
+	VMOVDQA32    Z3, Z4
+	VPBROADCASTD 168(AX), Z5
+	VMOVDQA32    Z5, Z6
+	VPBROADCASTD 172(AX), Z7
+	VMOVDQA32    Z7, Z8
+	VPBROADCASTD 176(AX), Z9
+	VMOVDQA32    Z9, Z10
+	VPBROADCASTD 180(AX), Z11
+	VMOVDQA32    Z11, Z12
+	VPBROADCASTD 184(AX), Z13
+	VMOVDQA32    Z13, Z14
+	VPBROADCASTD 188(AX), Z15
+	VMOVDQA32    Z15, Z16
+	MOVQ         32(AX), R9
+	MOVQ         64(AX), R10
+	LEAQ         (CX)(R8*2), R11
+
+groups:
+	VMOVDQU32    (R11), Z17
+	VMOVDQU32    64(R11), Z18
+	VPBROADCASTD (R9), Z19
+	VPDPBUSD     Z19, Z17, Z1
+	VPDPBUSD     Z19, Z18, Z2
+	VPBROADCASTD 4(R9), Z19
+	VPDPBUSD     Z19, Z17, Z3
+	VPDPBUSD     Z19, Z18, Z4
+	VPBROADCASTD 8(R9), Z19
+	VPDPBUSD     Z19, Z17, Z5
+	VPDPBUSD     Z19, Z18, Z6
+	VPBROADCASTD 12(R9), Z19
+	VPDPBUSD     Z19, Z17, Z7
+	VPDPBUSD     Z19, Z18, Z8
+	VPBROADCASTD 16(R9), Z19
+	VPDPBUSD     Z19, Z17, Z9
+	VPDPBUSD     Z19, Z18, Z10
+	VPBROADCASTD 20(R9), Z19
+	VPDPBUSD     Z19, Z17, Z11
+	VPDPBUSD     Z19, Z18, Z12
+	VPBROADCASTD 24(R9), Z19
+	VPDPBUSD     Z19, Z17, Z13
+	VPDPBUSD     Z19, Z18, Z14
+	VPBROADCASTD 28(R9), Z19
+	VPDPBUSD     Z19, Z17, Z15
+	VPDPBUSD     Z19, Z18, Z16
+	ADDQ         $0x00000100, R11
+	ADDQ         $0x20, R9
+	DECQ         R10
+	JNZ          groups
+	VMOVUPS      (DX)(R8*2), Z17
+	VMOVUPS      64(DX)(R8*2), Z18
+	MOVQ         R8, R9
+	SHRQ         $0x04, R9
+	ADDQ         SI, R9
+	VBROADCASTSS (SP), Z19
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z17, Z1, Z1
+	KMOVW        (R9), K1
+	VCMPPS       $0x1d, Z19, Z1, K1, K1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z18, Z2, Z2
+	KMOVW        2(R9), K2
+	VCMPPS       $0x1d, Z19, Z2, K2, K2
+	KORTESTW     K1, K2
+	JNZ          hit0
+
+back0:
+	VBROADCASTSS 4(SP), Z1
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z17, Z3, Z3
+	KMOVW        8(R9), K1
+	VCMPPS       $0x1d, Z1, Z3, K1, K1
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z18, Z4, Z4
+	KMOVW        10(R9), K2
+	VCMPPS       $0x1d, Z1, Z4, K2, K2
+	KORTESTW     K1, K2
+	JNZ          hit1
+
+back1:
+	VBROADCASTSS 8(SP), Z1
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z17, Z5, Z5
+	KMOVW        16(R9), K1
+	VCMPPS       $0x1d, Z1, Z5, K1, K1
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z18, Z6, Z6
+	KMOVW        18(R9), K2
+	VCMPPS       $0x1d, Z1, Z6, K2, K2
+	KORTESTW     K1, K2
+	JNZ          hit2
+
+back2:
+	VBROADCASTSS 12(SP), Z1
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z17, Z7, Z7
+	KMOVW        24(R9), K1
+	VCMPPS       $0x1d, Z1, Z7, K1, K1
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z18, Z8, Z8
+	KMOVW        26(R9), K2
+	VCMPPS       $0x1d, Z1, Z8, K2, K2
+	KORTESTW     K1, K2
+	JNZ          hit3
+
+back3:
+	VBROADCASTSS 16(SP), Z1
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z17, Z9, Z9
+	KMOVW        32(R9), K1
+	VCMPPS       $0x1d, Z1, Z9, K1, K1
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z18, Z10, Z10
+	KMOVW        34(R9), K2
+	VCMPPS       $0x1d, Z1, Z10, K2, K2
+	KORTESTW     K1, K2
+	JNZ          hit4
+
+back4:
+	VBROADCASTSS 20(SP), Z1
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z17, Z11, Z11
+	KMOVW        40(R9), K1
+	VCMPPS       $0x1d, Z1, Z11, K1, K1
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z18, Z12, Z12
+	KMOVW        42(R9), K2
+	VCMPPS       $0x1d, Z1, Z12, K2, K2
+	KORTESTW     K1, K2
+	JNZ          hit5
+
+back5:
+	VBROADCASTSS 24(SP), Z1
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z17, Z13, Z13
+	KMOVW        48(R9), K1
+	VCMPPS       $0x1d, Z1, Z13, K1, K1
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z18, Z14, Z14
+	KMOVW        50(R9), K2
+	VCMPPS       $0x1d, Z1, Z14, K2, K2
+	KORTESTW     K1, K2
+	JNZ          hit6
+
+back6:
+	VBROADCASTSS 28(SP), Z1
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z17, Z15, Z15
+	KMOVW        56(R9), K1
+	VCMPPS       $0x1d, Z1, Z15, K1, K1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z18, Z16, Z16
+	KMOVW        58(R9), K2
+	VCMPPS       $0x1d, Z1, Z16, K2, K2
+	KORTESTW     K1, K2
+	JNZ          hit7
+
+back7:
+	ADDQ $0x40, R8
+	CMPQ R8, $0x80
+	JNE  half
+
+skip:
+	ADDQ 72(AX), CX
+	ADDQ $0x00000100, DX
+	ADDQ $0x08, BX
+	ADDQ $0x40, SI
+	ADDL $0x40, DI
+	DECQ 56(AX)
+	JNZ  block
+	VZEROUPPER
+	RET
+
+hit0:
+	MOVQ          96(AX), R10
+	MOVQ          88(AX), R11
+	IMUL3Q        $0x00, R11, R11
+	MOVQ          40(AX), R12
+	MOVQ          48(AX), R13
+	ADDQ          R11, R12
+	ADDQ          R11, R13
+	MOVQ          R8, R11
+	SHRQ          $0x01, R11
+	ADDL          DI, R11
+	VPBROADCASTD  R11, Z19
+	VCOMPRESSPS.Z Z1, K1, Z1
+	VMOVUPS       Z1, (R13)(R10*4)
+	VPADDD        Z0, Z19, Z1
+	VPCOMPRESSD.Z Z1, K1, Z1
+	VMOVDQU32     Z1, (R12)(R10*4)
+	KMOVW         K1, R14
+	POPCNTL       R14, R14
+	ADDQ          R14, R10
+	ADDL          $0x10, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z2, K2, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K2, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K2, R12
+	POPCNTL       R12, R12
+	ADDQ          R12, R10
+	ADDL          $0x10, R11
+	MOVQ          R10, 96(AX)
+	JMP           back0
+
+hit1:
+	MOVQ          104(AX), R10
+	MOVQ          88(AX), R11
+	IMUL3Q        $0x04, R11, R11
+	MOVQ          40(AX), R12
+	MOVQ          48(AX), R13
+	ADDQ          R11, R12
+	ADDQ          R11, R13
+	MOVQ          R8, R11
+	SHRQ          $0x01, R11
+	ADDL          DI, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z3, K1, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K1, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K1, R14
+	POPCNTL       R14, R14
+	ADDQ          R14, R10
+	ADDL          $0x10, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z4, K2, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K2, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K2, R12
+	POPCNTL       R12, R12
+	ADDQ          R12, R10
+	ADDL          $0x10, R11
+	MOVQ          R10, 104(AX)
+	JMP           back1
+
+hit2:
+	MOVQ          112(AX), R10
+	MOVQ          88(AX), R11
+	IMUL3Q        $0x08, R11, R11
+	MOVQ          40(AX), R12
+	MOVQ          48(AX), R13
+	ADDQ          R11, R12
+	ADDQ          R11, R13
+	MOVQ          R8, R11
+	SHRQ          $0x01, R11
+	ADDL          DI, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z5, K1, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K1, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K1, R14
+	POPCNTL       R14, R14
+	ADDQ          R14, R10
+	ADDL          $0x10, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z6, K2, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K2, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K2, R12
+	POPCNTL       R12, R12
+	ADDQ          R12, R10
+	ADDL          $0x10, R11
+	MOVQ          R10, 112(AX)
+	JMP           back2
+
+hit3:
+	MOVQ          120(AX), R10
+	MOVQ          88(AX), R11
+	IMUL3Q        $0x0c, R11, R11
+	MOVQ          40(AX), R12
+	MOVQ          48(AX), R13
+	ADDQ          R11, R12
+	ADDQ          R11, R13
+	MOVQ          R8, R11
+	SHRQ          $0x01, R11
+	ADDL          DI, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z7, K1, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K1, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K1, R14
+	POPCNTL       R14, R14
+	ADDQ          R14, R10
+	ADDL          $0x10, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z8, K2, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K2, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K2, R12
+	POPCNTL       R12, R12
+	ADDQ          R12, R10
+	ADDL          $0x10, R11
+	MOVQ          R10, 120(AX)
+	JMP           back3
+
+hit4:
+	MOVQ          128(AX), R10
+	MOVQ          88(AX), R11
+	IMUL3Q        $0x10, R11, R11
+	MOVQ          40(AX), R12
+	MOVQ          48(AX), R13
+	ADDQ          R11, R12
+	ADDQ          R11, R13
+	MOVQ          R8, R11
+	SHRQ          $0x01, R11
+	ADDL          DI, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z9, K1, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K1, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K1, R14
+	POPCNTL       R14, R14
+	ADDQ          R14, R10
+	ADDL          $0x10, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z10, K2, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K2, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K2, R12
+	POPCNTL       R12, R12
+	ADDQ          R12, R10
+	ADDL          $0x10, R11
+	MOVQ          R10, 128(AX)
+	JMP           back4
+
+hit5:
+	MOVQ          136(AX), R10
+	MOVQ          88(AX), R11
+	IMUL3Q        $0x14, R11, R11
+	MOVQ          40(AX), R12
+	MOVQ          48(AX), R13
+	ADDQ          R11, R12
+	ADDQ          R11, R13
+	MOVQ          R8, R11
+	SHRQ          $0x01, R11
+	ADDL          DI, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z11, K1, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K1, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K1, R14
+	POPCNTL       R14, R14
+	ADDQ          R14, R10
+	ADDL          $0x10, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z12, K2, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K2, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K2, R12
+	POPCNTL       R12, R12
+	ADDQ          R12, R10
+	ADDL          $0x10, R11
+	MOVQ          R10, 136(AX)
+	JMP           back5
+
+hit6:
+	MOVQ          144(AX), R10
+	MOVQ          88(AX), R11
+	IMUL3Q        $0x18, R11, R11
+	MOVQ          40(AX), R12
+	MOVQ          48(AX), R13
+	ADDQ          R11, R12
+	ADDQ          R11, R13
+	MOVQ          R8, R11
+	SHRQ          $0x01, R11
+	ADDL          DI, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z13, K1, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K1, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K1, R14
+	POPCNTL       R14, R14
+	ADDQ          R14, R10
+	ADDL          $0x10, R11
+	VPBROADCASTD  R11, Z1
+	VCOMPRESSPS.Z Z14, K2, Z2
+	VMOVUPS       Z2, (R13)(R10*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K2, Z2
+	VMOVDQU32     Z2, (R12)(R10*4)
+	KMOVW         K2, R12
+	POPCNTL       R12, R12
+	ADDQ          R12, R10
+	ADDL          $0x10, R11
+	MOVQ          R10, 144(AX)
+	JMP           back6
+
+hit7:
+	MOVQ          152(AX), R9
+	MOVQ          88(AX), R10
+	IMUL3Q        $0x1c, R10, R10
+	MOVQ          40(AX), R11
+	MOVQ          48(AX), R12
+	ADDQ          R10, R11
+	ADDQ          R10, R12
+	MOVQ          R8, R10
+	SHRQ          $0x01, R10
+	ADDL          DI, R10
+	VPBROADCASTD  R10, Z1
+	VCOMPRESSPS.Z Z15, K1, Z2
+	VMOVUPS       Z2, (R12)(R9*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K1, Z2
+	VMOVDQU32     Z2, (R11)(R9*4)
+	KMOVW         K1, R13
+	POPCNTL       R13, R13
+	ADDQ          R13, R9
+	ADDL          $0x10, R10
+	VPBROADCASTD  R10, Z1
+	VCOMPRESSPS.Z Z16, K2, Z2
+	VMOVUPS       Z2, (R12)(R9*4)
+	VPADDD        Z0, Z1, Z2
+	VPCOMPRESSD.Z Z2, K2, Z2
+	VMOVDQU32     Z2, (R11)(R9*4)
+	KMOVW         K2, R11
+	POPCNTL       R11, R11
+	ADDQ          R11, R9
+	ADDL          $0x10, R10
+	MOVQ          R9, 152(AX)
+	JMP           back7
+
+// func scanInt8AVX2(args *byte) uintptr
+// Requires: AVX, AVX2, FMA3
+TEXT ·scanInt8AVX2(SB), NOSPLIT, $256-16
+	MOVQ     args+0(FP), AX
+	MOVQ     (AX), CX
+	MOVQ     8(AX), DX
+	MOVQ     16(AX), BX
+	MOVQ     24(AX), SI
+	MOVL     80(AX), DI
+	XORQ     R8, R8
+	VPCMPEQW Y0, Y0, Y0
+	VPSRLW   $0x0f, Y0, Y0
+
+block:
+	CMPQ         (SI), $0x00
+	JE           skip
+	VMOVSS       92(AX), X1
+	VMOVSS       (BX), X2
+	VMOVSS       4(BX), X3
+	VFNMADD231SS 96(AX), X2, X1
+	VFNMADD231SS 100(AX), X3, X1
+	VMULSS       104(AX), X2, X2
+	VUCOMISS     X2, X1
+	JA           skip
+	VBROADCASTSS X1, Y1
+	VPBROADCASTD 88(AX), Y2
+	VPBROADCASTD 88(AX), Y3
+	VPBROADCASTD 88(AX), Y4
+	VPBROADCASTD 88(AX), Y5
+	VPBROADCASTD 88(AX), Y6
+	VPBROADCASTD 88(AX), Y7
+	VPBROADCASTD 88(AX), Y8
+	VPBROADCASTD 88(AX), Y9
+	MOVQ         32(AX), R9
+	MOVQ         64(AX), R10
+
+groups:
+	VPBROADCASTD (R9), Y10
+	VMOVDQU      (CX), Y11
+	VPMADDUBSW   Y10, Y11, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VMOVDQU      32(CX), Y11
+	VPMADDUBSW   Y10, Y11, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	VMOVDQU      64(CX), Y11
+	VPMADDUBSW   Y10, Y11, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VMOVDQU      96(CX), Y11
+	VPMADDUBSW   Y10, Y11, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VMOVDQU      128(CX), Y11
+	VPMADDUBSW   Y10, Y11, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VMOVDQU      160(CX), Y11
+	VPMADDUBSW   Y10, Y11, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VMOVDQU      192(CX), Y11
+	VPMADDUBSW   Y10, Y11, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVDQU      224(CX), Y11
+	VPMADDUBSW   Y10, Y11, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	ADDQ         $0x00000100, CX
+	ADDQ         $0x04, R9
+	DECQ         R10
+	JNZ          groups
+	XORQ         R9, R9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       224(DX), Y9, Y9
+	VCMPPS       $0x1d, Y1, Y9, Y10
+	VMOVMSKPS    Y10, R10
+	SHLQ         $0x08, R9
+	ORQ          R10, R9
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       192(DX), Y8, Y8
+	VCMPPS       $0x1d, Y1, Y8, Y10
+	VMOVMSKPS    Y10, R10
+	SHLQ         $0x08, R9
+	ORQ          R10, R9
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       160(DX), Y7, Y7
+	VCMPPS       $0x1d, Y1, Y7, Y10
+	VMOVMSKPS    Y10, R10
+	SHLQ         $0x08, R9
+	ORQ          R10, R9
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       128(DX), Y6, Y6
+	VCMPPS       $0x1d, Y1, Y6, Y10
+	VMOVMSKPS    Y10, R10
+	SHLQ         $0x08, R9
+	ORQ          R10, R9
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       96(DX), Y5, Y5
+	VCMPPS       $0x1d, Y1, Y5, Y10
+	VMOVMSKPS    Y10, R10
+	SHLQ         $0x08, R9
+	ORQ          R10, R9
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       64(DX), Y4, Y4
+	VCMPPS       $0x1d, Y1, Y4, Y10
+	VMOVMSKPS    Y10, R10
+	SHLQ         $0x08, R9
+	ORQ          R10, R9
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VCMPPS       $0x1d, Y1, Y3, Y10
+	VMOVMSKPS    Y10, R10
+	SHLQ         $0x08, R9
+	ORQ          R10, R9
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VCMPPS       $0x1d, Y1, Y2, Y1
+	VMOVMSKPS    Y1, R10
+	SHLQ         $0x08, R9
+	ORQ          R10, R9
+	ANDQ         (SI), R9
+	JNZ          hit
+
+next:
+	ADDQ $0x00000100, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	ADDL $0x40, DI
+	DECQ 56(AX)
+	JNZ  block
+	MOVQ R8, ret+8(FP)
+	VZEROUPPER
+	RET
+
+skip:
+	ADDQ 72(AX), CX
+	JMP  next
+
+hit:
+	VMOVUPS Y2, (SP)
+	VMOVUPS Y3, 32(SP)
+	VMOVUPS Y4, 64(SP)
+	VMOVUPS Y5, 96(SP)
+	VMOVUPS Y6, 128(SP)
+	VMOVUPS Y7, 160(SP)
+	VMOVUPS Y8, 192(SP)
+	VMOVUPS Y9, 224(SP)
+	MOVQ    40(AX), R10
+	MOVQ    48(AX), R12
+
+each:
+	BSFQ R9, R11
+	MOVL (SP)(R11*4), R13
+	MOVL R13, (R12)(R8*4)
+	ADDL DI, R11
+	MOVL R11, (R10)(R8*4)
+	INCQ R8
+	LEAQ -1(R9), R11
+	ANDQ R11, R9
+	JNZ  each
+	JMP  next
+
+// func countAtLeastAVX2(v *float32, n uintptr, t float32) uintptr
+// Requires: AVX, AVX2, SSE
+TEXT ·countAtLeastAVX2(SB), NOSPLIT, $0-32
+	MOVQ         v+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVSS        t+16(FP), X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+
+two:
+	CMPQ    CX, $0x02
+	JB      one
+	VMOVUPS (AX), Y3
+	VCMPPS  $0x1d, Y0, Y3, Y3
+	VPSUBD  Y3, Y1, Y1
+	VMOVUPS 32(AX), Y3
+	VCMPPS  $0x1d, Y0, Y3, Y3
+	VPSUBD  Y3, Y2, Y2
+	ADDQ    $0x40, AX
+	SUBQ    $0x02, CX
+	JMP     two
+
+one:
+	TESTQ   CX, CX
+	JZ      done
+	VMOVUPS (AX), Y3
+	VCMPPS  $0x1d, Y0, Y3, Y3
+	VPSUBD  Y3, Y1, Y1
+
+done:
+	VPADDD       Y2, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X0
+	VPADDD       X0, X1, X1
+	VPSHUFD      $0x4e, X1, X0
+	VPADDD       X0, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VPADDD       X0, X1, X1
+	VMOVD        X1, AX
+	MOVQ         AX, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func dotsAtAVX2(d *float32, base *float32, idx *uint32, q *float32, n uintptr, nv uintptr, ahead uintptr, limit uintptr) uintptr
+// Requires: AVX, FMA3, MMX+
+TEXT ·dotsAtAVX2(SB), NOSPLIT, $0-72
+	MOVQ d+0(FP), AX
+	MOVQ base+8(FP), CX
+	MOVQ idx+16(FP), DX
+	MOVQ q+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ nv+40(FP), DI
+	MOVQ ahead+48(FP), R8
+	MOVQ limit+56(FP), R9
+	SHLQ $0x05, DI
+	MOVQ SI, R10
+
+loop:
+	TESTQ  R10, R10
+	JZ     done
+	MOVL   (DX), R11
+	CMPQ   R11, R9
+	JAE    done
+	IMULQ  DI, R11
+	ADDQ   CX, R11
+	MOVL   (DX)(R8*4), R12
+	IMULQ  DI, R12
+	ADDQ   CX, R12
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	XORQ   R13, R13
+	MOVQ   DI, R14
+	ANDQ   $-128, R14
+	JZ     narrow
+
+wide:
+	PREFETCHT0  (R12)(R13*1)
+	PREFETCHT0  64(R12)(R13*1)
+	VMOVUPS     (R11)(R13*1), Y4
+	VFMADD231PS (BX)(R13*1), Y4, Y0
+	VMOVUPS     32(R11)(R13*1), Y4
+	VFMADD231PS 32(BX)(R13*1), Y4, Y1
+	VMOVUPS     64(R11)(R13*1), Y4
+	VFMADD231PS 64(BX)(R13*1), Y4, Y2
+	VMOVUPS     96(R11)(R13*1), Y4
+	VFMADD231PS 96(BX)(R13*1), Y4, Y3
+	ADDQ        $0x80, R13
+	CMPQ        R13, R14
+	JB          wide
+
+narrow:
+	CMPQ        R13, DI
+	JAE         sum
+	PREFETCHT0  (R12)(R13*1)
+	VMOVUPS     (R11)(R13*1), Y4
+	VFMADD231PS (BX)(R13*1), Y4, Y0
+	ADDQ        $0x20, R13
+	JMP         narrow
+
+sum:
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X0, X1, X0
+	VMOVHLPS     X0, X0, X1
+	VADDPS       X0, X1, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X0, X1, X0
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, AX
+	DECQ         R10
+	JMP          loop
+
+done:
+	SUBQ R10, SI
+	MOVQ SI, ret+64(FP)
+	VZEROUPPER
+	RET

@@ -26,4 +26,11 @@ func substituteVector(a, b []float32, k int)                      { panic(none) 
 func toHalfVector(dst []uint16, src []float32) float32            { panic(none) }
 func gatherVector(_, _ []float32, _ []uint32, _ []float32, _ int) { panic(none) }
 
+// BestKernels is the fastest set that may run here.
+func BestKernels() Kernels { return Generic }
+
+func dotsAtVector(_, _ []float32, _ []uint32, _ []float32)              { panic(none) }
+func countAtLeastVector(_ []float32, _ float32) int                     { panic(none) }
+func scanInt8Vector(_ Kernels, _ *Int8Pass, _ *Int8Hits) int            { panic(none) }
+func scanBatchVector(_ *Int8BatchPass, _ *Int8Hits) [Int8Batch]int      { panic(none) }
 func gatherHalfVector(_ []float32, _ []uint16, _ []uint32, _ []float32) { panic(none) }

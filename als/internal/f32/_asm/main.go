@@ -1,8 +1,9 @@
-// Command asm writes the AVX2 kernels of package f32:
+// Command asm writes the kernels of package f32:
 //
 //	go run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg f32
 //
-// All of them work on whole vectors of 8 floats; the Go callers do the tails.
+// The float kernels are AVX2 and work on whole vectors of 8 floats; the Go
+// callers do the tails. The int8 scans are AVX2 and AVX-512 VNNI.
 // FMA throughput (two a cycle) is the limit of the register tiles, and loads
 // (two a cycle) that of the rest.
 package main
@@ -35,6 +36,12 @@ func main() {
 	gather()
 	gatherHalf()
 	toHalf()
+	iota16 := counted()
+	scanVNNI(iota16)
+	scanBatchVNNI(iota16)
+	scanInt8AVX2()
+	countAtLeast()
+	dotsAt()
 	Generate()
 }
 

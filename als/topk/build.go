@@ -1,0 +1,100 @@
+package topk
+
+import (
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+
+	"vitrine/als/internal/f32"
+)
+
+// New builds the index of n rows of the given rank, on all cores. It keeps
+// items, which must not be changed while the index is used.
+func New(items []float32, n, rank int) *Index {
+	if len(items) != n*rank {
+		panic("topk: items are not n x rank")
+	}
+	ix := &Index{rank: rank, items: items, kernels: f32.BestKernels(), position: make([]int32, n)}
+	ix.order()
+	ix.infinite, _ = slices.BinarySearchFunc(ix.norms, math.MaxFloat64, func(n, limit float64) int {
+		if n > limit {
+			return -1
+		}
+		return 1
+	})
+	ix.zero, _ = slices.BinarySearchFunc(ix.norms, 0, func(n, limit float64) int {
+		if n > limit {
+			return -1
+		}
+		return 0
+	})
+	// The arithmetic of a plain processor is as fast with floats as with codes.
+	if ix.kernels != f32.Generic && rank > 0 {
+		ix.encode()
+	}
+	return ix
+}
+
+// order sorts the rows by norm and fills what is in scan order.
+func (ix *Index) order() {
+	n, k := len(ix.position), ix.rank
+	all := make([]float64, n)
+	// Norms as float32 order the scan well enough: ceilings make up for it.
+	keys := make([]uint64, n)
+	inParallel(n, func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			all[r] = norm(ix.items[r*k : (r+1)*k])
+			switch n := all[r]; {
+			case n != n:
+				keys[r] = math.MaxUint64
+			case math.IsInf(n, 1):
+				keys[r] = encodeKey(float32(n), uint32(r))
+			default:
+				keys[r] = encodeKey(float32(min(n, math.MaxFloat32)), uint32(r))
+			}
+			ix.position[r] = -1
+		}
+	})
+	slices.Sort(keys)
+	last, _ := slices.BinarySearch(keys, math.MaxUint64)
+	keys = keys[:last]
+	ix.rows = make([]uint32, len(keys))
+	ix.norms = make([]float64, len(keys))
+	inParallel(len(keys), func(lo, hi int) {
+		for at := lo; at < hi; at++ {
+			_, row := decodeKey(keys[at])
+			ix.rows[at], ix.norms[at] = row, all[row]
+			ix.position[row] = int32(at)
+		}
+	})
+	ix.ceilings = make([]float64, (len(keys)+blockRows-1)/blockRows)
+	ceiling := 0.0
+	for b := len(ix.ceilings) - 1; b >= 0; b-- {
+		ceiling = max(ceiling, slices.Max(ix.norms[b*blockRows:min((b+1)*blockRows, len(keys))]))
+		ix.ceilings[b] = ceiling
+	}
+}
+
+// norm is the Euclidean length in float64: no float32 row overflows it.
+func norm(x []float32) float64 {
+	var sum float64
+	for _, v := range x {
+		sum += float64(v) * float64(v)
+	}
+	return math.Sqrt(sum)
+}
+
+// inParallel calls do for parts of 0 to n on all cores.
+func inParallel(n int, do func(lo, hi int)) {
+	workers := min(runtime.GOMAXPROCS(0), n/1024)
+	if workers <= 1 {
+		do(0, n)
+		return
+	}
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() { do(n*w/workers, n*(w+1)/workers) })
+	}
+	wg.Wait()
+}

@@ -1,0 +1,104 @@
+package topk
+
+import (
+	"math"
+	"slices"
+
+	"vitrine/als/internal/f32"
+)
+
+// candidates are rows that may be among the k best, by the bounds of their
+// values: at least k rows score theta or more.
+type candidates struct {
+	k     int
+	theta float32
+	// at are the positions, values what the scan made of their codes, and low
+	// those less the slack of their block.
+	at          []uint32
+	values, low []float32
+}
+
+// full tells whether it is time to drop some candidates.
+func (c *candidates) full() bool { return len(c.at) >= 2*c.k+64 }
+
+func (c *candidates) reset(k int) {
+	c.k, c.theta = k, float32(math.Inf(-1))
+	c.clear()
+}
+
+func (c *candidates) clear() { c.at, c.values, c.low = c.at[:0], c.values[:0], c.low[:0] }
+
+// space is room behind the candidates for n more; added takes the first of
+// what a pass wrote there.
+func (c *candidates) space(n int) f32.Int8Hits {
+	have := len(c.at)
+	c.at, c.values = slices.Grow(c.at, n), slices.Grow(c.values, n)
+	return f32.Int8Hits{At: c.at[have : have+n], Values: c.values[have : have+n]}
+}
+
+func (c *candidates) added(n int, m *measure, p *f32.Int8Pass) {
+	have := len(c.at)
+	c.at, c.values, c.low = c.at[:have+n], c.values[:have+n], slices.Grow(c.low, n)[:have+n]
+	low, values := c.low[have:], c.values[have:]
+	for i, at := range c.at[have:] {
+		bound := m.bounds[at/blockRows*2:]
+		low[i] = values[i] - (bound[0]*p.Spread + bound[1]*p.Length)
+	}
+}
+
+// cut raises theta to the k-th highest lower bound and drops what cannot reach
+// it. Underflow may move two scores against each other by so much.
+func (c *candidates) cut(underflow float32) {
+	if len(c.at) < c.k {
+		return
+	}
+	c.theta = max(c.theta, kthLargest(c.low, c.k)-underflow)
+	kept := 0
+	for i, v := range c.values {
+		low := c.low[i]
+		c.at[kept], c.values[kept], c.low[kept] = c.at[i], v, low
+		// The upper bound: as far above the value as the lower is below.
+		if v+(v-low) >= c.theta {
+			kept++
+		}
+	}
+	c.at, c.values, c.low = c.at[:kept], c.values[:kept], c.low[:kept]
+}
+
+// kthLargest is the k-th largest of v, or a smaller number that no other one of
+// v lies above; minus infinity where there are fewer that are not NaN. It
+// halves the range of numbers by counting: a count takes an instruction for
+// eight numbers, where a partition takes mispredicted branches.
+func kthLargest(v []float32, k int) float32 {
+	// At least k numbers reach the float of from, less than k that of to.
+	from, to := orderedBits(float32(math.Inf(-1))), orderedBits(float32(math.Inf(1)))+1
+	for from+1 < to {
+		middle := from + (to-from)/2
+		switch n := f32.CountAtLeast(v, orderedFloat(middle)); {
+		case n == k:
+			return orderedFloat(middle)
+		case n > k:
+			from = middle
+		default:
+			to = middle
+		}
+	}
+	return orderedFloat(from)
+}
+
+// orderedBits orders like the floats, which are not NaN; orderedFloat is its
+// inverse.
+func orderedBits(v float32) uint32 {
+	bits := math.Float32bits(v)
+	if bits>>31 != 0 {
+		return ^bits
+	}
+	return bits | 1<<31
+}
+
+func orderedFloat(bits uint32) float32 {
+	if bits>>31 != 0 {
+		return math.Float32frombits(bits &^ (1 << 31))
+	}
+	return math.Float32frombits(^bits)
+}

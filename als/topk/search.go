@@ -1,0 +1,246 @@
+package topk
+
+import (
+	"math"
+	"slices"
+
+	"vitrine/als/internal/f32"
+)
+
+const (
+	// firstBlocks is how many blocks a search takes before it learns its first
+	// threshold, and passBlocks how many it takes at most between two: 4096
+	// rows of rank 64 are 256 KiB of codes.
+	firstBlocks = 4
+	passBlocks  = 64
+	// sampleStride is how many blocks there are to one of the sample, where it
+	// has sampleBlocks or more.
+	sampleStride = 32
+	sampleBlocks = 8
+)
+
+// search is one search under way.
+type search struct {
+	ix     *Index
+	s      *Scratch
+	vector []float32
+	length float64 // of vector
+	hidden *Mask
+	// Positions begin to end are wanted, without self when cosine is true.
+	begin, end int
+	cosine     bool
+	self       int
+	measure    *measure
+	// unit is what a pass's values are multiples of.
+	unit float64
+	top  selection
+}
+
+// run finds the k best.
+func (r *search) run(k int, dst []Hit) []Hit {
+	r.top = newSelection(r.s.keys, min(k, r.end-r.begin+r.zeros()))
+	if r.top.k > 0 {
+		r.find()
+	}
+	dst = r.top.hits(dst)
+	r.s.keys = r.top.keys
+	return dst
+}
+
+// zeros is how many rows of norm zero are wanted.
+func (r *search) zeros() int {
+	if r.cosine {
+		return 0
+	}
+	return len(r.ix.rows) - r.end
+}
+
+func (r *search) find() {
+	ix, s := r.ix, r.s
+	s.codes = sized(s.codes, ix.width)
+	block := r.begin / blockRows
+	last := (r.end + blockRows - 1) / blockRows
+	// To find half of all, bounds are of little help.
+	coded := r.top.k < (r.end-r.begin)/2
+	if coded {
+		r.unit, coded = ix.encodeQuery(&s.pass, s.codes, r.vector, r.length)
+	}
+	if coded {
+		r.scan(block, last)
+	} else {
+		r.score(block, last)
+	}
+	if !r.cosine {
+		r.offerZeros()
+	}
+}
+
+// score offers the rows of blocks from to end by their scores in float32, until
+// none can be among the best.
+func (r *search) score(from, end int) {
+	for b := from; b < end && !r.ends(b); b++ {
+		if word := r.shown(b); word != 0 {
+			r.s.at = positionsOf(r.s.at[:0], b*blockRows, word)
+			r.offer(r.s.at)
+		}
+	}
+}
+
+// ends tells whether no row from block b on can be among the best. What is
+// compared are float32 sums, so the bound of the norms is widened by what
+// rounding can add. A row that only equals the worst one kept could still win
+// by its lower row number, so only a smaller bound ends the scan; and a bound
+// beyond float32 ends nothing, because such a score may overflow to infinity.
+func (r *search) ends(b int) bool {
+	if r.cosine {
+		return false
+	}
+	bound := r.length*r.ix.ceilings[b]*(1+float64(r.ix.rank+8)*0x1p-23) + r.ix.tiny()
+	return bound < float64(r.top.least) && bound <= math.MaxFloat32
+}
+
+func (r *search) shown(b int) uint64 {
+	word := shown(b, r.begin, r.end, r.hidden)
+	if r.cosine && r.self/blockRows == b {
+		word &^= 1 << (r.self % blockRows)
+	}
+	return word
+}
+
+// offer scores the rows at positions and offers them to the selection.
+func (r *search) offer(positions []uint32) {
+	ix, s := r.ix, r.s
+	s.rows, s.dots = sized(s.rows, len(positions)), sized(s.dots, len(positions))
+	for i, at := range positions {
+		s.rows[i] = ix.rows[at]
+	}
+	ix.kernels.DotsAt(s.dots, ix.items, s.rows, r.vector)
+	if r.cosine {
+		for i, at := range positions {
+			s.dots[i] = float32(float64(s.dots[i]) / ix.norms[at])
+		}
+	}
+	r.top.offer(s.dots, s.rows)
+}
+
+// offerZeros offers the rows of norm zero, which all score 0 and lie by rising
+// row: the first ones are the best.
+func (r *search) offerZeros() {
+	wanted := r.top.k
+	for b := r.end / blockRows; b < len(r.ix.ceilings) && wanted > 0 && r.top.least <= 0; b++ {
+		r.s.at = positionsOf(r.s.at[:0], b*blockRows, shown(b, r.end, len(r.ix.rows), r.hidden))
+		for _, at := range r.s.at[:min(len(r.s.at), wanted)] {
+			r.top.offerOne(0, r.ix.rows[at])
+		}
+		wanted -= min(len(r.s.at), wanted)
+	}
+}
+
+// scan looks for the best among the codes of blocks from to end.
+func (r *search) scan(from, end int) {
+	r.s.shown = sized(r.s.shown, passBlocks)
+	coded := max(from, min(r.ix.large, end))
+	guess := r.guess(coded, end)
+	r.attempt(from, coded, end, guess)
+	if sure := max(r.s.kept.theta, r.threshold()); sure < guess {
+		// Fewer than k rows reach what was guessed. The best of those found
+		// still tell a threshold that is sure.
+		r.top.reset()
+		r.attempt(from, coded, end, sure)
+	}
+	r.settle()
+}
+
+// attempt offers the rows of the blocks before coded and gathers those of the
+// others that can reach theta.
+func (r *search) attempt(from, coded, end int, theta float32) {
+	r.score(from, coded)
+	r.s.kept.reset(r.top.k)
+	r.sweep(coded, end, theta)
+}
+
+// sweep gathers the rows that can reach theta.
+func (r *search) sweep(from, end int, theta float32) {
+	s := r.s
+	for n := firstBlocks; from < end; n = min(2*n, passBlocks) {
+		theta = max(theta, s.kept.theta, r.threshold())
+		if r.passed(from, theta) {
+			break
+		}
+		n = min(n, end-from)
+		r.pass(from, n, theta)
+		if s.kept.full() {
+			s.kept.cut(r.underflow())
+			if s.kept.full() {
+				r.settle()
+			}
+		}
+		from += n
+	}
+	s.kept.cut(r.underflow())
+}
+
+// passed is ends for a threshold in the values of a pass.
+func (r *search) passed(b int, theta float32) bool {
+	return !r.cosine && float32(r.ix.ceilings[b]*(1+float64(r.ix.rank+8)*0x1p-23)*up)*r.s.pass.Length < theta
+}
+
+// underflow is by how much it may move two scores against each other.
+func (r *search) underflow() float32 { return float32(2 * r.ix.tiny() / r.unit * up) }
+
+// guess samples every stride-th block for a threshold that about three times
+// as many rows as wanted can reach: in m of a sample's places of a list of k,
+// three deviations above m = k/stride.
+func (r *search) guess(from, end int) float32 {
+	stride := min(sampleStride, (end-from)/sampleBlocks)
+	if stride < 2 {
+		return float32(math.Inf(-1))
+	}
+	s := r.s
+	m := float64(r.top.k) / float64(stride)
+	s.kept.reset(int(m+3*math.Sqrt(m)) + 2)
+	for b := from + stride/2; b < end && !r.passed(b, s.kept.theta); b += stride {
+		r.pass(b, 1, max(s.kept.theta, r.threshold()))
+		if s.kept.full() {
+			s.kept.cut(0)
+		}
+	}
+	s.kept.cut(0)
+	return s.kept.theta
+}
+
+// pass adds the rows of n blocks that can reach theta to the candidates.
+func (r *search) pass(from, n int, theta float32) {
+	s, m, size := r.s, r.measure, blockRows*r.ix.width
+	for i := range n {
+		s.shown[i] = r.shown(from + i)
+	}
+	p := &s.pass
+	p.Codes = r.ix.codes[from*size : (from+n)*size]
+	p.Scales = m.scales[from*blockRows : (from+n)*blockRows]
+	p.Bounds = m.bounds[2*from : 2*(from+n)]
+	p.Shown = s.shown[:n]
+	p.Theta, p.Base = theta, uint32(from*blockRows)
+	s.hits = s.kept.space(f32.Int8Room(n))
+	s.kept.added(r.ix.kernels.Scan(p, &s.hits), m, p)
+}
+
+// threshold is the least score that is still wanted, as a value of a pass.
+func (r *search) threshold() float32 {
+	least := float64(r.top.least)
+	if math.IsInf(least, -1) {
+		return r.top.least
+	}
+	least = (least - r.ix.tiny()) / r.unit
+	return float32(least - math.Abs(least)*0x1p-22)
+}
+
+// settle scores the candidates in float32 and forgets them.
+func (r *search) settle() {
+	r.offer(r.s.kept.at)
+	r.s.kept.clear()
+}
+
+// sized returns n elements in the memory of v if it fits; what they hold is
+// not defined.
+func sized[T any](v []T, n int) []T { return slices.Grow(v[:0], n)[:n] }
