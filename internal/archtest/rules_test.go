@@ -59,7 +59,7 @@ var rules = []rule{
 	{
 		pkg: "appliance/trainer",
 		own: []string{
-			"als", "als/dataset", "als/model", "als/topk", "als/eval", "als/neighbors", "als/neighbors/...", "appliance/signal", "appliance/registry",
+			"als", "als/dataset", "als/model", "als/topk", "als/eval", "als/neighbors", "als/neighbors/...", "appliance/trainer/...", "appliance/signal", "appliance/registry",
 			"bridge/archive", "bridge/parquet", "bridge/file", "bridge/event", "internal/logkey",
 		},
 	},

@@ -1,8 +1,9 @@
-package trainer
+package blend
 
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math"
 	"runtime"
 	"slices"
@@ -34,8 +35,8 @@ const (
 	fewTrials = 30
 )
 
-// defaultSettings are the weights where there is nothing to choose them by.
-func defaultSettings() tables.Settings {
+// Default are the weights where there is nothing to choose them by.
+func Default() tables.Settings {
 	return tables.Settings{
 		User: tables.Weights{
 			tables.PartFactors: 1, tables.PartTransitions: .35, tables.PartSessions: .35, tables.PartSimilar: .2,
@@ -47,8 +48,8 @@ func defaultSettings() tables.Settings {
 	}
 }
 
-// givenSettings are those of weights that the operator has set.
-func givenSettings(w tables.Weights) tables.Settings {
+// Given are the settings for weights that somebody has set.
+func Given(w tables.Weights) tables.Settings {
 	like := tables.Weights{tables.PartFactors: w[tables.PartFactors], tables.PartSimilar: w[tables.PartSimilar]}
 	if like[tables.PartFactors] == 0 && like[tables.PartSimilar] == 0 {
 		like[tables.PartFactors] = 1
@@ -56,54 +57,22 @@ func givenSettings(w tables.Weights) tables.Settings {
 	return tables.Settings{User: w, Session: w, Like: like}
 }
 
-// blends tells whether the version answers with more than its factors.
-func (r *run) blends() bool {
-	if r.job.Blend == nil {
-		return !r.explicit()
-	}
-	return !r.job.Blend.FactorsAlone()
-}
-
-// tables chooses the weights and builds the sources on the older part.
-func (r *run) tables(ctx context.Context) error {
-	if !r.blends() {
-		return nil
-	}
-	settings := givenSettings(r.job.Blend)
-	if r.job.Blend == nil {
-		t, err := r.newTuner(ctx)
-		if err != nil {
-			return fmt.Errorf("choose the weights of the blend: %w", err)
-		}
-		if settings, err = t.choose(ctx); err != nil {
-			return fmt.Errorf("choose the weights of the blend: %w", err)
-		}
-	}
-	set, err := r.window.statistics(r.sig, r.newestOld, r.older, r.train).build(ctx, settings)
+// Choose finds the weights on the newest part of older: opt is how factors are
+// trained.
+func (b *Builder) Choose(ctx context.Context, older Span, opt als.Options) (tables.Settings, error) {
+	t, err := b.newTuner(ctx, older, opt)
 	if err != nil {
-		return fmt.Errorf("build the tables: %w", err)
+		return tables.Settings{}, fmt.Errorf("choose the weights of the blend: %w", err)
 	}
-	r.sources = set
-	r.result.Options.Sources = &SourceOptions{User: settings.User, Session: settings.Session, Like: settings.Like, Bytes: set.Bytes()}
-	return nil
-}
-
-// rebuildTables builds the sources that are published, on the whole window.
-func (r *run) rebuildTables(ctx context.Context) (err error) {
-	if r.sources == nil {
-		return nil
+	settings, err := t.choose(ctx)
+	if err != nil {
+		return tables.Settings{}, fmt.Errorf("choose the weights of the blend: %w", err)
 	}
-	w := r.window
-	if r.sources, err = w.statistics(r.sig, w.newest, w.whole, r.all).build(ctx, r.sources.Settings); err != nil {
-		return fmt.Errorf("build the tables: %w", err)
-	}
-	r.result.Options.Sources.Bytes = r.sources.Bytes()
-	return nil
+	return settings, nil
 }
 
 // examiner asks a blend what the appliance would answer. It is one goroutine's.
 type examiner struct {
-	blend   *neighbors.Blend
 	events  []signal.Interaction
 	order   []signal.Interaction
 	history []uint32
@@ -129,7 +98,7 @@ func (x *examiner) follow(sig *signal.Signal, h []signal.Interaction) {
 
 // fold computes the vector of a history of items that the model knows.
 func (x *examiner) fold(t *tuner, h []signal.Interaction) error {
-	x.weights = t.run.sig.Weigh(h, t.newest, x.weights)
+	x.weights = t.b.Signal.Weigh(h, t.newest, x.weights)
 	x.rows, x.values = x.rows[:0], x.values[:0]
 	for _, w := range x.weights {
 		x.rows, x.values = append(x.rows, w.Item), append(x.values, w.Weight)
@@ -138,43 +107,23 @@ func (x *examiner) fold(t *tuner, h []signal.Interaction) error {
 	return t.folder.FoldIn(x.vector, x.rows, x.values, &x.folding)
 }
 
-// blended ranks by the blend of the evaluated factors and the sources, and
-// where it knows nothing of a user by popularity, as the appliance answers.
-func (r *run) blended(ctx context.Context) (contender, error) {
-	score, err := r.blendScorer(slices.Max(r.cuts()))
-	if err != nil {
-		return contender{}, err
-	}
-	popular := eval.Popularity(r.popularity)
-	lists, err := eval.Ranking(ctx, eval.Input{
-		Targets: r.targets, Mask: r.train, Eligible: r.eligible, Ks: r.cuts(), Popularity: r.popularity,
-		Score: func(user int, dst []float32) {
-			if cols, _ := r.train.Row(user); len(cols) == 0 {
-				popular(user, dst)
-				return
-			}
-			score(user, dst)
-		},
-	})
-	return contender{name: Blend, lists: lists}, err
-}
-
-// blendScorer ranks by the blend of the evaluated factors and the sources.
-func (r *run) blendScorer(depth int) (eval.Scorer, error) {
-	sources, err := r.sources.Sources()
+// Scorer ranks by the blend of a model and the set beside it, for evaluation:
+// what the appliance answers to users with the history that older gives them,
+// without the items that seen holds. Behind the first depth items there are none.
+func (b *Builder) Scorer(set *tables.Set, m *model.Model, older Span, seen *dataset.CSR, depth int) (eval.Scorer, error) {
+	sources, err := set.Sources()
 	if err != nil {
 		return nil, err
 	}
-	m := r.evaluated
-	blend := sources.Blend(r.sources.Settings.User, &neighbors.Factors{Index: topk.New(m.Items, m.NumItems, m.Rank), Model: m})
-	idle := sync.Pool{New: func() any { return &examiner{blend: blend} }}
+	blend := sources.Blend(set.Settings.User, &neighbors.Factors{Index: topk.New(m.Items, m.NumItems, m.Rank), Model: m})
+	idle := sync.Pool{New: func() any { return new(examiner) }}
 	return func(user int, dst []float32) {
 		x := idle.Get().(*examiner)
 		defer idle.Put(x)
-		x.events = r.window.of(user, r.older, x.events)
-		x.follow(r.sig, r.sig.Trim(x.events))
-		seen, _ := r.train.Row(user)
-		x.exclude = neighbors.Exclude(x.exclude, m.NumItems, seen)
+		x.events = b.Data.Of(user, older, x.events)
+		x.follow(b.Signal, b.Signal.Trim(x.events))
+		cols, _ := seen.Row(user)
+		x.exclude = neighbors.Exclude(x.exclude, m.NumItems, cols)
 		x.hits = blend.Rank(neighbors.Query{
 			History: x.history, Vector: m.Users[user*m.Rank : (user+1)*m.Rank], Exclude: x.exclude, K: depth,
 		}, x.hits, &x.scratch)
@@ -189,9 +138,10 @@ func (r *run) blendScorer(depth int) (eval.Scorer, error) {
 
 // tuner chooses the weights on the validation slice.
 type tuner struct {
-	run *run
+	b   *Builder
+	opt als.Options
 	// early and late are what everybody did before the slice and in it.
-	early, late span
+	early, late Span
 	// newest is the reference of the early part.
 	newest  int64
 	model   *model.Model
@@ -203,28 +153,27 @@ type tuner struct {
 	users []int // who is asked
 }
 
-// newTuner trains and counts on the early part.
-func (r *run) newTuner(ctx context.Context) (*tuner, error) {
-	w := r.window
-	step := (len(w.userIDs) + tuneUsers - 1) / tuneUsers
-	asked := func(user int) bool { return user%step == 0 }
+// newTuner trains and counts on the early part of older.
+func (b *Builder) newTuner(ctx context.Context, older Span, opt als.Options) (*tuner, error) {
+	step := (b.Users + tuneUsers - 1) / tuneUsers
 	sample := func(user int) (lo, hi int) {
-		if !asked(user) {
+		if user%step != 0 {
 			return 0, 0
 		}
-		return r.older(user)
+		return older(user)
 	}
-	cut := dataset.TimeCutOf(w.times(sample), validationShare)
-	before := make([]int32, len(w.userIDs))
+	cut := dataset.TimeCutOf(b.times(sample), validationShare)
+	before := make([]int32, b.Users)
 	n := 0
-	for user := range w.userIDs {
-		_, hi := sample(user)
-		for at := int(w.starts[user]); at < int(w.starts[user])+hi && cut.Old(w.events.time(at)); at++ {
+	var events []signal.Interaction
+	for user := range b.Users {
+		events = b.Data.Of(user, sample, events)
+		for before[user] < int32(len(events)) && cut.Old(events[before[user]].Time) {
 			before[user]++
 		}
 		n += int(before[user])
 	}
-	t := &tuner{run: r}
+	t := &tuner{b: b, opt: opt}
 	t.early = func(user int) (lo, hi int) { return 0, int(before[user]) }
 	t.late = func(user int) (lo, hi int) {
 		_, hi = sample(user)
@@ -233,36 +182,51 @@ func (r *run) newTuner(ctx context.Context) (*tuner, error) {
 	if n == 0 {
 		return t, nil
 	}
-	t.newest = reference(n, w.times(t.early))
-	for user := range w.userIDs {
+	t.newest = b.Data.Newest(t.early)
+	matrix, err := b.Data.Matrix(ctx, t.newest, t.early)
+	if err != nil || matrix.NNZ() == 0 {
+		return t, err
+	}
+	for user := range b.Users {
 		if lo, hi := t.late(user); lo > 0 && hi > lo {
 			t.users = append(t.users, user)
 		}
 	}
-	matrix, err := w.matrix(ctx, r.sig, t.newest, t.early)
-	if err != nil || matrix.NNZ() == 0 {
-		t.users = nil
-		return t, err
-	}
 	return t, t.prepare(ctx, matrix)
+}
+
+// times are those of a part of every user's interactions, user by user.
+func (b *Builder) times(part Span) iter.Seq[[]int64] {
+	return func(yield func([]int64) bool) {
+		var events []signal.Interaction
+		var times []int64
+		for user := range b.Users {
+			events, times = b.Data.Of(user, part, events), times[:0]
+			for _, in := range events {
+				times = append(times, in.Time)
+			}
+			if !yield(times) {
+				return
+			}
+		}
+	}
 }
 
 // prepare builds all sources and the factors of the early part.
 func (t *tuner) prepare(ctx context.Context, matrix *dataset.CSR) error {
-	r := t.run
 	t.known = matrix.Counts()
 	everything := tables.Weights{}
 	for _, part := range tables.Parts() {
 		everything[part] = 1
 	}
-	set, err := r.window.statistics(r.sig, t.newest, t.early, matrix).build(ctx, givenSettings(everything))
+	set, err := t.b.Build(ctx, Part{Span: t.early, Newest: t.newest, Matrix: matrix}, Given(everything))
 	if err != nil {
 		return err
 	}
 	if t.sources, err = set.Sources(); err != nil {
 		return err
 	}
-	opt := r.options("tables")
+	opt := t.opt
 	opt.Iterations = tuneIterations
 	if t.model, _, err = als.Train(ctx, matrix, opt); err != nil {
 		return err
@@ -275,7 +239,7 @@ func (t *tuner) prepare(ctx context.Context, matrix *dataset.CSR) error {
 
 // choose finds the weights of each kind of request.
 func (t *tuner) choose(ctx context.Context) (tables.Settings, error) {
-	settings := defaultSettings()
+	settings := Default()
 	for _, kind := range []struct {
 		weights *tables.Weights
 		start   tables.Weights
@@ -353,13 +317,13 @@ func (t *tuner) askable(ask func(*examiner, int) (neighbors.Trial, bool)) []int 
 // it; the others as the appliance is, with all that came before, for the last
 // thing.
 func (t *tuner) askUser(x *examiner, user int) (neighbors.Trial, bool) {
-	sig, w := t.run.sig, t.run.window
+	sig := t.b.Signal
 	lo, hi := t.late(user)
 	at := lo
 	if user%2 == 1 {
 		at = hi - 1
 	}
-	x.events = w.of(user, func(int) (int, int) { return 0, hi }, x.events)
+	x.events = t.b.Data.Of(user, func(int) (int, int) { return 0, hi }, x.events)
 	past := sig.Trim(x.events[:at])
 	x.follow(sig, past)
 	if len(x.history) == 0 || x.fold(t, past) != nil {
@@ -371,8 +335,8 @@ func (t *tuner) askUser(x *examiner, user int) (neighbors.Trial, bool) {
 // askSession asks with nothing but the items that came before the last one in
 // its session.
 func (t *tuner) askSession(x *examiner, user int) (neighbors.Trial, bool) {
-	sig := t.run.sig
-	x.events = t.run.window.of(user, t.late, x.events)
+	sig := t.b.Signal
+	x.events = t.b.Data.Of(user, t.late, x.events)
 	x.order = sig.Sequence(sig.Trim(x.events), signal.Places, x.order[:0])
 	last := len(x.order) - 1
 	begin := last
@@ -399,7 +363,7 @@ func (t *tuner) askSession(x *examiner, user int) (neighbors.Trial, bool) {
 // askLike asks for what is like the first item of the slice: what the user did
 // after it.
 func (t *tuner) askLike(x *examiner, user int) (neighbors.Trial, bool) {
-	x.events = t.run.window.of(user, t.late, x.events)
+	x.events = t.b.Data.Of(user, t.late, x.events)
 	first := x.events[0].Item
 	if t.known[first] == 0 {
 		return neighbors.Trial{}, false
@@ -417,7 +381,7 @@ func (t *tuner) trial(x *examiner, seen []uint32, events []signal.Interaction) (
 	x.rows = x.rows[:0]
 	for _, in := range events {
 		item := in.Item
-		if x.exclude[item/64]>>(item%64)&1 == 0 && t.known[item] > 0 && !slices.Contains(x.rows, item) && t.run.sig.Strength(&in) > 0 {
+		if x.exclude[item/64]>>(item%64)&1 == 0 && t.known[item] > 0 && !slices.Contains(x.rows, item) && t.b.Signal.Strength(&in) > 0 {
 			x.rows = append(x.rows, item)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"vitrine/als/neighbors/tables"
 	"vitrine/als/topk"
 	"vitrine/appliance/signal"
+	"vitrine/appliance/trainer/blend"
 	"vitrine/bridge/event"
 )
 
@@ -43,11 +43,11 @@ func trails(users, visits int) []event.Record {
 
 func TestBlendIsChosenJudgedAndWritten(t *testing.T) {
 	result, bundle := train(t, job(t, archiveOf(t, 5000, trails(60, 12)...)))
-	blend, als := metric(t, result, Blend, "ndcg@10"), metric(t, result, Factors, "ndcg@10")
-	if !(blend.Value > 1.2*als.Value) {
-		t.Errorf("blend %v, als %v", blend.Value, als.Value)
+	mixed, als := metric(t, result, Blend, "ndcg@10"), metric(t, result, Factors, "ndcg@10")
+	if !(mixed.Value > 1.2*als.Value) {
+		t.Errorf("blend %v, als %v", mixed.Value, als.Value)
 	}
-	if want := fmt.Sprintf("NDCG@10 %.4f", blend.Value); !strings.Contains(result.Gate.Reason, want) {
+	if want := fmt.Sprintf("NDCG@10 %.4f", mixed.Value); !strings.Contains(result.Gate.Reason, want) {
 		t.Errorf("the gate judges %q, the blend has %s", result.Gate.Reason, want)
 	}
 	set := bundle.Sources
@@ -120,7 +120,7 @@ func TestTooFewTrialsTakeTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(result.Options.Sources.User, defaultSettings().User) {
+	if !reflect.DeepEqual(result.Options.Sources.User, blend.Default().User) {
 		t.Errorf("weights %v", result.Options.Sources.User)
 	}
 }
@@ -139,7 +139,7 @@ func TestBlendScorerIsTheOfflineRank(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	score, err := r.blendScorer(20)
+	score, err := r.builder().Scorer(r.sources, r.evaluated, r.older, r.train, 20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestBlendScorerIsTheOfflineRank(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := r.evaluated
-	blend := sources.Blend(r.sources.Settings.User, &neighbors.Factors{Index: topk.New(m.Items, m.NumItems, m.Rank), Model: m})
+	mixed := sources.Blend(r.sources.Settings.User, &neighbors.Factors{Index: topk.New(m.Items, m.NumItems, m.Rank), Model: m})
 	var scratch neighbors.Scratch
 	dst := make([]float32, m.NumItems)
 	for user := range r.window.userIDs {
@@ -158,7 +158,7 @@ func TestBlendScorerIsTheOfflineRank(t *testing.T) {
 			history = append(history, in.Item)
 		}
 		seen, _ := r.train.Row(user)
-		want := blend.Rank(neighbors.Query{
+		want := mixed.Rank(neighbors.Query{
 			History: history, Vector: m.Users[user*m.Rank : (user+1)*m.Rank],
 			Exclude: neighbors.Exclude(nil, m.NumItems, seen), K: 20,
 		}, nil, &scratch)
@@ -188,58 +188,5 @@ func TestTablesAreCancelled(t *testing.T) {
 	})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
-	}
-}
-
-// TestSequences: sessions end after half an hour, unless that would leave
-// hardly anything but single items.
-func TestSequences(t *testing.T) {
-	sig, err := signal.New(signal.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		records []event.Record
-		want    [][]string
-	}{
-		"sessions": {
-			[]event.Record{
-				visit("a", "1", "view", begin), visit("b", "4", "view", begin+minute), visit("a", "2", "view", begin+29*minute), visit("a", "2", "cart", begin+30*minute),
-				visit("a", "3", "view", begin+90*minute), visit("b", "5", "view", begin+25*minute),
-			},
-			[][]string{{"4", "5"}, {"1", "2"}, {"3"}},
-		},
-		"single items": {
-			[]event.Record{visit("a", "1", "view", begin), visit("b", "4", "view", begin), visit("a", "2", "view", begin+60*minute), visit("a", "3", "view", begin+200*minute)},
-			[][]string{{"4"}, {"1", "2", "3"}},
-		},
-		"taken back": {
-			[]event.Record{visit("a", "1", "view", begin), visit("a", "2", "view", begin+minute), visit("a", "3", "view", begin+2*minute), visit("a", "2", "remove", begin+3*minute)},
-			[][]string{{"1", "3"}},
-		},
-	} {
-		w, err := read(t.Context(), archiveOf(t, 100, c.records...), sig, func(int, int) {})
-		if err != nil {
-			t.Fatal(err)
-		}
-		matrix, err := w.matrix(t.Context(), sig, w.newest, w.whole)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := w.statistics(sig, w.newest, w.whole, matrix)
-		var got [][]string
-		for n := range s.sequences.Len() {
-			var ids []string
-			for _, item := range s.sequences.At(n) {
-				ids = append(ids, w.itemIDs[item])
-			}
-			got = append(got, ids)
-		}
-		if !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: %v, want %v", name, got, c.want)
-		}
-		if sum := s.long[0]; math.IsNaN(sum) || sum <= 0 || s.short[0] > sum+1e-9 {
-			t.Errorf("%s: popularity %v, %v", name, s.long, s.short)
-		}
 	}
 }

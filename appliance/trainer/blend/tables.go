@@ -1,8 +1,19 @@
-package trainer
+// Package blend builds the candidate sources that stand beside a model, and
+// chooses what each weighs on a slice of the training data.
+//
+// It owns the bounds of the tables, how histories become sequences, and the
+// trials that weights are chosen by. It may import als and its packages and
+// appliance/signal; the data come through an interface, so it must not know
+// the archive, ids, the gate or the bundle.
+//
+//	settings, err := builder.Choose(ctx, older, opt)
+//	set, err := builder.Build(ctx, blend.Part{Span: older, Newest: newest, Matrix: train}, settings)
+package blend
 
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -12,6 +23,35 @@ import (
 	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/signal"
 )
+
+// Span is a part of the interactions of every user: from the lo-th to before
+// the hi-th, counted from his first.
+type Span = func(user int) (lo, hi int)
+
+// Data are the interactions that tables are built from.
+type Data interface {
+	// Of writes a part of a user's interactions to dst[:0], by time.
+	Of(user int, part Span, dst []signal.Interaction) []signal.Interaction
+	// Matrix weighs a part of everybody's, ages counted from now.
+	Matrix(ctx context.Context, now int64, part Span) (*dataset.CSR, error)
+	// Newest is the time that ages of a part count from.
+	Newest(part Span) int64
+}
+
+// Builder builds tables.
+type Builder struct {
+	Data   Data
+	Signal *signal.Signal
+	// Users and Items are the numbers of rows.
+	Users, Items int
+}
+
+// Part is a part of the data with what is known of it.
+type Part struct {
+	Span   Span
+	Newest int64
+	Matrix *dataset.CSR
+}
 
 // Bounds of the tables, so that neither building nor serving them grows beyond
 // a known size, whatever the shop.
@@ -54,26 +94,26 @@ type statistics struct {
 	long, short []float64
 }
 
-// statistics counts a part of the window; matrix is that part, weighed, and
-// now the time that ages count from.
-func (w *window) statistics(sig *signal.Signal, now int64, part span, matrix *dataset.CSR) *statistics {
-	s := &statistics{matrix: matrix, long: make([]float64, len(w.itemIDs)), short: make([]float64, len(w.itemIDs))}
-	sessions := w.sequences(sig, part, sessionGap)
+// count counts a part of the data.
+func (b *Builder) count(part Part) *statistics {
+	s := &statistics{matrix: part.Matrix, long: make([]float64, b.Items), short: make([]float64, b.Items)}
+	sessions := b.sequences(part.Span, sessionGap)
 	if 2*sessions.shared < sessions.places {
-		sessions = w.sequences(sig, part, math.MaxInt64)
+		sessions = b.sequences(part.Span, math.MaxInt64)
 	}
 	s.sequences = sessions.inOrder()
-	w.decayed(sig, now, part, s)
+	b.decayed(part, s)
 	return s
 }
 
 // decayed adds up the two popularities.
-func (w *window) decayed(sig *signal.Signal, now int64, part span, s *statistics) {
-	for user := range w.userIDs {
-		lo, hi := part(user)
-		for at := int(w.starts[user]) + lo; at < int(w.starts[user])+hi; at++ {
-			in := w.events.at(at)
-			age, strength := float64(max(now-in.Time, 0)), sig.Strength(&in)
+func (b *Builder) decayed(part Part, s *statistics) {
+	var events []signal.Interaction
+	for user := range b.Users {
+		events = b.Data.Of(user, part.Span, events)
+		for i := range events {
+			in := &events[i]
+			age, strength := float64(max(part.Newest-in.Time, 0)), b.Signal.Strength(in)
 			s.long[in.Item] += strength * math.Exp2(-age/float64(popularLife))
 			s.short[in.Item] += strength * math.Exp2(-age/float64(trendLife))
 		}
@@ -96,13 +136,13 @@ type session struct {
 
 // sequences takes every user's history apart where more than gap lies between
 // two places.
-func (w *window) sequences(sig *signal.Signal, part span, gap int64) *sessionList {
+func (b *Builder) sequences(part Span, gap int64) *sessionList {
 	l := &sessionList{}
-	most := w.placesPerUser(part)
+	most := b.placesPerUser(part)
 	var events, order []signal.Interaction
-	for user := range w.userIDs {
-		events = w.of(user, part, events)
-		order = sig.Sequence(sig.Trim(events), most, order[:0])
+	for user := range b.Users {
+		events = b.Data.Of(user, part, events)
+		order = b.Signal.Sequence(b.Signal.Trim(events), most, order[:0])
 		begin := len(l.items)
 		for n, in := range order {
 			if n > 0 && in.Time-order[n-1].Time > gap {
@@ -120,10 +160,10 @@ func (w *window) sequences(sig *signal.Signal, part span, gap int64) *sessionLis
 
 // placesPerUser is how many of everybody's newest places count, so that they
 // are not more than maxPlaces.
-func (w *window) placesPerUser(part span) int {
+func (b *Builder) placesPerUser(part Span) int {
 	for most := signal.DefaultMaxEvents; ; most /= 2 {
 		total := 0
-		for user := range w.userIDs {
+		for user := range b.Users {
 			lo, hi := part(user)
 			total += min(hi-lo, most)
 		}
@@ -152,7 +192,15 @@ func (l *sessionList) inOrder() neighbors.Sequences {
 	return q
 }
 
-// build makes the tables of the sources that weigh something.
+// Build makes the tables of the sources that weigh something.
+func (b *Builder) Build(ctx context.Context, part Part, settings tables.Settings) (*tables.Set, error) {
+	set, err := b.count(part).build(ctx, settings)
+	if err != nil {
+		return nil, fmt.Errorf("build the tables: %w", err)
+	}
+	return set, nil
+}
+
 func (s *statistics) build(ctx context.Context, settings tables.Settings) (*tables.Set, error) {
 	items := s.matrix.Cols
 	set := &tables.Set{Items: items, Settings: settings}
