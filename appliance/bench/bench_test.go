@@ -112,6 +112,34 @@ func TestServeCallsASlowTargetSlow(t *testing.T) {
 	}
 }
 
+// A verdict is invalid only where the generator's lateness can have changed it.
+func TestDoubt(t *testing.T) {
+	for name, c := range map[string]struct {
+		p99, lessLag, sustained, sustainedLessLag float64
+		valid                                     bool
+	}{
+		"met in spite of lag":    {90, 10, 6000, 6000, true},
+		"late by lag alone":      {150, 90, 6000, 6000, false},
+		"slow all the same":      {300, 250, 6000, 6000, true},
+		"rate missed by lag":     {90, 10, 4000, 5000, false},
+		"rate missed by far":     {90, 10, 3000, 4000, true},
+		"all well without a lag": {5, 5, 9000, 9000, true},
+	} {
+		r, got := newRun(Options{}), samples{}
+		for what, v := range map[string]float64{"p99": c.p99, "p99_less_lag": c.lessLag, "sustained_100ms": c.sustained, "sustained_less_lag": c.sustainedLessLag} {
+			got["serve.target."+what] = []float64{v}
+		}
+		r.serveVerdict(&subject{name: "target"}, got)
+		if r.report.Valid != c.valid {
+			t.Errorf("%s: valid %v, %q", name, r.report.Valid, r.report.Invalid)
+		}
+		met := r.report.Verdict[0].Met && r.report.Verdict[1].Met
+		if want := c.p99 <= wantLatency && c.sustained >= wantRate; met != want {
+			t.Errorf("%s: met %v", name, met)
+		}
+	}
+}
+
 func TestServeInvalidatesWrongAnswers(t *testing.T) {
 	t.Parallel()
 	var n atomic.Int64

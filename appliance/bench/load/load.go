@@ -159,7 +159,7 @@ type Result struct {
 	CPU   time.Duration
 	Total int64
 
-	response, service, lag *hdrhistogram.Histogram
+	response, service, lag, lessLag *hdrhistogram.Histogram
 }
 
 // Response is a quantile (0..1) of the time from the moment a request was due
@@ -174,6 +174,11 @@ func (r *Result) Service(q float64) time.Duration { return quantile(r.service, q
 // Lag is a quantile of how late the generator itself sent requests for which
 // a connection was free.
 func (r *Result) Lag(q float64) time.Duration { return quantile(r.lag, q) }
+
+// LessLag is a quantile of the response time without the generator's own
+// lateness, request by request: what the server would have shown a punctual
+// generator, or more, as lateness bunches requests.
+func (r *Result) LessLag(q float64) time.Duration { return quantile(r.lessLag, q) }
 
 func quantile(h *hdrhistogram.Histogram, q float64) time.Duration {
 	return time.Duration(h.ValueAtQuantile(q * 100))

@@ -113,6 +113,47 @@ func TestBacklogIsReported(t *testing.T) {
 	}
 }
 
+// The generator's own lateness is not the server's; waiting for a connection is.
+func TestLessLag(t *testing.T) {
+	t.Parallel()
+	var late atomic.Int64
+	address := serve(t, func(http.ResponseWriter, *http.Request) {})
+	r := run(t, load.Options{
+		Address: address, Requests: requests(1), Rate: 500, Duration: time.Second, Workers: 1,
+		// The check runs on the generator's thread and holds it up.
+		Check: func(int, []byte) bool {
+			if late.Add(1)%100 == 0 {
+				time.Sleep(100 * time.Millisecond)
+			}
+			return true
+		},
+	})
+	if p := r.Response(0.8); p < 20*time.Millisecond {
+		t.Errorf("p80 %s: half of the requests were due while the generator slept", p)
+	}
+	if p := r.LessLag(0.8); p > 20*time.Millisecond {
+		t.Errorf("p80 less lag is %s, the server answers at once", p)
+	}
+	stalled := run(t, load.Options{Address: serve(t, func(http.ResponseWriter, *http.Request) {
+		time.Sleep(20 * time.Millisecond)
+	}), Requests: requests(1), Rate: 1000, Duration: 500 * time.Millisecond, Connections: 2})
+	if p := stalled.LessLag(0.5); p < 100*time.Millisecond {
+		t.Errorf("p50 less lag is %s, though requests wait for connections", p)
+	}
+}
+
+// Until ends a run early, and the rate is that of the time until then.
+func TestUntil(t *testing.T) {
+	t.Parallel()
+	until := make(chan struct{})
+	time.AfterFunc(300*time.Millisecond, func() { close(until) })
+	begin := time.Now()
+	r := run(t, load.Options{Address: serve(t, func(http.ResponseWriter, *http.Request) {}), Requests: requests(1), Rate: 200, Duration: time.Minute, Until: until})
+	if took := time.Since(begin); took > 10*time.Second || r.Unsent+r.Failed != 0 || r.Answered == 0 || r.Achieved < 100 || r.Achieved > 220 {
+		t.Errorf("%s, %+v", took, r)
+	}
+}
+
 func TestClosedLoopSaturates(t *testing.T) {
 	t.Parallel()
 	const delay = 5 * time.Millisecond

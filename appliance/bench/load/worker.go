@@ -43,6 +43,7 @@ type worker struct {
 	first         int   // of Options.Requests
 	answered      int64 // within Duration
 	swept         int64 // when overdue answers were last looked for
+	clear         bool  // connections were free and nothing due when it last sent
 }
 
 // conn is one connection with at most one request on its way.
@@ -52,6 +53,7 @@ type conn struct {
 	request  int
 	due      int64
 	sent     int64
+	lag      int64
 	freeAt   int64
 	buf      []byte
 	have     int
@@ -87,7 +89,7 @@ func newWorker(opt *Options, address netip.AddrPort, index int) (*worker, error)
 
 func newResult(offered float64) *Result {
 	h := func() *hdrhistogram.Histogram { return hdrhistogram.New(histogramUnit, histogramMax, histogramDigits) }
-	return &Result{Offered: offered, response: h(), service: h(), lag: h()}
+	return &Result{Offered: offered, response: h(), service: h(), lag: h(), lessLag: h()}
 }
 
 func (r *Result) merge(o *Result) {
@@ -106,6 +108,7 @@ func (r *Result) merge(o *Result) {
 	r.response.Merge(o.response)
 	r.service.Merge(o.service)
 	r.lag.Merge(o.lag)
+	r.lessLag.Merge(o.lessLag)
 }
 
 // open makes connection i anew.
@@ -229,6 +232,7 @@ func (w *worker) send(now int64) error {
 			}
 		}
 		if due > now || due >= w.stop || now < 0 {
+			w.clear = true
 			return nil
 		}
 		i := w.free[0]
@@ -239,6 +243,7 @@ func (w *worker) send(now int64) error {
 		}
 		now = w.now()
 	}
+	w.clear = false
 	return nil
 }
 
@@ -251,7 +256,8 @@ func (w *worker) sendOn(i int, due int64) error {
 	w.result.Total++
 	if c.measured {
 		w.result.Requests++
-		record(w.result.lag, c.sent-max(due, c.freeAt))
+		c.lag = c.sent - max(due, c.freeAt)
+		record(w.result.lag, c.lag)
 	}
 	message := w.opt.Requests[c.request]
 	// A request is far smaller than a socket's buffer, so that a write which
@@ -337,8 +343,14 @@ func (w *worker) complete(c *conn, a *answer) {
 	if right {
 		w.result.Answered++
 	}
-	record(w.result.response, now-c.due)
+	w.responded(c, now)
 	record(w.result.service, now-c.sent)
+}
+
+// responded records how long a request took, to its answer or its failure.
+func (w *worker) responded(c *conn, now int64) {
+	record(w.result.response, now-c.due)
+	record(w.result.lessLag, now-c.due-max(c.lag, 0))
 }
 
 // fail counts a request without an answer and makes its connection anew.
@@ -350,7 +362,7 @@ func (w *worker) fail(i int, why string) error {
 		if c.measured {
 			w.result.Failed++
 			w.fault("request %d: %s", c.request, why)
-			record(w.result.response, now-c.due)
+			w.responded(c, now)
 		}
 		return w.release(i, true)
 	}
@@ -394,7 +406,7 @@ func (w *worker) abandon(now int64) {
 		if c := &w.conns[i]; c.busy && c.measured {
 			w.result.Failed++
 			w.fault("request %d: no answer within %s", c.request, w.opt.Timeout)
-			record(w.result.response, now-c.due)
+			w.responded(c, now)
 		}
 	}
 	if w.pace == 0 {
@@ -405,6 +417,10 @@ func (w *worker) abandon(now int64) {
 			w.result.Requests++
 			w.result.Unsent++
 			record(w.result.response, now-due)
+			if w.clear {
+				due = now // a connection was there, and the generator was not
+			}
+			record(w.result.lessLag, now-due)
 		}
 	}
 }

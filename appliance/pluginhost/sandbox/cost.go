@@ -50,6 +50,8 @@ type cost struct {
 	declared     abi.Fuel
 	grace        atomic.Int64
 
+	took time.Duration // of the quickest trial call of firstRows rows
+
 	rate  atomicFloat // nanoseconds per unit
 	best  atomicFloat // the lowest rate so far, that of an idle machine
 	usual atomicFloat // units of a call per row, smoothed
@@ -192,6 +194,7 @@ func (v *Version) calibrate(ctx context.Context, in *instance) *instance {
 		c.perRow = float64(large-small) / (firstRows - firstRows/16)
 		c.base = max(float64(small)-c.perRow*(firstRows/16), 0)
 		c.usual.store(float64(large) / firstRows)
+		c.took = took
 		if took > rateSignal/4 {
 			c.learn(sane(float64(took) / float64(large)))
 		}

@@ -136,7 +136,7 @@ func (v *Version) Costs() []KindCost {
 	var list []KindCost
 	for _, k := range v.manifest.Kinds {
 		c := &v.costs[k]
-		list = append(list, KindCost{Kind: k, Base: c.base, PerItem: c.perRow, Rows: firstRows, Time: c.expected(firstRows)})
+		list = append(list, KindCost{Kind: k, Base: c.base, PerItem: c.perRow, Rows: firstRows, Time: c.took})
 	}
 	return list
 }
