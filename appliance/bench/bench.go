@@ -54,7 +54,7 @@ type Options struct {
 	Full bool
 	// ServeCommand is the command line that runs an appliance on a data folder
 	// with settings key=value. It prints the URL it answers at, and has
-	// AnswerGaps on its standard input and output.
+	// gap.Answer on its standard input and output.
 	ServeCommand func(dataDir string, settings []string) []string
 	// ChildCommand is the command line of this program that leads to Child.
 	ChildCommand func(kind string) []string

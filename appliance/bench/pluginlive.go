@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vitrine/appliance/bench/gap"
 	"vitrine/appliance/bench/load"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/client"
@@ -163,11 +164,11 @@ func (l *livePlugins) meanwhile(ctx context.Context, do func() error) (*beside, 
 		}
 		return l.check(request, body)
 	}
-	own := new(ticker)
+	own := new(gap.Ticker)
 	ticking, stop := context.WithCancel(ctx)
 	defer stop()
-	go own.run(ticking)
-	if _, err := l.gaps.take(ctx); err != nil {
+	go own.Run(ticking)
+	if _, err := l.gaps.Take(ctx); err != nil {
 		return nil, err
 	}
 	until, ended := make(chan struct{}), make(chan error, 1)
@@ -186,10 +187,10 @@ func (l *livePlugins) meanwhile(ctx context.Context, do func() error) (*beside, 
 	if err != nil {
 		return nil, err
 	}
-	if b.gap, err = l.gaps.take(ctx); err != nil {
+	if b.gap, err = l.gaps.Take(ctx); err != nil {
 		return nil, err
 	}
-	b.ownGap = own.take()
+	b.ownGap = own.Take()
 	b.failed, b.named, b.unwell = b.Wrong+b.Refused+b.Failed+b.Unsent, named.Load(), unwell.Load()
 	return b, nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"vitrine/appliance"
+	"vitrine/appliance/bench/gap"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/client"
 	"vitrine/appliance/config"
@@ -46,7 +47,7 @@ func testChild(ctx context.Context, kind string, in io.Reader, out io.Writer) er
 	if err != nil {
 		return err
 	}
-	go AnswerGaps(in, out)
+	go gap.Answer(in, out)
 	return appliance.New(appliance.Options{
 		Config: c, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Command: child(applianceChild),
 		Announce: func(ready appliance.Ready) { fmt.Fprintln(out, ready.URL) },
@@ -99,31 +100,4 @@ func TestLivePlugins(t *testing.T) {
 	if !missed {
 		t.Errorf("verdict %+v", r.report.Verdict)
 	}
-}
-
-func TestGaps(t *testing.T) {
-	ask, in := io.Pipe()
-	answers, out := io.Pipe()
-	go AnswerGaps(ask, out)
-	g := newGapMeter()
-	g.ask = in
-	go func() {
-		for {
-			var text [64]byte
-			n, err := answers.Read(text[:])
-			if err != nil {
-				return
-			}
-			g.line(strings.TrimSpace(string(text[:n])))
-		}
-	}()
-	if _, err := g.take(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(20 * time.Millisecond)
-	gap, err := g.take(t.Context())
-	if err != nil || gap <= 0 || gap > time.Second {
-		t.Errorf("gap %s, %v", gap, err)
-	}
-	_ = in.Close()
 }

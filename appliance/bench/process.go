@@ -28,7 +28,7 @@ const (
 	ChildTrain = "bench-train"
 	// ChildCompile compiles the plugin that is measured.
 	ChildCompile = "bench-compile"
-	// ChildDaemon is an appliance with AnswerGaps beside it. Package cmd has it:
+	// ChildDaemon is an appliance with gap.Answer beside it. Package cmd has it:
 	// this package cannot compose one.
 	ChildDaemon = "bench-daemon"
 )

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"vitrine/appliance/bench/gap"
 	"vitrine/appliance/client"
 	"vitrine/appliance/demo"
 	"vitrine/bridge/event"
@@ -46,7 +47,7 @@ type subject struct {
 	// process is nil for one that was running already; dir is its data folder.
 	process  *process
 	dir      string
-	gaps     *gapMeter
+	gaps     *gap.Meter
 	requests [][]byte
 	// check tells right answers, as load.Options has it.
 	check func(request int, body []byte) bool
@@ -91,13 +92,13 @@ func (r *run) appliance(ctx context.Context, shop demo.Config) (s *subject, err 
 	}
 	stage := "serve." + short(shop.Items) + "."
 	r.opt.Progress(stage+"start", 0, 0)
-	gaps := newGapMeter()
-	p, address, err := startServer(ctx, r.opt.ServeCommand(dir, r.settings()), gaps.line)
+	gaps := gap.NewMeter()
+	p, address, err := startServer(ctx, r.opt.ServeCommand(dir, r.settings()), gaps.Line)
 	if err != nil {
 		remove()
 		return nil, err
 	}
-	gaps.ask = p.stdin
+	gaps.Ask = p.stdin
 	s = &subject{name: short(shop.Items), address: address, process: p, dir: dir, gaps: gaps, close: func() { p.stop(); remove() }}
 	defer func() {
 		if err != nil {

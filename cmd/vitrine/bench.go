@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/bench"
+	"vitrine/appliance/bench/gap"
 )
 
 // exitInvalid is the exit code of a measurement that cannot be believed.
@@ -135,7 +136,7 @@ func (a *app) benchChildCommand() *cobra.Command {
 		Use: benchChild + " KIND", Hidden: true, Args: exactly("KIND"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == bench.ChildDaemon {
-				go bench.AnswerGaps(a.in, a.out)
+				go gap.Answer(a.in, a.out)
 				return a.serve(cmd.Context(), false)
 			}
 			return bench.Child(cmd.Context(), args[0], a.in, a.out)

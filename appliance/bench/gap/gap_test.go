@@ -1,0 +1,37 @@
+package gap_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"vitrine/appliance/bench/gap"
+)
+
+func TestAnswer(t *testing.T) {
+	ask, in := io.Pipe()
+	answers, out := io.Pipe()
+	go gap.Answer(ask, out)
+	g := gap.NewMeter()
+	g.Ask = in
+	go func() {
+		for {
+			var text [64]byte
+			n, err := answers.Read(text[:])
+			if err != nil {
+				return
+			}
+			g.Line(strings.TrimSpace(string(text[:n])))
+		}
+	}()
+	if _, err := g.Take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond)
+	longest, err := g.Take(t.Context())
+	if err != nil || longest <= 0 || longest > time.Second {
+		t.Errorf("gap %s, %v", longest, err)
+	}
+	_ = in.Close()
+}
