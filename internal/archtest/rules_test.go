@@ -80,7 +80,7 @@ var rules = []rule{
 	},
 	{
 		pkg:     "cmd/vitrine",
-		own:     []string{"appliance", "appliance/access", "appliance/bench", "appliance/client", "appliance/config", "appliance/demo", "appliance/pluginhost", "sdk"},
+		own:     []string{"appliance", "appliance/access", "appliance/bench", "appliance/bench/gap", "appliance/client", "appliance/config", "appliance/demo", "appliance/pluginhost", "sdk"},
 		foreign: []string{"github.com/spf13/cobra", "golang.org/x/term"},
 	},
 	{pkg: "internal/archtest", own: []string{anything}, foreign: []string{anything}},
