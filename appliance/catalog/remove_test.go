@@ -40,7 +40,8 @@ func TestErasedAndMergedUsers(t *testing.T) {
 	c.Apply(1, []event.Record{
 		put("u1", text("a", "x")), put("guest", text("a", "guest"), text("b", "y")),
 		{Kind: event.KindUserMerge, User: event.User{ID: "guest", Into: "u1"}},
-		put("u2", text("a", "z")), {Kind: event.KindUserErase, User: event.User{ID: "u2", Time: 77}},
+		put("u2", text("a", "z")),
+		{Kind: event.KindUserErase, User: event.User{ID: "u2", Time: 77}},
 	})
 	user := func(id string) (event.User, bool) {
 		code, _ := c.UserCode(id)

@@ -31,10 +31,20 @@ func TestOwners(t *testing.T) {
 		seq  uint64
 		want string
 	}{
-		{"u1", 1, ""}, {"u1", 2, ""}, {"u1", 3, "u1x"}, {"u1", 7, "u1x"}, {"u1", 8, "u1"},
-		{"guest", 1, "u3"}, {"guest", 3, "u3"}, {"guest", 4, ""}, {"guest", 6, "guest"},
-		{"u2", 4, "u3"}, {"u2", 5, "u2"}, {"u9", 1, "u9"},
-		{"a", 1, "a"}, {"b", 1, "a"}, // one into the other, and back
+		{"u1", 1, ""},
+		{"u1", 2, ""},
+		{"u1", 3, "u1x"},
+		{"u1", 7, "u1x"},
+		{"u1", 8, "u1"},
+		{"guest", 1, "u3"},
+		{"guest", 3, "u3"},
+		{"guest", 4, ""},
+		{"guest", 6, "guest"},
+		{"u2", 4, "u3"},
+		{"u2", 5, "u2"},
+		{"u9", 1, "u9"},
+		{"a", 1, "a"},
+		{"b", 1, "a"}, // one into the other, and back
 	} {
 		if got := o.Of(g.user, g.seq); got != g.want {
 			t.Errorf("an event of %s in message %d is of %q, want %q", g.user, g.seq, got, g.want)

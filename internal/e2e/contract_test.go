@@ -95,7 +95,7 @@ var notYet = map[string]string{
 	`rules/show rules/set rules/check GET:/v1/rules PUT:/v1/rules GET:/v1/recommend?scene recommend.scenes`: "there are no rules and scenes in the request yet",
 	`recommend/--explain GET:/v1/recommend?explain GET:/v1/explain GET:/v1/recommend?after POST:/v1/recommend:batch GET:/v1/trending GET:/v1/latest
 	 POST:/v1/rank GET:/v1/users/{id}/history POST:/v1/users:merge recommend.blend recommend.deadline`: "the request has one source of candidates and one page",
-	`DELETE:/v1/items/{id} DELETE:/v1/users/{id} archive.retention`:                                                                        "nothing is deleted from log and archive yet",
+	`DELETE:/v1/items/{id} DELETE:/v1/users/{id} archive.retention`:                                   "nothing is deleted from log and archive yet",
 	`model/show model/promote model/import model/import/--force model/export train.engine train.tune`: "one engine, one set of versions of its own",
 	`deadletters/replay`: "rows are mended in their file and imported again, which doubles nothing",
 	`kafka.brokers kafka.topic kafka.group kafka.format kafka.tls kafka.sasl kafka.items_topic kafka.users_topic vitrine_kafka_lag{partition}
