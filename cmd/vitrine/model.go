@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -13,7 +15,7 @@ import (
 
 func (a *app) modelCommand() *cobra.Command {
 	return group(
-		&cobra.Command{Use: "model", Short: "List the model versions, or go back to the previous one"},
+		&cobra.Command{Use: "model", Short: "List and show the model versions, or go back to the previous one"},
 		&cobra.Command{
 			Use: "list", Short: "List the model versions, newest first", Args: exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
@@ -23,6 +25,18 @@ func (a *app) modelCommand() *cobra.Command {
 						return fmt.Errorf("model list: %w", err)
 					}
 					return a.printModels(models)
+				})
+			},
+		},
+		&cobra.Command{
+			Use: "show VERSION", Short: "Show a version: its figures, the gate's verdict, and what it was made with", Args: exactly("VERSION"),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return a.withAppliance(cmd.Context(), "model show", func(cl *client.Client) error {
+					models, err := cl.Models(cmd.Context())
+					if err != nil {
+						return fmt.Errorf("model show: %w", err)
+					}
+					return a.showModel(models, args[0])
 				})
 			},
 		},
@@ -66,4 +80,34 @@ func (a *app) printModels(models []client.Model) error {
 			count(int64(m.Users)), count(int64(m.Items)), count(int64(m.Interactions)), cmp.Or(ndcg["blend"], ndcg["als"]), ndcg["popularity"])
 	}
 	return w.Flush()
+}
+
+// showModel prints one version of the list.
+func (a *app) showModel(models []client.Model, version string) error {
+	at := slices.IndexFunc(models, func(m client.Model) bool { return m.Version == version })
+	if at < 0 {
+		return hinted{fmt.Errorf("model show: there is no version %q", version), "vitrine model list shows the versions"}
+	}
+	m := &models[at]
+	if a.json {
+		return a.printJSON(m)
+	}
+	fmt.Fprintf(a.out, "model %s, %s, made %s\n", m.Version, m.State, m.CreatedAt.Local().Format(time.DateTime))
+	if m.Parent != "" {
+		fmt.Fprintf(a.out, "live before it: %s\n", m.Parent)
+	}
+	fmt.Fprintf(a.out, "gate: %s\n", m.Reason)
+	report := client.TrainReport{Users: m.Users, Items: m.Items, Interactions: m.Interactions, Options: m.Options, Seconds: m.Seconds}
+	for _, metrics := range m.Metrics {
+		switch {
+		case strings.HasSuffix(metrics.Name, "-popularity"):
+			report.Difference = &metrics
+		case strings.HasSuffix(metrics.Name, "-live"):
+			report.DifferenceLive = &metrics
+		default:
+			report.Models = append(report.Models, metrics)
+		}
+	}
+	a.printReport(&report)
+	return nil
 }

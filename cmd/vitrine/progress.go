@@ -19,6 +19,7 @@ type progress struct {
 	w        io.Writer
 	terminal bool
 	stage    string
+	loss     float64   // of a fit; 0 is not known
 	start    time.Time // of the stage
 	shown    time.Time
 	open     bool // a bar stands on the current line
@@ -46,6 +47,8 @@ func stageName(stage string) string {
 		return "committing to the archive"
 	case "read":
 		return "reading the archive"
+	case "tune":
+		return "trying settings"
 	case "fit":
 		return "fitting the model"
 	case "evaluate":
@@ -59,9 +62,13 @@ func stageName(stage string) string {
 }
 
 // show tells that done of total units of a stage are done; total 0 is unknown.
-func (p *progress) show(stage string, done, total int64) {
+func (p *progress) show(stage string, done, total int64) { p.showLoss(stage, done, total, 0) }
+
+// showLoss is show of a fit, whose units are sweeps that lower a loss.
+func (p *progress) showLoss(stage string, done, total int64, loss float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.loss = loss
 	now := time.Now()
 	if p.shown.IsZero() && !p.terminal {
 		p.shown = now // the first line is due when the work has proved long
@@ -98,6 +105,9 @@ func (p *progress) text(done, total int64, spent time.Duration) string {
 		b.WriteString(name)
 	}
 	fmt.Fprintf(&b, " %3d %%", 100*done/total)
+	if p.loss != 0 {
+		fmt.Fprintf(&b, "  sweep %d of %d, loss %.5g", done, total, p.loss)
+	}
 	// A handful of steps says nothing as a rate.
 	if rate := float64(done) / spent.Seconds(); done > 0 && spent > 500*time.Millisecond {
 		switch {

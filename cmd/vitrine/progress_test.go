@@ -69,6 +69,10 @@ func TestProgressText(t *testing.T) {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
+	p := &progress{stage: "fit", loss: 12345.678}
+	if got := p.text(3, 12, time.Second); got != "fitting the model  25 %  sweep 3 of 12, loss 12346  3s left" {
+		t.Errorf("a fit: %q", got)
+	}
 	if got := count(1234567); got != "1,234,567" {
 		t.Errorf("count: %s", got)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,52 +78,7 @@ func (a *app) follow(ctx context.Context, cl *client.Client, id string) (*client
 	defer bar.done()
 	return cl.WaitJob(ctx, id, pollJob, func(j *client.Job) {
 		if j.Progress != nil && !j.Over() {
-			bar.show(j.Progress.Stage, j.Progress.Done, j.Progress.Total)
+			bar.showLoss(j.Progress.Stage, j.Progress.Done, j.Progress.Total, j.Progress.Loss)
 		}
 	})
-}
-
-// printReport is the table of a training or an evaluation.
-func (a *app) printReport(r *client.TrainReport) {
-	fmt.Fprintf(a.out, "%s users, %s items, %s interactions\n", count(int64(r.Users)), count(int64(r.Items)), count(int64(r.Interactions)))
-	var names []string
-	for _, m := range r.Models {
-		for name := range m.Metrics {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	if len(names) == 0 {
-		return // nothing was measured, which the verdict explains
-	}
-	slices.Sort(names)
-	columns := r.Models
-	if r.Difference != nil {
-		columns = append(slices.Clone(columns), *r.Difference)
-	}
-	fmt.Fprintf(a.out, "%-14s", "")
-	for _, m := range columns {
-		fmt.Fprintf(a.out, " %26s", m.Name)
-	}
-	fmt.Fprintln(a.out)
-	for _, name := range names {
-		fmt.Fprintf(a.out, "%-14s", name)
-		for _, m := range columns {
-			cell := fmt.Sprintf("%.4f", m.Metrics[name])
-			if ci := m.Interval[name]; len(ci) == 2 {
-				cell += fmt.Sprintf(" [%.4f, %.4f]", ci[0], ci[1])
-			}
-			fmt.Fprintf(a.out, " %26s", cell)
-		}
-		fmt.Fprintln(a.out)
-	}
-	if r.Difference != nil {
-		fmt.Fprintf(a.out, "in brackets: 95 %% intervals; %s is the difference user by user\n", r.Difference.Name)
-	}
-	for _, stage := range []string{"read", "fit", "tables", "evaluate", "refit", "write", "total"} {
-		if s, ok := r.Seconds[stage]; ok {
-			fmt.Fprintf(a.out, "%-10s %6.2f s\n", stage, s)
-		}
-	}
 }

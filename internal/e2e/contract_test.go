@@ -95,8 +95,8 @@ var notYet = map[string]string{
 	`rules/show rules/set rules/check GET:/v1/rules PUT:/v1/rules GET:/v1/recommend?scene recommend.scenes`: "there are no rules and scenes in the request yet",
 	`recommend/--explain GET:/v1/recommend?explain GET:/v1/explain GET:/v1/recommend?after POST:/v1/recommend:batch GET:/v1/trending GET:/v1/latest
 	 POST:/v1/rank GET:/v1/users/{id}/history POST:/v1/users:merge recommend.blend recommend.deadline`: "the request has one source of candidates and one page",
-	`DELETE:/v1/items/{id} DELETE:/v1/users/{id} archive.retention`:                                   "nothing is deleted from log and archive yet",
-	`model/show model/promote model/import model/import/--force model/export train.engine train.tune`: "one engine, one set of versions of its own",
+	`DELETE:/v1/items/{id} DELETE:/v1/users/{id} archive.retention`:                        "nothing is deleted from log and archive yet",
+	`model/promote model/import model/import/--force model/export train.engine train.tune`: "one engine, one set of versions of its own",
 	`deadletters/replay`: "rows are mended in their file and imported again, which doubles nothing",
 	`kafka.brokers kafka.topic kafka.group kafka.format kafka.tls kafka.sasl kafka.items_topic kafka.users_topic vitrine_kafka_lag{partition}
 	 bus.url redis.address redis.publish redis.key`: "events come by HTTP and file; the log is embedded",
@@ -287,6 +287,12 @@ func contractOfCommands(t *testing.T, d *daemon) {
 	if _, _, body := d.ask("GET", "/v1/users/u1", ""); !strings.Contains(body, `"region":"south"`) {
 		t.Errorf("import --users: GET /v1/users/u1 answers %s", body)
 	}
+	var list struct{ Models []struct{ Version string } }
+	_ = json.Unmarshal([]byte(vitrine(t, "model", "list", "--json", "--data", d.dir).must(t).out), &list)
+	if len(list.Models) == 0 {
+		t.Fatal("no models")
+	}
+	version := list.Models[0].Version
 	built := pluginModule(t)
 	// The one runs, the other has loaded the shop; a part of the benchmark takes
 	// a minute, and its own tests run each part small.
@@ -301,6 +307,7 @@ func contractOfCommands(t *testing.T, d *daemon) {
 		{"recommend", "u1 -n 3", "source: live", true},
 		{"similar", "i1 -n 3", "source: live", true},
 		{"model list", "", "previous", true},
+		{"model show", version, "gate: ", true},
 		{"model rollback", "", " is live", false},
 		{"deadletters list", "--limit 1", "missing_user_id", true},
 		{"deadletters show", id, "user_id is missing", true},
