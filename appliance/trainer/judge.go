@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"vitrine/als/dataset"
 	"vitrine/als/eval"
 	"vitrine/als/model"
 	"vitrine/appliance/registry"
+	"vitrine/appliance/trainer/gate"
 )
 
 // resamples of the bootstrap intervals.
@@ -63,8 +63,8 @@ func (r *run) evaluate(ctx context.Context) error {
 		return err
 	}
 	rivals := []contender{popular}
-	if r.live != nil && r.live.measure == r.sig.Measure() {
-		if r.stays, err = r.live.served(ctx, r.train, r.targets); err != nil {
+	if r.live != nil && r.live.Measure == r.sig.Measure() {
+		if r.stays, err = r.live.Served(ctx, r.train, r.targets); err != nil {
 			return err
 		}
 		known := make([]bool, len(r.eligible))
@@ -191,69 +191,30 @@ func (r *run) add(of, name string, perUser []float64) {
 	r.result.Metrics = append(r.result.Metrics, registry.Metric{Model: of, Name: name, Value: value, Lo: lo, Hi: hi})
 }
 
-// verdict gathers what the gate says of each rival.
-type verdict struct {
-	failed bool
-	// reasons, what it fails by first.
-	reasons []string
-}
-
-// comparison is what one figure of two models says.
-type comparison struct {
-	metric       string
-	ours, theirs float64
-	// lo and hi bound the difference with 95 %; more is better.
-	lo, hi float64
-}
-
-// add takes in a comparison with a rival.
-func (v *verdict) add(rival string, c comparison) {
-	word := "as good as"
-	switch {
-	case c.hi < 0:
-		word, v.failed = "worse than", true
-	case c.lo > 0:
-		word = "better than"
-	}
-	text := fmt.Sprintf("%s %s: %s %.4f against %.4f (95 %% interval of the difference %+.4f to %+.4f)",
-		word, rival, c.metric, c.ours, c.theirs, c.lo, c.hi)
-	if c.hi < 0 {
-		v.reasons = append([]string{text}, v.reasons...)
-		return
-	}
-	v.reasons = append(v.reasons, text)
-}
-
-// note adds what decides nothing.
-func (v *verdict) note(format string, args ...any) {
-	v.reasons = append(v.reasons, fmt.Sprintf(format, args...))
-}
-
 // conclude is the gate's rule: a model is refused that is worse than any rival
 // by more than chance explains.
-func (r *run) conclude(v *verdict) {
+func (r *run) conclude(v *gate.Verdict) {
 	if n := r.result.EvaluatedUsers; n < fewUsers && r.job.Parent != "" {
 		r.refuse(fmt.Sprintf("too little data to judge a model: %d users could be evaluated, at least %d are needed to replace the live one", n, fewUsers))
 		return
 	}
 	if r.live != nil && r.stays == nil {
-		v.note("not compared with the live %s, which was trained on %s", r.live.version, r.live.measure)
+		v.Note("not compared with the live %s, which was trained on %s", r.live.Name, r.live.Measure)
 	}
-	r.result.Gate = registry.Gate{
-		Passed: !v.failed,
-		Reason: fmt.Sprintf("%s; over %d users", strings.Join(v.reasons, "; "), r.result.EvaluatedUsers),
-	}
+	r.result.Gate = v.Conclude(r.result.EvaluatedUsers)
 }
 
 // judgeLists compares models that rank by NDCG@10, which rewards what stands
 // in front.
 func (r *run) judgeLists(candidates, rivals []contender) {
-	var v verdict
+	var v gate.Verdict
 	for _, c := range rivals {
 		candidate := opponent(candidates, c.name)
 		a, b := candidate.lists.PerUser(eval.NDCG, 10), c.lists.PerUser(eval.NDCG, 10)
 		_, lo, hi := eval.PairedInterval(a, b, resamples, 1)
-		v.add(r.nameOf(c.name), comparison{"NDCG@10", candidate.lists.Mean(eval.NDCG, 10), c.lists.Mean(eval.NDCG, 10), lo, hi})
+		v.Add(r.nameOf(c.name), gate.Comparison{
+			Metric: "NDCG@10", Ours: candidate.lists.Mean(eval.NDCG, 10), Theirs: c.lists.Mean(eval.NDCG, 10), Lo: lo, Hi: hi,
+		})
 	}
 	r.conclude(&v)
 }
@@ -261,7 +222,7 @@ func (r *run) judgeLists(candidates, rivals []contender) {
 // nameOf is a rival's name in a sentence.
 func (r *run) nameOf(name string) string {
 	if name == Live {
-		return "the live " + r.live.version
+		return "the live " + r.live.Name
 	}
 	return name
 }
@@ -284,7 +245,7 @@ func (r *run) judgeRatings(ctx context.Context, candidate, popular contender) er
 		return nil
 	}
 	r.addRatings(candidate.name, own)
-	var v verdict
+	var v gate.Verdict
 	for _, rival := range []rater{{Mean, r.meanRating()}, {Live, r.livePredictions()}} {
 		if rival.by == nil {
 			continue
@@ -302,13 +263,13 @@ func (r *run) judgeRatings(ctx context.Context, candidate, popular contender) er
 		}
 		r.addRatings(rival.name, theirs)
 		if rival.name == Mean {
-			v.note("RMSE %.4f, of the mean %.4f", ours.RMSE, theirs.RMSE)
+			v.Note("RMSE %.4f, of the mean %.4f", ours.RMSE, theirs.RMSE)
 			continue
 		}
 		_, lo, hi := eval.PairedInterval(theirs.Squared, ours.Squared, resamples, 1)
-		v.add(r.nameOf(rival.name), comparison{"RMSE", ours.RMSE, theirs.RMSE, lo, hi})
+		v.Add(r.nameOf(rival.name), gate.Comparison{Metric: "RMSE", Ours: ours.RMSE, Theirs: theirs.RMSE, Lo: lo, Hi: hi})
 	}
-	v.note("a model of ratings, not held against popularity: as lists NDCG@10 %.4f against %.4f",
+	v.Note("a model of ratings, not held against popularity: as lists NDCG@10 %.4f against %.4f",
 		candidate.lists.Mean(eval.NDCG, 10), popular.lists.Mean(eval.NDCG, 10))
 	r.conclude(&v)
 	return nil

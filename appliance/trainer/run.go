@@ -12,6 +12,7 @@ import (
 	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/signal"
+	"vitrine/appliance/trainer/live"
 )
 
 // warmTolerance ends a fit that starts from the live version's factors: when a
@@ -33,7 +34,7 @@ type run struct {
 
 	// settings are the options of the fit: rule, then search, then Job.
 	settings als.Options
-	live     *live
+	live     *live.Version
 
 	// older is the part that is fitted, newestOld its reference.
 	older          span
@@ -152,11 +153,11 @@ func (r *run) refuse(reason string) { r.result.Gate = registry.Gate{Reason: reas
 // stand.
 func (r *run) fit(ctx context.Context) error {
 	opt := r.options("fit")
-	r.live, r.result.Start = r.loadLive()
+	r.live, r.result.Start = live.Load(r.job.Live, r.window.userIDs, r.window.itemIDs)
 	if r.live != nil {
-		r.result.Start = r.live.otherThan(r.sig.Measure(), r.settings.Columns(), r.job.Biases)
+		r.result.Start = r.live.OtherThan(r.sig.Measure(), r.settings.Columns(), r.job.Biases)
 		if r.result.Start == "" {
-			opt.Init, r.result.Start = r.live.model, r.live.version
+			opt.Init, r.result.Start = r.live.Model, r.live.Name
 			if r.job.Iterations == 0 {
 				opt.Tolerance = warmTolerance
 			}
