@@ -9,7 +9,7 @@ RACE     := ./bridge/... ./appliance/... ./als/...
 NESTED   := sdk plugins
 export GOFLAGS := -buildvcs=false
 
-.PHONY: help run build plugins shelf test unit nested noasm race e2e kill9 check format lint tidy generate generate-check clean-tree
+.PHONY: help run build bench-als plugins shelf test unit nested noasm race e2e kill9 check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ shelf: plugins
 
 bench-%: build ## bench-serve, bench-retrieve, bench-train, bench-plugins: the built-in benchmark
 	$(BINARY) bench $*
+
+bench-als: build ## training at 1M, 10M and 100M interactions
+	$(BINARY) bench train --full
 
 test: unit nested noasm race ## every test
 

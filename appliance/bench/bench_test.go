@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/als"
 	"vitrine/als/topk"
 	"vitrine/appliance/bench/report"
 )
@@ -239,89 +237,6 @@ func TestMismatchesAreNoticed(t *testing.T) {
 	for name, broken := range breaks {
 		if sameTop(exact, broken(slices.Clone(hits)), 20) {
 			t.Errorf("%s: not noticed", name)
-		}
-	}
-}
-
-func TestTrainChild(t *testing.T) {
-	t.Parallel()
-	job := trainJob{Users: 3000, Items: 2000, Cells: 150_000, Iterations: 1, Seed: 1}
-	var result trainResult
-	peak, err := call(t.Context(), child(ChildTrain), job, &result)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if result.Fault != "" || result.CPU <= 0 || result.Wall <= 0 || result.Cells < job.Cells/2 || peak < 1 {
-		t.Errorf("peak %.0f MiB, %+v", peak, result)
-	}
-	if _, err := call(t.Context(), child(ChildTrain), "no job", &result); err == nil || !strings.Contains(err.Error(), "decode training job") {
-		t.Errorf("a broken job: %v", err)
-	}
-	if _, err := call(t.Context(), child("other"), job, &result); err == nil || !strings.Contains(err.Error(), "no child process") {
-		t.Errorf("an unknown kind: %v", err)
-	}
-}
-
-func TestInteractions(t *testing.T) {
-	job := trainJob{Users: 3000, Items: 2000, Cells: 150_000, Seed: 1}
-	data := interactions(job)
-	if err := data.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	if n := data.NNZ(); n < 135_000 || n > 165_000 {
-		t.Errorf("%d cells, want about 150000", n)
-	}
-	if data.Rows != 3000 || data.Cols != 2000 {
-		t.Errorf("%d x %d, want 3000 x 2000", data.Rows, data.Cols)
-	}
-	again := interactions(job)
-	if !slices.Equal(data.Indices, again.Indices) || !slices.Equal(data.Weights, again.Weights) {
-		t.Error("the same job makes other data")
-	}
-	counts := data.Counts()
-	slices.Sort(counts)
-	if low, high := counts[len(counts)/10], counts[len(counts)-len(counts)/10]; high < 2*low {
-		t.Errorf("items are evenly popular: %d and %d", low, high)
-	}
-}
-
-func TestUselessModelIsNoticed(t *testing.T) {
-	data := interactions(trainJob{Users: 500, Items: 200, Cells: 10_000, Seed: 1})
-	m, _, err := als.Train(t.Context(), data, als.Options{Rank: rank, Iterations: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if why := fault(m, data); why != "" {
-		t.Errorf("a trained model: %s", why)
-	}
-	rng := rand.New(rand.NewPCG(1, 1))
-	m.Users = gaussian(rng, len(m.Users))
-	if fault(m, data) == "" {
-		t.Error("random users are not noticed")
-	}
-	m.Users[0] = float32(math.NaN())
-	if fault(m, data) == "" {
-		t.Error("NaN is not noticed")
-	}
-}
-
-// What is extrapolated must say so, in the figure's name and in the verdict.
-func TestExtrapolationIsLabelled(t *testing.T) {
-	for cells, want := range map[int]bool{quickCells: true, fullCells: false} {
-		r := newRun(Options{})
-		job := sized(cells)
-		got := samples{"dot": {5}}
-		name := "train." + short(cells) + "."
-		for _, what := range []string{"solver_cpu", "solver_wall", "per_visit", "peak_rss"} {
-			got[name+what] = []float64{10, 20, 30}
-		}
-		part := r.trainPart(job, cells, got)
-		v := r.report.Verdict[0]
-		labelled := slices.ContainsFunc(part.Figures, func(f report.Figure) bool {
-			return f.Name == "train.100M_extrapolated.solver_wall" && f.Value == 200 && f.Spread[1] == 300
-		})
-		if labelled != want || strings.Contains(v.How, "EXTRAPOLATED") != want || (v.Measured == 200) != want || !v.Met {
-			t.Errorf("%d cells: %+v, figures %+v", cells, v, part.Figures)
 		}
 	}
 }

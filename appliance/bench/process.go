@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"vitrine/appliance/bench/training"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/pluginhost"
 )
@@ -24,8 +25,12 @@ import (
 const (
 	// ChildHello answers with the reference handler.
 	ChildHello = "bench-hello"
-	// ChildTrain trains on generated data.
+	// ChildTrain trains on generated data in memory.
 	ChildTrain = "bench-train"
+	// ChildArchive writes generated data as an archive.
+	ChildArchive = "bench-archive"
+	// ChildPublish trains on an archive as the appliance does.
+	ChildPublish = "bench-publish"
 	// ChildCompile compiles the plugin that is measured.
 	ChildCompile = "bench-compile"
 	// ChildDaemon is an appliance with gap.Answer beside it. Package cmd has it:
@@ -47,7 +52,11 @@ func Child(ctx context.Context, kind string, in io.Reader, out io.Writer) error 
 	case ChildHello:
 		return helloChild(ctx, in, out)
 	case ChildTrain:
-		return trainChild(ctx, in, out)
+		return training.Solve(ctx, in, out)
+	case ChildArchive:
+		return training.WriteArchive(ctx, in, out)
+	case ChildPublish:
+		return training.Publish(ctx, in, out)
 	case ChildCompile:
 		return pluginhost.CompileChild(ctx, in, out)
 	}

@@ -2,254 +2,278 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"math"
-	"math/rand/v2"
-	"runtime"
-	"slices"
-	"syscall"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
-	"vitrine/als"
-	"vitrine/als/dataset"
-	"vitrine/als/model"
+	"vitrine/als/neighbors/tables"
+	"vitrine/appliance/bench/gen"
 	"vitrine/appliance/bench/report"
+	"vitrine/appliance/bench/training"
+	"vitrine/appliance/registry"
+	"vitrine/appliance/trainer"
 )
 
-// The article's size, and the promise about it.
 const (
-	fullCells       = 100_000_000
-	fullUsers       = 1_000_000
-	fullItems       = 200_000
 	trainIterations = 16
-	trainWant       = 30 * 60 // seconds
+	trainWant       = 30 * 60 // seconds, the promise about the article's size
+	quickCells      = 1_000_000
 )
 
-const (
-	// quickCells is the default size, where quickSeconds of wall time for one
-	// repetition are enough for it.
-	quickCells   = 10_000_000
-	quickSeconds = 16.0
-	// trialCells tell how quick the machine is.
-	trialCells = 1_000_000
-)
-
-// trainJob is what a training child does.
-type trainJob struct {
-	Users      int    `json:"users"`
-	Items      int    `json:"items"`
-	Cells      int    `json:"cells"`
-	Iterations int    `json:"iterations"`
-	Seed       uint64 `json:"seed"`
-}
-
-// trainResult is what it answers.
-type trainResult struct {
-	Cells int `json:"cells"`
-	// CPU and Wall are the solver's seconds, from the matrix to the model.
-	CPU  float64 `json:"cpu"`
-	Wall float64 `json:"wall"`
-	// Fault says what is wrong with the model, "" when nothing is.
-	Fault string `json:"fault,omitempty"`
-}
-
-// nsPerVisit is processor time per cell, side and iteration.
-func (t *trainResult) nsPerVisit(iterations int) float64 {
-	return t.CPU * 1e9 / (2 * float64(iterations) * float64(t.Cells))
-}
-
-// sized is a job like the article's with fewer cells.
-func sized(cells int) trainJob {
-	share := float64(cells) / fullCells
-	return trainJob{
-		Users: max(1, int(share*fullUsers)), Items: max(1, int(share*fullItems)), Cells: cells,
-		Iterations: trainIterations, Seed: 1,
+// trainSizes are the numbers of interactions that are trained on; cost is to
+// grow with them and no faster.
+func (r *run) trainSizes() []int {
+	if r.opt.Full {
+		return []int{quickCells, 10 * quickCells, gen.FullCells}
 	}
+	return []int{quickCells}
 }
 
-// train measures the solver on generated data, each time in a child process of
-// its own so that its memory can be told.
+// train measures the solver on generated data in memory, and the whole way from
+// the archive's files to a published model; each in a child process of its
+// own, so that its memory can be told.
 func (r *run) train(ctx context.Context) (*report.Part, error) {
 	if r.opt.ChildCommand == nil {
 		return nil, fmt.Errorf("%w: there is no command for the training child", ErrPart)
 	}
-	command := r.opt.ChildCommand(ChildTrain)
-	cells := fullCells
-	if !r.opt.Full {
-		r.opt.Progress("train.trial", 0, 1)
-		var trial trainResult
-		if _, err := call(ctx, command, sized(trialCells), &trial); err != nil {
+	t := &trainPart{run: r, got: samples{}}
+	t.got.add("dot", dotKernel())
+	t.got.add("stream", training.StreamBandwidth())
+	for _, cells := range r.trainSizes() {
+		if err := t.measure(ctx, cells); err != nil {
 			return nil, err
 		}
-		possible := quickSeconds / trial.Wall * float64(trial.Cells)
-		cells = min(quickCells, max(trialCells, round125(possible)))
 	}
-	job := sized(cells)
-	fmt.Fprintf(r.data, "train %+v\n", job)
-	got := samples{}
-	name := "train." + short(cells) + "."
-	var last trainResult
-	for rep := range r.repetitions {
-		r.opt.Progress("train."+short(cells), int64(rep), int64(r.repetitions))
-		got.add("dot", dotKernel())
-		last = trainResult{}
-		peak, err := call(ctx, command, job, &last)
-		if err != nil {
-			return nil, err
-		}
-		if last.Fault != "" {
-			r.invalidate("the trained model is wrong: %s", last.Fault)
-		}
-		got.add(name+"solver_cpu", last.CPU)
-		got.add(name+"solver_wall", last.Wall)
-		got.add(name+"per_visit", last.nsPerVisit(job.Iterations))
-		got.add(name+"peak_rss", peak)
-	}
-	return r.trainPart(job, last.Cells, got), nil
+	return t.part(), nil
 }
 
-// trainPart makes the figures and the verdict.
-func (r *run) trainPart(job trainJob, cells int, got samples) *report.Part {
-	name := "train." + short(job.Cells) + "."
-	dot := report.Median(got["dot"])
-	cpu, wall, memory := got.figure(name+"solver_cpu", "s", report.Lower), got.figure(name+"solver_wall", "s", report.Lower), got.figure(name+"peak_rss", "MiB", report.Lower)
-	if job.Cells == fullCells {
-		cpu, memory = cpu.WithBar(150), memory.WithBar(3.5*1024)
-	}
-	part := &report.Part{
-		Reference: dotReference(got["dot"]),
-		Notes: []string{fmt.Sprintf("%d users, %d items, %d cells, rank %d, %d iterations, in memory; generated",
-			job.Users, job.Items, cells, rank, job.Iterations)},
-		Figures: []report.Figure{
-			cpu, wall,
-			got.figure(name+"per_visit", "ns", report.Lower).Against(dot).WithBar(41),
-			memory,
-		},
-	}
-	seconds := wall.Value
-	how := fmt.Sprintf("measured: %d cells, 1M x 200k, rank %d, %d iterations, solver only, from memory", cells, rank, job.Iterations)
-	if job.Cells != fullCells {
-		// Users and items grow with the cells, so all work does alike.
-		factor := fullCells / float64(cells)
-		seconds *= factor
-		how = fmt.Sprintf("EXTRAPOLATED, not measured: %.1f s for %d cells times %.1f; larger factors miss the caches more often, so expect more. --full measures it", wall.Value, cells, factor)
-		extrapolated := func(what string, f report.Figure) report.Figure {
-			f = report.New("train.100M_extrapolated."+what, f.Unit, report.Lower, f.Spread[0]*factor, f.Value*factor, f.Spread[1]*factor)
-			return f
-		}
-		part.Figures = append(part.Figures, extrapolated("solver_cpu", cpu), extrapolated("solver_wall", wall))
-		part.Notes = append(part.Notes, "100M_extrapolated is a calculation, not a measurement")
-	}
-	verdict := report.Judge("training", trainWant, seconds, "s", report.Lower)
-	verdict.How = how
-	r.report.Verdict = append(r.report.Verdict, verdict)
-	return part
+// trainPart is the part in the making.
+type trainPart struct {
+	*run
+	got   samples
+	sizes []trained
 }
 
-// trainChild generates, trains and checks.
-func trainChild(ctx context.Context, in io.Reader, out io.Writer) error {
-	var job trainJob
-	if err := json.NewDecoder(in).Decode(&job); err != nil {
-		return fmt.Errorf("decode training job: %w", err)
+// trained is what is known of one size beside its samples.
+type trained struct {
+	shape gen.Shape
+	// cells are those of the generated matrix, rows those of the archive.
+	cells, rows int
+	// name begins the figures' names.
+	name string
+}
+
+// measure takes all figures of one size.
+func (t *trainPart) measure(ctx context.Context, cells int) error {
+	size := trained{shape: gen.Sized(cells), name: "train." + short(cells) + "."}
+	fmt.Fprintf(t.data, "train %+v\n", size.shape)
+	repetitions := t.repetitions
+	if cells == gen.FullCells {
+		repetitions = 1 // minutes each; the smaller sizes tell the spread
 	}
-	data := interactions(job)
-	cpu, start := usage(syscall.RUSAGE_SELF), time.Now()
-	m, _, err := als.Train(ctx, data, als.Options{Rank: rank, Iterations: job.Iterations, Seed: job.Seed})
+	dir, err := os.MkdirTemp(t.opt.TempDir, "vitrine-bench-")
+	if err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	defer func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.warn("the data folder of the run could not be removed: %v", err)
+		}
+	}()
+	for rep := range repetitions {
+		t.opt.Progress(size.name+"solve", int64(rep), int64(repetitions))
+		t.got.add("dot", dotKernel())
+		t.got.add("stream", training.StreamBandwidth())
+		if size.cells, err = t.solve(ctx, &size); err != nil {
+			return err
+		}
+	}
+	alone := tables.Weights{tables.PartFactors: 1}
+	plain := training.ArchiveJob{Dir: filepath.Join(dir, "numbers"), Shape: size.shape}
+	if err := t.generate(ctx, &size, plain); err != nil {
+		return err
+	}
+	for rep := range repetitions {
+		t.opt.Progress(size.name+"publish", int64(rep), int64(repetitions))
+		if err := t.publish(ctx, &size, "", trainer.Job{ArchiveDir: plain.Dir, Blend: alone}); err != nil {
+			return err
+		}
+	}
+	if cells < gen.FullCells {
+		t.opt.Progress(size.name+"tables", 0, 1)
+		if err := t.publish(ctx, &size, "_blend", trainer.Job{ArchiveDir: plain.Dir}); err != nil {
+			return err
+		}
+		text := training.ArchiveJob{Dir: filepath.Join(dir, "text"), Shape: size.shape, Text: true}
+		if err := t.generate(ctx, &size, text); err != nil {
+			return err
+		}
+		if err := t.publish(ctx, &size, "_text", trainer.Job{ArchiveDir: text.Dir, Blend: alone}); err != nil {
+			return err
+		}
+	}
+	t.sizes = append(t.sizes, size)
+	return nil
+}
+
+// solve trains once on a matrix in memory; it returns the cells of the matrix.
+func (t *trainPart) solve(ctx context.Context, size *trained) (int, error) {
+	var result training.SolveResult
+	_, err := call(ctx, t.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: size.shape, Rank: rank, Iterations: trainIterations}, &result)
+	if err != nil {
+		return 0, err
+	}
+	if result.Fault != "" {
+		t.invalidate("the trained model is wrong: %s", result.Fault)
+	}
+	t.got.add(size.name+"solver_cpu", result.CPU)
+	t.got.add(size.name+"solver_wall", result.Wall)
+	t.got.add(size.name+"per_visit", result.NsPerVisit(trainIterations))
+	return result.Cells, nil
+}
+
+// generate writes an archive.
+func (t *trainPart) generate(ctx context.Context, size *trained, job training.ArchiveJob) error {
+	t.opt.Progress(size.name+"generate", 0, 1)
+	var made training.ArchiveResult
+	_, err := call(ctx, t.opt.ChildCommand(ChildArchive), job, &made)
+	size.rows = made.Rows
+	return err
+}
+
+// publish trains once on an archive as the appliance does, and loads the model.
+// kind ends the names of what it measures.
+func (t *trainPart) publish(ctx context.Context, size *trained, kind string, job trainer.Job) error {
+	job.Out, job.Version, job.Rank, job.Iterations = filepath.Join(filepath.Dir(job.ArchiveDir), "model.bundle"), "bench", rank, trainIterations
+	var result training.PublishResult
+	start := time.Now()
+	peak, err := call(ctx, t.opt.ChildCommand(ChildPublish), job, &result)
 	if err != nil {
 		return err
 	}
-	result := trainResult{
-		Cells: data.NNZ(), Wall: time.Since(start).Seconds(), CPU: (usage(syscall.RUSAGE_SELF) - cpu).Seconds(),
-		Fault: fault(m, data),
+	if !result.Result.Gate.Passed {
+		t.invalidate("the model of %s was refused: %s", size.name, result.Result.Gate.Reason)
+		return nil
 	}
-	if err := json.NewEncoder(out).Encode(result); err != nil {
-		return fmt.Errorf("answer: %w", err)
+	if _, err := registry.Load(job.Out); err != nil {
+		return err
+	}
+	name := size.name
+	t.got.add(name+"to_published"+kind, time.Since(start).Seconds())
+	t.got.add(name+"to_published_cpu"+kind, result.CPU["total"])
+	t.got.add(name+"peak_rss"+kind, peak)
+	t.got.add(name+"load_rate"+kind, float64(size.rows)/result.Result.Seconds["load"])
+	t.got.add(name+"read_cpu"+kind, result.CPU["read"]*1e9/float64(size.rows))
+	for stage, seconds := range result.Result.Seconds {
+		t.got.add(name+"stage"+kind+"."+stage, seconds)
 	}
 	return nil
 }
 
-const (
-	// judged pairs of an item that a user had and one at random; a model that
-	// has learned something puts the first before the second nearly always, a
-	// random one half the time.
-	judged      = 10_000
-	judgedLeast = 0.7
-)
-
-// fault says what is wrong with a model of data: one that has learned nothing
-// was not worth its time.
-func fault(m *model.Model, data *dataset.CSR) string {
-	if err := m.Check(); err != nil {
-		return err.Error()
+// part makes the figures and the verdict.
+func (t *trainPart) part() *report.Part {
+	dot, stream := report.Median(t.got["dot"]), report.Median(t.got["stream"])
+	part := &report.Part{
+		Reference: dotReference(t.got["dot"]),
+		Notes: []string{
+			fmt.Sprintf("rank %d, %d iterations, generated data; per_visit is CPU time per interaction, side and iteration", rank, trainIterations),
+			"to_published: from Parquet files with whole numbers as ids to a model in the appliance's memory, ALS alone; _blend with the tables beside it, _text with ids of 12 bytes; read_cpu, of a row, is loading, split and weights",
+			"ratios: per_visit and read_cpu to the dot kernel, solver_wall to the memory's floor (see stream), to_published to solver_wall",
+		},
+		Figures: []report.Figure{t.got.figure("stream", "MiB/s", report.Higher)},
 	}
-	rng := rand.New(rand.NewPCG(7, 7))
-	score := func(u, i int) float32 {
-		return als.ReferenceDot(m.Users[u*rank:(u+1)*rank], m.Items[i*rank:(i+1)*rank])
+	part.Figures[0].Name = "train.stream"
+	for i := range t.sizes {
+		part.Figures = append(part.Figures, t.sized(&t.sizes[i], dot, stream)...)
+		part.Notes = append(part.Notes, t.sizes[i].note(t.got))
 	}
-	pairs, right := 0, 0
-	for range judged {
-		u := rng.IntN(data.Rows)
-		items, _ := data.Row(u)
-		other := rng.IntN(data.Cols)
-		if _, had := slices.BinarySearch(items, uint32(other)); had || len(items) == 0 {
-			continue
-		}
-		pairs++
-		if score(u, int(items[rng.IntN(len(items))])) > score(u, other) {
-			right++
-		}
+	first, last := t.sizes[0].name+"per_visit", t.sizes[len(t.sizes)-1].name+"per_visit"
+	if first != last {
+		growth := report.Median(t.got[last]) / report.Median(t.got[first])
+		part.Figures = append(part.Figures, report.New("train.growth.per_visit", "x", report.Lower, growth))
 	}
-	if share := float64(right) / float64(pairs); !(share >= judgedLeast) {
-		return fmt.Sprintf("it prefers what a user had to another item in %.0f %% of the cases only", 100*share)
-	}
-	return ""
+	part.Figures = append(part.Figures, t.verdict(part)...)
+	return part
 }
 
-// interactions generates a matrix like a shop's: users of very different
-// diligence who mostly stay with the tastes of their group, and items of
-// skewed popularity. Rows are made one by one, so that 100M cells need no more
-// memory than they take.
-func interactions(job trainJob) *dataset.CSR {
-	const (
-		groups = 50
-		own    = 0.7 // share of a user's items that are his group's
-	)
-	m := &dataset.CSR{Rows: job.Users, Cols: job.Items, Indptr: make([]int64, job.Users+1)}
-	m.Indices = make([]uint32, 0, job.Cells+job.Cells/16)
-	mean := float64(job.Cells) / float64(job.Users)
-	rng := rand.New(rand.NewPCG(job.Seed, 3))
-	// Scatter popular items over the rows: ids say nothing about popularity.
-	place := rng.Perm(job.Items)
-	row := make([]uint32, 0, 4096)
-	for u := range job.Users {
-		row = row[:0]
-		// A log-normal number of items, of the wanted mean.
-		const sigma = 0.8
-		want := int(math.Round(mean * math.Exp(sigma*rng.NormFloat64()-sigma*sigma/2)))
-		want = min(max(want, 1), job.Items/4+1)
-		// Repeats are dropped and others drawn, but not for ever: a user who
-		// wants most of the catalogue gets less.
-		for draws := 0; draws < 8 && len(row) < want; draws++ {
-			for missing := want - len(row); missing > 0; missing-- {
-				x := rng.Float64()
-				at := int(float64(job.Items) * x * x * x) // density falls as x^(-2/3)
-				if rng.Float64() < own {
-					at = at/groups*groups + u%groups
-				}
-				row = append(row, uint32(place[min(at, job.Items-1)]))
-			}
-			slices.Sort(row)
-			row = slices.Compact(row)
+// sized are the figures of one size.
+func (t *trainPart) sized(size *trained, dot, stream float64) []report.Figure {
+	name := size.name
+	cpu, wall := t.got.figure(name+"solver_cpu", "s", report.Lower), t.got.figure(name+"solver_wall", "s", report.Lower)
+	visit := t.got.figure(name+"per_visit", "ns", report.Lower).Against(dot).WithBar(41)
+	// A visit fetches a row in half precision.
+	const visitBytes = 2 * rank
+	floor := 2 * trainIterations * float64(size.cells) * visitBytes / (stream * (1 << 20))
+	wall = wall.Against(floor)
+	if size.shape.Cells == gen.FullCells {
+		cpu = cpu.WithBar(150)
+	}
+	figures := []report.Figure{cpu, wall, visit}
+	if len(t.got[name+"to_published"]) == 0 {
+		return figures // refused: the run is invalid
+	}
+	published := t.got.figure(name+"to_published", "s", report.Lower).Against(wall.Value)
+	memory := t.got.figure(name+"peak_rss", "MiB", report.Lower)
+	if size.shape.Cells == gen.FullCells {
+		published, memory = published.WithBar(150), memory.WithBar(3.5*1024)
+	}
+	figures = append(figures, published, t.got.figure(name+"to_published_cpu", "s", report.Lower), memory,
+		t.got.figure(name+"load_rate", "1/s", report.Higher).WithBar(5e6), t.got.figure(name+"read_cpu", "ns", report.Lower).Against(dot))
+	for _, what := range []string{"stage_blend.tables", "to_published_blend", "peak_rss_blend", "to_published_text", "load_rate_text"} {
+		if len(t.got[name+what]) == 0 {
+			continue
 		}
-		m.Indices = append(m.Indices, row...)
-		m.Indptr[u+1] = int64(len(m.Indices))
+		unit, better := "s", report.Lower
+		switch what {
+		case "peak_rss_blend":
+			unit = "MiB"
+		case "load_rate_text":
+			unit, better = "1/s", report.Higher
+		}
+		f := t.got.figure(name+what, unit, better)
+		f.Name = strings.Replace(f.Name, "stage_blend.tables", "tables", 1)
+		figures = append(figures, f)
 	}
-	m.Weights = make([]float32, len(m.Indices))
-	for i := range m.Weights {
-		m.Weights[i] = 1 + float32(rng.IntN(4))
+	return figures
+}
+
+// note says what a size is, and where the time to a published model goes.
+func (s *trained) note(got samples) string {
+	text := fmt.Sprintf("%s%d users, %d items, %d cells", s.name, s.shape.Users, s.shape.Items, s.cells)
+	for _, stage := range []string{"load", "read", "fit", "evaluate", "refit"} {
+		if seconds := got[s.name+"stage."+stage]; len(seconds) > 0 {
+			text += fmt.Sprintf(", %s %.1f s", stage, report.Median(seconds))
+		}
 	}
-	runtime.GC() // what made the data must not weigh on the training
-	return m
+	return text + " (read includes load)"
+}
+
+// verdict holds the promise against the largest size, and returns the figures
+// that had to be calculated for it.
+func (t *trainPart) verdict(part *report.Part) []report.Figure {
+	size := &t.sizes[len(t.sizes)-1]
+	took := t.got[size.name+"to_published"]
+	if len(took) == 0 {
+		return nil
+	}
+	seconds := report.Median(took)
+	how := fmt.Sprintf("measured: %d interactions from Parquet files to a published model, rank %d, %d iterations", size.cells, rank, trainIterations)
+	var figures []report.Figure
+	if size.shape.Cells != gen.FullCells {
+		// Users and items grow with the cells, so all work does alike.
+		factor := gen.FullCells / float64(size.cells)
+		how = fmt.Sprintf("EXTRAPOLATED, not measured: %.1f s for %d interactions from Parquet files to a published model, times %.1f; larger factors miss the caches more often, so expect more. --full measures it", seconds, size.cells, factor)
+		seconds *= factor
+		for _, what := range []string{"solver_cpu", "solver_wall", "to_published"} {
+			f := t.got.figure(size.name+what, "s", report.Lower)
+			figures = append(figures, report.New("train.100M_extrapolated."+what, f.Unit, report.Lower, f.Spread[0]*factor, f.Value*factor, f.Spread[1]*factor))
+		}
+		part.Notes = append(part.Notes, "100M_extrapolated is a calculation, not a measurement")
+	}
+	v := report.Judge("training", trainWant, seconds, "s", report.Lower)
+	v.How = how
+	t.report.Verdict = append(t.report.Verdict, v)
+	return figures
 }

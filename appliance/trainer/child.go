@@ -10,7 +10,6 @@ import (
 	"io"
 	"os/exec"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -29,12 +28,7 @@ type message[R any] struct {
 
 // Child is the entry of the training process.
 func Child(ctx context.Context, in io.Reader, out io.Writer) error {
-	return Serve(ctx, in, out, func(ctx context.Context, job Job, progress func(Progress)) (*Result, error) {
-		if job.MemoryLimit > 0 {
-			debug.SetMemoryLimit(job.MemoryLimit)
-		}
-		return Run(ctx, job, progress)
-	})
+	return Serve(ctx, in, out, RunAlone)
 }
 
 // Serve is what a child process does: a job J as JSON on in, messages as JSON

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"slices"
 )
 
@@ -43,6 +44,8 @@ func (w *window) group(ctx context.Context, units []unit) error {
 		}
 		units[i] = unit{}
 	})
+	// Reading is over, and training must not find its garbage.
+	debug.FreeOSMemory()
 	const parts = 64
 	bounds := w.ranges(parts)
 	inParallel(parts, func(p int) {

@@ -36,9 +36,9 @@ type loader struct {
 	done, total int
 }
 
-// read loads the archive. progress, called one at a time, is told how many of
-// the rows are read.
-func read(ctx context.Context, dir string, sig *signal.Signal, progress func(done, total int)) (*window, error) {
+// read loads the archive within so many bytes; 0 is any number. progress, called
+// one at a time, is told how many of the rows are read.
+func read(ctx context.Context, dir string, sig *signal.Signal, limit int64, progress func(done, total int)) (*window, error) {
 	a, err := archive.OpenReadOnly(ctx, archive.Options{Dir: dir})
 	if err != nil {
 		return nil, err
@@ -52,6 +52,9 @@ func read(ctx context.Context, dir string, sig *signal.Signal, progress func(don
 	}
 	for n := range l.parts.Len() {
 		l.total += l.parts.Rows(n)
+	}
+	if err := l.checkLoad(ctx, limit); err != nil {
+		return nil, fmt.Errorf("read archive: %w", err)
 	}
 	l.units = make([]unit, l.parts.Len())
 	if err := l.readParts(ctx); err != nil {

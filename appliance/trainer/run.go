@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"vitrine/als"
@@ -92,7 +93,8 @@ func Run(ctx context.Context, job Job, progress func(Progress)) (*Result, error)
 
 // read loads the window and splits it in time.
 func (r *run) read(ctx context.Context) error {
-	w, err := read(ctx, r.job.ArchiveDir, r.sig, func(done, total int) {
+	start := time.Now()
+	w, err := read(ctx, r.job.ArchiveDir, r.sig, memoryLimit(r.job.MemoryLimit), func(done, total int) {
 		r.progress(Progress{Stage: "read", Done: done, Total: total})
 	})
 	if err != nil {
@@ -102,6 +104,7 @@ func (r *run) read(ctx context.Context) error {
 		return fmt.Errorf("read archive %s: it ends at bus sequence %d, but was committed up to %d", r.job.ArchiveDir, w.position, r.job.Position)
 	}
 	r.window = w
+	r.result.Seconds["load"] = time.Since(start).Seconds()
 	r.result.Users, r.result.Items, r.result.Interactions = len(w.userIDs), len(w.itemIDs), w.count()
 	if w.count() == 0 {
 		r.refuse("the archive holds no interactions yet")
@@ -163,6 +166,9 @@ func (r *run) fit(ctx context.Context) error {
 			}
 		}
 	}
+	if err := r.window.checkFit(r.train, opt, memoryLimit(r.job.MemoryLimit)); err != nil {
+		return err
+	}
 	m, report, err := als.Train(ctx, r.train, opt)
 	if err != nil {
 		return err
@@ -173,6 +179,8 @@ func (r *run) fit(ctx context.Context) error {
 
 // refit brings the newest events in.
 func (r *run) refit(ctx context.Context) error {
+	r.train, r.targets, r.stays = nil, nil, nil // most memory is needed now
+	debug.FreeOSMemory()
 	var err error
 	if r.all, err = r.window.matrix(ctx, r.sig, r.window.newest, r.window.whole); err != nil {
 		return err

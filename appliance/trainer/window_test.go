@@ -112,7 +112,7 @@ func TestWindowIsThePlainlyReadArchive(t *testing.T) {
 		dir := archiveOf(t, 700, mess(seed, 3000, seed%2 == 0)...)
 		want := slowly(t, dir, sig)
 		told := 0
-		w, err := read(t.Context(), dir, sig, func(done, _ int) { told = done })
+		w, err := read(t.Context(), dir, sig, 0, func(done, _ int) { told = done })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +194,7 @@ func TestWindowDoesNotDependOnTheCores(t *testing.T) {
 	var windows []*window
 	for _, cores := range []int{1, 4} {
 		before := runtime.GOMAXPROCS(cores)
-		w, err := read(t.Context(), dir, sig, func(int, int) {})
+		w, err := read(t.Context(), dir, sig, 0, func(int, int) {})
 		runtime.GOMAXPROCS(before)
 		if err != nil {
 			t.Fatal(err)
@@ -214,7 +214,7 @@ func TestWindowDoesNotDependOnTheCores(t *testing.T) {
 func TestCancelledReadReturnsTheContextsError(t *testing.T) {
 	dir := archiveOf(t, 100, mess(1, 1000, false)...)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := read(ctx, dir, signalOf(t, signal.Config{}), func(int, int) { cancel() })
+	_, err := read(ctx, dir, signalOf(t, signal.Config{}), 0, func(int, int) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -281,7 +281,7 @@ func TestErasedAndMergedUsersInTheWindow(t *testing.T) {
 		return event.Record{Kind: kind, User: event.User{ID: id, Into: into, Time: begin}}
 	}
 	loaded := func(records ...event.Record) map[string][]string {
-		w, err := read(t.Context(), archiveOf(t, 1, records...), sig, func(int, int) {})
+		w, err := read(t.Context(), archiveOf(t, 1, records...), sig, 0, func(int, int) {})
 		if err != nil {
 			t.Fatal(err)
 		}

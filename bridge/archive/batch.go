@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type Batch struct {
 	days    map[int64]*parquet.EventTable
 	items   *parquet.ItemTable
 	users   *parquet.UserTable
+	filled  map[int64]func(w *parquet.ColumnsWriter) error
 }
 
 // Begin starts the batch that follows Position. When the commit before failed
@@ -40,6 +42,7 @@ func (a *Archive) Begin(ctx context.Context) (*Batch, error) {
 	return &Batch{
 		archive: a, first: a.Position() + 1, strings: parquet.NewStrings(),
 		days: make(map[int64]*parquet.EventTable), items: parquet.NewItemTable(), users: parquet.NewUserTable(),
+		filled: make(map[int64]func(*parquet.ColumnsWriter) error),
 	}, nil
 }
 
@@ -77,6 +80,19 @@ func (b *Batch) Add(seq uint64, r *event.Record) error {
 	}
 	b.newest = seq
 	b.records++
+	return nil
+}
+
+// AddDate takes all events of the date of a time in Unix milliseconds from
+// fill, which is called by Commit, at the same time as those of other dates:
+// the quick way for generated data. The events must be of that date, and those
+// of no date may come both ways.
+func (b *Batch) AddDate(ms int64, fill func(w *parquet.ColumnsWriter) error) error {
+	day := dayOf(ms)
+	if b.filled[day] != nil || b.days[day] != nil {
+		return fmt.Errorf("add date: %s is in the batch already", dayName(day))
+	}
+	b.filled[day] = fill
 	return nil
 }
 
@@ -127,7 +143,9 @@ func (b *Batch) commit(ctx context.Context, c parquet.Commit) error {
 		return err
 	}
 	for _, j := range jobs {
-		a.remember(j.path, j.info)
+		if j.fill == nil { // the footer of such a file is read when it is asked for
+			a.remember(j.path, j.info)
+		}
 	}
 	if err := a.step("prune"); err != nil {
 		return err
@@ -139,12 +157,14 @@ func (b *Batch) commit(ctx context.Context, c parquet.Commit) error {
 	return nil
 }
 
-// job is one file to write: events, items or users, the others are nil.
+// job is one file to write: events, items, users or what fill writes, the others
+// are nil.
 type job struct {
 	staged, path string
 	events       *parquet.EventTable
 	items        *parquet.ItemTable
 	users        *parquet.UserTable
+	fill         func(w *parquet.ColumnsWriter) error
 	info         parquet.Info
 	file         *os.File
 }
@@ -158,6 +178,10 @@ func (b *Batch) jobs(c parquet.Commit) []*job {
 		j.info = parquet.Info{Commit: c, Rows: int64(table.Len())}
 		j.info.Oldest, j.info.Newest = table.Span()
 		jobs = append(jobs, j)
+	}
+	for day, fill := range b.filled {
+		path, staged := filepath.Join(eventsDir, dayName(day), name), filepath.Join(stagingDir, dayName(day)+"."+name)
+		jobs = append(jobs, &job{fill: fill, path: path, staged: staged})
 	}
 	// The largest first, so that no worker begins it last and alone.
 	slices.SortFunc(jobs, func(x, y *job) int { return int(y.info.Rows - x.info.Rows) })
@@ -215,6 +239,8 @@ func (a *Archive) write(j *job, c parquet.Commit) error {
 		if err = w.Write(f, j.events, c); err == nil {
 			a.writers.Put(w)
 		}
+	case j.fill != nil:
+		err = fillFile(f, j.fill, c)
 	case j.items != nil:
 		err = parquet.WriteItems(f, j.items, c)
 	default:
@@ -228,6 +254,15 @@ func (a *Archive) write(j *job, c parquet.Commit) error {
 		}
 	}
 	return errors.Join(err, f.Close())
+}
+
+func fillFile(f *os.File, fill func(w *parquet.ColumnsWriter) error, c parquet.Commit) error {
+	out := bufio.NewWriterSize(f, 1<<20)
+	w := parquet.NewColumnsWriter(out)
+	if err := fill(w); err != nil {
+		return err
+	}
+	return errors.Join(w.Close(c), out.Flush())
 }
 
 // syncFiles syncs and closes what is written until the channel is closed; it

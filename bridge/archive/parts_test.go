@@ -160,3 +160,54 @@ func TestHashesOfManyBucketsAreHeldAgainstEachOther(t *testing.T) {
 		}
 	}
 }
+
+// TestDatesAreFilled: files that the caller fills are committed like others.
+func TestDatesAreFilled(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, dir)
+	b, err := a.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"a", "b", "c"}
+	for date := range int64(3) {
+		err := b.AddDate(day0+date*dayMillis, func(w *parquet.ColumnsWriter) error {
+			of := parquet.Codes{Names: names, Code: []uint32{0, 2, uint32(date)}}
+			time := day0 + date*dayMillis
+			return w.Write(&parquet.EventColumns{UserID: of, ItemID: of, EventType: of, Time: []int64{time, time + 1, time + 2}, BusSeq: b.First()})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.AddDate(day0+5, nil); err == nil {
+		t.Error("a date is taken twice")
+	}
+	if err := b.Commit(t.Context(), b.First()); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, a, view("d", "i", "", day0+3))
+	a = open(t, dir)
+	parts, err := a.EventParts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := scanned(t, a)
+	if got := parted(t, parts); got != want || strings.Count(got, "\n") != 10 || !strings.HasPrefix(got, fmt.Sprintf("a a a %d NaN 1\nc c c", day0)) {
+		t.Errorf("rows\n%s", got)
+	}
+	if sum, err := a.Summary(t.Context()); err != nil || sum.Events != 10 || sum.Newest != day0+2*dayMillis+2 {
+		t.Errorf("summary %+v, %v", sum, err)
+	}
+	b, err = a.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("full")
+	if err := b.AddDate(day0, func(*parquet.ColumnsWriter) error { return full }); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Commit(t.Context(), b.First()); !errors.Is(err, full) {
+		t.Errorf("a failing date: %v", err)
+	}
+}
