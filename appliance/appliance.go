@@ -206,7 +206,7 @@ func (a *Appliance) wire() error {
 		RateLimit: a.config.HTTP.RateLimit, MaxBody: a.config.HTTP.MaxBody, Limit: a.config.Recommend.Limit,
 		EmptyForUnknown: a.config.Compat.EmptyForUnknown, ExcludeSeen: a.config.Recommend.ExcludeSeen,
 	}, httpapi.Deps{
-		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog}, DeadLetters: letters{p.letters},
+		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog, p.profile}, DeadLetters: letters{p.letters},
 		Recommender: newRecommender(a.engine, func() int64 { return a.now().UnixMilli() }),
 		Importer:    importer{ingester: in, letters: letters{p.letters}, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
 		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Pipeline: a, Readiness: a, Keys: store,

@@ -11,6 +11,8 @@ import (
 	"vitrine/appliance/catalog"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/httpapi/entities"
+	"vitrine/appliance/profile"
 	"vitrine/appliance/recommend"
 	"vitrine/appliance/registry"
 	"vitrine/bridge/event"
@@ -107,8 +109,34 @@ func (i items) Item(id string) (event.Item, bool) {
 	return i.catalog.Item(code)
 }
 
-// users looks attributes up for the HTTP layer.
-type users struct{ catalog *catalog.Catalog }
+// Seen says whether there is anything of an item but that it was deleted.
+func (i items) Seen(id string) bool {
+	code, ok := i.catalog.ItemCode(id)
+	return ok && !i.catalog.Deleted(code)
+}
+
+// users looks attributes and histories up for the HTTP layer.
+type users struct {
+	catalog *catalog.Catalog
+	profile *profile.Store
+}
+
+// Erased is when a user was erased.
+func (u users) Erased(id string) (int64, bool) { return u.catalog.Erased(id) }
+
+// History appends the events that count of a user, newest first.
+func (u users) History(id string, dst []entities.Past) []entities.Past {
+	code, ok := u.catalog.UserCode(id)
+	if !ok {
+		return dst
+	}
+	for _, p := range u.profile.Recent(code, nil) {
+		dst = append(dst, entities.Past{
+			ItemID: u.catalog.ItemID(p.Item), Type: p.Type, Time: p.Time, Value: p.Value, HasValue: p.HasValue,
+		})
+	}
+	return dst
+}
 
 func (u users) User(id string) (event.User, bool) {
 	code, ok := u.catalog.UserCode(id)

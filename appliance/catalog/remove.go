@@ -19,6 +19,12 @@ func (c *Catalog) DeleteItem(id string, at int64) {
 	c.ofItems.remove(code, c.items.id(code), at)
 }
 
+// Deleted says whether an item was deleted and not put again.
+func (c *Catalog) Deleted(code uint32) bool {
+	it := c.ofItems.get(code)
+	return it != nil && it.gone
+}
+
 // EraseUser forgets a user's attributes and remembers when. His code stays,
 // and says nothing but that there once was somebody of that name.
 func (c *Catalog) EraseUser(id string, at int64) {

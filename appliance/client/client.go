@@ -123,17 +123,17 @@ func (c *Client) SendEvents(ctx context.Context, body []byte) (*IngestResult, er
 
 // PutItem replaces the attributes of an item.
 func (c *Client) PutItem(ctx context.Context, itemID string, item ItemWrite) (*Item, error) {
-	return decode[Item](c)(c.rest.PutItem(ctx, itemID, item))
+	return decode[Item](c)(c.rest.PutItem(ctx, itemID, nil, item))
 }
 
 // Item asks for the attributes of an item.
 func (c *Client) Item(ctx context.Context, itemID string) (*Item, error) {
-	return decode[Item](c)(c.rest.GetItem(ctx, itemID))
+	return decode[Item](c)(c.rest.GetItem(ctx, itemID, nil))
 }
 
 // PatchItem changes some attributes of an item; a nil value takes one away.
 func (c *Client) PatchItem(ctx context.Context, itemID string, patch ItemPatch) (*Item, error) {
-	return decode[Item](c)(c.rest.PatchItem(ctx, itemID, patch))
+	return decode[Item](c)(c.rest.PatchItem(ctx, itemID, nil, patch))
 }
 
 // PutItems replaces the attributes of up to 10,000 items.
@@ -143,17 +143,48 @@ func (c *Client) PutItems(ctx context.Context, items []BatchItem) (*IngestResult
 
 // PutUser replaces the attributes of a user.
 func (c *Client) PutUser(ctx context.Context, userID string, user UserWrite) (*User, error) {
-	return decode[User](c)(c.rest.PutUser(ctx, userID, user))
+	return decode[User](c)(c.rest.PutUser(ctx, userID, nil, user))
 }
 
 // PatchUser changes some attributes of a user; a nil value takes one away.
 func (c *Client) PatchUser(ctx context.Context, userID string, patch UserPatch) (*User, error) {
-	return decode[User](c)(c.rest.PatchUser(ctx, userID, patch))
+	return decode[User](c)(c.rest.PatchUser(ctx, userID, nil, patch))
 }
 
 // User asks for the attributes of a user.
 func (c *Client) User(ctx context.Context, userID string) (*User, error) {
-	return decode[User](c)(c.rest.GetUser(ctx, userID))
+	return decode[User](c)(c.rest.GetUser(ctx, userID, nil))
+}
+
+// DeleteItem takes an item out until it is put again.
+func (c *Client) DeleteItem(ctx context.Context, itemID string) error {
+	_, err := decode[struct{}](c)(c.rest.DeleteItem(ctx, itemID, nil))
+	return err
+}
+
+// EraseUser erases a user; Erasure tells how far it is.
+func (c *Client) EraseUser(ctx context.Context, userID string) (*Erasure, error) {
+	return decode[Erasure](c)(c.rest.DeleteUser(ctx, userID, nil))
+}
+
+// Erasure asks how far the erasure of a user is.
+func (c *Client) Erasure(ctx context.Context, userID string) (*Erasure, error) {
+	return decode[Erasure](c)(c.rest.GetErasure(ctx, userID))
+}
+
+// History asks for the events of a user that count, newest first, from a
+// page's NextCursor on; limit 0 leaves it to the appliance.
+func (c *Client) History(ctx context.Context, userID string, limit int, cursor string) (*History, error) {
+	params := &UserHistoryParams{Limit: given(limit)}
+	if cursor != "" {
+		params.Cursor = &cursor
+	}
+	return decode[History](c)(c.rest.UserHistory(ctx, userID, params))
+}
+
+// MergeUsers makes all of one user another's.
+func (c *Client) MergeUsers(ctx context.Context, from, into string) (*MergeResult, error) {
+	return decode[MergeResult](c)(c.rest.MergeUsers(ctx, MergeRequest{From: from, Into: into}))
 }
 
 // Import streams a file. When it stops midway the error is a *Problem whose

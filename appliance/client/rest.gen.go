@@ -17,6 +17,39 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ErasureArchive.
+const (
+	ArchiveDone    ErasureArchive = "done"
+	ArchivePending ErasureArchive = "pending"
+)
+
+// Valid indicates whether the value is a known member of the ErasureArchive enum.
+func (e ErasureArchive) Valid() bool {
+	switch e {
+	case ArchiveDone:
+		return true
+	case ArchivePending:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ErasureServing.
+const (
+	ServingDone ErasureServing = "done"
+)
+
+// Valid indicates whether the value is a known member of the ErasureServing enum.
+func (e ErasureServing) Valid() bool {
+	switch e {
+	case ServingDone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -315,6 +348,25 @@ type DeadLetterPage struct {
 	Total      int64  `json:"total"`
 }
 
+// Erasure defines model for Erasure.
+type Erasure struct {
+	// Archive Whether the files were written anew without him.
+	Archive  ErasureArchive `json:"archive"`
+	ErasedAt time.Time      `json:"erased_at"`
+
+	// Serving Whether answers know nothing of before.
+	Serving ErasureServing `json:"serving"`
+
+	// UserID UTF-8 of 1 to 256 bytes without control characters.
+	UserID ID `json:"user_id"`
+}
+
+// ErasureArchive Whether the files were written anew without him.
+type ErasureArchive string
+
+// ErasureServing Whether answers know nothing of before.
+type ErasureServing string
+
 // Event One interaction. Unknown fields are ignored and counted.
 //
 // Examples: {"event_id":"e-1","event_type":"view","item_id":"i9","ts":"2026-11-22T10:00:00Z","user_id":"u1"}
@@ -364,6 +416,17 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// History defines model for History.
+type History struct {
+	Events []PastEvent `json:"events"`
+
+	// NextCursor Empty on the last page.
+	NextCursor string `json:"next_cursor"`
+
+	// UserID UTF-8 of 1 to 256 bytes without control characters.
+	UserID ID `json:"user_id"`
+}
 
 // ID UTF-8 of 1 to 256 bytes without control characters.
 type ID = string
@@ -503,6 +566,27 @@ type ListSource string
 // LooseID An id; an integer is kept as its decimal text.
 type LooseID = any
 
+// MergeRequest defines model for MergeRequest.
+type MergeRequest struct {
+	// From An id; an integer is kept as its decimal text.
+	From LooseID `json:"from"`
+
+	// Into An id; an integer is kept as its decimal text.
+	Into LooseID `json:"into"`
+}
+
+// MergeResult defines model for MergeResult.
+type MergeResult struct {
+	// From UTF-8 of 1 to 256 bytes without control characters.
+	From ID `json:"from"`
+
+	// Into UTF-8 of 1 to 256 bytes without control characters.
+	Into ID `json:"into"`
+
+	// Moved How many events that count it moved.
+	Moved int `json:"moved"`
+}
+
 // Model defines model for Model.
 type Model struct {
 	Bytes        int64          `json:"bytes"`
@@ -554,6 +638,16 @@ type NewKey struct {
 	// Key To be sent as `Authorization: Bearer KEY`.
 	Key  string `json:"key"`
 	Name string `json:"name"`
+}
+
+// PastEvent defines model for PastEvent.
+type PastEvent struct {
+	EventType string `json:"event_type"`
+
+	// ItemID UTF-8 of 1 to 256 bytes without control characters.
+	ItemID ID        `json:"item_id"`
+	TS     time.Time `json:"ts"`
+	Value  *float32  `json:"value,omitempty"`
 }
 
 // Pipeline defines model for Pipeline.
@@ -768,11 +862,20 @@ type Verdict struct {
 	Version   string `json:"version,omitempty"`
 }
 
+// Cursor defines model for Cursor.
+type Cursor = string
+
 // Fields defines model for Fields.
 type Fields = []string
 
 // Filter defines model for Filter.
 type Filter = string
+
+// IfMatch defines model for IfMatch.
+type IfMatch = string
+
+// IfNoneMatch defines model for IfNoneMatch.
+type IfNoneMatch = string
 
 // ItemID UTF-8 of 1 to 256 bytes without control characters.
 type ItemID = ID
@@ -833,6 +936,42 @@ type ImportFileParamsKind string
 // ImportFileParamsFormat defines parameters for ImportFile.
 type ImportFileParamsFormat string
 
+// DeleteItemParams defines parameters for DeleteItem.
+type DeleteItemParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetItemParams defines parameters for GetItem.
+type GetItemParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchItemParams defines parameters for PatchItem.
+type PatchItemParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutItemParams defines parameters for PutItem.
+type PutItemParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // SimilarItemsParams defines parameters for SimilarItems.
 type SimilarItemsParams struct {
 	// Limit How many items; the default is configured by `recommend.limit`.
@@ -878,6 +1017,50 @@ type RecommendParams struct {
 	Personalized *bool `form:"personalized,omitempty" json:"personalized,omitempty"`
 }
 
+// DeleteUserParams defines parameters for DeleteUser.
+type DeleteUserParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetUserParams defines parameters for GetUser.
+type GetUserParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchUserParams defines parameters for PatchUser.
+type PatchUserParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutUserParams defines parameters for PutUser.
+type PutUserParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UserHistoryParams defines parameters for UserHistory.
+type UserHistoryParams struct {
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // IngestEventsJSONRequestBody defines body for IngestEvents for application/json ContentType.
 type IngestEventsJSONRequestBody = EventBatch
 
@@ -907,6 +1090,9 @@ type PatchUserJSONRequestBody = UserPatch
 
 // PutUserJSONRequestBody defines body for PutUser for application/json ContentType.
 type PutUserJSONRequestBody = UserWrite
+
+// MergeUsersJSONRequestBody defines body for MergeUsers for application/json ContentType.
+type MergeUsersJSONRequestBody = MergeRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -1046,10 +1232,15 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/import (the `ImportFile` operationId).
 	ImportFileWithBody(ctx context.Context, params *ImportFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// DeleteItem Takes an item out; it is not shown until it is put again.
+	//
+	// Corresponds with DELETE /v1/items/{id} (the `DeleteItem` operationId).
+	DeleteItem(ctx context.Context, id ItemID, params *DeleteItemParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetItem The attributes of an item.
 	//
 	// Corresponds with GET /v1/items/{id} (the `GetItem` operationId).
-	GetItem(ctx context.Context, id ItemID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetItem(ctx context.Context, id ItemID, params *GetItemParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PatchItemWithBody Changes some attributes of an item; on disk when answered.
 	//
@@ -1058,7 +1249,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
-	PatchItemWithBody(ctx context.Context, id ItemID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PatchItemWithBody(ctx context.Context, id ItemID, params *PatchItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PatchItem Changes some attributes of an item; on disk when answered.
 	//
@@ -1067,21 +1258,21 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
-	PatchItem(ctx context.Context, id ItemID, body PatchItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PatchItem(ctx context.Context, id ItemID, params *PatchItemParams, body PatchItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutItemWithBody Replaces the attributes of an item; on disk when answered.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/items/{id} (the `PutItem` operationId).
-	PutItemWithBody(ctx context.Context, id ItemID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutItemWithBody(ctx context.Context, id ItemID, params *PutItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutItem Replaces the attributes of an item; on disk when answered.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /v1/items/{id} (the `PutItem` operationId).
-	PutItem(ctx context.Context, id ItemID, body PutItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutItem(ctx context.Context, id ItemID, params *PutItemParams, body PutItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SimilarItems Items that the same customers like.
 	//
@@ -1222,10 +1413,17 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/recommend (the `RecommendPost` operationId).
 	RecommendPost(ctx context.Context, body RecommendPostJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// DeleteUser Erases a user.
+	//
+	// When it is answered, his history and attributes count for nothing any more: he is answered as one never seen, and the next training leaves out what came before. `Location` tells how far the files are.
+	//
+	// Corresponds with DELETE /v1/users/{id} (the `DeleteUser` operationId).
+	DeleteUser(ctx context.Context, id UserID, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetUser The attributes of a user.
 	//
 	// Corresponds with GET /v1/users/{id} (the `GetUser` operationId).
-	GetUser(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetUser(ctx context.Context, id UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PatchUserWithBody Changes some attributes of a user; on disk when answered.
 	//
@@ -1234,7 +1432,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
-	PatchUserWithBody(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PatchUserWithBody(ctx context.Context, id UserID, params *PatchUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PatchUser Changes some attributes of a user; on disk when answered.
 	//
@@ -1243,21 +1441,49 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
-	PatchUser(ctx context.Context, id UserID, body PatchUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PatchUser(ctx context.Context, id UserID, params *PatchUserParams, body PatchUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutUserWithBody Replaces the attributes of a user; on disk when answered.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
-	PutUserWithBody(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutUserWithBody(ctx context.Context, id UserID, params *PutUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutUser Replaces the attributes of a user; on disk when answered.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
-	PutUser(ctx context.Context, id UserID, body PutUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutUser(ctx context.Context, id UserID, params *PutUserParams, body PutUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetErasure How far the erasure of a user is.
+	//
+	// Corresponds with GET /v1/users/{id}/erasure (the `GetErasure` operationId).
+	GetErasure(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UserHistory The events of a user that count, newest first.
+	//
+	// Corresponds with GET /v1/users/{id}/history (the `UserHistory` operationId).
+	UserHistory(ctx context.Context, id UserID, params *UserHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeUsersWithBody Makes all of one user another's, as when a guest signs in.
+	//
+	// The other's history is then what it had been if all had been his from the beginning, also for the next training; he gets those attributes that he has none of the name of. Nothing is left of the first.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/users:merge (the `MergeUsers` operationId).
+	MergeUsersWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeUsers Makes all of one user another's, as when a guest signs in.
+	//
+	// The other's history is then what it had been if all had been his from the beginning, also for the next training; he gets those attributes that he has none of the name of. Nothing is left of the first.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/users:merge (the `MergeUsers` operationId).
+	MergeUsers(ctx context.Context, body MergeUsersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // Live Whether events can be taken.
@@ -1424,11 +1650,26 @@ func (c *Rest) ImportFileWithBody(ctx context.Context, params *ImportFileParams,
 	return c.Client.Do(req)
 }
 
+// DeleteItem Takes an item out; it is not shown until it is put again.
+//
+// Corresponds with DELETE /v1/items/{id} (the `DeleteItem` operationId).
+func (c *Rest) DeleteItem(ctx context.Context, id ItemID, params *DeleteItemParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteItemRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetItem The attributes of an item.
 //
 // Corresponds with GET /v1/items/{id} (the `GetItem` operationId).
-func (c *Rest) GetItem(ctx context.Context, id ItemID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetItemRequest(c.Server, id)
+func (c *Rest) GetItem(ctx context.Context, id ItemID, params *GetItemParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetItemRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1446,8 +1687,8 @@ func (c *Rest) GetItem(ctx context.Context, id ItemID, reqEditors ...RequestEdit
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
-func (c *Rest) PatchItemWithBody(ctx context.Context, id ItemID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPatchItemRequestWithBody(c.Server, id, contentType, body)
+func (c *Rest) PatchItemWithBody(ctx context.Context, id ItemID, params *PatchItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchItemRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1465,8 +1706,8 @@ func (c *Rest) PatchItemWithBody(ctx context.Context, id ItemID, contentType str
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
-func (c *Rest) PatchItem(ctx context.Context, id ItemID, body PatchItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPatchItemRequest(c.Server, id, body)
+func (c *Rest) PatchItem(ctx context.Context, id ItemID, params *PatchItemParams, body PatchItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchItemRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1482,8 +1723,8 @@ func (c *Rest) PatchItem(ctx context.Context, id ItemID, body PatchItemJSONReque
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /v1/items/{id} (the `PutItem` operationId).
-func (c *Rest) PutItemWithBody(ctx context.Context, id ItemID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPutItemRequestWithBody(c.Server, id, contentType, body)
+func (c *Rest) PutItemWithBody(ctx context.Context, id ItemID, params *PutItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutItemRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1499,8 +1740,8 @@ func (c *Rest) PutItemWithBody(ctx context.Context, id ItemID, contentType strin
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /v1/items/{id} (the `PutItem` operationId).
-func (c *Rest) PutItem(ctx context.Context, id ItemID, body PutItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPutItemRequest(c.Server, id, body)
+func (c *Rest) PutItem(ctx context.Context, id ItemID, params *PutItemParams, body PutItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutItemRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1880,11 +2121,28 @@ func (c *Rest) RecommendPost(ctx context.Context, body RecommendPostJSONRequestB
 	return c.Client.Do(req)
 }
 
+// DeleteUser Erases a user.
+//
+// When it is answered, his history and attributes count for nothing any more: he is answered as one never seen, and the next training leaves out what came before. `Location` tells how far the files are.
+//
+// Corresponds with DELETE /v1/users/{id} (the `DeleteUser` operationId).
+func (c *Rest) DeleteUser(ctx context.Context, id UserID, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteUserRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetUser The attributes of a user.
 //
 // Corresponds with GET /v1/users/{id} (the `GetUser` operationId).
-func (c *Rest) GetUser(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetUserRequest(c.Server, id)
+func (c *Rest) GetUser(ctx context.Context, id UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUserRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1902,8 +2160,8 @@ func (c *Rest) GetUser(ctx context.Context, id UserID, reqEditors ...RequestEdit
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
-func (c *Rest) PatchUserWithBody(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPatchUserRequestWithBody(c.Server, id, contentType, body)
+func (c *Rest) PatchUserWithBody(ctx context.Context, id UserID, params *PatchUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchUserRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1921,8 +2179,8 @@ func (c *Rest) PatchUserWithBody(ctx context.Context, id UserID, contentType str
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
-func (c *Rest) PatchUser(ctx context.Context, id UserID, body PatchUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPatchUserRequest(c.Server, id, body)
+func (c *Rest) PatchUser(ctx context.Context, id UserID, params *PatchUserParams, body PatchUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchUserRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1938,8 +2196,8 @@ func (c *Rest) PatchUser(ctx context.Context, id UserID, body PatchUserJSONReque
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
-func (c *Rest) PutUserWithBody(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPutUserRequestWithBody(c.Server, id, contentType, body)
+func (c *Rest) PutUserWithBody(ctx context.Context, id UserID, params *PutUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutUserRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1955,8 +2213,76 @@ func (c *Rest) PutUserWithBody(ctx context.Context, id UserID, contentType strin
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
-func (c *Rest) PutUser(ctx context.Context, id UserID, body PutUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPutUserRequest(c.Server, id, body)
+func (c *Rest) PutUser(ctx context.Context, id UserID, params *PutUserParams, body PutUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutUserRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetErasure How far the erasure of a user is.
+//
+// Corresponds with GET /v1/users/{id}/erasure (the `GetErasure` operationId).
+func (c *Rest) GetErasure(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetErasureRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UserHistory The events of a user that count, newest first.
+//
+// Corresponds with GET /v1/users/{id}/history (the `UserHistory` operationId).
+func (c *Rest) UserHistory(ctx context.Context, id UserID, params *UserHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUserHistoryRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeUsersWithBody Makes all of one user another's, as when a guest signs in.
+//
+// The other's history is then what it had been if all had been his from the beginning, also for the next training; he gets those attributes that he has none of the name of. Nothing is left of the first.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/users:merge (the `MergeUsers` operationId).
+func (c *Rest) MergeUsersWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeUsersRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeUsers Makes all of one user another's, as when a guest signs in.
+//
+// The other's history is then what it had been if all had been his from the beginning, also for the next training; he gets those attributes that he has none of the name of. Nothing is left of the first.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/users:merge (the `MergeUsers` operationId).
+func (c *Rest) MergeUsers(ctx context.Context, body MergeUsersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeUsersRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2421,8 +2747,68 @@ func NewImportFileRequestWithBody(server string, params *ImportFileParams, conte
 	return req, nil
 }
 
+// NewDeleteItemRequest constructs an http.Request for the DeleteItem method
+func NewDeleteItemRequest(server string, id ItemID, params *DeleteItemParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/items/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetItemRequest constructs an http.Request for the GetItem method
-func NewGetItemRequest(server string, id ItemID) (*http.Request, error) {
+func NewGetItemRequest(server string, id ItemID, params *GetItemParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2452,22 +2838,48 @@ func NewGetItemRequest(server string, id ItemID) (*http.Request, error) {
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewPatchItemRequest calls the generic PatchItem builder with application/json body
-func NewPatchItemRequest(server string, id ItemID, body PatchItemJSONRequestBody) (*http.Request, error) {
+func NewPatchItemRequest(server string, id ItemID, params *PatchItemParams, body PatchItemJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewPatchItemRequestWithBody(server, id, "application/json", bodyReader)
+	return NewPatchItemRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // NewPatchItemRequestWithBody constructs an http.Request for the PatchItem method, with any body, and a specified content type
-func NewPatchItemRequestWithBody(server string, id ItemID, contentType string, body io.Reader) (*http.Request, error) {
+func NewPatchItemRequestWithBody(server string, id ItemID, params *PatchItemParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2499,22 +2911,48 @@ func NewPatchItemRequestWithBody(server string, id ItemID, contentType string, b
 
 	req.Header.Add("Content-Type", contentType)
 
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewPutItemRequest calls the generic PutItem builder with application/json body
-func NewPutItemRequest(server string, id ItemID, body PutItemJSONRequestBody) (*http.Request, error) {
+func NewPutItemRequest(server string, id ItemID, params *PutItemParams, body PutItemJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewPutItemRequestWithBody(server, id, "application/json", bodyReader)
+	return NewPutItemRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // NewPutItemRequestWithBody constructs an http.Request for the PutItem method, with any body, and a specified content type
-func NewPutItemRequestWithBody(server string, id ItemID, contentType string, body io.Reader) (*http.Request, error) {
+func NewPutItemRequestWithBody(server string, id ItemID, params *PutItemParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2545,6 +2983,32 @@ func NewPutItemRequestWithBody(server string, id ItemID, contentType string, bod
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
 
 	return req, nil
 }
@@ -3331,8 +3795,68 @@ func NewRecommendPostRequestWithBody(server string, contentType string, body io.
 	return req, nil
 }
 
+// NewDeleteUserRequest constructs an http.Request for the DeleteUser method
+func NewDeleteUserRequest(server string, id UserID, params *DeleteUserParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/users/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetUserRequest constructs an http.Request for the GetUser method
-func NewGetUserRequest(server string, id UserID) (*http.Request, error) {
+func NewGetUserRequest(server string, id UserID, params *GetUserParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3362,22 +3886,48 @@ func NewGetUserRequest(server string, id UserID) (*http.Request, error) {
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewPatchUserRequest calls the generic PatchUser builder with application/json body
-func NewPatchUserRequest(server string, id UserID, body PatchUserJSONRequestBody) (*http.Request, error) {
+func NewPatchUserRequest(server string, id UserID, params *PatchUserParams, body PatchUserJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewPatchUserRequestWithBody(server, id, "application/json", bodyReader)
+	return NewPatchUserRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // NewPatchUserRequestWithBody constructs an http.Request for the PatchUser method, with any body, and a specified content type
-func NewPatchUserRequestWithBody(server string, id UserID, contentType string, body io.Reader) (*http.Request, error) {
+func NewPatchUserRequestWithBody(server string, id UserID, params *PatchUserParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3409,22 +3959,48 @@ func NewPatchUserRequestWithBody(server string, id UserID, contentType string, b
 
 	req.Header.Add("Content-Type", contentType)
 
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewPutUserRequest calls the generic PutUser builder with application/json body
-func NewPutUserRequest(server string, id UserID, body PutUserJSONRequestBody) (*http.Request, error) {
+func NewPutUserRequest(server string, id UserID, params *PutUserParams, body PutUserJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewPutUserRequestWithBody(server, id, "application/json", bodyReader)
+	return NewPutUserRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // NewPutUserRequestWithBody constructs an http.Request for the PutUser method, with any body, and a specified content type
-func NewPutUserRequestWithBody(server string, id UserID, contentType string, body io.Reader) (*http.Request, error) {
+func NewPutUserRequestWithBody(server string, id UserID, params *PutUserParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3450,6 +4026,179 @@ func NewPutUserRequestWithBody(server string, id UserID, contentType string, bod
 	}
 
 	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetErasureRequest constructs an http.Request for the GetErasure method
+func NewGetErasureRequest(server string, id UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/users/%s/erasure", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUserHistoryRequest constructs an http.Request for the UserHistory method
+func NewUserHistoryRequest(server string, id UserID, params *UserHistoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/users/%s/history", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewMergeUsersRequest calls the generic MergeUsers builder with application/json body
+func NewMergeUsersRequest(server string, body MergeUsersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMergeUsersRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewMergeUsersRequestWithBody constructs an http.Request for the MergeUsers method, with any body, and a specified content type
+func NewMergeUsersRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/users:merge")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -3581,12 +4330,19 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/import (the `ImportFile` operationId).
 	ImportFileWithBodyWithResponse(ctx context.Context, params *ImportFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportFileResponse, error)
 
+	// DeleteItemWithResponse Takes an item out; it is not shown until it is put again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/items/{id} (the `DeleteItem` operationId).
+	DeleteItemWithResponse(ctx context.Context, id ItemID, params *DeleteItemParams, reqEditors ...RequestEditorFn) (*DeleteItemResponse, error)
+
 	// GetItemWithResponse The attributes of an item.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/items/{id} (the `GetItem` operationId).
-	GetItemWithResponse(ctx context.Context, id ItemID, reqEditors ...RequestEditorFn) (*GetItemResponse, error)
+	GetItemWithResponse(ctx context.Context, id ItemID, params *GetItemParams, reqEditors ...RequestEditorFn) (*GetItemResponse, error)
 
 	// PatchItemWithBodyWithResponse Changes some attributes of an item; on disk when answered.
 	//
@@ -3595,7 +4351,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
-	PatchItemWithBodyWithResponse(ctx context.Context, id ItemID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchItemResponse, error)
+	PatchItemWithBodyWithResponse(ctx context.Context, id ItemID, params *PatchItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchItemResponse, error)
 
 	// PatchItemWithResponse Changes some attributes of an item; on disk when answered.
 	//
@@ -3604,21 +4360,21 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
-	PatchItemWithResponse(ctx context.Context, id ItemID, body PatchItemJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchItemResponse, error)
+	PatchItemWithResponse(ctx context.Context, id ItemID, params *PatchItemParams, body PatchItemJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchItemResponse, error)
 
 	// PutItemWithBodyWithResponse Replaces the attributes of an item; on disk when answered.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/items/{id} (the `PutItem` operationId).
-	PutItemWithBodyWithResponse(ctx context.Context, id ItemID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutItemResponse, error)
+	PutItemWithBodyWithResponse(ctx context.Context, id ItemID, params *PutItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutItemResponse, error)
 
 	// PutItemWithResponse Replaces the attributes of an item; on disk when answered.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/items/{id} (the `PutItem` operationId).
-	PutItemWithResponse(ctx context.Context, id ItemID, body PutItemJSONRequestBody, reqEditors ...RequestEditorFn) (*PutItemResponse, error)
+	PutItemWithResponse(ctx context.Context, id ItemID, params *PutItemParams, body PutItemJSONRequestBody, reqEditors ...RequestEditorFn) (*PutItemResponse, error)
 
 	// SimilarItemsWithResponse Items that the same customers like.
 	//
@@ -3785,12 +4541,21 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/recommend (the `RecommendPost` operationId).
 	RecommendPostWithResponse(ctx context.Context, body RecommendPostJSONRequestBody, reqEditors ...RequestEditorFn) (*RecommendPostResponse, error)
 
+	// DeleteUserWithResponse Erases a user.
+	//
+	// When it is answered, his history and attributes count for nothing any more: he is answered as one never seen, and the next training leaves out what came before. `Location` tells how far the files are.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/users/{id} (the `DeleteUser` operationId).
+	DeleteUserWithResponse(ctx context.Context, id UserID, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*DeleteUserResponse, error)
+
 	// GetUserWithResponse The attributes of a user.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/users/{id} (the `GetUser` operationId).
-	GetUserWithResponse(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*GetUserResponse, error)
+	GetUserWithResponse(ctx context.Context, id UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*GetUserResponse, error)
 
 	// PatchUserWithBodyWithResponse Changes some attributes of a user; on disk when answered.
 	//
@@ -3799,7 +4564,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
-	PatchUserWithBodyWithResponse(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchUserResponse, error)
+	PatchUserWithBodyWithResponse(ctx context.Context, id UserID, params *PatchUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchUserResponse, error)
 
 	// PatchUserWithResponse Changes some attributes of a user; on disk when answered.
 	//
@@ -3808,21 +4573,53 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
-	PatchUserWithResponse(ctx context.Context, id UserID, body PatchUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchUserResponse, error)
+	PatchUserWithResponse(ctx context.Context, id UserID, params *PatchUserParams, body PatchUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchUserResponse, error)
 
 	// PutUserWithBodyWithResponse Replaces the attributes of a user; on disk when answered.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
-	PutUserWithBodyWithResponse(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutUserResponse, error)
+	PutUserWithBodyWithResponse(ctx context.Context, id UserID, params *PutUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutUserResponse, error)
 
 	// PutUserWithResponse Replaces the attributes of a user; on disk when answered.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
-	PutUserWithResponse(ctx context.Context, id UserID, body PutUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PutUserResponse, error)
+	PutUserWithResponse(ctx context.Context, id UserID, params *PutUserParams, body PutUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PutUserResponse, error)
+
+	// GetErasureWithResponse How far the erasure of a user is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/users/{id}/erasure (the `GetErasure` operationId).
+	GetErasureWithResponse(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*GetErasureResponse, error)
+
+	// UserHistoryWithResponse The events of a user that count, newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/users/{id}/history (the `UserHistory` operationId).
+	UserHistoryWithResponse(ctx context.Context, id UserID, params *UserHistoryParams, reqEditors ...RequestEditorFn) (*UserHistoryResponse, error)
+
+	// MergeUsersWithBodyWithResponse Makes all of one user another's, as when a guest signs in.
+	//
+	// The other's history is then what it had been if all had been his from the beginning, also for the next training; he gets those attributes that he has none of the name of. Nothing is left of the first.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/users:merge (the `MergeUsers` operationId).
+	MergeUsersWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeUsersResponse, error)
+
+	// MergeUsersWithResponse Makes all of one user another's, as when a guest signs in.
+	//
+	// The other's history is then what it had been if all had been his from the beginning, also for the next training; he gets those attributes that he has none of the name of. Nothing is left of the first.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/users:merge (the `MergeUsers` operationId).
+	MergeUsersWithResponse(ctx context.Context, body MergeUsersJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeUsersResponse, error)
 }
 
 // LiveResponse200Headers the declared response headers of an HTTP 200 response for Live
@@ -4372,8 +5169,71 @@ func (r ImportFileResponse) ContentType() string {
 	return ""
 }
 
+// DeleteItemResponse204Headers the declared response headers of an HTTP 204 response for DeleteItem
+type DeleteItemResponse204Headers struct {
+	XRequestID string
+}
+
+// DeleteItemResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteItem
+type DeleteItemResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type DeleteItemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteItemResponse204Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteItemResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteItemResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteItemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteItemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteItemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteItemResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetItemResponse200Headers the declared response headers of an HTTP 200 response for GetItem
 type GetItemResponse200Headers struct {
+	ETag       string
+	XRequestID string
+}
+
+// GetItemResponse304Headers the declared response headers of an HTTP 304 response for GetItem
+type GetItemResponse304Headers struct {
+	ETag       string
 	XRequestID string
 }
 
@@ -4392,6 +5252,8 @@ type GetItemResponse struct {
 	ApplicationProblemJSONDefault *Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetItemResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetItemResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetItemResponseDefaultHeaders
 }
@@ -4437,6 +5299,7 @@ func (r GetItemResponse) ContentType() string {
 
 // PatchItemResponse200Headers the declared response headers of an HTTP 200 response for PatchItem
 type PatchItemResponse200Headers struct {
+	ETag       string
 	XRequestID string
 }
 
@@ -4500,6 +5363,7 @@ func (r PatchItemResponse) ContentType() string {
 
 // PutItemResponse200Headers the declared response headers of an HTTP 200 response for PutItem
 type PutItemResponse200Headers struct {
+	ETag       string
 	XRequestID string
 }
 
@@ -5690,8 +6554,79 @@ func (r RecommendPostResponse) ContentType() string {
 	return ""
 }
 
+// DeleteUserResponse202Headers the declared response headers of an HTTP 202 response for DeleteUser
+type DeleteUserResponse202Headers struct {
+	Location   string
+	XRequestID string
+}
+
+// DeleteUserResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteUser
+type DeleteUserResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type DeleteUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Erasure
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *DeleteUserResponse202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteUserResponseDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r DeleteUserResponse) GetJSON202() *Erasure {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteUserResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetUserResponse200Headers the declared response headers of an HTTP 200 response for GetUser
 type GetUserResponse200Headers struct {
+	ETag       string
+	XRequestID string
+}
+
+// GetUserResponse304Headers the declared response headers of an HTTP 304 response for GetUser
+type GetUserResponse304Headers struct {
+	ETag       string
 	XRequestID string
 }
 
@@ -5710,6 +6645,8 @@ type GetUserResponse struct {
 	ApplicationProblemJSONDefault *Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetUserResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetUserResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetUserResponseDefaultHeaders
 }
@@ -5755,6 +6692,7 @@ func (r GetUserResponse) ContentType() string {
 
 // PatchUserResponse200Headers the declared response headers of an HTTP 200 response for PatchUser
 type PatchUserResponse200Headers struct {
+	ETag       string
 	XRequestID string
 }
 
@@ -5818,6 +6756,7 @@ func (r PatchUserResponse) ContentType() string {
 
 // PutUserResponse200Headers the declared response headers of an HTTP 200 response for PutUser
 type PutUserResponse200Headers struct {
+	ETag       string
 	XRequestID string
 }
 
@@ -5873,6 +6812,195 @@ func (r PutUserResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetErasureResponse200Headers the declared response headers of an HTTP 200 response for GetErasure
+type GetErasureResponse200Headers struct {
+	XRequestID string
+}
+
+// GetErasureResponseDefaultHeaders the declared response headers of an HTTP default response for GetErasure
+type GetErasureResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type GetErasureResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Erasure
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetErasureResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetErasureResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetErasureResponse) GetJSON200() *Erasure {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetErasureResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetErasureResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetErasureResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetErasureResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetErasureResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UserHistoryResponse200Headers the declared response headers of an HTTP 200 response for UserHistory
+type UserHistoryResponse200Headers struct {
+	XRequestID string
+}
+
+// UserHistoryResponseDefaultHeaders the declared response headers of an HTTP default response for UserHistory
+type UserHistoryResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type UserHistoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *History
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UserHistoryResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UserHistoryResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UserHistoryResponse) GetJSON200() *History {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UserHistoryResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UserHistoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UserHistoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UserHistoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UserHistoryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// MergeUsersResponse200Headers the declared response headers of an HTTP 200 response for MergeUsers
+type MergeUsersResponse200Headers struct {
+	XRequestID string
+}
+
+// MergeUsersResponseDefaultHeaders the declared response headers of an HTTP default response for MergeUsers
+type MergeUsersResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type MergeUsersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MergeResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *MergeUsersResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *MergeUsersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r MergeUsersResponse) GetJSON200() *MergeResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r MergeUsersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MergeUsersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MergeUsersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MergeUsersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MergeUsersResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6017,13 +7145,26 @@ func (c *ClientWithResponses) ImportFileWithBodyWithResponse(ctx context.Context
 	return ParseImportFileResponse(rsp)
 }
 
+// DeleteItemWithResponse Takes an item out; it is not shown until it is put again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/items/{id} (the `DeleteItem` operationId).
+func (c *ClientWithResponses) DeleteItemWithResponse(ctx context.Context, id ItemID, params *DeleteItemParams, reqEditors ...RequestEditorFn) (*DeleteItemResponse, error) {
+	rsp, err := c.DeleteItem(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteItemResponse(rsp)
+}
+
 // GetItemWithResponse The attributes of an item.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/items/{id} (the `GetItem` operationId).
-func (c *ClientWithResponses) GetItemWithResponse(ctx context.Context, id ItemID, reqEditors ...RequestEditorFn) (*GetItemResponse, error) {
-	rsp, err := c.GetItem(ctx, id, reqEditors...)
+func (c *ClientWithResponses) GetItemWithResponse(ctx context.Context, id ItemID, params *GetItemParams, reqEditors ...RequestEditorFn) (*GetItemResponse, error) {
+	rsp, err := c.GetItem(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6037,8 +7178,8 @@ func (c *ClientWithResponses) GetItemWithResponse(ctx context.Context, id ItemID
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
-func (c *ClientWithResponses) PatchItemWithBodyWithResponse(ctx context.Context, id ItemID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchItemResponse, error) {
-	rsp, err := c.PatchItemWithBody(ctx, id, contentType, body, reqEditors...)
+func (c *ClientWithResponses) PatchItemWithBodyWithResponse(ctx context.Context, id ItemID, params *PatchItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchItemResponse, error) {
+	rsp, err := c.PatchItemWithBody(ctx, id, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6052,8 +7193,8 @@ func (c *ClientWithResponses) PatchItemWithBodyWithResponse(ctx context.Context,
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/items/{id} (the `PatchItem` operationId).
-func (c *ClientWithResponses) PatchItemWithResponse(ctx context.Context, id ItemID, body PatchItemJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchItemResponse, error) {
-	rsp, err := c.PatchItem(ctx, id, body, reqEditors...)
+func (c *ClientWithResponses) PatchItemWithResponse(ctx context.Context, id ItemID, params *PatchItemParams, body PatchItemJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchItemResponse, error) {
+	rsp, err := c.PatchItem(ctx, id, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6065,8 +7206,8 @@ func (c *ClientWithResponses) PatchItemWithResponse(ctx context.Context, id Item
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /v1/items/{id} (the `PutItem` operationId).
-func (c *ClientWithResponses) PutItemWithBodyWithResponse(ctx context.Context, id ItemID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutItemResponse, error) {
-	rsp, err := c.PutItemWithBody(ctx, id, contentType, body, reqEditors...)
+func (c *ClientWithResponses) PutItemWithBodyWithResponse(ctx context.Context, id ItemID, params *PutItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutItemResponse, error) {
+	rsp, err := c.PutItemWithBody(ctx, id, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6078,8 +7219,8 @@ func (c *ClientWithResponses) PutItemWithBodyWithResponse(ctx context.Context, i
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /v1/items/{id} (the `PutItem` operationId).
-func (c *ClientWithResponses) PutItemWithResponse(ctx context.Context, id ItemID, body PutItemJSONRequestBody, reqEditors ...RequestEditorFn) (*PutItemResponse, error) {
-	rsp, err := c.PutItem(ctx, id, body, reqEditors...)
+func (c *ClientWithResponses) PutItemWithResponse(ctx context.Context, id ItemID, params *PutItemParams, body PutItemJSONRequestBody, reqEditors ...RequestEditorFn) (*PutItemResponse, error) {
+	rsp, err := c.PutItem(ctx, id, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6389,13 +7530,28 @@ func (c *ClientWithResponses) RecommendPostWithResponse(ctx context.Context, bod
 	return ParseRecommendPostResponse(rsp)
 }
 
+// DeleteUserWithResponse Erases a user.
+//
+// When it is answered, his history and attributes count for nothing any more: he is answered as one never seen, and the next training leaves out what came before. `Location` tells how far the files are.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/users/{id} (the `DeleteUser` operationId).
+func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, id UserID, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*DeleteUserResponse, error) {
+	rsp, err := c.DeleteUser(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteUserResponse(rsp)
+}
+
 // GetUserWithResponse The attributes of a user.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/users/{id} (the `GetUser` operationId).
-func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*GetUserResponse, error) {
-	rsp, err := c.GetUser(ctx, id, reqEditors...)
+func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, id UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*GetUserResponse, error) {
+	rsp, err := c.GetUser(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6409,8 +7565,8 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, id UserID
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
-func (c *ClientWithResponses) PatchUserWithBodyWithResponse(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchUserResponse, error) {
-	rsp, err := c.PatchUserWithBody(ctx, id, contentType, body, reqEditors...)
+func (c *ClientWithResponses) PatchUserWithBodyWithResponse(ctx context.Context, id UserID, params *PatchUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchUserResponse, error) {
+	rsp, err := c.PatchUserWithBody(ctx, id, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6424,8 +7580,8 @@ func (c *ClientWithResponses) PatchUserWithBodyWithResponse(ctx context.Context,
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/users/{id} (the `PatchUser` operationId).
-func (c *ClientWithResponses) PatchUserWithResponse(ctx context.Context, id UserID, body PatchUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchUserResponse, error) {
-	rsp, err := c.PatchUser(ctx, id, body, reqEditors...)
+func (c *ClientWithResponses) PatchUserWithResponse(ctx context.Context, id UserID, params *PatchUserParams, body PatchUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchUserResponse, error) {
+	rsp, err := c.PatchUser(ctx, id, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6437,8 +7593,8 @@ func (c *ClientWithResponses) PatchUserWithResponse(ctx context.Context, id User
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
-func (c *ClientWithResponses) PutUserWithBodyWithResponse(ctx context.Context, id UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutUserResponse, error) {
-	rsp, err := c.PutUserWithBody(ctx, id, contentType, body, reqEditors...)
+func (c *ClientWithResponses) PutUserWithBodyWithResponse(ctx context.Context, id UserID, params *PutUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutUserResponse, error) {
+	rsp, err := c.PutUserWithBody(ctx, id, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6450,12 +7606,68 @@ func (c *ClientWithResponses) PutUserWithBodyWithResponse(ctx context.Context, i
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /v1/users/{id} (the `PutUser` operationId).
-func (c *ClientWithResponses) PutUserWithResponse(ctx context.Context, id UserID, body PutUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PutUserResponse, error) {
-	rsp, err := c.PutUser(ctx, id, body, reqEditors...)
+func (c *ClientWithResponses) PutUserWithResponse(ctx context.Context, id UserID, params *PutUserParams, body PutUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PutUserResponse, error) {
+	rsp, err := c.PutUser(ctx, id, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParsePutUserResponse(rsp)
+}
+
+// GetErasureWithResponse How far the erasure of a user is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/users/{id}/erasure (the `GetErasure` operationId).
+func (c *ClientWithResponses) GetErasureWithResponse(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*GetErasureResponse, error) {
+	rsp, err := c.GetErasure(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetErasureResponse(rsp)
+}
+
+// UserHistoryWithResponse The events of a user that count, newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/users/{id}/history (the `UserHistory` operationId).
+func (c *ClientWithResponses) UserHistoryWithResponse(ctx context.Context, id UserID, params *UserHistoryParams, reqEditors ...RequestEditorFn) (*UserHistoryResponse, error) {
+	rsp, err := c.UserHistory(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUserHistoryResponse(rsp)
+}
+
+// MergeUsersWithBodyWithResponse Makes all of one user another's, as when a guest signs in.
+//
+// The other's history is then what it had been if all had been his from the beginning, also for the next training; he gets those attributes that he has none of the name of. Nothing is left of the first.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/users:merge (the `MergeUsers` operationId).
+func (c *ClientWithResponses) MergeUsersWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeUsersResponse, error) {
+	rsp, err := c.MergeUsersWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeUsersResponse(rsp)
+}
+
+// MergeUsersWithResponse Makes all of one user another's, as when a guest signs in.
+//
+// The other's history is then what it had been if all had been his from the beginning, also for the next training; he gets those attributes that he has none of the name of. Nothing is left of the first.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/users:merge (the `MergeUsers` operationId).
+func (c *ClientWithResponses) MergeUsersWithResponse(ctx context.Context, body MergeUsersJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeUsersResponse, error) {
+	rsp, err := c.MergeUsers(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeUsersResponse(rsp)
 }
 
 // ParseLiveResponse parses an HTTP response from a LiveWithResponse call
@@ -7008,6 +8220,65 @@ func ParseImportFileResponse(rsp *http.Response) (*ImportFileResponse, error) {
 	return response, nil
 }
 
+// ParseDeleteItemResponse parses an HTTP response from a DeleteItemWithResponse call
+func ParseDeleteItemResponse(rsp *http.Response) (*DeleteItemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteItemResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DeleteItemResponse204Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers204 = &headers
+	case true:
+		var headers DeleteItemResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetItemResponse parses an HTTP response from a GetItemWithResponse call
 func ParseGetItemResponse(rsp *http.Response) (*GetItemResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7029,6 +8300,9 @@ func ParseGetItemResponse(rsp *http.Response) (*GetItemResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -7041,6 +8315,13 @@ func ParseGetItemResponse(rsp *http.Response) (*GetItemResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetItemResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -7049,6 +8330,23 @@ func ParseGetItemResponse(rsp *http.Response) (*GetItemResponse, error) {
 			headers.XRequestID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetItemResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetItemResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -7104,6 +8402,13 @@ func ParsePatchItemResponse(rsp *http.Response) (*PatchItemResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers PatchItemResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -7167,6 +8472,13 @@ func ParsePutItemResponse(rsp *http.Response) (*PutItemResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers PutItemResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -8386,6 +9698,76 @@ func ParseRecommendPostResponse(rsp *http.Response) (*RecommendPostResponse, err
 	return response, nil
 }
 
+// ParseDeleteUserResponse parses an HTTP response from a DeleteUserWithResponse call
+func ParseDeleteUserResponse(rsp *http.Response) (*DeleteUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Erasure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers DeleteUserResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers DeleteUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetUserResponse parses an HTTP response from a GetUserWithResponse call
 func ParseGetUserResponse(rsp *http.Response) (*GetUserResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8407,6 +9789,9 @@ func ParseGetUserResponse(rsp *http.Response) (*GetUserResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -8419,6 +9804,13 @@ func ParseGetUserResponse(rsp *http.Response) (*GetUserResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetUserResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -8427,6 +9819,23 @@ func ParseGetUserResponse(rsp *http.Response) (*GetUserResponse, error) {
 			headers.XRequestID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetUserResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetUserResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -8482,6 +9891,13 @@ func ParsePatchUserResponse(rsp *http.Response) (*PatchUserResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers PatchUserResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -8545,6 +9961,13 @@ func ParsePutUserResponse(rsp *http.Response) (*PutUserResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers PutUserResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -8555,6 +9978,195 @@ func ParsePutUserResponse(rsp *http.Response) (*PutUserResponse, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers PutUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetErasureResponse parses an HTTP response from a GetErasureWithResponse call
+func ParseGetErasureResponse(rsp *http.Response) (*GetErasureResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetErasureResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Erasure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetErasureResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetErasureResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUserHistoryResponse parses an HTTP response from a UserHistoryWithResponse call
+func ParseUserHistoryResponse(rsp *http.Response) (*UserHistoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UserHistoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest History
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UserHistoryResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UserHistoryResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseMergeUsersResponse parses an HTTP response from a MergeUsersWithResponse call
+func ParseMergeUsersResponse(rsp *http.Response) (*MergeUsersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MergeUsersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MergeResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers MergeUsersResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers MergeUsersResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -9,21 +9,20 @@ import (
 
 	"vitrine/appliance/access"
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/httpapi/entities"
 	"vitrine/appliance/httpapi/gate"
 	"vitrine/bridge/event"
 )
 
 // Result is what became of submitted records.
-type Result struct{ Accepted, Duplicate int }
+type Result = entities.Result
 
 // Ingester puts records into the durable log. Submit returns when they are on
 // disk and visible to answers. On an error nothing of the records was or will
 // be kept: the records of one call come from at most 1 MiB of JSON, so that
 // they fit into one frame. It may be called concurrently; after it has returned
 // without an error the records belong to the caller again.
-type Ingester interface {
-	Submit(ctx context.Context, records []event.Record) (Result, error)
-}
+type Ingester = entities.Ingester
 
 // Query is one request for recommendations.
 type Query struct {
@@ -89,15 +88,11 @@ type Recommender interface {
 	Popular(ctx context.Context, limit int, list *List) error
 }
 
-// Items looks attributes up; false means that none are known.
-type Items interface {
-	Item(id string) (event.Item, bool)
-}
+// Items looks attributes up.
+type Items = entities.Items
 
-// Users looks attributes up; false means that none are known.
-type Users interface {
-	User(id string) (event.User, bool)
-}
+// Users looks attributes and histories up.
+type Users = entities.Users
 
 // Letter is a refused row or event. Raw may be cut by the store, which says so
 // in Truncated.

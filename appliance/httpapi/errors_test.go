@@ -127,7 +127,7 @@ func TestProblems(t *testing.T) {
 		{call{do: "GET /recommend/"}, 404, "unknown_path"},
 		{call{do: "POST /recommend"}, 405, "method_not_allowed"},
 		{call{do: "DELETE /v1/events"}, 405, "method_not_allowed"},
-		{call{do: "DELETE /v1/items/x"}, 405, "method_not_allowed"},
+		{call{do: "POST /v1/items/x"}, 405, "method_not_allowed"},
 		{call{do: "GET /v1/items:batch"}, 405, "method_not_allowed"},
 		{call{do: "POST /v1/itemsx", body: `[]`}, 404, "unknown_path"},
 		{call{do: "POST /v1/items:other", body: `[]`}, 404, "unknown_path"},

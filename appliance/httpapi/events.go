@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"vitrine/appliance/httpapi/entities"
 	"vitrine/appliance/httpapi/wire"
 	"vitrine/bridge/event"
 	"vitrine/internal/logkey"
@@ -153,13 +154,13 @@ func (b *batch) take(index int, raw []byte) error {
 	}
 	b.records = b.records[:n+1]
 	r := &b.records[n]
-	r.Source.Name = sourceHTTP
+	r.Source.Name = entities.Source
 	if inv := b.parse(b, raw, r); inv != nil {
 		b.records[n] = event.Record{}
 		b.records = b.records[:n]
 		b.reject(index, inv)
 		b.letters = append(b.letters, Letter{
-			Source: sourceHTTP, Code: inv.Code, Detail: inv.Detail,
+			Source: entities.Source, Code: inv.Code, Detail: inv.Detail,
 			Time: b.now.UnixMilli(), Raw: raw,
 		})
 		return nil

@@ -16,6 +16,7 @@ import (
 
 	"vitrine/appliance/access"
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/httpapi/entities"
 	"vitrine/bridge/event"
 )
 
@@ -34,6 +35,7 @@ type shop struct {
 	recommend  func(q *Query) error
 	importer   func(ctx context.Context, body io.Reader) (adminapi.ImportResult, error)
 	ready      error
+	past       []entities.Past
 	rollback   error
 	routes     map[string]int
 	ingested   Ingested
@@ -102,6 +104,8 @@ func (s *shop) Item(id string) (event.Item, bool) {
 	for i := range s.records {
 		switch r := &s.records[i]; {
 		case r.Item.ID != id:
+		case r.Kind == event.KindItemDelete:
+			it, ok = event.Item{}, false
 		case r.Kind == event.KindItemPut:
 			it, ok = r.Item, true
 		case r.Kind == event.KindItemPatch:
@@ -123,6 +127,8 @@ func (s *shop) User(id string) (u event.User, ok bool) {
 	for i := range s.records {
 		switch r := &s.records[i]; {
 		case r.User.ID != id:
+		case r.Kind == event.KindUserErase:
+			u, ok = event.User{}, false
 		case r.Kind == event.KindUserPut:
 			u, ok = r.User, true
 		case r.Kind == event.KindUserPatch:
@@ -130,6 +136,26 @@ func (s *shop) User(id string) (u event.User, ok bool) {
 		}
 	}
 	return u, ok
+}
+
+func (s *shop) Seen(id string) bool { _, ok := s.Item(id); return ok }
+
+func (s *shop) Erased(id string) (at int64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.records {
+		if r := &s.records[i]; r.Kind == event.KindUserErase && r.User.ID == id {
+			at, ok = r.User.Time, true
+		}
+	}
+	return at, ok
+}
+
+func (s *shop) History(id string, dst []entities.Past) []entities.Past {
+	if id != "u1" {
+		return dst
+	}
+	return append(dst, s.past...)
 }
 
 // firstItem is the one item that every shop has.

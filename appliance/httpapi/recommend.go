@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"vitrine/appliance/httpapi/entities"
 	"vitrine/appliance/httpapi/publicapi"
 	"vitrine/appliance/httpapi/wire"
 	"vitrine/bridge/event"
@@ -27,6 +27,7 @@ const (
 // public answers the routes of the API listener.
 type public struct {
 	*Server
+	*entities.Routes
 	// pool holds *listing: with it a list costs no memory of its own.
 	pool sync.Pool
 	// batches holds *batch, the same for ingest.
@@ -42,7 +43,9 @@ type listing struct {
 }
 
 func newPublic(s *Server) *public {
-	p := &public{Server: s}
+	p := &public{Server: s, Routes: entities.New(entities.Deps{
+		Ingester: s.deps.Ingester, Items: s.deps.Items, Users: s.deps.Users, Now: s.deps.Now,
+	})}
 	p.pool.New = func() any { return new(listing) }
 	p.batches.New = func() any { return new(batch) }
 	return p
@@ -126,30 +129,17 @@ func (p *public) RecommendPost(c echo.Context) error {
 // recommendBody is the document's RecommendRequest with ids that may be
 // integers, as events have them.
 type recommendBody struct {
-	UserID       looseID   `json:"user_id"`
-	Session      []looseID `json:"session"`
-	Exclude      []looseID `json:"exclude"`
-	Fields       []string  `json:"fields"`
-	Limit        *int      `json:"limit"`
-	ExcludeSeen  *bool     `json:"exclude_seen"`
-	Filter       string    `json:"filter"`
-	Personalized *bool     `json:"personalized"`
+	UserID       wire.LooseID   `json:"user_id"`
+	Session      []wire.LooseID `json:"session"`
+	Exclude      []wire.LooseID `json:"exclude"`
+	Fields       []string       `json:"fields"`
+	Limit        *int           `json:"limit"`
+	ExcludeSeen  *bool          `json:"exclude_seen"`
+	Filter       string         `json:"filter"`
+	Personalized *bool          `json:"personalized"`
 }
 
-// looseID is an id, given as text or as an integer.
-type looseID string
-
-// UnmarshalJSON takes a string, or an integer as its decimal text.
-func (id *looseID) UnmarshalJSON(raw []byte) error {
-	var number json.Number
-	if len(raw) > 0 && raw[0] != '"' && json.Unmarshal(raw, &number) == nil && !strings.ContainsAny(number.String(), ".eE") {
-		*id = looseID(number)
-		return nil
-	}
-	return json.Unmarshal(raw, (*string)(id))
-}
-
-func texts(ids []looseID) []string {
+func texts(ids []wire.LooseID) []string {
 	out := make([]string, len(ids))
 	for i, id := range ids {
 		out[i] = string(id)
@@ -193,7 +183,7 @@ func (p *public) SimilarItems(c echo.Context, id publicapi.ItemID, params public
 		return err
 	}
 	if err := p.deps.Recommender.Similar(c.Request().Context(), id, l.query.Limit, &l.list); err != nil {
-		return unknownItem(err, id)
+		return entities.UnknownItem(err, id)
 	}
 	return p.sendList(c, l, "item_id", id)
 }

@@ -93,9 +93,13 @@ var notYet = map[string]string{
 	`plugin/new plugin/new/--lang plugin/new/--kind plugin/test plugin/bench plugin/sign plugin/verify
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
 	`rules/show rules/set rules/check GET:/v1/rules PUT:/v1/rules GET:/v1/recommend?scene recommend.scenes`: "there are no rules and scenes in the request yet",
-	`recommend/--explain GET:/v1/recommend?explain GET:/v1/explain GET:/v1/recommend?after POST:/v1/recommend:batch GET:/v1/trending GET:/v1/latest
-	 POST:/v1/rank GET:/v1/users/{id}/history POST:/v1/users:merge recommend.blend recommend.deadline`: "the request has one source of candidates and one page",
-	`DELETE:/v1/items/{id} DELETE:/v1/users/{id} archive.retention`:                        "nothing is deleted from log and archive yet",
+	`recommend/--explain GET:/v1/recommend?explain GET:/v1/explain GET:/v1/recommend?after POST:/v1/rank`:   "the request explains nothing and has one page",
+
+	`GET:/v1/trending GET:/v1/latest recommend.blend`: "the request has one source of candidates",
+
+	`POST:/v1/recommend:batch recommend.deadline`: "one user a request, and only the plugins have a deadline",
+
+	`archive.retention`: "no file of the archive is dropped or written anew yet",
 	`model/promote model/import model/import/--force model/export train.engine train.tune`: "one engine, one set of versions of its own",
 	`deadletters/replay`: "rows are mended in their file and imported again, which doubles nothing",
 	`kafka.brokers kafka.topic kafka.group kafka.format kafka.tls kafka.sasl kafka.items_topic kafka.users_topic vitrine_kafka_lag{partition}
@@ -113,6 +117,7 @@ const additions = `
 	POST:/v1/models/rollback GET:/v1/deadletters/{id}
 	GET:/v1/items/{id}/similar?limit GET:/v1/items/{id}/similar?fields GET:/v1/popular?limit GET:/v1/popular?fields
 	POST:/v1/plugins DELETE:/v1/plugins/{name} POST:/v1/plugins/{name}/enable POST:/v1/plugins/{name}/disable
+	GET:/v1/users/{id}/erasure GET:/v1/users/{id}/history?limit GET:/v1/users/{id}/history?cursor
 	GET:/v1/keys POST:/v1/keys DELETE:/v1/keys/{name}
 	bus.max_bytes archive.commit_every
 	vitrine_plugin_skipped_total{plugin} vitrine_plugin_denied_total{plugin} vitrine_plugin_quarantines_total{plugin}
@@ -440,6 +445,11 @@ func contractOfRoutes(t *testing.T, d *daemon) {
 		{"PUT:/v1/users/{id}", "/v1/users/u1", `{"attributes":{"region":"north"}}`, 200, `"region":"north"`},
 		{"PATCH:/v1/users/{id}", "/v1/users/u1", `{"attributes":{"age":40}}`, 200, `"age":40`},
 		{"GET:/v1/users/{id}", "/v1/users/u1", "", 200, `"region":"north"`},
+		{"GET:/v1/users/{id}/history", "/v1/users/u1/history?limit=2&cursor=", "", 200, `"event_type":"view"`},
+		{"POST:/v1/users:merge", "/v1/users:merge", `{"from":"u5","into":"u6"}`, 200, `"moved":`},
+		{"DELETE:/v1/users/{id}", "/v1/users/u7", "", 202, `"archive":"pending"`},
+		{"GET:/v1/users/{id}/erasure", "/v1/users/u7/erasure", "", 200, `"serving":"done"`},
+		{"DELETE:/v1/items/{id}", "/v1/items/i9", "", 204, ""},
 		{"GET:/livez", "/livez", "", 200, "ok"},
 		{"GET:/readyz", "/readyz", "", 200, "ok"},
 		{"GET:/openapi.json", "/openapi.json", "", 200, `"openapi"`},

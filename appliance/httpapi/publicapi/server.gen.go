@@ -12,6 +12,39 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ErasureArchive.
+const (
+	ArchiveDone    ErasureArchive = "done"
+	ArchivePending ErasureArchive = "pending"
+)
+
+// Valid indicates whether the value is a known member of the ErasureArchive enum.
+func (e ErasureArchive) Valid() bool {
+	switch e {
+	case ArchiveDone:
+		return true
+	case ArchivePending:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ErasureServing.
+const (
+	ServingDone ErasureServing = "done"
+)
+
+// Valid indicates whether the value is a known member of the ErasureServing enum.
+func (e ErasureServing) Valid() bool {
+	switch e {
+	case ServingDone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -121,6 +154,25 @@ type BatchItem struct {
 	ItemID LooseID `json:"item_id"`
 }
 
+// Erasure defines model for Erasure.
+type Erasure struct {
+	// Archive Whether the files were written anew without him.
+	Archive  ErasureArchive `json:"archive"`
+	ErasedAt time.Time      `json:"erased_at"`
+
+	// Serving Whether answers know nothing of before.
+	Serving ErasureServing `json:"serving"`
+
+	// UserID UTF-8 of 1 to 256 bytes without control characters.
+	UserID ID `json:"user_id"`
+}
+
+// ErasureArchive Whether the files were written anew without him.
+type ErasureArchive string
+
+// ErasureServing Whether answers know nothing of before.
+type ErasureServing string
+
 // Event One interaction. Unknown fields are ignored and counted.
 //
 // Examples: {"event_id":"e-1","event_type":"view","item_id":"i9","ts":"2026-11-22T10:00:00Z","user_id":"u1"}
@@ -170,6 +222,17 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// History defines model for History.
+type History struct {
+	Events []PastEvent `json:"events"`
+
+	// NextCursor Empty on the last page.
+	NextCursor string `json:"next_cursor"`
+
+	// UserID UTF-8 of 1 to 256 bytes without control characters.
+	UserID ID `json:"user_id"`
+}
 
 // ID UTF-8 of 1 to 256 bytes without control characters.
 type ID = string
@@ -227,6 +290,37 @@ type ListSource string
 
 // LooseID An id; an integer is kept as its decimal text.
 type LooseID = any
+
+// MergeRequest defines model for MergeRequest.
+type MergeRequest struct {
+	// From An id; an integer is kept as its decimal text.
+	From LooseID `json:"from"`
+
+	// Into An id; an integer is kept as its decimal text.
+	Into LooseID `json:"into"`
+}
+
+// MergeResult defines model for MergeResult.
+type MergeResult struct {
+	// From UTF-8 of 1 to 256 bytes without control characters.
+	From ID `json:"from"`
+
+	// Into UTF-8 of 1 to 256 bytes without control characters.
+	Into ID `json:"into"`
+
+	// Moved How many events that count it moved.
+	Moved int `json:"moved"`
+}
+
+// PastEvent defines model for PastEvent.
+type PastEvent struct {
+	EventType string `json:"event_type"`
+
+	// ItemID UTF-8 of 1 to 256 bytes without control characters.
+	ItemID ID        `json:"item_id"`
+	TS     time.Time `json:"ts"`
+	Value  *float32  `json:"value,omitempty"`
+}
 
 // PluginCall defines model for PluginCall.
 type PluginCall struct {
@@ -354,11 +448,20 @@ type UserWrite struct {
 	Attributes Attributes `json:"attributes"`
 }
 
+// Cursor defines model for Cursor.
+type Cursor = string
+
 // Fields defines model for Fields.
 type Fields = []string
 
 // Filter defines model for Filter.
 type Filter = string
+
+// IfMatch defines model for IfMatch.
+type IfMatch = string
+
+// IfNoneMatch defines model for IfNoneMatch.
+type IfNoneMatch = string
 
 // ItemID UTF-8 of 1 to 256 bytes without control characters.
 type ItemID = ID
@@ -375,6 +478,42 @@ type ArticleRecommendParams struct {
 
 	// Limit How many items; the default is configured by `recommend.limit`.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// DeleteItemParams defines parameters for DeleteItem.
+type DeleteItemParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetItemParams defines parameters for GetItem.
+type GetItemParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchItemParams defines parameters for PatchItem.
+type PatchItemParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutItemParams defines parameters for PutItem.
+type PutItemParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // SimilarItemsParams defines parameters for SimilarItems.
@@ -422,6 +561,50 @@ type RecommendParams struct {
 	Personalized *bool `form:"personalized,omitempty" json:"personalized,omitempty"`
 }
 
+// DeleteUserParams defines parameters for DeleteUser.
+type DeleteUserParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetUserParams defines parameters for GetUser.
+type GetUserParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchUserParams defines parameters for PatchUser.
+type PatchUserParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutUserParams defines parameters for PutUser.
+type PutUserParams struct {
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Entity tags, or `*`: the request holds only while none of them is that of what there is; else the answer is 412, and to a GET 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UserHistoryParams defines parameters for UserHistory.
+type UserHistoryParams struct {
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // IngestEventsJSONRequestBody defines body for IngestEvents for application/json ContentType.
 type IngestEventsJSONRequestBody = EventBatch
 
@@ -443,6 +626,9 @@ type PatchUserJSONRequestBody = UserPatch
 // PutUserJSONRequestBody defines body for PutUser for application/json ContentType.
 type PutUserJSONRequestBody = UserWrite
 
+// MergeUsersJSONRequestBody defines body for MergeUsers for application/json ContentType.
+type MergeUsersJSONRequestBody = MergeRequest
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// Live Whether events can be taken.
@@ -460,15 +646,18 @@ type ServerInterface interface {
 	// IngestEvents Takes one event, an array of events, or one event a line.
 	// (POST /v1/events)
 	IngestEvents(ctx echo.Context) error
+	// DeleteItem Takes an item out; it is not shown until it is put again.
+	// (DELETE /v1/items/{id})
+	DeleteItem(ctx echo.Context, id ItemID, params DeleteItemParams) error
 	// GetItem The attributes of an item.
 	// (GET /v1/items/{id})
-	GetItem(ctx echo.Context, id ItemID) error
+	GetItem(ctx echo.Context, id ItemID, params GetItemParams) error
 	// PatchItem Changes some attributes of an item; on disk when answered.
 	// (PATCH /v1/items/{id})
-	PatchItem(ctx echo.Context, id ItemID) error
+	PatchItem(ctx echo.Context, id ItemID, params PatchItemParams) error
 	// PutItem Replaces the attributes of an item; on disk when answered.
 	// (PUT /v1/items/{id})
-	PutItem(ctx echo.Context, id ItemID) error
+	PutItem(ctx echo.Context, id ItemID, params PutItemParams) error
 	// SimilarItems Items that the same customers like.
 	// (GET /v1/items/{id}/similar)
 	SimilarItems(ctx echo.Context, id ItemID, params SimilarItemsParams) error
@@ -484,15 +673,27 @@ type ServerInterface interface {
 	// RecommendPost The same with the parameters in a JSON body.
 	// (POST /v1/recommend)
 	RecommendPost(ctx echo.Context) error
+	// DeleteUser Erases a user.
+	// (DELETE /v1/users/{id})
+	DeleteUser(ctx echo.Context, id UserID, params DeleteUserParams) error
 	// GetUser The attributes of a user.
 	// (GET /v1/users/{id})
-	GetUser(ctx echo.Context, id UserID) error
+	GetUser(ctx echo.Context, id UserID, params GetUserParams) error
 	// PatchUser Changes some attributes of a user; on disk when answered.
 	// (PATCH /v1/users/{id})
-	PatchUser(ctx echo.Context, id UserID) error
+	PatchUser(ctx echo.Context, id UserID, params PatchUserParams) error
 	// PutUser Replaces the attributes of a user; on disk when answered.
 	// (PUT /v1/users/{id})
-	PutUser(ctx echo.Context, id UserID) error
+	PutUser(ctx echo.Context, id UserID, params PutUserParams) error
+	// GetErasure How far the erasure of a user is.
+	// (GET /v1/users/{id}/erasure)
+	GetErasure(ctx echo.Context, id UserID) error
+	// UserHistory The events of a user that count, newest first.
+	// (GET /v1/users/{id}/history)
+	UserHistory(ctx echo.Context, id UserID, params UserHistoryParams) error
+	// MergeUsers Makes all of one user another's, as when a guest signs in.
+	// (POST /v1/users:merge)
+	MergeUsers(ctx echo.Context) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -561,6 +762,57 @@ func (w *ServerInterfaceWrapper) IngestEvents(ctx echo.Context) error {
 	return err
 }
 
+// DeleteItem converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteItem(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ItemID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteItemParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteItem(ctx, id, params)
+	return err
+}
+
 // GetItem converts echo context to params.
 func (w *ServerInterfaceWrapper) GetItem(ctx echo.Context) error {
 	var err error
@@ -572,8 +824,43 @@ func (w *ServerInterfaceWrapper) GetItem(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetItemParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.GetItem(ctx, id)
+	err = w.Handler.GetItem(ctx, id, params)
 	return err
 }
 
@@ -588,8 +875,43 @@ func (w *ServerInterfaceWrapper) PatchItem(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchItemParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.PatchItem(ctx, id)
+	err = w.Handler.PatchItem(ctx, id, params)
 	return err
 }
 
@@ -604,8 +926,43 @@ func (w *ServerInterfaceWrapper) PutItem(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutItemParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.PutItem(ctx, id)
+	err = w.Handler.PutItem(ctx, id, params)
 	return err
 }
 
@@ -751,6 +1108,57 @@ func (w *ServerInterfaceWrapper) RecommendPost(ctx echo.Context) error {
 	return err
 }
 
+// DeleteUser converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteUserParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteUser(ctx, id, params)
+	return err
+}
+
 // GetUser converts echo context to params.
 func (w *ServerInterfaceWrapper) GetUser(ctx echo.Context) error {
 	var err error
@@ -762,8 +1170,43 @@ func (w *ServerInterfaceWrapper) GetUser(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetUserParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.GetUser(ctx, id)
+	err = w.Handler.GetUser(ctx, id, params)
 	return err
 }
 
@@ -778,8 +1221,43 @@ func (w *ServerInterfaceWrapper) PatchUser(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchUserParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.PatchUser(ctx, id)
+	err = w.Handler.PatchUser(ctx, id, params)
 	return err
 }
 
@@ -794,8 +1272,100 @@ func (w *ServerInterfaceWrapper) PutUser(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutUserParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.PutUser(ctx, id)
+	err = w.Handler.PutUser(ctx, id, params)
+	return err
+}
+
+// GetErasure converts echo context to params.
+func (w *ServerInterfaceWrapper) GetErasure(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetErasure(ctx, id)
+	return err
+}
+
+// UserHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) UserHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UserHistoryParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UserHistory(ctx, id, params)
+	return err
+}
+
+// MergeUsers converts echo context to params.
+func (w *ServerInterfaceWrapper) MergeUsers(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MergeUsers(ctx)
 	return err
 }
 
@@ -851,6 +1421,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/readyz", wrapper.Ready, options.OperationMiddlewares["ready"]...)
 	router.GET(options.BaseURL+"/recommend", wrapper.ArticleRecommend, options.OperationMiddlewares["articleRecommend"]...)
 	router.POST(options.BaseURL+"/v1/events", wrapper.IngestEvents, options.OperationMiddlewares["ingestEvents"]...)
+	router.DELETE(options.BaseURL+"/v1/items/:id", wrapper.DeleteItem, options.OperationMiddlewares["deleteItem"]...)
 	router.GET(options.BaseURL+"/v1/items/:id", wrapper.GetItem, options.OperationMiddlewares["getItem"]...)
 	router.PATCH(options.BaseURL+"/v1/items/:id", wrapper.PatchItem, options.OperationMiddlewares["patchItem"]...)
 	router.PUT(options.BaseURL+"/v1/items/:id", wrapper.PutItem, options.OperationMiddlewares["putItem"]...)
@@ -859,8 +1430,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/popular", wrapper.PopularItems, options.OperationMiddlewares["popularItems"]...)
 	router.GET(options.BaseURL+"/v1/recommend", wrapper.Recommend, options.OperationMiddlewares["recommend"]...)
 	router.POST(options.BaseURL+"/v1/recommend", wrapper.RecommendPost, options.OperationMiddlewares["recommendPost"]...)
+	router.DELETE(options.BaseURL+"/v1/users/:id", wrapper.DeleteUser, options.OperationMiddlewares["deleteUser"]...)
 	router.GET(options.BaseURL+"/v1/users/:id", wrapper.GetUser, options.OperationMiddlewares["getUser"]...)
 	router.PATCH(options.BaseURL+"/v1/users/:id", wrapper.PatchUser, options.OperationMiddlewares["patchUser"]...)
 	router.PUT(options.BaseURL+"/v1/users/:id", wrapper.PutUser, options.OperationMiddlewares["putUser"]...)
+	router.GET(options.BaseURL+"/v1/users/:id/erasure", wrapper.GetErasure, options.OperationMiddlewares["getErasure"]...)
+	router.GET(options.BaseURL+"/v1/users/:id/history", wrapper.UserHistory, options.OperationMiddlewares["userHistory"]...)
+	router.POST(options.BaseURL+"/v1/users\\:merge", wrapper.MergeUsers, options.OperationMiddlewares["mergeUsers"]...)
 
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -124,4 +125,17 @@ func AppendFloat(b []byte, f float64, bits int) []byte {
 		largest = math.MaxFloat32
 	}
 	return strconv.AppendFloat(b, min(max(f, -largest), largest), 'g', -1, bits)
+}
+
+// LooseID is an id, given as text or as an integer.
+type LooseID string
+
+// UnmarshalJSON takes a string, or an integer as its decimal text.
+func (id *LooseID) UnmarshalJSON(raw []byte) error {
+	var number json.Number
+	if len(raw) > 0 && raw[0] != '"' && json.Unmarshal(raw, &number) == nil && !strings.ContainsAny(number.String(), ".eE") {
+		*id = LooseID(number)
+		return nil
+	}
+	return json.Unmarshal(raw, (*string)(id))
 }
