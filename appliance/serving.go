@@ -90,6 +90,7 @@ func goLive(engine *recommend.Engine, c *catalog.Catalog, b *registry.Bundle) er
 	}
 	view, err := recommend.NewView(recommend.ModelSpec{
 		Version: b.Version, Created: b.Created, Reference: b.Reference, Model: b.Model, Codes: codes,
+		Sources: b.Sources,
 	})
 	if err != nil {
 		return fmt.Errorf("put model %s live: %w", b.Version, err)

@@ -212,16 +212,34 @@ func (s *Store) Measure(m signal.Measure) { s.weigher.Store(s.sig.As(m)) }
 // their codes. The visitor is a user, or frame.NoUser, who has just looked at
 // the items of session, oldest first.
 func (s *Store) Weights(user uint32, session []uint32, reference int64, dst *frame.Frame) {
-	sc, ok := s.scratch.Get().(*scratch)
-	if !ok {
-		sc = new(scratch)
-	}
+	sc := s.getScratch()
 	defer s.scratch.Put(sc)
+	h := s.visitor(user, session, reference, sc)
+	sc.weights = s.weigher.Load().Weigh(h, reference, sc.weights)
+	for _, w := range sc.weights {
+		dst.Add(w.Item, w.Weight)
+	}
+}
+
+// Places appends to dst the items of the newest places of that history, at most
+// most of them, oldest first, as signal puts them in order.
+func (s *Store) Places(user uint32, session []uint32, most int, dst []uint32) []uint32 {
+	sc := s.getScratch()
+	defer s.scratch.Put(sc)
+	sc.order = s.sig.Sequence(s.visitor(user, session, math.MinInt64, sc), most, sc.order[:0])
+	for _, in := range sc.order {
+		dst = append(dst, in.Item)
+	}
+	return dst
+}
+
+// visitor is the capped history of a user, if there is one, and behind it what
+// his session shows to have been looked at, not before now.
+func (s *Store) visitor(user uint32, session []uint32, now int64, sc *scratch) []signal.Interaction {
 	h := sc.history[:0]
 	if user != frame.NoUser {
 		h, _ = s.read(user, h)
 	}
-	now := reference
 	if len(h) > 0 {
 		now = max(now, h[len(h)-1].Time)
 	}
@@ -229,15 +247,20 @@ func (s *Store) Weights(user uint32, session []uint32, reference int64, dst *fra
 		h = append(h, s.sig.View(item, now))
 	}
 	sc.history = h
-	sc.weights = s.weigher.Load().Weigh(s.sig.Trim(h), reference, sc.weights)
-	for _, w := range sc.weights {
-		dst.Add(w.Item, w.Weight)
-	}
+	return s.sig.Trim(h)
 }
 
-// scratch is the working memory of one call of Weights.
+func (s *Store) getScratch() *scratch {
+	if sc, ok := s.scratch.Get().(*scratch); ok {
+		return sc
+	}
+	return new(scratch)
+}
+
+// scratch is the working memory of one look at a history.
 type scratch struct {
 	history []signal.Interaction
+	order   []signal.Interaction
 	weights []signal.Weighted
 }
 

@@ -1,9 +1,10 @@
 // Package recommend answers requests for recommendations from RAM: the
 // visitor's vector by exact fold-in of his history, the best items by exact
-// search, filled up with popular ones, and the page of them.
+// search and the sources beside it, blended, filled up with popular ones, and
+// the page of them.
 //
 // It owns that pipeline and the view of the live model that it runs on. It
-// knows frame and als/{model,topk}; history, popularity, ids and expiry come
+// knows frame and als/{model,topk,neighbors}; history, popularity, ids and expiry come
 // through interfaces, so it must not import profile, catalog, signal or
 // anything that reads or writes outside RAM.
 //
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"vitrine/als/model"
+	"vitrine/als/neighbors"
 	"vitrine/als/topk"
 	"vitrine/appliance/frame"
 )
@@ -32,6 +34,9 @@ type History interface {
 	// user, or frame.NoUser, who has just looked at the items of session,
 	// oldest first.
 	Weights(user uint32, session []uint32, reference int64, dst *frame.Frame)
+	// Places appends to dst the items of the newest places of that history, at
+	// most most of them, oldest first.
+	Places(user uint32, session []uint32, most int, dst []uint32) []uint32
 }
 
 // Popularity ranks items for everybody.
@@ -108,7 +113,7 @@ type Request struct {
 type Item struct {
 	ID   string
 	Code uint32
-	// Score is the model's for a live list, and 0 for items that fill it up
+	// Score is that of the model, or of the blend, for a live list, and 0 for items that fill it up
 	// behind; the popularity for a popular list.
 	Score float32
 }
@@ -160,8 +165,9 @@ type Response struct {
 	// ModelVersion and ModelAge tell of the model that made a live list.
 	ModelVersion string
 	ModelAge     time.Duration
-	// Exact says that the model ranked its whole catalogue, nothing
-	// approximated or stale: true for every live list.
+	// Exact says that the whole catalogue was ranked, nothing approximated or
+	// stale: true for every live list. In a blend an item outside the factors'
+	// best that no source names cannot reach the list.
 	Exact bool
 	// Plugins tells what became of each active plugin.
 	Plugins frame.Trace
@@ -196,7 +202,7 @@ func (e *Engine) Recommend(ctx context.Context, req *Request, resp *Response) er
 		reason = e.visitor(req, v, sc)
 	}
 	if reason == "" {
-		reason = sc.fold(v)
+		reason = e.know(v, sc)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -205,8 +211,8 @@ func (e *Engine) Recommend(ctx context.Context, req *Request, resp *Response) er
 	return nil
 }
 
-// Similar fills resp with the items that the model finds most like the given
-// one, by cosine. It returns ErrUnknownItem for an item without a code.
+// Similar fills resp with the items most like the given one: by the model's
+// cosine and by what goes together, as training found better. It returns ErrUnknownItem for an item without a code.
 func (e *Engine) Similar(ctx context.Context, itemID string, limit int, now int64, resp *Response) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -225,6 +231,7 @@ func (e *Engine) Similar(ctx context.Context, itemID string, limit int, now int6
 		q.reason = ReasonColdItem
 		if row, ok := v.row(code); ok {
 			q.reason, q.row = "", row
+			sc.history = append(sc.history, row)
 		}
 	}
 	// Popular items are no likeness: they stand in, they do not fill up.
@@ -271,6 +278,29 @@ func (e *Engine) visitor(req *Request, v *View, sc *scratch) (reason string) {
 	return ""
 }
 
+// know puts what is known of the visitor into the model's terms: his vector,
+// and the rows of what he touched last. Either is enough where sources stand
+// beside the factors.
+func (e *Engine) know(v *View, sc *scratch) (reason string) {
+	reason = sc.fold(v)
+	if v.blendFor(sc) == nil {
+		return reason
+	}
+	sc.recent = e.deps.History.Places(sc.frame.User, sc.session, recentPlaces, sc.recent[:0])
+	for _, code := range sc.recent {
+		if row, ok := v.row(code); ok {
+			sc.history = append(sc.history, row)
+		}
+	}
+	if reason != "" && len(sc.history) > 0 {
+		sc.vector, reason = sc.vector[:0], ""
+	}
+	return reason
+}
+
+// anonymous tells whether nothing is known of the visitor but his session.
+func (sc *scratch) anonymous() bool { return sc.frame.User == frame.NoUser }
+
 // fold computes the visitor's vector from the items that the model knows.
 func (sc *scratch) fold(v *View) (reason string) {
 	for j, code := range sc.taste.Items {
@@ -313,11 +343,7 @@ func (e *Engine) candidates(sc *scratch, q question) (reason string) {
 		for _, c := range sc.conditions {
 			v.hide(&sc.without, c)
 		}
-		if q.similar {
-			sc.hits = v.index.Similar(q.row, sc.want, &sc.without, sc.hits, &sc.search)
-		} else {
-			sc.hits = v.index.Search(sc.vector, sc.want, &sc.without, sc.hits, &sc.search)
-		}
+		v.search(sc, q)
 		if fresh || !slices.ContainsFunc(sc.hits, expired) {
 			break
 		}
@@ -377,9 +403,12 @@ type scratch struct {
 	rows       []uint32
 	weights    []float32
 	vector     []float32
+	recent     []uint32 // codes of the newest places of the history
+	history    []uint32 // rows of those that the model knows
 	hits       []topk.Hit
 	folding    model.Scratch
 	search     topk.Scratch
+	mixing     neighbors.Scratch
 }
 
 func (e *Engine) begin(limit int, now int64) *scratch {
@@ -395,7 +424,7 @@ func (e *Engine) begin(limit int, now int64) *scratch {
 		sc.limit = DefaultLimit
 	}
 	sc.session, sc.excluded, sc.conditions = sc.session[:0], sc.excluded[:0], sc.conditions[:0]
-	sc.rows, sc.weights = sc.rows[:0], sc.weights[:0]
+	sc.rows, sc.weights, sc.history = sc.rows[:0], sc.weights[:0], sc.history[:0]
 	return sc
 }
 

@@ -20,6 +20,13 @@ type heavy struct {
 func (h *heavy) ItemID(code uint32) string         { return h.ids[code] }
 func (h *heavy) Expired(code uint32, _ int64) bool { return code == 1<<30 }
 
+// newBlended is newHeavy with all sources beside the factors.
+func newBlended(tb testing.TB, items, history int) *Engine {
+	e := newHeavy(tb, items, history)
+	e.Swap(newBlendedView(tb, newModel(items, 64), 0, newSet(tb, items, 5*items), nil))
+	return e
+}
+
 func newHeavy(tb testing.TB, items, history int) *Engine {
 	h := &heavy{shop: shop{items: items, history: map[uint32]frame.Frame{}}}
 	var f frame.Frame
@@ -39,12 +46,18 @@ func newHeavy(tb testing.TB, items, history int) *Engine {
 }
 
 func TestRecommendDoesNotAllocate(t *testing.T) {
-	e := newHeavy(t, 2000, 100)
+	for name, e := range map[string]*Engine{"als": newHeavy(t, 2000, 100), "blend": newBlended(t, 2000, 100)} {
+		t.Run(name, func(t *testing.T) { allocatesNothing(t, e) })
+	}
+}
+
+func allocatesNothing(t *testing.T, e *Engine) {
 	var resp Response
 	for _, req := range []Request{
 		{UserID: "u1", ExcludeSeen: true, Now: 5},
 		{UserID: "u1", Session: []string{"i5"}, Exclude: []string{"i9"}, Now: 5},
 		{UserID: "u2", Now: 5},
+		{Session: []string{"i5", "i9", "i12"}, Now: 5},
 	} {
 		run := func() {
 			if err := e.Recommend(context.Background(), &req, &resp); err != nil {
@@ -65,6 +78,25 @@ func BenchmarkRecommend(b *testing.B) {
 	for _, c := range []struct{ items, history int }{{2000, 20}, {2000, 500}, {100_000, 20}, {100_000, 500}} {
 		b.Run(fmt.Sprintf("items=%d/history=%d", c.items, c.history), func(b *testing.B) {
 			e := newHeavy(b, c.items, c.history)
+			req := Request{UserID: "u1", ExcludeSeen: true, Now: 5}
+			var resp Response
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := e.Recommend(context.Background(), &req, &resp); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// With all six parts: two rows of a table for each of some ten items of the
+// history, the sessions that share items with it, and an inner product for
+// every candidate, most of them a cache miss.
+func BenchmarkRecommendBlend(b *testing.B) {
+	for _, c := range []struct{ items, history int }{{2000, 20}, {100_000, 20}, {100_000, 500}} {
+		b.Run(fmt.Sprintf("items=%d/history=%d", c.items, c.history), func(b *testing.B) {
+			e := newBlended(b, c.items, c.history)
 			req := Request{UserID: "u1", ExcludeSeen: true, Now: 5}
 			var resp Response
 			b.ReportAllocs()

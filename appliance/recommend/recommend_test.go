@@ -62,6 +62,13 @@ func (s *shop) Weights(user uint32, session []uint32, _ int64, dst *frame.Frame)
 	}
 }
 
+func (s *shop) Places(user uint32, session []uint32, most int, dst []uint32) []uint32 {
+	h := s.history[user].Items
+	n := max(len(h)+len(session)-most, 0)
+	dst = append(dst, h[min(n, len(h)):]...)
+	return append(dst, session[max(n-len(h), 0):]...)
+}
+
 func (s *shop) Popular(n int, dst *frame.Frame) {
 	for j := 0; j < n && j < len(s.popular); j++ {
 		dst.Add(s.popular[j], float32(100-j))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vitrine/als/model"
+	"vitrine/als/neighbors/tables"
 	"vitrine/als/topk"
 )
 
@@ -20,6 +21,10 @@ type ModelSpec struct {
 	Model     *model.Model
 	// Codes is the catalogue's code of every item row.
 	Codes []uint32
+	// Sources stand beside Model; nil where it answers alone.
+	Sources *tables.Set
+	// Weights take the place of those that come with Sources; nil keeps them.
+	Weights tables.Weights
 }
 
 // View is a model made ready to answer: its fold-in, its search order and the
@@ -32,6 +37,7 @@ type View struct {
 	rank      int
 	folder    *model.Folder
 	index     *topk.Index
+	blends    blends
 	codes     []uint32 // by row
 	rows      []uint32 // row+1 by code, 0 for an item the model does not know
 
@@ -75,6 +81,10 @@ func NewView(spec ModelSpec) (*View, error) {
 	}
 	v.folder = model.NewFolder(m)
 	v.index = topk.New(m.Items, m.NumItems, m.Rank)
+	var err error
+	if v.blends, err = newBlends(spec.Sources, spec.Weights, v.index, m); err != nil {
+		return nil, fmt.Errorf("view model %s: %w", spec.Version, err)
+	}
 	return v, nil
 }
 

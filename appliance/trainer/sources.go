@@ -6,6 +6,7 @@ import (
 
 	"vitrine/als/dataset"
 	"vitrine/als/eval"
+	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/signal"
 	"vitrine/appliance/trainer/blend"
 )
@@ -28,7 +29,7 @@ func (r *run) tables(ctx context.Context) (err error) {
 	if !r.blends() {
 		return nil
 	}
-	b, settings := r.builder(), blend.Given(r.job.Blend)
+	b, settings := r.builder(), tables.Given(r.job.Blend)
 	if r.job.Blend == nil {
 		if settings, err = b.Choose(ctx, r.older, r.options("tables")); err != nil {
 			return err

@@ -90,6 +90,16 @@ type Settings struct {
 	Like    Weights `json:"like"`
 }
 
+// Given are the settings for weights that somebody has set: they hold for users
+// and sessions, and the two of them that tell what is like an item for that.
+func Given(w Weights) Settings {
+	like := Weights{PartFactors: w[PartFactors], PartSimilar: w[PartSimilar]}
+	if like[PartFactors] == 0 && like[PartSimilar] == 0 {
+		like[PartFactors] = 1
+	}
+	return Settings{User: w, Session: w, Like: like}
+}
+
 // Set is all sources of one model version, over the model's item rows. A
 // nil one was not built. A Set is read-only and safe for concurrent use.
 type Set struct {

@@ -48,15 +48,6 @@ func Default() tables.Settings {
 	}
 }
 
-// Given are the settings for weights that somebody has set.
-func Given(w tables.Weights) tables.Settings {
-	like := tables.Weights{tables.PartFactors: w[tables.PartFactors], tables.PartSimilar: w[tables.PartSimilar]}
-	if like[tables.PartFactors] == 0 && like[tables.PartSimilar] == 0 {
-		like[tables.PartFactors] = 1
-	}
-	return tables.Settings{User: w, Session: w, Like: like}
-}
-
 // Choose finds the weights on the newest part of older: opt is how factors are
 // trained.
 func (b *Builder) Choose(ctx context.Context, older Span, opt als.Options) (tables.Settings, error) {
@@ -219,7 +210,7 @@ func (t *tuner) prepare(ctx context.Context, matrix *dataset.CSR) error {
 	for _, part := range tables.Parts() {
 		everything[part] = 1
 	}
-	set, err := t.b.Build(ctx, Part{Span: t.early, Newest: t.newest, Matrix: matrix}, Given(everything))
+	set, err := t.b.Build(ctx, Part{Span: t.early, Newest: t.newest, Matrix: matrix}, tables.Given(everything))
 	if err != nil {
 		return err
 	}
