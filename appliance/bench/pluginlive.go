@@ -49,13 +49,13 @@ func hostileModules() []hostileModule {
 	return []hostileModule{
 		{"traps", client.Quarantined},
 		{"loops", client.Quarantined},
-		{"loops_in_start", client.Refused},
+		{"start_loops", client.Refused},
 		{"recurses", client.Quarantined},
 		{"wants_4GiB", client.Refused},
 		{"floods_log", client.Quarantined},
 		{"returns_NaN", client.Quarantined},
 		{"out_of_range", client.Quarantined},
-		{"unknown_import", client.Refused},
+		{"odd_import", client.Refused},
 		{"cut_in_half", client.Refused},
 		{"no_wasm", client.Refused},
 	}

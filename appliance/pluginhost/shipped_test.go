@@ -18,9 +18,9 @@ func TestBenchmarkModules(t *testing.T) {
 	good.manifest.Version = "1.0.100"
 	files := map[string][]byte{"good": good.wasm()}
 	for file, name := range map[string]string{
-		"traps": "traps", "loops": "spins", "loops_in_start": "starts for ever", "recurses": "recurses",
+		"traps": "traps", "loops": "spins", "start_loops": "starts for ever", "recurses": "recurses",
 		"wants_4GiB": "4 GiB", "floods_log": "log flood", "returns_NaN": "NaN", "out_of_range": "out of range",
-		"unknown_import": "unknown import", "cut_in_half": "cut in half", "no_wasm": "no wasm",
+		"odd_import": "unknown import", "cut_in_half": "cut in half", "no_wasm": "no wasm",
 	} {
 		files[file] = all[name].wasm
 	}

@@ -26,7 +26,7 @@ const benchChild = "child"
 
 func (a *app) benchCommand() *cobra.Command {
 	var opt bench.Options
-	out := ""
+	var out outputs
 	cmd := &cobra.Command{
 		Use:   "bench [all|" + strings.Join(bench.Parts(), "|") + "]",
 		Short: "Measure this program on this machine, with a verdict",
@@ -50,9 +50,9 @@ Without --full it takes about a minute for each part.`,
 			if opt.Target != "" && opt.Parts != nil && opt.Parts[0] != bench.Serve {
 				return usage(cmd, "--target is measured by the part %s alone", bench.Serve)
 			}
-			if out != "" { // not after an hour of measuring
-				if dir, err := os.Stat(filepath.Dir(out)); err != nil || !dir.IsDir() {
-					return usage(cmd, "--out %s: there is no folder %s", out, filepath.Dir(out))
+			for flag, path := range map[string]string{"out": out.json, "html": out.html} { // not after an hour of measuring
+				if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
+					return usage(cmd, "--%s %s: there is no folder %s", flag, path, filepath.Dir(path))
 				}
 			}
 			return a.bench(cmd.Context(), opt, out)
@@ -61,13 +61,17 @@ Without --full it takes about a minute for each part.`,
 	flags := cmd.Flags()
 	flags.StringVar(&opt.Target, "target", "", "URL of a running appliance on this machine to measure instead of one of our own (serve)")
 	flags.BoolVar(&opt.Full, "full", false, "the targets' own sizes: minutes to hours instead of seconds")
-	flags.StringVar(&out, "out", "", "write the report to this file as JSON, too")
+	flags.StringVar(&out.json, "out", "", "write the report to this file as JSON, too")
+	flags.StringVar(&out.html, "html", "", "write the report to this file as a page for browsers, too")
 	cmd.AddCommand(a.benchCompareCommand(), a.benchChildCommand())
 	return cmd
 }
 
+// outputs are the files that the report is written to, "" for none.
+type outputs struct{ json, html string }
+
 // bench runs the benchmark and prints its report.
-func (a *app) bench(ctx context.Context, opt bench.Options, out string) error {
+func (a *app) bench(ctx context.Context, opt bench.Options, out outputs) error {
 	exe, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find own program: %w", err)
@@ -95,13 +99,23 @@ func (a *app) bench(ctx context.Context, opt bench.Options, out string) error {
 		write = r.WriteJSON
 	}
 	err = write(a.out)
-	if out != "" { // each is tried whatever became of the other
-		err = errors.Join(err, r.WriteFile(out))
+	// Each is tried whatever became of the others.
+	if out.json != "" {
+		err = errors.Join(err, r.WriteFile(out.json))
+	}
+	if out.html != "" {
+		err = errors.Join(err, r.WriteHTMLFile(out.html))
 	}
 	if err != nil {
 		return err
 	}
-	switch r.ExitCode() {
+	return verdict(r.ExitCode())
+}
+
+// verdict is the error that leads to an exit code of the benchmark's; what it
+// stands for has been printed.
+func verdict(code int) error {
+	switch code {
 	case exitOK:
 		return nil
 	case exitInvalid:
@@ -113,6 +127,10 @@ func (a *app) bench(ctx context.Context, opt bench.Options, out string) error {
 func (a *app) benchCompareCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "compare A.json B.json", Short: "Compare two reports, B against A", Args: exactly("A.json", "B.json"),
+		Long: `Hold the figures of B against those of A, relative to each run's own reference
+where there is one, and against what the repetitions of both runs differ by.
+Exit 1: a figure is worse by more than that, or a target that A met is missed;
+3: one of the reports is invalid.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			before, err := bench.ReadReport(args[0])
 			if err != nil {
@@ -124,9 +142,14 @@ func (a *app) benchCompareCommand() *cobra.Command {
 			}
 			c := bench.Compare(before, after)
 			if a.json {
-				return a.printJSON(c)
+				err = a.printJSON(c)
+			} else {
+				err = c.WriteText(a.out)
 			}
-			return c.WriteText(a.out)
+			if err != nil {
+				return err
+			}
+			return verdict(c.ExitCode())
 		},
 	}
 }

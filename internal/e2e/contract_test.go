@@ -89,7 +89,7 @@ const (
 var notYet = map[string]string{
 	`eval/--events eval/--map eval/--train eval/--test eval/--split eval/--seen eval/--mode`: "evaluation knows the time split of the archive only, until there are models to compare on others",
 	`export export/--to export/--codes backup restore top doctor`:                            "operating tools; until then the archive is plain Parquet, and a stopped data folder can be copied",
-	`bench/--archive bench/--html`:                                                           "the benchmark measures generated data, and reports as text and JSON",
+	`bench/--archive`: "the benchmark measures generated data",
 	`plugin/new plugin/new/--lang plugin/new/--kind plugin/test plugin/bench plugin/sign plugin/verify
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
 	`rules/show rules/set rules/check GET:/v1/rules PUT:/v1/rules GET:/v1/recommend?scene recommend.scenes`: "there are no rules and scenes in the request yet",

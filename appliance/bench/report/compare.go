@@ -17,7 +17,8 @@ const (
 )
 
 // noise is the least change that is called one: shared machines and processor
-// clocks move figures by so much between runs of the same program.
+// clocks move figures by so much between runs of the same program, also where
+// the repetitions of each run agree.
 const noise = 0.05
 
 // Comparison is the difference of two reports.
@@ -26,9 +27,26 @@ type Comparison struct {
 	Notes []string `json:"notes"`
 	// Changes are the figures that both have.
 	Changes []Change `json:"changes"`
-	// OnlyA and OnlyB are the figures that one has.
+	// OnlyA and OnlyB are the figures that one has, and whole parts as PART.*.
 	OnlyA []string `json:"only_a"`
 	OnlyB []string `json:"only_b"`
+	// Missed are the targets of the verdict that A met and B misses.
+	Missed []string `json:"missed"`
+	// Valid is false when one of the reports is not.
+	Valid bool `json:"valid"`
+}
+
+// ExitCode is ExitInvalid when one of the reports is invalid, else ExitMissed
+// when a figure has become worse or a target is missed that was met.
+func (c *Comparison) ExitCode() int {
+	worsened := func(ch Change) bool { return ch.Outcome == Worsened }
+	switch {
+	case !c.Valid:
+		return ExitInvalid
+	case len(c.Missed) > 0 || slices.ContainsFunc(c.Changes, worsened):
+		return ExitMissed
+	}
+	return ExitMet
 }
 
 // Change is one figure in both reports.
@@ -42,29 +60,50 @@ type Change struct {
 	Factor float64 `json:"factor"`
 	// Relative says that Factor is of the ratios.
 	Relative bool `json:"relative"`
-	// Outcome is Same when the repetitions of the two overlap or the change is
-	// within noise, else Improved, Worsened, or Changed for a figure that has
-	// no better side.
+	// Noise is the least change of Factor from 1 that is called one: how far
+	// the repetitions of both runs lie apart, together, and 5 % at least. It is
+	// 0 for a figure that was taken once: of that only a bar is judged.
+	Noise float64 `json:"noise"`
+	// Outcome is Same when the change is within Noise, else Improved,
+	// Worsened, or Changed for a figure that has no better side.
 	Outcome string `json:"outcome"`
 }
 
 // Compare holds b against a.
 func Compare(a, b *Report) *Comparison {
-	c := &Comparison{Notes: differences(a, b), Changes: []Change{}, OnlyA: []string{}, OnlyB: []string{}}
-	for _, f := range a.figures() {
-		g, ok := b.Find(f.Name)
-		if !ok {
-			c.OnlyA = append(c.OnlyA, f.Name)
-			continue
-		}
-		c.Changes = append(c.Changes, change(f, g))
+	c := &Comparison{
+		Notes: differences(a, b), Changes: []Change{}, Missed: []string{}, Valid: a.Valid && b.Valid,
+		OnlyA: a.without(b), OnlyB: b.without(a),
 	}
-	for _, g := range b.figures() {
-		if _, ok := a.Find(g.Name); !ok {
-			c.OnlyB = append(c.OnlyB, g.Name)
+	for _, f := range a.figures() {
+		if g, ok := b.Find(f.Name); ok {
+			c.Changes = append(c.Changes, change(f, g))
+		}
+	}
+	for _, v := range b.Verdict {
+		met := func(w Verdict) bool { return w.Target == v.Target && w.Met }
+		if !v.Met && slices.ContainsFunc(a.Verdict, met) {
+			c.Missed = append(c.Missed, v.Target)
 		}
 	}
 	return c
+}
+
+// without lists what other does not have: whole parts as PART.*, else figures.
+func (r *Report) without(other *Report) []string {
+	names := []string{}
+	for _, name := range slices.Sorted(maps.Keys(r.Parts)) {
+		if _, ok := other.Parts[name]; !ok {
+			names = append(names, name+".*")
+			continue
+		}
+		for _, f := range r.Parts[name].Figures {
+			if _, ok := other.Find(f.Name); !ok {
+				names = append(names, f.Name)
+			}
+		}
+	}
+	return names
 }
 
 func (r *Report) figures() []Figure {
@@ -77,11 +116,9 @@ func (r *Report) figures() []Figure {
 
 func change(f, g Figure) Change {
 	c := Change{Name: f.Name, Unit: f.Unit, A: f.Value, B: g.Value, Outcome: Same}
-	scale := 1.0 // from g's values to what f's are compared with
 	switch {
-	case f.Ratio != nil && g.Ratio != nil && *f.Ratio > 0 && f.Value > 0 && g.Value > 0:
+	case f.Ratio != nil && g.Ratio != nil && *f.Ratio > 0:
 		c.Factor, c.Relative = *g.Ratio / *f.Ratio, true
-		scale = c.Factor * f.Value / g.Value
 	case f.Value != 0:
 		c.Factor = g.Value / f.Value
 	case g.Value == 0:
@@ -89,8 +126,11 @@ func change(f, g Figure) Change {
 	default:
 		c.Factor = math.MaxFloat32 // from nothing to something
 	}
-	overlap := f.Spread[0] <= scale*g.Spread[1] && scale*g.Spread[0] <= f.Spread[1]
-	if overlap || (c.Factor > 1-noise && c.Factor < 1+noise) {
+	if f.once() || g.once() {
+		return byBar(c, f, g)
+	}
+	c.Noise = max(noise, f.relativeSpread()+g.relativeSpread())
+	if c.Factor <= 1+c.Noise && c.Factor >= 1/(1+c.Noise) {
 		return c
 	}
 	switch {
@@ -102,6 +142,28 @@ func change(f, g Figure) Change {
 		c.Outcome = Worsened
 	}
 	return c
+}
+
+// byBar judges a figure whose noise is not known.
+func byBar(c Change, f, g Figure) Change {
+	if f.Met != nil && g.Met != nil && *f.Met != *g.Met {
+		c.Outcome = Worsened
+		if *g.Met {
+			c.Outcome = Improved
+		}
+	}
+	return c
+}
+
+// once tells whether the figure was taken once.
+func (f Figure) once() bool { return f.Repetitions == 1 }
+
+// relativeSpread is how far the repetitions lie apart, over the value.
+func (f Figure) relativeSpread() float64 {
+	if f.Value == 0 {
+		return 0
+	}
+	return math.Abs((f.Spread[1] - f.Spread[0]) / f.Value)
 }
 
 // differences lists what makes two reports hard to compare.
@@ -135,25 +197,32 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	for _, n := range c.Notes {
 		p.wrapped("note: ", n)
 	}
-	p.line("%-35s %-4s %12s %12s %7s %s", "", "", "A", "B", "B/A", "")
+	p.line("%-33s %-4s %11s %11s %7s %6s %s", "", "", "A", "B", "B/A", "noise", "")
 	for _, ch := range c.Changes {
-		factor := number(ch.Factor)
+		factor, noise := number(ch.Factor), "once"
 		if ch.Relative {
 			factor += "r"
+		}
+		if ch.Noise > 0 {
+			noise = fmt.Sprintf("%.0f %%", 100*ch.Noise)
 		}
 		outcome := ch.Outcome
 		if outcome == Same {
 			outcome = ""
 		}
-		p.line("%-35s %-4s %12s %12s %7s %s", ch.Name, ch.Unit, number(ch.A), number(ch.B), factor, outcome)
+		p.line("%-33s %-4s %11s %11s %7s %6s %s", ch.Name, ch.Unit, number(ch.A), number(ch.B), factor, noise, outcome)
 	}
 	for _, name := range c.OnlyA {
-		p.line("%-35s only in A", name)
+		p.line("%-33s only in A", name)
 	}
 	for _, name := range c.OnlyB {
-		p.line("%-35s only in B", name)
+		p.line("%-33s only in B", name)
 	}
-	p.line("r: of the ratios to each run's own reference. Nothing is said of a change")
-	p.line("within %.0f %%, or within what the repetitions of the runs differ by.", 100*noise)
+	for _, target := range c.Missed {
+		p.line("%-33s met by A, MISSED by B", target)
+	}
+	p.line("r: of the ratios to each run's own reference. noise: what the repetitions of")
+	p.line("both runs differ by, and %.0f %% at least; a change within it says nothing. Of a", 100*noise)
+	p.line("figure taken once only its bar is judged.")
 	return p.err
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -10,8 +11,10 @@ import (
 // fileMode lets others read a report: it holds figures only.
 const fileMode = 0o644
 
-// WriteFile writes the report at path, whole or not at all.
-func (r *Report) WriteFile(path string) (err error) {
+// WriteFile writes the report as JSON at path, whole or not at all.
+func (r *Report) WriteFile(path string) error { return writeFile(path, r.WriteJSON) }
+
+func writeFile(path string, write func(io.Writer) error) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), ".vitrine-bench-*")
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
@@ -21,7 +24,7 @@ func (r *Report) WriteFile(path string) (err error) {
 			err = fmt.Errorf("write report: %w", errors.Join(err, os.Remove(file.Name())))
 		}
 	}()
-	if err := errors.Join(r.WriteJSON(file), file.Chmod(fileMode), file.Close()); err != nil {
+	if err := errors.Join(write(file), file.Chmod(fileMode), file.Close()); err != nil {
 		return err
 	}
 	return os.Rename(file.Name(), path)

@@ -93,7 +93,9 @@ type Figure struct {
 	Value float64 `json:"value"`
 	// Spread is the lowest and the highest repetition.
 	Spread []float64 `json:"spread"`
-	Unit   string    `json:"unit"`
+	// Repetitions is how many there were; 0 in reports that do not say it.
+	Repetitions int    `json:"repetitions,omitempty"`
+	Unit        string `json:"unit"`
 	// Better is Lower or Higher, "" for what is only told.
 	Better string `json:"better,omitempty"`
 	// Ratio is Value over the part's reference, where that makes sense.
@@ -108,7 +110,7 @@ func New(name, unit, better string, repetitions ...float64) Figure {
 	sorted := slices.Sorted(slices.Values(repetitions))
 	return Figure{
 		Name: name, Unit: unit, Better: better, Value: Median(repetitions),
-		Spread: []float64{sorted[0], sorted[len(sorted)-1]},
+		Spread: []float64{sorted[0], sorted[len(sorted)-1]}, Repetitions: len(sorted),
 	}
 }
 
