@@ -29,11 +29,26 @@ func New(items []float32, n, rank int) *Index {
 		}
 		return 0
 	})
-	// The arithmetic of a plain processor is as fast with floats as with codes.
-	if ix.kernels != f32.Generic && rank > 0 {
+	switch {
+	case rank == 0:
+	case ix.kernels == f32.Generic:
+		ix.arrange()
+	default:
 		ix.encode()
 	}
 	return ix
+}
+
+// arrange copies the factors in scan order: without vector instructions codes
+// are no faster than floats, and floats that do not lie in a row cost twice.
+func (ix *Index) arrange() {
+	k := ix.rank
+	ix.ordered = make([]float32, len(ix.rows)*k)
+	inParallel(len(ix.rows), func(lo, hi int) {
+		for at := lo; at < hi; at++ {
+			copy(ix.ordered[at*k:(at+1)*k], ix.items[int(ix.rows[at])*k:])
+		}
+	})
 }
 
 // order sorts the rows by norm and fills what is in scan order.

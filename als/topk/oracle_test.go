@@ -153,7 +153,7 @@ func naiveSimilar(ix *Index, row uint32, k int, exclude []uint64) []Hit {
 // asked of every set of kernels that runs here, as a search and as a search for
 // similar rows.
 func TestHundredThousandQueriesEqualANaiveScan(t *testing.T) {
-	queries := 400
+	queries := 240
 	if os.Getenv("VITRINE_ALL_QUERIES") != "" {
 		queries = 100_000
 	}

@@ -38,10 +38,20 @@ type search struct {
 
 // run finds the k best.
 func (r *search) run(k int, dst []Hit) []Hit {
-	r.top = newSelection(r.s.keys, min(k, r.end-r.begin+r.zeros()))
-	if r.top.k > 0 {
+	if r.begins(k) {
 		r.find()
 	}
+	return r.ends(dst)
+}
+
+// begins prepares for the k best and tells whether there is anything to find.
+func (r *search) begins(k int) bool {
+	r.top = newSelection(r.s.keys, min(k, r.end-r.begin+r.zeros()))
+	return r.top.k > 0
+}
+
+// ends returns what was found.
+func (r *search) ends(dst []Hit) []Hit {
 	dst = r.top.hits(dst)
 	r.s.keys = r.top.keys
 	return dst
@@ -56,29 +66,39 @@ func (r *search) zeros() int {
 }
 
 func (r *search) find() {
-	ix, s := r.ix, r.s
-	s.codes = sized(s.codes, ix.width)
-	block := r.begin / blockRows
-	last := (r.end + blockRows - 1) / blockRows
-	// To find half of all, bounds are of little help.
-	coded := r.top.k < (r.end-r.begin)/2
-	if coded {
-		r.unit, coded = ix.encodeQuery(&s.pass, s.codes, r.vector, r.length)
-	}
-	if coded {
-		r.scan(block, last)
+	from, end := r.blocks()
+	if r.encode() {
+		r.scan(from, end)
 	} else {
-		r.score(block, last)
+		r.score(from, end)
 	}
 	if !r.cosine {
 		r.offerZeros()
 	}
 }
 
+// blocks are those of the positions wanted.
+func (r *search) blocks() (from, end int) {
+	return r.begin / blockRows, (r.end + blockRows - 1) / blockRows
+}
+
+// encode makes the query's codes. It reports false where the search is better
+// or only possible in float32.
+func (r *search) encode() (ok bool) {
+	// To find half of all, bounds are of little help.
+	if r.top.k >= (r.end-r.begin)/2 {
+		return false
+	}
+	r.s.codes = sized(r.s.codes, r.ix.width)
+	r.unit, ok = r.ix.encodeQuery(&r.s.pass, r.s.codes, r.vector, r.length)
+	return ok
+}
+
 // score offers the rows of blocks from to end by their scores in float32, until
 // none can be among the best.
 func (r *search) score(from, end int) {
-	for b := from; b < end && !r.ends(b); b++ {
+	for b := from; b < end && !r.done(b); b++ {
+		r.s.scanned += blockRows
 		if word := r.shown(b); word != 0 {
 			r.s.at = positionsOf(r.s.at[:0], b*blockRows, word)
 			r.offer(r.s.at)
@@ -86,12 +106,12 @@ func (r *search) score(from, end int) {
 	}
 }
 
-// ends tells whether no row from block b on can be among the best. What is
+// done tells whether no row from block b on can be among the best. What is
 // compared are float32 sums, so the bound of the norms is widened by what
 // rounding can add. A row that only equals the worst one kept could still win
 // by its lower row number, so only a smaller bound ends the scan; and a bound
 // beyond float32 ends nothing, because such a score may overflow to infinity.
-func (r *search) ends(b int) bool {
+func (r *search) done(b int) bool {
 	if r.cosine {
 		return false
 	}
@@ -114,7 +134,11 @@ func (r *search) offer(positions []uint32) {
 	for i, at := range positions {
 		s.rows[i] = ix.rows[at]
 	}
-	ix.kernels.DotsAt(s.dots, ix.items, s.rows, r.vector)
+	if ix.ordered != nil {
+		ix.kernels.DotsAt(s.dots, ix.ordered, positions, r.vector)
+	} else {
+		ix.kernels.DotsAt(s.dots, ix.items, s.rows, r.vector)
+	}
 	if r.cosine {
 		for i, at := range positions {
 			s.dots[i] = float32(float64(s.dots[i]) / ix.norms[at])
@@ -138,49 +162,61 @@ func (r *search) offerZeros() {
 
 // scan looks for the best among the codes of blocks from to end.
 func (r *search) scan(from, end int) {
-	r.s.shown = sized(r.s.shown, passBlocks)
-	coded := max(from, min(r.ix.large, end))
+	coded := r.coded(from, end)
 	guess := r.guess(coded, end)
-	r.attempt(from, coded, end, guess)
+	r.head(from, coded)
+	r.sweep(coded, end, guess)
+	r.finish(from, end, guess)
+}
+
+// coded is the first of blocks from to end that has codes.
+func (r *search) coded(from, end int) int { return max(from, min(r.ix.large, end)) }
+
+// head offers the rows of the blocks before coded.
+func (r *search) head(from, coded int) {
+	r.score(from, coded)
+	r.s.kept.reset(r.top.k)
+}
+
+// finish looks at what a sweep from a guessed threshold found.
+func (r *search) finish(from, end int, guess float32) {
 	if sure := max(r.s.kept.theta, r.threshold()); sure < guess {
 		// Fewer than k rows reach what was guessed. The best of those found
 		// still tell a threshold that is sure.
 		r.top.reset()
-		r.attempt(from, coded, end, sure)
+		coded := r.coded(from, end)
+		r.head(from, coded)
+		r.sweep(coded, end, sure)
 	}
 	r.settle()
 }
 
-// attempt offers the rows of the blocks before coded and gathers those of the
-// others that can reach theta.
-func (r *search) attempt(from, coded, end int, theta float32) {
-	r.score(from, coded)
-	r.s.kept.reset(r.top.k)
-	r.sweep(coded, end, theta)
-}
-
 // sweep gathers the rows that can reach theta.
 func (r *search) sweep(from, end int, theta float32) {
-	s := r.s
 	for n := firstBlocks; from < end; n = min(2*n, passBlocks) {
-		theta = max(theta, s.kept.theta, r.threshold())
+		theta = max(theta, r.s.kept.theta, r.threshold())
 		if r.passed(from, theta) {
 			break
 		}
 		n = min(n, end-from)
 		r.pass(from, n, theta)
-		if s.kept.full() {
-			s.kept.cut(r.underflow())
-			if s.kept.full() {
-				r.settle()
-			}
-		}
+		r.trim()
 		from += n
 	}
-	s.kept.cut(r.underflow())
+	r.s.kept.cut(r.underflow())
 }
 
-// passed is ends for a threshold in the values of a pass.
+// trim drops candidates when there are many.
+func (r *search) trim() {
+	if r.s.kept.full() {
+		r.s.kept.cut(r.underflow())
+		if r.s.kept.full() {
+			r.settle()
+		}
+	}
+}
+
+// passed is done for a threshold in the values of a pass.
 func (r *search) passed(b int, theta float32) bool {
 	return !r.cosine && float32(r.ix.ceilings[b]*(1+float64(r.ix.rank+8)*0x1p-23)*up)*r.s.pass.Length < theta
 }
@@ -212,14 +248,16 @@ func (r *search) guess(from, end int) float32 {
 // pass adds the rows of n blocks that can reach theta to the candidates.
 func (r *search) pass(from, n int, theta float32) {
 	s, m, size := r.s, r.measure, blockRows*r.ix.width
+	s.shown = sized(s.shown, n)
 	for i := range n {
 		s.shown[i] = r.shown(from + i)
 	}
+	s.scanned += n * blockRows
 	p := &s.pass
 	p.Codes = r.ix.codes[from*size : (from+n)*size]
 	p.Scales = m.scales[from*blockRows : (from+n)*blockRows]
 	p.Bounds = m.bounds[2*from : 2*(from+n)]
-	p.Shown = s.shown[:n]
+	p.Shown = s.shown
 	p.Theta, p.Base = theta, uint32(from*blockRows)
 	s.hits = s.kept.space(f32.Int8Room(n))
 	s.kept.added(r.ix.kernels.Scan(p, &s.hits), m, p)

@@ -38,8 +38,9 @@ const blockRows = f32.Int8Rows
 type Index struct {
 	rank    int
 	kernels f32.Kernels
-	// items are the rows as given to New.
-	items []float32
+	// items are the rows as given to New; ordered, where there are no codes,
+	// the same in scan order, because then they are what is scanned.
+	items, ordered []float32
 	// rows are the rows in scan order: falling norm, equal ones by rising row.
 	// Those with a NaN are left out, they have no score. norms belong to them.
 	rows  []uint32
@@ -84,7 +85,13 @@ type Scratch struct {
 	pass   f32.Int8Pass
 	hits   f32.Int8Hits
 	kept   candidates
+	// scanned counts rows, see Scanned.
+	scanned int
 }
+
+// Scanned is how many rows the last search looked at, in whole blocks; the
+// norms ruled out the rest. A sample's rows count twice.
+func (s *Scratch) Scanned() int { return s.scanned }
 
 // Len is the number of rows given to New.
 func (ix *Index) Len() int { return len(ix.position) }
@@ -97,21 +104,28 @@ func (ix *Index) Rank() int { return ix.rank }
 // and so is every row whose score is NaN. The answer reuses dst; hidden and s
 // may be nil.
 func (ix *Index) Search(q []float32, k int, hidden *Mask, dst []Hit, s *Scratch) []Hit {
+	if s == nil {
+		s = new(Scratch)
+	}
+	r, ok := ix.search(q, hidden, s)
+	if !ok {
+		return dst[:0]
+	}
+	return r.run(k, dst)
+}
+
+// search begins a search. It reports false for a query without any score.
+func (ix *Index) search(q []float32, hidden *Mask, s *Scratch) (r search, ok bool) {
 	if len(q) != ix.rank {
 		panic("topk: query has another rank than the index")
 	}
 	ix.checkMask(hidden)
-	if s == nil {
-		s = new(Scratch)
-	}
-	r := search{ix: ix, s: s, vector: q, hidden: hidden, measure: &ix.product, end: ix.zero, length: norm(q)}
-	if r.length != r.length {
-		return dst[:0]
-	}
+	s.scanned = 0
+	r = search{ix: ix, s: s, vector: q, hidden: hidden, measure: &ix.product, end: ix.zero, length: norm(q)}
 	if math.IsInf(r.length, 1) {
 		r.end = len(ix.rows) // zeros make NaN, not zero
 	}
-	return r.run(k, dst)
+	return r, r.length == r.length
 }
 
 // Similar returns the k rows whose factors point in the direction of the given
@@ -129,6 +143,7 @@ func (ix *Index) Similar(row uint32, k int, hidden *Mask, dst []Hit, s *Scratch)
 	if s == nil {
 		s = new(Scratch)
 	}
+	s.scanned = 0
 	// The query is scaled to length 1, so that no product can overflow.
 	s.vector = s.vector[:0]
 	for _, v := range ix.items[int(row)*ix.rank : (int(row)+1)*ix.rank] {
@@ -185,14 +200,18 @@ func Kernels() []string {
 func (ix *Index) Kernels() string { return ix.kernels.String() }
 
 // WithKernels returns an index over the same memory that uses the named set of
-// kernels, one of Kernels; for measurements. The plain set knows no codes and
-// scores in float32. It reports false for a set that cannot run here.
+// kernels, one of Kernels; for measurements. The generic set has no use for
+// codes and copies the factors in scan order. It reports false for a set that
+// cannot run here.
 func (ix *Index) WithKernels(name string) (*Index, bool) {
 	for l := f32.Generic; l <= f32.BestKernels(); l++ {
 		if l.String() == name {
 			other := *ix
 			other.kernels = l
-			other.coded = ix.coded && l != f32.Generic
+			if l == f32.Generic && ix.coded {
+				other.coded = false
+				other.arrange()
+			}
 			return &other, true
 		}
 	}
@@ -203,7 +222,7 @@ func (ix *Index) WithKernels(name string) (*Index, bool) {
 // and of them those of the codes with their scales and bounds.
 func (ix *Index) Memory() (all, coded int) {
 	coded = len(ix.codes) + 4*(len(ix.product.scales)+len(ix.product.bounds)+len(ix.cosine.scales)+len(ix.cosine.bounds))
-	return coded + 4*len(ix.rows) + 8*len(ix.norms) + 4*len(ix.position) + 8*len(ix.ceilings), coded
+	return coded + 4*len(ix.ordered) + 4*len(ix.rows) + 8*len(ix.norms) + 4*len(ix.position) + 8*len(ix.ceilings), coded
 }
 
 // positionsOf lists the positions of the bits of a block's word, first being

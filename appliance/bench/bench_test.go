@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"vitrine/als/topk"
 	"vitrine/appliance/bench/report"
 )
 
@@ -200,47 +198,6 @@ func TestServerThatDoesNotStart(t *testing.T) {
 	}
 }
 
-func TestSearchAgreesWithANaiveScan(t *testing.T) {
-	r, got := newRun(Options{}), samples{}
-	for _, f := range []*factors{skewedFactors(3000), flatFactors(2000)} {
-		f.queries = f.queries[:naiveQueries]
-		bad, err := r.search(t.Context(), f, got)
-		if err != nil || bad != 0 {
-			t.Errorf("%s: %d mismatches, %v", f.name, bad, err)
-		}
-		for _, figure := range f.figures(got) {
-			if figure.Value <= 0 || figure.Ratio == nil {
-				t.Errorf("%+v", figure)
-			}
-		}
-	}
-}
-
-// A search that is wrong in any way must be noticed.
-func TestMismatchesAreNoticed(t *testing.T) {
-	f := flatFactors(500)
-	q := f.queries[0]
-	exact := naiveScores(f.items, q)
-	hits := topk.New(f.items, f.n, rank).Search(q, 20, nil, nil, nil)
-	if !sameTop(exact, hits, 20) {
-		t.Fatal("the right answer is called wrong")
-	}
-	more := topk.New(f.items, f.n, rank).Search(q, 21, nil, nil, nil)
-	breaks := map[string]func(h []topk.Hit) []topk.Hit{
-		"short":     func(h []topk.Hit) []topk.Hit { return h[:19] },
-		"order":     func(h []topk.Hit) []topk.Hit { h[3], h[4] = h[4], h[3]; return h },
-		"twice":     func(h []topk.Hit) []topk.Hit { h[19] = h[18]; return h },
-		"not a top": func(h []topk.Hit) []topk.Hit { h[19] = more[20]; return h },
-		"score":     func(h []topk.Hit) []topk.Hit { h[0].Score *= 1.001; return h },
-		"NaN":       func(h []topk.Hit) []topk.Hit { h[0].Score = float32(math.NaN()); return h },
-	}
-	for name, broken := range breaks {
-		if sameTop(exact, broken(slices.Clone(hits)), 20) {
-			t.Errorf("%s: not noticed", name)
-		}
-	}
-}
-
 func TestFingerprint(t *testing.T) {
 	f := fingerprint("v1")
 	if f.Cores < 1 || f.Kernel == "" || f.Go == "" || f.CPU == "" || f.MemoryMiB < 100 {
@@ -268,11 +225,6 @@ func TestNames(t *testing.T) {
 	for n, want := range map[int]string{10_000: "10k", 100_000_000: "100M", 1_500_000: "1500k", 999: "999"} {
 		if got := short(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)
-		}
-	}
-	for v, want := range map[float64]int{1: 1, 4.9e6: 2e6, 5e6: 5e6, 9.9e6: 5e6, 1e7: 1e7, 20: 20} {
-		if got := round125(v); got != want {
-			t.Errorf("%g rounds to %d, want %d", v, got, want)
 		}
 	}
 }
