@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 
+	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/catalog"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
@@ -82,15 +83,16 @@ func (r recommender) answer(list *httpapi.List, ask func(*recommend.Response) er
 	return nil
 }
 
-// goLive makes a bundle the one that requests are answered with.
-func goLive(engine *recommend.Engine, c *catalog.Catalog, b *registry.Bundle) error {
+// goLive makes a bundle the one that requests are answered with; blend takes the
+// place of its weights where it is not nil.
+func goLive(engine *recommend.Engine, c *catalog.Catalog, b *registry.Bundle, blend tables.Weights) error {
 	codes := make([]uint32, len(b.ItemIDs))
 	for row, id := range b.ItemIDs {
 		codes[row] = c.InternItem(id)
 	}
 	view, err := recommend.NewView(recommend.ModelSpec{
 		Version: b.Version, Created: b.Created, Reference: b.Reference, Model: b.Model, Codes: codes,
-		Sources: b.Sources,
+		Sources: b.Sources, Weights: blend,
 	})
 	if err != nil {
 		return fmt.Errorf("put model %s live: %w", b.Version, err)

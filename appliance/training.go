@@ -53,7 +53,7 @@ func signalConfig(c *config.Config) signal.Config {
 func trainingJob(c *config.Config) trainer.Job {
 	t := c.Train.Effective()
 	return trainer.Job{
-		ArchiveDir: c.ArchiveDir(), Signal: signalConfig(c), Biases: t.Biases,
+		ArchiveDir: c.ArchiveDir(), Blend: c.Recommend.Blend, Signal: signalConfig(c), Biases: t.Biases,
 		Rank: t.Rank, Iterations: t.Iterations, Regularization: t.Regularization,
 		MemoryLimit: childMemory,
 	}

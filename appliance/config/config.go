@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"vitrine/als/neighbors/tables"
 )
 
 // Config is the effective configuration. It is not changed after Load.
@@ -135,6 +137,8 @@ func (t Train) validate(check func(ok bool, key, format string, args ...any)) {
 type Recommend struct {
 	Limit       int
 	ExcludeSeen bool
+	// Blend are the weights of the sources; nil leaves them to training.
+	Blend tables.Weights
 }
 
 // Plugins configures the sandboxed ranking plugins.
@@ -227,6 +231,9 @@ func (c *Config) validate() []problem {
 	check(c.Archive.CommitEvery >= time.Second && c.Archive.CommitEvery <= 45*time.Second, "archive.commit_every", "must be between 1s and 45s: what was acknowledged is in the archive within 60s")
 	c.Train.validate(check)
 	check(c.Recommend.Limit >= 1 && c.Recommend.Limit <= 500, "recommend.limit", "must be between 1 and 500")
+	if err := validateBlend(c.Recommend.Blend); err != nil {
+		check(false, blendKey, "%w", err)
+	}
 	check(c.Plugins.Dir != "", "plugins.dir", "must name a folder")
 	check(c.Plugins.Budget >= time.Millisecond && c.Plugins.Budget <= time.Second, "plugins.budget", "must be between 1ms and 1s")
 	check(c.DeadLetters.MaxBytes >= 1<<20, "deadletters.max_bytes", "must be at least 1MiB")

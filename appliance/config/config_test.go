@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,6 +147,55 @@ func TestPresetOfTheArticle(t *testing.T) {
 	}
 	for _, set := range []string{"train.loss=explicit train.biases=true", "train.rank=0", "train.preset=article train.loss=explicit"} {
 		if _, err := load(strings.Fields(set)...); err != nil {
+			t.Errorf("%s: %v", set, err)
+		}
+	}
+}
+
+func TestBlend(t *testing.T) {
+	load := func(toml string, set ...string) (*Config, error) {
+		return Load(Sources{File: write(t, "blend.toml", toml), Set: set, DataDir: t.TempDir()})
+	}
+	const lead = "[recommend]\n"
+	for name, c := range map[string]struct {
+		toml string
+		set  []string
+		want map[string]float32
+		show string
+	}{
+		"default":      {"", nil, nil, `blend = "auto"`},
+		"auto":         {lead + `blend = "auto"`, nil, nil, `blend = "auto"`},
+		"als":          {lead + `blend = "als"`, nil, map[string]float32{"als": 1}, `blend = "als"`},
+		"inline table": {lead + "blend = { als = 1, transitions = 0.5 }", nil, map[string]float32{"als": 1, "transitions": .5}, "blend = { transitions = 0.5, als = 1 }"},
+		"table":        {"[recommend.blend]\nsessions = 2", nil, map[string]float32{"sessions": 2}, "blend = { sessions = 2 }"},
+		"flag":         {"", []string{"recommend.blend=als"}, map[string]float32{"als": 1}, `blend = "als"`},
+		"flag wins":    {lead + `blend = "als"`, []string{"recommend.blend=auto"}, nil, `blend = "auto"`},
+		"weights":      {"", []string{"recommend.blend=als=1, popular=.25"}, map[string]float32{"als": 1, "popular": .25}, "blend = { popular = 0.25, als = 1 }"},
+		"braces":       {"", []string{"recommend.blend={ als = 1 , similar = 2 }"}, map[string]float32{"als": 1, "similar": 2}, "blend = { similar = 2, als = 1 }"},
+		"one by one":   {"", []string{"recommend.blend.als=1", "recommend.blend.similar=.5"}, map[string]float32{"als": 1, "similar": .5}, "blend = { similar = 0.5, als = 1 }"},
+	} {
+		got, err := load(c.toml, c.set...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if !maps.Equal(got.Recommend.Blend, c.want) || (got.Recommend.Blend == nil) != (c.want == nil) || !strings.Contains(got.Show(), c.show) {
+			t.Errorf("%s: %v, shown\n%s", name, got.Recommend.Blend, got.Show())
+		}
+		if again, err := Load(Sources{File: write(t, "show.toml", got.Show())}); err != nil || !maps.Equal(again.Recommend.Blend, c.want) {
+			t.Errorf("%s: what is shown loads as %+v, %v", name, again, err)
+		}
+	}
+	for set, want := range map[string]string{
+		"recommend.blend=astrology":   `recommend.blend must be "auto", "als", or weights`,
+		"recommend.blend=astrology=1": `"astrology" is no part of a blend; the parts are similar, transitions`,
+		"recommend.blend=als=-1":      "weight -1 of als is not",
+		"recommend.blend=als=x":       `recommend.blend must be "auto"`,
+		"recommend.blend=":            "recommend.blend must give a source a weight above 0",
+		"recommend.blend.als=0":       "recommend.blend must give a source a weight above 0",
+		"recommend.blend.als=nan":     "must be a number",
+	} {
+		if _, err := load("", set); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", set, err)
 		}
 	}

@@ -221,7 +221,7 @@ func (l *loader) readFile(file string) {
 		case unstable.Table:
 			table = joinKey("", e.Key())
 			if !knownTable(table) {
-				l.fault(at(file, data, e), fmt.Sprintf("unknown table [%s]", table), nearest.Name(table, tables()))
+				l.fault(at(file, data, e), fmt.Sprintf("unknown table [%s]", table), nearest.Name(table, tableNames()))
 				table = "\x00" // its keys are not reported one by one
 			}
 		case unstable.ArrayTable:
@@ -322,8 +322,8 @@ func joinKey(prefix string, it unstable.Iterator) string {
 	return strings.Join(parts, ".")
 }
 
-// tables lists every table that holds a key.
-func tables() []string {
+// tableNames lists every table that holds a key.
+func tableNames() []string {
 	var out []string
 	for _, k := range keys() {
 		t := k.name[:strings.LastIndexByte(k.name, '.')]
@@ -331,11 +331,11 @@ func tables() []string {
 			out = append(out, t)
 		}
 	}
-	return append(out, strings.TrimSuffix(typesPrefix, "."))
+	return append(out, strings.TrimSuffix(typesPrefix, "."), blendKey)
 }
 
 func knownTable(name string) bool {
-	return oneOf(name, tables()...)
+	return oneOf(name, tableNames()...)
 }
 
 // at is FILE:LINE of an expression's key.

@@ -95,7 +95,7 @@ var notYet = map[string]string{
 	`rules/show rules/set rules/check GET:/v1/rules PUT:/v1/rules GET:/v1/recommend?scene recommend.scenes`: "there are no rules and scenes in the request yet",
 	`recommend/--explain GET:/v1/recommend?explain GET:/v1/explain GET:/v1/recommend?after POST:/v1/rank`:   "the request explains nothing and has one page",
 
-	`GET:/v1/trending GET:/v1/latest recommend.blend`: "the request has one source of candidates",
+	`GET:/v1/trending GET:/v1/latest`: "the engine has the lists, the API no routes for them",
 
 	`POST:/v1/recommend:batch recommend.deadline`: "one user a request, and only the plugins have a deadline",
 
@@ -578,6 +578,7 @@ func settings(t *testing.T) []string {
 var trainingSettings = map[string]string{
 	"train.rank": "3", "train.iterations": "1", "train.regularization": "0.5", "train.alpha": "20",
 	"train.half_life": "1d", "train.history": "4", "train.preset": "article", "train.loss": "explicit",
+	"recommend.blend": "popular=1,als=0.1",
 }
 
 // contractOfTraining: every setting of the training has an effect on it.
