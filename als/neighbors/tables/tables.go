@@ -220,10 +220,14 @@ func (t *Set) Sources() (*Sources, error) {
 	return s, nil
 }
 
+// depth is how many of the factors' best items are candidates: half of what a
+// Blend takes by itself, which saves a third of the search, and still five pages.
+const depth = 100
+
 // Blend mixes the sources that weigh something and, where there is one, the
 // factor model. A source that was not built is left out.
 func (s *Sources) Blend(w Weights, f *neighbors.Factors) *neighbors.Blend {
-	b := &neighbors.Blend{Items: s.items, Factors: f}
+	b := &neighbors.Blend{Items: s.items, Factors: f, Depth: depth}
 	if f != nil {
 		b.FactorWeight = w[PartFactors]
 	}
