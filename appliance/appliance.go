@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"vitrine/appliance/access"
+	"vitrine/appliance/admit"
 	"vitrine/appliance/config"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/pluginhost"
@@ -68,6 +69,7 @@ type Appliance struct {
 	parts    *parts
 	plugins  *pluginhost.Host
 	keys     *access.Store
+	gate     *admit.Gate
 	engine   *recommend.Engine
 	metrics  *metrics
 	jobs     *jobs
@@ -207,11 +209,29 @@ func (a *Appliance) wire() error {
 		EmptyForUnknown: a.config.Compat.EmptyForUnknown, ExcludeSeen: a.config.Recommend.ExcludeSeen,
 	}, httpapi.Deps{
 		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog, p.profile}, DeadLetters: letters{p.letters},
-		Recommender: newRecommender(a.engine, func() int64 { return a.now().UnixMilli() }),
+		Recommender: a.ladder(),
 		Importer:    importer{ingester: in, letters: letters{p.letters}, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
 		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Pipeline: a, Readiness: a, Keys: store,
 		Metrics: a.metrics.handler(), Observer: a.metrics, Now: a.now,
 	}, a.log)
 	a.server = server
 	return err
+}
+
+// ladder puts what may be answered instead behind the engine.
+func (a *Appliance) ladder() *ladder {
+	p := a.parts
+	a.gate = admit.NewGate(admit.Options{})
+	return &ladder{
+		live: newRecommender(a.engine, func() int64 { return a.now().UnixMilli() }),
+		gate: a.gate, kept: newKeptLists(), deadline: a.config.Recommend.Deadline, log: a.log,
+		known: func(id string) bool {
+			code, ok := p.catalog.UserCode(id)
+			return ok && p.profile.Has(code)
+		},
+		shown: func(id string, now int64) bool {
+			code, ok := p.catalog.ItemCode(id)
+			return ok && !p.catalog.Expired(code, now)
+		},
+	}
 }

@@ -20,6 +20,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	running := a.start(outer, cancel)
 	scheduler := background(outer, cancel, "training schedule", func(ctx context.Context) error { a.schedule(ctx); return nil })
 	keys := background(outer, cancel, "API keys", func(ctx context.Context) error { return a.keys.Run(ctx, a.log) })
+	gate := background(outer, cancel, "admission", func(ctx context.Context) error { a.gate.Run(ctx); return nil })
 	server := background(outer, cancel, "HTTP server", a.server.Run)
 	if err := a.announce(outer); err != nil {
 		cancel(err)
@@ -28,6 +29,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	a.ready.Store(false)
 	a.log.Info("stopping")
 	server.stop()
+	gate.stop()
 	keys.stop()
 	scheduler.stop()
 	err := running.stop(ctx)

@@ -139,6 +139,8 @@ type Recommend struct {
 	ExcludeSeen bool
 	// Blend are the weights of the sources; nil leaves them to training.
 	Blend tables.Weights
+	// Deadline is how long making a list may take.
+	Deadline time.Duration
 }
 
 // Plugins configures the sandboxed ranking plugins.
@@ -169,7 +171,7 @@ func Default() *Config {
 		Bus:         Bus{MaxBytes: 8 << 30},
 		Archive:     Archive{URL: "file:archive", CommitEvery: 30 * time.Second},
 		Train:       Train{Preset: PresetDefault, Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
-		Recommend:   Recommend{Limit: 20},
+		Recommend:   Recommend{Limit: 20, Deadline: 100 * time.Millisecond},
 		Plugins:     Plugins{Dir: "plugins", Budget: 10 * time.Millisecond},
 		DeadLetters: DeadLetters{MaxBytes: 256 << 20, MaxAge: 30 * 24 * time.Hour},
 		Log:         Log{Level: "info", Format: "text"},
@@ -234,6 +236,7 @@ func (c *Config) validate() []problem {
 	if err := validateBlend(c.Recommend.Blend); err != nil {
 		check(false, blendKey, "%w", err)
 	}
+	check(c.Recommend.Deadline >= time.Millisecond && c.Recommend.Deadline <= 10*time.Second, "recommend.deadline", "must be between 1ms and 10s")
 	check(c.Plugins.Dir != "", "plugins.dir", "must name a folder")
 	check(c.Plugins.Budget >= time.Millisecond && c.Plugins.Budget <= time.Second, "plugins.budget", "must be between 1ms and 1s")
 	check(c.DeadLetters.MaxBytes >= 1<<20, "deadletters.max_bytes", "must be at least 1MiB")

@@ -49,9 +49,10 @@ type Pick struct {
 
 // The values of List.Source.
 const (
-	SourceLive    = "live"
-	SourcePopular = "popular"
-	SourceEmpty   = "empty"
+	SourceLive     = "live"
+	SourceLastGood = "last_good"
+	SourcePopular  = "popular"
+	SourceEmpty    = "empty"
 )
 
 // ReasonUnknownUser is the List.Reason for a user without any events; the

@@ -92,7 +92,10 @@ func (p *public) ingest(c echo.Context, in *intake) error {
 	defer cancel()
 	b := p.batches.Get().(*batch)
 	b.intake, b.p, b.ctx, b.now = in, p, ctx, p.deps.Now()
-	if b.body, err = wire.ReadBody(c, p.cfg.MaxBody, b.body[:0]); err != nil {
+	var held int64
+	b.body, held, err = wire.ReadHeld(c, p.cfg.MaxBody, b.body[:0], p.bodies)
+	defer p.bodies.Give(held)
+	if err != nil {
 		return fmt.Errorf("read body: %w", err)
 	}
 	if in.check != nil {

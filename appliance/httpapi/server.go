@@ -49,6 +49,9 @@ type Config struct {
 	ExcludeSeen bool
 }
 
+// bodiesAtOnce is how many bodies of the largest size may be in memory.
+const bodiesAtOnce = 8
+
 func (c *Config) fill() error {
 	if c.Listen == "" {
 		c.Listen = DefaultListen
@@ -79,6 +82,8 @@ type Server struct {
 	log  *slog.Logger
 
 	api, admin, socket http.Handler
+	// bodies is the memory that large bodies may take together.
+	bodies *admit.Budget
 
 	// stopping ends when Run's context does: long requests watch it.
 	stopping context.Context
@@ -98,7 +103,7 @@ func New(cfg Config, deps Deps, log *slog.Logger) (*Server, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	s := &Server{cfg: cfg, deps: deps, log: log}
+	s := &Server{cfg: cfg, deps: deps, log: log, bodies: admit.NewBudget(bodiesAtOnce * cfg.MaxBody)}
 	guards, err := gate.New(gate.Options{
 		Document: document, Keys: deps.Keys, AdminListen: cfg.AdminListen, Rates: admit.NewRates(cfg.RateLimit), Now: deps.Now,
 	})

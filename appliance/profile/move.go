@@ -36,6 +36,15 @@ func (s *Store) merge(from, into string) {
 	}
 }
 
+// Has says whether a user has any history.
+func (s *Store) Has(user uint32) bool {
+	sh := &s.shards[user%numShards]
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	at := int(user / numShards)
+	return at < len(sh.histories) && len(sh.histories[at].events) > 0
+}
+
 // Past is one event of a history as it is shown.
 type Past struct {
 	Item uint32

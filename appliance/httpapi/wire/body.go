@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
+
+	"vitrine/appliance/admit"
 )
 
 // MaxDocument bounds the JSON bodies that describe one thing: the attributes
@@ -21,35 +23,70 @@ const MaxDocument = 1 << 20
 // ReadBody appends the whole body to buf. A body that announces itself as too
 // large is refused before it is read.
 func ReadBody(c echo.Context, limit int64, buf []byte) ([]byte, error) {
+	out, _, err := ReadHeld(c, limit, buf, nil)
+	return out, err
+}
+
+// atOnce is the size up to which memory for a body is made by its
+// announcement; beyond it, only as bytes come, or a thousand callers that send
+// slowly would hold as much memory as they say.
+const atOnce = 1 << 20
+
+// firstRead is what is made for a body of unknown length.
+const firstRead = 64 << 10
+
+// ReadHeld is ReadBody for bodies of which many at a time would fill the
+// memory: what buf grows by is taken from the budget, and held says how much
+// the caller has to give back, also after an error.
+func ReadHeld(c echo.Context, limit int64, buf []byte, budget *admit.Budget) (out []byte, held int64, err error) {
 	r := c.Request()
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return buf, &Problem{
+		return buf, 0, &Problem{
 			Status: http.StatusUnsupportedMediaType, Code: "unsupported_encoding",
 			Detail: fmt.Sprintf("the body is encoded as %q", enc), Hint: "send it uncompressed",
 		}
 	}
 	if r.ContentLength > limit {
-		return buf, BodyTooLarge(limit)
-	}
-	if need := int(r.ContentLength) + 1; need > cap(buf)-len(buf) {
-		// One byte more than announced, so that the end is seen without growing.
-		buf = append(make([]byte, 0, len(buf)+need), buf...)
+		return buf, 0, BodyTooLarge(limit)
 	}
 	body := http.MaxBytesReader(c.Response(), r.Body, limit)
 	for {
 		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
+			next := grown(cap(buf), r.ContentLength)
+			if budget != nil && !budget.Take(int64(next-cap(buf))) {
+				return buf, held, busy()
+			}
+			held += int64(next - cap(buf))
+			buf = append(make([]byte, 0, next), buf...)
 		}
 		n, err := body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
 		case err == io.EOF: //nolint:errorlint // io.Reader returns it bare
-			return buf, nil
+			return buf, held, nil
 		case tooLarge(err):
-			return buf, err
+			return buf, held, err
 		case err != nil:
-			return buf, Refuse("body_broken", "the body ended early: %v", err)
+			return buf, held, Refuse("body_broken", "the body ended early: %v", err)
 		}
+	}
+}
+
+// grown is the next size of a buffer for a body of announced bytes, -1 when
+// they are not known. One byte more than announced, so that the end is seen
+// without growing.
+func grown(size int, announced int64) int {
+	next := max(firstRead, 2*size)
+	if announced >= 0 && (announced < atOnce || int64(next) > announced) && int64(size) <= announced {
+		next = int(announced) + 1
+	}
+	return next
+}
+
+func busy() *Problem {
+	return &Problem{
+		Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: 1,
+		Detail: "too many large bodies are being read; nothing of this request was kept", Hint: "send it again in a moment, or in smaller batches",
 	}
 }
 

@@ -1,0 +1,123 @@
+package admit
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestSlots: beyond the slots a request waits a while, then is answered
+// cheaply; beyond what may be inside it is refused.
+func TestSlots(t *testing.T) {
+	g := NewGate(Options{Slots: 2, InFlight: 4, Wait: 30 * time.Millisecond})
+	ctx := t.Context()
+	if first := g.Enter(ctx); first != Work || g.Enter(ctx) != Work {
+		t.Fatal("the slots are not free")
+	}
+	start := time.Now()
+	if v := g.Enter(ctx); v != Cheap || time.Since(start) < 20*time.Millisecond {
+		t.Errorf("the third: %v after %v", v, time.Since(start))
+	}
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if v := g.Enter(gone); v != Cheap {
+		t.Errorf("one whose caller is gone: %v", v)
+	}
+	if v := g.Enter(ctx); v != Refuse || g.InFlight() != 4 {
+		t.Errorf("the fifth: %v, %d inside", v, g.InFlight())
+	}
+	g.Leave(Cheap)
+	g.Leave(Cheap)
+	time.AfterFunc(5*time.Millisecond, func() { g.Leave(Work) })
+	if v := g.Enter(ctx); v != Work {
+		t.Errorf("when one leaves in time: %v", v)
+	}
+	g.Leave(Work)
+	g.Leave(Work)
+	if g.InFlight() != 0 {
+		t.Errorf("%d inside", g.InFlight())
+	}
+}
+
+// TestAdjust: long waits for a processor turn work away first, then
+// everything; short ones let it all in again.
+func TestAdjust(t *testing.T) {
+	g := NewGate(Options{InFlight: 1 << 20})
+	count := func() (out [3]int) {
+		for range 2000 {
+			v := g.Enter(t.Context())
+			if out[v]++; v != Refuse {
+				g.Leave(v)
+			}
+		}
+		return out
+	}
+	if got := count(); got[Work] != 2000 {
+		t.Errorf("at rest: %v", got)
+	}
+	g.adjust(strained + 1)
+	if got := count(); got[Cheap] < 400 || got[Cheap] > 800 || got[Refuse] != 0 {
+		t.Errorf("after one late look: %v", got)
+	}
+	for range 20 {
+		g.adjust(strained + 1)
+	}
+	if got := count(); got[Work] > 200 || got[Refuse] != 0 {
+		t.Errorf("strained for long: %v", got)
+	}
+	for range 20 {
+		g.adjust(drowning + 1)
+	}
+	if got := count(); got[Refuse] < 1500 || got[Refuse] == 2000 {
+		t.Errorf("drowning: %v", got)
+	}
+	for range 40 {
+		g.adjust(0)
+	}
+	if got := count(); got[Work] != 2000 || g.Share() != 1 {
+		t.Errorf("at rest again: %v, share %v", got, g.Share())
+	}
+}
+
+// TestWaitsAreSeen: with far more to do than processors the runtime's waits
+// are long, and at rest short.
+func TestWaitsAreSeen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it keeps every processor busy")
+	}
+	var w waits
+	w.look()
+	var wg sync.WaitGroup
+	for range 400 {
+		wg.Go(func() {
+			for start := time.Now(); time.Since(start) < time.Millisecond; {
+			}
+		})
+	}
+	wg.Wait()
+	if late := w.look(); late < 2*time.Millisecond {
+		t.Errorf("the last of 400 goroutines waited for 400 ms, the look says %v", late)
+	}
+}
+
+func TestBudget(t *testing.T) {
+	b := NewBudget(10)
+	if !b.Take(6) || b.Take(5) || !b.Take(4) || b.Used() != 10 {
+		t.Errorf("%d of 10", b.Used())
+	}
+	b.Give(10)
+	if b.Used() != 0 {
+		t.Errorf("%d", b.Used())
+	}
+}
+
+// BenchmarkGate: the limit is two atomic additions and a send and receive on a
+// free channel, about 60 ns.
+func BenchmarkGate(b *testing.B) {
+	g := NewGate(Options{})
+	b.ReportAllocs()
+	for b.Loop() {
+		g.Leave(g.Enter(b.Context()))
+	}
+}

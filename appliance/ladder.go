@@ -1,0 +1,176 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"vitrine/appliance/admit"
+	"vitrine/appliance/httpapi"
+	"vitrine/internal/logkey"
+)
+
+// Reasons why a list is not what was asked for, beside the engine's.
+const (
+	reasonOverload = "overload"
+	reasonDeadline = "deadline"
+	reasonFailed   = "failed"
+)
+
+// overloadRetry is what callers are told to wait, in seconds, when not even a
+// cheap answer can be given.
+const overloadRetry = 1
+
+// ladder answers as well as it can: the list that was asked for (the engine
+// leaves out plugins that fail by itself), the last good one, popular items,
+// none with a reason. Nothing that fails behind it is an error of the answer.
+type ladder struct {
+	live     httpapi.Recommender
+	gate     *admit.Gate
+	kept     *keptLists
+	deadline time.Duration
+	log      *slog.Logger
+	// known says whether a user has a history: after his erasure nothing that
+	// was made of it may be shown.
+	known func(userID string) bool
+	// shown says whether an item may be shown at a time.
+	shown func(itemID string, now int64) bool
+}
+
+// Recommend climbs down as far as it must.
+func (l *ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
+	verdict := l.gate.Enter(ctx)
+	if verdict == admit.Refuse {
+		return overloaded()
+	}
+	defer l.gate.Leave(verdict)
+	reason := reasonOverload
+	if verdict == admit.Work {
+		err := l.try(ctx, func(ctx context.Context) error { return l.live.Recommend(ctx, q, list) })
+		if err == nil {
+			if keepable(q) && list.Source == httpapi.SourceLive {
+				l.kept.put(q, list)
+			}
+			return nil
+		}
+		if reason = climb(ctx, err); reason == "" {
+			return err
+		}
+	}
+	if keepable(q) && l.known(q.UserID) && l.kept.get(q, list, l.shown) {
+		list.Reason = reason
+		return nil
+	}
+	plain := *q
+	plain.NotPersonalized = true
+	return l.popular(ctx, list, reason, func(ctx context.Context) error { return l.live.Recommend(ctx, &plain, list) })
+}
+
+// Similar has no other rung than popular items.
+func (l *ladder) Similar(ctx context.Context, itemID string, limit int, list *httpapi.List) error {
+	verdict := l.gate.Enter(ctx)
+	if verdict == admit.Refuse {
+		return overloaded()
+	}
+	defer l.gate.Leave(verdict)
+	reason := reasonOverload
+	if verdict == admit.Work {
+		err := l.try(ctx, func(ctx context.Context) error { return l.live.Similar(ctx, itemID, limit, list) })
+		if reason = climb(ctx, err); err == nil || reason == "" {
+			return err
+		}
+	}
+	return l.popular(ctx, list, reason, func(ctx context.Context) error { return l.live.Popular(ctx, limit, list) })
+}
+
+// Popular is cheap by itself.
+func (l *ladder) Popular(ctx context.Context, limit int, list *httpapi.List) error {
+	verdict := l.gate.Enter(ctx)
+	if verdict == admit.Refuse {
+		return overloaded()
+	}
+	defer l.gate.Leave(verdict)
+	return l.popular(ctx, list, "", func(ctx context.Context) error { return l.live.Popular(ctx, limit, list) })
+}
+
+// popular is the last rung but one: when it fails too, the list is empty. A
+// reason, where there is one, stands for the list's own.
+func (l *ladder) popular(ctx context.Context, list *httpapi.List, reason string, ask func(context.Context) error) error {
+	err := l.try(context.WithoutCancel(ctx), ask)
+	if err != nil {
+		failed := climb(ctx, err)
+		if failed == "" {
+			return err
+		}
+		*list = httpapi.List{Picks: list.Picks[:0], Plugins: list.Plugins[:0], Source: httpapi.SourceEmpty, Reason: failed}
+	}
+	if reason != "" {
+		list.Reason = reason
+	}
+	return nil
+}
+
+// try asks within the deadline; a panic is an error.
+func (l *ladder) try(ctx context.Context, ask func(context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.log.Error("recommending panicked", slog.String(logkey.Reason, fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+			err = errPanicked
+		}
+	}()
+	return ask(&timed{Context: ctx, at: time.Now().Add(l.deadline)})
+}
+
+// errPanicked stands for a panic that is in the log.
+var errPanicked = errors.New("recommending panicked")
+
+// climb is the reason to go a rung down for an error; "" when it is for the
+// caller to know: he has gone, or what he asked for is wrong.
+func climb(ctx context.Context, err error) string {
+	var problem *httpapi.Problem
+	switch {
+	case err == nil, ctx.Err() != nil, errors.As(err, &problem), errors.Is(err, httpapi.ErrNotFound):
+		return ""
+	case errors.Is(err, context.DeadlineExceeded):
+		return reasonDeadline
+	}
+	return reasonFailed
+}
+
+func overloaded() error {
+	return &httpapi.Problem{
+		Status: http.StatusServiceUnavailable, Code: "overloaded", RetryAfter: overloadRetry,
+		Detail: "there are more requests than can be answered", Hint: "try again in a moment, or ask for less",
+	}
+}
+
+// timed is a context with a deadline that no timer watches: the stages of a
+// request ask for it between each other, and a timer would cost each request
+// more than that.
+type timed struct {
+	context.Context
+	at time.Time
+}
+
+// Deadline is the earlier of the two.
+func (t *timed) Deadline() (time.Time, bool) {
+	if at, ok := t.Context.Deadline(); ok && at.Before(t.at) {
+		return at, true
+	}
+	return t.at, true
+}
+
+// Err looks at the clock.
+func (t *timed) Err() error {
+	if err := t.Context.Err(); err != nil {
+		return err
+	}
+	if time.Now().After(t.at) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
