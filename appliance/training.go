@@ -22,6 +22,9 @@ import (
 // childMemory is the soft heap limit of the training process.
 const childMemory = 6 << 30
 
+// trialsFile keeps the settings that were tried, beside the models.
+const trialsFile = "trials.json"
+
 // training makes new model versions from the archive.
 type training struct {
 	config   *config.Config
@@ -54,7 +57,7 @@ func trainingJob(c *config.Config) trainer.Job {
 	t := c.Train.Effective()
 	return trainer.Job{
 		ArchiveDir: c.ArchiveDir(), Blend: c.Recommend.Blend, Signal: signalConfig(c), Biases: t.Biases,
-		Rank: t.Rank, Iterations: t.Iterations, Regularization: t.Regularization,
+		Rank: t.Rank, Iterations: t.Iterations, Regularization: t.Regularization, Tune: t.Tune,
 		MemoryLimit: childMemory,
 	}
 }
@@ -87,6 +90,7 @@ func (t *training) attempt(ctx context.Context, tell func(adminapi.JobProgress))
 		job.Parent, job.Live = live.Version, t.registry.Path(live.Version)
 	}
 	job.Out = filepath.Join(t.config.Data.Dir, "models", job.Version+".tmp")
+	job.Trials = filepath.Join(t.config.Data.Dir, "models", trialsFile)
 	job.Position = t.archive.Position()
 	result, err := trainer.Spawn(ctx, t.command, job, jobProgress(tell))
 	if err != nil {
@@ -116,6 +120,12 @@ func trainReport(r *trainer.Result) *adminapi.TrainReport {
 		Options: r.Options.ByKey(), Start: r.Start,
 	}
 	report.Options["evaluated_users"] = r.EvaluatedUsers
+	for n, t := range r.Trials {
+		report.Trials = append(report.Trials, adminapi.Trial{
+			Number: n + 1, Regularization: t.Lambda, Unobserved: t.Unobserved, FrequencyPower: t.FrequencyPower,
+			Nu: t.Nu, BiasRegularization: t.BiasLambda, Sweeps: t.Sweeps, Score: t.Score, Seconds: t.Seconds,
+		})
+	}
 	for _, m := range modelMetrics(r.Metrics, r.Gate.Passed) {
 		switch trainer.Rival(m.Name) {
 		case trainer.Popularity:

@@ -78,6 +78,7 @@ type Train struct {
 	Alpha          float64
 	HalfLife       time.Duration
 	History        int
+	Tune           int
 }
 
 // The presets of the training.
@@ -117,6 +118,9 @@ func (t Train) Effective() Train {
 	return t
 }
 
+// MaxTune is the largest number of trials.
+const MaxTune = 1000
+
 // validate lists the faults of the values.
 func (t Train) validate(check func(ok bool, key, format string, args ...any)) {
 	check(oneOf(t.Preset, PresetDefault, PresetArticle), "train.preset", "must be default or article")
@@ -131,6 +135,7 @@ func (t Train) validate(check func(ok bool, key, format string, args ...any)) {
 	check(t.Alpha >= 0 && t.Alpha <= 1e6, "train.alpha", "must be between 0 and 1000000")
 	check(t.HalfLife >= time.Hour, "train.half_life", "must be at least 1h")
 	check(t.History >= 1 && t.History <= 100000, "train.history", "must be between 1 and 100000")
+	check(t.Tune >= 0 && t.Tune <= MaxTune, "train.tune", "must be between 0 and %d", MaxTune)
 }
 
 // Recommend configures the answers.

@@ -15,6 +15,7 @@ import (
 	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/signal"
+	"vitrine/appliance/trainer/search"
 )
 
 // Job is everything a run needs, as JSON on the child's standard input.
@@ -42,6 +43,10 @@ type Job struct {
 	Rank           int     `json:"rank,omitempty"`
 	Iterations     int     `json:"iterations,omitempty"`
 	Regularization float64 `json:"regularization,omitempty"`
+	// Tune is how many settings are tried before the fit; 0 is none. Trials is
+	// the file that keeps them, "" for none.
+	Tune   int    `json:"tune,omitempty"`
+	Trials string `json:"trials,omitempty"`
 	// Blend are the weights of the sources beside the model; nil chooses them
 	// on a validation slice, and asks none in a model of ratings. A model that
 	// answers alone needs no tables.
@@ -89,7 +94,7 @@ func Rival(name string) string {
 
 // Progress is told while a run goes on.
 type Progress struct {
-	// Stage is "read", "fit", "tables", "evaluate", "refit" or "write".
+	// Stage is "read", "tune", "fit", "tables", "evaluate", "refit" or "write".
 	Stage string `json:"stage"`
 	// Done of Total steps of the stage; Total is 0 where it is not known.
 	Done  int `json:"done"`
@@ -117,6 +122,8 @@ type Result struct {
 	SplitTime int64              `json:"split_time"`
 	Seconds   map[string]float64 `json:"seconds"`
 	Options   Options            `json:"options"`
+	// Trials are the settings that were tried, if a search was asked for.
+	Trials []search.Trial `json:"trials,omitempty"`
 	// Start is the version that the fit started from, or why it started anew.
 	Start string `json:"start"`
 }

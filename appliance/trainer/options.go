@@ -28,6 +28,8 @@ type Options struct {
 	// brought the newest events in.
 	Sweeps      int `json:"sweeps"`
 	RefitSweeps int `json:"refit_sweeps"`
+	// ChosenBy says where the settings that are not configured come from.
+	ChosenBy string `json:"chosen_by"`
 	// Sources tell of the sources beside the model; nil where it answers alone.
 	Sources *SourceOptions `json:"sources,omitempty"`
 }
@@ -47,7 +49,7 @@ func (o *Options) ByKey() map[string]any {
 	out := map[string]any{
 		"train.loss": o.Loss, "train.biases": o.Biases, "measure": o.Measure, "train.rank": o.Rank,
 		"train.iterations": o.Iterations, "train.regularization": o.Regularization,
-		"train.history": o.History, "test_share": o.TestShare, "sweeps": o.Sweeps, "refit_sweeps": o.RefitSweeps,
+		"train.history": o.History, "test_share": o.TestShare, "sweeps": o.Sweeps, "refit_sweeps": o.RefitSweeps, "chosen_by": o.ChosenBy,
 	}
 	if o.Loss == als.LossImplicit {
 		out["train.alpha"], out["train.half_life_hours"] = o.Alpha, o.HalfLifeHours
@@ -82,7 +84,7 @@ func (r *run) describe() Options {
 	o := Options{
 		Loss: opt.Loss, Biases: opt.Biases, Measure: string(r.sig.Measure()),
 		Rank: opt.Rank, Iterations: opt.Iterations, Regularization: opt.Lambda,
-		Alpha: signal.DefaultAlpha, HalfLifeHours: r.sig.HalfLife().Hours(), History: r.sig.MaxItems(), TestShare: testShare,
+		Alpha: signal.DefaultAlpha, HalfLifeHours: r.sig.HalfLife().Hours(), History: r.sig.MaxItems(), TestShare: testShare, ChosenBy: "rule",
 	}
 	override(&o.Alpha, r.job.Signal.Alpha)
 	if !r.explicit() {

@@ -35,7 +35,9 @@ type run struct {
 
 	// settings are the options of the fit: rule, then search, then Job.
 	settings als.Options
-	live     *live.Version
+	// overtrains tells that more sweeps than they say make the lists worse.
+	overtrains bool
+	live       *live.Version
 
 	// older is the part that is fitted, newestOld its reference.
 	older          span
@@ -69,6 +71,7 @@ func Run(ctx context.Context, job Job, progress func(Progress)) (*Result, error)
 		do    func(context.Context) error
 	}{
 		{"read", r.read},
+		{"tune", r.tune},
 		{"fit", r.fit},
 		{"tables", r.tables},
 		{"evaluate", r.evaluate},
@@ -77,6 +80,9 @@ func Run(ctx context.Context, job Job, progress func(Progress)) (*Result, error)
 		{"write", r.write},
 	}
 	for _, s := range steps {
+		if s.stage == "tune" && !r.looks() {
+			continue
+		}
 		progress(Progress{Stage: s.stage})
 		start := time.Now()
 		if err := s.do(ctx); err != nil {
@@ -159,7 +165,11 @@ func (r *run) fit(ctx context.Context) error {
 	r.live, r.result.Start = live.Load(r.job.Live, r.window.userIDs, r.window.itemIDs)
 	if r.live != nil {
 		r.result.Start = r.live.OtherThan(r.sig.Measure(), r.settings.Columns(), r.job.Biases)
-		if r.result.Start == "" {
+		switch {
+		case r.result.Start != "":
+		case r.tooMany():
+			r.result.Start = fmt.Sprintf("anew, since more than %d sweeps make the lists worse", opt.Iterations)
+		default:
 			opt.Init, r.result.Start = r.live.Model, r.live.Name
 			if r.job.Iterations == 0 {
 				opt.Tolerance = warmTolerance
@@ -177,7 +187,12 @@ func (r *run) fit(ctx context.Context) error {
 	return nil
 }
 
-// refit brings the newest events in.
+// tooMany tells that a start from a trained model would make more sweeps of it
+// than are good.
+func (r *run) tooMany() bool { return r.overtrains && r.job.Iterations == 0 }
+
+// refit brings the newest events in, by a few sweeps more or, where those would
+// be too many, by as many from the beginning.
 func (r *run) refit(ctx context.Context) error {
 	r.train, r.targets, r.stays = nil, nil, nil // most memory is needed now
 	debug.FreeOSMemory()
@@ -187,12 +202,15 @@ func (r *run) refit(ctx context.Context) error {
 	}
 	opt := r.options("refit")
 	opt.Init, opt.Iterations = r.evaluated, refitSweeps
+	if r.tooMany() {
+		opt.Init, opt.Iterations = nil, r.settings.Iterations
+	}
 	r.published, _, err = als.Train(ctx, r.all, opt)
 	if errors.Is(err, als.ErrEmpty) {
 		r.refuse("nothing is left to train on: the newest events take all the older ones back")
 		return nil
 	}
-	r.result.Options.RefitSweeps = refitSweeps
+	r.result.Options.RefitSweeps = opt.Iterations
 	return err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,6 +28,7 @@ func (a *app) printReport(r *client.TrainReport) {
 	}
 	_ = w.Flush()
 	fmt.Fprintln(a.out, "in brackets: where the figure lies with 95 % certainty; more is better, but for rmse and mae")
+	a.printTrials(r.Trials)
 	fmt.Fprint(a.out, fitLine(r))
 	var times []string
 	for _, stage := range []string{"read", "tune", "fit", "tables", "evaluate", "refit", "write", "total"} {
@@ -35,6 +37,33 @@ func (a *app) printReport(r *client.TrainReport) {
 		}
 	}
 	fmt.Fprintln(a.out, strings.Join(times, ", "))
+}
+
+// shownTrials is how many of the best trials are printed; --json has all.
+const shownTrials = 5
+
+// printTrials is the table of a search.
+func (a *app) printTrials(trials []client.Trial) {
+	if len(trials) == 0 {
+		return
+	}
+	best := slices.Clone(trials)
+	slices.SortStableFunc(best, func(a, b client.Trial) int { return cmp.Compare(b.Score, a.Score) })
+	fmt.Fprintf(a.out, "the best of %d trials, judged on a part of the older events; trial 1 is the rule's:\n", len(trials))
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "trial\tscore\tsweeps\tregularization\tunobserved\tfrequency power\tnu\tbias regularization")
+	for _, t := range best[:min(shownTrials, len(best))] {
+		fmt.Fprintf(w, "%d\t%.4f\t%d\t%.4g", t.Number, t.Score, t.Sweeps, t.Regularization)
+		for _, v := range []float64{t.Unobserved, t.FrequencyPower, t.Nu, t.BiasRegularization} {
+			if v == 0 {
+				fmt.Fprint(w, "\t-")
+				continue
+			}
+			fmt.Fprintf(w, "\t%.4g", v)
+		}
+		fmt.Fprintln(w)
+	}
+	_ = w.Flush()
 }
 
 // metricNames are the metrics that any model has, those of ratings first.

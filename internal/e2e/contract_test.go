@@ -100,7 +100,7 @@ var notYet = map[string]string{
 	`POST:/v1/recommend:batch`: "one user a request",
 
 	`archive.retention`: "no file of the archive is dropped or written anew yet",
-	`model/promote model/import model/import/--force model/export train.engine train.tune`: "one engine, one set of versions of its own",
+	`model/promote model/import model/import/--force model/export train.engine`: "one engine, one set of versions of its own",
 	`deadletters/replay`: "rows are mended in their file and imported again, which doubles nothing",
 	`kafka.brokers kafka.topic kafka.group kafka.format kafka.tls kafka.sasl kafka.items_topic kafka.users_topic vitrine_kafka_lag{partition}
 	 bus.url redis.address redis.publish redis.key`: "events come by HTTP and file; the log is embedded",
@@ -605,6 +605,9 @@ func contractOfTraining(t *testing.T, d *daemon) {
 	if measure("--set", "train.loss=explicit") == measure("--set", "train.loss=explicit", "--set", "train.biases=true") {
 		t.Error("train.biases has no effect on the evaluation")
 	}
+	if out := vitrine(t, "eval", "--json", "--data", d.dir, "--set", "train.tune=2").must(t).out; !strings.Contains(out, `"trials"`) && !strings.Contains(out, "a search could judge only") {
+		t.Errorf("train.tune has no effect on the evaluation: %s", out)
+	}
 }
 
 // hiddenSettings cannot be seen from outside within a test's time.
@@ -694,7 +697,7 @@ func TestSettings(t *testing.T) {
 	for key := range trainingSettings {
 		shown[key] = true // by TestContract
 	}
-	shown["train.biases"] = true // by TestContract, with train.loss
+	shown["train.biases"], shown["train.tune"] = true, true // by TestContract
 	for _, key := range offered {
 		_, hidden := hiddenSettings[key]
 		if works, there := shown[key]; !works && !hidden {

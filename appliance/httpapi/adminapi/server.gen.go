@@ -446,7 +446,32 @@ type TrainReport struct {
 
 	// Start The version whose factors the fit started from, or why it started anew.
 	Start string `json:"start,omitempty"`
-	Users int    `json:"users"`
+
+	// Trials The settings that were tried, in order.
+	Trials []Trial `json:"trials,omitempty"`
+	Users  int     `json:"users"`
+}
+
+// Trial defines model for Trial.
+type Trial struct {
+	// BiasRegularization That of the biases.
+	BiasRegularization float64 `json:"bias_regularization,omitempty"`
+
+	// FrequencyPower How much less items and users weigh that are met often.
+	FrequencyPower float64 `json:"frequency_power,omitempty"`
+
+	// Nu The power of the number of ratings in the regularization.
+	Nu             float64 `json:"nu,omitempty"`
+	Number         int     `json:"number"`
+	Regularization float64 `json:"regularization"`
+
+	// Score NDCG@10, of a model of ratings the negative RMSE, on a part of the older events.
+	Score   float64 `json:"score"`
+	Seconds float64 `json:"seconds"`
+	Sweeps  int     `json:"sweeps"`
+
+	// Unobserved What all cells together weigh, in multiples of the observed ones.
+	Unobserved float64 `json:"unobserved,omitempty"`
 }
 
 // Verdict defines model for Verdict.
