@@ -181,7 +181,7 @@ func (a *Appliance) letGo() error {
 // wire joins the open parts.
 func (a *Appliance) wire() error {
 	p := a.parts
-	a.engine = recommend.New(recommend.Deps{History: p.profile, Popularity: p.profile, Codes: p.catalog, Shelf: p.catalog, Filters: p.catalog, Plugins: a.plugins})
+	a.engine = recommend.New(recommend.Deps{History: p.profile, Popularity: p.profile, Trends: p.profile, News: p.catalog, Codes: p.catalog, Shelf: p.catalog, Filters: p.catalog, Plugins: a.plugins})
 	p.registry.Subscribe(func(b *registry.Bundle) {
 		if err := goLive(a.engine, p.catalog, b, a.config.Recommend.Blend); err != nil {
 			a.log.Error("model not served, the one before stays", logkey.Version, b.Version, logkey.Error, err)

@@ -33,6 +33,7 @@ type Catalog struct {
 	ofItems, ofUsers attributes
 	erased           erasures
 	texts            dictionary
+	latest           latest
 	sets             setDictionary
 	changes          changes
 	filters          filters
@@ -99,7 +100,11 @@ func (c *Catalog) NumUsers() int { return int(c.users.n.Load()) }
 // brings one. The strings are copied, so it may be reused.
 func (c *Catalog) ApplyItem(it *event.Item, patch bool) {
 	code := c.items.intern(it.ID)
+	first := c.ofItems.get(code) == nil
 	c.ofItems.apply(code, c.items.id(code), it, patch)
+	if first {
+		c.latest.add(code, it.Time)
+	}
 }
 
 // Item is what is known of an item; false means that nothing was ever put, or

@@ -23,6 +23,11 @@ type popularity struct {
 	newest   float64   // newest event, in half-lives after the landmark
 	version  atomic.Uint64
 
+	cache rankings
+}
+
+// rankings remembers the ranking that was made last.
+type rankings struct {
 	refresh sync.Mutex // one ranking is made at a time
 	ranking atomic.Pointer[ranking]
 }
@@ -90,34 +95,54 @@ const (
 )
 
 // top is a ranking of at least n items, if there are so many.
-func (p *popularity) top(n int) *ranking {
-	r := p.ranking.Load()
+func (p *popularity) top(n int) *ranking { return p.cache.top(n, p.version.Load(), p.rank) }
+
+// top makes a ranking of at least n items by rank, or remembers one that is of
+// this version or recent enough.
+func (c *rankings) top(n int, version uint64, rank func(n int) *ranking) *ranking {
+	r := c.ranking.Load()
 	enough := r != nil && (r.complete || len(r.items) >= n)
 	if enough {
-		if r.version == p.version.Load() || time.Since(r.made) < costShare*r.cost {
+		if r.version == version || time.Since(r.made) < costShare*r.cost {
 			return r
 		}
-		if !p.refresh.TryLock() {
+		if !c.refresh.TryLock() {
 			return r
 		}
 	} else {
-		p.refresh.Lock()
+		c.refresh.Lock()
 	}
-	defer p.refresh.Unlock()
-	r = p.rank(max(n, minRanked))
-	p.ranking.Store(r)
+	defer c.refresh.Unlock()
+	start := time.Now()
+	r = rank(max(n, minRanked))
+	r.made, r.cost = start, time.Since(start)
+	c.ranking.Store(r)
 	return r
 }
 
-// rank selects the best of all items: it collects those above a threshold and
-// halves the collection whenever it is full.
+// rank selects the most popular items.
 func (p *popularity) rank(n int) *ranking {
-	start := time.Now()
+	scores, version := p.snapshot()
+	r := best(scores, n)
+	r.version = version
+	return r
+}
+
+// snapshot copies the sums as of the newest event.
+func (p *popularity) snapshot() (scores []float64, version uint64) {
 	p.mu.Lock()
-	scores, version := slices.Clone(p.scores), p.version.Load()
+	scores, version = slices.Clone(p.scores), p.version.Load()
 	scale := math.Exp2(-p.newest)
 	p.mu.Unlock()
+	for j := range scores {
+		scores[j] *= scale
+	}
+	return scores, version
+}
 
+// best selects the n items with the highest scores above 0: it collects those
+// above a threshold and halves the collection whenever it is full.
+func best(scores []float64, n int) *ranking {
 	n = 1 << bits.Len(uint(n-1)) // so that growing demands make few rankings
 	type candidate struct {
 		score float64
@@ -147,10 +172,9 @@ func (p *popularity) rank(n int) *ranking {
 	if len(best) > n {
 		best, complete = best[:n], false
 	}
-	r := &ranking{complete: complete, version: version, made: start}
+	r := &ranking{complete: complete}
 	for _, c := range best {
-		r.items, r.scores = append(r.items, c.item), append(r.scores, float32(c.score*scale))
+		r.items, r.scores = append(r.items, c.item), append(r.scores, float32(c.score))
 	}
-	r.cost = time.Since(start)
 	return r
 }

@@ -36,6 +36,7 @@ type Store struct {
 	users   atomic.Int64
 	newest  atomic.Int64
 	popular popularity
+	trend   trend
 	scratch sync.Pool // of *scratch
 }
 
@@ -68,6 +69,7 @@ func New(sig *signal.Signal, codes Codes) *Store {
 	s.weigher.Store(sig)
 	s.newest.Store(math.MinInt64)
 	s.popular.halfLife = float64(sig.HalfLife().Milliseconds())
+	s.trend.short.halfLife = newTrendLife(s.popular.halfLife)
 	return s
 }
 
@@ -105,7 +107,9 @@ func (s *Store) see(t int64) {
 
 func (s *Store) add(user uint32, in signal.Interaction) {
 	if s.insert(user, in) {
-		s.popular.add(in.Item, in.Time, s.sig.Strength(&in))
+		strength := s.sig.Strength(&in)
+		s.popular.add(in.Item, in.Time, strength)
+		s.trend.short.add(in.Item, in.Time, strength)
 	}
 }
 
@@ -281,8 +285,5 @@ func (s *Store) Newest() int64 {
 // age before the newest event. Removes do not count. An answer may be as old
 // as it takes to compute twenty of them, about a millisecond in a small shop.
 func (s *Store) Popular(n int, dst *frame.Frame) {
-	r := s.popular.top(n)
-	for j := range r.items[:min(n, len(r.items))] {
-		dst.Add(r.items[j], r.scores[j])
-	}
+	s.popular.top(n).add(n, dst)
 }

@@ -10,30 +10,15 @@ func (e *Engine) fill(sc *scratch) {
 		return
 	}
 	items := e.deps.Shelf.NumItems()
-	sc.taken = zeroBits(sc.taken, items)
-	for _, code := range sc.excluded {
-		setBit(sc.taken, code)
-	}
-	for _, code := range sc.frame.Items {
-		setBit(sc.taken, code)
-	}
-	live, behind := sc.frame.Len() > 0, float32(0)
-	if live && sc.sorts {
-		behind = min(0, sc.frame.Scores[sc.frame.Len()-1])
-	}
-	for n := sc.want + len(sc.excluded); sc.frame.Len() < sc.want; n *= 4 {
-		sc.popular.Reset()
-		e.deps.Popularity.Popular(n, &sc.popular)
-		for j := 0; j < sc.popular.Len() && sc.frame.Len() < sc.want; j++ {
-			score := sc.popular.Scores[j]
-			if live {
-				score = behind
-			}
-			e.offer(sc, sc.popular.Items[j], score)
+	e.mark(sc)
+	behind := float32(0)
+	if sc.frame.Len() == 0 {
+		e.take(sc, e.deps.Popularity.Popular, nil)
+	} else {
+		if sc.sorts {
+			behind = min(0, sc.frame.Scores[sc.frame.Len()-1])
 		}
-		if sc.popular.Len() < n {
-			break
-		}
+		e.take(sc, e.deps.Popularity.Popular, &behind)
 	}
 	for code := uint32(0); int(code) < items && sc.frame.Len() < sc.want; code++ {
 		e.offer(sc, code, behind)

@@ -28,6 +28,10 @@ type question struct {
 	row     uint32
 	// filled lists are filled up with popular items behind live ones.
 	filled bool
+	// rank is the list itself, which needs no view; where it is empty otherwise
+	// is the reason.
+	rank      ranking
+	otherwise string
 }
 
 // list finds the candidates, lets the plugins rank them, and writes the page.

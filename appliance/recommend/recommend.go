@@ -77,6 +77,9 @@ type Deps struct {
 	Popularity Popularity
 	Codes      Codes
 	Shelf      Shelf
+	// Trends and News may be nil where nobody asks for Trending and Latest.
+	Trends Trends
+	News   News
 	// Filters may be nil where no request has a filter.
 	Filters Filters
 	// Plugins may be nil.
@@ -146,6 +149,10 @@ const (
 	// ReasonFoldFailed: the visitor's vector could not be computed, which a
 	// sound model does not let happen.
 	ReasonFoldFailed = "fold_failed"
+	// ReasonNoTrend: no item rises above its own past.
+	ReasonNoTrend = "no_trend"
+	// ReasonNothingNew: no item was put that may be shown, or none in the window.
+	ReasonNothingNew = "nothing_new"
 	// ReasonNoItems: there is no item that may be shown.
 	ReasonNoItems = "no_items"
 	// ReasonFiltered: the plugins dropped every candidate.
@@ -331,6 +338,13 @@ func (sc *scratch) fold(v *View) (reason string) {
 // known to have expired are left out of the search. Where one has expired since
 // that was looked up, it is looked up again and the search repeated.
 func (e *Engine) candidates(sc *scratch, q question) (reason string) {
+	if q.rank != nil {
+		e.mark(sc)
+		if e.take(sc, q.rank, nil); sc.frame.Len() == 0 {
+			return q.otherwise
+		}
+		return ""
+	}
 	v, now := q.view, sc.frame.Now
 	expired := func(hit topk.Hit) bool { return e.deps.Shelf.Expired(v.codes[hit.Row], now) }
 	for fresh := false; ; fresh = true {
@@ -372,13 +386,15 @@ func (e *Engine) page(sc *scratch, resp *Response, reason string, v *View) {
 		switch {
 		case sc.dropped:
 			resp.Reason = ReasonFiltered
-		case reason == ReasonNoCandidates || reason == ReasonNotPersonalized:
+		case slices.Contains([]string{ReasonNoCandidates, ReasonNotPersonalized, ReasonNoTrend, ReasonNothingNew}, reason):
 			resp.Reason = ReasonNoItems
 		}
 	case reason == "":
 		resp.Source, resp.Exact = SourceLive, true
-		resp.ModelVersion = v.version
-		resp.ModelAge = max(0, time.Duration(f.Now-v.created.UnixMilli())*time.Millisecond)
+		if v != nil {
+			resp.ModelVersion = v.version
+			resp.ModelAge = max(0, time.Duration(f.Now-v.created.UnixMilli())*time.Millisecond)
+		}
 	}
 }
 

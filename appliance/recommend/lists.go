@@ -1,0 +1,100 @@
+package recommend
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"vitrine/appliance/frame"
+)
+
+// Trends ranks items by how far they rise above their own past.
+type Trends interface {
+	// Trending adds to dst the n items that rise most, best first; only those
+	// that do.
+	Trending(n int, dst *frame.Frame)
+}
+
+// News ranks items by when they came into the catalogue.
+type News interface {
+	// Latest adds to dst the n newest items, those of since (Unix ms) and
+	// later, newest first.
+	Latest(n int, since int64, dst *frame.Frame)
+}
+
+// ListRequest asks for a list that is the same for everybody.
+type ListRequest struct {
+	// Limit is the number of items wanted; 0 is DefaultLimit.
+	Limit int
+	// Filter is a condition that every item fulfils; empty means none.
+	Filter string
+	// Window is how far back Latest looks; 0 is without end.
+	Window time.Duration
+	// Now is the time of the request in Unix milliseconds.
+	Now int64
+}
+
+// Trending fills resp with the items that rise most above their own past,
+// without any model. Where none does popular ones stand in. It fails like
+// Recommend.
+func (e *Engine) Trending(ctx context.Context, req *ListRequest, resp *Response) error {
+	return e.listed(ctx, req, resp, ReasonNoTrend, e.deps.Trends.Trending)
+}
+
+// Latest fills resp with the items that came into the catalogue last. Where
+// there are none popular ones stand in. It fails like Recommend.
+func (e *Engine) Latest(ctx context.Context, req *ListRequest, resp *Response) error {
+	since := int64(math.MinInt64)
+	if req.Window > 0 {
+		since = req.Now - req.Window.Milliseconds()
+	}
+	return e.listed(ctx, req, resp, ReasonNothingNew, func(n int, dst *frame.Frame) { e.deps.News.Latest(n, since, dst) })
+}
+
+// listed answers with a ranking, or popular items where it is empty; reason
+// then says why.
+func (e *Engine) listed(ctx context.Context, req *ListRequest, resp *Response, reason string, rank ranking) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	sc := e.begin(req.Limit, req.Now)
+	defer e.scratch.Put(sc)
+	if err := e.filter(req.Filter, sc); err != nil {
+		return err
+	}
+	e.list(ctx, sc, resp, question{rank: rank, otherwise: reason})
+	return nil
+}
+
+// ranking adds the n best items to a frame.
+type ranking func(n int, dst *frame.Frame)
+
+// take adds items of a ranking that may be shown to the frame, until it has as
+// many as are wanted; score is what each gets, nil for its own.
+func (e *Engine) take(sc *scratch, rank ranking, score *float32) {
+	for n := sc.want + len(sc.excluded); sc.frame.Len() < sc.want; n *= 4 {
+		sc.popular.Reset()
+		rank(n, &sc.popular)
+		for j := 0; j < sc.popular.Len() && sc.frame.Len() < sc.want; j++ {
+			s := sc.popular.Scores[j]
+			if score != nil {
+				s = *score
+			}
+			e.offer(sc, sc.popular.Items[j], s)
+		}
+		if sc.popular.Len() < n {
+			return
+		}
+	}
+}
+
+// mark notes what may not come into the frame, or is there already.
+func (e *Engine) mark(sc *scratch) {
+	sc.taken = zeroBits(sc.taken, e.deps.Shelf.NumItems())
+	for _, code := range sc.excluded {
+		setBit(sc.taken, code)
+	}
+	for _, code := range sc.frame.Items {
+		setBit(sc.taken, code)
+	}
+}

@@ -1,0 +1,63 @@
+package recommend
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"vitrine/appliance/frame"
+)
+
+// news are fixed lists; item 7 came at time 7000.
+type news struct{ trending, latest []uint32 }
+
+func (n news) Trending(most int, dst *frame.Frame) {
+	for j, item := range n.trending[:min(most, len(n.trending))] {
+		dst.Add(item, float32(9-j))
+	}
+}
+
+func (n news) Latest(most int, since int64, dst *frame.Frame) {
+	for _, item := range n.latest[:min(most, len(n.latest))] {
+		if int64(item)*1000 >= since {
+			dst.Add(item, float32(item))
+		}
+	}
+}
+
+func TestTrendingAndLatest(t *testing.T) {
+	s := &shop{items: 30, popular: []uint32{2, 9}, expires: map[uint32]int64{4: 1}}
+	engine := func(n news) *Engine {
+		return New(Deps{History: s, Popularity: s, Trends: n, News: n, Codes: s, Shelf: s})
+	}
+	e := engine(news{trending: []uint32{4, 6, 5}, latest: []uint32{12, 11, 10}})
+	bare := engine(news{})
+	for name, c := range map[string]struct {
+		ask    func(context.Context, *ListRequest, *Response) error
+		req    ListRequest
+		want   []uint32
+		source string
+		reason string
+	}{
+		"trending":       {e.Trending, ListRequest{Now: 5}, []uint32{6, 5}, SourceLive, ""},
+		"one":            {e.Trending, ListRequest{Limit: 1, Now: 5}, []uint32{6}, SourceLive, ""},
+		"nothing rises":  {bare.Trending, ListRequest{Limit: 2, Now: 5}, []uint32{2, 9}, SourcePopular, ReasonNoTrend},
+		"latest":         {e.Latest, ListRequest{Now: 13000}, []uint32{12, 11, 10}, SourceLive, ""},
+		"window":         {e.Latest, ListRequest{Window: 2 * time.Second, Now: 13000}, []uint32{12, 11}, SourceLive, ""},
+		"nothing is new": {e.Latest, ListRequest{Limit: 2, Window: time.Second / 2, Now: 13000}, []uint32{2, 9}, SourcePopular, ReasonNothingNew},
+	} {
+		var resp Response
+		if err := c.ask(context.Background(), &c.req, &resp); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(codesOf(&resp), c.want) || resp.Source != c.source || resp.Reason != c.reason || resp.ModelVersion != "" {
+			t.Errorf("%s: %s %s %v", name, resp.Source, resp.Reason, codesOf(&resp))
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := e.Latest(ctx, &ListRequest{}, new(Response)); err == nil {
+		t.Error("cancelled: no error")
+	}
+}
