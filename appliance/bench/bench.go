@@ -50,6 +50,9 @@ type Options struct {
 	// Target is the URL of a running appliance on this machine that Serve
 	// measures instead of one of its own.
 	Target string
+	// Pairs is a file of users and their items, as retrieval.ReadPairs reads it,
+	// whose factors Retrieve measures beside the generated ones.
+	Pairs string
 	// Full takes the sizes of the targets, and minutes, instead of seconds.
 	Full bool
 	// ServeCommand is the command line that runs an appliance on a data folder

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"vitrine/als"
+	"vitrine/als/dataset"
 	"vitrine/appliance/bench/gen"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/bench/retrieval"
@@ -25,6 +26,15 @@ func (r *run) retrieve(ctx context.Context) (*report.Part, error) {
 		func() (*retrieval.Profile, error) { return r.shopProfile(ctx, shape) },
 		func() (*retrieval.Profile, error) { return barred(retrieval.Gowalla(), 75), nil },
 		func() (*retrieval.Profile, error) { return barred(retrieval.Flat(100_000), 260), nil },
+	}
+	if r.opt.Pairs != "" {
+		profiles = append(profiles, func() (*retrieval.Profile, error) {
+			data, err := retrieval.ReadPairs(r.opt.Pairs)
+			if err != nil {
+				return nil, err
+			}
+			return r.trained(ctx, "pairs", data, als.Options{})
+		})
 	}
 	if r.opt.Full {
 		profiles = append(profiles,
@@ -70,18 +80,27 @@ func barred(p *retrieval.Profile, us float64) *retrieval.Profile {
 
 // shopProfile trains the generated shop.
 func (r *run) shopProfile(ctx context.Context, shape gen.Shape) (*retrieval.Profile, error) {
-	r.opt.Progress("retrieve.shop_100k.train", 0, 1)
 	data, err := gen.Matrix(ctx, shape)
 	if err != nil {
 		return nil, err
 	}
-	m, _, err := als.Train(ctx, data, als.Options{Rank: retrieval.Rank, Iterations: shopSweeps, Seed: shape.Seed})
+	p, err := r.trained(ctx, "shop_"+short(shape.Items), data, als.Options{Iterations: shopSweeps, Seed: shape.Seed})
 	if err != nil {
-		return nil, fmt.Errorf("train the shop: %w", err)
+		return nil, err
 	}
-	p := barred(retrieval.Trained("shop_"+short(m.NumItems), m), 30)
-	p.PerItem = 2.6
+	p.Bar, p.PerItem = 30, 2.6
 	return p, nil
+}
+
+// trained is the profile of a model of data.
+func (r *run) trained(ctx context.Context, name string, data *dataset.CSR, opt als.Options) (*retrieval.Profile, error) {
+	r.opt.Progress("retrieve."+name+".train", 0, 1)
+	opt.Rank = retrieval.Rank
+	m, _, err := als.Train(ctx, data, opt)
+	if err != nil {
+		return nil, fmt.Errorf("train %s: %w", name, err)
+	}
+	return retrieval.Trained(name, m), nil
 }
 
 // short writes a count as people say it: 10k, 100M.

@@ -60,6 +60,7 @@ Without --full it takes about a minute for each part.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opt.Target, "target", "", "URL of a running appliance on this machine to measure instead of one of our own (serve)")
+	flags.StringVar(&opt.Pairs, "pairs", "", "text file with lines USER ITEM ITEM ..., whose trained factors are searched, too (retrieve)")
 	flags.BoolVar(&opt.Full, "full", false, "the targets' own sizes: minutes to hours instead of seconds")
 	flags.StringVar(&out.json, "out", "", "write the report to this file as JSON, too")
 	flags.StringVar(&out.html, "html", "", "write the report to this file as a page for browsers, too")

@@ -2,8 +2,9 @@
 // steeply or not at all, each with every set of kernels that the machine can
 // run, and holds the answers against a naive scan.
 //
-// It owns the catalogues and the figures. It must not know the rest of the
-// benchmark: how processor time is taken comes with Options.
+// It owns the catalogues and the figures. It may import als and its packages and
+// bench/report; it must not know the rest of the benchmark: how processor time
+// is taken comes with Options.
 //
 //	figures, wrong, err := retrieval.Measure(ctx, retrieval.Flat(100_000), retrieval.Options{Cost: cost, Dot: dot, Repetitions: 3})
 package retrieval
