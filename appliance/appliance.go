@@ -30,6 +30,7 @@ import (
 	"vitrine/appliance/registry"
 	"vitrine/appliance/signal"
 	"vitrine/appliance/trainer"
+	"vitrine/appliance/trainer/offline"
 	"vitrine/internal/logkey"
 )
 
@@ -92,6 +93,7 @@ func SocketPath(c *config.Config) string { return filepath.Join(c.Data.Dir, "adm
 // The kinds of child processes.
 const (
 	childTrain   = "train"
+	childEval    = "eval"
 	childCompile = "compile"
 )
 
@@ -101,6 +103,8 @@ func Child(ctx context.Context, kind string, in io.Reader, out io.Writer) error 
 	switch kind {
 	case childTrain:
 		return trainer.Child(ctx, in, out)
+	case childEval:
+		return offline.Child(ctx, in, out)
 	case childCompile:
 		return pluginhost.CompileChild(ctx, in, out)
 	}
@@ -192,7 +196,7 @@ func (a *Appliance) wire() error {
 		p.profile.Measure(signal.Measure(b.Measure))
 	})
 	a.training = &training{
-		config: a.config, command: a.childCommand(childTrain), follower: p.follower, registry: p.registry,
+		config: a.config, command: a.childCommand(childTrain), evalCommand: a.childCommand(childEval), follower: p.follower, registry: p.registry,
 		archive: p.archive, log: a.log, now: a.now, metrics: a.metrics,
 	}
 	a.watch()

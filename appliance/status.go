@@ -34,7 +34,7 @@ func (a *Appliance) Start(_ context.Context, req adminapi.JobRequest) (adminapi.
 	if err != nil {
 		return adminapi.Job{}, &httpapi.Problem{Status: http.StatusBadRequest, Code: "invalid_set", Detail: err.Error()}
 	}
-	return a.startEvaluation(c, req.K)
+	return a.startEvaluation(c, req)
 }
 
 // Job is the present state of a job.

@@ -27,14 +27,16 @@ const trialsFile = "trials.json"
 
 // training makes new model versions from the archive.
 type training struct {
-	config   *config.Config
-	command  []string
-	follower *archive.Follower
-	registry *registry.Registry
-	archive  *archive.Archive
-	log      *slog.Logger
-	now      func() time.Time
-	metrics  *metrics
+	config  *config.Config
+	command []string
+	// evalCommand is that of an evaluation.
+	evalCommand []string
+	follower    *archive.Follower
+	registry    *registry.Registry
+	archive     *archive.Archive
+	log         *slog.Logger
+	now         func() time.Time
+	metrics     *metrics
 }
 
 // signalConfig is the one translation of the configuration into weights; the
@@ -211,28 +213,6 @@ func (a *Appliance) startTraining() (adminapi.Job, error) {
 		}
 		return report, verdict, err
 	})
-}
-
-// startEvaluation starts an evaluation as a job.
-func (a *Appliance) startEvaluation(c *config.Config, k int) (adminapi.Job, error) {
-	return a.jobs.start(a.working, adminapi.Eval, func(ctx context.Context, tell func(adminapi.JobProgress)) (*adminapi.TrainReport, *adminapi.Verdict, error) {
-		return a.training.evaluate(ctx, c, k, tell)
-	})
-}
-
-// evaluate measures what a training with the configuration c would give.
-func (t *training) evaluate(ctx context.Context, c *config.Config, k int, tell func(adminapi.JobProgress)) (*adminapi.TrainReport, *adminapi.Verdict, error) {
-	tell(adminapi.JobProgress{Stage: "commit"})
-	if err := t.follower.Flush(ctx); err != nil {
-		return nil, nil, fmt.Errorf("commit to the archive: %w", err)
-	}
-	job := trainingJob(c)
-	job.K = k
-	result, err := trainer.Spawn(ctx, t.command, job, jobProgress(tell))
-	if err != nil {
-		return nil, nil, fmt.Errorf("evaluate: %w", err)
-	}
-	return trainReport(result), &adminapi.Verdict{Published: false, Reason: result.Gate.Reason}, nil
 }
 
 func jobProgress(tell func(adminapi.JobProgress)) func(trainer.Progress) {

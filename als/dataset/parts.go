@@ -14,10 +14,15 @@ func (m *CSR) Fold(n, folds int, seed uint64) (train, test *CSR, err error) {
 		return nil, nil, fmt.Errorf("split cells: %w: fold %d of %d", ErrRange, n, folds)
 	}
 	train, test = m.split(func(row, at int) bool {
-		cell := uint64(row)<<32 | uint64(m.Indices[at])
-		return int(mix(mix(cell)+seed)%uint64(folds)) == n
+		return FoldOf(row, m.Indices[at], folds, seed) == n
 	})
 	return train, test, nil
+}
+
+// FoldOf is the fold that Fold puts a cell in.
+func FoldOf(row int, col uint32, folds int, seed uint64) int {
+	cell := uint64(row)<<32 | uint64(col)
+	return int(mix(mix(cell)+seed) % uint64(folds))
 }
 
 // mix scatters the bits of x (the finalizer of SplitMix64, Steele et al. 2014).

@@ -3,7 +3,6 @@ package eval
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"gonum.org/v1/gonum/stat"
 )
@@ -48,6 +47,6 @@ func Interval(values []float64, resamples int, seed uint64) (mean, lo, hi float6
 		}
 		means[i] = sum / float64(len(values))
 	}
-	slices.Sort(means)
-	return stat.Mean(values, nil), stat.Quantile(0.025, stat.Empirical, means, nil), stat.Quantile(0.975, stat.Empirical, means, nil)
+	lo, hi = percentiles(means)
+	return stat.Mean(values, nil), lo, hi
 }

@@ -25,9 +25,11 @@ type RatingResult struct {
 	// Cells is how many were compared, Skipped how many had no prediction.
 	Cells, Skipped int
 	// Users are the rows with compared cells, ascending; Squared their mean
-	// squared differences, for intervals and paired comparisons.
+	// squared differences and Counts their cells, for intervals and paired
+	// comparisons.
 	Users   []int
 	Squared []float64
+	Counts  []int
 }
 
 // Ratings compares the ratings in test with what predict expects, on so many
@@ -70,6 +72,7 @@ func Ratings(ctx context.Context, test *dataset.CSR, predict Predictor, workers 
 		if row.cells > 0 {
 			r.Users = append(r.Users, user)
 			r.Squared = append(r.Squared, row.squared/float64(row.cells))
+			r.Counts = append(r.Counts, row.cells)
 		}
 	}
 	r.RMSE, r.MAE = math.Sqrt(squared/float64(r.Cells)), absolute/float64(r.Cells)

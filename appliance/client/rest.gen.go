@@ -519,14 +519,26 @@ type JobProgress struct {
 
 // JobRequest defines model for JobRequest.
 type JobRequest struct {
+	// EaseItems Of an evaluation, the largest catalogue that EASE is trained on (default 10000); negative leaves it out.
+	EaseItems int `json:"ease_items,omitempty"`
+
 	// K Of an evaluation, a further cut at which every metric is measured.
 	K int `json:"k,omitempty"`
 
 	// Kind `train` fits, evaluates, and publishes a model that passes the gate; `eval` fits and evaluates only.
 	Kind JobKind `json:"kind"`
 
+	// Mode Of an evaluation, what the interactions are: `implicit`, choices (default), `explicit`, ratings, or `session`, sessions whose last item is to be found.
+	Mode string `json:"mode,omitempty"`
+
+	// Seen Of an evaluation, what is done with the items that a user has in training: `masked`, left out of the ranking (default), `kept`, ranked like others, or `both` in turn.
+	Seen string `json:"seen,omitempty"`
+
 	// Set Of an evaluation, configuration to try, as `train.rank=32`.
 	Set []string `json:"set,omitempty"`
+
+	// Split Of an evaluation, `time` (default), `leave-last-out` or `folds:N`.
+	Split string `json:"split,omitempty"`
 }
 
 // JobState defines model for JobState.
@@ -587,6 +599,13 @@ type MergeResult struct {
 	Moved int `json:"moved"`
 }
 
+// MetricsSlice defines model for MetricsSlice.
+type MetricsSlice struct {
+	Interval map[string][]float64 `json:"interval"`
+	Metrics  map[string]float64   `json:"metrics"`
+	Users    int                  `json:"users"`
+}
+
 // Model defines model for Model.
 type Model struct {
 	Bytes        int64          `json:"bytes"`
@@ -628,6 +647,9 @@ type ModelMetrics struct {
 
 	// Published Whether it is the one that goes live.
 	Published bool `json:"published"`
+
+	// Slices Of an evaluation, the same of cold, warm and heavy users (under 5, 5 to 49, 50 and more items).
+	Slices map[string]MetricsSlice `json:"slices,omitempty"`
 }
 
 // ModelState defines model for ModelState.

@@ -138,8 +138,8 @@ func checkJob(body *adminapi.JobRequest) error {
 	switch {
 	case !body.Kind.Valid():
 		return refuse("invalid_kind", "kind must be train or eval, not %.64q", string(body.Kind))
-	case body.Kind != adminapi.Eval && (body.K != 0 || len(body.Set) > 0):
-		return refuse("invalid_job", "k and set are for an evaluation; a training runs as it is configured")
+	case body.Kind != adminapi.Eval && (body.K != 0 || len(body.Set) > 0 || body.Split != "" || body.Seen != "" || body.Mode != "" || body.EaseItems != 0):
+		return refuse("invalid_job", "k, set, split, seen, mode and ease_items are for an evaluation; a training runs as it is configured")
 	case body.K < 0 || body.K > MaxLimit:
 		return refuse("invalid_k", "k must be a whole number from 1 to %d", MaxLimit)
 	case len(body.Set) > maxSet:

@@ -53,6 +53,8 @@ func stageName(stage string) string {
 		return "fitting the model"
 	case "evaluate":
 		return "judging it on newer events"
+	case "blend", "tables":
+		return "choosing the blend"
 	case "refit":
 		return "fitting on everything"
 	case "write":

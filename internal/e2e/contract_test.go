@@ -87,8 +87,7 @@ const (
 // notYet is the one place for what the contract names and this version does
 // not offer, each group with its reason.
 var notYet = map[string]string{
-	`eval/--events eval/--map eval/--train eval/--test eval/--split eval/--seen eval/--mode`: "evaluation knows the time split of the archive only, until there are models to compare on others",
-	`export export/--to export/--codes backup restore top doctor`:                            "operating tools; until then the archive is plain Parquet, and a stopped data folder can be copied",
+	`export export/--to export/--codes backup restore top doctor`: "operating tools; until then the archive is plain Parquet, and a stopped data folder can be copied",
 	`bench/--archive`: "the benchmark measures generated data",
 	`plugin/new plugin/new/--lang plugin/new/--kind plugin/test plugin/bench plugin/sign plugin/verify
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
@@ -109,6 +108,7 @@ var notYet = map[string]string{
 
 // additions are what is offered beyond the contract.
 const additions = `
+	eval/--format eval/--where eval/--ts-format eval/--tz eval/--ease-items
 	similar/-n bench/--pairs deadletters/list/--limit deadletters/list/--cursor
 	completion/bash completion/fish completion/powershell completion/zsh
 	completion/bash/--no-descriptions completion/fish/--no-descriptions completion/powershell/--no-descriptions completion/zsh/--no-descriptions

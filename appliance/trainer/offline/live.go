@@ -1,0 +1,116 @@
+package offline
+
+import (
+	"context"
+	"slices"
+
+	"vitrine/als/dataset"
+	"vitrine/als/eval"
+	"vitrine/als/neighbors"
+	"vitrine/als/neighbors/tables"
+	"vitrine/appliance/signal"
+	"vitrine/appliance/trainer/blend"
+)
+
+// asLive tells whether the blend is made as a training makes it: it parts
+// histories in time to choose the weights, which splits in time allow.
+func (r *run) asLive(f *fitted) bool {
+	return r.opt.Split == SplitTime && r.opt.Mode == ModeImplicit && !f.exam.timeless
+}
+
+// blends tells whether the appliance would answer with more than its factors.
+func (r *run) blends() bool {
+	if r.job.Training.Blend == nil {
+		return r.opt.Mode != ModeExplicit
+	}
+	return !r.job.Training.Blend.FactorsAlone()
+}
+
+// liveBlend is the blend that would go live.
+func (r *run) liveBlend(ctx context.Context, f *fitted) (eval.Scorer, error) {
+	b := &blend.Builder{Data: material{r, f}, Signal: r.sig, Users: f.exam.fit.users(), Items: f.items}
+	older := func(user int) (lo, hi int) { return 0, len(f.exam.fit.of(user)) }
+	settings := tables.Given(r.job.Training.Blend)
+	var err error
+	if r.job.Training.Blend == nil {
+		err = r.stage("tables", func() error {
+			settings, err = b.Choose(ctx, older, r.alsOptions().WithDefaults())
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	r.result.Options["blend"] = settings.User
+	set, err := b.Build(ctx, blend.Part{Span: older, Newest: f.exam.newest, Matrix: f.matrix}, settings)
+	if err != nil {
+		return nil, err
+	}
+	seen := f.mask
+	if r.repeats() {
+		seen = &dataset.CSR{Rows: f.mask.Rows, Cols: f.mask.Cols, Indptr: make([]int64, f.mask.Rows+1)}
+	}
+	score, err := b.Scorer(set, f.model, older, seen, max(depth, slices.Max(r.cuts())))
+	return func(q int, dst []float32) {
+		if items, _ := f.questions.Row(q); len(items) == 0 {
+			copy(dst, f.popularity)
+			return
+		}
+		score(q, dst)
+	}, err
+}
+
+// material is the part that is fitted on, as blend.Data.
+type material struct {
+	r *run
+	f *fitted
+}
+
+// Of implements blend.Data.
+func (m material) Of(user int, part blend.Span, dst []signal.Interaction) []signal.Interaction {
+	lo, hi := part(user)
+	return append(dst[:0], m.f.exam.fit.of(user)[lo:hi]...)
+}
+
+func (m material) history(part blend.Span) *history {
+	fit := m.f.exam.fit
+	return fit.part(func(user, at int) bool {
+		lo, hi := part(user)
+		return at-fit.starts[user] >= lo && at-fit.starts[user] < hi
+	})
+}
+
+// Matrix implements blend.Data.
+func (m material) Matrix(_ context.Context, now int64, part blend.Span) (*dataset.CSR, error) {
+	return m.r.matrix(m.history(part), m.f.items, now, m.r.job.Source.Dir == "")
+}
+
+// Newest implements blend.Data.
+func (m material) Newest(part blend.Span) int64 { return reference(m.history(part)) }
+
+// ownBlend is the blend of data without times, of sessions and of other splits.
+func (r *run) ownBlend(ctx context.Context, f *fitted) (eval.Scorer, error) {
+	b, err := r.blend(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return r.listed(f, b.rank), nil
+}
+
+// ascend chooses the weights of a blend from the factors alone and from all
+// parts alike, and returns the better.
+func ascend(ctx context.Context, b *neighbors.Blend, n int, at func(worker, n int) neighbors.Trial) (neighbors.Tuned, error) {
+	alone := make([]float32, len(b.Sources)+1)
+	alone[len(b.Sources)] = 1
+	var best neighbors.Tuned
+	for _, start := range [][]float32{alone, slices.Repeat([]float32{1}, len(alone))} {
+		chosen, err := b.Ascend(ctx, n, at, start, neighbors.AscendOptions{})
+		if err != nil {
+			return best, err
+		}
+		if best.Weights == nil || chosen[0].NDCG > best.NDCG {
+			best = chosen[0]
+		}
+	}
+	return best, nil
+}
