@@ -315,6 +315,9 @@ type BatchItem struct {
 	ItemID LooseID `json:"item_id"`
 }
 
+// CloudEvent A CloudEvent 1.0; attributes that are not named here are passed over.
+type CloudEvent = any
+
 // DeadLetter defines model for DeadLetter.
 type DeadLetter struct {
 	Code   string `json:"code"`
@@ -952,6 +955,9 @@ type ListDeadLettersParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// IngestEventsApplicationCloudeventsBatchPlusJSONBody defines parameters for IngestEvents.
+type IngestEventsApplicationCloudeventsBatchPlusJSONBody = []CloudEvent
+
 // ImportFileParams defines parameters for ImportFile.
 type ImportFileParams struct {
 	// Name The file's name, for messages, dead letters and to guess the format.
@@ -1108,6 +1114,12 @@ type UserHistoryParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// IngestEventsApplicationCloudeventsPlusJSONRequestBody defines body for IngestEvents for application/cloudevents+json ContentType.
+type IngestEventsApplicationCloudeventsPlusJSONRequestBody = CloudEvent
+
+// IngestEventsApplicationCloudeventsBatchPlusJSONRequestBody defines body for IngestEvents for application/cloudevents-batch+json ContentType.
+type IngestEventsApplicationCloudeventsBatchPlusJSONRequestBody = IngestEventsApplicationCloudeventsBatchPlusJSONBody
+
 // IngestEventsJSONRequestBody defines body for IngestEvents for application/json ContentType.
 type IngestEventsJSONRequestBody = EventBatch
 
@@ -1254,16 +1266,34 @@ type ClientInterface interface {
 
 	// IngestEventsWithBody Takes one event, an array of events, or one event a line.
 	//
-	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/events (the `IngestEvents` operationId).
 	IngestEventsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// IngestEventsWithApplicationCloudeventsPlusJSONBody Takes one event, an array of events, or one event a line.
+	//
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	//
+	// Takes a body of the `application/cloudevents+json` content type.
+	//
+	// Corresponds with POST /v1/events (the `IngestEvents` operationId).
+	IngestEventsWithApplicationCloudeventsPlusJSONBody(ctx context.Context, body IngestEventsApplicationCloudeventsPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// IngestEventsWithApplicationCloudeventsBatchPlusJSONBody Takes one event, an array of events, or one event a line.
+	//
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	//
+	// Takes a body of the `application/cloudevents-batch+json` content type.
+	//
+	// Corresponds with POST /v1/events (the `IngestEvents` operationId).
+	IngestEventsWithApplicationCloudeventsBatchPlusJSONBody(ctx context.Context, body IngestEventsApplicationCloudeventsBatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// IngestEvents Takes one event, an array of events, or one event a line.
 	//
-	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1642,7 +1672,7 @@ func (c *Rest) GetDeadLetter(ctx context.Context, id string, reqEditors ...Reque
 
 // IngestEventsWithBody Takes one event, an array of events, or one event a line.
 //
-// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1659,9 +1689,47 @@ func (c *Rest) IngestEventsWithBody(ctx context.Context, contentType string, bod
 	return c.Client.Do(req)
 }
 
+// IngestEventsWithApplicationCloudeventsPlusJSONBody Takes one event, an array of events, or one event a line.
+//
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+//
+// Takes a body of the `application/cloudevents+json` content type.
+//
+// Corresponds with POST /v1/events (the `IngestEvents` operationId).
+func (c *Rest) IngestEventsWithApplicationCloudeventsPlusJSONBody(ctx context.Context, body IngestEventsApplicationCloudeventsPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewIngestEventsRequestWithApplicationCloudeventsPlusJSONBody(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// IngestEventsWithApplicationCloudeventsBatchPlusJSONBody Takes one event, an array of events, or one event a line.
+//
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+//
+// Takes a body of the `application/cloudevents-batch+json` content type.
+//
+// Corresponds with POST /v1/events (the `IngestEvents` operationId).
+func (c *Rest) IngestEventsWithApplicationCloudeventsBatchPlusJSONBody(ctx context.Context, body IngestEventsApplicationCloudeventsBatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewIngestEventsRequestWithApplicationCloudeventsBatchPlusJSONBody(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // IngestEvents Takes one event, an array of events, or one event a line.
 //
-// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2612,6 +2680,28 @@ func NewGetDeadLetterRequest(server string, id string) (*http.Request, error) {
 	}
 
 	return req, nil
+}
+
+// NewIngestEventsRequestWithApplicationCloudeventsPlusJSONBody calls the generic IngestEvents builder with application/cloudevents+json body
+func NewIngestEventsRequestWithApplicationCloudeventsPlusJSONBody(server string, body IngestEventsApplicationCloudeventsPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewIngestEventsRequestWithBody(server, "application/cloudevents+json", bodyReader)
+}
+
+// NewIngestEventsRequestWithApplicationCloudeventsBatchPlusJSONBody calls the generic IngestEvents builder with application/cloudevents-batch+json body
+func NewIngestEventsRequestWithApplicationCloudeventsBatchPlusJSONBody(server string, body IngestEventsApplicationCloudeventsBatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewIngestEventsRequestWithBody(server, "application/cloudevents-batch+json", bodyReader)
 }
 
 // NewIngestEventsRequest calls the generic IngestEvents builder with application/json body
@@ -4352,16 +4442,34 @@ type ClientWithResponsesInterface interface {
 
 	// IngestEventsWithBodyWithResponse Takes one event, an array of events, or one event a line.
 	//
-	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/events (the `IngestEvents` operationId).
 	IngestEventsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*IngestEventsResponse, error)
 
+	// IngestEventsWithApplicationCloudeventsPlusJSONBodyWithResponse Takes one event, an array of events, or one event a line.
+	//
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	//
+	// Takes a body of the `application/cloudevents+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events (the `IngestEvents` operationId).
+	IngestEventsWithApplicationCloudeventsPlusJSONBodyWithResponse(ctx context.Context, body IngestEventsApplicationCloudeventsPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*IngestEventsResponse, error)
+
+	// IngestEventsWithApplicationCloudeventsBatchPlusJSONBodyWithResponse Takes one event, an array of events, or one event a line.
+	//
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	//
+	// Takes a body of the `application/cloudevents-batch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events (the `IngestEvents` operationId).
+	IngestEventsWithApplicationCloudeventsBatchPlusJSONBodyWithResponse(ctx context.Context, body IngestEventsApplicationCloudeventsBatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*IngestEventsResponse, error)
+
 	// IngestEventsWithResponse Takes one event, an array of events, or one event a line.
 	//
-	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7149,7 +7257,7 @@ func (c *ClientWithResponses) GetDeadLetterWithResponse(ctx context.Context, id 
 
 // IngestEventsWithBodyWithResponse Takes one event, an array of events, or one event a line.
 //
-// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7162,9 +7270,39 @@ func (c *ClientWithResponses) IngestEventsWithBodyWithResponse(ctx context.Conte
 	return ParseIngestEventsResponse(rsp)
 }
 
+// IngestEventsWithApplicationCloudeventsPlusJSONBodyWithResponse Takes one event, an array of events, or one event a line.
+//
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+//
+// Takes a body of the `application/cloudevents+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events (the `IngestEvents` operationId).
+func (c *ClientWithResponses) IngestEventsWithApplicationCloudeventsPlusJSONBodyWithResponse(ctx context.Context, body IngestEventsApplicationCloudeventsPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*IngestEventsResponse, error) {
+	rsp, err := c.IngestEventsWithApplicationCloudeventsPlusJSONBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseIngestEventsResponse(rsp)
+}
+
+// IngestEventsWithApplicationCloudeventsBatchPlusJSONBodyWithResponse Takes one event, an array of events, or one event a line.
+//
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+//
+// Takes a body of the `application/cloudevents-batch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events (the `IngestEvents` operationId).
+func (c *ClientWithResponses) IngestEventsWithApplicationCloudeventsBatchPlusJSONBodyWithResponse(ctx context.Context, body IngestEventsApplicationCloudeventsBatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*IngestEventsResponse, error) {
+	rsp, err := c.IngestEventsWithApplicationCloudeventsBatchPlusJSONBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseIngestEventsResponse(rsp)
+}
+
 // IngestEventsWithResponse Takes one event, an array of events, or one event a line.
 //
-// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

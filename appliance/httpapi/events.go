@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"mime"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"vitrine/appliance/httpapi/cloudevents"
 	"vitrine/appliance/httpapi/entities"
 	"vitrine/appliance/httpapi/wire"
 	"vitrine/bridge/event"
@@ -42,6 +44,8 @@ type intake struct {
 	media []string
 	// check, when set, may refuse the whole body.
 	check func(body []byte) error
+	// whole says that the body is one record, also when it is empty.
+	whole bool
 	// parse makes the record of one element. A fault sends it to the dead
 	// letters.
 	parse func(b *batch, raw []byte, r *event.Record) *event.Invalid
@@ -76,7 +80,22 @@ type rejection struct {
 
 // IngestEvents is POST /v1/events.
 func (p *public) IngestEvents(c echo.Context) error {
-	return p.ingest(c, &intake{route: "/v1/events", media: []string{mediaJSON, mediaNDJSON}, parse: (*batch).parseEvent})
+	in := &intake{
+		route: "/v1/events", media: []string{mediaJSON, mediaNDJSON, cloudevents.Structured, cloudevents.Batched}, parse: (*batch).parseEvent,
+	}
+	h := c.Request().Header
+	switch media, _, _ := mime.ParseMediaType(h.Get("Content-Type")); {
+	case media == cloudevents.Structured, media == cloudevents.Batched:
+		in.parse = (*batch).parseCloudEvent
+	case cloudevents.Binary(h):
+		in.media = []string{mediaJSON}
+		in.whole = true
+		in.parse = func(b *batch, raw []byte, r *event.Record) *event.Invalid {
+			unknown, inv := cloudevents.ParseBinary(h, raw, &r.Event)
+			return b.checkEvent(r, unknown, inv)
+		}
+	}
+	return p.ingest(c, in)
 }
 
 // ingest answers a request with many records in it.
@@ -117,7 +136,14 @@ func (p *public) ingest(c echo.Context, in *intake) error {
 // run takes the body apart and puts it into the log.
 func (b *batch) run(media string) error {
 	var inv *event.Invalid
-	switch err := event.SplitBatch(media, b.body, b.take); {
+	split := event.SplitBatch
+	switch {
+	case b.whole:
+		split = func(_ string, body []byte, take func(int, []byte) error) error { return take(0, body) }
+	case media != mediaNDJSON:
+		media = mediaJSON // of CloudEvents, too
+	}
+	switch err := split(media, b.body, b.take); {
 	case errors.As(err, &inv):
 		return refuse(inv.Code, "%s", inv.Detail)
 	case err != nil:
@@ -174,8 +200,19 @@ func (b *batch) take(index int, raw []byte) error {
 
 // parseEvent makes the record of one event.
 func (b *batch) parseEvent(raw []byte, r *event.Record) *event.Invalid {
-	r.Kind = event.KindEvent
 	unknown, inv := event.ParseEvent(raw, &r.Event)
+	return b.checkEvent(r, unknown, inv)
+}
+
+// parseCloudEvent makes the record of one CloudEvent.
+func (b *batch) parseCloudEvent(raw []byte, r *event.Record) *event.Invalid {
+	unknown, inv := cloudevents.Parse(raw, &r.Event)
+	return b.checkEvent(r, unknown, inv)
+}
+
+// checkEvent completes a record of an event that was read with these findings.
+func (b *batch) checkEvent(r *event.Record, unknown int, inv *event.Invalid) *event.Invalid {
+	r.Kind = event.KindEvent
 	if inv == nil {
 		inv = r.Event.Validate(b.p.deps.Types)
 	}

@@ -154,6 +154,9 @@ type BatchItem struct {
 	ItemID LooseID `json:"item_id"`
 }
 
+// CloudEvent A CloudEvent 1.0; attributes that are not named here are passed over.
+type CloudEvent = any
+
 // Erasure defines model for Erasure.
 type Erasure struct {
 	// Archive Whether the files were written anew without him.
@@ -480,6 +483,9 @@ type ArticleRecommendParams struct {
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// IngestEventsApplicationCloudeventsBatchPlusJSONBody defines parameters for IngestEvents.
+type IngestEventsApplicationCloudeventsBatchPlusJSONBody = []CloudEvent
+
 // DeleteItemParams defines parameters for DeleteItem.
 type DeleteItemParams struct {
 	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
@@ -604,6 +610,12 @@ type UserHistoryParams struct {
 	// Cursor The `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
+
+// IngestEventsApplicationCloudeventsPlusJSONRequestBody defines body for IngestEvents for application/cloudevents+json ContentType.
+type IngestEventsApplicationCloudeventsPlusJSONRequestBody = CloudEvent
+
+// IngestEventsApplicationCloudeventsBatchPlusJSONRequestBody defines body for IngestEvents for application/cloudevents-batch+json ContentType.
+type IngestEventsApplicationCloudeventsBatchPlusJSONRequestBody = IngestEventsApplicationCloudeventsBatchPlusJSONBody
 
 // IngestEventsJSONRequestBody defines body for IngestEvents for application/json ContentType.
 type IngestEventsJSONRequestBody = EventBatch
