@@ -98,6 +98,15 @@ func (c *Client) Recommend(ctx context.Context, req RecommendRequest) (*Recommen
 	return decode[Recommendations](c)(c.rest.RecommendPost(ctx, req))
 }
 
+// RecommendBatch asks for many lists, in the order of the requests.
+func (c *Client) RecommendBatch(ctx context.Context, requests []RecommendRequest) ([]Recommendations, error) {
+	answer, err := decode[RecommendationLists](c)(c.rest.RecommendBatch(ctx, RecommendBatch{Requests: requests}))
+	if err != nil {
+		return nil, err
+	}
+	return answer.Lists, nil
+}
+
 // Similar asks for the items like one; limit 0 leaves it to the appliance.
 func (c *Client) Similar(ctx context.Context, itemID string, limit int, fields ...string) (*Recommendations, error) {
 	params := &SimilarItemsParams{Limit: given(limit)}

@@ -770,6 +770,11 @@ type Problem struct {
 	Type      string `json:"type"`
 }
 
+// RecommendBatch defines model for RecommendBatch.
+type RecommendBatch struct {
+	Requests []RecommendRequest `json:"requests"`
+}
+
 // RecommendRequest defines model for RecommendRequest.
 type RecommendRequest struct {
 	Exclude     []string `json:"exclude,omitempty"`
@@ -786,6 +791,11 @@ type RecommendRequest struct {
 
 	// UserID An integer is read as its decimal text, as in events.
 	UserID string `json:"user_id,omitempty"`
+}
+
+// RecommendationLists defines model for RecommendationLists.
+type RecommendationLists struct {
+	Lists []Recommendations `json:"lists"`
 }
 
 // Recommendations defines model for Recommendations.
@@ -1144,6 +1154,9 @@ type InstallPluginJSONRequestBody = PluginInstall
 // RecommendPostJSONRequestBody defines body for RecommendPost for application/json ContentType.
 type RecommendPostJSONRequestBody = RecommendRequest
 
+// RecommendBatchJSONRequestBody defines body for RecommendBatch for application/json ContentType.
+type RecommendBatchJSONRequestBody = RecommendBatch
+
 // PatchUserJSONRequestBody defines body for PatchUser for application/json ContentType.
 type PatchUserJSONRequestBody = UserPatch
 
@@ -1489,6 +1502,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/recommend (the `RecommendPost` operationId).
 	RecommendPost(ctx context.Context, body RecommendPostJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecommendBatchWithBody Lists for many users or sessions in one call, in the order of the requests.
+	//
+	// One request at fault fails the call; `detail` names its place, from 0.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
+	RecommendBatchWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecommendBatch Lists for many users or sessions in one call, in the order of the requests.
+	//
+	// One request at fault fails the call; `detail` names its place, from 0.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
+	RecommendBatch(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteUser Erases a user.
 	//
@@ -2226,6 +2257,44 @@ func (c *Rest) RecommendPostWithBody(ctx context.Context, contentType string, bo
 // Corresponds with POST /v1/recommend (the `RecommendPost` operationId).
 func (c *Rest) RecommendPost(ctx context.Context, body RecommendPostJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRecommendPostRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecommendBatchWithBody Lists for many users or sessions in one call, in the order of the requests.
+//
+// One request at fault fails the call; `detail` names its place, from 0.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
+func (c *Rest) RecommendBatchWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecommendBatchRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecommendBatch Lists for many users or sessions in one call, in the order of the requests.
+//
+// One request at fault fails the call; `detail` names its place, from 0.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
+func (c *Rest) RecommendBatch(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecommendBatchRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3932,6 +4001,46 @@ func NewRecommendPostRequestWithBody(server string, contentType string, body io.
 	return req, nil
 }
 
+// NewRecommendBatchRequest calls the generic RecommendBatch builder with application/json body
+func NewRecommendBatchRequest(server string, body RecommendBatchJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRecommendBatchRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRecommendBatchRequestWithBody constructs an http.Request for the RecommendBatch method, with any body, and a specified content type
+func NewRecommendBatchRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/recommend:batch")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewDeleteUserRequest constructs an http.Request for the DeleteUser method
 func NewDeleteUserRequest(server string, id UserID, params *DeleteUserParams) (*http.Request, error) {
 	var err error
@@ -4695,6 +4804,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/recommend (the `RecommendPost` operationId).
 	RecommendPostWithResponse(ctx context.Context, body RecommendPostJSONRequestBody, reqEditors ...RequestEditorFn) (*RecommendPostResponse, error)
+
+	// RecommendBatchWithBodyWithResponse Lists for many users or sessions in one call, in the order of the requests.
+	//
+	// One request at fault fails the call; `detail` names its place, from 0.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
+	RecommendBatchWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecommendBatchResponse, error)
+
+	// RecommendBatchWithResponse Lists for many users or sessions in one call, in the order of the requests.
+	//
+	// One request at fault fails the call; `detail` names its place, from 0.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
+	RecommendBatchWithResponse(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*RecommendBatchResponse, error)
 
 	// DeleteUserWithResponse Erases a user.
 	//
@@ -6709,6 +6836,69 @@ func (r RecommendPostResponse) ContentType() string {
 	return ""
 }
 
+// RecommendBatchResponse200Headers the declared response headers of an HTTP 200 response for RecommendBatch
+type RecommendBatchResponse200Headers struct {
+	XRequestID string
+}
+
+// RecommendBatchResponseDefaultHeaders the declared response headers of an HTTP default response for RecommendBatch
+type RecommendBatchResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type RecommendBatchResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RecommendationLists
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RecommendBatchResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RecommendBatchResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RecommendBatchResponse) GetJSON200() *RecommendationLists {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RecommendBatchResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RecommendBatchResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RecommendBatchResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RecommendBatchResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RecommendBatchResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeleteUserResponse202Headers the declared response headers of an HTTP 202 response for DeleteUser
 type DeleteUserResponse202Headers struct {
 	Location   string
@@ -7713,6 +7903,36 @@ func (c *ClientWithResponses) RecommendPostWithResponse(ctx context.Context, bod
 		return nil, err
 	}
 	return ParseRecommendPostResponse(rsp)
+}
+
+// RecommendBatchWithBodyWithResponse Lists for many users or sessions in one call, in the order of the requests.
+//
+// One request at fault fails the call; `detail` names its place, from 0.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
+func (c *ClientWithResponses) RecommendBatchWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecommendBatchResponse, error) {
+	rsp, err := c.RecommendBatchWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecommendBatchResponse(rsp)
+}
+
+// RecommendBatchWithResponse Lists for many users or sessions in one call, in the order of the requests.
+//
+// One request at fault fails the call; `detail` names its place, from 0.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
+func (c *ClientWithResponses) RecommendBatchWithResponse(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*RecommendBatchResponse, error) {
+	rsp, err := c.RecommendBatch(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecommendBatchResponse(rsp)
 }
 
 // DeleteUserWithResponse Erases a user.
@@ -9863,6 +10083,69 @@ func ParseRecommendPostResponse(rsp *http.Response) (*RecommendPostResponse, err
 		response.Headers200 = &headers
 	case true:
 		var headers RecommendPostResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRecommendBatchResponse parses an HTTP response from a RecommendBatchWithResponse call
+func ParseRecommendBatchResponse(rsp *http.Response) (*RecommendBatchResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RecommendBatchResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RecommendationLists
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RecommendBatchResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers RecommendBatchResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -204,3 +204,27 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 		t.Error("one error hides the others")
 	}
 }
+
+// TestRecommendBatch: a list for each request, in order; one at fault is named.
+func TestRecommendBatch(t *testing.T) {
+	srv, _ := serverOf(t, newShop(), Config{})
+	w := call{do: "POST /v1/recommend:batch", body: `{"requests":[{"user_id":"u1","limit":1},{"user_id":7}]}`}.to(srv.API())
+	var got struct {
+		Lists []struct {
+			UserID string `json:"user_id"`
+			Items  []any
+		}
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 || len(got.Lists) != 2 || got.Lists[0].UserID != "u1" || got.Lists[1].UserID != "7" || len(got.Lists[1].Items) != 2 {
+		t.Errorf("%v: %d %s", err, w.Code, w.Body)
+	}
+	many := `{"requests":[` + strings.Repeat(`{"user_id":"u"},`, maxLists) + `{"user_id":"u"}]}`
+	for body, want := range map[string]string{
+		`{"requests":[{"user_id":"u"},{"user_id":"u","limit":0}]}`: "requests[1]: limit", `{"requests":[{}]}`: "requests[0]: there is neither",
+		`{"requests":[]}`: "1 to 200", `{}`: "1 to 200", many: "not 201",
+	} {
+		if w := (call{do: "POST /v1/recommend:batch", body: body}).to(srv.API()); w.Code != 400 || !strings.Contains(problemOf(t, w).Detail, want) {
+			t.Errorf("%.60s: %d %s", body, w.Code, w.Body)
+		}
+	}
+}

@@ -112,6 +112,7 @@ var good = []struct {
 	{call{do: "GET /v1/recommend?user_id=u1&session=i1&session=i2&limit=500&exclude=i9&exclude_seen=true&fields=title&personalized=false"}, 200},
 	{call{do: "POST /v1/recommend", body: `{"session":["i1"],"limit":1,"exclude":["x"],"fields":["title","price","tags","vegan"]}`}, 200},
 	{call{do: "POST /v1/recommend", body: `{"user_id":7,"session":[12,"i1"],"exclude":[40]}`}, 200},
+	{call{do: "POST /v1/recommend:batch", body: `{"requests":[{"user_id":"u1","limit":1},{"session":["i1"]},{"personalized":false,"fields":["price"]}]}`}, 200},
 	{call{do: "GET /v1/items/i1/similar?limit=3&fields=price"}, 200},
 	{call{do: "GET /v1/popular?limit=3"}, 200},
 	{call{do: "POST /v1/events", body: `{"user_id":"u","item_id":7,"event_type":"view"}`}, 202},

@@ -120,10 +120,7 @@ func (p *public) RecommendPost(c echo.Context) error {
 	if err := readJSON(c, &body); err != nil {
 		return err
 	}
-	return p.recommend(c, &publicapi.RecommendRequest{
-		UserID: string(body.UserID), Session: texts(body.Session), Exclude: texts(body.Exclude), Limit: body.Limit,
-		ExcludeSeen: body.ExcludeSeen, Filter: body.Filter, Personalized: body.Personalized,
-	}, &body.Fields)
+	return p.recommend(c, body.request(), &body.Fields)
 }
 
 // recommendBody is the document's RecommendRequest with ids that may be
@@ -139,6 +136,14 @@ type recommendBody struct {
 	Personalized *bool          `json:"personalized"`
 }
 
+// request is the generated form.
+func (b *recommendBody) request() *publicapi.RecommendRequest {
+	return &publicapi.RecommendRequest{
+		UserID: string(b.UserID), Session: texts(b.Session), Exclude: texts(b.Exclude), Limit: b.Limit,
+		ExcludeSeen: b.ExcludeSeen, Filter: b.Filter, Personalized: b.Personalized,
+	}
+}
+
 func texts(ids []wire.LooseID) []string {
 	out := make([]string, len(ids))
 	for i, id := range ids {
@@ -150,6 +155,14 @@ func texts(ids []wire.LooseID) []string {
 func (p *public) recommend(c echo.Context, body *publicapi.RecommendRequest, fields *[]string) error {
 	l := p.get()
 	defer p.pool.Put(l)
+	if err := p.ask(c, l, body, fields); err != nil {
+		return err
+	}
+	return p.sendList(c, l, "user_id", l.query.UserID)
+}
+
+// ask makes the list for one body.
+func (p *public) ask(c echo.Context, l *listing, body *publicapi.RecommendRequest, fields *[]string) error {
 	q := &l.query
 	q.UserID, q.Session, q.Exclude, q.Filter = body.UserID, body.Session, body.Exclude, body.Filter
 	if body.ExcludeSeen != nil {
@@ -169,7 +182,7 @@ func (p *public) recommend(c echo.Context, body *publicapi.RecommendRequest, fie
 	if err := p.deps.Recommender.Recommend(c.Request().Context(), q, &l.list); err != nil {
 		return fmt.Errorf("recommend: %w", err)
 	}
-	return p.sendList(c, l, "user_id", q.UserID)
+	return nil
 }
 
 // SimilarItems is GET /v1/items/{id}/similar.
@@ -280,9 +293,15 @@ func (p *public) listed(c echo.Context, source, reason string) {
 // sendList writes the envelope of /v1 lists. subject names what the list is
 // for: "user_id", "item_id" or nothing.
 func (p *public) sendList(c echo.Context, l *listing, subject, id string) error {
+	p.listed(c, l.list.Source, l.list.Reason)
+	l.buf = append(p.appendList(c, l.buf, l, subject, id), '\n')
+	return send(c, http.StatusOK, l.buf)
+}
+
+// appendList appends the envelope.
+func (p *public) appendList(c echo.Context, b []byte, l *listing, subject, id string) []byte {
 	list := &l.list
-	p.listed(c, list.Source, list.Reason)
-	b := append(l.buf, `{"request_id":`...)
+	b = append(b, `{"request_id":`...)
 	b = appendString(b, c.Response().Header()[wire.HeaderRequestID][0])
 	if subject != "" {
 		b = append(append(append(b, `,"`...), subject...), `":`...)
@@ -327,8 +346,7 @@ func (p *public) sendList(c echo.Context, l *listing, subject, id string) error 
 	}
 	b = append(b, `],"exact":`...)
 	b = strconv.AppendBool(b, list.Exact)
-	l.buf = append(b, "}\n"...)
-	return send(c, http.StatusOK, l.buf)
+	return append(b, '}')
 }
 
 // appendFields appends those of the wanted attributes that the item has.

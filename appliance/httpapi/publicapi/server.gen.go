@@ -362,6 +362,11 @@ type Problem struct {
 	Type      string `json:"type"`
 }
 
+// RecommendBatch defines model for RecommendBatch.
+type RecommendBatch struct {
+	Requests []RecommendRequest `json:"requests"`
+}
+
 // RecommendRequest defines model for RecommendRequest.
 type RecommendRequest struct {
 	Exclude     []string `json:"exclude,omitempty"`
@@ -378,6 +383,11 @@ type RecommendRequest struct {
 
 	// UserID An integer is read as its decimal text, as in events.
 	UserID string `json:"user_id,omitempty"`
+}
+
+// RecommendationLists defines model for RecommendationLists.
+type RecommendationLists struct {
+	Lists []Recommendations `json:"lists"`
 }
 
 // Recommendations defines model for Recommendations.
@@ -632,6 +642,9 @@ type PutItemsJSONRequestBody = ItemBatch
 // RecommendPostJSONRequestBody defines body for RecommendPost for application/json ContentType.
 type RecommendPostJSONRequestBody = RecommendRequest
 
+// RecommendBatchJSONRequestBody defines body for RecommendBatch for application/json ContentType.
+type RecommendBatchJSONRequestBody = RecommendBatch
+
 // PatchUserJSONRequestBody defines body for PatchUser for application/json ContentType.
 type PatchUserJSONRequestBody = UserPatch
 
@@ -685,6 +698,9 @@ type ServerInterface interface {
 	// RecommendPost The same with the parameters in a JSON body.
 	// (POST /v1/recommend)
 	RecommendPost(ctx echo.Context) error
+	// RecommendBatch Lists for many users or sessions in one call, in the order of the requests.
+	// (POST /v1/recommend:batch)
+	RecommendBatch(ctx echo.Context) error
 	// DeleteUser Erases a user.
 	// (DELETE /v1/users/{id})
 	DeleteUser(ctx echo.Context, id UserID, params DeleteUserParams) error
@@ -1120,6 +1136,15 @@ func (w *ServerInterfaceWrapper) RecommendPost(ctx echo.Context) error {
 	return err
 }
 
+// RecommendBatch converts echo context to params.
+func (w *ServerInterfaceWrapper) RecommendBatch(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RecommendBatch(ctx)
+	return err
+}
+
 // DeleteUser converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteUser(ctx echo.Context) error {
 	var err error
@@ -1442,6 +1467,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/popular", wrapper.PopularItems, options.OperationMiddlewares["popularItems"]...)
 	router.GET(options.BaseURL+"/v1/recommend", wrapper.Recommend, options.OperationMiddlewares["recommend"]...)
 	router.POST(options.BaseURL+"/v1/recommend", wrapper.RecommendPost, options.OperationMiddlewares["recommendPost"]...)
+	router.POST(options.BaseURL+"/v1/recommend\\:batch", wrapper.RecommendBatch, options.OperationMiddlewares["recommendBatch"]...)
 	router.DELETE(options.BaseURL+"/v1/users/:id", wrapper.DeleteUser, options.OperationMiddlewares["deleteUser"]...)
 	router.GET(options.BaseURL+"/v1/users/:id", wrapper.GetUser, options.OperationMiddlewares["getUser"]...)
 	router.PATCH(options.BaseURL+"/v1/users/:id", wrapper.PatchUser, options.OperationMiddlewares["patchUser"]...)
