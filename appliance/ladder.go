@@ -89,12 +89,27 @@ func (l *ladder) Similar(ctx context.Context, itemID string, limit int, list *ht
 
 // Popular is cheap by itself.
 func (l *ladder) Popular(ctx context.Context, limit int, list *httpapi.List) error {
+	return l.cheap(ctx, list, func(ctx context.Context) error { return l.live.Popular(ctx, limit, list) })
+}
+
+// Trending is as cheap.
+func (l *ladder) Trending(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
+	return l.cheap(ctx, list, func(ctx context.Context) error { return l.live.Trending(ctx, q, list) })
+}
+
+// Latest is as cheap.
+func (l *ladder) Latest(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
+	return l.cheap(ctx, list, func(ctx context.Context) error { return l.live.Latest(ctx, q, list) })
+}
+
+// cheap lists have no rung below but the empty one.
+func (l *ladder) cheap(ctx context.Context, list *httpapi.List, ask func(context.Context) error) error {
 	verdict := l.gate.Enter(ctx)
 	if verdict == admit.Refuse {
 		return overloaded()
 	}
 	defer l.gate.Leave(verdict)
-	return l.popular(ctx, list, "", func(ctx context.Context) error { return l.live.Popular(ctx, limit, list) })
+	return l.popular(ctx, list, "", ask)
 }
 
 // popular is the last rung but one: when it fails too, the list is empty. A

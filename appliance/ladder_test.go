@@ -41,6 +41,14 @@ func (m *moody) Similar(ctx context.Context, _ string, limit int, list *httpapi.
 	return m.Recommend(ctx, &httpapi.Query{UserID: "like", Limit: limit}, list)
 }
 
+func (m *moody) Trending(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
+	return m.Popular(ctx, q.Limit, list)
+}
+
+func (m *moody) Latest(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
+	return m.Popular(ctx, q.Limit, list)
+}
+
 func (m *moody) Popular(_ context.Context, limit int, list *httpapi.List) error {
 	*list = httpapi.List{Source: httpapi.SourcePopular, Reason: "not_personalized", Picks: append(list.Picks[:0], httpapi.Pick{ItemID: "popular"})}
 	return m.popular

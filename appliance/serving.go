@@ -36,7 +36,11 @@ func (r recommender) Recommend(ctx context.Context, q *httpapi.Query, list *http
 		UserID: q.UserID, Session: q.Session, Limit: q.Limit, Exclude: q.Exclude,
 		ExcludeSeen: q.ExcludeSeen, NotPersonalized: q.NotPersonalized, Filter: q.Filter, Now: q.Now,
 	}
-	err := r.answer(list, func(resp *recommend.Response) error { return r.engine.Recommend(ctx, &req, resp) })
+	return badFilter(r.answer(list, func(resp *recommend.Response) error { return r.engine.Recommend(ctx, &req, resp) }))
+}
+
+// badFilter makes a fault of the request's filter an answer that says where.
+func badFilter(err error) error {
 	var fault *expr.SyntaxError
 	if errors.As(err, &fault) {
 		return &httpapi.Problem{
@@ -59,6 +63,19 @@ func (r recommender) Similar(ctx context.Context, itemID string, limit int, list
 
 func (r recommender) Popular(ctx context.Context, limit int, list *httpapi.List) error {
 	return r.answer(list, func(resp *recommend.Response) error { return r.engine.Popular(ctx, limit, r.now(), resp) })
+}
+
+func (r recommender) Trending(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
+	return r.listed(ctx, r.engine.Trending, q, list)
+}
+
+func (r recommender) Latest(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
+	return r.listed(ctx, r.engine.Latest, q, list)
+}
+
+func (r recommender) listed(ctx context.Context, ask func(context.Context, *recommend.ListRequest, *recommend.Response) error, q *httpapi.ListQuery, list *httpapi.List) error {
+	req := recommend.ListRequest{Limit: q.Limit, Filter: q.Filter, Category: q.Category, Window: q.Window, Now: q.Now}
+	return badFilter(r.answer(list, func(resp *recommend.Response) error { return ask(ctx, &req, resp) }))
 }
 
 // answer copies what ask fills in into the HTTP layer's list.

@@ -922,6 +922,9 @@ type Verdict struct {
 	Version   string `json:"version,omitempty"`
 }
 
+// Category defines model for Category.
+type Category = string
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
@@ -1044,6 +1047,24 @@ type SimilarItemsParams struct {
 	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
 }
 
+// LatestItemsParams defines parameters for LatestItems.
+type LatestItemsParams struct {
+	// Limit How many items; the default is configured by `recommend.limit`.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Fields Names of item attributes to return; the parameter repeats, or holds several names with commas between them.
+	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
+
+	// Category Only items whose attribute `category` is this, besides `filter`.
+	Category *Category `form:"category,omitempty" json:"category,omitempty"`
+
+	// Window How far back to look, such as `12h` or `7d`; without it, as far as there are items.
+	Window *string `form:"window,omitempty" json:"window,omitempty"`
+}
+
 // PopularItemsParams defines parameters for PopularItems.
 type PopularItemsParams struct {
 	// Limit How many items; the default is configured by `recommend.limit`.
@@ -1078,6 +1099,21 @@ type RecommendParams struct {
 
 	// Personalized When false, the user's history is not looked at.
 	Personalized *bool `form:"personalized,omitempty" json:"personalized,omitempty"`
+}
+
+// TrendingItemsParams defines parameters for TrendingItems.
+type TrendingItemsParams struct {
+	// Limit How many items; the default is configured by `recommend.limit`.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Fields Names of item attributes to return; the parameter repeats, or holds several names with commas between them.
+	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
+
+	// Category Only items whose attribute `category` is this, besides `filter`.
+	Category *Category `form:"category,omitempty" json:"category,omitempty"`
 }
 
 // DeleteUserParams defines parameters for DeleteUser.
@@ -1430,6 +1466,13 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v1/keys/{name} (the `RevokeKey` operationId).
 	RevokeKey(ctx context.Context, name string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// LatestItems The items that came into the catalogue last.
+	//
+	// In the order of their first PUT, newest first; `score` is its time in hours since 1970. The newest 2,000 items are looked at. Popular items stand in where there are none, and `reason` is `nothing_new`.
+	//
+	// Corresponds with GET /v1/latest (the `LatestItems` operationId).
+	LatestItems(ctx context.Context, params *LatestItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListModels The model versions that are kept, newest first.
 	//
 	// Corresponds with GET /v1/models (the `ListModels` operationId).
@@ -1520,6 +1563,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
 	RecommendBatch(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TrendingItems The items that rise most above their own past.
+	//
+	// Compares what each item got of late (half of it counts after two days) with what its past lets expect. Popular items stand in where none rises, and `reason` is `no_trend`.
+	//
+	// Corresponds with GET /v1/trending (the `TrendingItems` operationId).
+	TrendingItems(ctx context.Context, params *TrendingItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteUser Erases a user.
 	//
@@ -2064,6 +2114,23 @@ func (c *Rest) RevokeKey(ctx context.Context, name string, reqEditors ...Request
 	return c.Client.Do(req)
 }
 
+// LatestItems The items that came into the catalogue last.
+//
+// In the order of their first PUT, newest first; `score` is its time in hours since 1970. The newest 2,000 items are looked at. Popular items stand in where there are none, and `reason` is `nothing_new`.
+//
+// Corresponds with GET /v1/latest (the `LatestItems` operationId).
+func (c *Rest) LatestItems(ctx context.Context, params *LatestItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLatestItemsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListModels The model versions that are kept, newest first.
 //
 // Corresponds with GET /v1/models (the `ListModels` operationId).
@@ -2295,6 +2362,23 @@ func (c *Rest) RecommendBatchWithBody(ctx context.Context, contentType string, b
 // Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
 func (c *Rest) RecommendBatch(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRecommendBatchRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TrendingItems The items that rise most above their own past.
+//
+// Compares what each item got of late (half of it counts after two days) with what its past lets expect. Popular items stand in where none rises, and `reason` is `no_trend`.
+//
+// Corresponds with GET /v1/trending (the `TrendingItems` operationId).
+func (c *Rest) TrendingItems(ctx context.Context, params *TrendingItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTrendingItemsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3507,6 +3591,108 @@ func NewRevokeKeyRequest(server string, name string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewLatestItemsRequest constructs an http.Request for the LatestItems method
+func NewLatestItemsRequest(server string, params *LatestItemsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/latest")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Fields != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fields", *params.Fields, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Category != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "category", *params.Category, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Window != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "window", *params.Window, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListModelsRequest constructs an http.Request for the ListModels method
 func NewListModelsRequest(server string) (*http.Request, error) {
 	var err error
@@ -4037,6 +4223,96 @@ func NewRecommendBatchRequestWithBody(server string, contentType string, body io
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewTrendingItemsRequest constructs an http.Request for the TrendingItems method
+func NewTrendingItemsRequest(server string, params *TrendingItemsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/trending")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Fields != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fields", *params.Fields, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Category != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "category", *params.Category, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -4714,6 +4990,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/keys/{name} (the `RevokeKey` operationId).
 	RevokeKeyWithResponse(ctx context.Context, name string, reqEditors ...RequestEditorFn) (*RevokeKeyResponse, error)
 
+	// LatestItemsWithResponse The items that came into the catalogue last.
+	//
+	// In the order of their first PUT, newest first; `score` is its time in hours since 1970. The newest 2,000 items are looked at. Popular items stand in where there are none, and `reason` is `nothing_new`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/latest (the `LatestItems` operationId).
+	LatestItemsWithResponse(ctx context.Context, params *LatestItemsParams, reqEditors ...RequestEditorFn) (*LatestItemsResponse, error)
+
 	// ListModelsWithResponse The model versions that are kept, newest first.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4822,6 +5107,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
 	RecommendBatchWithResponse(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*RecommendBatchResponse, error)
+
+	// TrendingItemsWithResponse The items that rise most above their own past.
+	//
+	// Compares what each item got of late (half of it counts after two days) with what its past lets expect. Popular items stand in where none rises, and `reason` is `no_trend`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/trending (the `TrendingItems` operationId).
+	TrendingItemsWithResponse(ctx context.Context, params *TrendingItemsParams, reqEditors ...RequestEditorFn) (*TrendingItemsResponse, error)
 
 	// DeleteUserWithResponse Erases a user.
 	//
@@ -6144,6 +6438,71 @@ func (r RevokeKeyResponse) ContentType() string {
 	return ""
 }
 
+// LatestItemsResponse200Headers the declared response headers of an HTTP 200 response for LatestItems
+type LatestItemsResponse200Headers struct {
+	XRequestID     string
+	XVitrineReason *string
+	XVitrineSource ListSource
+}
+
+// LatestItemsResponseDefaultHeaders the declared response headers of an HTTP default response for LatestItems
+type LatestItemsResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type LatestItemsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Recommendations
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *LatestItemsResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LatestItemsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LatestItemsResponse) GetJSON200() *Recommendations {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LatestItemsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LatestItemsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LatestItemsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LatestItemsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LatestItemsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListModelsResponse200Headers the declared response headers of an HTTP 200 response for ListModels
 type ListModelsResponse200Headers struct {
 	XRequestID string
@@ -6893,6 +7252,71 @@ func (r RecommendBatchResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RecommendBatchResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// TrendingItemsResponse200Headers the declared response headers of an HTTP 200 response for TrendingItems
+type TrendingItemsResponse200Headers struct {
+	XRequestID     string
+	XVitrineReason *string
+	XVitrineSource ListSource
+}
+
+// TrendingItemsResponseDefaultHeaders the declared response headers of an HTTP default response for TrendingItems
+type TrendingItemsResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type TrendingItemsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Recommendations
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *TrendingItemsResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *TrendingItemsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TrendingItemsResponse) GetJSON200() *Recommendations {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TrendingItemsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TrendingItemsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TrendingItemsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TrendingItemsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TrendingItemsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7736,6 +8160,21 @@ func (c *ClientWithResponses) RevokeKeyWithResponse(ctx context.Context, name st
 	return ParseRevokeKeyResponse(rsp)
 }
 
+// LatestItemsWithResponse The items that came into the catalogue last.
+//
+// In the order of their first PUT, newest first; `score` is its time in hours since 1970. The newest 2,000 items are looked at. Popular items stand in where there are none, and `reason` is `nothing_new`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/latest (the `LatestItems` operationId).
+func (c *ClientWithResponses) LatestItemsWithResponse(ctx context.Context, params *LatestItemsParams, reqEditors ...RequestEditorFn) (*LatestItemsResponse, error) {
+	rsp, err := c.LatestItems(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLatestItemsResponse(rsp)
+}
+
 // ListModelsWithResponse The model versions that are kept, newest first.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7933,6 +8372,21 @@ func (c *ClientWithResponses) RecommendBatchWithResponse(ctx context.Context, bo
 		return nil, err
 	}
 	return ParseRecommendBatchResponse(rsp)
+}
+
+// TrendingItemsWithResponse The items that rise most above their own past.
+//
+// Compares what each item got of late (half of it counts after two days) with what its past lets expect. Popular items stand in where none rises, and `reason` is `no_trend`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/trending (the `TrendingItems` operationId).
+func (c *ClientWithResponses) TrendingItemsWithResponse(ctx context.Context, params *TrendingItemsParams, reqEditors ...RequestEditorFn) (*TrendingItemsResponse, error) {
+	rsp, err := c.TrendingItems(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTrendingItemsResponse(rsp)
 }
 
 // DeleteUserWithResponse Erases a user.
@@ -9372,6 +9826,83 @@ func ParseRevokeKeyResponse(rsp *http.Response) (*RevokeKeyResponse, error) {
 	return response, nil
 }
 
+// ParseLatestItemsResponse parses an HTTP response from a LatestItemsWithResponse call
+func ParseLatestItemsResponse(rsp *http.Response) (*LatestItemsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LatestItemsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Recommendations
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers LatestItemsResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		if values := rsp.Header.Values("X-Vitrine-Reason"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Vitrine-Reason", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XVitrineReason = &value
+		}
+		if values := rsp.Header.Values("X-Vitrine-Source"); len(values) > 0 {
+			var value ListSource
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Vitrine-Source", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XVitrineSource = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers LatestItemsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListModelsResponse parses an HTTP response from a ListModelsWithResponse call
 func ParseListModelsResponse(rsp *http.Response) (*ListModelsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10146,6 +10677,83 @@ func ParseRecommendBatchResponse(rsp *http.Response) (*RecommendBatchResponse, e
 		response.Headers200 = &headers
 	case true:
 		var headers RecommendBatchResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTrendingItemsResponse parses an HTTP response from a TrendingItemsWithResponse call
+func ParseTrendingItemsResponse(rsp *http.Response) (*TrendingItemsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TrendingItemsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Recommendations
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers TrendingItemsResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		if values := rsp.Header.Values("X-Vitrine-Reason"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Vitrine-Reason", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XVitrineReason = &value
+		}
+		if values := rsp.Header.Values("X-Vitrine-Source"); len(values) > 0 {
+			var value ListSource
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Vitrine-Source", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XVitrineSource = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers TrendingItemsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -87,6 +87,7 @@ type Recommender interface {
 	Recommend(ctx context.Context, q *Query, list *List) error
 	Similar(ctx context.Context, itemID string, limit int, list *List) error
 	Popular(ctx context.Context, limit int, list *List) error
+	Lists
 }
 
 // Items looks attributes up.

@@ -22,11 +22,12 @@ import (
 
 // shop fakes all parts behind the handlers. Its fields say how it behaves.
 type shop struct {
-	mu      sync.Mutex
-	records []event.Record
-	letters []Letter
-	query   Query
-	imports []ImportRequest
+	mu        sync.Mutex
+	records   []event.Record
+	letters   []Letter
+	listQuery ListQuery
+	query     Query
+	imports   []ImportRequest
 
 	// submit, when set, answers instead of keeping.
 	submit     func(records []event.Record) (Result, error)
@@ -95,6 +96,17 @@ func (s *shop) Similar(_ context.Context, id string, limit int, list *List) erro
 func (s *shop) Popular(_ context.Context, limit int, list *List) error {
 	*list = List{Picks: append(list.Picks[:0], s.list.Picks[:min(limit, len(s.list.Picks))]...), Source: SourcePopular}
 	return nil
+}
+
+func (s *shop) Trending(_ context.Context, q *ListQuery, list *List) error {
+	s.mu.Lock()
+	s.listQuery = *q
+	s.mu.Unlock()
+	return s.answer(list)
+}
+
+func (s *shop) Latest(ctx context.Context, q *ListQuery, list *List) error {
+	return s.Trending(ctx, q, list)
 }
 
 func (s *shop) Item(id string) (event.Item, bool) {

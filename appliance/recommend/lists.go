@@ -26,8 +26,9 @@ type News interface {
 type ListRequest struct {
 	// Limit is the number of items wanted; 0 is DefaultLimit.
 	Limit int
-	// Filter is a condition that every item fulfils; empty means none.
-	Filter string
+	// Filter and Category are conditions that every item fulfils; empty means
+	// none.
+	Filter, Category string
 	// Window is how far back Latest looks; 0 is without end.
 	Window time.Duration
 	// Now is the time of the request in Unix milliseconds.
@@ -59,8 +60,10 @@ func (e *Engine) listed(ctx context.Context, req *ListRequest, resp *Response, r
 	}
 	sc := e.begin(req.Limit, req.Now)
 	defer e.scratch.Put(sc)
-	if err := e.filter(req.Filter, sc); err != nil {
-		return err
+	for _, text := range []string{req.Filter, req.Category} {
+		if err := e.filter(text, sc); err != nil {
+			return err
+		}
 	}
 	e.list(ctx, sc, resp, question{rank: rank, otherwise: reason})
 	return nil

@@ -94,8 +94,6 @@ var notYet = map[string]string{
 	`rules/show rules/set rules/check GET:/v1/rules PUT:/v1/rules GET:/v1/recommend?scene recommend.scenes`: "there are no rules and scenes in the request yet",
 	`recommend/--explain GET:/v1/recommend?explain GET:/v1/explain GET:/v1/recommend?after POST:/v1/rank`:   "the request explains nothing and has one page",
 
-	`GET:/v1/trending GET:/v1/latest`: "the engine has the lists, the API no routes for them",
-
 	`archive.retention`: "no file of the archive is dropped or written anew yet",
 	`model/promote model/import model/import/--force model/export train.engine`: "one engine, one set of versions of its own",
 	`deadletters/replay`: "rows are mended in their file and imported again, which doubles nothing",
@@ -114,6 +112,8 @@ const additions = `
 	POST:/v1/import?remove_where POST:/v1/import?ts_format POST:/v1/import?tz
 	POST:/v1/models/rollback GET:/v1/deadletters/{id}
 	GET:/v1/items/{id}/similar?limit GET:/v1/items/{id}/similar?fields GET:/v1/popular?limit GET:/v1/popular?fields
+	GET:/v1/trending?limit GET:/v1/trending?fields GET:/v1/trending?filter GET:/v1/trending?category
+	GET:/v1/latest?limit GET:/v1/latest?fields GET:/v1/latest?filter GET:/v1/latest?category GET:/v1/latest?window
 	POST:/v1/plugins DELETE:/v1/plugins/{name} POST:/v1/plugins/{name}/enable POST:/v1/plugins/{name}/disable
 	GET:/v1/users/{id}/erasure GET:/v1/users/{id}/history?limit GET:/v1/users/{id}/history?cursor
 	GET:/v1/keys POST:/v1/keys DELETE:/v1/keys/{name}
@@ -436,6 +436,9 @@ func contractOfRoutes(t *testing.T, d *daemon) {
 		{"POST:/v1/recommend:batch", "/v1/recommend:batch", `{"requests":[{"user_id":"u1","limit":3},{"user_id":"u2"}]}`, 200, `"user_id":"u2"`},
 		{"GET:/v1/items/{id}/similar", "/v1/items/i1/similar?limit=3&fields=name", "", 200, `"rank":3`},
 		{"GET:/v1/popular", "/v1/popular?limit=3&fields=name", "", 200, `"rank":3`},
+		{"GET:/v1/trending", "/v1/trending?limit=3&fields=name&filter=has(name)", "", 200, `"items":[`},
+		{"GET:/v1/latest", "/v1/latest?limit=3&fields=name&filter=has(name)&window=9000d", "", 200, `"rank":1`},
+		{"GET:/v1/latest?window", "/v1/latest?window=week", "", 400, `"code":"invalid_window"`},
 		{"POST:/v1/events", "/v1/events", `{"user_id":"u1","item_id":"i1","event_type":"view"}`, 202, `"accepted":1`},
 		{"PUT:/v1/items/{id}", "/v1/items/i1", `{"attributes":{"name":"A","price":2}}`, 200, `"price":2`},
 		{"PATCH:/v1/items/{id}", "/v1/items/i1", `{"attributes":{"price":3}}`, 200, `"price":3`},

@@ -461,6 +461,9 @@ type UserWrite struct {
 	Attributes Attributes `json:"attributes"`
 }
 
+// Category defines model for Category.
+type Category = string
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
@@ -541,6 +544,24 @@ type SimilarItemsParams struct {
 	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
 }
 
+// LatestItemsParams defines parameters for LatestItems.
+type LatestItemsParams struct {
+	// Limit How many items; the default is configured by `recommend.limit`.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Fields Names of item attributes to return; the parameter repeats, or holds several names with commas between them.
+	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
+
+	// Category Only items whose attribute `category` is this, besides `filter`.
+	Category *Category `form:"category,omitempty" json:"category,omitempty"`
+
+	// Window How far back to look, such as `12h` or `7d`; without it, as far as there are items.
+	Window *string `form:"window,omitempty" json:"window,omitempty"`
+}
+
 // PopularItemsParams defines parameters for PopularItems.
 type PopularItemsParams struct {
 	// Limit How many items; the default is configured by `recommend.limit`.
@@ -575,6 +596,21 @@ type RecommendParams struct {
 
 	// Personalized When false, the user's history is not looked at.
 	Personalized *bool `form:"personalized,omitempty" json:"personalized,omitempty"`
+}
+
+// TrendingItemsParams defines parameters for TrendingItems.
+type TrendingItemsParams struct {
+	// Limit How many items; the default is configured by `recommend.limit`.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Fields Names of item attributes to return; the parameter repeats, or holds several names with commas between them.
+	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
+
+	// Category Only items whose attribute `category` is this, besides `filter`.
+	Category *Category `form:"category,omitempty" json:"category,omitempty"`
 }
 
 // DeleteUserParams defines parameters for DeleteUser.
@@ -689,6 +725,9 @@ type ServerInterface interface {
 	// PutItems Replaces the attributes of many items; on disk when answered.
 	// (POST /v1/items:batch)
 	PutItems(ctx echo.Context) error
+	// LatestItems The items that came into the catalogue last.
+	// (GET /v1/latest)
+	LatestItems(ctx echo.Context, params LatestItemsParams) error
 	// PopularItems The most popular items now.
 	// (GET /v1/popular)
 	PopularItems(ctx echo.Context, params PopularItemsParams) error
@@ -701,6 +740,9 @@ type ServerInterface interface {
 	// RecommendBatch Lists for many users or sessions in one call, in the order of the requests.
 	// (POST /v1/recommend:batch)
 	RecommendBatch(ctx echo.Context) error
+	// TrendingItems The items that rise most above their own past.
+	// (GET /v1/trending)
+	TrendingItems(ctx echo.Context, params TrendingItemsParams) error
 	// DeleteUser Erases a user.
 	// (DELETE /v1/users/{id})
 	DeleteUser(ctx echo.Context, id UserID, params DeleteUserParams) error
@@ -1035,6 +1077,52 @@ func (w *ServerInterfaceWrapper) PutItems(ctx echo.Context) error {
 	return err
 }
 
+// LatestItems converts echo context to params.
+func (w *ServerInterfaceWrapper) LatestItems(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LatestItemsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "fields" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fields", ctx.QueryParams(), &params.Fields, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fields: %s", err))
+	}
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter", ctx.QueryParams(), &params.Filter, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter filter: %s", err))
+	}
+
+	// ------------- Optional query parameter "category" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "category", ctx.QueryParams(), &params.Category, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter category: %s", err))
+	}
+
+	// ------------- Optional query parameter "window" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "window", ctx.QueryParams(), &params.Window, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter window: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LatestItems(ctx, params)
+	return err
+}
+
 // PopularItems converts echo context to params.
 func (w *ServerInterfaceWrapper) PopularItems(ctx echo.Context) error {
 	var err error
@@ -1142,6 +1230,45 @@ func (w *ServerInterfaceWrapper) RecommendBatch(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RecommendBatch(ctx)
+	return err
+}
+
+// TrendingItems converts echo context to params.
+func (w *ServerInterfaceWrapper) TrendingItems(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TrendingItemsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "fields" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fields", ctx.QueryParams(), &params.Fields, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fields: %s", err))
+	}
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter", ctx.QueryParams(), &params.Filter, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter filter: %s", err))
+	}
+
+	// ------------- Optional query parameter "category" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "category", ctx.QueryParams(), &params.Category, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter category: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TrendingItems(ctx, params)
 	return err
 }
 
@@ -1464,10 +1591,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/items/:id", wrapper.PutItem, options.OperationMiddlewares["putItem"]...)
 	router.GET(options.BaseURL+"/v1/items/:id/similar", wrapper.SimilarItems, options.OperationMiddlewares["similarItems"]...)
 	router.POST(options.BaseURL+"/v1/items\\:batch", wrapper.PutItems, options.OperationMiddlewares["putItems"]...)
+	router.GET(options.BaseURL+"/v1/latest", wrapper.LatestItems, options.OperationMiddlewares["latestItems"]...)
 	router.GET(options.BaseURL+"/v1/popular", wrapper.PopularItems, options.OperationMiddlewares["popularItems"]...)
 	router.GET(options.BaseURL+"/v1/recommend", wrapper.Recommend, options.OperationMiddlewares["recommend"]...)
 	router.POST(options.BaseURL+"/v1/recommend", wrapper.RecommendPost, options.OperationMiddlewares["recommendPost"]...)
 	router.POST(options.BaseURL+"/v1/recommend\\:batch", wrapper.RecommendBatch, options.OperationMiddlewares["recommendBatch"]...)
+	router.GET(options.BaseURL+"/v1/trending", wrapper.TrendingItems, options.OperationMiddlewares["trendingItems"]...)
 	router.DELETE(options.BaseURL+"/v1/users/:id", wrapper.DeleteUser, options.OperationMiddlewares["deleteUser"]...)
 	router.GET(options.BaseURL+"/v1/users/:id", wrapper.GetUser, options.OperationMiddlewares["getUser"]...)
 	router.PATCH(options.BaseURL+"/v1/users/:id", wrapper.PatchUser, options.OperationMiddlewares["patchUser"]...)
