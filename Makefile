@@ -9,7 +9,7 @@ RACE     := ./bridge/... ./appliance/... ./als/...
 NESTED   := sdk plugins
 export GOFLAGS := -buildvcs=false
 
-.PHONY: help run build bench-als plugins shelf test unit nested noasm race e2e kill9 check format lint tidy generate generate-check clean-tree
+.PHONY: help run build bench-als plugins shelf test unit nested noasm race e2e kill9 quality check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ e2e: ## the end-to-end tests alone, on the real binary
 
 kill9: ## 20 kill -9 during ingest: nothing lost, nothing doubled
 	VITRINE_KILLS=20 go test -v -count=1 -run TestKill ./internal/e2e
+
+quality: ## ranking and rating quality on published data sets, against bars (minutes; data in ../shared/data or VITRINE_QUALITY_DATA)
+	VITRINE_QUALITY=full go test -v -count=1 -timeout 3h -run 'TestQuality$$' ./internal/quality
 
 check: format lint generate-check tidy clean-tree ## format, vet, staticcheck, import rules, size budget, generated files, tidy modules, clean tree
 

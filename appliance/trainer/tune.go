@@ -60,9 +60,10 @@ func (r *run) tune(ctx context.Context) error {
 	trials, best, err := search.Run(ctx, search.Search{
 		Path: r.job.Trials, Subject: r.subject(), Interactions: r.window.count(), Budget: budget,
 		Start: r.settings, Fixed: r.job.Regularization > 0,
-		Try: func(ctx context.Context, opt als.Options, best *search.Trial) (search.Trial, error) {
-			return r.try(ctx, s, opt, best)
-		},
+		Try: (&Trier{
+			Fit: s.fit, Iterations: r.job.Iterations,
+			Score: func(ctx context.Context, m *model.Model) (float64, error) { return r.score(ctx, s, m) },
+		}).Try,
 		Progress: func(done int) { r.progress(Progress{Stage: "tune", Done: done, Total: budget}) },
 	})
 	if err != nil {
@@ -128,14 +129,25 @@ func rowsWithCells(m *dataset.CSR) int {
 	return n
 }
 
-// try trains with a setting, a few sweeps at a time, until further ones make it
+// Trier tries settings of a search on a part of the data that no test will use.
+type Trier struct {
+	// Fit is what is trained on.
+	Fit *dataset.CSR
+	// Iterations, when not 0, is the number of sweeps; otherwise it is searched
+	// for too.
+	Iterations int
+	// Score judges a model; more is better.
+	Score func(context.Context, *model.Model) (float64, error)
+}
+
+// Try trains with a setting, a few sweeps at a time, until further ones make it
 // clearly worse.
-func (r *run) try(ctx context.Context, s slice, opt als.Options, best *search.Trial) (search.Trial, error) {
+func (t *Trier) Try(ctx context.Context, opt als.Options, best *search.Trial) (search.Trial, error) {
 	sweeps := []int{2, 3, 5, 8, 12, 16}
 	switch {
-	case r.job.Iterations > 0:
-		sweeps = []int{r.job.Iterations}
-	case r.explicit():
+	case t.Iterations > 0:
+		sweeps = []int{t.Iterations}
+	case opt.Loss == als.LossExplicit:
 		sweeps = []int{5, 10, 20}
 	}
 	var scores []float64
@@ -143,12 +155,12 @@ func (r *run) try(ctx context.Context, s slice, opt als.Options, best *search.Tr
 	done := 0
 	for _, n := range sweeps {
 		opt.Iterations, done = n-done, n
-		m, _, err := als.Train(ctx, s.fit, opt)
+		m, _, err := als.Train(ctx, t.Fit, opt)
 		if err != nil {
 			return trial, err
 		}
 		opt.Init = m
-		score, err := r.score(ctx, s, m)
+		score, err := t.Score(ctx, m)
 		if err != nil {
 			return trial, err
 		}

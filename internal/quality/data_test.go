@@ -29,6 +29,7 @@ const (
 	givenSplit layout = iota
 	sessions
 	leaveOneOut
+	ratings
 )
 
 // folder is one data set found.
@@ -82,6 +83,10 @@ func recognise(dir string) (folder, bool) {
 			others = append(others, path)
 		}
 	}
+	if path := filepath.Join(dir, "u.data"); exists(path) {
+		f.train, f.layout = path, ratings
+		return f, true
+	}
 	if f.train != "" && f.test != "" {
 		return f, true
 	}
@@ -90,6 +95,11 @@ func recognise(dir string) (folder, bool) {
 		return f, true
 	}
 	return f, false
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // readLines reads a file of lines of row numbers.
@@ -183,6 +193,7 @@ func TestRecognise(t *testing.T) {
 		givenSplit:  {"train.txt.xz", "test.txt", "SOURCE.md"},
 		sessions:    {"shop.train.txt", "shop.test.txt.xz"},
 		leaveOneOut: {"Beauty.txt.xz", "SOURCE.md"},
+		ratings:     {"u.data", "README.txt"},
 	} {
 		dir := t.TempDir()
 		for _, name := range names {

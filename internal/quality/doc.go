@@ -11,6 +11,7 @@
 //	NAME.train.txt, NAME.test.txt   sessions in time order; the last item of a
 //	                             test line is the target
 //	NAME.txt                     "user item item ...", oldest first: leave one out
+//	u.data                       "user item rating time" by tabs: ratings, five folds
 //
 // go test runs a small slice with the settings that were found; with
 // VITRINE_QUALITY=full settings are chosen anew and the whole table is

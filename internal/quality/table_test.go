@@ -105,11 +105,12 @@ func full() bool { return os.Getenv("VITRINE_QUALITY") == "full" }
 
 // TestQuality is the table: with VITRINE_QUALITY=full all of it.
 func TestQuality(t *testing.T) {
-	sets := folders(t)
 	if !full() {
 		t.Skip("the whole table takes minutes: VITRINE_QUALITY=full, or make quality")
 	}
 	r := &report{t: t, start: time.Now()}
+	ratingsTable(r, "generated ratings", generateRatings(t, 100_000))
+	sets := folders(t)
 	for _, f := range sets {
 		begin, cpu := time.Now(), cpuTime(t)
 		switch f.layout {
@@ -119,6 +120,8 @@ func TestQuality(t *testing.T) {
 			sessionTable(r, f)
 		case leaveOneOut:
 			sequenceTable(r, f)
+		case ratings:
+			ratingsTable(r, f.name, f.train)
 		}
 		r.note("%s: %.0f s, %.0f s of CPU", f.name, time.Since(begin).Seconds(), (cpuTime(t) - cpu).Seconds())
 	}

@@ -37,11 +37,11 @@ const blendTrials = 4000
 
 // blend chooses the weights of the sources on a validation part of what is
 // fitted on, and builds them from all of it.
-func (r *run) blend(ctx context.Context, f *fitted) (*blended, error) {
+func (r *run) blend(ctx context.Context, f, validation *fitted) (*blended, error) {
 	var weights []float32
 	var fold float64
 	err := r.stage("blend", func() (err error) {
-		weights, fold, err = r.chooseBlend(ctx, f)
+		weights, fold, err = r.chooseBlend(ctx, validation)
 		return err
 	})
 	if err != nil {
@@ -70,18 +70,14 @@ func (r *run) weightNames(weights []float32) map[string]float32 {
 func (r *run) repeats() bool { return r.opt.Seen != SeenMasked }
 
 // chooseBlend returns the weights and the decay of the fold-in that rank best.
-func (r *run) chooseBlend(ctx context.Context, f *fitted) (weights []float32, fold float64, err error) {
-	v, err := r.prepare(r.validation(f.exam), f.items)
-	if err != nil {
-		return nil, 0, err
-	}
+func (r *run) chooseBlend(ctx context.Context, v *fitted) (weights []float32, fold float64, err error) {
 	asked := r.trials(v)
 	if v.matrix.NNZ() == 0 || len(asked) == 0 {
 		weights = make([]float32, len(r.sources()))
 		weights[len(weights)-1] = 1 // too little data to choose on: ALS alone
 		return weights, 1, nil
 	}
-	if v.model, err = r.fitModel(ctx, v, r.alsOptions()); err != nil {
+	if v.model, err = r.fitModel(ctx, v, r.settled("blend")); err != nil {
 		return nil, 0, err
 	}
 	b, err := r.buildBlend(ctx, v)
@@ -134,17 +130,10 @@ func (r *run) wanted(v *fitted, q int, targets []uint32) []uint32 {
 	})
 }
 
-// trials are the validation questions, evenly spread: those with a history and
-// something to find.
+// trials are the validation questions that the blend is chosen on, evenly
+// spread.
 func (r *run) trials(v *fitted) []int {
-	var all []int
-	for q := range v.targets.Rows {
-		items, _ := v.mask.Row(q)
-		targets, _ := v.targets.Row(q)
-		if len(items) > 0 && len(r.wanted(v, q, targets)) > 0 {
-			all = append(all, q)
-		}
-	}
+	all := r.asked(v)
 	if len(all) <= blendTrials {
 		return all
 	}
@@ -153,6 +142,19 @@ func (r *run) trials(v *fitted) []int {
 		some[n] = all[n*len(all)/blendTrials]
 	}
 	return some
+}
+
+// asked are all questions with a history and something to find.
+func (r *run) asked(v *fitted) []int {
+	var all []int
+	for q := range v.targets.Rows {
+		items, _ := v.mask.Row(q)
+		targets, _ := v.targets.Row(q)
+		if len(items) > 0 && len(r.wanted(v, q, targets)) > 0 {
+			all = append(all, q)
+		}
+	}
+	return all
 }
 
 // buildBlend builds the sources from the part that is fitted on, without

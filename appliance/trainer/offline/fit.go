@@ -9,7 +9,6 @@ import (
 	"vitrine/als/dataset"
 	"vitrine/als/eval"
 	"vitrine/als/model"
-	"vitrine/appliance/trainer"
 )
 
 // alsOptions are the settings of the model.
@@ -34,17 +33,18 @@ func (r *run) otherName() string {
 // fitModels trains ALS on the part that is fitted on, of ratings with and
 // without biases, and folds questions in that are not its users.
 func (r *run) fitModels(ctx context.Context, f *fitted) error {
-	opt := r.alsOptions()
-	opt.Progress = func(p als.Progress) {
-		r.progress(trainer.Progress{Stage: "fit", Done: p.Iteration, Total: p.Iterations})
-	}
+	opt := r.settled("fit")
 	var err error
 	if f.model, err = r.fitModel(ctx, f, opt); err != nil {
 		return err
 	}
 	r.describeModel(opt.WithDefaults())
 	if r.opt.Mode == ModeExplicit {
+		opt = r.settled("fit")
 		opt.Biases = !opt.Biases
+		if opt.Biases && r.job.Training.Regularization == 0 {
+			opt.Lambda = 0 // each has a default of its own
+		}
 		f.other, err = r.fitModel(ctx, f, opt)
 	}
 	return err

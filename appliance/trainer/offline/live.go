@@ -34,7 +34,7 @@ func (r *run) liveBlend(ctx context.Context, f *fitted) (eval.Scorer, error) {
 	var err error
 	if r.job.Training.Blend == nil {
 		err = r.stage("tables", func() error {
-			settings, err = b.Choose(ctx, older, r.alsOptions().WithDefaults())
+			settings, err = b.Choose(ctx, older, r.settings.WithDefaults())
 			return err
 		})
 		if err != nil {
@@ -89,8 +89,8 @@ func (m material) Matrix(_ context.Context, now int64, part blend.Span) (*datase
 func (m material) Newest(part blend.Span) int64 { return reference(m.history(part)) }
 
 // ownBlend is the blend of data without times, of sessions and of other splits.
-func (r *run) ownBlend(ctx context.Context, f *fitted) (eval.Scorer, error) {
-	b, err := r.blend(ctx, f)
+func (r *run) ownBlend(ctx context.Context, f, validation *fitted) (eval.Scorer, error) {
+	b, err := r.blend(ctx, f, validation)
 	if err != nil {
 		return nil, err
 	}

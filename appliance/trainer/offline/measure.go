@@ -75,10 +75,17 @@ func (r *run) measure(ctx context.Context, d *data) error {
 		return nil
 	}
 	r.countTargets(f)
+	validation, err := r.prepare(r.validation(exam), len(d.items))
+	if err != nil {
+		return err
+	}
+	if err := r.stage("tune", func() error { return r.tune(ctx, validation) }); err != nil {
+		return err
+	}
 	if err := r.stage("fit", func() error { return r.fitModels(ctx, f) }); err != nil {
 		return err
 	}
-	rankers, err := r.rankers(ctx, f)
+	rankers, err := r.rankers(ctx, f, validation)
 	if err != nil {
 		return err
 	}
@@ -177,7 +184,7 @@ func sample(m *dataset.CSR, most int) *dataset.CSR {
 }
 
 // rankers builds the models beside ALS. They stand in the order of the report.
-func (r *run) rankers(ctx context.Context, f *fitted) ([]ranker, error) {
+func (r *run) rankers(ctx context.Context, f, validation *fitted) ([]ranker, error) {
 	popular := eval.Popularity(f.popularity)
 	out := []ranker{{name: nameALS, factors: withoutStrangers(f.model, f.questions), score: popular}}
 	if f.other != nil {
@@ -188,11 +195,13 @@ func (r *run) rankers(ctx context.Context, f *fitted) ([]ranker, error) {
 		return append(out, ranker{name: namePopularity, score: popular}), nil
 	}
 	if r.opt.Mode != ModeExplicit {
-		build := r.ownBlend
+		var score eval.Scorer
+		var err error
 		if r.asLive(f) {
-			build = r.liveBlend
+			score, err = r.liveBlend(ctx, f)
+		} else {
+			score, err = r.ownBlend(ctx, f, validation)
 		}
-		score, err := build(ctx, f)
 		if err != nil {
 			return nil, err
 		}

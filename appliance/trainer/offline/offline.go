@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"vitrine/als"
 	"vitrine/appliance/signal"
 	"vitrine/appliance/trainer"
 )
@@ -194,6 +195,8 @@ type run struct {
 	progress func(trainer.Progress)
 	result   *Result
 	tally    tally
+	// settings are the options of the model, once they are chosen.
+	settings als.Options
 	// turn and turns number the folds.
 	turn, turns int
 }
