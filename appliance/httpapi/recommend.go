@@ -63,12 +63,15 @@ func (p *public) get() *listing {
 func (p *public) ArticleRecommend(c echo.Context, params publicapi.ArticleRecommendParams) error {
 	l := p.get()
 	defer p.pool.Put(l)
+	if err := l.query.check(params.Limit); err != nil {
+		return err
+	}
 	if params.UserID == nil || *params.UserID == "" {
 		p.listed(c, SourceEmpty, "no_user")
 		return send(c, http.StatusOK, append(l.buf, "{}\n"...))
 	}
 	l.query.UserID = *params.UserID
-	if err := l.query.check(params.Limit); err != nil {
+	if err := checkID("user_id", l.query.UserID); err != nil {
 		return err
 	}
 	if err := p.deps.Recommender.Recommend(c.Request().Context(), &l.query, &l.list); err != nil {
@@ -266,6 +269,9 @@ func (q *Query) check(limit *int) error {
 func (l *listing) setFields(fields *[]string) error {
 	if fields == nil {
 		return nil
+	}
+	if len(*fields) > maxFields {
+		return refuse("invalid_fields", "there are more than %d fields", maxFields)
 	}
 	for _, f := range *fields {
 		for name := range strings.SplitSeq(f, ",") {
