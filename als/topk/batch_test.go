@@ -11,7 +11,11 @@ func TestSearchBatchEqualsSearch(t *testing.T) {
 	var s BatchScratch
 	var one Scratch
 	var dst [][]Hit
-	for range 60 {
+	rounds := 60
+	if testing.Short() {
+		rounds = 6
+	}
+	for range rounds {
 		n, rank := []int{1, 70, 900, 3000, 6000}[rng.IntN(5)], []int{1, 5, 16, 64}[rng.IntN(4)]
 		items := catalogue(rng, n, rank)
 		ix := New(items, n, rank)

@@ -154,6 +154,9 @@ func naiveSimilar(ix *Index, row uint32, k int, exclude []uint64) []Hit {
 // similar rows.
 func TestHundredThousandQueriesEqualANaiveScan(t *testing.T) {
 	queries := 240
+	if testing.Short() {
+		queries = 40
+	}
 	if os.Getenv("VITRINE_ALL_QUERIES") != "" {
 		queries = 100_000
 	}

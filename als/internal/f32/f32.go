@@ -1,5 +1,5 @@
-// Package f32 holds the float32 kernels that training, fold-in and scoring
-// spend their time in.
+// Package f32 holds the kernels that training, fold-in and scoring spend their
+// time in: float32 loops, and the int8 scans of a search.
 //
 // It owns loops over plain slices and nothing else: no allocation, no
 // goroutines, no knowledge of what the numbers mean. It must not import any
@@ -8,7 +8,8 @@
 // result never depends on how many goroutines share the work.
 //
 // On amd64 with AVX2, FMA and F16C the loops run in assembly that _asm
-// generates; the build tag noasm leaves it out.
+// generates, the int8 scans with AVX-512 VNNI where that is there; the build tag
+// noasm leaves it out.
 //
 // A shape that does not fit is a programming error and panics.
 package f32
