@@ -33,6 +33,10 @@ type Interaction struct {
 	Item uint32
 	// Type is the code that Signal.TypeCode gives.
 	Type uint8
+	// Session tells the sessions of training data apart, 0 where it is not
+	// known. A profile does not keep it: there the time alone says where a
+	// session ends.
+	Session uint16
 	// ID is a hash of the event's id, 0 when it had none. With everything else
 	// equal it tells a resent event from a repeated one.
 	ID uint32

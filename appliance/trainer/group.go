@@ -16,8 +16,9 @@ type unit struct {
 	base    int64
 	offsets []uint32
 	types   []uint8
-	// values is nil when no event of the unit has one.
-	values []float32
+	// values and sessions are nil when no event of the unit has one.
+	values   []float32
+	sessions []uint16
 }
 
 // maxEvents bounds the interactions of a window, whose places have 32 bits.
@@ -28,16 +29,17 @@ const maxEvents = math.MaxUint32
 // sort keeps equal times in log order. The units are emptied on the way, so
 // that both forms are not held for long.
 func (w *window) group(ctx context.Context, units []unit) error {
-	n, values := 0, false
+	n, values, sessions := 0, false, false
 	for i := range units {
 		n += len(units[i].users)
 		values = values || units[i].values != nil
+		sessions = sessions || units[i].sessions != nil
 	}
 	if n > maxEvents {
 		return fmt.Errorf("group interactions: %d are too many, at most %d can be trained on", n, maxEvents)
 	}
 	w.places(units)
-	w.events = makeColumns(n, values)
+	w.events = makeColumns(n, values, sessions)
 	inParallel(len(units), func(i int) {
 		if ctx.Err() == nil {
 			w.events.scatter(&units[i])
@@ -93,6 +95,9 @@ func (c *columns) scatter(u *unit) {
 		c.items[place], c.types[place] = u.items[i], u.types[i]
 		c.timesLow[place], c.timesHigh[place] = uint32(t), uint16(t>>32)
 	}
+	for i, session := range u.sessions {
+		c.sessions[u.users[i]] = session
+	}
 	switch {
 	case c.values == nil:
 	case u.values == nil:
@@ -133,7 +138,7 @@ func (s *timeSorter) sort(c *columns, lo, hi int) {
 		return a - b
 	})
 	if len(s.events.items) < hi-lo {
-		s.events = makeColumns(hi-lo, c.values != nil)
+		s.events = makeColumns(hi-lo, c.values != nil, c.sessions != nil)
 	}
 	for i, at := range s.order {
 		s.events.copy(i, c, at)
@@ -149,5 +154,8 @@ func (c *columns) copy(i int, from *columns, at int) {
 	c.timesLow[i], c.timesHigh[i] = from.timesLow[at], from.timesHigh[at]
 	if c.values != nil {
 		c.values[i] = from.values[at]
+	}
+	if c.sessions != nil {
+		c.sessions[i] = from.sessions[at]
 	}
 }

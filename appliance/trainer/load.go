@@ -15,7 +15,7 @@ import (
 )
 
 // windowColumns are the columns that training reads.
-const windowColumns = parquet.UserID | parquet.ItemID | parquet.EventType | parquet.Time | parquet.Value
+const windowColumns = parquet.UserID | parquet.ItemID | parquet.EventType | parquet.Time | parquet.Value | parquet.SessionID
 
 // loader reads the archive into units, part by part, on all cores.
 type loader struct {
@@ -136,8 +136,10 @@ type partReader struct {
 	times  []int64
 	kinds  []uint8
 	values []float32
-	intern internScratch
-	moved  moved
+	// sessions tell which events are of one session, see columns.
+	sessions []uint16
+	intern   internScratch
+	moved    moved
 }
 
 // side is the users or the items of a part.
@@ -176,7 +178,7 @@ func (s *side) finish(in *interner, part int, scratch *internScratch) []uint32 {
 
 // read makes a part a unit.
 func (r *partReader) read(ctx context.Context, n int) error {
-	r.types, r.times, r.kinds, r.values = r.types[:0], r.times[:0], r.kinds[:0], r.values[:0]
+	r.types, r.times, r.kinds, r.values, r.sessions = r.types[:0], r.times[:0], r.kinds[:0], r.values[:0], r.sessions[:0]
 	rows := 0
 	if err := r.reader.Scan(ctx, n, func(b *archive.EventBatch) error {
 		rows += b.Len
@@ -204,6 +206,9 @@ func (r *partReader) read(ctx context.Context, n int) error {
 	}
 	if slices.ContainsFunc(r.values, func(v float32) bool { return v == v }) {
 		u.values = slices.Clone(r.values)
+	}
+	if slices.ContainsFunc(r.sessions, func(s uint16) bool { return s != 0 }) {
+		u.sessions = slices.Clone(r.sessions)
 	}
 	r.loader.units[n] = u
 	r.loader.tell(rows)
@@ -239,7 +244,21 @@ func (r *partReader) add(b *archive.EventBatch) {
 		r.times = append(r.times, b.Time[i])
 		r.kinds = append(r.kinds, uint8(code))
 		r.values = append(r.values, signal.Amount(value, value == value))
+		r.sessions = append(r.sessions, sessionHash(b.SessionID[i]))
 	}
+}
+
+// sessionHash is 16 bits of FNV-1a, 0 for no session: enough to tell a user's
+// sessions apart that follow each other.
+func sessionHash(id string) uint16 {
+	if id == "" {
+		return 0
+	}
+	h := uint32(2166136261)
+	for i := range len(id) {
+		h = (h ^ uint32(id[i])) * 16777619
+	}
+	return max(uint16(h>>16^h), 1)
 }
 
 func enteringCode(sig *signal.Signal, name string) int {

@@ -104,6 +104,9 @@ func (w *window) bytes() int64 {
 	if w.events.values != nil {
 		n += int64(w.count()) * valueSize
 	}
+	if w.events.sessions != nil {
+		n += int64(w.count()) * 2
+	}
 	for _, ids := range [][]string{w.userIDs, w.itemIDs} {
 		for _, id := range ids {
 			n += int64(len(id)) + 16

@@ -190,3 +190,37 @@ func TestTablesAreCancelled(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestSessionsAreRead: the session ids of the archive part a user's events,
+// also where late ones are sorted in.
+func TestSessionsAreRead(t *testing.T) {
+	sig, err := signal.New(signal.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(item, session string, at int64) event.Record {
+		r := visit("u", item, "view", begin+at*minute)
+		r.Event.SessionID = session
+		return r
+	}
+	dir := archiveOf(t, 2, in("1", "a", 0), in("4", "b", 3), in("2", "a", 1), in("5", "b", 4), in("3", "", 2), visit("v", "1", "view", begin))
+	w, err := read(t.Context(), dir, sig, 0, func(int, int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := w.of(slices.Index(w.userIDs, "u"), w.whole, nil)
+	sessions := map[string]uint16{}
+	for _, e := range events {
+		sessions[w.itemIDs[e.Item]] = e.Session
+	}
+	if a, b := sessions["1"], sessions["4"]; a == 0 || b == 0 || a == b || sessions["2"] != a || sessions["5"] != b || sessions["3"] != 0 {
+		t.Errorf("sessions %v", sessions)
+	}
+	plain, err := read(t.Context(), archiveOf(t, 2, visit("u", "1", "view", begin)), sig, 0, func(int, int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain.events.sessions != nil {
+		t.Error("sessions take memory where there are none")
+	}
+}

@@ -56,14 +56,20 @@ type columns struct {
 	types     []uint8
 	// values is nil when no event has one.
 	values []float32
+	// sessions are hashes of the events' sessions, 0 for none; nil when no event
+	// has one.
+	sessions []uint16
 }
 
-func makeColumns(n int, values bool) columns {
+func makeColumns(n int, values, sessions bool) columns {
 	c := columns{
 		items: make([]uint32, n), timesLow: make([]uint32, n), timesHigh: make([]uint16, n), types: make([]uint8, n),
 	}
 	if values {
 		c.values = make([]float32, n)
+	}
+	if sessions {
+		c.sessions = make([]uint16, n)
 	}
 	return c
 }
@@ -75,6 +81,9 @@ func (c *columns) at(i int) signal.Interaction {
 	in := signal.Interaction{Time: c.time(i), Value: noValue(), Item: c.items[i], Type: c.types[i]}
 	if c.values != nil {
 		in.Value = c.values[i]
+	}
+	if c.sessions != nil {
+		in.Session = c.sessions[i]
 	}
 	return in
 }

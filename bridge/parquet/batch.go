@@ -12,6 +12,7 @@ const (
 	Value
 	EventID
 	BusSeq
+	SessionID
 )
 
 // BatchRows is the most rows that one EventBatch holds.
@@ -30,7 +31,7 @@ func (c Codes) At(i int) string { return c.Names[c.Code[i]] }
 
 // EventBatch is some rows of a scan, column by column. Columns that were not
 // asked for are empty. The slices are overwritten by the next batch; strings
-// are safe to keep, but an EventID holds those of its whole batch in memory.
+// are safe to keep, but an EventID or SessionID holds those of its whole batch in memory.
 type EventBatch struct {
 	Len                       int
 	UserID, ItemID, EventType Codes
@@ -40,6 +41,8 @@ type EventBatch struct {
 	// EventID is empty where the event had none.
 	EventID []string
 	BusSeq  []uint64
+	// SessionID is empty where the event had none.
+	SessionID []string
 	// Committed is when the rows were committed to the archive, in Unix
 	// milliseconds; they arrived shortly before.
 	Committed int64
@@ -54,6 +57,7 @@ func (b *EventBatch) Keep(rows []int) {
 	b.Value = keep(b.Value, rows)
 	b.EventID = keep(b.EventID, rows)
 	b.BusSeq = keep(b.BusSeq, rows)
+	b.SessionID = keep(b.SessionID, rows)
 	b.Len = len(rows)
 }
 

@@ -18,13 +18,18 @@ type EventScanner struct {
 	user, item, event *dictionary
 	batch             EventBatch
 	committed         int64
-	arena             []byte
-	ends              []int
 	seqs              []uint64
 	codes             [3][]uint32
 	times             []int64
 	values            []float64
-	ids               []string
+	ids, sessions     texts
+}
+
+// texts is the memory of a column of strings that are hardly ever the same.
+type texts struct {
+	arena []byte
+	ends  []int
+	list  []string
 }
 
 // NewEventScanner makes a scanner that reads the given columns.
@@ -87,6 +92,7 @@ func (s *EventScanner) open(f *File, group parquet.RowGroup) (columns []*column,
 		{Value, "value", parquet.Double, nil},
 		{EventID, "event_id", parquet.ByteArray, nil},
 		{BusSeq, "bus_seq", parquet.Int64, nil},
+		{SessionID, "session_id", parquet.ByteArray, nil},
 	} {
 		if s.columns&want.flag == 0 {
 			continue
@@ -142,7 +148,9 @@ func (s *EventScanner) read(columns []*column, n int) (err error) {
 			s.values = grow(s.values, n)
 			b.Value, err = s.values, c.readDoubles(s.values)
 		case "event_id":
-			b.EventID, err = s.readIDs(c, n)
+			b.EventID, err = s.ids.read(c, n)
+		case "session_id":
+			b.SessionID, err = s.sessions.read(c, n)
 		case "bus_seq":
 			s.seqs = grow(s.seqs, n)
 			b.BusSeq, err = s.seqs, readInts(c, s.seqs)
@@ -160,19 +168,20 @@ func (s *EventScanner) readCodes(c *column, slot, n int) (Codes, error) {
 	return Codes{Code: s.codes[slot], Names: c.dict.names}, err
 }
 
-func (s *EventScanner) readIDs(c *column, n int) ([]string, error) {
+// read reads n rows.
+func (t *texts) read(c *column, n int) ([]string, error) {
 	var err error
-	if s.arena, s.ends, err = c.readStrings(s.arena[:0], s.ends[:0], n); err != nil {
+	if t.arena, t.ends, err = c.readStrings(t.arena[:0], t.ends[:0], n); err != nil {
 		return nil, err
 	}
-	all := string(s.arena)
-	s.ids = grow(s.ids, n)
+	all := string(t.arena)
+	t.list = grow(t.list, n)
 	start := 0
-	for i, end := range s.ends {
-		s.ids[i] = all[start:end]
+	for i, end := range t.ends {
+		t.list[i] = all[start:end]
 		start = end
 	}
-	return s.ids, nil
+	return t.list, nil
 }
 
 func grow[T any](s []T, n int) []T {

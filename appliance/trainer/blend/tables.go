@@ -134,8 +134,8 @@ type session struct {
 	lo, hi int
 }
 
-// sequences takes every user's history apart where more than gap lies between
-// two places.
+// sequences takes every user's history apart into sessions; a gap of MaxInt64
+// leaves it whole.
 func (b *Builder) sequences(part Span, gap int64) *sessionList {
 	l := &sessionList{}
 	most := b.placesPerUser(part)
@@ -145,7 +145,7 @@ func (b *Builder) sequences(part Span, gap int64) *sessionList {
 		order = b.Signal.Sequence(b.Signal.Trim(events), most, order[:0])
 		begin := len(l.items)
 		for n, in := range order {
-			if n > 0 && in.Time-order[n-1].Time > gap {
+			if n > 0 && ends(&order[n-1], &in, gap) {
 				l.end(begin, order[n-1].Time)
 				begin = len(l.items)
 			}
@@ -156,6 +156,16 @@ func (b *Builder) sequences(part Span, gap int64) *sessionList {
 		}
 	}
 	return l
+}
+
+// ends tells whether a session ends between two places: where both say what
+// session they are of, that decides, else the pause. Sessions that a user has
+// side by side become pieces.
+func ends(before, next *signal.Interaction, gap int64) bool {
+	if before.Session != 0 && next.Session != 0 && gap != math.MaxInt64 {
+		return before.Session != next.Session
+	}
+	return next.Time-before.Time > gap
 }
 
 // placesPerUser is how many of everybody's newest places count, so that they

@@ -33,6 +33,7 @@ func TestSequences(t *testing.T) {
 		code, _ := sig.TypeCode(kind)
 		return signal.Interaction{Item: item, Time: minute * 60_000, Type: code, Value: float32(math.NaN())}
 	}
+	in := func(i signal.Interaction, session uint16) signal.Interaction { i.Session = session; return i }
 	for name, c := range map[string]struct {
 		data histories
 		want [][]uint32
@@ -44,6 +45,10 @@ func TestSequences(t *testing.T) {
 				{},
 			},
 			[][]uint32{{4, 5}, {1, 2}, {3}},
+		},
+		"told apart": {
+			histories{{in(visit(1, "view", 0), 7), in(visit(2, "view", 50), 7), in(visit(3, "view", 51), 8), visit(4, "view", 52)}},
+			[][]uint32{{1, 2}, {3, 4}},
 		},
 		"single items": {
 			histories{{visit(1, "view", 0), visit(2, "view", 60), visit(3, "view", 200)}, {visit(4, "view", 0)}},
