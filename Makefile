@@ -9,7 +9,7 @@ RACE     := ./bridge/... ./appliance/... ./als/...
 NESTED   := sdk plugins
 export GOFLAGS := -buildvcs=false
 
-.PHONY: help run build bench-als plugins shelf test unit nested noasm race e2e kill9 quality check format lint tidy generate generate-check clean-tree
+.PHONY: help run build bench-als bench-peers plugins shelf test unit nested noasm race e2e kill9 quality check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,19 @@ bench-%: build ## bench-serve, bench-retrieve, bench-train, bench-plugins: the b
 
 bench-als: build ## training at 1M, 10M and 100M interactions
 	$(BINARY) bench train --full
+
+# Other programs, into the user's cache folder, each as far as it can be had.
+PEERS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vitrine/peers
+
+bench-peers: build ## training beside implicit, Spark MLlib and Gorse, installed first
+	@mkdir -p $(PEERS)
+	-test -x $(PEERS)/venv/bin/python || python3 -m venv $(PEERS)/venv
+	-$(PEERS)/venv/bin/pip install -q implicit==0.7.3 numpy==2.4.6 scipy==1.17.1
+	-$(PEERS)/venv/bin/pip install -q pyspark==4.3.0
+	-test -d $(PEERS)/openblas || { cd $(PEERS) && apt-get download libopenblas0-pthread libgfortran5 libquadmath0 && \
+		for deb in *.deb; do dpkg -x $$deb openblas; done; }
+	-cd appliance/bench/peers/gorse && go build -o $(PEERS)/gorse .
+	$(BINARY) bench peers
 
 test: unit nested noasm race ## every test
 

@@ -31,10 +31,14 @@ const (
 	Retrieve = "retrieve"
 	Train    = "train"
 	Plugins  = "plugins"
+	Peers    = "peers"
 )
 
 // Parts lists all parts, in the order in which they run.
-func Parts() []string { return []string{Serve, Retrieve, Train, Plugins} }
+func Parts() []string { return []string{Serve, Retrieve, Train, Plugins, Peers} }
+
+// ownParts are those that need nothing but this program.
+func ownParts() []string { return []string{Serve, Retrieve, Train, Plugins} }
 
 // repetitions of every measurement: the least that has a median and a spread.
 const repetitions = 3
@@ -45,7 +49,8 @@ const maxStolen = 5
 
 // Options say what to measure.
 type Options struct {
-	// Parts are some of Parts(); nil is all of them.
+	// Parts are some of Parts(); nil is all of them but Peers, whose programs
+	// must be installed.
 	Parts []string
 	// Target is the URL of a running appliance on this machine that Serve
 	// measures instead of one of its own.
@@ -114,7 +119,7 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 	}
 	r := newRun(opt)
 	do := map[string]func(context.Context) (*report.Part, error){
-		Serve: r.serve, Retrieve: r.retrieve, Train: r.train, Plugins: r.plugins,
+		Serve: r.serve, Retrieve: r.retrieve, Train: r.train, Plugins: r.plugins, Peers: r.peers,
 	}
 	hash, err := configHash(opt.ConfigFile, r.settings())
 	if err != nil {
@@ -140,7 +145,7 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 // chosen puts the parts into order and refuses unknown ones.
 func chosen(names []string) ([]string, error) {
 	if len(names) == 0 {
-		return Parts(), nil
+		return ownParts(), nil
 	}
 	for _, n := range names {
 		if !slices.Contains(Parts(), n) {

@@ -178,7 +178,7 @@ func TestRunRefusesUnknownParts(t *testing.T) {
 	if _, err := Run(t.Context(), Options{Parts: []string{"serv"}}); err == nil || !strings.Contains(err.Error(), `"serv"`) {
 		t.Error(err)
 	}
-	for _, part := range []string{Serve, Train, Plugins} {
+	for _, part := range []string{Serve, Train, Plugins, Peers} {
 		if _, err := Run(t.Context(), Options{Parts: []string{part}}); !errors.Is(err, ErrPart) {
 			t.Errorf("%s without commands: %v", part, err)
 		}

@@ -38,6 +38,10 @@ type SolveResult struct {
 	// CPU and Wall are the solver's seconds, from the matrix to the model.
 	CPU  float64 `json:"cpu"`
 	Wall float64 `json:"wall"`
+	// IterationCPU and IterationWall are the seconds of one iteration, without
+	// the first, which prepares, and the last, whose users are solved exactly.
+	IterationCPU  float64 `json:"iteration_cpu"`
+	IterationWall float64 `json:"iteration_wall"`
 	// Fault says what is wrong with the model, "" when nothing is.
 	Fault string `json:"fault,omitempty"`
 }
@@ -58,15 +62,37 @@ func Solve(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	debug.FreeOSMemory() // what made the data must not weigh on the training
-	cpu, start := cpuTime(), time.Now()
-	m, _, err := als.Train(ctx, data, als.Options{Rank: job.Rank, Iterations: job.Iterations, Seed: job.Shape.Seed})
+	var marks []mark
+	begun := now()
+	m, _, err := als.Train(ctx, data, als.Options{
+		Rank: job.Rank, Iterations: job.Iterations, Seed: job.Shape.Seed,
+		Progress: func(als.Progress) { marks = append(marks, now()) },
+	})
 	if err != nil {
 		return err
 	}
-	return answer(out, SolveResult{
-		Cells: data.NNZ(), Wall: time.Since(start).Seconds(), CPU: (cpuTime() - cpu).Seconds(),
-		Fault: Fault(m, data),
-	})
+	all := begun.until(now())
+	result := SolveResult{Cells: data.NNZ(), Wall: all.wall, CPU: all.cpu, Fault: Fault(m, data)}
+	if n := len(marks) - 2; n > 0 {
+		took := marks[0].until(marks[n])
+		result.IterationCPU, result.IterationWall = took.cpu/float64(n), took.wall/float64(n)
+	}
+	return answer(out, result)
+}
+
+// mark is a moment.
+type mark struct {
+	cpu  time.Duration
+	wall time.Time
+}
+
+func now() mark { return mark{cpuTime(), time.Now()} }
+
+// span is what lies between two moments, in seconds.
+type span struct{ cpu, wall float64 }
+
+func (m mark) until(later mark) span {
+	return span{(later.cpu - m.cpu).Seconds(), later.wall.Sub(m.wall).Seconds()}
 }
 
 // cpuTime is what this process has used of the processors.
@@ -129,16 +155,16 @@ func Publish(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	used, stage, begun := map[string]float64{}, "read", time.Duration(0)
 	result, err := trainer.RunAlone(ctx, job, func(p trainer.Progress) {
-		now := cpuTime()
-		used[stage] += (now - begun).Seconds()
-		stage, begun = p.Stage, now
+		at := cpuTime()
+		used[stage] += (at - begun).Seconds()
+		stage, begun = p.Stage, at
 	})
 	if err != nil {
 		return err
 	}
-	now := cpuTime()
-	used[stage] += (now - begun).Seconds()
-	used["total"] = now.Seconds()
+	at := cpuTime()
+	used[stage] += (at - begun).Seconds()
+	used["total"] = at.Seconds()
 	return answer(out, PublishResult{Result: *result, CPU: used})
 }
 

@@ -1,0 +1,192 @@
+// Package peers runs other implementations of the same algorithm on the
+// benchmark's data, for figures that do not depend on the machine: Python's
+// implicit, Spark MLlib and Gorse.
+//
+// It owns how each is called, and the form of the data they read. What is not
+// installed is absent, with the reason: nothing is ever fetched from here (make
+// bench-peers does that). It may import appliance/bench/gen and als/dataset; it
+// must not know figures and bars.
+package peers
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"vitrine/als/dataset"
+	"vitrine/appliance/bench/gen"
+)
+
+// scripts are handed to the interpreter with the data.
+//
+//go:embed implicit.py spark.py
+var scripts embed.FS
+
+// Names of the peers.
+const (
+	Implicit = "implicit"
+	Spark    = "spark"
+	Gorse    = "gorse"
+)
+
+// ErrAbsent says that a peer is not installed.
+var ErrAbsent = errors.New("not installed")
+
+// Result is what a peer took for one full iteration, both sides.
+type Result struct {
+	Version string `json:"version"`
+	// CPU and Wall are in seconds.
+	CPU  float64 `json:"cpu"`
+	Wall float64 `json:"wall"`
+	// PeakMiB is the most memory that its process had.
+	PeakMiB float64 `json:"peak_mib"`
+}
+
+// Dir is where make bench-peers installs: the user's cache folder.
+func Dir() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the cache folder: %w", err)
+	}
+	return filepath.Join(cache, "vitrine", "peers"), nil
+}
+
+// Write puts the data into a folder in the forms that the peers read: the cells
+// as three files of plain numbers, and the archive's Parquet files.
+func Write(ctx context.Context, dir string, shape gen.Shape) (cells int, err error) {
+	m, err := gen.Matrix(ctx, shape)
+	if err != nil {
+		return 0, err
+	}
+	if err := writeCells(dir, m); err != nil {
+		return 0, fmt.Errorf("write the peers' data: %w", err)
+	}
+	return gen.Archive(ctx, filepath.Join(dir, "archive"), shape, false)
+}
+
+func writeCells(dir string, m *dataset.CSR) error {
+	users := make([]byte, 0, 4*m.NNZ())
+	items, weights := make([]byte, 0, 4*m.NNZ()), make([]byte, 0, 4*m.NNZ())
+	for user := range m.Rows {
+		cols, w := m.Row(user)
+		for i, item := range cols {
+			users = binary.LittleEndian.AppendUint32(users, uint32(user))
+			items = binary.LittleEndian.AppendUint32(items, item)
+			weights = binary.LittleEndian.AppendUint32(weights, math.Float32bits(w[i]))
+		}
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "users.i32"), users, 0o600),
+		os.WriteFile(filepath.Join(dir, "items.i32"), items, 0o600),
+		os.WriteFile(filepath.Join(dir, "weights.f32"), weights, 0o600))
+}
+
+// Job is what a peer is asked for.
+type Job struct {
+	// Peer is its name, Home the folder where peers are installed.
+	Peer, Home string
+	// Data is the folder that Write filled.
+	Data             string
+	Rank, Iterations int
+}
+
+// Run lets a peer train. It returns ErrAbsent, with what is missing, where it is
+// not installed.
+func Run(ctx context.Context, job Job) (*Result, error) {
+	peer, home := job.Peer, job.Home
+	command, err := command(home, job.Data, peer)
+	if err != nil {
+		return nil, err
+	}
+	command = append(command, job.Data, strconv.Itoa(job.Rank), strconv.Itoa(job.Iterations))
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Env = append(os.Environ(), "PEER_THREADS="+strconv.Itoa(runtime.GOMAXPROCS(0)))
+	if peer == Spark {
+		if path := openBLAS(home); path != "" {
+			// The folder above has what the library itself needs.
+			folder := filepath.Dir(path)
+			cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+folder+":"+filepath.Dir(folder))
+		}
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	output, err := cmd.Output()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		said := strings.TrimSpace(stderr.String())
+		lines := strings.Split(said, "\n")
+		last := lines[len(lines)-1]
+		if strings.HasPrefix(last, "ModuleNotFoundError") {
+			return nil, fmt.Errorf("%s: %w: %s", peer, ErrAbsent, last)
+		}
+		return nil, fmt.Errorf("run %s: %w: %s", peer, err, last)
+	}
+	return answer(peer, output)
+}
+
+// answer reads the last line that a peer printed.
+func answer(peer string, output []byte) (*Result, error) {
+	lines := bytes.Split(bytes.TrimSpace(output), []byte("\n"))
+	var r Result
+	if err := json.Unmarshal(lines[len(lines)-1], &r); err != nil {
+		return nil, fmt.Errorf("understand what %s answered: %w", peer, err)
+	}
+	if !(r.CPU > 0) || !(r.Wall > 0) {
+		return nil, fmt.Errorf("run %s: it measured %v s of CPU and %v s of time", peer, r.CPU, r.Wall)
+	}
+	return &r, nil
+}
+
+// command is how a peer is called, but for its arguments.
+func command(home, dir, peer string) ([]string, error) {
+	program := filepath.Join(home, Gorse)
+	if peer != Gorse {
+		program = filepath.Join(home, "venv", "bin", "python")
+	}
+	if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w: there is no %s", peer, ErrAbsent, program)
+	}
+	if peer == Gorse {
+		return []string{program}, nil
+	}
+	script, err := scripts.ReadFile(peer + ".py")
+	if err != nil {
+		return nil, fmt.Errorf("find script: %w", err)
+	}
+	// Not by its own name: it would be what the script imports.
+	path := filepath.Join(dir, "run_"+peer+".py")
+	if err := os.WriteFile(path, script, 0o600); err != nil {
+		return nil, fmt.Errorf("write script: %w", err)
+	}
+	return []string{program, path}, nil
+}
+
+// openBLAS finds the library for Spark, beside the peers or the system's; ""
+// without one.
+func openBLAS(home string) string {
+	for _, pattern := range []string{
+		filepath.Join(home, "openblas", "usr", "lib", "*", "openblas*", "libblas.so.3"),
+		"/usr/lib/*/openblas*/libblas.so.3",
+	} {
+		if found, err := filepath.Glob(pattern); err == nil && len(found) > 0 {
+			return found[0]
+		}
+	}
+	return ""
+}
