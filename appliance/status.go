@@ -87,7 +87,10 @@ func (a *Appliance) watch() {
 	a.metrics.counter("vitrine_deadletters_dropped_total", "Refused rows and events that were dropped beyond the limits of size and age.", func() float64 {
 		return float64(p.letters.Stats().Dropped)
 	})
-	a.metrics.gauge("vitrine_disk_free_bytes", "Space left for the data folder.", func() float64 { return diskFree(a.config.Data.Dir) })
+	a.metrics.gauge("vitrine_disk_free_bytes", "Space left for the data folder.", func() float64 { free, _ := disk(a.config.Data.Dir); return free })
+	a.metrics.gauge("vitrine_disk_bytes", "Whole space of the disk that the data folder is on.", func() float64 { _, all := disk(a.config.Data.Dir); return all })
+	a.metrics.gauge("vitrine_lists_in_flight", "Requests for lists that are inside.", func() float64 { return float64(a.gate.InFlight()) })
+	a.metrics.gauge("vitrine_work_share_ratio", "Share of the requests for lists that may do their work; below 1 in overload.", func() float64 { return a.gate.Share() })
 	a.metrics.gauge("vitrine_model_age_seconds", "Age of the live model; -1 without one.", func() float64 {
 		live := p.registry.Live()
 		if live == nil {
@@ -101,12 +104,12 @@ func (a *Appliance) watch() {
 	}
 }
 
-// diskFree is the space left for the data folder, in bytes; -1 where the
-// system does not tell.
-func diskFree(dir string) float64 {
+// disk is the space left for the data folder and the whole of its disk, in
+// bytes; -1 where the system does not tell.
+func disk(dir string) (free, all float64) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {
-		return -1
+		return -1, -1
 	}
-	return float64(fs.Bavail) * float64(fs.Bsize)
+	return float64(fs.Bavail) * float64(fs.Bsize), float64(fs.Blocks) * float64(fs.Bsize)
 }

@@ -19,6 +19,7 @@ const (
 	keyRequestID = "request_id"
 	keyRoute     = "route"
 	keyStack     = "stack"
+	keyTrace     = "trace_id"
 )
 
 const (
@@ -74,7 +75,7 @@ func route(c echo.Context) string {
 // panicked logs a handler's panic once and answers 500 when there is still
 // time to.
 func (s *Server) panicked(c echo.Context, id string, p any) {
-	s.log.Error("request handler panicked", slog.String(keyRoute, route(c)), slog.String(keyRequestID, id),
+	s.log.Error("request handler panicked", slog.String(keyRoute, route(c)), slog.String(keyRequestID, id), slog.String(keyTrace, wire.Trace(c.Request().Header)),
 		slog.String(logkey.Reason, fmt.Sprint(p)), slog.String(keyStack, string(debug.Stack())))
 	if c.Response().Committed {
 		// Half an answer must not look like a whole one.
@@ -99,7 +100,8 @@ func (s *Server) fail(c echo.Context, err error) {
 	p := wire.ToProblem(err)
 	if p == nil {
 		s.log.Error("request failed", slog.String(keyRoute, route(c)),
-			slog.String(keyRequestID, c.Response().Header().Get(wire.HeaderRequestID)), slog.Any(logkey.Error, err))
+			slog.String(keyRequestID, c.Response().Header().Get(wire.HeaderRequestID)),
+			slog.String(keyTrace, wire.Trace(c.Request().Header)), slog.Any(logkey.Error, err))
 		p = internal()
 	}
 	s.answer(c, p)

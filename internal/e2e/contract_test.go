@@ -121,6 +121,7 @@ const additions = `
 	vitrine_plugin_skipped_total{plugin} vitrine_plugin_denied_total{plugin} vitrine_plugin_quarantines_total{plugin}
 	vitrine_bus_queued_records vitrine_bus_max_bytes vitrine_bus_appends_total vitrine_bus_refused_total
 	vitrine_archive_lag_frames vitrine_deadletters_dropped_total
+	vitrine_disk_bytes vitrine_lists_in_flight vitrine_work_share_ratio
 	vitrine_ingest_unknown_fields_total vitrine_ingest_clamped_total vitrine_trainings_total{result}`
 
 // checkOffered holds what is offered against the contract: all of it is there
@@ -546,6 +547,7 @@ func contractOfMetrics(t *testing.T, d *daemon) {
 		}
 	}
 	checkOffered(t, contractMetrics, offered)
+	checkOps(t, text)
 	for _, want := range []string{
 		`vitrine_ingest_records_total{result="accepted"} 1`, `vitrine_ingest_records_total{result="rejected"} 1`,
 		`vitrine_answers_total{reason="",source="live"} `, `vitrine_http_requests_total{code="200",route="/v1/recommend"} `,

@@ -22,15 +22,53 @@ const HeaderRequestID = "X-Request-Id"
 // MaxID is the most bytes of an id.
 const MaxID = 256
 
-// RequestID keeps a sane id of the caller, else makes one.
+// RequestID keeps a sane id of the caller, or that of the span that he traces
+// the request by, else makes one.
 func RequestID(h http.Header) string {
 	if v := h[HeaderRequestID]; len(v) == 1 && saneID(v[0]) {
 		return v[0]
+	}
+	if v := h["Traceparent"]; len(v) == 1 {
+		if trace, span, ok := parseTrace(v[0]); ok {
+			return trace + "-" + span
+		}
 	}
 	var buf [32]byte
 	b := strconv.AppendUint(buf[:0], rand.Uint64()|1<<63, 36)
 	b = strconv.AppendUint(b, rand.Uint64()|1<<63, 36)
 	return string(b)
+}
+
+// Trace is the trace that a request belongs to (W3C Trace Context), "" where
+// it names none.
+func Trace(h http.Header) string {
+	trace, _, _ := parseTrace(h.Get("Traceparent"))
+	return trace
+}
+
+// parseTrace takes VERSION-TRACE-SPAN-FLAGS apart. Versions after 00 may go on
+// behind the flags.
+func parseTrace(text string) (trace, span string, ok bool) {
+	const length = 2 + 1 + 32 + 1 + 16 + 1 + 2
+	if len(text) < length || len(text) > length && (text[length] != '-' || text[:2] == "00") {
+		return "", "", false
+	}
+	version, trace, span, flags := text[:2], text[3:35], text[36:52], text[53:55]
+	if text[2] != '-' || text[35] != '-' || text[52] != '-' || version == "ff" ||
+		!lowerHex(version) || !lowerHex(trace) || !lowerHex(span) || !lowerHex(flags) ||
+		strings.Trim(trace, "0") == "" || strings.Trim(span, "0") == "" {
+		return "", "", false
+	}
+	return trace, span, true
+}
+
+func lowerHex(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // saneID: short and without anything that could break a log line or a header.

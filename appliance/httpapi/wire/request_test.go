@@ -1,0 +1,38 @@
+package wire
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestTraces: a request id of the caller stands; without one that of his span
+// does, if it is one; the trace is told apart from it.
+func TestTraces(t *testing.T) {
+	const trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+	good := "00-" + trace + "-" + span + "-01"
+	for _, g := range []struct{ parent, own, id, trace string }{
+		{good, "", trace + "-" + span, trace},
+		{good, "my-id", "my-id", trace},
+		{"01-" + trace + "-" + span + "-00-more", "", trace + "-" + span, trace},
+		{good + "-more", "", "", ""},
+		{good + "x", "", "", ""},
+		{"ff-" + trace + "-" + span + "-01", "", "", ""},
+		{"00-" + strings.Repeat("0", 32) + "-" + span + "-01", "", "", ""},
+		{"00-" + trace + "-" + strings.Repeat("0", 16) + "-01", "", "", ""},
+		{strings.ToUpper(good), "", "", ""},
+		{good[:54], "", "", ""},
+		{"", "", "", ""},
+		{strings.Repeat("-", 55), "", "", ""},
+	} {
+		h := http.Header{}
+		h.Set("traceparent", g.parent)
+		if g.own != "" {
+			h.Set("X-Request-ID", g.own)
+		}
+		id := RequestID(h)
+		if g.id != "" && id != g.id || g.id == "" && (id == "" || strings.Contains(id, "-")) || Trace(h) != g.trace {
+			t.Errorf("%q %q: id %q, trace %q", g.parent, g.own, id, Trace(h))
+		}
+	}
+}
