@@ -1,0 +1,223 @@
+package rules
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vitrine/appliance/frame"
+	"vitrine/internal/expr"
+)
+
+// Shop is what rules ask about items.
+type Shop interface {
+	// Filter compiles a condition on items.
+	Filter(text string) (frame.Filter, error)
+	// Column is an attribute by item, nil where no item ever had it.
+	Column(scope frame.Scope, name string) frame.Column
+	// ItemCode is the code of an item, if it has one.
+	ItemCode(id string) (uint32, bool)
+	// Listed is when something was first put of an item, in Unix milliseconds;
+	// 0 means never.
+	Listed(item uint32) int64
+}
+
+// step is a rule made ready.
+type step struct {
+	Rule
+	// number is the rule's place, from 1.
+	number      int
+	from, until int64
+	filter      frame.Filter // nil: all items
+	// span is HalfLife, Window or Every in milliseconds.
+	span int64
+}
+
+// in tells whether the rule is in force at now (Unix ms).
+func (s *step) in(now int64) bool { return s.from <= now && (s.until == 0 || now < s.until) }
+
+// label is what explanations call the rule.
+func (s *step) label() string {
+	if s.Name != "" {
+		return s.Name
+	}
+	return s.Action + " (rule " + strconv.Itoa(s.number) + ")"
+}
+
+// Plan is the rules of one scene, made ready. It is immutable; a nil plan has
+// no rules.
+type Plan struct {
+	shop Shop
+	// byAction are the steps of an action in the order of the rules.
+	byAction map[string][]*step
+	shown    *Shown
+}
+
+// Plans are the rules of every scene.
+type Plans struct {
+	// general are the rules without a scene, which every scene has.
+	general *Plan
+	byScene map[string]*Plan
+}
+
+// Compile makes rules ready. Its error is Faults: of every filter that does not
+// compile. Shown counts what was served, for caps.
+func Compile(list []Rule, shop Shop, shown *Shown) (*Plans, error) {
+	var faults Faults
+	steps := make([]*step, len(list))
+	for j := range list {
+		s := &step{Rule: list[j], number: j + 1}
+		steps[j] = s
+		// Parse has looked at these.
+		s.from, _ = parseTime(s.From)
+		s.until, _ = parseTime(s.Until)
+		for _, text := range []string{s.HalfLife, s.Window, s.Every} {
+			if span, err := parseSpan(text); err == nil {
+				s.span = span.Milliseconds()
+			}
+		}
+		text := s.condition()
+		if text == "" {
+			continue
+		}
+		var err error
+		if s.filter, err = shop.Filter(text); err != nil {
+			fault := Fault{Rule: j + 1, Field: "filter", Detail: err.Error()}
+			if syntax := (*expr.SyntaxError)(nil); errors.As(err, &syntax) {
+				fault.Position = syntax.Character
+			}
+			faults = append(faults, fault)
+		}
+	}
+	if faults != nil {
+		return nil, faults
+	}
+	plan := func(scene string) *Plan {
+		p := &Plan{shop: shop, shown: shown, byAction: map[string][]*step{}}
+		for _, s := range steps {
+			if s.Scene == "" || s.Scene == scene {
+				p.byAction[s.Action] = append(p.byAction[s.Action], s)
+			}
+		}
+		if len(p.byAction) == 0 {
+			return nil
+		}
+		return p
+	}
+	plans := &Plans{general: plan(""), byScene: map[string]*Plan{}}
+	for _, s := range steps {
+		if s.Scene != "" && plans.byScene[s.Scene] == nil {
+			plans.byScene[s.Scene] = plan(s.Scene)
+		}
+	}
+	return plans, nil
+}
+
+// condition is the rule's items as a filter's text; a pin has none.
+func (r *Rule) condition() string {
+	ids := r.ItemIDs
+	switch {
+	case r.Action == Pin:
+		return ""
+	case r.ItemID != "":
+		ids = []string{r.ItemID}
+	case len(ids) == 0:
+		return r.Filter
+	}
+	quoted := make([]string, len(ids))
+	for j, id := range ids {
+		quoted[j] = strconv.QuoteToASCII(id)
+	}
+	return "item_id in [" + strings.Join(quoted, ",") + "]"
+}
+
+// For is the plan of a scene, nil where there are no rules.
+func (p *Plans) For(scene string) *Plan {
+	if p == nil {
+		return nil
+	}
+	if own := p.byScene[scene]; own != nil {
+		return own
+	}
+	return p.general
+}
+
+// Each calls do with the filter of each rule of an action that is in force.
+func (p *Plan) Each(action string, now int64, do func(f frame.Filter)) {
+	if p == nil {
+		return
+	}
+	for _, s := range p.byAction[action] {
+		if s.in(now) && s.filter != nil {
+			do(s.filter)
+		}
+	}
+}
+
+// Named is Each with what explanations call the rule.
+func (p *Plan) Named(action string, now int64, do func(label string, f frame.Filter)) {
+	if p == nil {
+		return
+	}
+	for _, s := range p.byAction[action] {
+		if s.in(now) && s.filter != nil {
+			do(s.label(), s.filter)
+		}
+	}
+}
+
+// Place is an item's place in a list, from 1.
+type Place struct {
+	Item uint32
+	Slot int
+}
+
+// Pins adds to dst the items that rules put into places, by place; of several
+// for one place, or places of one item, the first rule counts.
+func (p *Plan) Pins(now int64, dst []Place) []Place {
+	if p == nil {
+		return dst
+	}
+	first := len(dst)
+	for _, s := range p.byAction[Pin] {
+		item, known := p.shop.ItemCode(s.ItemID)
+		if !known || !s.in(now) {
+			continue
+		}
+		if slices.ContainsFunc(dst[first:], func(o Place) bool { return o.Slot == s.Slot || o.Item == item }) {
+			continue
+		}
+		dst = append(dst, Place{item, s.Slot})
+	}
+	slices.SortFunc(dst[first:], func(a, b Place) int { return a.Slot - b.Slot })
+	return dst
+}
+
+// Ranks tells whether any rule changes scores or chooses among candidates, so
+// that more of them are wanted than a page has.
+func (p *Plan) Ranks() bool {
+	if p == nil {
+		return false
+	}
+	for _, action := range []string{Boost, Quota, Diversity, Freshness, Promote, Cap, Rotate} {
+		if len(p.byAction[action]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// NewPercent is the percentage of places for items that no model knows; false
+// where no rule says it.
+func (p *Plan) NewPercent(now int64) (float64, bool) {
+	if p == nil {
+		return 0, false
+	}
+	for _, s := range p.byAction[Freshness] {
+		if s.in(now) && s.Percent > 0 {
+			return s.Percent, true
+		}
+	}
+	return 0, false
+}
