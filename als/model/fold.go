@@ -55,17 +55,25 @@ func (f *Folder) FoldIn(dst []float32, items []uint32, weights []float32, s *Scr
 	if len(dst) != f.items.Rank || len(items) != len(weights) {
 		return fmt.Errorf("fold in %d items with %d weights into %d numbers: %w", len(items), len(weights), len(dst), ErrLength)
 	}
-	n := uint32(f.items.Len())
-	for j, item := range items {
-		if item >= n {
-			return fmt.Errorf("fold in item row %d of %d: %w", item, n, ErrRow)
-		}
-		if w := weights[j]; !(w > 0) || w > math.MaxFloat32 {
-			return fmt.Errorf("fold in item row %d with weight %g: %w", item, w, ErrWeight)
-		}
+	if err := f.check(items, weights); err != nil {
+		return fmt.Errorf("fold in: %w", err)
 	}
 	if err := f.items.Exact(dst, solve.Row{Cols: items, Weights: weights}, &s.solve); err != nil {
 		return fmt.Errorf("fold in %d items: %w", len(items), err)
+	}
+	return nil
+}
+
+// check refuses items and weights that cannot belong to the model.
+func (f *Folder) check(items []uint32, weights []float32) error {
+	n := uint32(f.items.Len())
+	for j, item := range items {
+		if item >= n {
+			return fmt.Errorf("item row %d of %d: %w", item, n, ErrRow)
+		}
+		if w := weights[j]; !(w > 0) || w > math.MaxFloat32 {
+			return fmt.Errorf("item row %d with weight %g: %w", item, w, ErrWeight)
+		}
 	}
 	return nil
 }

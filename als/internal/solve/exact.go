@@ -12,15 +12,31 @@ const exactFloats = 4096
 func (f *Fixed) Exact(dst []float32, row Row, s *Scratch) error {
 	k := f.width
 	dst = dst[:f.Rank]
-	n := len(row.Weights)
-	if n == 0 {
+	if len(row.Weights) == 0 {
 		f.empty(dst)
 		return nil
 	}
+	matrix, err := f.normal(row, s)
+	if err != nil {
+		return err
+	}
+	if !f32.Factor(matrix, k) {
+		clear(dst)
+		return ErrNotPositive
+	}
+	f32.Substitute(matrix, s.x, k)
+	f.store(dst, s.x)
+	return nil
+}
+
+// normal assembles the normal equations of a row that has observations: their
+// matrix, and their right side in s.x.
+func (f *Fixed) normal(row Row, s *Scratch) (matrix []float32, err error) {
+	k, n := f.width, len(row.Weights)
 	chunk := max(minChunk, exactFloats/k)
 	s.fit(k, chunk)
 	s.roomFor(chunk * k)
-	matrix := s.square(k)
+	matrix = s.square(k)
 	if f.gram == nil {
 		clear(matrix)
 	} else {
@@ -29,7 +45,7 @@ func (f *Fixed) Exact(dst []float32, row Row, s *Scratch) error {
 	clear(s.x)
 	for lo := 0; lo < n; lo += chunk {
 		if s.stopped() {
-			return ErrStopped
+			return nil, ErrStopped
 		}
 		c := f.room(s, 0, min(chunk, n-lo))
 		f.gather(c, row, lo, false)
@@ -44,11 +60,38 @@ func (f *Fixed) Exact(dst []float32, row Row, s *Scratch) error {
 		at := f.biasUnknown()
 		matrix[at*k+at] += more
 	}
+	return matrix, nil
+}
+
+// Shares splits the inner product of a row's exact vector and one fixed row
+// over the row's observations: dst[i] is what observation i adds.
+//
+// The vector is A^-1 b with b = sum_i t_i x_i over the observed rows x_i and
+// their targets t_i, so its product with a row v is sum_i t_i (x_i . A^-1 v).
+// With biases the sum lacks the fixed row's own bias.
+func (f *Fixed) Shares(dst []float32, row Row, fixed uint32, s *Scratch) error {
+	k, n := f.width, len(row.Weights)
+	dst = dst[:n]
+	if n == 0 {
+		return nil
+	}
+	matrix, err := f.normal(row, s)
+	if err != nil {
+		return err
+	}
 	if !f32.Factor(matrix, k) {
 		clear(dst)
 		return ErrNotPositive
 	}
+	copy(s.x, f.design[int(fixed)*k:int(fixed+1)*k])
 	f32.Substitute(matrix, s.x, k)
-	f.store(dst, s.x)
+	chunk := max(minChunk, exactFloats/k)
+	for lo := 0; lo < n; lo += chunk {
+		c := f.room(s, 0, min(chunk, n-lo))
+		f.gather(c, row, lo, false)
+		for i, target := range c.targets {
+			dst[lo+i] = target * f32.Dot(c.panel[i*k:(i+1)*k], s.x)
+		}
+	}
 	return nil
 }
