@@ -185,7 +185,14 @@ func (a *Appliance) letGo() error {
 // wire joins the open parts.
 func (a *Appliance) wire() error {
 	p := a.parts
-	a.engine = recommend.New(recommend.Deps{History: p.profile, Popularity: p.profile, Trends: p.profile, News: p.catalog, Codes: p.catalog, Shelf: p.catalog, Filters: p.catalog, Plugins: a.plugins})
+	a.engine = recommend.New(recommend.Deps{
+		History: p.profile, Popularity: p.profile, Trends: p.profile, News: p.catalog, Codes: p.catalog, Shelf: p.catalog,
+		Filters: p.catalog, Plugins: a.plugins, Scenes: a.config.Recommend.Presets(),
+	})
+	book, err := openRules(a.folder.path("state", "rules"), a.engine, p.catalog, a.now, a.log)
+	if err != nil {
+		return err
+	}
 	p.registry.Subscribe(func(b *registry.Bundle) {
 		if err := goLive(a.engine, p.catalog, b, a.config.Recommend.Blend); err != nil {
 			a.log.Error("model not served, the one before stays", logkey.Version, b.Version, logkey.Error, err)
@@ -215,7 +222,7 @@ func (a *Appliance) wire() error {
 		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog, p.profile}, DeadLetters: letters{p.letters},
 		Recommender: a.ladder(),
 		Importer:    importer{ingester: in, letters: letters{p.letters}, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
-		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Pipeline: a, Readiness: a, Keys: store,
+		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Readiness: a, Keys: store,
 		Metrics: a.metrics.handler(), Observer: a.metrics, Now: a.now,
 	}, a.log)
 	a.server = server

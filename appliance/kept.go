@@ -40,7 +40,8 @@ func newKeptLists() *keptLists { return &keptLists{seed: maphash.MakeSeed()} }
 
 // keepable says whether the list for a query is simply that of its user.
 func keepable(q *httpapi.Query) bool {
-	return q.UserID != "" && len(q.Session) == 0 && len(q.Exclude) == 0 && q.Filter == "" && !q.NotPersonalized
+	return q.UserID != "" && len(q.Session) == 0 && len(q.Exclude) == 0 && q.Filter == "" && !q.NotPersonalized &&
+		q.Scene == "" && q.After == "" && (q.Explain == "" || q.Explain == httpapi.ExplainNone)
 }
 
 // put keeps the beginning of a list.

@@ -66,8 +66,46 @@ func (l *ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.
 		return nil
 	}
 	plain := *q
-	plain.NotPersonalized = true
+	plain.NotPersonalized, plain.Explain = true, httpapi.ExplainNone
 	return l.popular(ctx, list, reason, func(ctx context.Context) error { return l.live.Recommend(ctx, &plain, list) })
+}
+
+// Rank gives the items as they came where nothing better can be had.
+func (l *ladder) Rank(ctx context.Context, q *httpapi.Query, items []string, list *httpapi.List) error {
+	verdict := l.gate.Enter(ctx)
+	if verdict == admit.Refuse {
+		return overloaded()
+	}
+	defer l.gate.Leave(verdict)
+	reason := reasonOverload
+	if verdict == admit.Work {
+		err := l.try(ctx, func(ctx context.Context) error { return l.live.Rank(ctx, q, items, list) })
+		if reason = climb(ctx, err); err == nil || reason == "" {
+			return err
+		}
+	}
+	*list = httpapi.List{Picks: list.Picks[:0], Plugins: list.Plugins[:0], Source: httpapi.SourcePopular, Reason: reason}
+	for _, id := range items {
+		list.Picks = append(list.Picks, httpapi.Pick{ItemID: id})
+	}
+	return nil
+}
+
+// Explain is for people: it has no rungs, and waits for its turn like a list.
+func (l *ladder) Explain(ctx context.Context, q *httpapi.Query, itemID string) (x httpapi.Explanation, err error) {
+	verdict := l.gate.Enter(ctx)
+	if verdict == admit.Refuse {
+		return x, overloaded()
+	}
+	defer l.gate.Leave(verdict)
+	if verdict != admit.Work {
+		return x, overloaded()
+	}
+	err = l.try(ctx, func(ctx context.Context) error {
+		x, err = l.live.Explain(ctx, q, itemID)
+		return err
+	})
+	return x, err
 }
 
 // Similar has no other rung than popular items.

@@ -37,6 +37,21 @@ func (m *moody) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.L
 	return nil
 }
 
+func (m *moody) Rank(ctx context.Context, q *httpapi.Query, items []string, list *httpapi.List) error {
+	if err := m.Recommend(ctx, q, list); err != nil {
+		return err
+	}
+	list.Picks = list.Picks[:0]
+	for j := range items {
+		list.Picks = append(list.Picks, httpapi.Pick{ItemID: items[len(items)-1-j]})
+	}
+	return nil
+}
+
+func (m *moody) Explain(ctx context.Context, q *httpapi.Query, itemID string) (httpapi.Explanation, error) {
+	return httpapi.Explanation{Detail: itemID}, m.Recommend(ctx, q, new(httpapi.List))
+}
+
 func (m *moody) Similar(ctx context.Context, _ string, limit int, list *httpapi.List) error {
 	return m.Recommend(ctx, &httpapi.Query{UserID: "like", Limit: limit}, list)
 }

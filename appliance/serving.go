@@ -32,23 +32,72 @@ func newRecommender(engine *recommend.Engine, now func() int64) recommender {
 }
 
 func (r recommender) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
-	req := recommend.Request{
-		UserID: q.UserID, Session: q.Session, Limit: q.Limit, Exclude: q.Exclude,
-		ExcludeSeen: q.ExcludeSeen, NotPersonalized: q.NotPersonalized, Filter: q.Filter, Now: q.Now,
-	}
-	return badFilter(r.answer(list, func(resp *recommend.Response) error { return r.engine.Recommend(ctx, &req, resp) }))
+	req := requestOf(q)
+	return listProblem(r.answer(list, func(resp *recommend.Response) error { return r.engine.Recommend(ctx, &req, resp) }))
 }
 
-// badFilter makes a fault of the request's filter an answer that says where.
-func badFilter(err error) error {
-	var fault *expr.SyntaxError
-	if errors.As(err, &fault) {
-		return &httpapi.Problem{
-			Status: http.StatusBadRequest, Code: "invalid_filter", Detail: "filter: " + fault.Error(), Position: fault.Character,
-			Hint: `filters look like: category == "books" && price < 20`,
-		}
+func (r recommender) Rank(ctx context.Context, q *httpapi.Query, items []string, list *httpapi.List) error {
+	req := requestOf(q)
+	return listProblem(r.answer(list, func(resp *recommend.Response) error { return r.engine.Rank(ctx, &req, items, resp) }))
+}
+
+func (r recommender) Explain(ctx context.Context, q *httpapi.Query, itemID string) (httpapi.Explanation, error) {
+	req := requestOf(q)
+	var x recommend.Explanation
+	if err := r.engine.Explain(ctx, &req, itemID, &x); err != nil {
+		return httpapi.Explanation{}, listProblem(err)
 	}
-	return err
+	return httpapi.Explanation{
+		Rank: x.Rank, Stage: x.Stage, Detail: x.Detail, Score: x.Score, ModelRank: x.ModelRank,
+		Reasons: reasonsOf(x.Reasons), Source: x.List.Source, Reason: x.List.Reason,
+	}, nil
+}
+
+// requestOf is a query in the engine's terms.
+func requestOf(q *httpapi.Query) recommend.Request {
+	req := recommend.Request{
+		UserID: q.UserID, Session: q.Session, Limit: q.Limit, Exclude: q.Exclude, ExcludeSeen: q.ExcludeSeen,
+		Filter: q.Filter, NotPersonalized: q.NotPersonalized, Scene: q.Scene, After: q.After, RequestID: q.RequestID, Now: q.Now,
+	}
+	switch q.Explain {
+	case httpapi.ExplainItems:
+		req.Explain = recommend.ExplainItems
+	case httpapi.ExplainPlugins:
+		req.Explain = recommend.ExplainPlugins
+	}
+	return req
+}
+
+func reasonsOf(reasons []recommend.Reason) []httpapi.Reason {
+	out := make([]httpapi.Reason, len(reasons))
+	for j, r := range reasons {
+		out[j] = httpapi.Reason(r)
+	}
+	return out
+}
+
+// listProblem is what the engine refuses in the API's terms.
+func listProblem(err error) error {
+	var fault *expr.SyntaxError
+	var scene *recommend.SceneError
+	p := &httpapi.Problem{Status: http.StatusBadRequest}
+	switch {
+	case errors.Is(err, recommend.ErrUnknownItem):
+		return httpapi.ErrNotFound
+	case errors.As(err, &fault):
+		p.Code, p.Detail, p.Position = "invalid_filter", "filter: "+fault.Error(), fault.Character
+		p.Hint = `filters look like: category == "books" && price < 20`
+	case errors.As(err, &scene):
+		p.Code, p.Detail, p.Hint = "unknown_scene", scene.Error(), "recommend.scenes adds scenes"
+	case errors.Is(err, recommend.ErrUnknownList):
+		p.Status, p.Code, p.Detail = http.StatusNotFound, "unknown_list", err.Error()
+		p.Hint = "start again without after"
+	case errors.Is(err, recommend.ErrOtherUser):
+		p.Code, p.Detail, p.Hint = "invalid_after", err.Error(), "start again without after"
+	default:
+		return err
+	}
+	return p
 }
 
 func (r recommender) Similar(ctx context.Context, itemID string, limit int, list *httpapi.List) error {
@@ -75,7 +124,7 @@ func (r recommender) Latest(ctx context.Context, q *httpapi.ListQuery, list *htt
 
 func (r recommender) listed(ctx context.Context, ask func(context.Context, *recommend.ListRequest, *recommend.Response) error, q *httpapi.ListQuery, list *httpapi.List) error {
 	req := recommend.ListRequest{Limit: q.Limit, Filter: q.Filter, Category: q.Category, Window: q.Window, Now: q.Now}
-	return badFilter(r.answer(list, func(resp *recommend.Response) error { return ask(ctx, &req, resp) }))
+	return listProblem(r.answer(list, func(resp *recommend.Response) error { return ask(ctx, &req, resp) }))
 }
 
 // answer copies what ask fills in into the HTTP layer's list.
@@ -87,7 +136,11 @@ func (r recommender) answer(list *httpapi.List, ask func(*recommend.Response) er
 	}
 	picks := list.Picks[:0]
 	for i := range resp.Items {
-		picks = append(picks, httpapi.Pick{ItemID: resp.Items[i].ID, Score: resp.Items[i].Score})
+		pick := httpapi.Pick{ItemID: resp.Items[i].ID, Score: resp.Items[i].Score}
+		if resp.Items[i].Reasons != nil {
+			pick.Reasons = reasonsOf(resp.Items[i].Reasons)
+		}
+		picks = append(picks, pick)
 	}
 	calls := list.Plugins[:0]
 	for _, c := range resp.Plugins.Calls {

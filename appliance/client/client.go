@@ -125,6 +125,26 @@ func (c *Client) Popular(ctx context.Context, limit int, fields ...string) (*Rec
 	return decode[Recommendations](c)(c.rest.PopularItems(ctx, params))
 }
 
+// Rank asks for given items in a visitor's order.
+func (c *Client) Rank(ctx context.Context, req RankRequest) (*Recommendations, error) {
+	return decode[Recommendations](c)(c.rest.Rank(ctx, req))
+}
+
+// Explain asks what became of an item in a visitor's list.
+func (c *Client) Explain(ctx context.Context, params ExplainParams) (*Explanation, error) {
+	return decode[Explanation](c)(c.rest.Explain(ctx, &params))
+}
+
+// Rules asks for the business rules in force.
+func (c *Client) Rules(ctx context.Context) (*RuleSet, error) {
+	return decode[RuleSet](c)(c.rest.GetRules(ctx))
+}
+
+// SetRules puts the rules of a JSON document into force, or only checks them.
+func (c *Client) SetRules(ctx context.Context, body []byte, check bool) (*RuleSet, error) {
+	return decode[RuleSet](c)(c.rest.PutRulesWithBody(ctx, &PutRulesParams{Check: &check}, mediaJSON, bytes.NewReader(body)))
+}
+
 // SendEvents sends one JSON event or an array of them.
 func (c *Client) SendEvents(ctx context.Context, body []byte) (*IngestResult, error) {
 	return decode[IngestResult](c)(c.rest.IngestEventsWithBody(ctx, mediaJSON, bytes.NewReader(body)))

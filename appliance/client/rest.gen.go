@@ -412,6 +412,50 @@ type Event struct {
 // EventBatch defines model for EventBatch.
 type EventBatch = any
 
+// Explanation defines model for Explanation.
+type Explanation struct {
+	// Detail The same in words.
+	Detail string `json:"detail"`
+	ItemID string `json:"item_id"`
+
+	// Model The model's own score of the item for this visitor, and its place by that score in the whole catalogue.
+	Model *struct {
+		Rank  int     `json:"rank"`
+		Score float32 `json:"score"`
+	} `json:"model,omitempty"`
+
+	// Rank Its place in that list.
+	Rank int `json:"rank,omitempty"`
+
+	// Reason Why the list's source is not `live`.
+	Reason string `json:"reason,omitempty"`
+
+	// Reasons The visitor's items that carry the model's score, then what plugins and rules changed.
+	Reasons []Reason `json:"reasons"`
+
+	// Shown Whether the item is in the list that this request gets.
+	Shown bool `json:"shown"`
+
+	// Source That of the list.
+	Source string `json:"source,omitempty"`
+
+	// Stage Where it drops out; empty when it is shown.
+	Stage  string `json:"stage"`
+	UserID string `json:"user_id,omitempty"`
+}
+
+// Fault defines model for Fault.
+type Fault struct {
+	Detail string `json:"detail"`
+	Field  string `json:"field"`
+
+	// Position The place of the fault in a filter, in characters from 1.
+	Position int `json:"position,omitempty"`
+
+	// Rule The rule's place, from 1; 0 is the document.
+	Rule int `json:"rule"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	Status HealthStatus `json:"status"`
@@ -759,6 +803,9 @@ type Problem struct {
 	// Detail For people; may change.
 	Detail string `json:"detail,omitempty"`
 
+	// Faults All that is wrong with a set of rules.
+	Faults []Fault `json:"faults,omitempty"`
+
 	// Hint What to do about it.
 	Hint string `json:"hint,omitempty"`
 
@@ -770,6 +817,42 @@ type Problem struct {
 	Type      string `json:"type"`
 }
 
+// RankRequest defines model for RankRequest.
+type RankRequest struct {
+	Exclude     []string `json:"exclude,omitempty"`
+	ExcludeSeen *bool    `json:"exclude_seen,omitempty"`
+
+	// Explain What to tell of each item in `reasons`.
+	Explain string   `json:"explain,omitempty"`
+	Fields  []string `json:"fields,omitempty"`
+
+	// Filter A condition on item attributes; see the parameter of that name.
+	Filter string `json:"filter,omitempty"`
+
+	// Items Item ids to be put in order.
+	Items        []string `json:"items"`
+	Personalized *bool    `json:"personalized,omitempty"`
+
+	// Scene Where the list will stand; see the parameter of that name.
+	Scene string `json:"scene,omitempty"`
+
+	// Session Item ids looked at in this session, oldest first.
+	Session []string `json:"session,omitempty"`
+
+	// UserID An integer is read as its decimal text, as in events.
+	UserID string `json:"user_id,omitempty"`
+}
+
+// Reason defines model for Reason.
+type Reason struct {
+	// Change What it adds to the score. Those of items and the rest sum up to the model's score.
+	Change float32 `json:"change"`
+
+	// Kind An item of the visitor, the rest of them together, a plugin, or a rule.
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+}
+
 // RecommendBatch defines model for RecommendBatch.
 type RecommendBatch struct {
 	Requests []RecommendRequest `json:"requests"`
@@ -777,14 +860,22 @@ type RecommendBatch struct {
 
 // RecommendRequest defines model for RecommendRequest.
 type RecommendRequest struct {
+	// After The `request_id` of the list that this is the next page of.
+	After       string   `json:"after,omitempty"`
 	Exclude     []string `json:"exclude,omitempty"`
 	ExcludeSeen *bool    `json:"exclude_seen,omitempty"`
-	Fields      []string `json:"fields,omitempty"`
+
+	// Explain What to tell of each item in `reasons`.
+	Explain string   `json:"explain,omitempty"`
+	Fields  []string `json:"fields,omitempty"`
 
 	// Filter A condition on item attributes; see the parameter of that name.
 	Filter       string `json:"filter,omitempty"`
 	Limit        *int   `json:"limit,omitempty"`
 	Personalized *bool  `json:"personalized,omitempty"`
+
+	// Scene Where the list will stand; see the parameter of that name.
+	Scene string `json:"scene,omitempty"`
 
 	// Session Item ids looked at in this session, oldest first.
 	Session []string `json:"session,omitempty"`
@@ -828,9 +919,12 @@ type RecommendedItem struct {
 	Fields Attributes `json:"fields,omitempty"`
 
 	// ItemID UTF-8 of 1 to 256 bytes without control characters.
-	ItemID ID      `json:"item_id"`
-	Rank   int     `json:"rank"`
-	Score  float32 `json:"score"`
+	ItemID ID  `json:"item_id"`
+	Rank   int `json:"rank"`
+
+	// Reasons What brought the item here, when `explain` asks for it.
+	Reasons []Reason `json:"reasons,omitempty"`
+	Score   float32  `json:"score"`
 }
 
 // RejectedEvent defines model for RejectedEvent.
@@ -840,6 +934,64 @@ type RejectedEvent struct {
 
 	// Index The place in the request, from 0.
 	Index int `json:"index"`
+}
+
+// Rule `boost` (filter, factor), `bury` and `exclude` (filter), `pin` (item_id, slot), `quota` (attribute, most), `diversity` (strength), `freshness` (strength, half_life, percent), `promote` (filter, percent), `cap` (times, window, filter), `rotate` (every, strength). Instead of a filter there may be item_id or item_ids.
+type Rule struct {
+	Action string `json:"action"`
+
+	// Attribute Of each value of it a page has at most so many.
+	Attribute *string `json:"attribute,omitempty"`
+
+	// Every A span, such as 1h.
+	Every *string `json:"every,omitempty"`
+
+	// Factor What scores are multiplied by.
+	Factor *float32 `json:"factor,omitempty"`
+
+	// Filter Which items; see the parameter filter.
+	Filter *string `json:"filter,omitempty"`
+
+	// From In force from this time on (RFC 3339).
+	From *string `json:"from,omitempty"`
+
+	// HalfLife A span, such as 14d.
+	HalfLife *string   `json:"half_life,omitempty"`
+	ItemID   *string   `json:"item_id,omitempty"`
+	ItemIds  *[]string `json:"item_ids,omitempty"`
+	Most     *int      `json:"most,omitempty"`
+
+	// Name What explanations call the rule.
+	Name *string `json:"name,omitempty"`
+
+	// Percent Of the places.
+	Percent *float32 `json:"percent,omitempty"`
+
+	// Scene Limits the rule to one scene.
+	Scene *string `json:"scene,omitempty"`
+
+	// Slot The place, from 1.
+	Slot *int `json:"slot,omitempty"`
+
+	// Strength 0 to 1: how much diversity weighs beside the score, or how much rotation varies it; of freshness, what a new item's score gains.
+	Strength *float32 `json:"strength,omitempty"`
+	Times    *int     `json:"times,omitempty"`
+
+	// Until In force until this time (RFC 3339).
+	Until *string `json:"until,omitempty"`
+
+	// Window A span, such as 24h.
+	Window *string `json:"window,omitempty"`
+}
+
+// RuleSet defines model for RuleSet.
+type RuleSet struct {
+	// ChangedAt Given by the server.
+	ChangedAt string           `json:"changed_at,omitempty"`
+	Rules     []map[string]any `json:"rules"`
+
+	// Version Counts the changes; given by the server.
+	Version int `json:"version,omitempty"`
 }
 
 // ServedModel defines model for ServedModel.
@@ -922,11 +1074,20 @@ type Verdict struct {
 	Version   string `json:"version,omitempty"`
 }
 
+// After defines model for After.
+type After = string
+
 // Category defines model for Category.
 type Category = string
 
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// Exclude defines model for Exclude.
+type Exclude = []ID
+
+// ExcludeSeen defines model for ExcludeSeen.
+type ExcludeSeen = bool
 
 // Fields defines model for Fields.
 type Fields = []string
@@ -946,11 +1107,23 @@ type ItemID = ID
 // Limit defines model for Limit.
 type Limit = int
 
+// Personalized defines model for Personalized.
+type Personalized = bool
+
 // PluginName defines model for PluginName.
 type PluginName = string
 
+// Scene defines model for Scene.
+type Scene = string
+
+// Session defines model for Session.
+type Session = []ID
+
 // UserID UTF-8 of 1 to 256 bytes without control characters.
 type UserID = ID
+
+// Visitor defines model for Visitor.
+type Visitor = string
 
 // ArticleRecommendParams defines parameters for ArticleRecommend.
 type ArticleRecommendParams struct {
@@ -970,6 +1143,39 @@ type ListDeadLettersParams struct {
 
 // IngestEventsApplicationCloudeventsBatchPlusJSONBody defines parameters for IngestEvents.
 type IngestEventsApplicationCloudeventsBatchPlusJSONBody = []CloudEvent
+
+// ExplainParams defines parameters for Explain.
+type ExplainParams struct {
+	// ItemID The item.
+	ItemID ID `form:"item_id" json:"item_id"`
+
+	// UserID The visitor. Needed unless `session` or `after` is given or `personalized` is false.
+	UserID *Visitor `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Session Item ids looked at in this session, oldest first; the parameter repeats.
+	Session *Session `form:"session,omitempty" json:"session,omitempty"`
+
+	// Limit How many items; the default is configured by `recommend.limit`.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Scene Where the list will stand, which decides what it is made of and which rules hold: `home` (the default), `product` (what goes with the last item of the session), `cart` (the session is the cart), `buy-again`, `trending`, or a scene of `recommend.scenes`.
+	Scene *Scene `form:"scene,omitempty" json:"scene,omitempty"`
+
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
+
+	// Exclude Item ids that must not be in the answer; the parameter repeats.
+	Exclude *Exclude `form:"exclude,omitempty" json:"exclude,omitempty"`
+
+	// ExcludeSeen Leaves out the items of the user's history; the default is configured by `recommend.exclude_seen`.
+	ExcludeSeen *ExcludeSeen `form:"exclude_seen,omitempty" json:"exclude_seen,omitempty"`
+
+	// Personalized When false, the user's history is not looked at.
+	Personalized *Personalized `form:"personalized,omitempty" json:"personalized,omitempty"`
+
+	// After The `request_id` of a list: this is its next page, with none of the items before. Send the other parameters as before. Lists are remembered for at most 30 minutes.
+	After *After `form:"after,omitempty" json:"after,omitempty"`
+}
 
 // ImportFileParams defines parameters for ImportFile.
 type ImportFileParams struct {
@@ -1076,29 +1282,44 @@ type PopularItemsParams struct {
 
 // RecommendParams defines parameters for Recommend.
 type RecommendParams struct {
-	// UserID The visitor. Needed unless `session` is given or `personalized` is false.
-	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
+	// UserID The visitor. Needed unless `session` or `after` is given or `personalized` is false.
+	UserID *Visitor `form:"user_id,omitempty" json:"user_id,omitempty"`
 
 	// Session Item ids looked at in this session, oldest first; the parameter repeats.
-	Session *[]ID `form:"session,omitempty" json:"session,omitempty"`
+	Session *Session `form:"session,omitempty" json:"session,omitempty"`
 
 	// Limit How many items; the default is configured by `recommend.limit`.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Exclude Item ids that must not be in the answer; the parameter repeats.
-	Exclude *[]ID `form:"exclude,omitempty" json:"exclude,omitempty"`
-
-	// ExcludeSeen Leaves out the items of the user's history; the default is configured by `recommend.exclude_seen`.
-	ExcludeSeen *bool `form:"exclude_seen,omitempty" json:"exclude_seen,omitempty"`
+	// Scene Where the list will stand, which decides what it is made of and which rules hold: `home` (the default), `product` (what goes with the last item of the session), `cart` (the session is the cart), `buy-again`, `trending`, or a scene of `recommend.scenes`.
+	Scene *Scene `form:"scene,omitempty" json:"scene,omitempty"`
 
 	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
 	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
 
+	// Exclude Item ids that must not be in the answer; the parameter repeats.
+	Exclude *Exclude `form:"exclude,omitempty" json:"exclude,omitempty"`
+
+	// ExcludeSeen Leaves out the items of the user's history; the default is configured by `recommend.exclude_seen`.
+	ExcludeSeen *ExcludeSeen `form:"exclude_seen,omitempty" json:"exclude_seen,omitempty"`
+
 	// Fields Names of item attributes to return; the parameter repeats, or holds several names with commas between them.
-	Fields *[]string `form:"fields,omitempty" json:"fields,omitempty"`
+	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Explain What to tell of each item in `reasons`: which of the visitor's own items carry its score, or what plugins and rules changed.
+	Explain *string `form:"explain,omitempty" json:"explain,omitempty"`
 
 	// Personalized When false, the user's history is not looked at.
-	Personalized *bool `form:"personalized,omitempty" json:"personalized,omitempty"`
+	Personalized *Personalized `form:"personalized,omitempty" json:"personalized,omitempty"`
+
+	// After The `request_id` of a list: this is its next page, with none of the items before. Send the other parameters as before. Lists are remembered for at most 30 minutes.
+	After *After `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// PutRulesParams defines parameters for PutRules.
+type PutRulesParams struct {
+	// Check When true, the rules are checked only.
+	Check *bool `form:"check,omitempty" json:"check,omitempty"`
 }
 
 // TrendingItemsParams defines parameters for TrendingItems.
@@ -1187,11 +1408,17 @@ type NewKeyJSONRequestBody = KeyRequest
 // InstallPluginJSONRequestBody defines body for InstallPlugin for application/json ContentType.
 type InstallPluginJSONRequestBody = PluginInstall
 
+// RankJSONRequestBody defines body for Rank for application/json ContentType.
+type RankJSONRequestBody = RankRequest
+
 // RecommendPostJSONRequestBody defines body for RecommendPost for application/json ContentType.
 type RecommendPostJSONRequestBody = RecommendRequest
 
 // RecommendBatchJSONRequestBody defines body for RecommendBatch for application/json ContentType.
 type RecommendBatchJSONRequestBody = RecommendBatch
+
+// PutRulesJSONRequestBody defines body for PutRules for application/json ContentType.
+type PutRulesJSONRequestBody = RuleSet
 
 // PatchUserJSONRequestBody defines body for PatchUser for application/json ContentType.
 type PatchUserJSONRequestBody = UserPatch
@@ -1348,6 +1575,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/events (the `IngestEvents` operationId).
 	IngestEvents(ctx context.Context, body IngestEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Explain Why an item is in a visitor's list, or at which stage it drops out.
+	//
+	// Corresponds with GET /v1/explain (the `Explain` operationId).
+	Explain(ctx context.Context, params *ExplainParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ImportFileWithBody Loads a file of events, items or users; the body is the file as it is.
 	//
@@ -1527,6 +1759,24 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/popular (the `PopularItems` operationId).
 	PopularItems(ctx context.Context, params *PopularItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RankWithBody Given items in the visitor's order.
+	//
+	// Items that must not be shown are left out; ids that are not known come last.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/rank (the `Rank` operationId).
+	RankWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Rank Given items in the visitor's order.
+	//
+	// Items that must not be shown are left out; ids that are not known come last.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/rank (the `Rank` operationId).
+	Rank(ctx context.Context, body RankJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// Recommend Recommended items of a user and/or a session.
 	//
 	// Corresponds with GET /v1/recommend (the `Recommend` operationId).
@@ -1563,6 +1813,29 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
 	RecommendBatch(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRules The business rules in force.
+	//
+	// Corresponds with GET /v1/rules (the `GetRules` operationId).
+	GetRules(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutRulesWithBody Puts other rules into force, at once.
+	//
+	// All or nothing: a problem lists every fault of every rule. `{"rules":[]}` takes all rules away.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/rules (the `PutRules` operationId).
+	PutRulesWithBody(ctx context.Context, params *PutRulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutRules Puts other rules into force, at once.
+	//
+	// All or nothing: a problem lists every fault of every rule. `{"rules":[]}` takes all rules away.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/rules (the `PutRules` operationId).
+	PutRules(ctx context.Context, params *PutRulesParams, body PutRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// TrendingItems The items that rise most above their own past.
 	//
@@ -1817,6 +2090,21 @@ func (c *Rest) IngestEventsWithApplicationCloudeventsBatchPlusJSONBody(ctx conte
 // Corresponds with POST /v1/events (the `IngestEvents` operationId).
 func (c *Rest) IngestEvents(ctx context.Context, body IngestEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewIngestEventsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Explain Why an item is in a visitor's list, or at which stage it drops out.
+//
+// Corresponds with GET /v1/explain (the `Explain` operationId).
+func (c *Rest) Explain(ctx context.Context, params *ExplainParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2285,6 +2573,44 @@ func (c *Rest) PopularItems(ctx context.Context, params *PopularItemsParams, req
 	return c.Client.Do(req)
 }
 
+// RankWithBody Given items in the visitor's order.
+//
+// Items that must not be shown are left out; ids that are not known come last.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/rank (the `Rank` operationId).
+func (c *Rest) RankWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRankRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Rank Given items in the visitor's order.
+//
+// Items that must not be shown are left out; ids that are not known come last.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/rank (the `Rank` operationId).
+func (c *Rest) Rank(ctx context.Context, body RankJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRankRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // Recommend Recommended items of a user and/or a session.
 //
 // Corresponds with GET /v1/recommend (the `Recommend` operationId).
@@ -2362,6 +2688,59 @@ func (c *Rest) RecommendBatchWithBody(ctx context.Context, contentType string, b
 // Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
 func (c *Rest) RecommendBatch(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRecommendBatchRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRules The business rules in force.
+//
+// Corresponds with GET /v1/rules (the `GetRules` operationId).
+func (c *Rest) GetRules(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRulesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutRulesWithBody Puts other rules into force, at once.
+//
+// All or nothing: a problem lists every fault of every rule. `{"rules":[]}` takes all rules away.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/rules (the `PutRules` operationId).
+func (c *Rest) PutRulesWithBody(ctx context.Context, params *PutRulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutRulesRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutRules Puts other rules into force, at once.
+//
+// All or nothing: a problem lists every fault of every rule. `{"rules":[]}` takes all rules away.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/rules (the `PutRules` operationId).
+func (c *Rest) PutRules(ctx context.Context, params *PutRulesParams, body PutRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutRulesRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2893,6 +3272,164 @@ func NewIngestEventsRequestWithBody(server string, contentType string, body io.R
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewExplainRequest constructs an http.Request for the Explain method
+func NewExplainRequest(server string, params *ExplainParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/explain")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "item_id", params.ItemID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.UserID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", *params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Session != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "session", *params.Session, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Scene != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "scene", *params.Scene, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Exclude != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "exclude", *params.Exclude, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ExcludeSeen != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "exclude_seen", *params.ExcludeSeen, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Personalized != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "personalized", *params.Personalized, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -4009,6 +4546,46 @@ func NewPopularItemsRequest(server string, params *PopularItemsParams) (*http.Re
 	return req, nil
 }
 
+// NewRankRequest calls the generic Rank builder with application/json body
+func NewRankRequest(server string, body RankJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRankRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRankRequestWithBody constructs an http.Request for the Rank method, with any body, and a specified content type
+func NewRankRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rank")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewRecommendRequest constructs an http.Request for the Recommend method
 func NewRecommendRequest(server string, params *RecommendParams) (*http.Request, error) {
 	var err error
@@ -4073,6 +4650,30 @@ func NewRecommendRequest(server string, params *RecommendParams) (*http.Request,
 
 		}
 
+		if params.Scene != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "scene", *params.Scene, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Exclude != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "exclude", *params.Exclude, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
@@ -4097,18 +4698,6 @@ func NewRecommendRequest(server string, params *RecommendParams) (*http.Request,
 
 		}
 
-		if params.Filter != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
 		if params.Fields != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fields", *params.Fields, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
@@ -4121,9 +4710,33 @@ func NewRecommendRequest(server string, params *RecommendParams) (*http.Request,
 
 		}
 
+		if params.Explain != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "explain", *params.Explain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Personalized != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "personalized", *params.Personalized, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -4218,6 +4831,100 @@ func NewRecommendBatchRequestWithBody(server string, contentType string, body io
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetRulesRequest constructs an http.Request for the GetRules method
+func NewGetRulesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutRulesRequest calls the generic PutRules builder with application/json body
+func NewPutRulesRequest(server string, params *PutRulesParams, body PutRulesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutRulesRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewPutRulesRequestWithBody constructs an http.Request for the PutRules method, with any body, and a specified content type
+func NewPutRulesRequestWithBody(server string, params *PutRulesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Check != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "check", *params.Check, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -4861,6 +5568,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/events (the `IngestEvents` operationId).
 	IngestEventsWithResponse(ctx context.Context, body IngestEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*IngestEventsResponse, error)
 
+	// ExplainWithResponse Why an item is in a visitor's list, or at which stage it drops out.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/explain (the `Explain` operationId).
+	ExplainWithResponse(ctx context.Context, params *ExplainParams, reqEditors ...RequestEditorFn) (*ExplainResponse, error)
+
 	// ImportFileWithBodyWithResponse Loads a file of events, items or users; the body is the file as it is.
 	//
 	// The body is streamed and has no size limit. Compression (gzip, zstd, xz) is recognised by content. Rows without an event id get one made of their content, so that the same file sent twice adds nothing. When the import stops midway, the problem's `counts` tell what became of the rows before.
@@ -5069,6 +5783,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/popular (the `PopularItems` operationId).
 	PopularItemsWithResponse(ctx context.Context, params *PopularItemsParams, reqEditors ...RequestEditorFn) (*PopularItemsResponse, error)
 
+	// RankWithBodyWithResponse Given items in the visitor's order.
+	//
+	// Items that must not be shown are left out; ids that are not known come last.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rank (the `Rank` operationId).
+	RankWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RankResponse, error)
+
+	// RankWithResponse Given items in the visitor's order.
+	//
+	// Items that must not be shown are left out; ids that are not known come last.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rank (the `Rank` operationId).
+	RankWithResponse(ctx context.Context, body RankJSONRequestBody, reqEditors ...RequestEditorFn) (*RankResponse, error)
+
 	// RecommendWithResponse Recommended items of a user and/or a session.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5107,6 +5839,31 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
 	RecommendBatchWithResponse(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*RecommendBatchResponse, error)
+
+	// GetRulesWithResponse The business rules in force.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/rules (the `GetRules` operationId).
+	GetRulesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRulesResponse, error)
+
+	// PutRulesWithBodyWithResponse Puts other rules into force, at once.
+	//
+	// All or nothing: a problem lists every fault of every rule. `{"rules":[]}` takes all rules away.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/rules (the `PutRules` operationId).
+	PutRulesWithBodyWithResponse(ctx context.Context, params *PutRulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutRulesResponse, error)
+
+	// PutRulesWithResponse Puts other rules into force, at once.
+	//
+	// All or nothing: a problem lists every fault of every rule. `{"rules":[]}` takes all rules away.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/rules (the `PutRules` operationId).
+	PutRulesWithResponse(ctx context.Context, params *PutRulesParams, body PutRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*PutRulesResponse, error)
 
 	// TrendingItemsWithResponse The items that rise most above their own past.
 	//
@@ -5691,6 +6448,69 @@ func (r IngestEventsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r IngestEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExplainResponse200Headers the declared response headers of an HTTP 200 response for Explain
+type ExplainResponse200Headers struct {
+	XRequestID string
+}
+
+// ExplainResponseDefaultHeaders the declared response headers of an HTTP default response for Explain
+type ExplainResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type ExplainResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Explanation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExplainResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ExplainResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainResponse) GetJSON200() *Explanation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExplainResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7080,6 +7900,71 @@ func (r PopularItemsResponse) ContentType() string {
 	return ""
 }
 
+// RankResponse200Headers the declared response headers of an HTTP 200 response for Rank
+type RankResponse200Headers struct {
+	XRequestID     string
+	XVitrineReason *string
+	XVitrineSource ListSource
+}
+
+// RankResponseDefaultHeaders the declared response headers of an HTTP default response for Rank
+type RankResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type RankResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Recommendations
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RankResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RankResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RankResponse) GetJSON200() *Recommendations {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RankResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RankResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RankResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RankResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RankResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // RecommendResponse200Headers the declared response headers of an HTTP 200 response for Recommend
 type RecommendResponse200Headers struct {
 	XRequestID     string
@@ -7267,6 +8152,132 @@ func (r RecommendBatchResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RecommendBatchResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRulesResponse200Headers the declared response headers of an HTTP 200 response for GetRules
+type GetRulesResponse200Headers struct {
+	XRequestID string
+}
+
+// GetRulesResponseDefaultHeaders the declared response headers of an HTTP default response for GetRules
+type GetRulesResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type GetRulesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RuleSet
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetRulesResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetRulesResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRulesResponse) GetJSON200() *RuleSet {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRulesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRulesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRulesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRulesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRulesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutRulesResponse200Headers the declared response headers of an HTTP 200 response for PutRules
+type PutRulesResponse200Headers struct {
+	XRequestID string
+}
+
+// PutRulesResponseDefaultHeaders the declared response headers of an HTTP default response for PutRules
+type PutRulesResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type PutRulesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RuleSet
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutRulesResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutRulesResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutRulesResponse) GetJSON200() *RuleSet {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutRulesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutRulesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutRulesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutRulesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutRulesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7944,6 +8955,19 @@ func (c *ClientWithResponses) IngestEventsWithResponse(ctx context.Context, body
 	return ParseIngestEventsResponse(rsp)
 }
 
+// ExplainWithResponse Why an item is in a visitor's list, or at which stage it drops out.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/explain (the `Explain` operationId).
+func (c *ClientWithResponses) ExplainWithResponse(ctx context.Context, params *ExplainParams, reqEditors ...RequestEditorFn) (*ExplainResponse, error) {
+	rsp, err := c.Explain(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainResponse(rsp)
+}
+
 // ImportFileWithBodyWithResponse Loads a file of events, items or users; the body is the file as it is.
 //
 // The body is streamed and has no size limit. Compression (gzip, zstd, xz) is recognised by content. Rows without an event id get one made of their content, so that the same file sent twice adds nothing. When the import stops midway, the problem's `counts` tell what became of the rows before.
@@ -8320,6 +9344,36 @@ func (c *ClientWithResponses) PopularItemsWithResponse(ctx context.Context, para
 	return ParsePopularItemsResponse(rsp)
 }
 
+// RankWithBodyWithResponse Given items in the visitor's order.
+//
+// Items that must not be shown are left out; ids that are not known come last.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rank (the `Rank` operationId).
+func (c *ClientWithResponses) RankWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RankResponse, error) {
+	rsp, err := c.RankWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRankResponse(rsp)
+}
+
+// RankWithResponse Given items in the visitor's order.
+//
+// Items that must not be shown are left out; ids that are not known come last.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rank (the `Rank` operationId).
+func (c *ClientWithResponses) RankWithResponse(ctx context.Context, body RankJSONRequestBody, reqEditors ...RequestEditorFn) (*RankResponse, error) {
+	rsp, err := c.Rank(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRankResponse(rsp)
+}
+
 // RecommendWithResponse Recommended items of a user and/or a session.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -8387,6 +9441,49 @@ func (c *ClientWithResponses) RecommendBatchWithResponse(ctx context.Context, bo
 		return nil, err
 	}
 	return ParseRecommendBatchResponse(rsp)
+}
+
+// GetRulesWithResponse The business rules in force.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/rules (the `GetRules` operationId).
+func (c *ClientWithResponses) GetRulesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRulesResponse, error) {
+	rsp, err := c.GetRules(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRulesResponse(rsp)
+}
+
+// PutRulesWithBodyWithResponse Puts other rules into force, at once.
+//
+// All or nothing: a problem lists every fault of every rule. `{"rules":[]}` takes all rules away.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/rules (the `PutRules` operationId).
+func (c *ClientWithResponses) PutRulesWithBodyWithResponse(ctx context.Context, params *PutRulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutRulesResponse, error) {
+	rsp, err := c.PutRulesWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutRulesResponse(rsp)
+}
+
+// PutRulesWithResponse Puts other rules into force, at once.
+//
+// All or nothing: a problem lists every fault of every rule. `{"rules":[]}` takes all rules away.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/rules (the `PutRules` operationId).
+func (c *ClientWithResponses) PutRulesWithResponse(ctx context.Context, params *PutRulesParams, body PutRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*PutRulesResponse, error) {
+	rsp, err := c.PutRules(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutRulesResponse(rsp)
 }
 
 // TrendingItemsWithResponse The items that rise most above their own past.
@@ -9035,6 +10132,69 @@ func ParseIngestEventsResponse(rsp *http.Response) (*IngestEventsResponse, error
 		response.Headers202 = &headers
 	case true:
 		var headers IngestEventsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExplainResponse parses an HTTP response from a ExplainWithResponse call
+func ParseExplainResponse(rsp *http.Response) (*ExplainResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Explanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExplainResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ExplainResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -10519,6 +11679,83 @@ func ParsePopularItemsResponse(rsp *http.Response) (*PopularItemsResponse, error
 	return response, nil
 }
 
+// ParseRankResponse parses an HTTP response from a RankWithResponse call
+func ParseRankResponse(rsp *http.Response) (*RankResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RankResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Recommendations
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RankResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		if values := rsp.Header.Values("X-Vitrine-Reason"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Vitrine-Reason", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XVitrineReason = &value
+		}
+		if values := rsp.Header.Values("X-Vitrine-Source"); len(values) > 0 {
+			var value ListSource
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Vitrine-Source", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XVitrineSource = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers RankResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseRecommendResponse parses an HTTP response from a RecommendWithResponse call
 func ParseRecommendResponse(rsp *http.Response) (*RecommendResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10716,6 +11953,132 @@ func ParseRecommendBatchResponse(rsp *http.Response) (*RecommendBatchResponse, e
 		response.Headers200 = &headers
 	case true:
 		var headers RecommendBatchResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRulesResponse parses an HTTP response from a GetRulesWithResponse call
+func ParseGetRulesResponse(rsp *http.Response) (*GetRulesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRulesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RuleSet
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetRulesResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetRulesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutRulesResponse parses an HTTP response from a PutRulesWithResponse call
+func ParsePutRulesResponse(rsp *http.Response) (*PutRulesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutRulesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RuleSet
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutRulesResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers PutRulesResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

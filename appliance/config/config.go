@@ -10,10 +10,12 @@ package config
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"vitrine/als/neighbors/tables"
+	"vitrine/appliance/recommend"
 )
 
 // Config is the effective configuration. It is not changed after Load.
@@ -146,6 +148,26 @@ type Recommend struct {
 	Blend tables.Weights
 	// Deadline is how long making a list may take.
 	Deadline time.Duration
+	// Scenes are "NAME=PRESET"; see Presets.
+	Scenes []string
+}
+
+// Presets are the configured scenes with what their lists are made of.
+func (r Recommend) Presets() map[string]string {
+	out := make(map[string]string, len(r.Scenes))
+	for _, scene := range r.Scenes {
+		name, preset, _ := strings.Cut(scene, "=")
+		out[strings.TrimSpace(name)] = strings.TrimSpace(preset)
+	}
+	return out
+}
+
+func (r Recommend) validate(check func(ok bool, key, format string, args ...any)) {
+	check(r.Limit >= 1 && r.Limit <= 500, "recommend.limit", "must be between 1 and 500")
+	for name, preset := range r.Presets() {
+		check(name != "" && len(name) <= 64 && slices.Contains(recommend.Presets(), preset), "recommend.scenes",
+			"%q: scenes look like checkout=cart; what a list is made of is one of %s", name+"="+preset, strings.Join(recommend.Presets(), ", "))
+	}
 }
 
 // Plugins configures the sandboxed ranking plugins.
@@ -237,7 +259,7 @@ func (c *Config) validate() []problem {
 	check(strings.HasPrefix(c.Archive.URL, "file:") && c.Archive.URL != "file:", "archive.url", "must be file:FOLDER (absolute, or relative to the data folder)")
 	check(c.Archive.CommitEvery >= time.Second && c.Archive.CommitEvery <= 45*time.Second, "archive.commit_every", "must be between 1s and 45s: what was acknowledged is in the archive within 60s")
 	c.Train.validate(check)
-	check(c.Recommend.Limit >= 1 && c.Recommend.Limit <= 500, "recommend.limit", "must be between 1 and 500")
+	c.Recommend.validate(check)
 	if err := validateBlend(c.Recommend.Blend); err != nil {
 		check(false, blendKey, "%w", err)
 	}

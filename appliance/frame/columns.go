@@ -52,9 +52,13 @@ type Call struct {
 }
 
 // Trace lists the plugin calls of one request, in order.
-type Trace struct{ Calls []Call }
+type Trace struct {
+	Calls []Call
+	// Watch, when set, is shown the frame after each call.
+	Watch func(c *Call, f *Frame)
+}
 
-// Reset empties the trace and keeps its memory.
+// Reset empties the trace and keeps its memory, and the watcher.
 func (t *Trace) Reset() { t.Calls = t.Calls[:0] }
 
 // Selection is which items pass a filter, as of one state of the catalogue. It

@@ -18,7 +18,7 @@ import (
 )
 
 func TestArticleRecommend(t *testing.T) {
-	live, unknown := newShop().list, List{Picks: []Pick{{"p1", 1}}, Source: SourcePopular, Reason: ReasonUnknownUser}
+	live, unknown := newShop().list, List{Picks: []Pick{{ItemID: "p1", Score: 1}}, Source: SourcePopular, Reason: ReasonUnknownUser}
 	tests := []struct {
 		do     string
 		cfg    Config
@@ -83,6 +83,13 @@ func TestQueriesReachTheRecommender(t *testing.T) {
 			if w := tt.to(srv.API()); w.Code != 200 {
 				t.Fatalf("%s: %d %s", tt.do, w.Code, w.Body)
 			}
+			if s.query.RequestID == "" {
+				t.Errorf("%s: the list has no name", tt.do)
+			}
+			s.query.RequestID = ""
+			if strings.Contains(tt.do, "/v1/") {
+				tt.want.Explain = ExplainNone
+			}
 			if !reflect.DeepEqual(s.query, tt.want) {
 				t.Errorf("%s: %+v, want %+v", tt.do, s.query, tt.want)
 			}
@@ -92,7 +99,7 @@ func TestQueriesReachTheRecommender(t *testing.T) {
 
 func TestRecommendationsEnvelope(t *testing.T) {
 	s := newShop()
-	s.list.Picks = []Pick{{"i1", 0.1}, {"a\"b\n", float32(math.Inf(1))}}
+	s.list.Picks = []Pick{{ItemID: "i1", Score: 0.1}, {ItemID: "a\"b\n", Score: float32(math.Inf(1))}}
 	srv, _ := serverOf(t, s, Config{})
 	w := call{do: "GET /v1/recommend?user_id=u1&fields=title,nope&fields=price,title", headers: "X-Request-ID: r-1"}.to(srv.API())
 	want := `{"request_id":"r-1","user_id":"u1","items":[` +

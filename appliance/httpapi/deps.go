@@ -37,6 +37,13 @@ type Query struct {
 	Filter string
 	// NotPersonalized asks for the popular list.
 	NotPersonalized bool
+	// Scene is where the list will stand, After the request id of the list that
+	// it is the next page of; either may be empty.
+	Scene, After string
+	// RequestID is what this list can be gone on from.
+	RequestID string
+	// Explain is one of ExplainNone, ExplainItems and ExplainPlugins.
+	Explain string
 	// Now is the time of the request in Unix milliseconds.
 	Now int64
 }
@@ -45,6 +52,34 @@ type Query struct {
 type Pick struct {
 	ItemID string
 	Score  float32
+	// Reasons are there where the query asks for them.
+	Reasons []Reason
+}
+
+// Reason is one thing that brought an item to its place; see the document.
+type Reason struct {
+	Kind, Name string
+	Change     float32
+}
+
+// The values of Query.Explain.
+const (
+	ExplainNone    = "none"
+	ExplainItems   = "items"
+	ExplainPlugins = "plugins"
+)
+
+// Explanation says what became of an item; see the document.
+type Explanation struct {
+	// Rank is the place in the list, 0 for an item that is not in it.
+	Rank          int
+	Stage, Detail string
+	// ModelRank is 0 where the model has no score.
+	Score     float32
+	ModelRank int
+	Reasons   []Reason
+	// Source and Reason are those of the list.
+	Source, Reason string
 }
 
 // The values of List.Source.
@@ -81,10 +116,12 @@ type PluginCall struct {
 	Micros                       int64
 }
 
-// Recommender makes lists. It may be called concurrently. Similar returns
-// ErrNotFound for an item that is not in the catalogue.
+// Recommender makes lists. It may be called concurrently. Similar and Explain
+// return ErrNotFound for an item that is not in the catalogue.
 type Recommender interface {
 	Recommend(ctx context.Context, q *Query, list *List) error
+	Rank(ctx context.Context, q *Query, items []string, list *List) error
+	Explain(ctx context.Context, q *Query, itemID string) (Explanation, error)
 	Similar(ctx context.Context, itemID string, limit int, list *List) error
 	Popular(ctx context.Context, limit int, list *List) error
 	Lists
@@ -168,6 +205,13 @@ type Plugins interface {
 	Remove(ctx context.Context, name string) error
 }
 
+// Rules are the business rules. A set that has faults is refused whole by a
+// *Problem that lists them; check only looks for faults.
+type Rules interface {
+	Rules() (adminapi.RuleSet, error)
+	SetRules(body []byte, check bool) (adminapi.RuleSet, error)
+}
+
 // Pipeline tells where the data stands.
 type Pipeline interface {
 	Pipeline(ctx context.Context) (adminapi.Pipeline, error)
@@ -216,6 +260,7 @@ type Deps struct {
 	Jobs        Jobs
 	Models      Models
 	Plugins     Plugins
+	Rules       Rules
 	Pipeline    Pipeline
 	Readiness   Readiness
 	Keys        Keys
@@ -230,7 +275,7 @@ func (d *Deps) missing() error {
 	for name, absent := range map[string]bool{
 		"Ingester": d.Ingester == nil, "Types": d.Types == nil, "Recommender": d.Recommender == nil,
 		"Items": d.Items == nil, "Users": d.Users == nil, "DeadLetters": d.DeadLetters == nil, "Importer": d.Importer == nil,
-		"Jobs": d.Jobs == nil, "Models": d.Models == nil, "Plugins": d.Plugins == nil, "Pipeline": d.Pipeline == nil,
+		"Jobs": d.Jobs == nil, "Models": d.Models == nil, "Plugins": d.Plugins == nil, "Rules": d.Rules == nil, "Pipeline": d.Pipeline == nil,
 		"Readiness": d.Readiness == nil, "Keys": d.Keys == nil, "Metrics": d.Metrics == nil,
 	} {
 		if absent {

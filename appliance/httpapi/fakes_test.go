@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -45,7 +46,7 @@ type shop struct {
 func newShop() *shop {
 	return &shop{
 		list: List{
-			Picks: []Pick{{"i1", 0.5}, {"i2", 0.25}}, Source: SourceLive, ModelVersion: "20260101-000000",
+			Picks: []Pick{{ItemID: "i1", Score: 0.5}, {ItemID: "i2", Score: 0.25}}, Source: SourceLive, ModelVersion: "20260101-000000",
 			ModelAge: 90 * time.Second, Exact: true,
 		},
 		routes: map[string]int{},
@@ -69,6 +70,44 @@ func (s *shop) answer(list *List) error {
 	*list = s.list
 	list.Picks = picks
 	return nil
+}
+
+func (s *shop) Rank(ctx context.Context, q *Query, items []string, list *List) error {
+	if err := s.Recommend(ctx, q, list); err != nil {
+		return err
+	}
+	list.Picks = list.Picks[:0]
+	for _, id := range items {
+		list.Picks = append(list.Picks, Pick{ItemID: id})
+	}
+	return nil
+}
+
+func (s *shop) Explain(_ context.Context, q *Query, itemID string) (Explanation, error) {
+	if itemID == "nothing" {
+		return Explanation{}, ErrNotFound
+	}
+	s.mu.Lock()
+	s.query = *q
+	s.mu.Unlock()
+	return Explanation{Stage: "seen", Detail: "was seen", Score: 2, ModelRank: 3, Reasons: []Reason{{"item", "i2", 0.5}}, Source: SourceLive}, nil
+}
+
+// shopRules are rules that keep what they are given.
+type shopRules struct{ set *adminapi.RuleSet }
+
+func (r shopRules) Rules() (adminapi.RuleSet, error) { return *r.set, nil }
+
+func (r shopRules) SetRules(body []byte, check bool) (adminapi.RuleSet, error) {
+	var set adminapi.RuleSet
+	if err := json.Unmarshal(body, &set); err != nil {
+		return set, &Problem{Status: 400, Code: "invalid_rules", Faults: []adminapi.Fault{{Rule: 1, Field: "slot", Detail: "no"}}}
+	}
+	set.Version = r.set.Version + 1
+	if !check {
+		*r.set = set
+	}
+	return set, nil
 }
 
 func (s *shop) Recommend(_ context.Context, q *Query, list *List) error {
@@ -322,7 +361,7 @@ func serverOf(t testing.TB, s *shop, cfg Config) (*Server, *lockedBuffer) {
 	})
 	srv, err := New(cfg, Deps{
 		Ingester: s, Types: s, Recommender: s, Items: s, Users: s, DeadLetters: shopLetters{s}, Importer: shopAdmin{s},
-		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Plugins: shopPlugins{}, Pipeline: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s, Keys: shopKeys(t),
+		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Plugins: shopPlugins{}, Rules: shopRules{&adminapi.RuleSet{Rules: []map[string]any{}}}, Pipeline: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s, Keys: shopKeys(t),
 		Now: func() time.Time { return time.UnixMilli(1790000000000) },
 	}, slog.New(slog.NewJSONHandler(log, nil)))
 	if err != nil {

@@ -70,7 +70,7 @@ func (p *public) ArticleRecommend(c echo.Context, params publicapi.ArticleRecomm
 		p.listed(c, SourceEmpty, "no_user")
 		return send(c, http.StatusOK, append(l.buf, "{}\n"...))
 	}
-	l.query.UserID = *params.UserID
+	l.query.UserID, l.query.RequestID = *params.UserID, c.Response().Header()[wire.HeaderRequestID][0]
 	if err := checkID("user_id", l.query.UserID); err != nil {
 		return err
 	}
@@ -95,23 +95,27 @@ func (p *public) ArticleRecommend(c echo.Context, params publicapi.ArticleRecomm
 
 // Recommend is GET /v1/recommend.
 func (p *public) Recommend(c echo.Context, params publicapi.RecommendParams) error {
-	if err := onlyParams(c, "user_id", "session", "limit", "exclude", "exclude_seen", "filter", "fields", "personalized"); err != nil {
+	if err := onlyParams(c, append(queryParams(), "fields", "explain")...); err != nil {
 		return err
 	}
-	body := publicapi.RecommendRequest{Limit: params.Limit, ExcludeSeen: params.ExcludeSeen, Personalized: params.Personalized}
-	if params.UserID != nil {
-		body.UserID = *params.UserID
+	return p.recommend(c, &publicapi.RecommendRequest{
+		UserID: value(params.UserID), Session: value(params.Session), Limit: params.Limit, Scene: value(params.Scene),
+		Filter: value(params.Filter), Exclude: value(params.Exclude), ExcludeSeen: params.ExcludeSeen,
+		Personalized: params.Personalized, After: value(params.After), Explain: value(params.Explain),
+	}, params.Fields)
+}
+
+// queryParams are the parameters that say which list is wanted.
+func queryParams() []string {
+	return []string{"user_id", "session", "limit", "scene", "filter", "exclude", "exclude_seen", "personalized", "after"}
+}
+
+// value is what a parameter holds, or nothing.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
 	}
-	if params.Filter != nil {
-		body.Filter = *params.Filter
-	}
-	if params.Session != nil {
-		body.Session = *params.Session
-	}
-	if params.Exclude != nil {
-		body.Exclude = *params.Exclude
-	}
-	return p.recommend(c, &body, params.Fields)
+	return v
 }
 
 // RecommendPost is POST /v1/recommend.
@@ -136,14 +140,17 @@ type recommendBody struct {
 	Limit        *int           `json:"limit"`
 	ExcludeSeen  *bool          `json:"exclude_seen"`
 	Filter       string         `json:"filter"`
+	Scene        string         `json:"scene"`
+	After        string         `json:"after"`
+	Explain      string         `json:"explain"`
 	Personalized *bool          `json:"personalized"`
 }
 
 // request is the generated form.
 func (b *recommendBody) request() *publicapi.RecommendRequest {
 	return &publicapi.RecommendRequest{
-		UserID: string(b.UserID), Session: texts(b.Session), Exclude: texts(b.Exclude), Limit: b.Limit,
-		ExcludeSeen: b.ExcludeSeen, Filter: b.Filter, Personalized: b.Personalized,
+		UserID: string(b.UserID), Session: texts(b.Session), Exclude: texts(b.Exclude), Limit: b.Limit, ExcludeSeen: b.ExcludeSeen,
+		Filter: b.Filter, Scene: b.Scene, After: b.After, Explain: b.Explain, Personalized: b.Personalized,
 	}
 }
 
@@ -166,26 +173,46 @@ func (p *public) recommend(c echo.Context, body *publicapi.RecommendRequest, fie
 
 // ask makes the list for one body.
 func (p *public) ask(c echo.Context, l *listing, body *publicapi.RecommendRequest, fields *[]string) error {
-	q := &l.query
-	q.UserID, q.Session, q.Exclude, q.Filter = body.UserID, body.Session, body.Exclude, body.Filter
-	if body.ExcludeSeen != nil {
-		q.ExcludeSeen = *body.ExcludeSeen
-	}
-	q.NotPersonalized = body.Personalized != nil && !*body.Personalized
-	if q.UserID == "" && len(q.Session) == 0 && !q.NotPersonalized {
-		return refuse("missing_user_id", "there is neither a user_id nor a session").
-			With("give one of them, or personalized=false for popular items")
-	}
-	if err := q.check(body.Limit); err != nil {
+	l.query.RequestID = c.Response().Header()[wire.HeaderRequestID][0]
+	if err := l.query.take(body); err != nil {
 		return err
 	}
 	if err := l.setFields(fields); err != nil {
 		return err
 	}
-	if err := p.deps.Recommender.Recommend(c.Request().Context(), q, &l.list); err != nil {
+	if err := p.deps.Recommender.Recommend(c.Request().Context(), &l.query, &l.list); err != nil {
 		return fmt.Errorf("recommend: %w", err)
 	}
 	return nil
+}
+
+// take makes the query of a request.
+func (q *Query) take(body *publicapi.RecommendRequest) error {
+	q.UserID, q.Session, q.Exclude, q.Filter = body.UserID, body.Session, body.Exclude, body.Filter
+	q.Scene, q.After, q.Explain = body.Scene, body.After, body.Explain
+	if body.ExcludeSeen != nil {
+		q.ExcludeSeen = *body.ExcludeSeen
+	}
+	q.NotPersonalized = body.Personalized != nil && !*body.Personalized
+	if q.UserID == "" && len(q.Session) == 0 && !q.NotPersonalized && q.After == "" {
+		return refuse("missing_user_id", "there is neither a user_id nor a session").
+			With("give one of them, or personalized=false for popular items")
+	}
+	switch q.Explain {
+	case "":
+		q.Explain = ExplainNone
+	case ExplainNone, ExplainItems, ExplainPlugins:
+	default:
+		return refuse("invalid_explain", "explain must be none, items or plugins, not %.40q", q.Explain)
+	}
+	for _, id := range [...][2]string{{"scene", q.Scene}, {"after", q.After}} {
+		if id[1] != "" {
+			if err := checkID(id[0], id[1]); err != nil {
+				return err
+			}
+		}
+	}
+	return q.check(body.Limit)
 }
 
 // SimilarItems is GET /v1/items/{id}/similar.
@@ -326,6 +353,9 @@ func (p *public) appendList(c echo.Context, b []byte, l *listing, subject, id st
 		b = strconv.AppendInt(b, int64(i+1), 10)
 		if len(l.fields) > 0 {
 			b = p.appendFields(b, list.Picks[i].ItemID, l.fields)
+		}
+		if list.Picks[i].Reasons != nil {
+			b = appendReasons(append(b, `,"reasons":`...), list.Picks[i].Reasons)
 		}
 		b = append(b, '}')
 	}

@@ -174,6 +174,9 @@ func (h *Host) Rank(ctx context.Context, f *frame.Frame, t *frame.Trace) {
 		call := st.call
 		call.Status, call.Micros = status, after.Sub(now).Microseconds()
 		t.Calls = append(t.Calls, call)
+		if t.Watch != nil {
+			t.Watch(&t.Calls[len(t.Calls)-1], f)
+		}
 		if status == denied {
 			return
 		}

@@ -53,7 +53,7 @@ func (e *Engine) Latest(ctx context.Context, req *ListRequest, resp *Response) e
 }
 
 // listed answers with a ranking, or popular items where it is empty; reason
-// then says why.
+// then says why. The rules of the scene trending hold for all such lists.
 func (e *Engine) listed(ctx context.Context, req *ListRequest, resp *Response, reason string, rank ranking) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -65,6 +65,7 @@ func (e *Engine) listed(ctx context.Context, req *ListRequest, resp *Response, r
 			return err
 		}
 	}
+	e.rule(SceneTrending, sc)
 	e.list(ctx, sc, resp, question{rank: rank, otherwise: reason})
 	return nil
 }

@@ -32,10 +32,16 @@ type question struct {
 	// is the reason.
 	rank      ranking
 	otherwise string
+	// given are the only candidates there are, where it is not nil, and scores
+	// theirs.
+	given  []uint32
+	scores []float32
+	// closed lists hold nothing that was not given, not even what is pinned.
+	closed bool
 }
 
-// list finds the candidates, lets the plugins rank them, and writes the page.
-// Where the plugins leave less than a page it goes on with four times as many.
+// list finds the candidates, lets plugins and rules rank them, and writes the
+// page. Where these leave less than a page it goes on with four times as many.
 func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q question) {
 	depth := 0
 	if e.deps.Plugins != nil {
@@ -44,31 +50,45 @@ func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q questi
 	started := time.Now()
 	sc.frame.Seed = seed(sc.frame.User, sc.frame.Now)
 	resp.Plugins.Reset()
-	sc.want, sc.sorts, sc.dropped = max(sc.limit, depth), depth > 0, false
+	if !q.closed {
+		e.pin(sc)
+	}
+	sc.want, sc.dropped = max(sc.limit, depth), false
+	if sc.plan.Ranks() {
+		sc.want = max(sc.want, min(reach*sc.limit, farthest))
+	}
+	sc.sorts = depth > 0 || sc.plan.Ranks() || q.given != nil || sc.why != nil
 	var reason string
 	for {
-		reason = q.reason
-		if reason == "" {
-			reason = e.candidates(sc, q)
-		}
-		if q.filled || reason != "" {
-			e.fill(sc)
-		}
-		if depth == 0 {
-			break
-		}
+		reason = e.gather(sc, q)
+		e.force(sc, q)
 		more := sc.frame.Len() >= sc.want && sc.want < maxCandidates
-		sc.trace.Reset()
-		e.deps.Plugins.Rank(ctx, &sc.frame, &sc.trace)
-		addRound(&resp.Plugins, &sc.trace)
-		sc.sort()
-		if sc.frame.Len() >= sc.limit || !more || denied(&resp.Plugins) || ctx.Err() != nil || time.Since(started) > enough {
+		e.plug(ctx, sc, resp, depth)
+		e.arrange(sc, q)
+		if !sc.sorts || !more || sc.frame.Len() >= sc.limit || denied(&resp.Plugins) || ctx.Err() != nil || time.Since(started) > enough {
 			break
 		}
 		sc.want = min(4*sc.want, maxCandidates)
 		sc.frame.Items, sc.frame.Scores, sc.frame.Mask = sc.frame.Items[:0], sc.frame.Scores[:0], sc.frame.Mask[:0]
 	}
-	e.page(sc, resp, reason, q.view)
+	e.page(sc, resp, reason, q)
+}
+
+// plug lets the plugins rank the candidates.
+func (e *Engine) plug(ctx context.Context, sc *scratch, resp *Response, depth int) {
+	sc.trace.Reset()
+	sc.trace.Watch = nil
+	if sc.why != nil {
+		sc.why.begin(&sc.frame)
+		sc.trace.Watch = sc.why.watch
+	}
+	if depth > 0 {
+		e.deps.Plugins.Rank(ctx, &sc.frame, &sc.trace)
+		addRound(&resp.Plugins, &sc.trace)
+	}
+	if sc.sorts {
+		sc.sort()
+	}
 }
 
 // addRound adds a round's calls to a request's: the same plugins in the same

@@ -1,11 +1,11 @@
 // Package recommend answers requests for recommendations from RAM: the
 // visitor's vector by exact fold-in of his history, the best items by exact
 // search and the sources beside it, blended, filled up with popular ones, and
-// the page of them.
+// the page of them as plugins and rules order it.
 //
 // It owns that pipeline and the view of the live model that it runs on. It
-// knows frame and als/{model,topk,neighbors}; history, popularity, ids and expiry come
-// through interfaces, so it must not import profile, catalog, signal or
+// knows frame, rules and als/{model,topk,neighbors}; history, popularity, ids
+// and expiry come through interfaces, so it must not import profile, catalog, signal or
 // anything that reads or writes outside RAM.
 //
 //	engine := recommend.New(recommend.Deps{History: profile, Popularity: profile, Codes: catalog, Shelf: catalog})
@@ -14,6 +14,7 @@
 package recommend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -25,6 +26,7 @@ import (
 	"vitrine/als/neighbors"
 	"vitrine/als/topk"
 	"vitrine/appliance/frame"
+	"vitrine/appliance/rules"
 )
 
 // History weighs what a visitor did.
@@ -84,6 +86,8 @@ type Deps struct {
 	Filters Filters
 	// Plugins may be nil.
 	Plugins Plugins
+	// Scenes are those of the configuration: each name's preset.
+	Scenes map[string]string
 }
 
 // DefaultLimit is the length of a list whose request names none.
@@ -108,6 +112,14 @@ type Request struct {
 	// NotPersonalized asks for the popular list and reads no history, not even
 	// for ExcludeSeen.
 	NotPersonalized bool
+	// Scene is where the list will stand; empty means SceneHome.
+	Scene string
+	// After is the request id of the list that this one is the next page of.
+	After string
+	// RequestID names this list for the next page; empty means that there will
+	// be none.
+	RequestID string
+	Explain   Explain
 	// Now is the time of the request in Unix milliseconds.
 	Now int64
 }
@@ -119,6 +131,8 @@ type Item struct {
 	// Score is that of the model, or of the blend, for a live list, and 0 for items that fill it up
 	// behind; the popularity for a popular list.
 	Score float32
+	// Reasons are there when the request asked for them.
+	Reasons []Reason
 }
 
 // The values of Response.Source.
@@ -184,6 +198,8 @@ type Response struct {
 type Engine struct {
 	deps    Deps
 	view    atomic.Pointer[View]
+	rules   atomic.Pointer[rules.Plans]
+	served  servedLists
 	scratch sync.Pool // of *scratch
 }
 
@@ -194,32 +210,56 @@ func New(deps Deps) *Engine { return &Engine{deps: deps} }
 func (e *Engine) Swap(v *View) { e.view.Store(v) }
 
 // Recommend fills resp with the list for req. It fails when ctx ends, and with
-// a *FilterError.
+// *FilterError, *SceneError, ErrUnknownList and ErrOtherUser.
 func (e *Engine) Recommend(ctx context.Context, req *Request, resp *Response) error {
 	sc := e.begin(req.Limit, req.Now)
 	defer e.scratch.Put(sc)
-	if err := e.filter(req.Filter, sc); err != nil {
+	if req.Explain != ExplainNone {
+		sc.why = &why{what: req.Explain}
+	}
+	q, err := e.question(req, sc)
+	if err != nil {
 		return err
-	}
-	sc.exclude(e.deps.Codes, req.Exclude)
-	v := e.view.Load()
-
-	reason := ReasonNotPersonalized
-	if !req.NotPersonalized {
-		reason = e.visitor(req, v, sc)
-	}
-	if reason == "" {
-		reason = e.know(v, sc)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	e.list(ctx, sc, resp, question{view: v, reason: reason, filled: true})
+	e.list(ctx, sc, resp, q)
+	e.served.add(req.RequestID, sc.frame.User, req.Now, sc.before, resp.Items)
+	if req.RequestID != "" {
+		sc.plan.Served(&sc.frame)
+	}
 	return nil
 }
 
+// question settles what a request asks for: the page, the scene with its rules
+// and filter, who asks, and what he likes.
+func (e *Engine) question(req *Request, sc *scratch) (question, error) {
+	preset, err := e.preset(req.Scene)
+	if err != nil {
+		return question{}, err
+	}
+	if err := e.turn(req, sc); err != nil {
+		return question{}, err
+	}
+	if err := e.filter(req.Filter, sc); err != nil {
+		return question{}, err
+	}
+	e.rule(cmp.Or(req.Scene, SceneHome), sc)
+	sc.exclude(e.deps.Codes, req.Exclude)
+	q := question{view: e.view.Load(), reason: ReasonNotPersonalized, filled: true}
+	if !req.NotPersonalized {
+		if q.reason = e.visitor(req, q.view, sc); q.reason == "" {
+			q.reason = e.know(q.view, sc)
+		}
+		e.stage(preset, sc, &q)
+	}
+	return q, nil
+}
+
 // Similar fills resp with the items most like the given one: by the model's
-// cosine and by what goes together, as training found better. It returns ErrUnknownItem for an item without a code.
+// cosine and by what goes together, as training found better. It returns
+// ErrUnknownItem for an item without a code.
 func (e *Engine) Similar(ctx context.Context, itemID string, limit int, now int64, resp *Response) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -231,24 +271,15 @@ func (e *Engine) Similar(ctx context.Context, itemID string, limit int, now int6
 	sc := e.begin(limit, now)
 	defer e.scratch.Put(sc)
 	sc.excluded = append(sc.excluded, code)
-	v := e.view.Load()
-
-	q := question{view: v, reason: ReasonNoModel, similar: true}
-	if v != nil {
-		q.reason = ReasonColdItem
-		if row, ok := v.row(code); ok {
-			q.reason, q.row = "", row
-			sc.history = append(sc.history, row)
-		}
-	}
+	e.rule(SceneProduct, sc)
 	// Popular items are no likeness: they stand in, they do not fill up.
-	e.list(ctx, sc, resp, q)
+	e.list(ctx, sc, resp, e.alike(code, e.view.Load(), sc))
 	return nil
 }
 
 // Popular fills resp with the most popular items.
 func (e *Engine) Popular(ctx context.Context, limit int, now int64, resp *Response) error {
-	return e.Recommend(ctx, &Request{Limit: limit, Now: now, NotPersonalized: true}, resp)
+	return e.Recommend(ctx, &Request{Limit: limit, Now: now, NotPersonalized: true, Scene: SceneTrending}, resp)
 }
 
 // visitor reads who asks and what he did, and returns the reason why there
@@ -345,6 +376,9 @@ func (e *Engine) candidates(sc *scratch, q question) (reason string) {
 		}
 		return ""
 	}
+	if q.given != nil {
+		return e.choose(sc, q)
+	}
 	v, now := q.view, sc.frame.Now
 	expired := func(hit topk.Hit) bool { return e.deps.Shelf.Expired(v.codes[hit.Row], now) }
 	for fresh := false; ; fresh = true {
@@ -357,15 +391,30 @@ func (e *Engine) candidates(sc *scratch, q question) (reason string) {
 		for _, c := range sc.conditions {
 			v.hide(&sc.without, c)
 		}
+		for _, code := range sc.frame.Items {
+			if row, ok := v.row(code); ok {
+				sc.without.Hide(row)
+			}
+		}
 		v.search(sc, q)
 		if fresh || !slices.ContainsFunc(sc.hits, expired) {
 			break
 		}
 	}
-	for _, hit := range sc.hits {
-		if !expired(hit) {
-			sc.frame.Add(v.codes[hit.Row], hit.Score)
+	e.accept(sc, v, sc.hits)
+	if sc.frame.Len() == 0 {
+		return ReasonNoCandidates
+	}
+	return ""
+}
+
+// choose takes those of the given candidates that may be shown.
+func (e *Engine) choose(sc *scratch, q question) (reason string) {
+	for j, item := range q.given {
+		if slices.Contains(sc.excluded, item) || slices.Contains(sc.frame.Items, item) || !sc.fulfils(item) || e.deps.Shelf.Expired(item, sc.frame.Now) {
+			continue
 		}
+		sc.frame.Add(item, q.scores[j])
 	}
 	if sc.frame.Len() == 0 {
 		return ReasonNoCandidates
@@ -374,11 +423,15 @@ func (e *Engine) candidates(sc *scratch, q question) (reason string) {
 }
 
 // page writes the frame's first items into the response.
-func (e *Engine) page(sc *scratch, resp *Response, reason string, v *View) {
+func (e *Engine) page(sc *scratch, resp *Response, reason string, q question) {
 	*resp = Response{Items: resp.Items[:0], Source: SourcePopular, Reason: reason, Plugins: resp.Plugins}
 	f := &sc.frame
 	for j := 0; j < f.Len() && len(resp.Items) < sc.limit; j++ {
-		resp.Items = append(resp.Items, Item{ID: e.deps.Codes.ItemID(f.Items[j]), Code: f.Items[j], Score: f.Scores[j]})
+		item := Item{ID: e.deps.Codes.ItemID(f.Items[j]), Code: f.Items[j], Score: f.Scores[j]}
+		if sc.why != nil {
+			item.Reasons = e.reasons(sc, q, item.Code)
+		}
+		resp.Items = append(resp.Items, item)
 	}
 	switch {
 	case len(resp.Items) == 0:
@@ -391,7 +444,7 @@ func (e *Engine) page(sc *scratch, resp *Response, reason string, v *View) {
 		}
 	case reason == "":
 		resp.Source, resp.Exact = SourceLive, true
-		if v != nil {
+		if v := q.view; v != nil {
 			resp.ModelVersion = v.version
 			resp.ModelAge = max(0, time.Duration(f.Now-v.created.UnixMilli())*time.Millisecond)
 		}
@@ -414,16 +467,25 @@ type scratch struct {
 	excluded []uint32 // codes
 	// conditions are what the items of the list must fulfil.
 	conditions []condition
+	buried     []condition // from rules
+	plan       *rules.Plan
+	pins       []rules.Place
+	arranging  rules.Scratch
+	offset     int      // places of the pages before
+	before     []uint32 // the items on them
+	raised     topk.Mask
+	more       []topk.Hit
+	why        *why
 	taken      []uint64 // bits by code
 	without    topk.Mask
 	rows       []uint32
 	weights    []float32
 	vector     []float32
-	recent     []uint32 // codes of the newest places of the history
-	history    []uint32 // rows of those that the model knows
 	hits       []topk.Hit
 	folding    model.Scratch
 	search     topk.Scratch
+	recent     []uint32 // codes of the newest places of the history
+	history    []uint32 // rows of those that the model knows
 	mixing     neighbors.Scratch
 }
 
@@ -441,6 +503,8 @@ func (e *Engine) begin(limit int, now int64) *scratch {
 	}
 	sc.session, sc.excluded, sc.conditions = sc.session[:0], sc.excluded[:0], sc.conditions[:0]
 	sc.rows, sc.weights, sc.history = sc.rows[:0], sc.weights[:0], sc.history[:0]
+	sc.buried, sc.pins, sc.before, sc.offset = sc.buried[:0], sc.pins[:0], sc.before[:0], 0
+	sc.plan, sc.why = nil, nil
 	return sc
 }
 

@@ -2,6 +2,7 @@ package recommend
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,8 @@ type View struct {
 	created   time.Time
 	reference int64
 	rank      int
+	model     *model.Model
+	lengths   []float32 // of the items' factors, by row
 	folder    *model.Folder
 	index     *topk.Index
 	blends    blends
@@ -79,6 +82,7 @@ func NewView(spec ModelSpec) (*View, error) {
 		}
 		v.rows[code] = uint32(row) + 1
 	}
+	v.model, v.lengths = m, lengths(m)
 	v.folder = model.NewFolder(m)
 	v.index = topk.New(m.Items, m.NumItems, m.Rank)
 	var err error
@@ -86,6 +90,17 @@ func NewView(spec ModelSpec) (*View, error) {
 		return nil, fmt.Errorf("view model %s: %w", spec.Version, err)
 	}
 	return v, nil
+}
+
+// lengths are the norms of the items' factors.
+func lengths(m *model.Model) []float32 {
+	out := make([]float32, m.NumItems)
+	for row := range out {
+		factors := m.Items[row*m.Rank : (row+1)*m.Rank]
+		m.Scores(out[row:row+1], factors, []uint32{uint32(row)})
+		out[row] = float32(math.Sqrt(float64(out[row])))
+	}
+	return out
 }
 
 // row is the row of an item, if the model knows it.

@@ -31,7 +31,6 @@ type Page struct {
 type Scratch struct {
 	buried   []bool
 	used     []bool
-	order    []int32
 	promoted []*frame.Selection
 	quotas   []quota
 	likes    []float32
@@ -224,7 +223,10 @@ func (p *Plan) next(f *frame.Frame, page Page, s *Scratch) int {
 	}
 	lambda := p.diversity(f.Now)
 	best, bestValue, looked := -1, math.Inf(-1), 0
-	low, high := scoreRange(f)
+	low, high := 0.0, 1.0
+	if lambda > 0 && f.Len() > 0 {
+		low, high = scoreRange(f)
+	}
 	for j := range f.Items {
 		if s.used[j] {
 			continue

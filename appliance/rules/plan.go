@@ -61,10 +61,10 @@ type Plans struct {
 	byScene map[string]*Plan
 }
 
-// Compile makes rules ready. Its error is Faults: of every filter that does not
-// compile. Shown counts what was served, for caps.
-func Compile(list []Rule, shop Shop, shown *Shown) (*Plans, error) {
-	var faults Faults
+// Compile makes rules ready. Its error is Faults: those that Parse found, and
+// every filter that does not compile, by rule. Shown counts what was served, for
+// caps.
+func Compile(list []Rule, faults Faults, shop Shop, shown *Shown) (*Plans, error) {
 	steps := make([]*step, len(list))
 	for j := range list {
 		s := &step{Rule: list[j], number: j + 1}
@@ -91,6 +91,7 @@ func Compile(list []Rule, shop Shop, shown *Shown) (*Plans, error) {
 		}
 	}
 	if faults != nil {
+		slices.SortStableFunc(faults, func(a, b Fault) int { return a.Rule - b.Rule })
 		return nil, faults
 	}
 	plan := func(scene string) *Plan {

@@ -6,9 +6,9 @@
 // likeness come through interfaces over frame; it must not import recommend,
 // catalog or anything of als.
 //
-//	set, faults := rules.Parse(body, scenes)
-//	plans, err := rules.Compile(set, shop)
-//	page := plans.For("home").Arrange(...)
+//	list, faults := rules.Parse(body, scenes)
+//	plans, err := rules.Compile(list, faults, shop, &shown)
+//	plans.For("home").Arrange(&candidates, page, &scratch)
 package rules
 
 import (
@@ -155,10 +155,10 @@ func (r *reader) fault(field, format string, args ...any) {
 	r.faults = append(r.faults, Fault{Rule: r.rule, Field: field, Detail: fmt.Sprintf(format, args...)})
 }
 
-// Parse reads {"rules":[...]}. Scenes are the names that a rule's scene may
-// have. An error is Faults: all of them but those within filters, which Compile
-// finds.
-func Parse(body []byte, scenes []string) ([]Rule, error) {
+// Parse reads {"rules":[...]} and finds all that is wrong with it but what is
+// wrong within filters, which Compile finds. Scenes are the names that a rule's
+// scene may have.
+func Parse(body []byte, scenes []string) ([]Rule, Faults) {
 	r := &reader{scenes: scenes}
 	var doc struct {
 		Rules *[]map[string]json.RawMessage `json:"rules"`
@@ -187,10 +187,7 @@ func Parse(body []byte, scenes []string) ([]Rule, error) {
 		r.rule = j + 1
 		out[j] = r.read(raw)
 	}
-	if r.faults != nil {
-		return nil, r.faults
-	}
-	return out, nil
+	return out, r.faults
 }
 
 // read reads one rule.
@@ -211,7 +208,8 @@ func (r *reader) read(raw map[string]json.RawMessage) Rule {
 		return rule
 	}
 	r.fields(raw, shape, rule.Action)
-	for name, value := range raw {
+	for _, name := range sortedKeys(raw) {
+		value := raw[name]
 		// One by one, so that each field of a wrong type is named.
 		one, err := json.Marshal(map[string]json.RawMessage{name: value})
 		if err == nil {
@@ -220,6 +218,7 @@ func (r *reader) read(raw map[string]json.RawMessage) Rule {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
 			r.fault(name, "must be %s, not %s", kindOf(name), wrong.Value)
+			delete(raw, name)
 		} else if err != nil {
 			r.fault(name, "%v", err)
 		}

@@ -43,7 +43,8 @@ var rules = []rule{
 	{pkg: "appliance/signal", own: []string{"bridge/event"}},
 	{pkg: "appliance/catalog", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/logkey"}},
 	{pkg: "appliance/profile", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/logkey"}},
-	{pkg: "appliance/recommend", own: []string{"appliance/frame", "internal/expr", "als/model", "als/topk", "als/neighbors", "als/neighbors/..."}},
+	{pkg: "appliance/rules", own: []string{"appliance/frame", "internal/expr", "internal/nearest"}},
+	{pkg: "appliance/recommend", own: []string{"appliance/frame", "appliance/rules", "internal/expr", "internal/nearest", "als/model", "als/topk", "als/neighbors", "als/neighbors/..."}},
 	{
 		pkg: "appliance/pluginhost", own: []string{"appliance/frame", "appliance/pluginhost/guard", "appliance/pluginhost/sandbox", "sdk/abi", "internal/logkey", "internal/nearest"},
 		foreign: []string{"github.com/tetratelabs/wazero", "github.com/fsnotify/fsnotify", "github.com/pelletier/go-toml/v2"},
@@ -80,7 +81,7 @@ var rules = []rule{
 	},
 	{
 		pkg:     "cmd/vitrine",
-		own:     []string{"appliance", "appliance/access", "appliance/bench", "appliance/bench/gap", "appliance/client", "appliance/config", "appliance/demo", "appliance/pluginhost", "sdk"},
+		own:     []string{"cmd/vitrine/lists", "appliance", "appliance/access", "appliance/bench", "appliance/bench/gap", "appliance/client", "appliance/config", "appliance/demo", "appliance/pluginhost", "sdk"},
 		foreign: []string{"github.com/spf13/cobra", "golang.org/x/term"},
 	},
 	{pkg: "internal/archtest", own: []string{anything}, foreign: []string{anything}},

@@ -91,8 +91,6 @@ var notYet = map[string]string{
 	`bench/--archive`: "the benchmark measures generated data",
 	`plugin/new plugin/new/--lang plugin/new/--kind plugin/test plugin/bench plugin/sign plugin/verify
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
-	`rules/show rules/set rules/check GET:/v1/rules PUT:/v1/rules GET:/v1/recommend?scene recommend.scenes`: "there are no rules and scenes in the request yet",
-	`recommend/--explain GET:/v1/recommend?explain GET:/v1/explain GET:/v1/recommend?after POST:/v1/rank`:   "the request explains nothing and has one page",
 
 	`archive.retention`: "no file of the archive is dropped or written anew yet",
 	`model/promote model/import model/import/--force model/export train.engine`: "one engine, one set of versions of its own",
@@ -111,6 +109,8 @@ const additions = `
 	POST:/v1/import POST:/v1/import?name POST:/v1/import?kind POST:/v1/import?format POST:/v1/import?map POST:/v1/import?where
 	POST:/v1/import?remove_where POST:/v1/import?ts_format POST:/v1/import?tz
 	POST:/v1/models/rollback GET:/v1/deadletters/{id}
+	GET:/v1/explain?user_id GET:/v1/explain?item_id GET:/v1/explain?session GET:/v1/explain?limit GET:/v1/explain?scene GET:/v1/explain?filter
+	GET:/v1/explain?exclude GET:/v1/explain?exclude_seen GET:/v1/explain?personalized GET:/v1/explain?after PUT:/v1/rules?check
 	GET:/v1/items/{id}/similar?limit GET:/v1/items/{id}/similar?fields GET:/v1/popular?limit GET:/v1/popular?fields
 	GET:/v1/trending?limit GET:/v1/trending?fields GET:/v1/trending?filter GET:/v1/trending?category
 	GET:/v1/latest?limit GET:/v1/latest?fields GET:/v1/latest?filter GET:/v1/latest?category GET:/v1/latest?window
@@ -297,6 +297,10 @@ func contractOfCommands(t *testing.T, d *daemon) {
 		t.Fatal("no models")
 	}
 	version := list.Models[0].Version
+	ruleFile := filepath.Join(t.TempDir(), "rules.json")
+	if err := os.WriteFile(ruleFile, []byte(`{"rules":[{"action":"pin","item_id":"i2","slot":1,"scene":"home"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	built := pluginModule(t)
 	// The one runs, the other has loaded the shop; a part of the benchmark takes
 	// a minute, and its own tests run each part small.
@@ -309,7 +313,11 @@ func contractOfCommands(t *testing.T, d *daemon) {
 		{"train", "", " is live: ", false},
 		{"eval", "--k 7", "ndcg@7", true},
 		{"recommend", "u1 -n 3", "source: live", true},
+		{"recommend", "u1 -n 3 --explain", "BECAUSE OF", true},
 		{"similar", "i1 -n 3", "source: live", true},
+		{"rules check", ruleFile, "1 rules, no faults", true},
+		{"rules set", ruleFile, "1 rules are in force, version 1", true},
+		{"rules show", "", `"slot": 1`, true},
 		{"model list", "", "previous", true},
 		{"model show", version, "gate: ", true},
 		{"model rollback", "", " is live", false},
@@ -433,6 +441,12 @@ func contractOfRoutes(t *testing.T, d *daemon) {
 		{"GET:/recommend", "/recommend?user_id=u1&limit=3", "", 200, `{"recommendations":["`},
 		{"GET:/v1/recommend", "/v1/recommend?user_id=u1&session=i1&limit=3&exclude=i2&exclude_seen=true&fields=name&filter=has(name)&personalized=true", "", 200, `"source":"live"`},
 		{"GET:/v1/recommend?filter", "/v1/recommend?user_id=u1&filter=price+<+", "", 400, `"position":9`},
+		{"GET:/v1/rules", "/v1/rules", "", 200, `"action":"pin"`},
+		{"GET:/v1/recommend?scene", "/v1/recommend?user_id=u1&scene=home&limit=3&explain=items", "", 200, `{"item_id":"i2","score":`},
+		{"GET:/v1/recommend?after", "/v1/recommend?after=none", "", 404, `"code":"unknown_list"`},
+		{"GET:/v1/explain", "/v1/explain?user_id=u1&item_id=i2&limit=3", "", 200, `"shown":true`},
+		{"PUT:/v1/rules", "/v1/rules", `{"rules":[]}`, 200, `"rules":[]`},
+		{"POST:/v1/rank", "/v1/rank", `{"user_id":"u1","items":["i2","i1"]}`, 200, `"rank":2`},
 		{"POST:/v1/recommend", "/v1/recommend", `{"user_id":"u1","limit":3}`, 200, `"rank":3`},
 		{"POST:/v1/recommend:batch", "/v1/recommend:batch", `{"requests":[{"user_id":"u1","limit":3},{"user_id":"u2"}]}`, 200, `"user_id":"u2"`},
 		{"GET:/v1/items/{id}/similar", "/v1/items/i1/similar?limit=3&fields=name", "", 200, `"rank":3`},
@@ -637,7 +651,7 @@ func TestSettings(t *testing.T) {
 	own := []string{
 		"http.max_body=2KiB", "ingest.types.share=3", "recommend.limit=3", "recommend.exclude_seen=true", "compat.empty_for_unknown=true",
 		"log.format=json", "log.level=debug", "archive.url=file:" + archive, "archive.commit_every=1s", "bus.max_bytes=65MiB",
-		"ingest.dedup_window=2s", "deadletters.max_bytes=1MiB", "plugins.dir=" + plugins, "plugins.order=beta",
+		"ingest.dedup_window=2s", "deadletters.max_bytes=1MiB", "plugins.dir=" + plugins, "plugins.order=beta", "recommend.scenes=checkout=cart",
 	}
 	for _, name := range []string{"alpha", "beta"} {
 		if err := os.WriteFile(filepath.Join(plugins, name+".wasm"), []byte("no module"), 0o600); err != nil {
@@ -667,6 +681,8 @@ func TestSettings(t *testing.T) {
 	var l list
 	d.get("/v1/recommend?user_id=u1", &l)
 	shown["recommend.limit"] = len(l.Items) == 3
+	_, _, inScene := d.ask("GET", "/v1/recommend?user_id=u1&scene=checkout", "")
+	shown["recommend.scenes"] = strings.Contains(inScene, `"items":[`)
 	shown["recommend.exclude_seen"] = !strings.Contains(l.ids()+",", "i1,") && !strings.Contains(l.ids()+",", "i2,")
 	var none map[string]any
 	d.get("/recommend?user_id=nobody", &none)

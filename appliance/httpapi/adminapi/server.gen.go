@@ -201,6 +201,18 @@ type DeadLetterPage struct {
 	Total      int64  `json:"total"`
 }
 
+// Fault defines model for Fault.
+type Fault struct {
+	Detail string `json:"detail"`
+	Field  string `json:"field"`
+
+	// Position The place of the fault in a filter, in characters from 1.
+	Position int `json:"position,omitempty"`
+
+	// Rule The rule's place, from 1; 0 is the document.
+	Rule int `json:"rule"`
+}
+
 // ImportResult defines model for ImportResult.
 type ImportResult struct {
 	Accepted  int64 `json:"accepted"`
@@ -439,6 +451,9 @@ type Problem struct {
 	// Detail For people; may change.
 	Detail string `json:"detail,omitempty"`
 
+	// Faults All that is wrong with a set of rules.
+	Faults []Fault `json:"faults,omitempty"`
+
 	// Hint What to do about it.
 	Hint string `json:"hint,omitempty"`
 
@@ -448,6 +463,64 @@ type Problem struct {
 	Status    int    `json:"status"`
 	Title     string `json:"title"`
 	Type      string `json:"type"`
+}
+
+// Rule `boost` (filter, factor), `bury` and `exclude` (filter), `pin` (item_id, slot), `quota` (attribute, most), `diversity` (strength), `freshness` (strength, half_life, percent), `promote` (filter, percent), `cap` (times, window, filter), `rotate` (every, strength). Instead of a filter there may be item_id or item_ids.
+type Rule struct {
+	Action string `json:"action"`
+
+	// Attribute Of each value of it a page has at most so many.
+	Attribute *string `json:"attribute,omitempty"`
+
+	// Every A span, such as 1h.
+	Every *string `json:"every,omitempty"`
+
+	// Factor What scores are multiplied by.
+	Factor *float32 `json:"factor,omitempty"`
+
+	// Filter Which items; see the parameter filter.
+	Filter *string `json:"filter,omitempty"`
+
+	// From In force from this time on (RFC 3339).
+	From *string `json:"from,omitempty"`
+
+	// HalfLife A span, such as 14d.
+	HalfLife *string   `json:"half_life,omitempty"`
+	ItemID   *string   `json:"item_id,omitempty"`
+	ItemIds  *[]string `json:"item_ids,omitempty"`
+	Most     *int      `json:"most,omitempty"`
+
+	// Name What explanations call the rule.
+	Name *string `json:"name,omitempty"`
+
+	// Percent Of the places.
+	Percent *float32 `json:"percent,omitempty"`
+
+	// Scene Limits the rule to one scene.
+	Scene *string `json:"scene,omitempty"`
+
+	// Slot The place, from 1.
+	Slot *int `json:"slot,omitempty"`
+
+	// Strength 0 to 1: how much diversity weighs beside the score, or how much rotation varies it; of freshness, what a new item's score gains.
+	Strength *float32 `json:"strength,omitempty"`
+	Times    *int     `json:"times,omitempty"`
+
+	// Until In force until this time (RFC 3339).
+	Until *string `json:"until,omitempty"`
+
+	// Window A span, such as 24h.
+	Window *string `json:"window,omitempty"`
+}
+
+// RuleSet defines model for RuleSet.
+type RuleSet struct {
+	// ChangedAt Given by the server.
+	ChangedAt string           `json:"changed_at,omitempty"`
+	Rules     []map[string]any `json:"rules"`
+
+	// Version Counts the changes; given by the server.
+	Version int `json:"version,omitempty"`
 }
 
 // TrainReport defines model for TrainReport.
@@ -545,6 +618,12 @@ type ImportFileParamsKind string
 // ImportFileParamsFormat defines parameters for ImportFile.
 type ImportFileParamsFormat string
 
+// PutRulesParams defines parameters for PutRules.
+type PutRulesParams struct {
+	// Check When true, the rules are checked only.
+	Check *bool `form:"check,omitempty" json:"check,omitempty"`
+}
+
 // StartJobJSONRequestBody defines body for StartJob for application/json ContentType.
 type StartJobJSONRequestBody = JobRequest
 
@@ -553,6 +632,9 @@ type NewKeyJSONRequestBody = KeyRequest
 
 // InstallPluginJSONRequestBody defines body for InstallPlugin for application/json ContentType.
 type InstallPluginJSONRequestBody = PluginInstall
+
+// PutRulesJSONRequestBody defines body for PutRules for application/json ContentType.
+type PutRulesJSONRequestBody = RuleSet
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -607,6 +689,12 @@ type ServerInterface interface {
 	// EnablePlugin Lets a plugin rank.
 	// (POST /v1/plugins/{name}/enable)
 	EnablePlugin(ctx echo.Context, name PluginName) error
+	// GetRules The business rules in force.
+	// (GET /v1/rules)
+	GetRules(ctx echo.Context) error
+	// PutRules Puts other rules into force, at once.
+	// (PUT /v1/rules)
+	PutRules(ctx echo.Context, params PutRulesParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -883,6 +971,33 @@ func (w *ServerInterfaceWrapper) EnablePlugin(ctx echo.Context) error {
 	return err
 }
 
+// GetRules converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRules(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRules(ctx)
+	return err
+}
+
+// PutRules converts echo context to params.
+func (w *ServerInterfaceWrapper) PutRules(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutRulesParams
+	// ------------- Optional query parameter "check" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "check", ctx.QueryParams(), &params.Check, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter check: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutRules(ctx, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -947,5 +1062,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/plugins/:name", wrapper.RemovePlugin, options.OperationMiddlewares["removePlugin"]...)
 	router.POST(options.BaseURL+"/v1/plugins/:name/disable", wrapper.DisablePlugin, options.OperationMiddlewares["disablePlugin"]...)
 	router.POST(options.BaseURL+"/v1/plugins/:name/enable", wrapper.EnablePlugin, options.OperationMiddlewares["enablePlugin"]...)
+	router.GET(options.BaseURL+"/v1/rules", wrapper.GetRules, options.OperationMiddlewares["getRules"]...)
+	router.PUT(options.BaseURL+"/v1/rules", wrapper.PutRules, options.OperationMiddlewares["putRules"]...)
 
 }

@@ -218,6 +218,50 @@ type Event struct {
 // EventBatch defines model for EventBatch.
 type EventBatch = any
 
+// Explanation defines model for Explanation.
+type Explanation struct {
+	// Detail The same in words.
+	Detail string `json:"detail"`
+	ItemID string `json:"item_id"`
+
+	// Model The model's own score of the item for this visitor, and its place by that score in the whole catalogue.
+	Model *struct {
+		Rank  int     `json:"rank"`
+		Score float32 `json:"score"`
+	} `json:"model,omitempty"`
+
+	// Rank Its place in that list.
+	Rank int `json:"rank,omitempty"`
+
+	// Reason Why the list's source is not `live`.
+	Reason string `json:"reason,omitempty"`
+
+	// Reasons The visitor's items that carry the model's score, then what plugins and rules changed.
+	Reasons []Reason `json:"reasons"`
+
+	// Shown Whether the item is in the list that this request gets.
+	Shown bool `json:"shown"`
+
+	// Source That of the list.
+	Source string `json:"source,omitempty"`
+
+	// Stage Where it drops out; empty when it is shown.
+	Stage  string `json:"stage"`
+	UserID string `json:"user_id,omitempty"`
+}
+
+// Fault defines model for Fault.
+type Fault struct {
+	Detail string `json:"detail"`
+	Field  string `json:"field"`
+
+	// Position The place of the fault in a filter, in characters from 1.
+	Position int `json:"position,omitempty"`
+
+	// Rule The rule's place, from 1; 0 is the document.
+	Rule int `json:"rule"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	Status HealthStatus `json:"status"`
@@ -351,6 +395,9 @@ type Problem struct {
 	// Detail For people; may change.
 	Detail string `json:"detail,omitempty"`
 
+	// Faults All that is wrong with a set of rules.
+	Faults []Fault `json:"faults,omitempty"`
+
 	// Hint What to do about it.
 	Hint string `json:"hint,omitempty"`
 
@@ -362,6 +409,42 @@ type Problem struct {
 	Type      string `json:"type"`
 }
 
+// RankRequest defines model for RankRequest.
+type RankRequest struct {
+	Exclude     []string `json:"exclude,omitempty"`
+	ExcludeSeen *bool    `json:"exclude_seen,omitempty"`
+
+	// Explain What to tell of each item in `reasons`.
+	Explain string   `json:"explain,omitempty"`
+	Fields  []string `json:"fields,omitempty"`
+
+	// Filter A condition on item attributes; see the parameter of that name.
+	Filter string `json:"filter,omitempty"`
+
+	// Items Item ids to be put in order.
+	Items        []string `json:"items"`
+	Personalized *bool    `json:"personalized,omitempty"`
+
+	// Scene Where the list will stand; see the parameter of that name.
+	Scene string `json:"scene,omitempty"`
+
+	// Session Item ids looked at in this session, oldest first.
+	Session []string `json:"session,omitempty"`
+
+	// UserID An integer is read as its decimal text, as in events.
+	UserID string `json:"user_id,omitempty"`
+}
+
+// Reason defines model for Reason.
+type Reason struct {
+	// Change What it adds to the score. Those of items and the rest sum up to the model's score.
+	Change float32 `json:"change"`
+
+	// Kind An item of the visitor, the rest of them together, a plugin, or a rule.
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+}
+
 // RecommendBatch defines model for RecommendBatch.
 type RecommendBatch struct {
 	Requests []RecommendRequest `json:"requests"`
@@ -369,14 +452,22 @@ type RecommendBatch struct {
 
 // RecommendRequest defines model for RecommendRequest.
 type RecommendRequest struct {
+	// After The `request_id` of the list that this is the next page of.
+	After       string   `json:"after,omitempty"`
 	Exclude     []string `json:"exclude,omitempty"`
 	ExcludeSeen *bool    `json:"exclude_seen,omitempty"`
-	Fields      []string `json:"fields,omitempty"`
+
+	// Explain What to tell of each item in `reasons`.
+	Explain string   `json:"explain,omitempty"`
+	Fields  []string `json:"fields,omitempty"`
 
 	// Filter A condition on item attributes; see the parameter of that name.
 	Filter       string `json:"filter,omitempty"`
 	Limit        *int   `json:"limit,omitempty"`
 	Personalized *bool  `json:"personalized,omitempty"`
+
+	// Scene Where the list will stand; see the parameter of that name.
+	Scene string `json:"scene,omitempty"`
 
 	// Session Item ids looked at in this session, oldest first.
 	Session []string `json:"session,omitempty"`
@@ -420,9 +511,12 @@ type RecommendedItem struct {
 	Fields Attributes `json:"fields,omitempty"`
 
 	// ItemID UTF-8 of 1 to 256 bytes without control characters.
-	ItemID ID      `json:"item_id"`
-	Rank   int     `json:"rank"`
-	Score  float32 `json:"score"`
+	ItemID ID  `json:"item_id"`
+	Rank   int `json:"rank"`
+
+	// Reasons What brought the item here, when `explain` asks for it.
+	Reasons []Reason `json:"reasons,omitempty"`
+	Score   float32  `json:"score"`
 }
 
 // RejectedEvent defines model for RejectedEvent.
@@ -461,11 +555,20 @@ type UserWrite struct {
 	Attributes Attributes `json:"attributes"`
 }
 
+// After defines model for After.
+type After = string
+
 // Category defines model for Category.
 type Category = string
 
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// Exclude defines model for Exclude.
+type Exclude = []ID
+
+// ExcludeSeen defines model for ExcludeSeen.
+type ExcludeSeen = bool
 
 // Fields defines model for Fields.
 type Fields = []string
@@ -485,8 +588,20 @@ type ItemID = ID
 // Limit defines model for Limit.
 type Limit = int
 
+// Personalized defines model for Personalized.
+type Personalized = bool
+
+// Scene defines model for Scene.
+type Scene = string
+
+// Session defines model for Session.
+type Session = []ID
+
 // UserID UTF-8 of 1 to 256 bytes without control characters.
 type UserID = ID
+
+// Visitor defines model for Visitor.
+type Visitor = string
 
 // ArticleRecommendParams defines parameters for ArticleRecommend.
 type ArticleRecommendParams struct {
@@ -498,6 +613,39 @@ type ArticleRecommendParams struct {
 
 // IngestEventsApplicationCloudeventsBatchPlusJSONBody defines parameters for IngestEvents.
 type IngestEventsApplicationCloudeventsBatchPlusJSONBody = []CloudEvent
+
+// ExplainParams defines parameters for Explain.
+type ExplainParams struct {
+	// ItemID The item.
+	ItemID ID `form:"item_id" json:"item_id"`
+
+	// UserID The visitor. Needed unless `session` or `after` is given or `personalized` is false.
+	UserID *Visitor `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Session Item ids looked at in this session, oldest first; the parameter repeats.
+	Session *Session `form:"session,omitempty" json:"session,omitempty"`
+
+	// Limit How many items; the default is configured by `recommend.limit`.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Scene Where the list will stand, which decides what it is made of and which rules hold: `home` (the default), `product` (what goes with the last item of the session), `cart` (the session is the cart), `buy-again`, `trending`, or a scene of `recommend.scenes`.
+	Scene *Scene `form:"scene,omitempty" json:"scene,omitempty"`
+
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
+
+	// Exclude Item ids that must not be in the answer; the parameter repeats.
+	Exclude *Exclude `form:"exclude,omitempty" json:"exclude,omitempty"`
+
+	// ExcludeSeen Leaves out the items of the user's history; the default is configured by `recommend.exclude_seen`.
+	ExcludeSeen *ExcludeSeen `form:"exclude_seen,omitempty" json:"exclude_seen,omitempty"`
+
+	// Personalized When false, the user's history is not looked at.
+	Personalized *Personalized `form:"personalized,omitempty" json:"personalized,omitempty"`
+
+	// After The `request_id` of a list: this is its next page, with none of the items before. Send the other parameters as before. Lists are remembered for at most 30 minutes.
+	After *After `form:"after,omitempty" json:"after,omitempty"`
+}
 
 // DeleteItemParams defines parameters for DeleteItem.
 type DeleteItemParams struct {
@@ -573,29 +721,38 @@ type PopularItemsParams struct {
 
 // RecommendParams defines parameters for Recommend.
 type RecommendParams struct {
-	// UserID The visitor. Needed unless `session` is given or `personalized` is false.
-	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
+	// UserID The visitor. Needed unless `session` or `after` is given or `personalized` is false.
+	UserID *Visitor `form:"user_id,omitempty" json:"user_id,omitempty"`
 
 	// Session Item ids looked at in this session, oldest first; the parameter repeats.
-	Session *[]ID `form:"session,omitempty" json:"session,omitempty"`
+	Session *Session `form:"session,omitempty" json:"session,omitempty"`
 
 	// Limit How many items; the default is configured by `recommend.limit`.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Exclude Item ids that must not be in the answer; the parameter repeats.
-	Exclude *[]ID `form:"exclude,omitempty" json:"exclude,omitempty"`
-
-	// ExcludeSeen Leaves out the items of the user's history; the default is configured by `recommend.exclude_seen`.
-	ExcludeSeen *bool `form:"exclude_seen,omitempty" json:"exclude_seen,omitempty"`
+	// Scene Where the list will stand, which decides what it is made of and which rules hold: `home` (the default), `product` (what goes with the last item of the session), `cart` (the session is the cart), `buy-again`, `trending`, or a scene of `recommend.scenes`.
+	Scene *Scene `form:"scene,omitempty" json:"scene,omitempty"`
 
 	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
 	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
 
+	// Exclude Item ids that must not be in the answer; the parameter repeats.
+	Exclude *Exclude `form:"exclude,omitempty" json:"exclude,omitempty"`
+
+	// ExcludeSeen Leaves out the items of the user's history; the default is configured by `recommend.exclude_seen`.
+	ExcludeSeen *ExcludeSeen `form:"exclude_seen,omitempty" json:"exclude_seen,omitempty"`
+
 	// Fields Names of item attributes to return; the parameter repeats, or holds several names with commas between them.
-	Fields *[]string `form:"fields,omitempty" json:"fields,omitempty"`
+	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Explain What to tell of each item in `reasons`: which of the visitor's own items carry its score, or what plugins and rules changed.
+	Explain *string `form:"explain,omitempty" json:"explain,omitempty"`
 
 	// Personalized When false, the user's history is not looked at.
-	Personalized *bool `form:"personalized,omitempty" json:"personalized,omitempty"`
+	Personalized *Personalized `form:"personalized,omitempty" json:"personalized,omitempty"`
+
+	// After The `request_id` of a list: this is its next page, with none of the items before. Send the other parameters as before. Lists are remembered for at most 30 minutes.
+	After *After `form:"after,omitempty" json:"after,omitempty"`
 }
 
 // TrendingItemsParams defines parameters for TrendingItems.
@@ -675,6 +832,9 @@ type PutItemJSONRequestBody = ItemWrite
 // PutItemsJSONRequestBody defines body for PutItems for application/json ContentType.
 type PutItemsJSONRequestBody = ItemBatch
 
+// RankJSONRequestBody defines body for Rank for application/json ContentType.
+type RankJSONRequestBody = RankRequest
+
 // RecommendPostJSONRequestBody defines body for RecommendPost for application/json ContentType.
 type RecommendPostJSONRequestBody = RecommendRequest
 
@@ -707,6 +867,9 @@ type ServerInterface interface {
 	// IngestEvents Takes one event, an array of events, or one event a line.
 	// (POST /v1/events)
 	IngestEvents(ctx echo.Context) error
+	// Explain Why an item is in a visitor's list, or at which stage it drops out.
+	// (GET /v1/explain)
+	Explain(ctx echo.Context, params ExplainParams) error
 	// DeleteItem Takes an item out; it is not shown until it is put again.
 	// (DELETE /v1/items/{id})
 	DeleteItem(ctx echo.Context, id ItemID, params DeleteItemParams) error
@@ -731,6 +894,9 @@ type ServerInterface interface {
 	// PopularItems The most popular items now.
 	// (GET /v1/popular)
 	PopularItems(ctx echo.Context, params PopularItemsParams) error
+	// Rank Given items in the visitor's order.
+	// (POST /v1/rank)
+	Rank(ctx echo.Context) error
 	// Recommend Recommended items of a user and/or a session.
 	// (GET /v1/recommend)
 	Recommend(ctx echo.Context, params RecommendParams) error
@@ -829,6 +995,87 @@ func (w *ServerInterfaceWrapper) IngestEvents(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.IngestEvents(ctx)
+	return err
+}
+
+// Explain converts echo context to params.
+func (w *ServerInterfaceWrapper) Explain(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExplainParams
+	// ------------- Required query parameter "item_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "item_id", ctx.QueryParams(), &params.ItemID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter item_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "session" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "session", ctx.QueryParams(), &params.Session, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter session: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "scene" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scene", ctx.QueryParams(), &params.Scene, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scene: %s", err))
+	}
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter", ctx.QueryParams(), &params.Filter, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter filter: %s", err))
+	}
+
+	// ------------- Optional query parameter "exclude" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "exclude", ctx.QueryParams(), &params.Exclude, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter exclude: %s", err))
+	}
+
+	// ------------- Optional query parameter "exclude_seen" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "exclude_seen", ctx.QueryParams(), &params.ExcludeSeen, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter exclude_seen: %s", err))
+	}
+
+	// ------------- Optional query parameter "personalized" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "personalized", ctx.QueryParams(), &params.Personalized, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter personalized: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Explain(ctx, params)
 	return err
 }
 
@@ -1148,6 +1395,15 @@ func (w *ServerInterfaceWrapper) PopularItems(ctx echo.Context) error {
 	return err
 }
 
+// Rank converts echo context to params.
+func (w *ServerInterfaceWrapper) Rank(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Rank(ctx)
+	return err
+}
+
 // Recommend converts echo context to params.
 func (w *ServerInterfaceWrapper) Recommend(ctx echo.Context) error {
 	var err error
@@ -1175,6 +1431,20 @@ func (w *ServerInterfaceWrapper) Recommend(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
 	}
 
+	// ------------- Optional query parameter "scene" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scene", ctx.QueryParams(), &params.Scene, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scene: %s", err))
+	}
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter", ctx.QueryParams(), &params.Filter, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter filter: %s", err))
+	}
+
 	// ------------- Optional query parameter "exclude" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "exclude", ctx.QueryParams(), &params.Exclude, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
@@ -1189,13 +1459,6 @@ func (w *ServerInterfaceWrapper) Recommend(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter exclude_seen: %s", err))
 	}
 
-	// ------------- Optional query parameter "filter" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter", ctx.QueryParams(), &params.Filter, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
-	if err != nil {
-		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter filter: %s", err))
-	}
-
 	// ------------- Optional query parameter "fields" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "fields", ctx.QueryParams(), &params.Fields, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
@@ -1203,11 +1466,25 @@ func (w *ServerInterfaceWrapper) Recommend(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fields: %s", err))
 	}
 
+	// ------------- Optional query parameter "explain" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "explain", ctx.QueryParams(), &params.Explain, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter explain: %s", err))
+	}
+
 	// ------------- Optional query parameter "personalized" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "personalized", ctx.QueryParams(), &params.Personalized, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter personalized: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -1585,6 +1862,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/readyz", wrapper.Ready, options.OperationMiddlewares["ready"]...)
 	router.GET(options.BaseURL+"/recommend", wrapper.ArticleRecommend, options.OperationMiddlewares["articleRecommend"]...)
 	router.POST(options.BaseURL+"/v1/events", wrapper.IngestEvents, options.OperationMiddlewares["ingestEvents"]...)
+	router.GET(options.BaseURL+"/v1/explain", wrapper.Explain, options.OperationMiddlewares["explain"]...)
 	router.DELETE(options.BaseURL+"/v1/items/:id", wrapper.DeleteItem, options.OperationMiddlewares["deleteItem"]...)
 	router.GET(options.BaseURL+"/v1/items/:id", wrapper.GetItem, options.OperationMiddlewares["getItem"]...)
 	router.PATCH(options.BaseURL+"/v1/items/:id", wrapper.PatchItem, options.OperationMiddlewares["patchItem"]...)
@@ -1593,6 +1871,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/items\\:batch", wrapper.PutItems, options.OperationMiddlewares["putItems"]...)
 	router.GET(options.BaseURL+"/v1/latest", wrapper.LatestItems, options.OperationMiddlewares["latestItems"]...)
 	router.GET(options.BaseURL+"/v1/popular", wrapper.PopularItems, options.OperationMiddlewares["popularItems"]...)
+	router.POST(options.BaseURL+"/v1/rank", wrapper.Rank, options.OperationMiddlewares["rank"]...)
 	router.GET(options.BaseURL+"/v1/recommend", wrapper.Recommend, options.OperationMiddlewares["recommend"]...)
 	router.POST(options.BaseURL+"/v1/recommend", wrapper.RecommendPost, options.OperationMiddlewares["recommendPost"]...)
 	router.POST(options.BaseURL+"/v1/recommend\\:batch", wrapper.RecommendBatch, options.OperationMiddlewares["recommendBatch"]...)

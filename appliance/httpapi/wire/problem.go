@@ -53,6 +53,8 @@ type Problem struct {
 	// Position is where in a text of the request the fault is, in characters
 	// from 1; 0 is nowhere.
 	Position int
+	// Faults are all that is wrong with a set of rules.
+	Faults []adminapi.Fault
 	// Counts are of an import that stopped midway.
 	Counts *adminapi.ImportResult
 }
@@ -86,7 +88,7 @@ func (p *Problem) title() string {
 func (p *Problem) Write(w http.ResponseWriter, requestID string) error {
 	body, err := json.Marshal(adminapi.Problem{
 		Type: "urn:vitrine:problem:" + p.Code, Title: p.title(), Status: p.Status, Code: p.Code,
-		Detail: p.Detail, Hint: p.Hint, RequestID: requestID, Position: p.Position, Counts: p.Counts,
+		Detail: p.Detail, Hint: p.Hint, RequestID: requestID, Position: p.Position, Faults: p.Faults, Counts: p.Counts,
 	})
 	if err != nil {
 		return fmt.Errorf("encode problem %s: %w", p.Code, err)
@@ -177,7 +179,7 @@ func badParameter(message string) *Problem {
 		return Refuse("invalid_parameter", "%s", message)
 	case "limit":
 		return BadLimit()
-	case "exclude_seen", "personalized":
+	case "exclude_seen", "personalized", "check":
 		return Refuse("invalid_"+name, "%s must be given once, as true or false", name)
 	}
 	return Refuse("invalid_"+name, "%s is malformed:%s", name, why)

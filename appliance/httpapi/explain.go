@@ -1,0 +1,136 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/httpapi/entities"
+	"vitrine/appliance/httpapi/publicapi"
+	"vitrine/appliance/httpapi/wire"
+)
+
+// rankBody is the document's RankRequest.
+type rankBody struct {
+	recommendBody
+	Items []wire.LooseID `json:"items"`
+}
+
+// Rank is POST /v1/rank.
+func (p *public) Rank(c echo.Context) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	var body rankBody
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	switch {
+	case body.After != "" || body.Limit != nil:
+		return refuse("invalid_json", "there is no next page, nor a limit, of given items").With("leave out after and limit")
+	case len(body.Items) < 1 || len(body.Items) > MaxLimit:
+		return refuse("invalid_items", "items must have 1 to %d ids, not %d", MaxLimit, len(body.Items))
+	}
+	for _, id := range body.Items {
+		if err := checkID("items", string(id)); err != nil {
+			return err
+		}
+	}
+	l := p.get()
+	defer p.pool.Put(l)
+	if err := l.query.take(body.request()); err != nil {
+		return err
+	}
+	if err := l.setFields(&body.Fields); err != nil {
+		return err
+	}
+	if err := p.deps.Recommender.Rank(c.Request().Context(), &l.query, texts(body.Items), &l.list); err != nil {
+		return fmt.Errorf("rank: %w", err)
+	}
+	return p.sendList(c, l, "user_id", l.query.UserID)
+}
+
+// Explain is GET /v1/explain.
+func (p *public) Explain(c echo.Context, params publicapi.ExplainParams) error {
+	if err := onlyParams(c, append(queryParams(), "item_id")...); err != nil {
+		return err
+	}
+	if err := checkID("item_id", params.ItemID); err != nil {
+		return err
+	}
+	l := p.get()
+	defer p.pool.Put(l)
+	err := l.query.take(&publicapi.RecommendRequest{
+		UserID: value(params.UserID), Session: value(params.Session), Limit: params.Limit, Scene: value(params.Scene),
+		Filter: value(params.Filter), Exclude: value(params.Exclude), ExcludeSeen: params.ExcludeSeen,
+		Personalized: params.Personalized, After: value(params.After),
+	})
+	if err != nil {
+		return err
+	}
+	x, err := p.deps.Recommender.Explain(c.Request().Context(), &l.query, params.ItemID)
+	if err != nil {
+		return entities.UnknownItem(err, params.ItemID)
+	}
+	out := publicapi.Explanation{
+		UserID: l.query.UserID, ItemID: params.ItemID, Shown: x.Rank > 0, Rank: x.Rank, Stage: x.Stage, Detail: x.Detail,
+		Reasons: []publicapi.Reason{}, Source: x.Source, Reason: x.Reason,
+	}
+	if x.ModelRank > 0 {
+		out.Model = &struct {
+			Rank  int     `json:"rank"`
+			Score float32 `json:"score"`
+		}{x.ModelRank, x.Score}
+	}
+	for _, r := range x.Reasons {
+		out.Reasons = append(out.Reasons, publicapi.Reason{Kind: r.Kind, Name: r.Name, Change: r.Change})
+	}
+	return sendJSON(c, http.StatusOK, out)
+}
+
+func appendReasons(b []byte, reasons []Reason) []byte {
+	b = append(b, '[')
+	for j, r := range reasons {
+		if j > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(append(b, `{"kind":`...), r.Kind)
+		b = appendString(append(b, `,"name":`...), r.Name)
+		b = wire.AppendFloat(append(b, `,"change":`...), float64(r.Change), 32)
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
+// GetRules is GET /v1/rules.
+func (a *admin) GetRules(c echo.Context) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	set, err := a.deps.Rules.Rules()
+	if err != nil {
+		return fmt.Errorf("show rules: %w", err)
+	}
+	return sendJSON(c, http.StatusOK, set)
+}
+
+// PutRules is PUT /v1/rules.
+func (a *admin) PutRules(c echo.Context, params adminapi.PutRulesParams) error {
+	if err := onlyParams(c, "check"); err != nil {
+		return err
+	}
+	if _, err := wire.MediaType(c, "application/json"); err != nil {
+		return err
+	}
+	body, err := wire.ReadBody(c, wire.MaxDocument, nil)
+	if err != nil {
+		return err
+	}
+	set, err := a.deps.Rules.SetRules(body, params.Check != nil && *params.Check)
+	if err != nil {
+		return fmt.Errorf("set rules: %w", err)
+	}
+	return sendJSON(c, http.StatusOK, set)
+}

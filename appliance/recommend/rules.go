@@ -1,0 +1,175 @@
+package recommend
+
+import (
+	"slices"
+
+	"vitrine/als/topk"
+	"vitrine/appliance/frame"
+	"vitrine/appliance/rules"
+)
+
+// SetRules puts rules into force; requests that run keep those they began with.
+func (e *Engine) SetRules(plans *rules.Plans) { e.rules.Store(plans) }
+
+// reach is how many pages of candidates rules that choose among them see, and
+// farthest how many candidates at most.
+const (
+	reach    = 4
+	farthest = 400
+)
+
+// rule takes the rules of the scene: what they exclude are conditions of the
+// list, what they bury are conditions as long as there is something else, and
+// what they pin is kept out of the candidates.
+func (e *Engine) rule(scene string, sc *scratch) {
+	sc.plan = e.rules.Load().For(scene)
+	now := sc.frame.Now
+	sc.plan.Each(rules.Exclude, now, func(f frame.Filter) {
+		sc.conditions = append(sc.conditions, condition{f.Selection(), false})
+	})
+	sc.plan.Each(rules.Bury, now, func(f frame.Filter) {
+		sc.buried = append(sc.buried, condition{f.Selection(), false})
+	})
+}
+
+// pin settles which pins this list has, once it is known what it must not hold.
+func (e *Engine) pin(sc *scratch) {
+	sc.pins = sc.plan.Pins(sc.frame.Now, sc.pins[:0])
+	kept := sc.pins[:0]
+	for _, pin := range sc.pins {
+		if sc.fulfils(pin.Item) && !slices.Contains(sc.excluded, pin.Item) && !e.deps.Shelf.Expired(pin.Item, sc.frame.Now) {
+			kept = append(kept, pin)
+		}
+	}
+	sc.pins = kept
+	for _, pin := range kept {
+		sc.excluded = append(sc.excluded, pin.Item)
+	}
+}
+
+// gather finds the candidates: those of the sources, popular ones behind them,
+// and the buried ones where there is no other.
+func (e *Engine) gather(sc *scratch, q question) (reason string) {
+	open := len(sc.conditions)
+	sc.conditions = append(sc.conditions, sc.buried...)
+	reason = e.supply(sc, q)
+	sc.conditions = sc.conditions[:open]
+	if len(sc.buried) > 0 && sc.frame.Len() < sc.limit {
+		if again := e.supply(sc, q); reason != "" {
+			reason = again
+		}
+	}
+	return reason
+}
+
+// supply adds candidates that fulfil the conditions and are not there yet.
+func (e *Engine) supply(sc *scratch, q question) (reason string) {
+	reason = q.reason
+	if reason == "" {
+		if reason = e.candidates(sc, q); reason == "" {
+			e.raise(sc, q)
+		}
+	}
+	if q.filled || reason != "" && q.given == nil {
+		e.fill(sc)
+	}
+	return reason
+}
+
+// raise adds the best of what rules put up, which may lie too far down the
+// ranking to be a candidate otherwise. Beside a blend these are the factors'
+// best, with the score that the blend gives an item which no source names.
+func (e *Engine) raise(sc *scratch, q question) {
+	if q.given != nil || q.rank != nil || !sc.plan.Ranks() {
+		return
+	}
+	v := q.view
+	scale := v.factorScale(sc, q)
+	if scale == 0 {
+		return
+	}
+	add := func(f frame.Filter) {
+		sc.raised.Copy(&sc.without)
+		for _, hit := range sc.hits {
+			sc.raised.Hide(hit.Row)
+		}
+		v.hide(&sc.raised, condition{f.Selection(), true})
+		first := len(sc.hits)
+		sc.more = v.nearest(sc, q, sc.limit, &sc.raised)
+		for _, hit := range sc.more {
+			sc.hits = append(sc.hits, topk.Hit{Row: hit.Row, Score: hit.Score * scale})
+		}
+		e.accept(sc, v, sc.hits[first:])
+	}
+	sc.plan.Each(rules.Boost, sc.frame.Now, add)
+	sc.plan.Each(rules.Promote, sc.frame.Now, add)
+}
+
+// nearest are the best by the factors alone, in the memory of sc.more.
+func (v *View) nearest(sc *scratch, q question, k int, mask *topk.Mask) []topk.Hit {
+	if q.similar {
+		return v.index.Similar(q.row, k, mask, sc.more, &sc.search)
+	}
+	return v.index.Search(sc.vector, k, mask, sc.more, &sc.search)
+}
+
+// factorScale is what a score of the factors is multiplied by where they stand
+// in a blend; 0 where they have nothing to say.
+func (v *View) factorScale(sc *scratch, q question) float32 {
+	blend := v.blendFor(sc)
+	if q.similar {
+		blend = v.blends.like
+	} else if len(sc.vector) == 0 {
+		return 0
+	}
+	if blend == nil {
+		return 1
+	}
+	sc.more = v.nearest(sc, q, 1, &sc.without)
+	if len(sc.more) == 0 || sc.more[0].Score <= 0 {
+		return 0
+	}
+	return blend.FactorWeight / sc.more[0].Score
+}
+
+// accept makes candidates of hits that have not just expired.
+func (e *Engine) accept(sc *scratch, v *View, hits []topk.Hit) {
+	for _, hit := range hits {
+		if code := v.codes[hit.Row]; !e.deps.Shelf.Expired(code, sc.frame.Now) {
+			sc.frame.Add(code, hit.Score)
+		}
+	}
+}
+
+// arrange lets the rules score the candidates and make the page.
+func (e *Engine) arrange(sc *scratch, q question) {
+	if sc.plan == nil {
+		return
+	}
+	notes := sc.why.rules()
+	scored := sc.plan.Score(&sc.frame, notes)
+	if scored || sc.sorts {
+		sc.sort()
+	}
+	page := rules.Page{Limit: sc.limit, Offset: sc.offset, Pins: sc.pins, Notes: notes}
+	if q.view != nil {
+		page.Likeness = q.view
+	}
+	sc.plan.Arrange(&sc.frame, page, &sc.arranging)
+}
+
+// Cosines implements rules.Likeness by the directions of the items' factors.
+func (v *View) Cosines(item uint32, others []uint32, dst []float32) {
+	clear(dst[:len(others)])
+	row, ok := v.row(item)
+	if !ok || v.lengths[row] == 0 {
+		return
+	}
+	vector := v.model.Items[int(row)*v.rank : int(row+1)*v.rank]
+	for j, other := range others {
+		if r, ok := v.row(other); ok && v.lengths[r] > 0 {
+			v.model.Scores(dst[j:j+1], vector, []uint32{r})
+			dst[j] /= v.lengths[row] * v.lengths[r]
+		}
+	}
+}

@@ -1,0 +1,294 @@
+package recommend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"vitrine/appliance/frame"
+	"vitrine/appliance/rules"
+)
+
+// ruled is an engine over a shop of 1000 items, of which the model knows the
+// first 900, with rules.
+func ruled(t testing.TB, list string) (*Engine, *shop) {
+	t.Helper()
+	s := &shop{items: 1000, history: map[uint32]frame.Frame{1: taste(50, 150), 2: taste(3)}, popular: []uint32{950, 1, 960}, expires: map[uint32]int64{}}
+	e := s.engine()
+	e.Swap(newTestView(t, newModel(900, 8), 0))
+	parsed, faults := rules.Parse([]byte(`{"rules":[`+list+`]}`), e.SceneNames())
+	plans, err := rules.Compile(parsed, faults, s, new(rules.Shown))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.SetRules(plans)
+	return e, s
+}
+
+func (s *shop) Column(frame.Scope, string) frame.Column { return nil }
+func (s *shop) Listed(uint32) int64                     { return 1 }
+
+func listOf(t testing.TB, e *Engine, req Request) []uint32 {
+	t.Helper()
+	var resp Response
+	if err := e.Recommend(context.Background(), &req, &resp); err != nil {
+		t.Fatal(err)
+	}
+	return codesOf(&resp)
+}
+
+// TestRulesInTheRequest: what rules do is exact over the whole catalogue, not
+// only among the first candidates.
+func TestRulesInTheRequest(t *testing.T) {
+	plain, _ := ruled(t, "")
+	all := listOf(t, plain, Request{UserID: "u1", Limit: 900})
+	by := func(keep func(code uint32) bool) (out []uint32) {
+		for _, code := range all {
+			if keep(code) {
+				out = append(out, code)
+			}
+		}
+		return out
+	}
+	sevens := func(code uint32) bool { return code%100 == 7 }
+	for name, c := range map[string]struct {
+		rules string
+		req   Request
+		want  []uint32
+	}{
+		"exclude":         {`{"action":"exclude","filter":"7/100"}`, Request{}, by(func(c uint32) bool { return !sevens(c) })[:20]},
+		"bury":            {`{"action":"bury","filter":"0/2"}`, Request{}, by(func(c uint32) bool { return c%2 == 1 })[:20]},
+		"bury nearly all": {`{"action":"bury","filter":"0/2"}`, Request{Filter: "7/100", Limit: 9}, by(sevens)[:9]},
+		"boost":           {`{"action":"boost","filter":"7/100","factor":1000000}`, Request{Limit: 3}, by(sevens)[:3]},
+		"promote":         {`{"action":"promote","filter":"7/100","percent":100}`, Request{Limit: 4}, by(sevens)[:4]},
+		"pin":             {`{"action":"pin","item_id":"i999","slot":2}`, Request{Limit: 3}, []uint32{all[0], 999, all[1]}},
+		"pin what leads":  {fmt.Sprintf(`{"action":"pin","item_id":"i%d","slot":3}`, all[0]), Request{Limit: 3}, []uint32{all[1], all[2], all[0]}},
+		"pin, filtered":   {`{"action":"pin","item_id":"i999","slot":2}`, Request{Limit: 3, Filter: "7/100"}, by(sevens)[:3]},
+		"pin, excluded":   {`{"action":"pin","item_id":"i999","slot":2}`, Request{Limit: 2, Exclude: []string{"i999"}}, all[:2]},
+		"another scene":   {`{"action":"exclude","filter":"0/1","scene":"cart"}`, Request{Limit: 3}, all[:3]},
+	} {
+		e, _ := ruled(t, c.rules)
+		c.req.UserID = "u1"
+		if got := listOf(t, e, c.req); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	// A list of popular items obeys, too.
+	e, _ := ruled(t, "")
+	e.SetRules(mustPlans(t, e, `{"action":"exclude","filter":"950/1000"},{"action":"pin","item_id":"i5","slot":1}`))
+	if got := listOf(t, e, Request{Limit: 3}); !slices.Equal(got, []uint32{5, 1, 960}) {
+		t.Errorf("a stranger gets %v", got)
+	}
+}
+
+func mustPlans(t *testing.T, e *Engine, list string) *rules.Plans {
+	t.Helper()
+	parsed, faults := rules.Parse([]byte(`{"rules":[`+list+`]}`), e.SceneNames())
+	plans, err := rules.Compile(parsed, faults, e.deps.Shelf.(*shop), new(rules.Shown))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plans
+}
+
+// TestDiversityComparesDirections: with all weight on likeness the second item
+// is the least like the first.
+func TestDiversityComparesDirections(t *testing.T) {
+	plain, _ := ruled(t, "")
+	e, _ := ruled(t, `{"action":"diversity","strength":1}`)
+	got := listOf(t, e, Request{UserID: "u1", Limit: 2})
+	first := listOf(t, plain, Request{UserID: "u1", Limit: widestLook})
+	v := e.view.Load()
+	cosines := make([]float32, len(first))
+	v.Cosines(got[0], first, cosines)
+	least := slices.Min(cosines)
+	if cosines[slices.Index(first, got[1])] > max(0, least) {
+		t.Errorf("second is %d with %v, the least is %v", got[1], cosines[slices.Index(first, got[1])], least)
+	}
+	if self := cosines[slices.Index(first, got[0])]; math.Abs(float64(self)-1) > 1e-5 {
+		t.Errorf("an item is like itself by %v", self)
+	}
+}
+
+// widestLook is how many candidates diversity sees of a page of two.
+const widestLook = 8
+
+// TestPages: pages do not overlap, and together are the list of their length.
+func TestPages(t *testing.T) {
+	e, _ := ruled(t, `{"action":"pin","item_id":"i999","slot":7}`)
+	whole := listOf(t, e, Request{UserID: "u1", Limit: 20})
+	var pages []uint32
+	after := ""
+	for j := range 4 {
+		req := Request{UserID: "u1", Limit: 5, After: after, RequestID: fmt.Sprint("r", j)}
+		if j == 2 {
+			req.UserID = "" // whose list it was is known
+		}
+		after = req.RequestID
+		pages = append(pages, listOf(t, e, req)...)
+	}
+	if !slices.Equal(pages, whole) {
+		t.Errorf("pages %v, the whole %v", pages, whole)
+	}
+	for want, req := range map[error]Request{
+		ErrUnknownList: {UserID: "u1", After: "r9"},
+		ErrOtherUser:   {UserID: "u2", After: "r0"},
+	} {
+		if err := e.Recommend(context.Background(), &req, new(Response)); !errors.Is(err, want) {
+			t.Errorf("%+v: %v", req, err)
+		}
+	}
+	if err := e.Recommend(context.Background(), &Request{UserID: "u1", After: "r0", Now: servedFor + 1}, new(Response)); !errors.Is(err, ErrUnknownList) {
+		t.Errorf("an old list: %v", err)
+	}
+}
+
+// TestServedListsAreBounded: old lists are forgotten, new ones are whole.
+func TestServedListsAreBounded(t *testing.T) {
+	var s servedLists
+	page := make([]Item, 40)
+	for j := range 2*maxServed + 77 {
+		for k := range page {
+			page[k].Code = uint32(j + k)
+		}
+		s.add(fmt.Sprint(j), 5, 0, nil, page)
+	}
+	if len(s.byID) > maxServed || len(s.lists) > maxServed || len(s.items) > servedRoom {
+		t.Errorf("%d ids, %d lists, %d items", len(s.byID), len(s.lists), len(s.items))
+	}
+	items, user, err := s.find(fmt.Sprint(2*maxServed+76), 0, nil)
+	if err != nil || user != 5 || len(items) != 40 || items[3] != 2*maxServed+79 {
+		t.Errorf("%v %v %v", items, user, err)
+	}
+	for _, id := range []string{"0", fmt.Sprint(maxServed - 1), fmt.Sprint(maxServed + 76)} {
+		if _, _, err := s.find(id, 0, nil); !errors.Is(err, ErrUnknownList) {
+			t.Errorf("list %s is still there", id)
+		}
+	}
+	// Under the same id again the newer list counts.
+	s.add("again", 1, 0, nil, page[:1])
+	s.add("again", 2, 0, nil, page[:2])
+	if items, user, err := s.find("again", 0, nil); err != nil || user != 2 || len(items) != 2 {
+		t.Errorf("%v %v %v", items, user, err)
+	}
+}
+
+func TestScenes(t *testing.T) {
+	e, _ := ruled(t, "")
+	e.deps.Scenes = map[string]string{"checkout": SceneCart}
+	var similar Response
+	if err := e.Similar(context.Background(), "i9", 10, 0, &similar); err != nil {
+		t.Fatal(err)
+	}
+	home := listOf(t, e, Request{UserID: "u1", Session: []string{"i9"}, Limit: 10})
+	for scene, want := range map[string][]uint32{
+		SceneProduct: codesOf(&similar), "": home, SceneHome: home,
+		SceneTrending: {950, 1, 960, 0, 2, 3, 4, 5, 6, 7}, SceneBuyAgain: {150, 50, 9},
+	} {
+		got := listOf(t, e, Request{UserID: "u1", Session: []string{"i9"}, Limit: 10, Scene: scene})
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", scene, got, want)
+		}
+	}
+	for _, scene := range []string{SceneCart, "checkout"} {
+		got := listOf(t, e, Request{UserID: "u1", Session: []string{"i9"}, Limit: 900, Scene: scene})
+		if slices.Contains(got, 9) || len(got) != 900 {
+			t.Errorf("%s: the cart's item is in the list", scene)
+		}
+	}
+	if got := listOf(t, e, Request{UserID: "u9", Scene: SceneBuyAgain}); len(got) != 0 {
+		t.Errorf("a stranger buys %v again", got)
+	}
+	var unknown *SceneError
+	if err := e.Recommend(context.Background(), &Request{Scene: "hom"}, new(Response)); !errors.As(err, &unknown) || !strings.Contains(err.Error(), "did you mean home?") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestRank(t *testing.T) {
+	e, _ := ruled(t, `{"action":"pin","item_id":"i3","slot":1},{"action":"bury","filter":"8/100"}`)
+	all := listOf(t, e, Request{UserID: "u1", Limit: 900})
+	var resp Response
+	ids := []string{"nope", "i10", "i8", "i950", "i11", "i12", "i11"}
+	if err := e.Rank(context.Background(), &Request{UserID: "u1"}, ids, &resp); err != nil {
+		t.Fatal(err)
+	}
+	got := codesOf(&resp)
+	if len(got) != 6 || got[5] != noItem || resp.Items[5].ID != "nope" || got[4] != 8 || resp.Source != SourceLive {
+		t.Fatalf("%v", resp.Items)
+	}
+	known := slices.DeleteFunc(slices.Clone(all), func(c uint32) bool { return c != 10 && c != 11 && c != 12 })
+	ranked := slices.DeleteFunc(slices.Clone(got), func(c uint32) bool { return c != 10 && c != 11 && c != 12 })
+	if !slices.Equal(known, ranked) {
+		t.Errorf("%v, in the list %v", ranked, known)
+	}
+	if err := e.Rank(context.Background(), &Request{UserID: "nobody"}, []string{"i7", "i960", "i950"}, &resp); err != nil {
+		t.Fatal(err)
+	}
+	if got := codesOf(&resp); !slices.Equal(got, []uint32{950, 960, 7}) || resp.Source != SourcePopular || resp.Reason != ReasonUnknownUser {
+		t.Errorf("%+v", resp)
+	}
+}
+
+// TestExplain: each item that is not shown names the stage at which it drops
+// out, and the shares of its score sum up to it.
+func TestExplain(t *testing.T) {
+	e, s := ruled(t, `{"action":"exclude","name":"no sevens","filter":"7/100"},{"action":"bury","filter":"8/100"}`)
+	e.deps.Plugins = &stages{depth: 50, rank: func(f *frame.Frame, tr *frame.Trace) {
+		for i, item := range f.Items {
+			f.Mask[i] = item != 4
+			if item == 5 {
+				f.Scores[i] += 100
+			}
+		}
+		tr.Calls = append(tr.Calls, frame.Call{Name: "fours", Status: "ok"})
+		if tr.Watch != nil {
+			tr.Watch(&tr.Calls[len(tr.Calls)-1], f)
+		}
+	}}
+	s.expires[6] = 1
+	top := listOf(t, e, Request{UserID: "u1", Limit: 3, Now: 5})
+	last := listOf(t, e, Request{UserID: "u1", Limit: 900, Now: 5})[700]
+	for item, want := range map[string]string{
+		s.ItemID(top[1]): "", "i4": "plugin dropped by fours", "i6": "filter the item is not available", "i7": "rules excluded by no sevens",
+		"i8": "rules buried by bury (rule 2)", "i950": "source the model does not know", s.ItemID(last): "limit other items rank higher",
+		"i150": "seen the visitor has dealt", "i30": "filter the request excludes",
+	} {
+		var x Explanation
+		req := Request{UserID: "u1", Limit: 3, Now: 5, ExcludeSeen: item == "i150", Exclude: []string{"i30"}}
+		if err := e.Explain(context.Background(), &req, item, &x); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.TrimSpace(x.Stage + " " + x.Detail); !strings.HasPrefix(got, want) || (want == "") != (x.Rank > 0) || want == "" && got != "" {
+			t.Errorf("%s: rank %d, %s, want %s", item, x.Rank, got, want)
+		}
+		sum := float32(0)
+		for _, r := range x.Reasons {
+			if r.Kind == "item" || r.Kind == "rest" {
+				sum += r.Change
+			}
+		}
+		if math.Abs(float64(sum-x.Score)) > 1e-4 {
+			t.Errorf("%s: the shares sum up to %v, the score is %v", item, sum, x.Score)
+		}
+	}
+	var x Explanation
+	if err := e.Explain(context.Background(), &Request{UserID: "u1", Limit: 3, Filter: "9/10"}, "i10", &x); err != nil || x.Stage != StageFilter {
+		t.Errorf("%v %+v", err, x)
+	}
+	var resp Response
+	if err := e.Recommend(context.Background(), &Request{UserID: "u1", Limit: 9, Now: 5, Explain: ExplainPlugins}, &resp); err != nil {
+		t.Fatal(err)
+	}
+	five := slices.IndexFunc(resp.Items, func(it Item) bool { return it.Code == 5 })
+	if five != 0 || len(resp.Items[0].Reasons) != 1 || resp.Items[0].Reasons[0] != (Reason{"plugin", "fours", resp.Items[0].Reasons[0].Change}) {
+		t.Errorf("%+v", resp.Items[:1])
+	}
+	if err := e.Explain(context.Background(), &Request{UserID: "u1"}, "i5000", &x); !errors.Is(err, ErrUnknownItem) {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/appliance/client"
+)
+
+func (a *app) rulesCommand() *cobra.Command {
+	return group(
+		&cobra.Command{Use: "rules", Short: "Show, check and set the business rules"},
+		&cobra.Command{
+			Use: "show", Short: "Print the rules in force, as rules set takes them", Args: exactly(),
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return a.withRules(cmd.Context(), "rules show", func(ctx context.Context, cl *client.Client) error {
+					set, err := cl.Rules(ctx)
+					if err != nil {
+						return err
+					}
+					return a.printRules(set)
+				})
+			},
+		},
+		&cobra.Command{
+			Use: "set FILE", Short: "Put the rules of a JSON file into force, at once; - is the standard input", Args: exactly("FILE"),
+			RunE: func(cmd *cobra.Command, args []string) error { return a.changeRules(cmd.Context(), args[0], false) },
+		},
+		&cobra.Command{
+			Use: "check FILE", Short: "Tell all faults of a file of rules and change nothing", Args: exactly("FILE"),
+			RunE: func(cmd *cobra.Command, args []string) error { return a.changeRules(cmd.Context(), args[0], true) },
+		},
+	)
+}
+
+// withRules asks the appliance; a problem lists all faults.
+func (a *app) withRules(ctx context.Context, what string, do func(context.Context, *client.Client) error) error {
+	return a.withAppliance(ctx, what, func(cl *client.Client) error {
+		if err := do(ctx, cl); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return nil
+	})
+}
+
+func (a *app) changeRules(ctx context.Context, file string, check bool) error {
+	what := "rules set"
+	if check {
+		what = "rules check"
+	}
+	body, err := readAll(file)
+	if err != nil {
+		return hinted{fmt.Errorf("%s: read %s: %w", what, file, unwrapPath(err)), "vitrine rules show prints rules to begin with"}
+	}
+	return a.withRules(ctx, what, func(ctx context.Context, cl *client.Client) error {
+		set, err := cl.SetRules(ctx, body, check)
+		if err != nil {
+			return err
+		}
+		switch {
+		case a.json:
+			return a.printJSON(set)
+		case check:
+			_, err = fmt.Fprintf(a.out, "%s: %d rules, no faults\n", file, len(set.Rules))
+		default:
+			_, err = fmt.Fprintf(a.out, "%d rules are in force, version %d\n", len(set.Rules), set.Version)
+		}
+		return err
+	})
+}
+
+func readAll(file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(os.Stdin)
+	}
+	return os.ReadFile(file)
+}
+
+// printRules prints JSON either way: it is what rules set takes.
+func (a *app) printRules(set *client.RuleSet) error {
+	if a.json {
+		return a.printJSON(set)
+	}
+	body, err := json.MarshalIndent(set, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(a.out, string(body))
+	return err
+}
