@@ -19,9 +19,6 @@ import (
 	"vitrine/internal/logkey"
 )
 
-// childMemory is the soft heap limit of the training process.
-const childMemory = 6 << 30
-
 // trialsFile keeps the settings that were tried, beside the models.
 const trialsFile = "trials.json"
 
@@ -60,7 +57,7 @@ func trainingJob(c *config.Config) trainer.Job {
 	return trainer.Job{
 		ArchiveDir: c.ArchiveDir(), Blend: c.Recommend.Blend, Signal: signalConfig(c), Biases: t.Biases,
 		Rank: t.Rank, Iterations: t.Iterations, Regularization: t.Regularization, Tune: t.Tune,
-		MemoryLimit: childMemory,
+		MemoryLimit: t.Memory,
 	}
 }
 

@@ -80,7 +80,9 @@ type Train struct {
 	Alpha          float64
 	HalfLife       time.Duration
 	History        int
-	Tune           int
+	// Memory is in bytes; 0 is what the machine has.
+	Memory int64
+	Tune   int
 }
 
 // The presets of the training.
@@ -124,6 +126,9 @@ func (t Train) Effective() Train {
 const MaxTune = 1000
 
 // validate lists the faults of the values.
+// minTrainMemory is what the program takes without any data, and some.
+const minTrainMemory = 64 << 20
+
 func (t Train) validate(check func(ok bool, key, format string, args ...any)) {
 	check(oneOf(t.Preset, PresetDefault, PresetArticle), "train.preset", "must be default or article")
 	check(oneOf(t.Loss, "", LossImplicit, LossExplicit), "train.loss", "must be implicit or explicit")
@@ -137,6 +142,7 @@ func (t Train) validate(check func(ok bool, key, format string, args ...any)) {
 	check(t.Alpha >= 0 && t.Alpha <= 1e6, "train.alpha", "must be between 0 and 1000000")
 	check(t.HalfLife >= time.Hour, "train.half_life", "must be at least 1h")
 	check(t.History >= 1 && t.History <= 100000, "train.history", "must be between 1 and 100000")
+	check(t.Memory == 0 || t.Memory >= minTrainMemory, "train.memory", "must be at least 64MiB, or 0 for what the machine has")
 	check(t.Tune >= 0 && t.Tune <= MaxTune, "train.tune", "must be between 0 and %d", MaxTune)
 }
 

@@ -61,6 +61,7 @@ func keys() []key {
 		duration("train.half_life", "An event's weight halves in this time, counted back from the newest event.", func(c *Config) *time.Duration { return &c.Train.HalfLife }),
 		integer("train.history", "Newest distinct items of a user that training and answers read.", func(c *Config) *int { return &c.Train.History }),
 		integer("train.tune", "Settings that are tried on a part of the older events before a training; the best is kept until there is twice as much data. 0 takes what the rule chooses.", func(c *Config) *int { return &c.Train.Tune }),
+		size("train.memory", "What a training may take; one that needs more is refused before it starts. 0 is what the machine has.", func(c *Config) *int64 { return &c.Train.Memory }),
 		integer("recommend.limit", "Items in an answer when the request gives no limit.", func(c *Config) *int { return &c.Recommend.Limit }),
 		blend(`"auto" mixes ALS with neighbours, transitions, sessions and popular items as training found best; "als" is ALS alone; or weights: { als = 1, similar = 0.3, transitions = 0.5, sessions = 0.2, popular = 0.1, trending = 0.1 }. Sources that come in need a new training.`),
 		duration("recommend.deadline", "How long making a list may take; beyond it the user's last good list is answered, or popular items.", func(c *Config) *time.Duration { return &c.Recommend.Deadline }),

@@ -53,7 +53,8 @@ type Job struct {
 	Blend tables.Weights `json:"blend,omitempty"`
 	// K is a further cut at which every metric is reported; 0 is none.
 	K int `json:"k,omitempty"`
-	// MemoryLimit is the child's soft heap limit in bytes; 0 is none.
+	// MemoryLimit is how many bytes the run may take: one that needs more is
+	// refused. 0 is what the machine has.
 	MemoryLimit int64 `json:"memory_limit,omitempty"`
 }
 

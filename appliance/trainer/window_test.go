@@ -11,9 +11,11 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
+	"vitrine/als"
 	"vitrine/als/dataset"
 	"vitrine/appliance/signal"
 	"vitrine/bridge/archive"
@@ -301,5 +303,38 @@ func TestErasedAndMergedUsersInTheWindow(t *testing.T) {
 	want := map[string][]string{"u1": {"a", "b", "f"}, "guest": {"d"}, "gone": {"e"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// TestTooLittleMemoryIsRefusedWithTheFigure: before anything is loaded, and
+// before a fit; events that do not enter need none.
+func TestTooLittleMemoryIsRefusedWithTheFigure(t *testing.T) {
+	records := mess(3, 4000, false)
+	for i := range records {
+		if i%2 == 0 {
+			records[i].Event.Type = "impression"
+		}
+	}
+	j := job(t, archiveOf(t, 1000, records...))
+	for limit, want := range map[int64]string{
+		20_000:        "to load ",
+		4000 * 24 / 2: "at rank 8 need ",
+	} {
+		j.MemoryLimit = limit
+		_, err := Run(t.Context(), j, noProgress)
+		if !errors.Is(err, als.ErrMemory) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d bytes: %v", limit, err)
+		}
+	}
+	j.MemoryLimit = 64 << 20
+	if _, err := Run(t.Context(), j, noProgress); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMemoryLimitIsNoMoreThanTheMachines(t *testing.T) {
+	machine := memoryLimit(0)
+	if machine < 1<<28 || memoryLimit(1<<62) != machine || memoryLimit(1000) != 1000 {
+		t.Errorf("the machine has %d, limits %d and %d", machine, memoryLimit(1<<62), memoryLimit(1000))
 	}
 }

@@ -29,7 +29,7 @@ type EventColumns struct {
 // none of an event's rarer fields, twenty times quicker than EventWriter, which
 // asks the library to find every string of every row in a dictionary again.
 // Of the columns of an event file it writes those that EventScanner reads,
-// value and event_id without any; the encodings and the footer are the same.
+// value, event_id and session_id without any; the encodings and the footer are the same.
 // It is for one goroutine.
 type ColumnsWriter struct {
 	out    io.Writer
@@ -80,6 +80,7 @@ func columnKinds() []columnKind {
 		{name: "ts", kind: format.Int64},
 		{name: "value", kind: format.Double, optional: true},
 		{name: "event_id", kind: format.ByteArray, optional: true, text: true},
+		{name: "session_id", kind: format.ByteArray, optional: true, text: true},
 		{name: "bus_seq", kind: format.Int64},
 	}
 }

@@ -58,7 +58,7 @@ func TestColumnsAreReadBack(t *testing.T) {
 		t.Errorf("info %+v, %v", info, err)
 	}
 	at, group, row := 0, 0, 0
-	err = scanAll(path, allColumns, func(b *EventBatch) error {
+	err = scanAll(path, allColumns|SessionID, func(b *EventBatch) error {
 		for i := range b.Len {
 			if row == len(groups[group].Time) {
 				group, row = group+1, 0
@@ -72,7 +72,7 @@ func TestColumnsAreReadBack(t *testing.T) {
 			if got := fmt.Sprint(r.UserID, r.ItemID, r.EventType, r.Time); got != want || r.BusSeq != int64(g.BusSeq) || r.Value != nil {
 				t.Fatalf("the library reads row %d as %s, want %s", at, got, want)
 			}
-			if !math.IsNaN(b.Value[i]) || b.EventID[i] != "" || b.BusSeq[i] != g.BusSeq {
+			if !math.IsNaN(b.Value[i]) || b.EventID[i] != "" || b.SessionID[i] != "" || b.BusSeq[i] != g.BusSeq {
 				t.Fatalf("row %d: value %v, id %q, message %d", at, b.Value[i], b.EventID[i], b.BusSeq[i])
 			}
 			at, row = at+1, row+1
