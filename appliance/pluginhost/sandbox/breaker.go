@@ -112,6 +112,13 @@ func (b *breaker) failed(reason string) (tripped bool, wait time.Duration) {
 	return true, b.trip(now, reason)
 }
 
+// exclude begins a quarantine at once.
+func (b *breaker) exclude(reason string) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.trip(b.now(), reason)
+}
+
 func (b *breaker) trip(now time.Time, reason string) time.Duration {
 	if now.Sub(b.until) > forgiven {
 		b.backoff = 0

@@ -76,13 +76,23 @@ func TestCost(t *testing.T) {
 	if units, _ := c.budget(0, time.Second); units != 2*(headroom*1000+floorFuel) {
 		t.Errorf("%d units after running dry", units)
 	}
-	// A call that overran tells at once that its fuel was too cheap, up to the
-	// price list; beyond that only a whole window does.
+	// Cheap fuel buys no more than the price list says.
 	c.rate.store(minRate)
+	if units, timed := c.budget(200, time.Microsecond); !timed || units != 3030 {
+		t.Errorf("%d units of cheap fuel, timed %v", units, timed)
+	}
+	// A call that took a little longer than it may says nothing, one with a lot
+	// of fuel that took very much longer is believed at once, one with little
+	// fuel was interrupted.
 	over := Period{Start: start, Allowed: time.Millisecond}
+	c.observe(100, floorFuel, over, start.Add(2*time.Millisecond))
 	c.observe(100, 1000, over, start.Add(time.Second))
-	if got := c.rate.load(); got != guardRate {
-		t.Errorf("rate %v after one overrun", got)
+	if got := c.rate.load(); got != minRate {
+		t.Errorf("rate %v after calls that were interrupted", got)
+	}
+	c.observe(100, floorFuel, over, start.Add(30*time.Millisecond))
+	if got := c.rate.load(); got != 30 {
+		t.Errorf("rate %v after a call that took 30 ns a unit", got)
 	}
 	for range rateWindow {
 		c.observe(100, 1_000_000, over, start.Add(10*time.Millisecond))
@@ -100,16 +110,18 @@ func TestOnlyTheWholeBudgetIsAFault(t *testing.T) {
 	c.rate.store(0.05)
 	c.best.store(0.05)
 	const budget = 5 * time.Millisecond
-	if !c.whole(100_000_000, budget) || c.whole(50_000_000, budget) {
-		t.Error("whole budget of 5 ms at 0.05 ns is 100 M units")
+	if !c.whole(15_000_000, budget) || c.whole(9_000_000, budget) {
+		t.Error("the whole budget of 5 ms is 15 M units by the price list, however cheap they look")
 	}
+	c.rate.store(0.5)
+	c.best.store(0.5)
 	// A busy machine: fuel looks four times as dear, so less of it is granted.
 	for range rateWindow {
-		c.observe(100, 10_000_000, Period{Start: time.Unix(0, 0), Allowed: budget}, time.Unix(0, 0).Add(2*time.Millisecond))
+		c.observe(100, 1_000_000, Period{Start: time.Unix(0, 0), Allowed: budget}, time.Unix(0, 0).Add(2*time.Millisecond))
 	}
 	c.grace.Store(maxGrace)
 	units, timed := c.budget(100, budget)
-	if !timed || units > 26_000_000 || c.whole(units, budget) {
+	if !timed || units > 2_600_000 || c.whole(units, budget) {
 		t.Errorf("%d units, timed %v, are the whole budget: %v", units, timed, c.whole(units, budget))
 	}
 	c.cut(100, units, timed)

@@ -39,6 +39,9 @@ const (
 	// wholeSlack is how far a rate may be from the best and still be called
 	// the same: processors change their clock.
 	wholeSlack = 1.5
+	// overrun is how many times its time a call may take before it is believed
+	// at once that its fuel is so dear.
+	overrun = 20
 	// doubt raises the best rate at each call that ran dry early, so that a
 	// guest whose fuel has become dearer is found out in the end.
 	doubt = 1.05
@@ -68,9 +71,12 @@ func (a *atomicFloat) load() float64   { return math.Float64frombits(a.bits.Load
 func (a *atomicFloat) store(f float64) { a.bits.Store(math.Float64bits(f)) }
 
 // budget is the fuel for a call of n rows that may take at most allowed.
-// timed says that it is the time, not the expected need, that bounds it.
+// timed says that it is the time, not the expected need, that bounds it. Cheap
+// as the fuel of a guest may have looked, it buys no more than by the price
+// list: what was paid for branches that were not taken may be paid for loads
+// that miss all caches in the next call, which take a thousand times longer.
 func (c *cost) budget(n int, allowed time.Duration) (units int64, timed bool) {
-	byTime := float64(allowed) / c.rate.load()
+	byTime := float64(allowed) / max(c.rate.load(), guardRate)
 	need := (headroom*(c.base+c.perRow*float64(n)) + floorFuel) * float64(max(c.grace.Load(), 1))
 	if c.declared != (abi.Fuel{}) {
 		need = max(need, float64(c.declared.Base+c.declared.PerItem*int64(n)))
@@ -101,10 +107,8 @@ func (c *cost) observe(n int, spent int64, p Period, end time.Time) {
 		return
 	}
 	rate := float64(took) / float64(spent)
-	if took > p.Allowed && c.rate.load() < guardRate {
-		// Its fuel is worth more than it pretended. Beyond the price list
-		// only a whole window is believed.
-		c.rate.store(min(rate, guardRate))
+	if c.overran(spent, took, p.Allowed) {
+		return
 	}
 	quickest := c.windowMin.load()
 	calls := c.windowCalls.Add(1)
@@ -118,6 +122,18 @@ func (c *cost) observe(n int, spent int64, p Period, end time.Time) {
 	}
 }
 
+// overran takes a call that took very much longer than it might, for fuel that
+// is worth some time by itself, as what fuel costs from now on: its next calls
+// get as little as that.
+func (c *cost) overran(spent int64, took, allowed time.Duration) bool {
+	if took <= overrun*allowed || spent < floorFuel/2 {
+		return false
+	}
+	c.rate.store(sane(float64(took) / float64(spent)))
+	c.windowCalls.Store(0)
+	return true
+}
+
 // learn takes a measured rate.
 func (c *cost) learn(rate float64) {
 	c.rate.store(rate)
@@ -129,7 +145,7 @@ func (c *cost) learn(rate float64) {
 // underestimated, and when a busy machine made fuel look dear: none of that is
 // the plugin's fault.
 func (c *cost) whole(units int64, budget time.Duration) bool {
-	return float64(units)*wholeSlack >= float64(budget)/c.best.load()
+	return float64(units)*wholeSlack >= float64(budget)/max(c.best.load(), guardRate)
 }
 
 // cut is called when n rows ran dry before the whole budget was used. timed

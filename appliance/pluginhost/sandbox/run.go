@@ -72,6 +72,10 @@ func (st *Stage) Run(r *Scratch, f *frame.Frame, p Period) (Status, time.Time) {
 	return OK, end
 }
 
+// errOverran says that a call took very much longer than its fuel should have
+// lasted.
+var errOverran = errors.New("out of fuel long after its time")
+
 // errCut says that fuel ran out before the plugin had all that it may use.
 var errCut = errors.New("out of fuel early")
 
@@ -134,7 +138,10 @@ func (v *Version) call(st *Stage, in *instance, r *Scratch, f *frame.Frame, p ru
 			}
 			// Fuel for the expected need that took all of the time all the
 			// same is the guest's own doing.
-			if (timed || inTime) && !c.whole(spent+budget, p.Whole) {
+			switch {
+			case c.overran(in.spent, end.Sub(start), allowed):
+				err = errOverran
+			case (timed || inTime) && !c.whole(spent+budget, p.Whole):
 				c.cut(to, spent+budget, timed)
 				err = errCut
 			}
@@ -175,7 +182,13 @@ func (st *Stage) commit(r *Scratch, f *frame.Frame) {
 // in the log: the first faults and each quarantine, at a bounded rate.
 func (v *Version) fault(stage string, err error) {
 	v.counters.faults.Add(1)
-	if tripped, wait := v.breaker.failed(err.Error()); tripped {
+	tripped, wait := false, time.Duration(0)
+	if errors.Is(err, errOverran) { // once is too often
+		tripped, wait = true, v.breaker.exclude(err.Error())
+	} else {
+		tripped, wait = v.breaker.failed(err.Error())
+	}
+	if tripped {
 		v.counters.quarantines.Add(1)
 		v.spec.Log.Warn("plugin in quarantine", keyPlugin, v.manifest.Name, keyStage, stage,
 			logkey.Reason, err.Error(), keyWait, wait.String())

@@ -71,6 +71,8 @@ type Version struct {
 
 	questionsMu sync.Mutex
 	questions   map[question]bool
+	// questionBytes is the length of their texts.
+	questionBytes int
 	// answers counts the times that open questions were answered; an instance
 	// that was configured at another count configures itself anew.
 	answers atomic.Int64
@@ -148,8 +150,11 @@ type question struct {
 	column, text string
 }
 
-// maxQuestions bounds what is remembered of one plugin.
-const maxQuestions = 1024
+// maxQuestions and maxQuestionBytes bound what is remembered of one plugin.
+const (
+	maxQuestions     = 1024
+	maxQuestionBytes = 1 << 20
+)
 
 // open loads the module from its cache folder, or compiles it into there.
 func (v *Version) open(ctx context.Context, dir string, wasm []byte) error {
@@ -311,8 +316,9 @@ func (v *Version) lookUp(q question) uint32 {
 		if v.questions == nil {
 			v.questions = map[question]bool{}
 		}
-		if len(v.questions) < maxQuestions {
+		if !v.questions[q] && len(v.questions) < maxQuestions && v.questionBytes+len(q.text) <= maxQuestionBytes {
 			v.questions[q] = true
+			v.questionBytes += len(q.text)
 		}
 	}
 	return code
@@ -327,6 +333,7 @@ func (v *Version) AskAgain() {
 	for q := range v.questions {
 		if v.spec.Columns.Code(q.scope, q.column, q.text) != 0 {
 			delete(v.questions, q)
+			v.questionBytes -= len(q.text)
 			answered = true
 		}
 	}
