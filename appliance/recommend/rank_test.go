@@ -9,22 +9,6 @@ import (
 	"vitrine/appliance/frame"
 )
 
-// stages are plugins made of functions.
-type stages struct {
-	depth int
-	rank  func(f *frame.Frame, t *frame.Trace)
-	calls int
-	sizes []int
-}
-
-func (s *stages) Depth() int { return s.depth }
-
-func (s *stages) Rank(_ context.Context, f *frame.Frame, t *frame.Trace) {
-	s.calls++
-	s.sizes = append(s.sizes, f.Len())
-	s.rank(f, t)
-}
-
 // ranked asks for u1's list with the given plugins; the test shop's model
 // knows i0, i1 and so on.
 func ranked(t *testing.T, s *stages, limit int) Response {

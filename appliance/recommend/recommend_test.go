@@ -28,6 +28,22 @@ type shop struct {
 	filters map[string]*modulo
 }
 
+// stages are plugins made of functions.
+type stages struct {
+	depth int
+	rank  func(f *frame.Frame, t *frame.Trace)
+	calls int
+	sizes []int
+}
+
+func (s *stages) Depth() int { return s.depth }
+
+func (s *stages) Rank(_ context.Context, f *frame.Frame, t *frame.Trace) {
+	s.calls++
+	s.sizes = append(s.sizes, f.Len())
+	s.rank(f, t)
+}
+
 func number(id, prefix string, n int) (uint32, bool) {
 	digits, ok := strings.CutPrefix(id, prefix)
 	j, err := strconv.Atoi(digits)
