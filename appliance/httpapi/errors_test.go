@@ -139,6 +139,7 @@ func TestProblems(t *testing.T) {
 		{call{do: "POST /v1/jobs", body: `{"kind":"train","rank":3}`}, 400, "unknown_field"},
 		{call{do: "POST /v1/jobs", body: `{"kind":"train","k":5}`}, 400, "invalid_job"},
 		{call{do: "POST /v1/jobs", body: `{"kind":"eval","k":501}`}, 400, "invalid_k"},
+		{call{do: "POST /v1/jobs", body: `{"kind":"train","split":"time"}`}, 400, "invalid_job"},
 		{call{do: "POST /v1/jobs", body: `{"kind":"eval","k":"x"}`}, 400, "invalid_k"},
 		{call{do: "POST /v1/recommend", body: "{\"user_id\":\"\xff\"}"}, 400, "invalid_utf8"},
 		{call{do: "GET /v1/jobs/none"}, 404, "unknown_job"},

@@ -195,7 +195,9 @@ func contractOfTheStopped(t *testing.T, d *daemon) {
 		"plugin list": "no plugins",
 	} {
 		r := vitrine(t, append(strings.Fields(line), "--data", d.dir)...).must(t)
-		if !strings.Contains(r.out, want) || r.err != "" {
+		// Progress on stderr is for work of more than two seconds, which a busy
+		// machine makes of any.
+		if !strings.Contains(r.out, want) || strings.Contains(r.err, "vitrine: ") {
 			t.Errorf("vitrine %s, stopped, prints\n%s\nand on stderr %q", line, r.out, r.err)
 		}
 	}

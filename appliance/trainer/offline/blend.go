@@ -109,6 +109,9 @@ func (r *run) chooseBlend(ctx context.Context, v *fitted) (weights []float32, fo
 	return weights, fold, nil
 }
 
+// placeOfSessions is where session neighbours stand among the sources.
+const placeOfSessions = 1
+
 // sources names the sources of the blend in its order.
 func (r *run) sources() []string {
 	names := []string{tables.PartTransitions, tables.PartSessions, tables.PartSimilar}

@@ -97,13 +97,15 @@ func (r *run) ownBlend(ctx context.Context, f, validation *fitted) (eval.Scorer,
 	return r.listed(f, b.rank), nil
 }
 
-// ascend chooses the weights of a blend from the factors alone and from all
-// parts alike, and returns the better.
+// ascend chooses the weights of a blend from the factors alone, from session
+// neighbours alone and from all parts alike, and returns the best: a climb by
+// single steps ends on the hill that it began on.
 func ascend(ctx context.Context, b *neighbors.Blend, n int, at func(worker, n int) neighbors.Trial) (neighbors.Tuned, error) {
-	alone := make([]float32, len(b.Sources)+1)
-	alone[len(b.Sources)] = 1
+	parts := len(b.Sources) + 1
+	factors, sessions := make([]float32, parts), make([]float32, parts)
+	factors[parts-1], sessions[placeOfSessions] = 1, 1
 	var best neighbors.Tuned
-	for _, start := range [][]float32{alone, slices.Repeat([]float32{1}, len(alone))} {
+	for _, start := range [][]float32{factors, sessions, slices.Repeat([]float32{1}, parts)} {
 		chosen, err := b.Ascend(ctx, n, at, start, neighbors.AscendOptions{})
 		if err != nil {
 			return best, err
