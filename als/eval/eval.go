@@ -139,12 +139,13 @@ func Ranking(ctx context.Context, in Input) (*Result, error) {
 	for cut := range r.shown {
 		r.shown[cut] = make([]int, in.Targets.Cols)
 	}
+	items := newCatalogue(&in)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	for range workers {
 		wg.Go(func() {
-			rk := newRanker(&in)
+			rk := newRanker(&in, items)
 			defer func() {
 				mu.Lock()
 				defer mu.Unlock()

@@ -4,24 +4,49 @@ import (
 	"context"
 	"slices"
 
-	"vitrine/als/internal/f32"
+	"vitrine/als/topk"
 )
 
-const (
-	// batchUsers is how many users are ranked together: a block of item rows
-	// is read from memory once for all of them.
-	batchUsers = 16
-	// blockFloats is about the size of such a block (64 KiB): it stays in the
-	// second-level cache.
-	blockFloats = 1 << 14
-)
+// batchUsers is how many users are ranked together: a search for many reads the
+// items from memory once for several of them.
+const batchUsers = 32
+
+// catalogue is what all goroutines search: the model's items, and those of them
+// that are never ranked.
+type catalogue struct {
+	index      *topk.Index
+	ineligible topk.Mask
+}
+
+func newCatalogue(in *Input) *catalogue {
+	m := in.Factors
+	if m == nil {
+		return nil
+	}
+	c := &catalogue{index: topk.New(m.Items, m.NumItems, m.Rank)}
+	c.ineligible.Reset(c.index)
+	for item, ok := range in.Eligible {
+		if !ok {
+			c.ineligible.Hide(uint32(item))
+		}
+	}
+	return c
+}
 
 // ranker is one goroutine's working memory.
 type ranker struct {
-	in     *Input
-	depth  int
-	scores []float32
-	lists  [batchUsers]list
+	in        *Input
+	catalogue *catalogue
+	depth     int
+	scores    []float32
+	lists     [batchUsers]list
+	search    topk.BatchScratch
+	masks     [batchUsers]topk.Mask
+	// of are the lists that the queries of a search are for.
+	of      []int
+	queries [][]float32
+	hidden  []*topk.Mask
+	hits    [][]topk.Hit
 	// shown[cut][item] counts the lists that hold the item.
 	shown [][]int
 	ranks []int
@@ -35,9 +60,9 @@ type list struct {
 	scores []float32
 }
 
-func newRanker(in *Input) *ranker {
+func newRanker(in *Input, c *catalogue) *ranker {
 	items := in.Targets.Cols
-	r := &ranker{in: in, depth: min(slices.Max(in.Ks), items)}
+	r := &ranker{in: in, catalogue: c, depth: min(slices.Max(in.Ks), items)}
 	for range in.Ks {
 		r.shown = append(r.shown, make([]int, items))
 	}
@@ -69,7 +94,7 @@ func (r *ranker) rank(ctx context.Context, users []int) {
 		if l := &r.lists[n]; r.scored(user) {
 			scores := r.room(r.in.Targets.Cols)
 			r.in.Score(user, scores)
-			r.add(l, 0, scores)
+			r.add(l, scores)
 		}
 		for cut, k := range r.in.Ks {
 			for _, item := range r.lists[n].items[:min(k, len(r.lists[n].items))] {
@@ -88,19 +113,28 @@ func (r *ranker) scored(user int) bool {
 	return r.in.Score != nil && !slices.ContainsFunc(m.Users[user*m.Rank:(user+1)*m.Rank], func(v float32) bool { return v != 0 })
 }
 
-// byFactors ranks by the model, block of items by block of items.
+// byFactors ranks by the model, all at once.
 func (r *ranker) byFactors(users []int) {
-	m := r.in.Factors
-	size := max(64, blockFloats/m.Rank)
-	scores := r.room(min(size, m.NumItems))
-	for lo := 0; lo < m.NumItems; lo += size {
-		hi := min(lo+size, m.NumItems)
-		for n, user := range users {
-			if r.scored(user) {
-				continue
-			}
-			f32.DotRows(scores[:hi-lo], m.Items[lo*m.Rank:hi*m.Rank], m.Users[user*m.Rank:(user+1)*m.Rank])
-			r.add(&r.lists[n], lo, scores[:hi-lo])
+	m, c := r.in.Factors, r.catalogue
+	r.of, r.queries, r.hidden = r.of[:0], r.queries[:0], r.hidden[:0]
+	for n, user := range users {
+		if r.scored(user) {
+			continue
+		}
+		hidden := &r.masks[n]
+		hidden.Copy(&c.ineligible)
+		for _, item := range r.lists[n].mask {
+			hidden.Hide(item)
+		}
+		r.of = append(r.of, n)
+		r.queries = append(r.queries, m.Users[user*m.Rank:(user+1)*m.Rank])
+		r.hidden = append(r.hidden, hidden)
+	}
+	r.hits = c.index.SearchBatch(r.queries, r.depth, r.hidden, r.hits, &r.search)
+	for i, n := range r.of {
+		l := &r.lists[n]
+		for _, hit := range r.hits[i] {
+			l.items, l.scores = append(l.items, hit.Row), append(l.scores, hit.Score)
 		}
 	}
 }
@@ -113,17 +147,16 @@ func (r *ranker) room(n int) []float32 {
 	return r.scores[:n]
 }
 
-// add takes the scores of the items from row first on into a list. Items come
-// in ascending order, so one that equals the last place stays behind it. Most
-// items fail the first comparison; the few insertions are cheap at the depths
-// that metrics use.
-func (r *ranker) add(l *list, first int, scores []float32) {
+// add takes the scores of all items into a list. Items come in ascending order,
+// so one that equals the last place stays behind it. Most items fail the first
+// comparison; the few insertions are cheap at the depths that metrics use.
+func (r *ranker) add(l *list, scores []float32) {
 	full := len(l.items) == r.depth
 	for i, score := range scores {
 		if full && !(score > l.scores[r.depth-1]) || score != score {
 			continue
 		}
-		item := uint32(first + i)
+		item := uint32(i)
 		for len(l.mask) > 0 && l.mask[0] < item {
 			l.mask = l.mask[1:]
 		}
