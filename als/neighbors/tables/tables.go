@@ -220,9 +220,11 @@ func (t *Set) Sources() (*Sources, error) {
 	return s, nil
 }
 
-// depth is how many of the factors' best items are candidates: half of what a
-// Blend takes by itself, which saves a third of the search, and still five pages.
-const depth = 100
+// depth asks the factor model for no more items than a query wants. They are
+// enough for an exact answer, since no source here has negative scores: an item
+// that no source names, behind K others by the factors, is behind those K in
+// the sum too. What sources name is scored by the factors in any case.
+const depth = 1
 
 // Blend mixes the sources that weigh something and, where there is one, the
 // factor model. A source that was not built is left out.
