@@ -9,7 +9,7 @@ RACE     := ./bridge/... ./appliance/... ./als/...
 NESTED   := sdk plugins
 export GOFLAGS := -buildvcs=false
 
-.PHONY: help run build bench-als bench-peers plugins shelf test unit nested noasm race e2e kill9 quality check format lint tidy generate generate-check clean-tree
+.PHONY: help api-lint run build bench-als bench-peers plugins shelf test unit nested noasm race e2e kill9 quality check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ check: format lint generate-check tidy clean-tree ## format, vet, staticcheck, i
 
 format:
 	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "run gofumpt on:"; echo "$$unformatted"; exit 1; }
+
+api-lint: ## the OpenAPI document through a public linter (needs node and a registry)
+	npx -y @redocly/cli@2.77.0 lint appliance/httpapi/openapi.yaml
 
 lint:
 	go vet ./...

@@ -78,6 +78,9 @@ func reasonsOf(reasons []recommend.Reason) []httpapi.Reason {
 
 // listProblem is what the engine refuses in the API's terms.
 func listProblem(err error) error {
+	if err == nil {
+		return nil // before anything is made for the other cases
+	}
 	var fault *expr.SyntaxError
 	var scene *recommend.SceneError
 	p := &httpapi.Problem{Status: http.StatusBadRequest}

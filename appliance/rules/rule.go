@@ -163,8 +163,8 @@ func Parse(body []byte, scenes []string) ([]Rule, Faults) {
 	var doc struct {
 		Rules *[]map[string]json.RawMessage `json:"rules"`
 		// Version and changed time stand in what was shown; they are given anew.
-		Version   json.RawMessage `json:"version"`
-		ChangedAt json.RawMessage `json:"changed_at"`
+		Version   int64  `json:"version"`
+		ChangedAt string `json:"changed_at"`
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
