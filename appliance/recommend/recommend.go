@@ -82,6 +82,9 @@ type Deps struct {
 	// Trends and News may be nil where nobody asks for Trending and Latest.
 	Trends Trends
 	News   News
+	// Columns are the attributes by which new items are likened to known ones;
+	// nil, like News, leaves items out that no model knows.
+	Columns frame.Columns
 	// Filters may be nil where no request has a filter.
 	Filters Filters
 	// Plugins may be nil.
@@ -476,7 +479,8 @@ type scratch struct {
 	raised     topk.Mask
 	more       []topk.Hit
 	why        *why
-	taken      []uint64 // bits by code
+	suited     []float32 // what new items score
+	taken      []uint64  // bits by code
 	without    topk.Mask
 	rows       []uint32
 	weights    []float32

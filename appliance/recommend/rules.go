@@ -68,6 +68,7 @@ func (e *Engine) supply(sc *scratch, q question) (reason string) {
 	if reason == "" {
 		if reason = e.candidates(sc, q); reason == "" {
 			e.raise(sc, q)
+			e.freshen(sc, q)
 		}
 	}
 	if q.filled || reason != "" && q.given == nil {
@@ -166,10 +167,24 @@ func (v *View) Cosines(item uint32, others []uint32, dst []float32) {
 		return
 	}
 	vector := v.model.Items[int(row)*v.rank : int(row+1)*v.rank]
+	// A few at a time, so that their rows need no memory of their own.
+	var rows, places [64]uint32
+	var dots [64]float32
+	n := 0
+	flush := func() {
+		v.model.Scores(dots[:n], vector, rows[:n])
+		for k, place := range places[:n] {
+			dst[place] = dots[k] / (v.lengths[row] * v.lengths[rows[k]])
+		}
+		n = 0
+	}
 	for j, other := range others {
 		if r, ok := v.row(other); ok && v.lengths[r] > 0 {
-			v.model.Scores(dst[j:j+1], vector, []uint32{r})
-			dst[j] /= v.lengths[row] * v.lengths[r]
+			rows[n], places[n] = r, uint32(j)
+			if n++; n == len(rows) {
+				flush()
+			}
 		}
 	}
+	flush()
 }

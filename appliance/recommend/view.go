@@ -48,6 +48,7 @@ type View struct {
 	hidden atomic.Pointer[hidden]
 
 	passing passing
+	tail    tail
 }
 
 // hidden are the rows that had expired at a time.

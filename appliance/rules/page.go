@@ -35,7 +35,9 @@ type Scratch struct {
 	quotas   []quota
 	likes    []float32
 	cosines  []float32
-	out      frame.Frame
+	// low and high are the range of the candidates' scores.
+	low, high float64
+	out       frame.Frame
 }
 
 // quota is a rule under which the page stands.
@@ -191,7 +193,8 @@ func (p *Plan) prepare(f *frame.Frame, s *Scratch) {
 		column.Gather(q.values, f.Items)
 	}
 	s.quotas = s.quotas[:n]
-	if len(p.byAction[Diversity]) > 0 {
+	if len(p.byAction[Diversity]) > 0 && f.Len() > 0 {
+		s.low, s.high = scoreRange(f)
 		s.likes = append(s.likes[:0], make([]float32, f.Len())...)
 	}
 }
@@ -223,10 +226,6 @@ func (p *Plan) next(f *frame.Frame, page Page, s *Scratch) int {
 	}
 	lambda := p.diversity(f.Now)
 	best, bestValue, looked := -1, math.Inf(-1), 0
-	low, high := 0.0, 1.0
-	if lambda > 0 && f.Len() > 0 {
-		low, high = scoreRange(f)
-	}
 	for j := range f.Items {
 		if s.used[j] {
 			continue
@@ -242,7 +241,7 @@ func (p *Plan) next(f *frame.Frame, page Page, s *Scratch) int {
 		if lambda == 0 {
 			return j
 		}
-		value := (1-lambda)*(float64(f.Scores[j])-low)/(high-low) - lambda*float64(s.likes[j])
+		value := (1-lambda)*(float64(f.Scores[j])-s.low)/(s.high-s.low) - lambda*float64(s.likes[j])
 		if value > bestValue {
 			best, bestValue = j, value
 		}

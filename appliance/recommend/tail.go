@@ -1,0 +1,186 @@
+package recommend
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"vitrine/als/model"
+	"vitrine/appliance/frame"
+)
+
+// Bounds of the tail: items that no model knows yet.
+const (
+	// tailItems is how many of the newest items are in it, tailLook how many
+	// are looked at for it.
+	tailItems = 512
+	tailLook  = 4096
+	// tailAge is how long an item is new, and tailFresh how old a look may be,
+	// in milliseconds.
+	tailAge   = 30 * 24 * 3600 * 1000
+	tailFresh = 500
+	// groupRows is how many items a group's mean is made of at most.
+	groupRows = 256
+	// newPercent of the places are for new items, unless a rule says otherwise.
+	newPercent = 10
+)
+
+// kinAttributes are those by which a new item is likened to known ones.
+func kinAttributes() [2]string { return [2]string{"category", "brand"} }
+
+// tail are the new items of a view with factors guessed from their kin.
+type tail struct {
+	mu     sync.Mutex // one look at a time
+	last   atomic.Pointer[newcomers]
+	groups [2]map[uint32][]float32 // per attribute: mean factors by value
+	built  [2]bool
+}
+
+// newcomers are the tail as of a time.
+type newcomers struct {
+	at    int64
+	items []uint32
+	// guess has a row of factors for each item.
+	guess model.Model
+}
+
+// newcomers are the items that came into the catalogue in the last 30 days and
+// that the model does not know. The factors of such an item are the mean of
+// those of the items of its category and of its brand (the mean of the two where
+// it has both): its place in a visitor's taste until there are events of it. One
+// that has neither is not among them.
+func (v *View) newcomers(e *Engine, now int64) *newcomers {
+	old := v.tail.last.Load()
+	if old != nil && now-old.at < tailFresh && old.at-now < tailFresh {
+		return old
+	}
+	if !v.tail.mu.TryLock() {
+		return old // somebody is at it
+	}
+	defer v.tail.mu.Unlock()
+	var latest frame.Frame
+	e.deps.News.Latest(tailLook, now-tailAge, &latest)
+	next := &newcomers{at: now, guess: model.Model{Rank: v.rank}}
+	for _, item := range latest.Items {
+		if len(next.items) == tailItems {
+			break
+		}
+		if _, known := v.row(item); known {
+			continue
+		}
+		if guess := v.guess(e.deps.Columns, item); guess != nil {
+			next.items = append(next.items, item)
+			next.guess.Items = append(next.guess.Items, guess...)
+		}
+	}
+	next.guess.NumItems = len(next.items)
+	v.tail.last.Store(next)
+	return next
+}
+
+// guess are the factors of an item by its attributes, nil where these say
+// nothing.
+func (v *View) guess(columns frame.Columns, item uint32) []float32 {
+	var sum []float32
+	n := float32(0)
+	for a, name := range kinAttributes() {
+		column := columns.Column(frame.ItemScope, name)
+		if column == nil || column.Kind() != frame.Text {
+			continue
+		}
+		var value [1]uint32
+		column.Gather(value[:], []uint32{item})
+		if value[0] == 0 {
+			continue
+		}
+		mean := v.kin(a, column)[value[0]]
+		if mean == nil {
+			continue
+		}
+		if sum == nil {
+			sum = make([]float32, v.rank)
+		}
+		for k, f := range mean {
+			sum[k] += f
+		}
+		n++
+	}
+	for k := range sum {
+		sum[k] /= n
+	}
+	return sum
+}
+
+// kin are the mean factors of the items of each value of an attribute, as of
+// the first time that they are asked for.
+func (v *View) kin(attribute int, column frame.Column) map[uint32][]float32 {
+	if v.tail.built[attribute] {
+		return v.tail.groups[attribute]
+	}
+	values := make([]uint32, len(v.codes))
+	column.Gather(values, v.codes)
+	groups, counts := map[uint32][]float32{}, map[uint32]int{}
+	for row, value := range values {
+		if value == 0 || counts[value] == groupRows {
+			continue
+		}
+		counts[value]++
+		if groups[value] == nil {
+			groups[value] = make([]float32, v.rank)
+		}
+		for k, f := range v.model.Items[row*v.rank : (row+1)*v.rank] {
+			groups[value][k] += f
+		}
+	}
+	for value, sum := range groups {
+		for k := range sum {
+			sum[k] /= float32(counts[value])
+		}
+	}
+	v.tail.groups[attribute], v.tail.built[attribute] = groups, true
+	return groups
+}
+
+// freshen gives new items their share of the places of a live list: of every
+// so many candidates one is the new item that suits the visitor best, with the
+// score of the candidate whose place it takes. Plugins and rules see it there
+// like any other.
+func (e *Engine) freshen(sc *scratch, q question) {
+	if e.deps.News == nil || e.deps.Columns == nil || q.similar || q.given != nil || q.rank != nil || len(sc.vector) == 0 {
+		return
+	}
+	percent, ruled := sc.plan.NewPercent(sc.frame.Now)
+	if !ruled {
+		percent = newPercent
+	}
+	places := int(percent / 100 * float64(min(sc.limit, sc.frame.Len())))
+	fresh := q.view.newcomers(e, sc.frame.Now)
+	if places == 0 || fresh == nil || len(fresh.items) == 0 {
+		return
+	}
+	sc.suited = slices.Grow(sc.suited[:0], len(fresh.items))[:len(fresh.items)]
+	for j := range sc.suited {
+		fresh.guess.Scores(sc.suited[j:j+1], sc.vector, []uint32{uint32(j)})
+	}
+	every := sc.limit / places
+	for n := range places {
+		best := -1
+		for j, item := range fresh.items {
+			if sc.suited[j] <= 0 || best >= 0 && sc.suited[j] <= sc.suited[best] {
+				continue
+			}
+			if sc.fulfils(item) && !slices.Contains(sc.excluded, item) && !slices.Contains(sc.frame.Items, item) &&
+				!e.deps.Shelf.Expired(item, sc.frame.Now) {
+				best = j
+			}
+		}
+		at := (n+1)*every - 1
+		if best < 0 || at >= sc.frame.Len() {
+			return
+		}
+		sc.frame.Items = slices.Insert(sc.frame.Items, at, fresh.items[best])
+		sc.frame.Scores = slices.Insert(sc.frame.Scores, at, sc.frame.Scores[at])
+		sc.frame.Mask = slices.Insert(sc.frame.Mask, at, true)
+		sc.suited[best] = 0
+	}
+}
