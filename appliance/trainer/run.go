@@ -53,9 +53,11 @@ type run struct {
 	// sources stand beside the evaluated model, later beside the published one;
 	// nil where it answers alone.
 	sources *tables.Set
-	// all is the whole window and published the model of it.
-	all       *dataset.CSR
-	published *model.Model
+	// all is the whole window, itemWeight its popularity and published the model
+	// of it.
+	all        *dataset.CSR
+	itemWeight []float32
+	published  *model.Model
 }
 
 // Run does the whole job in this process. A model that does not pass the gate
@@ -194,12 +196,17 @@ func (r *run) tooMany() bool { return r.overtrains && r.job.Iterations == 0 }
 // refit brings the newest events in, by a few sweeps more or, where those would
 // be too many, by as many from the beginning.
 func (r *run) refit(ctx context.Context) error {
+	w := r.window
 	r.train, r.targets, r.stays = nil, nil, nil // most memory is needed now
-	debug.FreeOSMemory()
 	var err error
-	if r.all, err = r.window.matrix(ctx, r.sig, r.window.newest, r.window.whole); err != nil {
+	if r.all, err = w.matrix(ctx, r.sig, w.newest, w.whole); err != nil {
 		return err
 	}
+	r.itemWeight = w.popularity(r.sig, w.newest, w.whole)
+	if r.sources == nil { // else they are built of it once more
+		w.release()
+	}
+	debug.FreeOSMemory()
 	opt := r.options("refit")
 	opt.Init, opt.Iterations = r.evaluated, refitSweeps
 	if r.tooMany() {
@@ -220,8 +227,8 @@ func (r *run) write(context.Context) error {
 	return registry.Write(r.job.Out, &registry.Bundle{
 		Version: r.job.Version, Parent: r.job.Parent, Created: time.Now().UTC(), Position: w.position, Reference: w.newest,
 		Measure: string(r.sig.Measure()), Options: r.result.Options.ByKey(), Model: r.published, Evaluated: r.evaluated,
-		UserIDs: w.userIDs, ItemIDs: w.itemIDs, ItemWeight: w.popularity(r.sig, w.newest, w.whole), Sources: r.sources,
+		UserIDs: w.userIDs, ItemIDs: w.itemIDs, ItemWeight: r.itemWeight, Sources: r.sources,
 		Metrics: r.result.Metrics, Gate: r.result.Gate,
-		Users: len(w.userIDs), Items: len(w.itemIDs), Interactions: w.count(), Seconds: r.result.Seconds,
+		Users: len(w.userIDs), Items: len(w.itemIDs), Interactions: r.result.Interactions, Seconds: r.result.Seconds,
 	})
 }

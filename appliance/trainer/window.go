@@ -100,6 +100,9 @@ func (w *window) whole(user int) (lo, hi int) { return 0, int(w.starts[user+1] -
 // count is the number of interactions.
 func (w *window) count() int { return len(w.events.items) }
 
+// release gives the interactions up; the ids stay.
+func (w *window) release() { w.events, w.starts = columns{}, nil }
+
 // of writes a part of a user's interactions to dst[:0].
 func (w *window) of(user int, part span, dst []signal.Interaction) []signal.Interaction {
 	lo, hi := part(user)
