@@ -26,6 +26,7 @@ type blended struct {
 	folder  *model.Folder
 	vectors *model.Model
 	weights *dataset.CSR // of the questions' items
+	depth   int          // of a list
 }
 
 // foldDecays are tried on the validation part. Where an order is given, what
@@ -181,7 +182,7 @@ func (r *run) buildBlend(ctx context.Context, f *fitted) (*blended, error) {
 		return nil, err
 	}
 	b := &blended{
-		fold: 1, folder: model.NewFolder(f.model), vectors: f.model, weights: f.questions,
+		fold: 1, depth: slices.Max(r.cuts()), folder: model.NewFolder(f.model), vectors: f.model, weights: f.questions,
 		blend: neighbors.Blend{Items: f.items, Sources: []neighbors.Weighted{
 			{Source: &neighbors.Lookup{Table: transitions}}, {Source: knn}, {Source: &neighbors.Lookup{Table: similar}},
 		}},
@@ -236,12 +237,9 @@ func (b *blended) vector(q int, history []uint32, m *memory) []float32 {
 	return m.vector
 }
 
-// depth is how far down the blend's list is measured.
-const depth = 500
-
 // rank asks the blend.
 func (b *blended) rank(q int, history []uint32, masked bool, m *memory) {
-	m.hits = b.blend.Rank(b.query(q, history, masked, depth, m), m.hits, &m.scratch)
+	m.hits = b.blend.Rank(b.query(q, history, masked, b.depth, m), m.hits, &m.scratch)
 	m.out.Reset(b.blend.Items)
 	for _, hit := range m.hits {
 		m.out.Add(hit.Row, hit.Score)

@@ -27,7 +27,7 @@ func (r *run) blends() bool {
 }
 
 // liveBlend is the blend that would go live.
-func (r *run) liveBlend(ctx context.Context, f *fitted) (eval.Scorer, error) {
+func (r *run) liveBlend(ctx context.Context, f *fitted) (lister, error) {
 	b := &blend.Builder{Data: material{r, f}, Signal: r.sig, Users: f.exam.fit.users(), Items: f.items}
 	older := func(user int) (lo, hi int) { return 0, len(f.exam.fit.of(user)) }
 	settings := tables.Given(r.job.Training.Blend)
@@ -46,18 +46,20 @@ func (r *run) liveBlend(ctx context.Context, f *fitted) (eval.Scorer, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := f.mask
-	if r.repeats() {
-		seen = &dataset.CSR{Rows: f.mask.Rows, Cols: f.mask.Cols, Indptr: make([]int64, f.mask.Rows+1)}
-	}
-	score, err := b.Scorer(set, f.model, older, seen, max(depth, slices.Max(r.cuts())))
-	return func(q int, dst []float32) {
-		if items, _ := f.questions.Row(q); len(items) == 0 {
-			copy(dst, f.popularity)
-			return
+	return func(masked bool) (eval.Scorer, error) {
+		seen := f.mask
+		if !masked {
+			seen = &dataset.CSR{Rows: f.mask.Rows, Cols: f.mask.Cols, Indptr: make([]int64, f.mask.Rows+1)}
 		}
-		score(q, dst)
-	}, err
+		score, err := b.Scorer(set, f.model, older, seen, slices.Max(r.cuts()))
+		return func(q int, dst []float32) {
+			if items, _ := f.questions.Row(q); len(items) == 0 {
+				copy(dst, f.popularity)
+				return
+			}
+			score(q, dst)
+		}, err
+	}, nil
 }
 
 // material is the part that is fitted on, as blend.Data.
@@ -89,7 +91,7 @@ func (m material) Matrix(_ context.Context, now int64, part blend.Span) (*datase
 func (m material) Newest(part blend.Span) int64 { return reference(m.history(part)) }
 
 // ownBlend is the blend of data without times, of sessions and of other splits.
-func (r *run) ownBlend(ctx context.Context, f, validation *fitted) (eval.Scorer, error) {
+func (r *run) ownBlend(ctx context.Context, f, validation *fitted) (lister, error) {
 	b, err := r.blend(ctx, f, validation)
 	if err != nil {
 		return nil, err

@@ -54,7 +54,13 @@ type ranker struct {
 	name    string
 	factors *model.Model
 	score   eval.Scorer
+	// lists makes the scorer of a model that is to know which items may be
+	// shown; nil for others.
+	lists lister
 }
+
+// lister makes a scorer for lists with or without seen items.
+type lister func(masked bool) (eval.Scorer, error)
 
 // measure fits and asks everything in one turn.
 func (r *run) measure(ctx context.Context, d *data) error {
@@ -195,17 +201,17 @@ func (r *run) rankers(ctx context.Context, f, validation *fitted) ([]ranker, err
 		return append(out, ranker{name: namePopularity, score: popular}), nil
 	}
 	if r.opt.Mode != ModeExplicit {
-		var score eval.Scorer
+		var lists lister
 		var err error
 		if r.asLive(f) {
-			score, err = r.liveBlend(ctx, f)
+			lists, err = r.liveBlend(ctx, f)
 		} else {
-			score, err = r.ownBlend(ctx, f, validation)
+			lists, err = r.ownBlend(ctx, f, validation)
 		}
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, ranker{name: nameBlend, score: score})
+		out = append(out, ranker{name: nameBlend, lists: lists})
 	}
 	out = append(out, ranker{name: namePopularity, score: popular})
 	more, err := r.baselines(ctx, f)
@@ -228,13 +234,13 @@ func (r *run) baselines(ctx context.Context, f *fitted) (out []ranker, err error
 	if r.opt.Mode == ModeSession {
 		lookup.Decay = 0 // an order is given: the default
 	}
-	out = append(out, ranker{name: nameItemKNN, score: r.listed(f, r.source(f, lookup))})
+	out = append(out, ranker{name: nameItemKNN, lists: r.listed(f, r.source(f, lookup))})
 	if r.opt.Mode == ModeSession {
 		knn, err := sessionKNN(r.sequences(f.exam.fit), f.items, neighbors.KNNOptions{})
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, ranker{name: nameSessionKNN, score: r.listed(f, r.source(f, knn))})
+		out = append(out, ranker{name: nameSessionKNN, lists: r.listed(f, r.source(f, knn))})
 	}
 	limit := r.opt.EASEItems
 	setDefault(&limit, neighbors.DefaultEASEItems)
@@ -248,7 +254,7 @@ func (r *run) baselines(ctx context.Context, f *fitted) (out []ranker, err error
 	if err != nil {
 		return nil, err
 	}
-	return append(out, ranker{name: nameEASE, score: r.listed(f, r.source(f, &neighbors.Lookup{Table: ease, Decay: 1}))}), nil
+	return append(out, ranker{name: nameEASE, lists: r.listed(f, r.source(f, &neighbors.Lookup{Table: ease, Decay: 1}))}), nil
 }
 
 // ones is a matrix with the same cells, of weight 1.
@@ -287,24 +293,25 @@ func (r *run) source(f *fitted, s neighbors.Source) asker {
 // listed makes a scorer of sources that know some items only: what they do not
 // name is never ranked. Questions without a history are answered by
 // popularity, as in service.
-func (r *run) listed(f *fitted, ask asker) eval.Scorer {
+func (r *run) listed(f *fitted, ask asker) lister {
 	pool := sync.Pool{New: func() any { return &memory{} }}
-	masked := r.opt.Seen != SeenKept
-	return func(q int, dst []float32) {
-		m := pool.Get().(*memory)
-		defer pool.Put(m)
-		m.items = r.itemsOf(f.exam.ask, q, m.items)
-		if len(m.items) == 0 {
-			copy(dst, f.popularity)
-			return
-		}
-		for n := range dst {
-			dst[n] = float32(math.NaN())
-		}
-		ask(q, m.items, masked, m)
-		for _, item := range m.out.Items() {
-			dst[item], _ = m.out.Get(item)
-		}
+	return func(masked bool) (eval.Scorer, error) {
+		return func(q int, dst []float32) {
+			m := pool.Get().(*memory)
+			defer pool.Put(m)
+			m.items = r.itemsOf(f.exam.ask, q, m.items)
+			if len(m.items) == 0 {
+				copy(dst, f.popularity)
+				return
+			}
+			for n := range dst {
+				dst[n] = float32(math.NaN())
+			}
+			ask(q, m.items, masked, m)
+			for _, item := range m.out.Items() {
+				dst[item], _ = m.out.Get(item)
+			}
+		}, nil
 	}
 }
 
@@ -320,8 +327,15 @@ func (r *run) cuts() []int {
 // askRanking measures one model by the rules for seen items.
 func (r *run) askRanking(ctx context.Context, f *fitted, rk ranker) error {
 	ask := func(name string, mask *dataset.CSR) error {
+		score := rk.score
+		if rk.lists != nil {
+			var err error
+			if score, err = rk.lists(mask != nil); err != nil {
+				return err
+			}
+		}
 		result, err := eval.Ranking(ctx, eval.Input{
-			Targets: f.targets, Mask: mask, Factors: rk.factors, Score: rk.score,
+			Targets: f.targets, Mask: mask, Factors: rk.factors, Score: score,
 			Eligible: f.eligible, Ks: r.cuts(), Popularity: f.counts,
 		})
 		if err != nil {
