@@ -306,7 +306,9 @@ func (s *Signal) add(t *sum, in *Interaction, now int64) {
 	case s.measure == Confidence:
 		t.weight += s.Strength(in) * s.Decay(now-in.Time)
 	case s.measure == Counts || in.Type != ratingCode:
-		t.weight++
+		if s.Enters(in.Type) { // a session's views may not
+			t.weight++
+		}
 	case v == v:
 		t.rating = min(max(v, leastRating), maxRating)
 	}

@@ -325,6 +325,10 @@ func TestMeasuresOfRatings(t *testing.T) {
 	if confident.Measure() != Confidence || !slices.Equal(confident.Weigh([]Interaction{confident.View(3, 0)}, 0, nil), mustNew(t, Config{}).Weigh([]Interaction{confident.View(3, 0)}, 0, nil)) {
 		t.Error("As is not the same as a signal of that measure")
 	}
+	starsOnly := mustNew(t, Config{Measure: Ratings, Types: map[string]float64{"view": 0}})
+	if got := starsOnly.Weigh([]Interaction{starsOnly.View(3, 0)}, 0, nil); len(got) != 0 {
+		t.Errorf("a session's view where views weigh nothing: %v", got)
+	}
 	if _, err := New(Config{Measure: "stars"}); err == nil || !strings.Contains(err.Error(), `"stars"`) {
 		t.Errorf("unknown measure: %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"vitrine/als"
+	"vitrine/als/dataset"
 	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/signal"
 )
@@ -74,8 +75,19 @@ func (r *run) choose() {
 	override(&opt.Rank, r.job.Rank)
 	override(&opt.Iterations, r.job.Iterations)
 	override(&opt.Lambda, r.job.Regularization)
-	r.settings = opt.WithDefaults()
+	r.settings = als.Suggest(shapeOf(r.train), opt).WithDefaults()
 	r.result.Options = r.describe()
+}
+
+// shapeOf counts the rows and columns that have cells.
+func shapeOf(m *dataset.CSR) als.Shape {
+	s := als.Shape{Users: rowsWithCells(m), Cells: m.NNZ()}
+	for _, n := range m.Counts() {
+		if n > 0 {
+			s.Items++
+		}
+	}
+	return s
 }
 
 // describe are the settings in force, for the report.

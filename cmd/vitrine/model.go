@@ -68,7 +68,7 @@ func (a *app) printModels(models []client.Model) error {
 		return err
 	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "VERSION\tSTATE\tCREATED\tUSERS\tITEMS\tINTERACTIONS\tNDCG@10\tPOPULARITY")
+	fmt.Fprintln(w, "VERSION\tSTATE\tCREATED\tUSERS\tITEMS\tINTERACTIONS\tNDCG@10\tPOPULARITY\tGATE")
 	for _, m := range models {
 		ndcg := map[string]string{}
 		for _, mm := range m.Metrics {
@@ -76,8 +76,8 @@ func (a *app) printModels(models []client.Model) error {
 				ndcg[mm.Name] = fmt.Sprintf("%.4f", v)
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Version, m.State, m.CreatedAt.Local().Format(time.DateTime),
-			count(int64(m.Users)), count(int64(m.Items)), count(int64(m.Interactions)), cmp.Or(ndcg["blend"], ndcg["als"]), ndcg["popularity"])
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Version, m.State, m.CreatedAt.Local().Format(time.DateTime),
+			count(int64(m.Users)), count(int64(m.Items)), count(int64(m.Interactions)), cmp.Or(ndcg["blend"], ndcg["als"]), ndcg["popularity"], inBrief(m.Reason))
 	}
 	return w.Flush()
 }
@@ -110,4 +110,18 @@ func (a *app) showModel(models []client.Model, version string) error {
 	}
 	a.printReport(&report)
 	return nil
+}
+
+// inBrief is a gate's reason without what stands in brackets, its intervals.
+func inBrief(reason string) string {
+	var out strings.Builder
+	for {
+		before, rest, found := strings.Cut(reason, " (")
+		out.WriteString(before)
+		_, after, closed := strings.Cut(rest, ")")
+		if !found || !closed {
+			return out.String()
+		}
+		reason = after
+	}
 }

@@ -45,3 +45,14 @@ func TestReportCanBeRead(t *testing.T) {
 		t.Errorf("nothing measured: %q", out.String())
 	}
 }
+
+func TestReasonInBrief(t *testing.T) {
+	for reason, want := range map[string]string{
+		"better than a: X 1 against 2 (95 % +0 to +1); as good as b (c); over 7 users": "better than a: X 1 against 2; as good as b; over 7 users",
+		"": "", "too little (data": "too little",
+	} {
+		if got := inBrief(reason); got != want {
+			t.Errorf("%q in brief: %q", reason, got)
+		}
+	}
+}

@@ -9,7 +9,11 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"vitrine/als/dataset"
 	"vitrine/als/model"
@@ -92,29 +96,64 @@ func (v *Version) Served(ctx context.Context, train, targets *dataset.CSR) (*mod
 	out := *v.Model
 	out.Users = make([]float32, out.NumUsers*out.Rank)
 	folder := model.NewFolder(&out)
-	var scratch model.Scratch
-	var items []uint32
-	var weights []float32
-	for u := range targets.Rows {
-		if cols, _ := targets.Row(u); len(cols) == 0 {
-			continue
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		items, weights = items[:0], weights[:0]
-		cols, values := train.Row(u)
-		for n, item := range cols {
-			if out.ItemScale[item] > 0 {
-				items, weights = append(items, item), append(weights, values[n])
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	faults := make([]error, runtime.GOMAXPROCS(0))
+	for n := range faults {
+		wg.Go(func() {
+			f := folding{folder: folder, model: &out, train: train}
+			for faults[n] == nil && ctx.Err() == nil {
+				hi := int(next.Add(foldRows))
+				if hi-foldRows >= targets.Rows {
+					return
+				}
+				for u := hi - foldRows; u < min(hi, targets.Rows) && faults[n] == nil; u++ {
+					if cols, _ := targets.Row(u); len(cols) > 0 {
+						faults[n] = f.fold(u)
+					}
+				}
 			}
-		}
-		if len(items) == 0 {
-			continue // popular items answer him
-		}
-		if err := folder.FoldIn(out.Users[u*out.Rank:(u+1)*out.Rank], items, weights, &scratch); err != nil {
-			return nil, fmt.Errorf("fold user row %d into %s: %w", u, v.Name, err)
-		}
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, fmt.Errorf("fold in to %s: %w", v.Name, err)
 	}
 	return &out, nil
+}
+
+// foldRows is how many rows a goroutine takes at a time.
+const foldRows = 256
+
+// folding is one goroutine's memory.
+type folding struct {
+	folder  *model.Folder
+	model   *model.Model
+	train   *dataset.CSR
+	scratch model.Scratch
+	items   []uint32
+	weights []float32
+}
+
+// fold fills a user's row from the items that the model knows. One who has none
+// of them keeps a zero row: popular items answer him.
+func (f *folding) fold(user int) error {
+	f.items, f.weights = f.items[:0], f.weights[:0]
+	cols, values := f.train.Row(user)
+	for n, item := range cols {
+		if f.model.ItemScale[item] > 0 {
+			f.items, f.weights = append(f.items, item), append(f.weights, values[n])
+		}
+	}
+	if len(f.items) == 0 {
+		return nil
+	}
+	rank := f.model.Rank
+	if err := f.folder.FoldIn(f.model.Users[user*rank:(user+1)*rank], f.items, f.weights, &f.scratch); err != nil {
+		return fmt.Errorf("user row %d: %w", user, err)
+	}
+	return nil
 }
