@@ -35,6 +35,10 @@ const (
 	// turned away: a quarter of what an answer may take, and all of it.
 	strained = 25 * time.Millisecond
 	drowning = 100 * time.Millisecond
+	// crowd is how many goroutines per processor have to be waiting for it to be
+	// requests that do: when other programs keep the processors, few wait long,
+	// and turning them away would help nobody.
+	crowd = 8
 	// Shares move by these: down fast, up slowly, so that they do not swing.
 	down     = 0.7
 	up       = 0.05
@@ -138,7 +142,11 @@ func (g *Gate) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			g.adjust(w.look())
+			wait, waiting := w.look()
+			if waiting < crowd*runtime.GOMAXPROCS(0) {
+				wait = 0
+			}
+			g.adjust(wait)
 		}
 	}
 }
@@ -166,21 +174,23 @@ func move(share *atomic.Uint64, less bool) {
 // waits reads how long goroutines were ready to run before they ran; the
 // runtime measures one in eight.
 type waits struct {
-	sample [1]metrics.Sample
+	sample [2]metrics.Sample
 	before []uint64
 }
 
-// look is the 90th percentile since the last look; 0 at the first.
-func (w *waits) look() time.Duration {
-	w.sample[0].Name = "/sched/latencies:seconds"
+// look is the 90th percentile since the last look, 0 at the first, and how many
+// goroutines wait now.
+func (w *waits) look() (late time.Duration, waiting int) {
+	w.sample[0].Name, w.sample[1].Name = "/sched/latencies:seconds", "/sched/goroutines/runnable:goroutines"
 	metrics.Read(w.sample[:])
-	if w.sample[0].Value.Kind() != metrics.KindFloat64Histogram {
-		return 0
+	if w.sample[0].Value.Kind() != metrics.KindFloat64Histogram || w.sample[1].Value.Kind() != metrics.KindUint64 {
+		return 0, 0
 	}
+	waiting = int(w.sample[1].Value.Uint64())
 	h := w.sample[0].Value.Float64Histogram()
 	if w.before == nil {
 		w.before = append(w.before, h.Counts...)
-		return 0
+		return 0, waiting
 	}
 	total := uint64(0)
 	for i, n := range h.Counts {
@@ -196,5 +206,5 @@ func (w *waits) look() time.Duration {
 		above -= n
 	}
 	copy(w.before, h.Counts)
-	return time.Duration(max(0, min(wait, 3600)) * float64(time.Second))
+	return time.Duration(max(0, min(wait, 3600)) * float64(time.Second)), waiting
 }

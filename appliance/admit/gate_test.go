@@ -80,25 +80,39 @@ func TestAdjust(t *testing.T) {
 	}
 }
 
-// TestWaitsAreSeen: with far more to do than processors the runtime's waits
-// are long, and at rest short.
-func TestWaitsAreSeen(t *testing.T) {
+// TestCrowd: with far more to do than processors the gate closes, and at rest
+// it opens again, whatever else the machine does.
+func TestCrowd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it keeps every processor busy")
 	}
-	var w waits
-	w.look()
+	g := NewGate(Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); g.Run(ctx) }()
 	var wg sync.WaitGroup
-	for range 400 {
+	least := 1.0
+	var mu sync.Mutex
+	for range 800 {
 		wg.Go(func() {
 			for start := time.Now(); time.Since(start) < time.Millisecond; {
 			}
+			mu.Lock()
+			least = min(least, g.Share())
+			mu.Unlock()
 		})
 	}
 	wg.Wait()
-	if late := w.look(); late < 2*time.Millisecond {
-		t.Errorf("the last of 400 goroutines waited for 400 ms, the look says %v", late)
+	if least > 0.8 {
+		t.Errorf("with 800 goroutines at work the gate lets %v through", least)
 	}
+	for deadline := time.Now().Add(5 * time.Second); g.Share() < 1; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("at rest the gate lets %v through", g.Share())
+		}
+	}
+	cancel()
+	<-done
 }
 
 func TestBudget(t *testing.T) {
