@@ -31,4 +31,12 @@ func TestSuggest(t *testing.T) {
 	if got := als.Suggest(als.Shape{Users: 9, Items: 9, Cells: 20}, als.Options{Alpha0: .1}); got.Unobserved != 0 || got.Alpha0 != .1 {
 		t.Errorf("a given alpha0 became %+v", got)
 	}
+	sparse := als.Suggest(als.Shape{Users: 1000, Items: 1000, Cells: 4000}, als.Options{})
+	if math.Abs(sparse.Lambda-.005*1.875) > 1e-9 || math.Abs(*sparse.FrequencyPower-.0125) > 1e-9 {
+		t.Errorf("sparse: lambda %v, frequency power %v", sparse.Lambda, *sparse.FrequencyPower)
+	}
+	given := als.Suggest(als.Shape{Users: 1000, Items: 1000, Cells: 4000}, als.Options{Lambda: .3, FrequencyPower: new(.7)})
+	if given.Lambda != .3 || *given.FrequencyPower != .7 {
+		t.Errorf("given: lambda %v, frequency power %v", given.Lambda, *given.FrequencyPower)
+	}
 }

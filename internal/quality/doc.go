@@ -15,5 +15,6 @@
 //
 // go test runs a small slice with the settings that were found; with
 // VITRINE_QUALITY=full settings are chosen anew and the whole table is
-// printed. VITRINE_QUALITY_ONLY names the folders to run, by commas.
+// printed, the rule of als.Suggest beside a search included; VITRINE_QUALITY=rule
+// runs that alone. VITRINE_QUALITY_ONLY names the folders to run, by commas.
 package quality
