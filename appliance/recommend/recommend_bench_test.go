@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"vitrine/appliance/frame"
+	"vitrine/appliance/rules"
 )
 
 // heavy is a shop whose user 1 has so many items in his history. Its ids are
@@ -138,5 +139,39 @@ func BenchmarkExpired100k(b *testing.B) {
 	b.ReportAllocs()
 	for now := int64(0); b.Loop(); now += hiddenFor {
 		v.expired(h, now, false)
+	}
+}
+
+// BenchmarkFilterAndRules is BenchmarkRecommend's request for 100k items with a
+// filter that half of them pass and five rules, beside the plain one. Boosting
+// takes a second search.
+func BenchmarkFilterAndRules(b *testing.B) {
+	const items = 100_000
+	e := newHeavy(b, items, 100)
+	e.deps.Filters = &e.deps.Shelf.(*heavy).shop
+	for name, list := range map[string]string{
+		"none": "",
+		"five": `{"action":"exclude","filter":"7/100"},{"action":"bury","filter":"8/100"},{"action":"pin","item_id":"i5","slot":3},
+			{"action":"boost","filter":"9/10","factor":1.5},{"action":"quota","attribute":"brand","most":3}`,
+		"diverse": `{"action":"diversity","strength":0.3}`,
+	} {
+		parsed, faults := rules.Parse([]byte(`{"rules":[`+list+`]}`), e.SceneNames())
+		plans, err := rules.Compile(parsed, faults, &e.deps.Shelf.(*heavy).shop, new(rules.Shown))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, filter := range []string{"", "0/2"} {
+			b.Run("rules="+name+"/filter="+filter, func(b *testing.B) {
+				e.SetRules(plans)
+				req := Request{UserID: "u1", Limit: 20, Now: 5, Filter: filter, RequestID: "r"}
+				var resp Response
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := e.Recommend(context.Background(), &req, &resp); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }
