@@ -12,10 +12,18 @@ import (
 	"vitrine/appliance/trainer/blend"
 )
 
-// asLive tells whether the blend is made as a training makes it: it parts
-// histories in time to choose the weights, which splits in time allow.
+// asLive tells whether the blend is made as a training makes it: with the
+// weights that are set, or chosen by parting histories in time, which splits in
+// time allow. Of files whose rows have no times that would ask the last users of
+// the file alone; an archive is taken as a training takes it.
 func (r *run) asLive(f *fitted) bool {
-	return r.opt.Split == SplitTime && r.opt.Mode == ModeImplicit && !f.exam.timeless
+	switch {
+	case r.opt.Mode != ModeImplicit:
+		return false
+	case r.job.Training.Blend != nil:
+		return true
+	}
+	return r.opt.Split == SplitTime && (r.job.Source.Dir != "" || !f.exam.timeless)
 }
 
 // blends tells whether the appliance would answer with more than its factors.
