@@ -76,7 +76,7 @@ kill9: ## 20 kill -9 during ingest: nothing lost, nothing doubled
 	VITRINE_KILLS=20 go test -v -count=1 -run TestKill ./internal/e2e
 
 quality: ## ranking and rating quality on published data sets, against bars (minutes; data in ../shared/data or VITRINE_QUALITY_DATA)
-	VITRINE_QUALITY=full go test -v -count=1 -timeout 3h -run 'TestQuality$$' ./internal/quality
+	VITRINE_QUALITY=full go test -v -count=1 -timeout 3h -run 'Test(Quality|Rule)$$' ./internal/quality
 
 check: format lint generate-check tidy clean-tree ## format, vet, staticcheck, import rules, size budget, generated files, tidy modules, clean tree
 
