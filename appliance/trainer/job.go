@@ -1,6 +1,7 @@
 // Package trainer turns the archive into a model bundle: archive -> signal ->
-// als.Train on the older events -> evaluation on the newer ones beside
-// popularity -> gate -> a few warm sweeps over everything -> bundle file.
+// als.Train on the older events -> the sources beside the factors, and what each
+// weighs -> evaluation on the newer events beside popularity -> gate -> a few
+// warm sweeps over everything, the sources anew -> bundle file.
 //
 // It owns that sequence, the gate's rule, and the child process in which it
 // runs: Spawn starts the child, Child is its entry. It may import als and its
