@@ -634,6 +634,7 @@ func contractOfTraining(t *testing.T, d *daemon) {
 var hiddenSettings = map[string]string{
 	"plugins.budget":      "a plugin that takes longer than the shortest budget is in the plugin host's own tests",
 	"train.schedule":      "its shortest interval is a minute",
+	"train.memory":        "what it refuses needs more data than a test makes; the refusal is in the tests of the trainer",
 	"deadletters.max_age": "its shortest age is an hour",
 	"recommend.deadline":  "the ladder's own tests are late on purpose",
 	"auth.keys_file":      "TestKeys keeps keys in a file of its own",
