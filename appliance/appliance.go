@@ -242,7 +242,7 @@ func (a *Appliance) ladder() *ladder {
 		},
 		shown: func(id string, now int64) bool {
 			code, ok := p.catalog.ItemCode(id)
-			return ok && !p.catalog.Expired(code, now)
+			return ok && !p.catalog.Expired(code, now) && a.engine.Allowed(code, now)
 		},
 	}
 }

@@ -11,6 +11,16 @@ import (
 // SetRules puts rules into force; requests that run keep those they began with.
 func (e *Engine) SetRules(plans *rules.Plans) { e.rules.Store(plans) }
 
+// Allowed tells whether no rule takes an item out of the visitors' own lists at
+// now (Unix ms), for lists that were made earlier.
+func (e *Engine) Allowed(item uint32, now int64) bool {
+	allowed := true
+	e.rules.Load().For(SceneHome).Each(rules.Exclude, now, func(f frame.Filter) {
+		allowed = allowed && !f.Selection().Has(item)
+	})
+	return allowed
+}
+
 // reach is how many pages of candidates rules that choose among them see, and
 // farthest how many candidates at most.
 const (

@@ -85,6 +85,17 @@ func TestRulesInTheRequest(t *testing.T) {
 	}
 }
 
+// TestAllowed: a list that was made before a rule does not show what it takes
+// out.
+func TestAllowed(t *testing.T) {
+	e, _ := ruled(t, `{"action":"exclude","filter":"7/100"},{"action":"exclude","filter":"8/100","scene":"cart"},{"action":"bury","filter":"9/100"}`)
+	for item, want := range map[uint32]bool{7: false, 107: false, 8: true, 9: true, 10: true} {
+		if got := e.Allowed(item, 1); got != want {
+			t.Errorf("item %d: %v", item, got)
+		}
+	}
+}
+
 func mustPlans(t *testing.T, e *Engine, list string) *rules.Plans {
 	t.Helper()
 	parsed, faults := rules.Parse([]byte(`{"rules":[`+list+`]}`), e.SceneNames())
