@@ -101,8 +101,7 @@ func (r *run) against(ctx context.Context, job peers.Job, c peerCase, shape gen.
 		r.opt.Progress(name, int64(fit), int64(c.fits))
 		got.add("dot", dotKernel())
 		var ours training.SolveResult
-		ourPeak, err := call(ctx, r.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: shape, Rank: c.rank, Iterations: peerIterations}, &ours)
-		if err != nil {
+		if _, err := call(ctx, r.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: shape, Rank: c.rank, Iterations: peerIterations}, &ours); err != nil {
 			return nil, err
 		}
 		theirs, err := peers.Run(ctx, job)
@@ -115,7 +114,7 @@ func (r *run) against(ctx context.Context, job peers.Job, c peerCase, shape gen.
 		got.add(name+".peak_rss", theirs.PeakMiB)
 		got.add(name+".our_cpu", ours.IterationCPU)
 		got.add(name+".our_wall", ours.IterationWall)
-		got.add(name+".our_peak_rss", ourPeak)
+		got.add(name+".our_peak_rss", ours.PeakMiB)
 		got.add(name+".cpu_ratio", theirs.CPU/ours.IterationCPU)
 		got.add(name+".wall_ratio", theirs.Wall/ours.IterationWall)
 	}

@@ -149,8 +149,7 @@ func (t *trainPart) publish(ctx context.Context, size *trained, kind string, job
 	job.Out, job.Version, job.Rank, job.Iterations = filepath.Join(filepath.Dir(job.ArchiveDir), "model.bundle"), "bench", rank, trainIterations
 	var result training.PublishResult
 	start := time.Now()
-	peak, err := call(ctx, t.opt.ChildCommand(ChildPublish), job, &result)
-	if err != nil {
+	if _, err := call(ctx, t.opt.ChildCommand(ChildPublish), job, &result); err != nil {
 		return err
 	}
 	if !result.Result.Gate.Passed {
@@ -163,7 +162,7 @@ func (t *trainPart) publish(ctx context.Context, size *trained, kind string, job
 	name := size.name
 	t.got.add(name+"to_published"+kind, time.Since(start).Seconds())
 	t.got.add(name+"to_published_cpu"+kind, result.CPU["total"])
-	t.got.add(name+"peak_rss"+kind, peak)
+	t.got.add(name+"peak_rss"+kind, result.PeakMiB)
 	t.got.add(name+"load_rate"+kind, float64(size.rows)/result.Result.Seconds["load"])
 	t.got.add(name+"read_cpu"+kind, result.CPU["read"]*1e9/float64(size.rows))
 	for stage, seconds := range result.Result.Seconds {

@@ -13,8 +13,11 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"runtime/debug"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,6 +45,9 @@ type SolveResult struct {
 	// the first, which prepares, and the last, whose users are solved exactly.
 	IterationCPU  float64 `json:"iteration_cpu"`
 	IterationWall float64 `json:"iteration_wall"`
+	// PeakMiB is the most memory that the process had, the making of the data
+	// included.
+	PeakMiB float64 `json:"peak_mib"`
 	// Fault says what is wrong with the model, "" when nothing is.
 	Fault string `json:"fault,omitempty"`
 }
@@ -72,7 +78,7 @@ func Solve(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	all := begun.until(now())
-	result := SolveResult{Cells: data.NNZ(), Wall: all.wall, CPU: all.cpu, Fault: Fault(m, data)}
+	result := SolveResult{Cells: data.NNZ(), Wall: all.wall, CPU: all.cpu, PeakMiB: peakMiB(), Fault: Fault(m, data)}
 	if n := len(marks) - 2; n > 0 {
 		took := marks[0].until(marks[n])
 		result.IterationCPU, result.IterationWall = took.cpu/float64(n), took.wall/float64(n)
@@ -102,6 +108,19 @@ func cpuTime() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// peakMiB is not asked of getrusage, whose figure is the parent's where that is
+// larger.
+func peakMiB() float64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	kib, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	n, _ := strconv.ParseFloat(kib, 64)
+	return n / 1024
 }
 
 func answer(out io.Writer, result any) error {
@@ -144,6 +163,8 @@ type PublishResult struct {
 	Result trainer.Result `json:"result"`
 	// CPU is the processor time of each stage in seconds, "total" of all.
 	CPU map[string]float64 `json:"cpu"`
+	// PeakMiB is the most memory that the process had.
+	PeakMiB float64 `json:"peak_mib"`
 }
 
 // Publish is the appliance's training process, with its own times beside
@@ -165,7 +186,7 @@ func Publish(ctx context.Context, in io.Reader, out io.Writer) error {
 	at := cpuTime()
 	used[stage] += (at - begun).Seconds()
 	used["total"] = at.Seconds()
-	return answer(out, PublishResult{Result: *result, CPU: used})
+	return answer(out, PublishResult{Result: *result, CPU: used, PeakMiB: peakMiB()})
 }
 
 const (
