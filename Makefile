@@ -9,7 +9,7 @@ RACE     := ./bridge/... ./appliance/... ./als/...
 NESTED   := sdk plugins
 export GOFLAGS := -buildvcs=false
 
-.PHONY: help api-lint run build bench-als bench-peers plugins shelf test unit nested noasm race e2e kill9 quality check format lint tidy generate generate-check clean-tree
+.PHONY: help api-lint run build bench-als bench-peers plugins shelf rpm repo test-rpm test unit nested noasm race e2e kill9 quality check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,18 @@ bench-peers: build ## training beside implicit, Spark MLlib and Gorse, installed
 		for deb in *.deb; do dpkg -x $$deb openblas; done; }
 	-cd appliance/bench/peers/gorse && go build -o $(PEERS)/gorse .
 	$(BINARY) bench peers
+
+# VERSION counts when it is given; else the package's is the tag's.
+RPM_VERSION := $(if $(filter command line,$(origin VERSION)),$(VERSION))
+
+rpm: ## dist/vitrine-VERSION-1.el7.ARCH.rpm for x86_64 and aarch64, signed (RPM_SIGN_KEY=FILE or a throw-away key)
+	@VERSION='$(RPM_VERSION)' rpm/build.sh
+
+repo: ## dist/repo, a signed yum repository of the package and the two before it (RPM_REPO_URL=where it will be served)
+	@VERSION='$(RPM_VERSION)' rpm/repo.sh
+
+test-rpm: ## build, signatures, header, scriptlets, unit; install, serve, edit, upgrade, undo, erase in a fresh root (minutes)
+	@rpm/test.sh
 
 test: unit nested noasm race ## every test
 

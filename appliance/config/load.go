@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
@@ -20,6 +21,9 @@ import (
 
 // SystemFile is read when no --config is given and it exists.
 const SystemFile = "/etc/vitrine/vitrine.toml"
+
+// writable is access(2)'s mode for "may be written and entered".
+const writable = 2 | 1
 
 // packagedData is the data folder of an installation with SystemFile.
 const packagedData = "/var/lib/vitrine"
@@ -94,6 +98,9 @@ type Sources struct {
 	// Unguarded is for the commands that make keys: the listeners may be open
 	// to others although there are none yet.
 	Unguarded bool
+	// OwnData takes the user's own data folder where none is named and this
+	// user may not write to the packaged one: the demo is for anybody.
+	OwnData bool
 }
 
 // loader gathers values and faults over all sources.
@@ -123,6 +130,9 @@ func Load(src Sources) (*Config, error) {
 		l.config.Data.Dir = src.DataDir
 	}
 	if l.config.Data.Dir == "" {
+		if src.OwnData && syscall.Access(packagedData, writable) != nil {
+			packaged = false
+		}
 		dir, err := defaultDataDir(packaged)
 		if err != nil {
 			l.fault("data.dir", err.Error(), "")

@@ -91,7 +91,7 @@ func (a *app) root() *cobra.Command {
 	},
 		a.serveCommand(), a.importCommand(), a.trainCommand(), a.evalCommand(),
 		a.recommendCommand(), a.similarCommand(), a.modelCommand(), a.deadlettersCommand(),
-		a.pluginCommand(), a.rulesCommand(), a.keyCommand(), a.benchCommand(), a.configCommand(), a.demoCommand(), a.versionCommand(), a.childCommand(),
+		a.pluginCommand(), a.rulesCommand(), a.keyCommand(), a.benchCommand(), a.configCommand(), a.demoCommand(), a.versionCommand(), a.childCommand(), a.manualCommand(),
 	)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (default "+config.SystemFile+" if it exists)")

@@ -1,0 +1,90 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// manager is the other end of the socket.
+func manager(t *testing.T, usec string) (*Unit, *net.UnixConn) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	u, err := Connect(func(key string) string { return map[string]string{"NOTIFY_SOCKET": name, "WATCHDOG_USEC": usec}[key] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u, conn
+}
+
+func heard(t *testing.T, conn *net.UnixConn, within time.Duration) string {
+	t.Helper()
+	buf := make([]byte, 1000)
+	_ = conn.SetReadDeadline(time.Now().Add(within))
+	n, err := conn.Read(buf)
+	if err != nil {
+		return ""
+	}
+	return string(buf[:n])
+}
+
+func TestNoManager(t *testing.T) {
+	u, err := Connect(func(string) string { return "" })
+	if u != nil || err != nil {
+		t.Fatal(u, err)
+	}
+	if err := u.Tell("READY=1"); err != nil {
+		t.Error(err)
+	}
+	u.Watch(t.Context(), nil, slog.New(slog.DiscardHandler)) // returns at once
+}
+
+func TestTell(t *testing.T) {
+	u, conn := manager(t, "")
+	if err := u.Tell("READY=1", Status("two\nlines")); err != nil {
+		t.Fatal(err)
+	}
+	if got := heard(t, conn, time.Second); got != "READY=1\nSTATUS=two lines" {
+		t.Errorf("heard %q", got)
+	}
+}
+
+// TestWatch: the watchdog is fed as long as the probe is content, and only then.
+func TestWatch(t *testing.T) {
+	u, conn := manager(t, "80000")
+	ctx, cancel := context.WithCancel(t.Context())
+	var broken atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		u.Watch(ctx, func(context.Context) error {
+			if broken.Load() {
+				return errors.New("no answer")
+			}
+			return nil
+		}, slog.New(slog.DiscardHandler))
+	}()
+	for range 3 {
+		if got := heard(t, conn, 5*time.Second); got != "WATCHDOG=1" {
+			t.Fatalf("heard %q", got)
+		}
+	}
+	broken.Store(true)
+	for heard(t, conn, 200*time.Millisecond) != "" { // what was under way
+	}
+	if got := heard(t, conn, 200*time.Millisecond); got != "" {
+		t.Errorf("a broken appliance feeds the watchdog: %q", got)
+	}
+	cancel()
+	<-done
+}

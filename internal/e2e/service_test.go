@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestService: to its service manager the appliance says when it is ready,
+// that it answers (by a list over the socket, for the watchdog), that it
+// reloads and that it stops; a configuration that is refused changes nothing.
+func TestService(t *testing.T) {
+	skipShort(t)
+	socket := filepath.Join(shortDir(t), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", "400000")
+	hears := func(want string) {
+		t.Helper()
+		buf := make([]byte, 1000)
+		_ = manager.SetReadDeadline(time.Now().Add(30 * time.Second))
+		for {
+			n, err := manager.Read(buf)
+			if err != nil {
+				t.Fatalf("the manager does not hear %s: %v", want, err)
+			}
+			if strings.Contains(string(buf[:n]), want) {
+				return
+			}
+		}
+	}
+
+	dir := shortDir(t)
+	file := filepath.Join(dir, "vitrine.toml")
+	configure := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configure("[recommend]\nlimit = 3\n")
+	d := start(t, filepath.Join(dir, "data"), "--config", file)
+	logs := func(want string) { // the pipe is slower than the socket
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); !strings.Contains(d.err.String(), want); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the log does not say %s:\n%s", want, d.err)
+			}
+		}
+	}
+	hears("READY=1")
+	hears("WATCHDOG=1")
+
+	configure("[recommend]\nlimits = 5\n")
+	if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	hears("STATUS=serves with the old configuration")
+	logs("nearest key: recommend.limit")
+	hears("WATCHDOG=1")
+
+	configure("[recommend]\nlimit = 5\n[log]\nformat = \"json\"\n")
+	if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	hears("RELOADING=1")
+	hears("READY=1")
+	hears("WATCHDOG=1")
+	logs(`{"time"`)
+	d.stop()
+	hears("STOPPING=1")
+}
