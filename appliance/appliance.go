@@ -165,6 +165,9 @@ func (a *Appliance) acquire(ctx context.Context) (err error) {
 		Columns: a.parts.catalog, RequestBudget: a.config.Plugins.Budget, Order: a.config.Plugins.Order, Log: a.log, Now: a.now,
 	})
 	if err == nil {
+		err = a.openKafka()
+	}
+	if err == nil {
 		err = a.wire()
 	}
 	if err != nil {

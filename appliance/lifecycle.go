@@ -22,6 +22,9 @@ func (a *Appliance) serve(ctx context.Context) error {
 	keys := background(outer, cancel, "API keys", func(ctx context.Context) error { return a.keys.Run(ctx, a.log) })
 	gate := background(outer, cancel, "admission", func(ctx context.Context) error { a.gate.Run(ctx); return nil })
 	server := background(outer, cancel, "HTTP server", a.server.Run)
+	if a.parts.kafka != nil {
+		running.kafka = background(outer, cancel, "Kafka", a.parts.kafka.Run)
+	}
 	if err := a.announce(outer); err != nil {
 		cancel(err)
 	}
@@ -46,6 +49,8 @@ func (a *Appliance) serve(ctx context.Context) error {
 type running struct {
 	appliance               *Appliance
 	pump, follower, plugins *task
+	// kafka is nil where no cluster is configured, and for commands.
+	kafka *task
 }
 
 // start lets the parts work; the failure of one is told to fail.
@@ -60,9 +65,12 @@ func (a *Appliance) start(outer context.Context, fail context.CancelCauseFunc) *
 }
 
 // stop ends the parts in order, when outer has ended and nothing is handed in
-// any more: jobs, then the pump, then the archive with all that was
+// any more: topics and jobs, then the pump, then the archive with all that was
 // acknowledged.
 func (r *running) stop(ctx context.Context) error {
+	if r.kafka != nil {
+		r.kafka.stop()
+	}
 	r.appliance.jobs.wait()
 	r.plugins.stop()
 	r.pump.stop()

@@ -17,6 +17,7 @@ import (
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
 	"vitrine/bridge/jetstream"
+	"vitrine/bridge/kafka"
 	"vitrine/bridge/parquet"
 	"vitrine/internal/logkey"
 )
@@ -32,6 +33,8 @@ type parts struct {
 	letters  *deadletter.Store
 	registry *registry.Registry
 	follower *archive.Follower
+	// kafka is nil where no cluster is configured.
+	kafka *kafka.Source
 }
 
 // openParts opens what lies in the data folder and rebuilds what lives in RAM:
@@ -86,6 +89,9 @@ func (p *parts) rebuild(ctx context.Context, log *slog.Logger) error {
 	}
 	if err := p.rebuildProfile(ctx); err != nil {
 		return fmt.Errorf("rebuild histories from the archive: %w", err)
+	}
+	for _, t := range p.archive.Topics() {
+		p.pump.Passed(bridge.Place{Name: t.Name, Partition: t.Partition}, t.Next)
 	}
 	log.Debug("archive read", logkey.Seconds, time.Since(start).Seconds())
 	return p.pump.Replay(ctx, p.archive.Position()+1)

@@ -55,6 +55,7 @@ func (a *Appliance) Pipeline(ctx context.Context) (adminapi.Pipeline, error) {
 	out.Bus.First, out.Bus.Last, out.Bus.Frames = first, last, stats.Frames
 	out.Archive.Position = a.parts.archive.Position()
 	out.Archive.Lag = last - min(last, out.Archive.Position)
+	out.Kafka = a.kafkaStatus()
 	letters := a.parts.letters.Stats()
 	out.Deadletters.Bytes, out.Deadletters.Count, out.Deadletters.Dropped = letters.Bytes, letters.Letters, letters.Dropped
 	return out, nil
@@ -64,6 +65,9 @@ func (a *Appliance) Pipeline(ctx context.Context) (adminapi.Pipeline, error) {
 func (a *Appliance) watch() {
 	p := a.parts
 	a.metrics.watchPlugins(a.plugins)
+	if p.kafka != nil {
+		a.metrics.registry.MustRegister(kafkaLag{p.kafka})
+	}
 	a.metrics.gauge("vitrine_bus_queued_records", "Records that wait for their frame.", func() float64 { return float64(p.pump.Stats().Queued) })
 	bus := func(read func(jetstream.Stats) float64) func() float64 {
 		return func() float64 {

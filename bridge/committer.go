@@ -155,6 +155,10 @@ func (p *Pump) gather(now int64) {
 func (p *Pump) take(r *request, now int64) {
 	p.group = append(p.group, r)
 	for i := range r.records {
+		if !p.places.take(&r.records[i].Source) {
+			r.res.Duplicate++
+			continue
+		}
 		if id := r.keys[i]; id != (identity{}) {
 			if !p.ids.add(id, now) {
 				r.res.Duplicate++
@@ -192,6 +196,7 @@ func (p *Pump) finish(err error) {
 	if err != nil {
 		p.ids.undo(p.known)
 	}
+	p.places.settle(err == nil)
 	p.remembered.Store(int64(p.ids.count))
 	p.siblings = len(p.group)
 	for i, r := range p.group {
@@ -322,16 +327,18 @@ func (p *Pump) replay(ctx context.Context, from uint64) error {
 	return nil
 }
 
-// remember adds the event ids of records that are in the log. The log does
+// remember adds the event ids and the places of records that are in the log. The log does
 // not say when they arrived, so they count as new.
 func (p *Pump) remember(records []event.Record) {
 	now := p.opt.Now().UnixMilli()
 	p.ids.expire(now)
 	for i := range records {
+		p.places.take(&records[i].Source)
 		if r := &records[i]; r.Kind == event.KindEvent && r.Event.EventID != "" {
 			p.ids.add(p.ids.identify(r.Event.EventID), now)
 		}
 	}
+	p.places.settle(true)
 	p.remembered.Store(int64(p.ids.count))
 }
 

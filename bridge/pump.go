@@ -87,7 +87,8 @@ func (o Options) withDefaults() Options {
 type Result struct {
 	// Accepted records are on disk and applied by every consumer.
 	Accepted int
-	// Duplicate records carried an event id that was accepted before.
+	// Duplicate records carried an event id that was accepted before, or lie
+	// at a place of a topic that was passed before.
 	Duplicate int
 }
 
@@ -110,14 +111,15 @@ type Stats struct {
 // after at most FrameBytes of others) stays well below the 8 MB of a message.
 const maxFrame = 4 << 20
 
-// Pump is the ingest pump. Its methods are safe for concurrent use, but Seen
-// and Replay belong before Run.
+// Pump is the ingest pump. Its methods are safe for concurrent use, but Seen,
+// Passed and Replay belong before Run.
 type Pump struct {
 	log       Log
 	consumers []Consumer
 	opt       Options
 	queue     *queue
 	ids       *idSet
+	places    *places
 	spare     sync.Pool
 
 	committer
@@ -142,6 +144,7 @@ func New(log Log, consumers []Consumer, opt Options) *Pump {
 		opt:       opt,
 		queue:     newQueue(opt.QueueRecords),
 		ids:       newIDSet(opt.DedupWindow.Milliseconds(), opt.DedupMax),
+		places:    newPlaces(),
 		spare:     sync.Pool{New: func() any { return &request{done: make(chan struct{}, 1)} }},
 	}
 }
@@ -254,6 +257,15 @@ func (p *Pump) Seen(eventID string, ts int64) {
 	p.ids.add(p.ids.identify(eventID), ts)
 	p.remembered.Store(int64(p.ids.count))
 }
+
+// Passed seeds the position of a partition of a topic, the offset of the next
+// record that is wanted of it, with what is in the state already.
+func (p *Pump) Passed(place Place, next int64) { p.places.pass(place, next) }
+
+// Position is the offset of the next record that is wanted of a partition:
+// what lies before it is in the log, or need not be. ok is false when nothing
+// of the partition has come yet.
+func (p *Pump) Position(place Place) (next int64, ok bool) { return p.places.position(place) }
 
 // Replay reads the log from the sequence from (0 is the first) to its end,
 // feeds the consumers and the dedup window with it, and sets the point from

@@ -16,6 +16,7 @@ import (
 
 	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/recommend"
+	"vitrine/bridge/kafka"
 )
 
 // Config is the effective configuration. It is not changed after Load.
@@ -24,6 +25,7 @@ type Config struct {
 	HTTP        HTTP
 	Auth        Auth
 	Ingest      Ingest
+	Kafka       Kafka
 	Bus         Bus
 	Archive     Archive
 	Train       Train
@@ -201,6 +203,7 @@ func Default() *Config {
 		HTTP:        HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", MaxBody: 32 << 20},
 		Auth:        Auth{KeysFile: "keys.json"},
 		Ingest:      Ingest{DedupWindow: 7 * 24 * time.Hour, Types: defaultTypes()},
+		Kafka:       Kafka{Topic: "user-events", Group: "vitrine", Format: kafka.JSON},
 		Bus:         Bus{MaxBytes: 8 << 30},
 		Archive:     Archive{URL: "file:archive", CommitEvery: 30 * time.Second},
 		Train:       Train{Preset: PresetDefault, Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
@@ -261,6 +264,7 @@ func (c *Config) validate() []problem {
 		check(len(name) <= 64 && name != "", "ingest.types."+name, "an event type has 1 to 64 bytes")
 		check(name != "remove", "ingest.types.remove", "has no weight of its own: it takes interactions back")
 	}
+	c.Kafka.validate(check)
 	check(c.Bus.MaxBytes >= 64<<20, "bus.max_bytes", "must be at least 64MiB")
 	check(strings.HasPrefix(c.Archive.URL, "file:") && c.Archive.URL != "file:", "archive.url", "must be file:FOLDER (absolute, or relative to the data folder)")
 	check(c.Archive.CommitEvery >= time.Second && c.Archive.CommitEvery <= 45*time.Second, "archive.commit_every", "must be between 1s and 45s: what was acknowledged is in the archive within 60s")

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ const typesPrefix = "ingest.types."
 
 // keys lists every key in the order of the sample.
 func keys() []key {
-	return []key{
+	return slices.Concat([]key{
 		text("data.dir", "Where everything is kept: bus, archive, models, state.", func(c *Config) *string { return &c.Data.Dir }),
 		text("http.listen", "Address of the API. Without API keys (vitrine key new) it must be a loopback address.", func(c *Config) *string { return &c.HTTP.Listen }),
 		text("http.admin_listen", "Address of metrics and health; the other admin routes need an admin key there, and none on <data>/admin.sock.", func(c *Config) *string { return &c.HTTP.AdminListen }),
@@ -47,6 +48,7 @@ func keys() []key {
 		number("http.rate_limit", "Requests a second that each key (without keys, each address) may make of the API; 0 is no limit. Beyond it: 429.", func(c *Config) *float64 { return &c.HTTP.RateLimit }),
 		text("auth.keys_file", "File of the API keys' hashes; a relative one lies in the data folder. With a key in it the API answers nobody without one.", func(c *Config) *string { return &c.Auth.KeysFile }),
 		duration("ingest.dedup_window", "How long an event_id is remembered, so that resending is harmless.", func(c *Config) *time.Duration { return &c.Ingest.DedupWindow }),
+	}, kafkaKeys(), []key{
 		size("bus.max_bytes", "Bound of the embedded log between ingest and archive; a full log refuses with 503.", func(c *Config) *int64 { return &c.Bus.MaxBytes }),
 		text("archive.url", "Where the Parquet files lie; a relative folder lies in the data folder.", func(c *Config) *string { return &c.Archive.URL }),
 		duration("archive.commit_every", "How often the newest events are committed to Parquet files.", func(c *Config) *time.Duration { return &c.Archive.CommitEvery }),
@@ -75,7 +77,7 @@ func keys() []key {
 		boolean("compat.empty_for_unknown", "GET /recommend answers {} for an unknown user, as the article does, instead of popular items.", func(c *Config) *bool { return &c.Compat.EmptyForUnknown }),
 		text("log.level", "debug, info, warn or error.", func(c *Config) *string { return &c.Log.Level }),
 		text("log.format", "text or json.", func(c *Config) *string { return &c.Log.Format }),
-	}
+	})
 }
 
 // find returns the key of that name; every ingest.types.NAME is one.

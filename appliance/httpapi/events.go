@@ -12,9 +12,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"vitrine/appliance/httpapi/cloudevents"
 	"vitrine/appliance/httpapi/entities"
 	"vitrine/appliance/httpapi/wire"
+	"vitrine/bridge/cloudevents"
 	"vitrine/bridge/event"
 	"vitrine/internal/logkey"
 )

@@ -49,6 +49,8 @@ type Archive struct {
 	now      func() time.Time
 	readOnly bool
 	position atomic.Uint64
+	// topics are as of position; they belong to the committing goroutine.
+	topics map[topicPart]int64
 	// broken is set when a commit failed half way; the next Begin recovers. It
 	// belongs to the committing goroutine.
 	broken bool
@@ -114,6 +116,10 @@ func newArchive(opt Options) *Archive {
 
 // Position is the last bus sequence that is committed; 0 means none.
 func (a *Archive) Position() uint64 { return a.position.Load() }
+
+// Topics are how far each partition of a topic was in the archive when it was
+// opened or last committed. It belongs to the goroutine that commits.
+func (a *Archive) Topics() []TopicPosition { return topicPositions(a.topics) }
 
 // Summary is what the footers of all files tell.
 type Summary struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,6 +27,7 @@ type Batch struct {
 	items   *parquet.ItemTable
 	users   *parquet.UserTable
 	filled  map[int64]func(w *parquet.ColumnsWriter) error
+	topics  topicRun
 }
 
 // Begin starts the batch that follows Position. When the commit before failed
@@ -42,7 +44,7 @@ func (a *Archive) Begin(ctx context.Context) (*Batch, error) {
 	return &Batch{
 		archive: a, first: a.Position() + 1, strings: parquet.NewStrings(),
 		days: make(map[int64]*parquet.EventTable), items: parquet.NewItemTable(), users: parquet.NewUserTable(),
-		filled: make(map[int64]func(*parquet.ColumnsWriter) error),
+		filled: make(map[int64]func(*parquet.ColumnsWriter) error), topics: topicRun{next: maps.Clone(a.topics)},
 	}, nil
 }
 
@@ -78,6 +80,7 @@ func (b *Batch) Add(seq uint64, r *event.Record) error {
 	default:
 		return fmt.Errorf("add record: kind %d in bus message %d is not known to this version", r.Kind, seq)
 	}
+	b.topics.pass(&r.Source)
 	b.newest = seq
 	b.records++
 	return nil
@@ -113,6 +116,7 @@ func (b *Batch) Commit(ctx context.Context, last uint64) error {
 		return fmt.Errorf("commit archive %d to %d: %w", b.first, last, err)
 	}
 	a.broken = false
+	a.topics = b.topics.all()
 	a.position.Store(last)
 	return nil
 }
@@ -129,7 +133,7 @@ func (b *Batch) commit(ctx context.Context, c parquet.Commit) error {
 	if err := syncDir(filepath.Join(a.dir, stagingDir)); err != nil {
 		return err
 	}
-	m := &manifest{Schema: manifestSchema, First: c.First, Last: c.Last, Files: []manifestFile{}}
+	m := &manifest{Schema: manifestSchema, First: c.First, Last: c.Last, Files: []manifestFile{}, Topics: topicPositions(b.topics.all())}
 	for _, j := range jobs {
 		m.Files = append(m.Files, manifestFile{Staged: j.staged, Path: j.path, Rows: j.info.Rows})
 	}

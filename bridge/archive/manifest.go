@@ -22,6 +22,17 @@ type manifest struct {
 	Last   uint64         `json:"last"`
 	Done   bool           `json:"done"`
 	Files  []manifestFile `json:"files"`
+	// Topics are how far each partition of a topic is in the archive, as of
+	// this commit and all before it.
+	Topics []TopicPosition `json:"topics,omitempty"`
+}
+
+// TopicPosition says that the records of a partition of a topic before the
+// offset Next are in the archive, or need not be. Name is a Source.Name.
+type TopicPosition struct {
+	Name      string `json:"name"`
+	Partition int32  `json:"partition"`
+	Next      int64  `json:"next"`
 }
 
 // manifestFile is one file of a commit; both paths are below the root.

@@ -80,8 +80,9 @@ type User struct {
 	Into string
 }
 
-// Source is where a record came from: a file, a topic or "http", and the
-// place in it (line or offset, from 1; 0 means not known).
+// Source is where a record came from: a file, a topic (see TopicSource) or
+// "http", and the place in it: a line from 1, 0 where none is known, or the
+// offset in a partition, from 0.
 type Source struct {
 	Name      string
 	Partition int32

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/file/rowid"
 )
 
 // builder makes records of rows and fills batches with them.
@@ -17,7 +18,7 @@ type builder struct {
 	rawBytes int // of the rejected rows in the batch
 	now      int64
 	clock    *clock
-	ids      identity
+	ids      rowid.IDs
 	strings  interner
 	patches  patches
 }
@@ -34,7 +35,7 @@ func newBuilder(p *plan, spec *Spec, out *conveyor) (*builder, error) {
 		batch:   out.empty(),
 		now:     spec.Now.UnixMilli(),
 		clock:   clock,
-		ids:     newIdentity(),
+		ids:     rowid.New(),
 		strings: newInterner(),
 		patches: newPatches(p.attrs),
 	}, nil
@@ -182,7 +183,7 @@ func (b *builder) event(r *row, record *event.Record) *event.Invalid {
 	// Before Normalize: a row without a time keeps its identity when it is
 	// imported again later.
 	if e.EventID == "" && !b.spec.NoIDs {
-		e.EventID = b.ids.next(e)
+		e.EventID = b.ids.Next(e)
 	}
 	e.Normalize(b.spec.Now)
 	return nil

@@ -7,6 +7,7 @@ import (
 
 	"vitrine/bridge/event"
 	"vitrine/bridge/file/stream"
+	"vitrine/bridge/file/strftime"
 )
 
 // clock reads the times of a file.
@@ -18,14 +19,6 @@ type clock struct {
 	// their time.
 	lastText []byte
 	last     int64
-}
-
-// strftime maps the conversions of strftime to Go's layout.
-var strftime = map[byte]string{
-	'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'e': "_2", 'b': "Jan", 'h': "Jan", 'B': "January",
-	'a': "Mon", 'A': "Monday", 'j': "002", 'H': "15", 'I': "03", 'p': "PM", 'M': "04", 'S': "05",
-	'z': "-0700", 'Z': "MST", 'T': "15:04:05", 'F': "2006-01-02", 'R': "15:04", 'D': "01/02/06",
-	'f': "999999999", '%': "%",
 }
 
 func newClock(spec *Spec) (*clock, error) {
@@ -45,46 +38,14 @@ func newClock(spec *Spec) (*clock, error) {
 	case format == "unix_ms":
 		c.unit = 1
 	default:
-		layout, ok := goLayout(format)
-		if !ok || !keepsDate(layout) {
+		layout, ok := strftime.Layout(format)
+		if !ok {
 			return nil, inputErrorf("", stream.CodeInvalidTSForm, "ts-format: %q does not describe a date and time", clip(format, 64)).
 				WithHint("write it like %%d/%%m/%%Y %%H:%%M, or unix, or unix_ms")
 		}
 		c.layout = layout
 	}
 	return c, nil
-}
-
-// goLayout translates strftime; a format without % is a Go layout already.
-func goLayout(format string) (string, bool) {
-	if strings.IndexByte(format, '%') < 0 {
-		return format, true
-	}
-	var b strings.Builder
-	for i := 0; i < len(format); i++ {
-		c := format[i]
-		if c != '%' {
-			if c >= '0' && c <= '9' {
-				return "", false // a digit would mean something in Go's layout
-			}
-			b.WriteByte(c)
-			continue
-		}
-		i++
-		if i == len(format) || strftime[format[i]] == "" {
-			return "", false
-		}
-		b.WriteString(strftime[format[i]])
-	}
-	return b.String(), true
-}
-
-// keepsDate tells whether a layout carries year, month and day: a date written
-// and read back by it must come out the same.
-func keepsDate(layout string) bool {
-	want := time.Date(2017, 11, 23, 0, 0, 0, 0, time.UTC)
-	got, err := time.Parse(layout, want.Format(layout))
-	return err == nil && got.Year() == want.Year() && got.YearDay() == want.YearDay()
 }
 
 // parse reads the time in a cell.

@@ -94,9 +94,8 @@ var notYet = map[string]string{
 
 	`archive.retention`: "no file of the archive is dropped or written anew yet",
 	`model/promote model/import model/import/--force model/export train.engine`: "one engine, one set of versions of its own",
-	`deadletters/replay`: "rows are mended in their file and imported again, which doubles nothing",
-	`kafka.brokers kafka.topic kafka.group kafka.format kafka.tls kafka.sasl kafka.items_topic kafka.users_topic vitrine_kafka_lag{partition}
-	 bus.url redis.address redis.publish redis.key`: "events come by HTTP and file; the log is embedded",
+	`deadletters/replay`:                            "rows are mended in their file and imported again, which doubles nothing",
+	`bus.url redis.address redis.publish redis.key`: "the log is embedded",
 	`preflight tune tune/--apply tune/--undo configure bundle/create bundle/verify bundle/install`: "the installer",
 }
 
@@ -118,6 +117,8 @@ const additions = `
 	GET:/v1/users/{id}/erasure GET:/v1/users/{id}/history?limit GET:/v1/users/{id}/history?cursor
 	GET:/v1/keys POST:/v1/keys DELETE:/v1/keys/{name}
 	bus.max_bytes archive.commit_every train.memory
+	kafka.map kafka.tls_ca kafka.tls_cert kafka.tls_key kafka.sasl_user kafka.sasl_password_file
+	vitrine_kafka_connected
 	vitrine_plugin_skipped_total{plugin} vitrine_plugin_denied_total{plugin} vitrine_plugin_quarantines_total{plugin}
 	vitrine_bus_queued_records vitrine_bus_max_bytes vitrine_bus_appends_total vitrine_bus_refused_total
 	vitrine_archive_lag_frames vitrine_deadletters_dropped_total
@@ -169,8 +170,11 @@ func TestNotYetIsOfTheContract(t *testing.T) {
 func TestContract(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
-	d := start(t, shortDir(t))
+	broker := fakeKafka(t)
+	kafkaClient(t, broker, "user-events")
+	d := start(t, shortDir(t), "--set", "kafka.brokers="+broker)
 	smallShop(t, d)
+	d.until("the topic is read", func(p pipeline) bool { return len(p.Kafka.Partitions) == 8 })
 	vitrine(t, "train", "--data", d.dir).must(t)
 	t.Run("commands", func(t *testing.T) { contractOfCommands(t, d) })
 	t.Run("routes", func(t *testing.T) { contractOfRoutes(t, d) })
@@ -691,11 +695,10 @@ func TestSettings(t *testing.T) {
 	d.get("/recommend?user_id=nobody", &none)
 	shown["compat.empty_for_unknown"] = len(none) == 0
 
-	type pipeline struct {
+	var p struct {
 		Bus     struct{ Last, Max_bytes float64 }
 		Archive struct{ Position float64 }
 	}
-	var p pipeline
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		_, _, text := d.ask("GET", "/v1/pipeline", "")
 		if err := json.Unmarshal([]byte(text), &p); err != nil {
@@ -717,6 +720,11 @@ func TestSettings(t *testing.T) {
 	shown["plugins.dir"] = strings.Contains(list, "refused")
 	shown["plugins.order"] = strings.Index(list, "beta") < strings.Index(list, "alpha")
 	shown["deadletters.max_bytes"] = lettersAreDropped(t, d)
+	for _, key := range offered {
+		if strings.HasPrefix(key, "kafka.") {
+			shown[key] = true // by TestKafka and the tests of bridge/kafka
+		}
+	}
 	for key := range trainingSettings {
 		shown[key] = true // by TestContract
 	}

@@ -401,6 +401,36 @@ type Pipeline struct {
 		Count   int64 `json:"count"`
 		Dropped int64 `json:"dropped"`
 	} `json:"deadletters"`
+
+	// Kafka The topics that are read; absent where no cluster is configured.
+	Kafka *PipelineKafka `json:"kafka,omitempty"`
+}
+
+// PipelineKafka The topics that are read; absent where no cluster is configured.
+type PipelineKafka struct {
+	Accepted  int64 `json:"accepted"`
+	Connected bool  `json:"connected"`
+	Duplicate int64 `json:"duplicate"`
+
+	// Error Why nothing comes in; absent while all is well.
+	Error *string `json:"error,omitempty"`
+	Hint  *string `json:"hint,omitempty"`
+
+	// Lag Records that are in the cluster and not here yet.
+	Lag        int64               `json:"lag"`
+	Partitions []PipelinePartition `json:"partitions"`
+	Rejected   int64               `json:"rejected"`
+}
+
+// PipelinePartition defines model for PipelinePartition.
+type PipelinePartition struct {
+	End       int64 `json:"end"`
+	Lag       int64 `json:"lag"`
+	Partition int32 `json:"partition"`
+
+	// Position Offset of the next record.
+	Position int64  `json:"position"`
+	Topic    string `json:"topic"`
 }
 
 // Plugin defines model for Plugin.

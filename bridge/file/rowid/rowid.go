@@ -1,4 +1,7 @@
-package file
+// Package rowid gives rows of files that have no event_id one of their own.
+//
+// It imports nothing of this module but bridge/event.
+package rowid
 
 import (
 	"crypto/sha256"
@@ -9,7 +12,7 @@ import (
 	"vitrine/bridge/event"
 )
 
-// identity gives rows without an event_id one of their own: the hash of the
+// IDs gives rows without an event_id one of their own: the hash of the
 // fields that the row became, and of which occurrence of them in the file it
 // is. So a file imported twice, renamed, recompressed or appended to adds
 // nothing, and equal rows that are real stay apart.
@@ -17,7 +20,7 @@ import (
 // The ids are in the archive for ever: a change of this hash would double
 // every file that is imported again. SHA-256 is cut to 128 bits; it is in the
 // standard library, and nobody can craft two rows that shadow each other.
-type identity struct {
+type IDs struct {
 	// seen counts occurrences by 64 bits of the hash, which is a third of the
 	// memory of the whole. Two different rows that share them (1 in 4,000 for
 	// some pair among 100M rows) merely count on from each other: their ids
@@ -26,14 +29,15 @@ type identity struct {
 	buf  []byte
 }
 
-func newIdentity() identity { return identity{seen: map[uint64]uint32{}} }
+// New makes an empty one: it has seen no row.
+func New() IDs { return IDs{seen: map[uint64]uint32{}} }
 
 // identityVersion begins every hashed row.
 const identityVersion = "vitrine row 1\x00"
 
-// next returns the id of the next occurrence of e. Its time must be as the
+// Next returns the id of the next occurrence of e. Its time must be as the
 // file gave it, 0 if it did not.
-func (id *identity) next(e *event.Event) string {
+func (id *IDs) Next(e *event.Event) string {
 	b := append(id.buf[:0], identityVersion...)
 	for _, s := range [...]string{
 		e.UserID, e.ItemID, e.Type, e.SessionID, e.RequestID, e.Scene, e.Currency, e.Props,

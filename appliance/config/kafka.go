@@ -1,0 +1,75 @@
+package config
+
+import (
+	"net"
+	"strings"
+
+	"vitrine/bridge/kafka"
+)
+
+// Kafka configures the topics that are read; without Brokers none is.
+type Kafka struct {
+	Brokers                       []string
+	Topic, ItemsTopic, UsersTopic string
+	Group                         string
+	Format, Map                   string
+	TLS                           bool
+	TLSCA, TLSCert, TLSKey        string
+	SASL, User, PasswordFile      string
+}
+
+// Options are those of the source, with what the configuration knows.
+func (k *Kafka) Options() kafka.Options {
+	return kafka.Options{
+		Brokers: k.Brokers, Topic: k.Topic, ItemsTopic: k.ItemsTopic, UsersTopic: k.UsersTopic, Group: k.Group, Format: k.Format, Map: k.Map,
+		Security: kafka.Security{
+			TLS: k.TLS, CAFile: k.TLSCA, CertFile: k.TLSCert, KeyFile: k.TLSKey, SASL: k.SASL, User: k.User, PasswordFile: k.PasswordFile,
+		},
+	}
+}
+
+func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
+	for _, broker := range k.Brokers {
+		host, port, err := net.SplitHostPort(broker)
+		check(err == nil && host != "" && port != "", "kafka.brokers", "%q: a broker looks like host:9092", broker)
+	}
+	check(oneOf(k.Format, kafka.Formats()...), "kafka.format", "must be one of %s", strings.Join(kafka.Formats(), ", "))
+	check(k.Topic != "" || k.ItemsTopic != "" || k.UsersTopic != "" || len(k.Brokers) == 0, "kafka.topic", "must name a topic when kafka.brokers is set")
+	check(k.Topic == "" || k.Topic != k.ItemsTopic && k.Topic != k.UsersTopic, "kafka.topic", "must not be the topic of items or users too")
+	check(k.ItemsTopic == "" || k.ItemsTopic != k.UsersTopic, "kafka.items_topic", "must not be the topic of users too")
+	check(k.Group != "", "kafka.group", "must not be empty")
+	check(oneOf(k.SASL, "", kafka.Plain, kafka.ScramSHA256, kafka.ScramSHA512), "kafka.sasl", "must be %s, %s or %s", kafka.Plain, kafka.ScramSHA256, kafka.ScramSHA512)
+	check(k.SASL == "" || k.User != "" && k.PasswordFile != "", "kafka.sasl", "needs kafka.sasl_user and kafka.sasl_password_file")
+	check(k.TLS || k.TLSCA+k.TLSCert+k.TLSKey == "", "kafka.tls", "must be true for kafka.tls_ca, kafka.tls_cert and kafka.tls_key to count")
+	check((k.TLSCert == "") == (k.TLSKey == ""), "kafka.tls_key", "kafka.tls_cert and kafka.tls_key go together")
+	if err := kafka.CheckMap(k.Format, k.Map); err != nil {
+		check(false, "kafka.map", "%w", err)
+	}
+}
+
+// kafkaKeys are the keys of [kafka].
+func kafkaKeys() []key {
+	keys := []key{
+		names("kafka.brokers", "host:port of some brokers of a Kafka cluster; empty reads no Kafka.", func(c *Config) *[]string { return &c.Kafka.Brokers }),
+	}
+	for _, k := range []struct {
+		name, doc string
+		at        func(*Kafka) *string
+	}{
+		{"topic", "Topic of interactions; empty reads none.", func(k *Kafka) *string { return &k.Topic }},
+		{"items_topic", "Topic of items: the id as key or item_id, attributes as JSON, no value to take the item out.", func(k *Kafka) *string { return &k.ItemsTopic }},
+		{"users_topic", "Topic of users: the id as key or user_id, attributes as JSON, no value to erase the user.", func(k *Kafka) *string { return &k.UsersTopic }},
+		{"group", "Consumer group. Where to go on is told by the data folder; the group's offsets count for partitions that it knows nothing of.", func(k *Kafka) *string { return &k.Group }},
+		{"format", "Of interactions: json (as POST /v1/events takes them), csv (a line without a header) or cloudevents.", func(k *Kafka) *string { return &k.Format }},
+		{"map", "Which field becomes which, as in vitrine import --map; columns of csv go by their position: user_id=1,item_id=2,event_type==view,ts=4.", func(k *Kafka) *string { return &k.Map }},
+		{"tls_ca", "PEM file of the authorities that sign the brokers' certificates; empty trusts those of the system.", func(k *Kafka) *string { return &k.TLSCA }},
+		{"tls_cert", "PEM file of the client's certificate, where the brokers ask for one.", func(k *Kafka) *string { return &k.TLSCert }},
+		{"tls_key", "PEM file of its private key.", func(k *Kafka) *string { return &k.TLSKey }},
+		{"sasl", "plain, scram-sha-256 or scram-sha-512; empty is none.", func(k *Kafka) *string { return &k.SASL }},
+		{"sasl_user", "User that logs in.", func(k *Kafka) *string { return &k.User }},
+		{"sasl_password_file", "File with the password in its first line.", func(k *Kafka) *string { return &k.PasswordFile }},
+	} {
+		keys = append(keys, text("kafka."+k.name, k.doc, func(c *Config) *string { return k.at(&c.Kafka) }))
+	}
+	return append(keys, boolean("kafka.tls", "Speak TLS with the brokers.", func(c *Config) *bool { return &c.Kafka.TLS }))
+}

@@ -1,0 +1,100 @@
+package kafka
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+// The SASL mechanisms.
+const (
+	Plain       = "plain"
+	ScramSHA256 = "scram-sha-256"
+	ScramSHA512 = "scram-sha-512"
+)
+
+// Security is how connections are protected. The files are read anew at every
+// try to connect, so that they may be replaced.
+type Security struct {
+	// TLS speaks TLS. CAFile is a PEM file of authorities that are trusted
+	// instead of the system's; CertFile and KeyFile are the client's own.
+	TLS                       bool
+	CAFile, CertFile, KeyFile string
+	// SASL is a mechanism, "" for none; PasswordFile holds User's password in
+	// its first line.
+	SASL, User, PasswordFile string
+}
+
+// The bounds of what is held: of records on their way here, of one batch after
+// decompression, and of one answer of a broker.
+const (
+	fetchBytes      = 16 << 20
+	partitionBytes  = 4 << 20
+	decompressBytes = 64 << 20
+	answerBytes     = 128 << 20
+)
+
+// base are the options of every client.
+func (o *Options) base() ([]kgo.Opt, error) {
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(o.Brokers...), kgo.ClientID("vitrine"), kgo.SoftwareNameAndVersion("vitrine", "1"),
+		kgo.DialTimeout(5 * time.Second), kgo.RetryTimeout(15 * time.Second), kgo.RequestTimeoutOverhead(10 * time.Second),
+		kgo.BrokerMaxReadBytes(answerBytes), kgo.MaxDecompressBatchBytes(decompressBytes),
+		kgo.MetadataMinAge(time.Second), kgo.MetadataMaxAge(time.Minute),
+	}
+	c := &o.Security
+	if c.TLS {
+		t, err := c.tls()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, kgo.DialTLSConfig(t))
+	}
+	if c.SASL == "" {
+		return opts, nil
+	}
+	text, err := os.ReadFile(c.PasswordFile)
+	if err != nil {
+		return nil, &fault{"the password of " + c.User + " cannot be read: " + err.Error(), "kafka.sasl_password_file names a file with the password in its first line"}
+	}
+	password, _, _ := strings.Cut(string(text), "\n")
+	password = strings.TrimSuffix(password, "\r")
+	switch c.SASL {
+	case Plain:
+		return append(opts, kgo.SASL(plain.Auth{User: c.User, Pass: password}.AsMechanism())), nil
+	case ScramSHA256:
+		return append(opts, kgo.SASL(scram.Auth{User: c.User, Pass: password}.AsSha256Mechanism())), nil
+	case ScramSHA512:
+		return append(opts, kgo.SASL(scram.Auth{User: c.User, Pass: password}.AsSha512Mechanism())), nil
+	}
+	return nil, fmt.Errorf("unknown SASL mechanism %q; there are %s, %s and %s", c.SASL, Plain, ScramSHA256, ScramSHA512)
+}
+
+func (c *Security) tls() (*tls.Config, error) {
+	out := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, &fault{"the authorities cannot be read: " + err.Error(), "kafka.tls_ca names a PEM file"}
+		}
+		out.RootCAs = x509.NewCertPool()
+		if !out.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, &fault{c.CAFile + " holds no certificate", "kafka.tls_ca names a PEM file"}
+		}
+	}
+	if c.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			return nil, &fault{"the client's certificate cannot be read: " + err.Error(), "kafka.tls_cert and kafka.tls_key name PEM files"}
+		}
+		out.Certificates = []tls.Certificate{cert}
+	}
+	return out, nil
+}

@@ -1,0 +1,181 @@
+package kafka
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"vitrine/bridge/cloudevents"
+	"vitrine/bridge/event"
+	"vitrine/bridge/file"
+)
+
+// The formats of record values.
+const (
+	// JSON is an interaction as POST /v1/events takes it.
+	JSON = "json"
+	// CSV is a line without a header.
+	CSV = "csv"
+	// CloudEvents are structured or, by the headers of the record, binary.
+	CloudEvents = "cloudevents"
+)
+
+// Formats lists the formats of interactions.
+func Formats() []string { return []string{JSON, CSV, CloudEvents} }
+
+// CheckMap says what is wrong with a map of a format; an empty map is right.
+func CheckMap(format, mapping string) error {
+	if mapping == "" {
+		return nil
+	}
+	_, err := newDecoder(&Options{Format: format, Map: mapping})
+	return err
+}
+
+// decoder reads the value of a record into dst, whose Source is set. The
+// strings of dst must not share memory with the record. It says how many
+// fields it did not know.
+type decoder func(r *kgo.Record, dst *event.Record) (unknown int, inv *event.Invalid)
+
+// newDecoder makes the decoder of interactions.
+func newDecoder(opt *Options) (decoder, error) {
+	switch opt.Format {
+	case JSON:
+		if opt.Map == "" {
+			return decodeJSON, nil
+		}
+	case CSV:
+	case CloudEvents:
+		if opt.Map != "" {
+			return nil, fmt.Errorf("a map does not apply to CloudEvents, whose fields have their names")
+		}
+		return decodeCloudEvent, nil
+	default:
+		return nil, fmt.Errorf("unknown format %q; there are %s", opt.Format, strings.Join(Formats(), ", "))
+	}
+	values, err := file.NewValues(opt.Format == CSV, opt.Map)
+	if err != nil {
+		return nil, err
+	}
+	return func(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+		dst.Kind = event.KindEvent
+		return 0, values.Event(r.Value, &dst.Event)
+	}, nil
+}
+
+// tombstone is the fault of an interaction without a value.
+func tombstone() *event.Invalid {
+	return &event.Invalid{Code: event.CodeInvalidJSON, Detail: "the record has no value; interactions are taken back by events of type " + event.TypeRemove}
+}
+
+func decodeJSON(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+	if len(r.Value) == 0 {
+		return 0, tombstone()
+	}
+	dst.Kind = event.KindEvent
+	return event.ParseEvent(r.Value, &dst.Event)
+}
+
+func decodeCloudEvent(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+	dst.Kind = event.KindEvent
+	// The Kafka binding's header names: ce_ and the attribute, content-type.
+	var h http.Header
+	for i := range r.Headers {
+		if name, ok := strings.CutPrefix(r.Headers[i].Key, "ce_"); ok {
+			if h == nil {
+				h = http.Header{}
+			}
+			h.Set("Ce-"+name, string(r.Headers[i].Value))
+		}
+	}
+	if h != nil && cloudevents.Binary(h) {
+		return cloudevents.ParseBinary(h, r.Value, &dst.Event)
+	}
+	if len(r.Value) == 0 {
+		return 0, tombstone()
+	}
+	return cloudevents.Parse(r.Value, &dst.Event)
+}
+
+// decodeItem reads an upsert of an item, or, without a value, its removal.
+func decodeItem(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+	e, inv := readEntity(r, "item_id")
+	if inv != nil {
+		return 0, inv
+	}
+	dst.Kind = event.KindItemPut
+	if e.gone {
+		dst.Kind = event.KindItemDelete
+	}
+	dst.Item = event.Item{ID: e.id, Time: max(r.Timestamp.UnixMilli(), 0), Attributes: e.attributes, ExpiresAt: e.expires}
+	return 0, dst.Item.Validate()
+}
+
+// decodeUser reads an upsert of a user, or, without a value, an erasure.
+func decodeUser(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+	e, inv := readEntity(r, "user_id")
+	if inv != nil {
+		return 0, inv
+	}
+	dst.Kind = event.KindUserPut
+	if e.gone {
+		dst.Kind = event.KindUserErase
+	}
+	dst.User = event.User{ID: e.id, Time: max(r.Timestamp.UnixMilli(), 0), Attributes: e.attributes}
+	return 0, dst.User.Validate()
+}
+
+// entity is what a record of the items' or users' topic says.
+type entity struct {
+	id         string
+	gone       bool
+	expires    int64
+	attributes []event.Attribute
+}
+
+// readEntity reads an object: the id, or else the record's key; expires_at; and
+// the attributes, in an object of that name or as all that is left.
+func readEntity(r *kgo.Record, idField string) (entity, *event.Invalid) {
+	e := entity{id: string(r.Key)}
+	if len(r.Value) == 0 {
+		e.gone = true
+		return e, nil
+	}
+	if len(r.Value) > event.MaxJSON {
+		return e, &event.Invalid{Code: event.CodeTooLarge, Detail: fmt.Sprintf("the record has %d bytes, the limit is %d", len(r.Value), event.MaxJSON)}
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(r.Value, &fields); err != nil {
+		return e, &event.Invalid{Code: event.CodeInvalidJSON, Detail: err.Error()}
+	}
+	if raw, ok := fields[idField]; ok {
+		var own event.Event
+		if _, inv := event.ParseEvent(slices.Concat([]byte(`{"item_id":`), raw, []byte("}")), &own); inv != nil {
+			return e, &event.Invalid{Code: inv.Code, Detail: strings.Replace(inv.Detail, "item_id", idField, 1)}
+		}
+		e.id = own.ItemID
+		delete(fields, idField)
+	}
+	if raw, ok := fields["expires_at"]; ok {
+		var own event.Event
+		if _, inv := event.ParseEvent(slices.Concat([]byte(`{"ts":`), raw, []byte("}")), &own); inv != nil {
+			return e, &event.Invalid{Code: event.CodeInvalidTime, Detail: "expires_at must be an RFC 3339 time or Unix milliseconds"}
+		}
+		e.expires = own.Time
+		delete(fields, "expires_at")
+	}
+	object, ok := fields["attributes"]
+	if !ok {
+		var err error
+		if object, err = json.Marshal(fields); err != nil {
+			return e, &event.Invalid{Code: event.CodeInvalidJSON, Detail: err.Error()}
+		}
+	}
+	var inv *event.Invalid
+	e.attributes, inv = event.ParseAttributes(object)
+	return e, inv
+}

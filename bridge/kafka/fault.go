@@ -1,0 +1,60 @@
+package kafka
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// fault is what is wrong and what to do about it, for people.
+type fault struct{ what, hint string }
+
+// Error is what is wrong.
+func (f *fault) Error() string { return f.what }
+
+// missing is the fault of a topic that is not there.
+func missing(topic string, o *Options) *fault {
+	return &fault{
+		fmt.Sprintf("topic %s does not exist on %s", topic, strings.Join(o.Brokers, ",")),
+		fmt.Sprintf("kafka-topics.sh --create --topic %s --partitions 8 --bootstrap-server %s", topic, o.Brokers[0]),
+	}
+}
+
+// explain puts an error of the client in the operator's terms.
+func explain(err error, o *Options) fault {
+	brokers := strings.Join(o.Brokers, ",")
+	var own *fault
+	var expired x509.CertificateInvalidError
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var eof *kgo.ErrFirstReadEOF
+	switch {
+	case err == nil:
+		return fault{"the connection ended", ""}
+	case errors.As(err, &own):
+		return *own
+	case errors.As(err, &expired) && expired.Reason == x509.Expired:
+		return fault{"the certificate of " + brokers + " has expired or is not valid yet: " + expired.Error(), "renew the brokers' certificate, or set this machine's clock"}
+	case errors.As(err, &unknown):
+		return fault{"the certificate of " + brokers + " is signed by an authority that is not trusted", "kafka.tls_ca names the PEM file of the authority"}
+	case errors.As(err, &host):
+		return fault{host.Error(), "kafka.brokers must name the brokers as their certificates do"}
+	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
+		return fault{fmt.Sprintf("%s refuse user %q: %v", brokers, o.Security.User, err), "check kafka.sasl, kafka.sasl_user and kafka.sasl_password_file"}
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed):
+		return fault{err.Error(), fmt.Sprintf("allow the user to read the topic and the group: kafka-acls.sh --add --allow-principal User:%s --consumer --topic %s --group %s --bootstrap-server %s",
+			o.Security.User, o.Topic, o.Group, o.Brokers[0])}
+	case errors.As(err, &eof):
+		return fault{"the connection to " + brokers + " is closed at once: " + eof.Error(), "check kafka.tls and kafka.sasl against the brokers' listener"}
+	case strings.Contains(err.Error(), "tls endpoint"), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
+		return fault{"only one side of the connection to " + brokers + " speaks TLS", "check kafka.tls against the brokers' listener"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return fault{"no answer from " + brokers, "check kafka.brokers, the network and the brokers' log"}
+	}
+	return fault{"no connection to " + brokers + ": " + err.Error(), "check kafka.brokers, and that the brokers' advertised.listeners can be reached from here"}
+}

@@ -1,0 +1,254 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"vitrine/bridge"
+	"vitrine/bridge/deadletter"
+	"vitrine/bridge/event"
+	"vitrine/internal/logkey"
+)
+
+// Log takes the records; it is the ingest pump.
+type Log interface {
+	// Submit returns when the records are durable, or kept none of them.
+	Submit(ctx context.Context, records []event.Record) (bridge.Result, error)
+	// Position is the offset of the next record that is wanted of a partition.
+	Position(place bridge.Place) (next int64, ok bool)
+}
+
+// Letters keeps what cannot be read.
+type Letters interface {
+	Add(ctx context.Context, letters []deadletter.Letter) (added int, err error)
+}
+
+// Counts are what one poll brought.
+type Counts struct{ Accepted, Duplicate, Rejected, UnknownFields, Clamped int }
+
+// Options of a Source; zero fields that are not named as needed are the
+// documented default.
+type Options struct {
+	// Brokers are host:port; needed.
+	Brokers []string
+	// Topic has interactions, ItemsTopic and UsersTopic have attributes; empty
+	// ones are not read. One of them is needed.
+	Topic, ItemsTopic, UsersTopic string
+	// Group is the consumer group. Default "vitrine".
+	Group string
+	// Format of the interactions: one of Formats. Default JSON.
+	Format string
+	// Map says which field, or column of CSV, becomes which field of an
+	// interaction, as an import's --map does. Default: those of the same name.
+	Map string
+	// Security of the connections. Default: none.
+	Security Security
+	// Instance names this log among the members of the group.
+	Instance string
+	// Into takes the records, Letters what cannot be read; both are needed.
+	Into    Log
+	Letters Letters
+	// Types knows the configured event types. Default: every type passes.
+	Types event.Types
+	// Observe, when set, is told of every poll.
+	Observe func(Counts)
+	// Log takes state changes. Default: none are written.
+	Log *slog.Logger
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
+// Partition is how far one partition has come.
+type Partition struct {
+	Topic     string
+	Partition int32
+	// Position is the offset of the next record, End the one that the cluster
+	// will give next.
+	Position, End int64
+}
+
+// Lag is how many records wait in the cluster.
+func (p Partition) Lag() int64 { return max(0, p.End-p.Position) }
+
+// Status is how the source is doing.
+type Status struct {
+	// Connected tells that the source is a member of its group.
+	Connected bool
+	// Error and Hint say why nothing comes in; empty while all is well.
+	Error, Hint string
+	// Partitions are those that this member reads, by topic and number.
+	Partitions []Partition
+	Counts     Counts
+}
+
+// Source reads the topics. Run may be called once.
+type Source struct {
+	opt    Options
+	decode map[string]decoder
+
+	mu     sync.Mutex
+	status Status
+	parts  map[bridge.Place]*Partition
+}
+
+// New checks the options; nothing is connected yet.
+func New(opt Options) (*Source, error) {
+	opt.Group = cmp.Or(opt.Group, "vitrine")
+	opt.Format = cmp.Or(opt.Format, JSON)
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Observe == nil {
+		opt.Observe = func(Counts) {}
+	}
+	s := &Source{opt: opt, decode: map[string]decoder{}, parts: map[bridge.Place]*Partition{}}
+	if opt.Topic != "" {
+		d, err := newDecoder(&opt)
+		if err != nil {
+			return nil, err
+		}
+		s.decode[opt.Topic] = d
+	}
+	if opt.ItemsTopic != "" {
+		s.decode[opt.ItemsTopic] = decodeItem
+	}
+	if opt.UsersTopic != "" {
+		s.decode[opt.UsersTopic] = decodeUser
+	}
+	if len(s.decode) == 0 || len(opt.Brokers) == 0 {
+		return nil, errors.New("kafka needs brokers and a topic")
+	}
+	if _, err := opt.base(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// topics are the names of what is read, sorted.
+func (s *Source) topics() []string { return slices.Sorted(maps.Keys(s.decode)) }
+
+// The pauses between two tries to reach the cluster: short at first, because
+// most restarts of a broker are.
+const (
+	firstPause = time.Second
+	lastPause  = 15 * time.Second
+)
+
+// Run reads until ctx ends, and returns nil then. What goes wrong with the
+// cluster is told by Status and the log, and tried again.
+func (s *Source) Run(ctx context.Context) error {
+	pause, told := firstPause, ""
+	for {
+		began := s.opt.Now()
+		err := s.session(ctx)
+		if ctx.Err() != nil || errors.Is(err, bridge.ErrClosed) {
+			return nil
+		}
+		fault := explain(err, &s.opt)
+		s.fail(fault)
+		if fault.what != told {
+			told = fault.what
+			s.opt.Log.Warn("kafka: "+fault.what, logkey.Hint, fault.hint)
+		}
+		if s.opt.Now().Sub(began) > time.Minute {
+			pause, told = firstPause, ""
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// Status tells how the source is doing now.
+func (s *Source) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.status
+	out.Partitions = make([]Partition, 0, len(s.parts))
+	for _, p := range s.parts {
+		out.Partitions = append(out.Partitions, *p)
+	}
+	slices.SortFunc(out.Partitions, func(a, b Partition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return out
+}
+
+func (s *Source) fail(f fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Connected, s.status.Error, s.status.Hint = false, f.what, f.hint
+}
+
+// well takes an error back.
+func (s *Source) well() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Connected, s.status.Error, s.status.Hint = true, "", ""
+}
+
+// waiting says that records wait here, and why.
+func (s *Source) waiting(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Error, s.status.Hint = fmt.Sprintf("reading waits: %v", err), "the records stay in the cluster meanwhile"
+}
+
+// count adds what a poll brought.
+func (s *Source) count(n Counts) {
+	s.opt.Observe(n)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &s.status.Counts
+	c.Accepted += n.Accepted
+	c.Duplicate += n.Duplicate
+	c.Rejected += n.Rejected
+	c.UnknownFields += n.UnknownFields
+	c.Clamped += n.Clamped
+}
+
+// reached notes how far a partition has come; a negative number is not known.
+func (s *Source) reached(topic string, partition int32, position, end int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	place := bridge.Place{Name: topic, Partition: partition}
+	p := s.parts[place]
+	if p == nil {
+		if position < 0 {
+			return // not ours
+		}
+		p = &Partition{Topic: topic, Partition: partition}
+		s.parts[place] = p
+	}
+	if position >= 0 {
+		p.Position = position
+	}
+	p.End = max(p.End, end, p.Position)
+}
+
+// forget drops partitions that are another member's now; nil drops all.
+func (s *Source) forget(lost map[string][]int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if lost == nil {
+		clear(s.parts)
+	}
+	for topic, partitions := range lost {
+		for _, n := range partitions {
+			delete(s.parts, bridge.Place{Name: topic, Partition: n})
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package realservers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// ErrMissing says that a program that servers need is not installed.
+var ErrMissing = errors.New("not installed")
+
+// artifact is a Maven coordinate.
+type artifact struct{ group, name, version string }
+
+// copyPlugin is pinned: a newer one may lay the jars out otherwise.
+const copyPlugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
+
+// jars is the folder with the artifacts and all that they need to run, fetched
+// on the first call.
+func jars(ctx context.Context, name string, artifacts []artifact) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the cache folder: %w", err)
+	}
+	dir := filepath.Join(cache, "vitrine", "servers", name)
+	if _, err := os.Stat(filepath.Join(dir, "lib")); err == nil {
+		return filepath.Join(dir, "lib"), nil
+	}
+	mvn, err := program("mvn", "maven")
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", fmt.Errorf("make the cache folder: %w", err)
+	}
+	// Fetched beside its place and moved in: two test runs may do it at once.
+	work, err := os.MkdirTemp(filepath.Dir(dir), name+".")
+	if err != nil {
+		return "", fmt.Errorf("make the cache folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(work) }() // a leftover costs disk only
+	pom := filepath.Join(work, "pom.xml")
+	if err := os.WriteFile(pom, []byte(project(artifacts)), 0o644); err != nil {
+		return "", fmt.Errorf("write the list of jars: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, mvn, "-B", "-q", "-f", pom, copyPlugin, "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(work, "lib"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("fetch the jars of %s: %w\n%s", name, err, tail(out))
+	}
+	if err := os.Rename(work, dir); err != nil {
+		if _, there := os.Stat(filepath.Join(dir, "lib")); there != nil {
+			return "", fmt.Errorf("keep the jars of %s: %w", name, err)
+		}
+	}
+	return filepath.Join(dir, "lib"), nil
+}
+
+// project is the Maven project that depends on the artifacts.
+func project(artifacts []artifact) string {
+	var b strings.Builder
+	b.WriteString(`<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>` +
+		`<groupId>servers</groupId><artifactId>servers</artifactId><version>1</version><dependencies>`)
+	for _, a := range artifacts {
+		fmt.Fprintf(&b, "<dependency><groupId>%s</groupId><artifactId>%s</artifactId><version>%s</version></dependency>", a.group, a.name, a.version)
+	}
+	b.WriteString("</dependencies></project>\n")
+	return b.String()
+}
+
+// program finds a program; pkg is the Debian package that has it.
+func program(name, pkg string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%s is %w: apt-get install %s", name, ErrMissing, pkg)
+	}
+	return path, nil
+}
+
+func tail(out []byte) string {
+	const most = 2000
+	return string(out[max(0, len(out)-most):])
+}
