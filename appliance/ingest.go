@@ -11,10 +11,12 @@ import (
 
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/topics"
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
 	"vitrine/bridge/file"
+	"vitrine/bridge/kafka"
 	"vitrine/internal/logkey"
 )
 
@@ -38,6 +40,21 @@ func (i ingester) Submit(ctx context.Context, records []event.Record) (httpapi.R
 		return out, fmt.Errorf("%w: %w", httpapi.ErrClosed, err)
 	}
 	return out, err
+}
+
+// openKafka makes the source of the configured topics; without brokers there is
+// none.
+func (a *Appliance) openKafka() (err error) {
+	opt := a.config.Kafka.Options()
+	if len(opt.Brokers) == 0 {
+		return nil
+	}
+	opt.Into, opt.Letters, opt.Types, opt.Log, opt.Now = a.parts.pump, a.parts.letters, a.parts.signal, a.log, a.now
+	opt.Observe = func(n kafka.Counts) { a.metrics.Ingested(httpapi.Ingested(n)) }
+	if a.parts.kafka, err = topics.Open(opt, a.folder.path("state", "instance")); err != nil {
+		return &Fault{Op: "read Kafka", Err: err, Hint: "the keys of [kafka] in the configuration"}
+	}
+	return nil
 }
 
 // letters lets the HTTP layer speak to the dead letter store.

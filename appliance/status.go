@@ -9,6 +9,7 @@ import (
 
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/topics"
 	"vitrine/bridge/jetstream"
 )
 
@@ -55,7 +56,7 @@ func (a *Appliance) Pipeline(ctx context.Context) (adminapi.Pipeline, error) {
 	out.Bus.First, out.Bus.Last, out.Bus.Frames = first, last, stats.Frames
 	out.Archive.Position = a.parts.archive.Position()
 	out.Archive.Lag = last - min(last, out.Archive.Position)
-	out.Kafka = a.kafkaStatus()
+	out.Kafka = topics.Status(a.parts.kafka)
 	letters := a.parts.letters.Stats()
 	out.Deadletters.Bytes, out.Deadletters.Count, out.Deadletters.Dropped = letters.Bytes, letters.Letters, letters.Dropped
 	return out, nil
@@ -66,7 +67,7 @@ func (a *Appliance) watch() {
 	p := a.parts
 	a.metrics.watchPlugins(a.plugins)
 	if p.kafka != nil {
-		a.metrics.registry.MustRegister(kafkaLag{p.kafka})
+		a.metrics.registry.MustRegister(topics.Figures{Source: p.kafka})
 	}
 	a.metrics.gauge("vitrine_bus_queued_records", "Records that wait for their frame.", func() float64 { return float64(p.pump.Stats().Queued) })
 	bus := func(read func(jetstream.Stats) float64) func() float64 {

@@ -79,7 +79,7 @@ const (
 		vitrine_event_to_effect_seconds
 		vitrine_ingest_records_total{result}
 		vitrine_bus_bytes vitrine_bus_append_seconds_total
-		vitrine_kafka_lag{partition}
+		vitrine_kafka_lag{partition,topic}
 		vitrine_train_duration_seconds vitrine_train_ndcg_at_10{model}
 		vitrine_deadletters vitrine_disk_free_bytes`
 )

@@ -1,4 +1,9 @@
-package appliance
+// Package topics joins the source of topics with the appliance: the name of the
+// data folder in the group, and the source's figures for the admin API and
+// /metrics.
+//
+// It imports bridge/kafka, the admin API's types and the metrics library.
+package topics
 
 import (
 	"crypto/rand"
@@ -10,37 +15,22 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/bridge/kafka"
 )
 
-// openKafka makes the source of the configured topics; nothing is connected yet.
-func (a *Appliance) openKafka() error {
-	if len(a.config.Kafka.Brokers) == 0 {
-		return nil
+// Open makes the source of the configured topics, which goes by the name that
+// the file has or gets; nothing is connected yet.
+func Open(opt kafka.Options, nameFile string) (*kafka.Source, error) {
+	var err error
+	if opt.Instance, err = instance(nameFile); err != nil {
+		return nil, err
 	}
-	instance, err := a.instance()
-	if err != nil {
-		return err
-	}
-	opt := a.config.Kafka.Options()
-	opt.Instance, opt.Into, opt.Letters, opt.Types = instance, a.parts.pump, a.parts.letters, a.parts.signal
-	opt.Observe = func(n kafka.Counts) {
-		a.metrics.Ingested(httpapi.Ingested{
-			Accepted: n.Accepted, Duplicate: n.Duplicate, Rejected: n.Rejected, UnknownFields: n.UnknownFields, Clamped: n.Clamped,
-		})
-	}
-	opt.Log, opt.Now = a.log, a.now
-	if a.parts.kafka, err = kafka.New(opt); err != nil {
-		return &Fault{Op: "read Kafka", Err: err, Hint: "the keys of [kafka] in the configuration"}
-	}
-	return nil
+	return kafka.New(opt)
 }
 
 // instance is the name of this data folder among others, made on first use.
-func (a *Appliance) instance() (string, error) {
-	path := a.folder.path("state", "instance")
+func instance(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err == nil && len(strings.TrimSpace(string(text))) > 0 {
 		return strings.TrimSpace(string(text)), nil
@@ -55,12 +45,12 @@ func (a *Appliance) instance() (string, error) {
 	return name, nil
 }
 
-// kafkaStatus is the source's part of the pipeline; nil without one.
-func (a *Appliance) kafkaStatus() *adminapi.PipelineKafka {
-	if a.parts.kafka == nil {
+// Status is the source's part of the pipeline; nil without one.
+func Status(source *kafka.Source) *adminapi.PipelineKafka {
+	if source == nil {
 		return nil
 	}
-	s := a.parts.kafka.Status()
+	s := source.Status()
 	out := &adminapi.PipelineKafka{
 		Connected: s.Connected, Accepted: int64(s.Counts.Accepted), Duplicate: int64(s.Counts.Duplicate), Rejected: int64(s.Counts.Rejected),
 		Partitions: []adminapi.PipelinePartition{},
@@ -77,29 +67,29 @@ func (a *Appliance) kafkaStatus() *adminapi.PipelineKafka {
 	return out
 }
 
-// kafkaLag collects what the source's figures are, by partition.
-type kafkaLag struct{ source *kafka.Source }
+// Figures are the source's, for /metrics.
+type Figures struct{ Source *kafka.Source }
 
-func (k kafkaLag) lag() *prometheus.Desc {
+func (f Figures) lag() *prometheus.Desc {
 	return prometheus.NewDesc("vitrine_kafka_lag", "Records of a partition that are in the cluster and not here yet.", []string{"topic", "partition"}, nil)
 }
 
-func (k kafkaLag) connected() *prometheus.Desc {
+func (f Figures) connected() *prometheus.Desc {
 	return prometheus.NewDesc("vitrine_kafka_connected", "1 while the topics are being read, 0 while something is wrong with the cluster.", nil, nil)
 }
 
 // Describe implements prometheus.Collector.
-func (k kafkaLag) Describe(ch chan<- *prometheus.Desc) { ch <- k.lag(); ch <- k.connected() }
+func (f Figures) Describe(ch chan<- *prometheus.Desc) { ch <- f.lag(); ch <- f.connected() }
 
 // Collect implements prometheus.Collector.
-func (k kafkaLag) Collect(ch chan<- prometheus.Metric) {
-	s := k.source.Status()
+func (f Figures) Collect(ch chan<- prometheus.Metric) {
+	s := f.Source.Status()
 	up := 0.0
 	if s.Connected {
 		up = 1
 	}
-	ch <- prometheus.MustNewConstMetric(k.connected(), prometheus.GaugeValue, up)
+	ch <- prometheus.MustNewConstMetric(f.connected(), prometheus.GaugeValue, up)
 	for _, p := range s.Partitions {
-		ch <- prometheus.MustNewConstMetric(k.lag(), prometheus.GaugeValue, float64(p.Lag()), p.Topic, fmt.Sprint(p.Partition))
+		ch <- prometheus.MustNewConstMetric(f.lag(), prometheus.GaugeValue, float64(p.Lag()), p.Topic, fmt.Sprint(p.Partition))
 	}
 }
