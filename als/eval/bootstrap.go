@@ -46,12 +46,16 @@ func Intervals(values [][]float64, resamples int, seed uint64) []Estimate {
 // resample calls fn with how often each of n was drawn in n draws, so many
 // times.
 func resample(n, times int, seed uint64, fn func(drawn []float64)) {
-	random := rand.New(rand.NewPCG(seed, 0))
+	draw := drawer{rand.NewPCG(seed, 0), uint64(n)}
 	drawn := make([]float64, n)
 	for range times {
 		clear(drawn)
-		for range n {
-			drawn[random.IntN(n)]++
+		for at := 0; at < n; at += 2 {
+			one, other := draw.two()
+			drawn[one]++
+			if at+1 < n {
+				drawn[other]++
+			}
 		}
 		fn(drawn)
 	}
@@ -65,16 +69,24 @@ func percentiles(values []float64) (lo, hi float64) {
 
 // RMSEInterval is the 95 % bootstrap interval of the mean RMSE of several
 // folds (one is none). Users are drawn, with all their ratings: those of one
-// user are not independent. It is NaN when there is nothing to compare.
+// user are not independent. It is NaN when there is nothing to compare, and with
+// more than manyValues users in a fold the interval that the bootstrap tends to.
 func RMSEInterval(folds []*RatingResult, resamples int, seed uint64) (lo, hi float64) {
 	if len(folds) == 0 || resamples < 1 {
 		return math.NaN(), math.NaN()
 	}
-	means := make([]float64, resamples)
+	most := 0
 	for _, f := range folds {
 		if len(f.Users) == 0 {
 			return math.NaN(), math.NaN()
 		}
+		most = max(most, len(f.Users))
+	}
+	if most > manyValues {
+		return rmseLimit(folds)
+	}
+	means := make([]float64, resamples)
+	for _, f := range folds {
 		at := 0
 		resample(len(f.Users), resamples, seed, func(drawn []float64) {
 			squared, cells := 0.0, 0.0
@@ -88,4 +100,30 @@ func RMSEInterval(folds []*RatingResult, resamples int, seed uint64) (lo, hi flo
 		seed++
 	}
 	return percentiles(means)
+}
+
+// rmseLimit is RMSEInterval by the delta method: with S and C a fold's squared
+// errors and ratings, s_u and c_u those of a user, and R = S/C,
+//
+//	variance(RMSE) = sum_u (s_u - R c_u)^2 / C^2 / (4 R)
+func rmseLimit(folds []*RatingResult) (lo, hi float64) {
+	mean, variance := 0.0, 0.0
+	for _, f := range folds {
+		squared, cells, spread := 0.0, 0.0, 0.0
+		for u, n := range f.Counts {
+			squared += f.Squared[u] * float64(n)
+			cells += float64(n)
+		}
+		ratio := squared / cells
+		for u, n := range f.Counts {
+			off := (f.Squared[u] - ratio) * float64(n)
+			spread += off * off
+		}
+		mean += math.Sqrt(ratio) / float64(len(folds))
+		if ratio > 0 {
+			variance += spread / (cells * cells) / (4 * ratio) / float64(len(folds)*len(folds))
+		}
+	}
+	reach := normal95 * math.Sqrt(variance)
+	return mean - reach, mean + reach
 }

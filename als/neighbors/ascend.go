@@ -43,45 +43,56 @@ func (b *Blend) Ascend(ctx context.Context, n int, at func(worker, n int) Trial,
 	if err != nil {
 		return [2]Tuned{}, err
 	}
+	a := &ascent{cases, n, opt}
 	now := Tuned{Weights: slices.Clone(start)}
-	candidates := []Tuned{now}
-	var first Tuned
+	// The first change changes nothing: it tells what the start reaches.
+	as := []change{{weight: start[0]}}
+	if err := a.measure(ctx, now.Weights, as); err != nil {
+		return [2]Tuned{}, err
+	}
+	now.NDCG = as[0].ndcg
+	first := now
 	for range maxSteps {
-		if err := measure(ctx, cases, candidates, n, opt); err != nil {
+		changes := changesOf(now.Weights, opt.Grid)
+		if err := a.measure(ctx, now.Weights, changes); err != nil {
 			return [2]Tuned{}, err
 		}
-		if first.Weights == nil {
-			first, now = candidates[0], candidates[0]
-		}
-		// Of equals the first: the one with the smaller weight.
-		best := slices.MaxFunc(candidates, func(x, y Tuned) int {
-			switch {
-			case x.NDCG > y.NDCG:
-				return 1
-			case x.NDCG < y.NDCG:
-				return -1
+		best := change{ndcg: now.NDCG * (1 + opt.Least)}
+		for _, c := range changes { // of equals the first: the one with the smaller weight
+			if c.ndcg > best.ndcg {
+				best = c
 			}
-			return 0
-		})
-		if best.NDCG > now.NDCG*(1+opt.Least) {
-			now = best
-		} else if len(candidates) > 1 {
+		}
+		if best.ndcg <= now.NDCG*(1+opt.Least) {
 			break
 		}
-		candidates = neighborsOf(now.Weights, opt.Grid)
+		now = Tuned{Weights: slices.Clone(now.Weights), NDCG: best.ndcg}
+		now.Weights[best.part] = best.weight
 	}
 	return [2]Tuned{now, first}, nil
 }
 
-// neighborsOf lists the weights that differ from w in one part.
-func neighborsOf(w, grid []float32) []Tuned {
-	var out []Tuned
+// ascent is what weights are measured by.
+type ascent struct {
+	cases  []trialCase
+	trials int
+	opt    AscendOptions
+}
+
+// change gives one part another weight.
+type change struct {
+	part   int
+	weight float32
+	ndcg   float64 // the mean over the trials, with it
+}
+
+// changesOf lists all changes of w by the grid, part by part.
+func changesOf(w, grid []float32) []change {
+	var out []change
 	for part := range w {
 		for _, v := range grid {
 			if v != w[part] {
-				next := slices.Clone(w)
-				next[part] = v
-				out = append(out, Tuned{Weights: next})
+				out = append(out, change{part: part, weight: v})
 			}
 		}
 	}
@@ -127,29 +138,76 @@ func (b *Blend) cases(ctx context.Context, n int, at func(worker, n int) Trial, 
 	return slices.DeleteFunc(all, func(c trialCase) bool { return c.places == nil }), err
 }
 
-// measure sets the NDCG of every candidate, the mean over n trials.
-func measure(ctx context.Context, cases []trialCase, candidates []Tuned, n int, opt AscendOptions) error {
-	return parallel(ctx, opt.Workers, len(candidates), func(c int) {
-		var j judge
-		sum := 0.0
-		for t := range cases {
-			trial := &cases[t]
-			j.shown = trial.shown
-			j.total = slices.Grow(j.total[:0], len(trial.shown))[:len(trial.shown)]
-			clear(j.total)
-			for p, w := range candidates[c].Weights {
-				if w > 0 {
-					for at, v := range trial.parts[p*len(trial.shown) : (p+1)*len(trial.shown)] {
-						j.total[at] += w * v
-					}
+// measureUnit is how many cases are summed up on their own, so that sums do not
+// depend on the number of workers.
+const measureUnit = 32
+
+// measure sets the NDCG that the weights w have with every change, which come
+// part by part: what the other parts say is added up once for all changes of one.
+func (a *ascent) measure(ctx context.Context, w []float32, changes []change) error {
+	cases := a.cases
+	sums := make([][]float64, (len(cases)+measureUnit-1)/measureUnit)
+	err := parallel(ctx, a.opt.Workers, len(sums), func(u int) {
+		sums[u] = make([]float64, len(changes))
+		var rest []float32
+		for t := u * measureUnit; t < min((u+1)*measureUnit, len(cases)); t++ {
+			c := &cases[t]
+			for at := range changes {
+				part := changes[at].part
+				if at == 0 || changes[at-1].part != part {
+					rest = c.without(part, w, rest)
 				}
+				sums[u][at] += c.gain(rest, c.part(part), changes[at].weight, a.opt.K)
 			}
-			for _, target := range trial.places {
-				if place := j.place(target, opt.K); place < opt.K {
-					sum += discount(place) / trial.ideal
+		}
+	})
+	for at := range changes {
+		for _, s := range sums {
+			if s != nil {
+				changes[at].ndcg += s[at] / float64(a.trials)
+			}
+		}
+	}
+	return err
+}
+
+// part returns the scores of one part.
+func (c *trialCase) part(p int) []float32 { return c.parts[p*len(c.shown) : (p+1)*len(c.shown)] }
+
+// without adds up all parts but one into dst.
+func (c *trialCase) without(part int, weights, dst []float32) []float32 {
+	dst = slices.Grow(dst[:0], len(c.shown))[:len(c.shown)]
+	clear(dst)
+	for p, w := range weights {
+		if p != part && w > 0 {
+			for at, v := range c.part(p) {
+				dst[at] += w * v
+			}
+		}
+	}
+	return dst
+}
+
+// gain is the NDCG of rest + weight * part. One pass per target counts what
+// stands in front of it, and ends with the first K of them.
+func (c *trialCase) gain(rest, part []float32, weight float32, k int) float64 {
+	sum := 0.0
+	part = part[:len(rest)]
+	for _, target := range c.places {
+		score, row, place := rest[target]+weight*part[target], c.shown[target], 0
+		if score == 0 {
+			continue // only parts without weight name it: it has no place
+		}
+		for n, v := range rest {
+			if v += weight * part[n]; v > score || v == score && c.shown[n] < row {
+				if place++; place == k {
+					break
 				}
 			}
 		}
-		candidates[c].NDCG = sum / float64(n)
-	})
+		if place < k {
+			sum += discount(place)
+		}
+	}
+	return sum / c.ideal
 }

@@ -21,6 +21,11 @@ const (
 const (
 	maxQuery = 128 // newest items of the history that count
 	maxReach = 256 // places from the shared item that are looked at
+	// faint is the factor of a place, beside the 1 of the nearest, that changes
+	// no list any more. Where sessions are whole histories, most places lie
+	// beyond it: they are not looked at, and items of the history beyond it only
+	// as long as fewer than Neighbors sessions have been found.
+	faint = 1e-4
 )
 
 // KNNOptions say how sessions answer; see SessionKNN for the formula. The zero
@@ -64,13 +69,13 @@ type KNNOptions struct {
 // Items of the history are scored like others: repeats are a fifth of the
 // targets in some shops. A caller who does not want them excludes them. It is
 // safe for concurrent use. Sessions beyond what the index keeps per item do not
-// count.
+// count, and places whose factor is below a ten-thousandth are passed over.
 type SessionKNN struct {
 	index  *Sessions
 	opt    KNNOptions
 	before float32
 	query  [maxQuery]float32 // exp(-n / QueryDecay)
-	near   [maxReach]float32 // exp(-n / NearDecay)
+	near   []float32         // exp(-n / NearDecay) down to faint, at most maxReach
 	weight []float32         // the part of w(S) that no history changes
 	rarity []float32         // by item: (5 + sessions with it)^-Rarity
 }
@@ -102,8 +107,8 @@ func NewSessionKNN(index *Sessions, opt KNNOptions) (*SessionKNN, error) {
 	for n := range k.query {
 		k.query[n] = float32(math.Exp(-float64(n) / opt.QueryDecay))
 	}
-	for n := range k.near {
-		k.near[n] = float32(math.Exp(-float64(n) / opt.NearDecay))
+	for n := 0; n < maxReach && (n == 0 || k.near[n-1] >= faint); n++ {
+		k.near = append(k.near, float32(math.Exp(-float64(n)/opt.NearDecay)))
 	}
 	k.weight = make([]float32, index.Len())
 	for n := range k.weight {
@@ -174,6 +179,10 @@ func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
 	w.position.Reset(k.index.NumItems())
 	for n := len(history) - 1; n >= 0; n-- {
 		item := history[n]
+		place := k.query[len(history)-1-n]
+		if place < faint && len(w.weight.touched) >= k.opt.Neighbors {
+			break
+		}
 		if _, known := w.position.Get(item); known {
 			continue // an earlier place of the same item
 		}
@@ -181,7 +190,7 @@ func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
 			continue
 		}
 		w.position.Add(item, float32(n))
-		weight := k.query[len(history)-1-n] * k.rarity[item]
+		weight := place * k.rarity[item]
 		for _, session := range k.index.holding(item, k.opt.Recent) {
 			w.weight.Add(session, weight)
 		}
@@ -207,11 +216,12 @@ func (k *SessionKNN) give(items []uint32, weight float32, w *sessionScratch, out
 			shared, best = n, p
 		}
 	}
-	first := max(shared-maxReach+1, 0)
+	reach := len(k.near)
+	first := max(shared-reach+1, 0)
 	for n, item := range items[first:shared] {
 		out.Add(item, k.before*weight*k.near[shared-first-n])
 	}
-	for n, item := range items[shared:min(shared+maxReach, len(items))] {
+	for n, item := range items[shared:min(shared+reach, len(items))] {
 		out.Add(item, weight*k.near[n])
 	}
 }

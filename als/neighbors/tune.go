@@ -142,6 +142,10 @@ type judge struct {
 	total  []float32
 	shown  []uint32
 	places []int
+	// said holds what the sources say, one after another; source p's ends at
+	// ends[p].
+	said []scored
+	ends []int
 }
 
 // trial adds to sums the NDCG of one trial under every combination.
@@ -209,18 +213,29 @@ func (j *judge) place(target, k int) int {
 func discount(place int) float64 { return 1 / math.Log2(float64(place)+2) }
 
 // collect computes the normalised parts of a trial over all candidates that
-// may be shown.
+// may be shown. Every source is asked once: what it said waits in said until the
+// candidates of all are known.
 func (j *judge) collect(b *Blend, t *Trial) {
 	s := &j.s
 	s.sum.Reset(b.Items)
-	for _, w := range b.Sources { // who the candidates are
+	j.said, j.ends = j.said[:0], j.ends[:0]
+	for _, w := range b.Sources {
 		b.part(w.Source, &t.Query, s)
-		s.sum.addScaled(&s.part, 1/s.part.max(&t.Query))
+		factor := 1 / s.part.max(&t.Query)
+		s.sum.addScaled(&s.part, factor)
+		if factor-factor == 0 {
+			for _, item := range s.part.touched {
+				j.said = append(j.said, scored{item, factor * s.part.cells[item].sum})
+			}
+		}
+		j.ends = append(j.ends, len(j.said))
 	}
 	highest := b.factors(&t.Query, s)
 	j.shown = j.shown[:0]
+	s.part.Reset(b.Items) // from now on: where in shown an item stands
 	for _, item := range s.candidates {
 		if t.shows(item) {
+			s.part.Add(item, float32(len(j.shown)))
 			j.shown = append(j.shown, item)
 		}
 	}
@@ -231,18 +246,24 @@ func (j *judge) collect(b *Blend, t *Trial) {
 		j.parts[p] = slices.Grow(j.parts[p][:0], len(j.shown))[:len(j.shown)]
 		clear(j.parts[p])
 	}
-	for p, w := range b.Sources {
-		b.part(w.Source, &t.Query, s)
-		if factor := 1 / s.part.max(&t.Query); factor-factor == 0 {
-			for n, item := range j.shown {
-				v, _ := s.part.Get(item)
-				j.parts[p][n] = factor * v
+	from := 0
+	for p, end := range j.ends {
+		for _, c := range j.said[from:end] {
+			if at, ok := s.part.Get(c.item); ok {
+				j.parts[p][int(at)] = c.score
 			}
 		}
+		from = end
 	}
 	if highest > 0 {
 		for n, item := range j.shown {
 			j.parts[len(b.Sources)][n] = b.Factors.score(&t.Query, item) / highest
 		}
 	}
+}
+
+// scored is an item and what one source says of it.
+type scored struct {
+	item  uint32
+	score float32
 }

@@ -24,12 +24,11 @@ import (
 // weights are chosen with do not see; the test slice plays no part.
 const (
 	validationShare = 0.1
-	// tuneUsers bounds the users that those tables and factors are made from,
-	// and with it the time that choosing takes in a large shop.
-	tuneUsers = 100_000
-	// tuneIterations are enough to weigh factors against tables: on Online
-	// Retail four reach 96 % of the NDCG of eight.
-	tuneIterations = 4
+	// tuneCells bounds the interactions of the users that those tables and
+	// factors are made from, evenly spread, and with them the time that choosing
+	// takes in a large shop. It does not save sweeps: factors weighed before
+	// they have settled lose to tables that are worse than they will be.
+	tuneCells = 3_000_000
 	// maxTrials are asked of each kind; fewer than fewTrials choose nothing.
 	maxTrials = 1500
 	fewTrials = 30
@@ -146,7 +145,12 @@ type tuner struct {
 
 // newTuner trains and counts on the early part of older.
 func (b *Builder) newTuner(ctx context.Context, older Span, opt als.Options) (*tuner, error) {
-	step := (b.Users + tuneUsers - 1) / tuneUsers
+	total := 0
+	for user := range b.Users {
+		lo, hi := older(user)
+		total += hi - lo
+	}
+	step := max(1, (total+tuneCells-1)/tuneCells)
 	sample := func(user int) (lo, hi int) {
 		if user%step != 0 {
 			return 0, 0
@@ -217,9 +221,7 @@ func (t *tuner) prepare(ctx context.Context, matrix *dataset.CSR) error {
 	if t.sources, err = set.Sources(); err != nil {
 		return err
 	}
-	opt := t.opt
-	opt.Iterations = tuneIterations
-	if t.model, _, err = als.Train(ctx, matrix, opt); err != nil {
+	if t.model, _, err = als.Train(ctx, matrix, t.opt); err != nil {
 		return err
 	}
 	m := t.model
