@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -51,8 +52,12 @@ func explain(err error, o *Options) fault {
 			o.Security.User, o.Topic, o.Group, o.Brokers[0])}
 	case errors.As(err, &eof):
 		return fault{"the connection to " + brokers + " is closed at once: " + eof.Error(), "check kafka.tls and kafka.sasl against the brokers' listener"}
+	case errors.Is(err, io.EOF) && o.Security.SASL != "":
+		return fault{fmt.Sprintf("%s end the connection of user %q", brokers, o.Security.User), "check kafka.sasl, kafka.sasl_user and kafka.sasl_password_file"}
 	case strings.Contains(err.Error(), "tls endpoint"), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
 		return fault{"only one side of the connection to " + brokers + " speaks TLS", "check kafka.tls against the brokers' listener"}
+	case errors.Is(err, context.DeadlineExceeded) && o.Security.TLS:
+		return fault{"no answer from " + brokers, "check kafka.brokers, and kafka.tls against the brokers' listener"}
 	case errors.Is(err, context.DeadlineExceeded):
 		return fault{"no answer from " + brokers, "check kafka.brokers, the network and the brokers' log"}
 	}

@@ -92,6 +92,10 @@ type Status struct {
 type Source struct {
 	opt    Options
 	decode map[string]decoder
+	// look is how often the ends of the partitions are asked for, and the
+	// topics, which may have been deleted; patience is for the first answer of a
+	// cluster. Tests have less of both.
+	look, patience time.Duration
 
 	mu     sync.Mutex
 	status Status
@@ -111,7 +115,7 @@ func New(opt Options) (*Source, error) {
 	if opt.Observe == nil {
 		opt.Observe = func(Counts) {}
 	}
-	s := &Source{opt: opt, decode: map[string]decoder{}, parts: map[bridge.Place]*Partition{}}
+	s := &Source{opt: opt, decode: map[string]decoder{}, parts: map[bridge.Place]*Partition{}, look: 5 * time.Second, patience: 10 * time.Second}
 	if opt.Topic != "" {
 		d, err := newDecoder(&opt)
 		if err != nil {

@@ -21,14 +21,10 @@ import (
 const (
 	// pollRecords bounds a poll: about one frame of the log.
 	pollRecords = 4096
-	// probeTime bounds the first look at a cluster, leaveTime the good-bye.
-	probeTime = 10 * time.Second
+	// leaveTime bounds the good-bye to a group.
 	leaveTime = 3 * time.Second
 	// commitEvery is how often the group learns the offsets.
 	commitEvery = time.Second
-	// lookEvery is how often the ends of the partitions are asked for, and the
-	// topics, which may have been deleted.
-	lookEvery = 5 * time.Second
 	// busyPause is how long a log that takes nothing is left alone.
 	busyPause = 500 * time.Millisecond
 	// metadataMark begins the metadata of the committed offsets: who committed,
@@ -115,7 +111,7 @@ func (s *Source) probe(ctx context.Context) (map[string][16]byte, error) {
 		return nil, fmt.Errorf("make the client: %w", err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	if err := client.Ping(ctx); err != nil {
 		return nil, fmt.Errorf("ask the brokers: %w", err)
@@ -158,7 +154,7 @@ func (s *session) leave() {
 // watch asks for the ends of the partitions from time to time, and ends with an
 // error when a topic is not the one that is read.
 func (s *session) watch(ctx context.Context) error {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(s.look)
 	defer tick.Stop()
 	for {
 		select {

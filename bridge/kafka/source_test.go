@@ -1,0 +1,551 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"vitrine/bridge"
+	"vitrine/bridge/deadletter"
+	"vitrine/bridge/event"
+)
+
+// memLog is a log in memory.
+type memLog struct {
+	mu     sync.Mutex
+	frames [][]byte
+	full   bool
+}
+
+func (l *memLog) Append(_ context.Context, frame []byte, _ uint64) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.full {
+		return 0, bridge.ErrBusFull
+	}
+	l.frames = append(l.frames, bytes.Clone(frame))
+	return uint64(len(l.frames)), nil
+}
+
+func (l *memLog) Read(_ context.Context, from uint64, fn func(uint64, []byte) error) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for n := int(max(from, 1)); n <= len(l.frames); n++ {
+		if err := fn(uint64(n), l.frames[n-1]); err != nil {
+			return uint64(n), err
+		}
+	}
+	return uint64(len(l.frames)) + 1, nil
+}
+
+func (l *memLog) Bounds(context.Context) (first, last uint64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return 1, uint64(len(l.frames)), nil
+}
+
+func (l *memLog) setFull(full bool) {
+	l.mu.Lock()
+	l.full = full
+	l.mu.Unlock()
+}
+
+// items are the items of all events in the log, in order, as text.
+func (l *memLog) items(t testing.TB) string {
+	t.Helper()
+	var out []string
+	if _, err := l.Read(t.Context(), 1, func(_ uint64, frame []byte) error {
+		return event.DecodeFrame(frame, func(r *event.Record) error {
+			out = append(out, r.Event.ItemID+r.Item.ID+r.User.ID)
+			return nil
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(out, " ")
+}
+
+// rig is a source that reads from a cluster into a log.
+type rig struct {
+	*Source
+	t       testing.TB
+	log     *memLog
+	letters *deadletter.Store
+	said    *bytes.Buffer
+	stop    func()
+}
+
+func read(t testing.TB, log *memLog, opt Options) *rig {
+	t.Helper()
+	pump := bridge.New(log, nil, bridge.Options{})
+	if err := pump.Replay(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	letters, err := deadletter.Open(deadletter.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, log: log, letters: letters, said: &bytes.Buffer{}}
+	opt.Into, opt.Letters = pump, letters
+	opt.Log = slog.New(slog.NewTextHandler(&lockedWriter{w: r.said}, nil))
+	if opt.Topic == "" && opt.ItemsTopic == "" {
+		opt.Topic = "user-events"
+	}
+	if r.Source, err = New(opt); err != nil {
+		t.Fatal(err)
+	}
+	r.look, r.patience = 100*time.Millisecond, time.Second
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	var once sync.Once
+	r.stop = func() {
+		once.Do(func() {
+			cancel()
+			wg.Wait()
+			if err := letters.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Go(func() {
+		if err := r.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	wg.Go(func() {
+		if err := pump.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(r.stop)
+	return r
+}
+
+type lockedWriter struct {
+	mu sync.Mutex
+	w  *bytes.Buffer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+func (r *rig) until(what string, ok func(Status) bool) Status {
+	r.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		s := r.Status()
+		if ok(s) {
+			return s
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("not within 30 s: %s\n%+v", what, s)
+		}
+	}
+}
+
+func accepted(n int) func(Status) bool {
+	return func(s Status) bool { return s.Counts.Accepted >= n }
+}
+
+// cluster is a broker in this process with the topic user-events.
+func cluster(t testing.TB, partitions int32, opts ...kfake.Opt) (broker string, cl *kgo.Client) {
+	t.Helper()
+	c, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1), kfake.SeedTopics(partitions, "user-events"))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	broker = c.ListenAddrs()[0]
+	if cl, err = kgo.NewClient(kgo.SeedBrokers(broker), kgo.ProducerBatchMaxBytes(100<<20), kgo.BrokerMaxWriteBytes(200<<20), kgo.DefaultProduceTopic("user-events")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return broker, cl
+}
+
+func produce(t testing.TB, cl *kgo.Client, records ...*kgo.Record) {
+	t.Helper()
+	if err := cl.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func view(item string) *kgo.Record {
+	return kgo.StringRecord(`{"user_id":"u","item_id":"` + item + `","event_type":"view"}`)
+}
+
+func TestFullLogHoldsTheReadingUp(t *testing.T) {
+	broker, cl := cluster(t, 1)
+	log := &memLog{full: true}
+	r := read(t, log, Options{Brokers: []string{broker}})
+	produce(t, cl, view("a"), view("b"))
+	s := r.until("the reading waits", func(s Status) bool { return s.Error != "" })
+	if !strings.Contains(s.Error, "the bus is full") || s.Counts.Accepted != 0 {
+		t.Errorf("%+v", s)
+	}
+	produce(t, cl, view("c"))
+	log.setFull(false)
+	s = r.until("all is read", accepted(3))
+	if got := log.items(t); got != "a b c" || s.Error != "" {
+		t.Errorf("%q %+v", got, s)
+	}
+}
+
+func TestGoesOnWhereTheLogEnds(t *testing.T) {
+	broker, cl := cluster(t, 1)
+	log := &memLog{}
+	r := read(t, log, Options{Brokers: []string{broker}})
+	produce(t, cl, view("a"), view("b"), kgo.StringRecord("poison"))
+	r.until("all is read", func(s Status) bool { return s.Counts.Accepted == 2 && s.Counts.Rejected == 1 })
+	r.stop()
+	// The log is a copy from before the last record, as after a restore; the
+	// group has committed beyond it.
+	log = &memLog{frames: log.frames[:1]}
+	produce(t, cl, view("c"))
+	r = read(t, log, Options{Brokers: []string{broker}})
+	r.until("all is read", func(s Status) bool { return len(s.Partitions) == 1 && s.Partitions[0].Position == 4 })
+	if got := log.items(t); !strings.HasPrefix(got, "a b") && got != "a b c" {
+		t.Errorf("log %q", got)
+	}
+	if got := log.items(t); strings.Count(got, "a") != 1 || strings.Count(got, "b") != 1 || strings.Count(got, "c") != 1 {
+		t.Errorf("log %q, want each once", got)
+	}
+}
+
+func TestAnotherMembersOffsetsCount(t *testing.T) {
+	broker, cl := cluster(t, 1)
+	produce(t, cl, view("a"))
+	mine, other := &memLog{}, &memLog{}
+	opt := Options{Brokers: []string{broker}, Instance: "mine"}
+	r := read(t, mine, opt)
+	r.until("a is read", accepted(1))
+	r.stop()
+	produce(t, cl, view("b"))
+	opt.Instance = "other"
+	r = read(t, other, opt)
+	r.until("b is read", accepted(1))
+	time.Sleep(1100 * time.Millisecond) // offsets are committed every second, with a poll
+	produce(t, cl, view("c"))
+	r.until("c is read", accepted(2))
+	r.stop()
+	produce(t, cl, view("d"))
+	opt.Instance = "mine"
+	r = read(t, mine, opt)
+	r.until("d is read", accepted(1))
+	r.stop()
+	if a, b := mine.items(t), other.items(t); a != "a d" || b != "b c" {
+		t.Errorf("one has %q and the other %q, want each record in one of them", a, b)
+	}
+}
+
+func TestTopicCreatedAgain(t *testing.T) {
+	broker, cl := cluster(t, 1)
+	log := &memLog{}
+	r := read(t, log, Options{Brokers: []string{broker}})
+	produce(t, cl, view("a"), view("b"))
+	r.until("all is read", accepted(2))
+	admin := kadm.NewClient(cl)
+	if _, err := admin.DeleteTopics(t.Context(), "user-events"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.CreateTopic(t.Context(), 1, 1, nil, "user-events"); err != nil {
+		t.Fatal(err)
+	}
+	cl.PurgeTopicsFromClient("user-events")
+	produce(t, cl, view("c"))
+	r.until("the new topic is read", accepted(3))
+	if got := log.items(t); got != "a b c" {
+		t.Errorf("log %q", got)
+	}
+}
+
+func TestHostileRecords(t *testing.T) {
+	broker, cl := cluster(t, 1, kfake.BrokerConfigs(map[string]string{"message.max.bytes": "200000000"}))
+	log := &memLog{}
+	r := read(t, log, Options{Brokers: []string{broker}})
+	bomb, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ProducerBatchMaxBytes(100<<20), kgo.BrokerMaxWriteBytes(200<<20),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.DefaultProduceTopic("user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bomb.Close()
+	produce(t, cl, view("a"))
+	produce(t, cl, &kgo.Record{Value: bytes.Repeat([]byte{'x'}, 20<<20)})
+	produce(t, cl, &kgo.Record{})
+	produce(t, cl, kgo.StringRecord(`{"user_id":"u","item_id":"i","event_type":"view","ts":"yesterday"}`))
+	produce(t, bomb, &kgo.Record{Value: make([]byte, 90<<20)})
+	produce(t, cl, view("b"))
+	s := r.until("all is read", accepted(2))
+	if got := log.items(t); got != "a b" || s.Counts.Rejected != 4 {
+		t.Errorf("log %q, %+v", got, s)
+	}
+	page, err := r.letters.List(10, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[int64]string{}
+	for _, l := range page.Letters {
+		got[l.Offset] = l.Source + " " + l.Code
+	}
+	want := map[int64]string{1: "user-events too_large", 2: "user-events invalid_json", 3: "user-events invalid_ts", 4: "user-events too_large"}
+	for offset, text := range want {
+		if got[offset] != text {
+			t.Errorf("letter of offset %d: %q, want %q", offset, got[offset], text)
+		}
+	}
+}
+
+// TestFaults are what an operator is told when the cluster cannot be read.
+func TestFaults(t *testing.T) {
+	dir := t.TempDir()
+	password := filepath.Join(dir, "password")
+	if err := os.WriteFile(password, []byte("wrong\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secured, _ := cluster(t, 1, kfake.EnableSASL(), kfake.Superuser("PLAIN", "vitrine", "right"))
+	expired := tlsListener(t, dir, -24*time.Hour)
+	unknown := tlsListener(t, t.TempDir(), time.Hour)
+	open, _ := cluster(t, 1)
+	for name, test := range map[string]struct {
+		opt        Options
+		what, hint string
+	}{
+		"refused":       {Options{Brokers: []string{"127.0.0.1:1"}}, "no connection to 127.0.0.1:1", "check kafka.brokers"},
+		"missing topic": {Options{Brokers: []string{open}, Topic: "clicks"}, "topic clicks does not exist", "kafka-topics.sh --create --topic clicks"},
+		"password": {
+			Options{Brokers: []string{secured}, Security: Security{SASL: Plain, User: "vitrine", PasswordFile: password}},
+			`user "vitrine"`, "kafka.sasl_password_file",
+		},
+		"expired": {
+			Options{Brokers: []string{expired}, Security: Security{TLS: true, CAFile: filepath.Join(dir, "ca.pem")}},
+			"has expired", "renew the brokers' certificate",
+		},
+		"unknown authority": {Options{Brokers: []string{unknown}, Security: Security{TLS: true}}, "authority that is not trusted", "kafka.tls_ca"},
+		"no TLS there":      {Options{Brokers: []string{open}, Security: Security{TLS: true}}, "", "kafka.tls"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := read(t, &memLog{}, test.opt).until("the fault is told", func(s Status) bool { return s.Error != "" })
+			if !strings.Contains(s.Error, test.what) || !strings.Contains(s.Hint, test.hint) || s.Connected {
+				t.Errorf("%q (hint %q), want %q (hint %q)", s.Error, s.Hint, test.what, test.hint)
+			}
+		})
+	}
+	for name, opt := range map[string]Options{
+		"password file": {Brokers: []string{open}, Topic: "x", Security: Security{SASL: Plain, User: "u", PasswordFile: filepath.Join(dir, "none")}},
+		"mechanism":     {Brokers: []string{open}, Topic: "x", Security: Security{SASL: "gssapi", PasswordFile: password}},
+		"authorities":   {Brokers: []string{open}, Topic: "x", Security: Security{TLS: true, CAFile: password}},
+		"format":        {Brokers: []string{open}, Topic: "x", Format: "xml"},
+		"no topic":      {Brokers: []string{open}},
+	} {
+		if _, err := New(opt); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestSASL(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "user-events"), kfake.EnableSASL(),
+		kfake.Superuser("SCRAM-SHA-256", "vitrine", "right"), kfake.Superuser("PLAIN", "vitrine", "right"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("right\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, mechanism := range []string{Plain, ScramSHA256} {
+		r := read(t, &memLog{}, Options{Brokers: c.ListenAddrs(), Group: mechanism, Security: Security{SASL: mechanism, User: "vitrine", PasswordFile: password}})
+		r.until(mechanism+" connects", func(s Status) bool { return len(s.Partitions) == 1 })
+		r.stop()
+	}
+}
+
+// tlsListener answers with a certificate that ends after some time; its
+// authority is ca.pem.
+func tlsListener(t *testing.T, dir string, after time.Duration) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(after),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err == nil {
+				_ = c.(*tls.Conn).Handshake()
+				c.Close()
+			}
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestItemsAndUsers(t *testing.T) {
+	rec := func(key, value string) *kgo.Record {
+		r := &kgo.Record{Key: []byte(key), Timestamp: time.UnixMilli(5)}
+		if value != "" {
+			r.Value = []byte(value)
+		}
+		return r
+	}
+	for _, test := range []struct {
+		key, value string
+		want       string // kind, id, expiry, attributes; or the code of the refusal
+	}{
+		{"i1", `{"price":2,"name":"x"}`, "2 i1 0 [name price]"},
+		{"ignored", `{"item_id":17,"attributes":{"price":2},"expires_at":"1970-01-01T00:00:01Z"}`, "2 17 1000 [price]"},
+		{"i1", "", "6 i1 0 []"},
+		{"", "", "missing_item_id"},
+		{"i1", `{"a":{}}`, "invalid_attribute"},
+		{"i1", `[]`, "invalid_json"},
+		{"i1", `{"expires_at":"soon"}`, "invalid_ts"},
+		{"i1", `{"item_id":{}}`, "invalid_id"},
+	} {
+		var got event.Record
+		_, inv := decodeItem(rec(test.key, test.value), &got)
+		var names []string
+		for _, a := range got.Item.Attributes {
+			names = append(names, a.Name)
+		}
+		text := fmt.Sprint(got.Kind, " ", got.Item.ID, " ", got.Item.ExpiresAt, " ", names)
+		if inv != nil {
+			text = inv.Code
+		}
+		if text != test.want {
+			t.Errorf("%s %s: %s, want %s", test.key, test.value, text, test.want)
+		}
+	}
+	var got event.Record
+	if _, inv := decodeUser(rec("u1", ""), &got); inv != nil || got.Kind != event.KindUserErase || got.User.ID != "u1" || got.User.Time != 5 {
+		t.Errorf("%+v %v", got, inv)
+	}
+}
+
+func TestFormats(t *testing.T) {
+	binary := &kgo.Record{
+		Value: []byte(`{"user_id":"u","item_id":"i"}`),
+		Headers: []kgo.RecordHeader{
+			{Key: "ce_specversion", Value: []byte("1.0")},
+			{Key: "ce_id", Value: []byte("7")},
+			{Key: "ce_source", Value: []byte("/shop")},
+			{Key: "ce_type", Value: []byte("shop.view")},
+			{Key: "content-type", Value: []byte("application/json")},
+		},
+	}
+	for _, test := range []struct {
+		format, mapping string
+		record          *kgo.Record
+		want            string
+	}{
+		{JSON, "", kgo.StringRecord(`{"user_id":"u","item_id":"i","event_type":"view"}`), "u i view 0 "},
+		{JSON, "user_id=customer,item_id=sku,event_type==purchase,value=qty", kgo.StringRecord(`{"customer":7,"sku":"s","qty":2}`), "7 s purchase 2 "},
+		{JSON, "user_id=customer", kgo.StringRecord(`{"customer":7,"item_id":"s","event_type":"view"}`), "7 s view 0 "},
+		{JSON, "user_id=customer", kgo.StringRecord(`{"customer":`), "invalid_json"},
+		{JSON, "user_id=customer", kgo.StringRecord(``), "invalid_json"},
+		{CSV, "", kgo.StringRecord("u,i,view,2026-01-02T03:04:05Z"), "u i view 0 "},
+		{CSV, "", kgo.StringRecord("u,\"i,1\",view,,3\r\n"), "u i,1 view 3 "},
+		{CSV, "user_id=3,item_id=1,event_type==cart", kgo.StringRecord("i,x,u,y"), "u i cart 0 "},
+		{CSV, "", kgo.StringRecord("u,i,view\nu,i,view"), "invalid_row"},
+		{CSV, "", kgo.StringRecord(`u,"i`), "invalid_row"},
+		{CloudEvents, "", binary, "u i view 0 /shop#7"},
+		{CloudEvents, "", kgo.StringRecord(`{"specversion":"1.0","id":"8","source":"/s","type":"view","subject":"i","data":{"user_id":"u"}}`), "u i view 0 /s#8"},
+		{CloudEvents, "", kgo.StringRecord(`{"id":"8"}`), "invalid_cloudevent"},
+	} {
+		decode, err := newDecoder(&Options{Format: test.format, Map: test.mapping})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second time with used buffers
+			var got event.Record
+			_, inv := decode(test.record, &got)
+			text := fmt.Sprint(got.Event.UserID, " ", got.Event.ItemID, " ", got.Event.Type, " ", got.Event.Value, " ", got.Event.EventID)
+			if inv != nil {
+				text = inv.Code
+			}
+			if text != test.want {
+				t.Errorf("%s %q %s: %q, want %q", test.format, test.mapping, test.record.Value, text, test.want)
+			}
+		}
+	}
+	for format, mapping := range map[string]string{CSV: "user_id=name", CloudEvents: "user_id=u", JSON: "usr_id=u"} {
+		if CheckMap(format, mapping) == nil {
+			t.Errorf("%s takes the map %q", format, mapping)
+		}
+	}
+	if CheckMap(JSON, "attr.price=p") == nil {
+		t.Error("attributes of items in interactions are accepted")
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"user_id":"u","item_id":"i","event_type":"view","ts":1}`), []byte("k"))
+	f.Add([]byte("u,\"i\",view,2026-01-02,3"), []byte(""))
+	f.Add([]byte(`{"attributes":{"a":[1]},"expires_at":1}`), []byte("i"))
+	var decoders []decoder
+	for _, o := range []Options{
+		{Format: JSON}, {Format: CSV}, {Format: CloudEvents}, {Format: JSON, Map: "user_id=a,item_id=b,event_type==view,props=p"},
+	} {
+		d, err := newDecoder(&o)
+		if err != nil {
+			f.Fatal(err)
+		}
+		decoders = append(decoders, d)
+	}
+	decoders = append(decoders, decodeItem, decodeUser)
+	f.Fuzz(func(t *testing.T, value, key []byte) {
+		for _, decode := range decoders {
+			var r event.Record
+			if _, inv := decode(&kgo.Record{Key: key, Value: value}, &r); inv == nil {
+				if r.Kind == event.KindEvent && r.Event.Validate(nil) != nil {
+					continue
+				}
+				var b event.FrameBuilder
+				b.Add(&r) // what was accepted can be written
+				_ = b.Seal()
+			}
+		}
+	})
+}
