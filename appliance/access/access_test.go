@@ -111,6 +111,25 @@ func TestTwoPrograms(t *testing.T) {
 	}
 }
 
+// TestNoNews: a file that stays as it is, or stays away, is no news to tell of.
+func TestNoNews(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "keys.json"))
+	for _, there := range []bool{false, true, false} {
+		if there {
+			make1(t, s, "x", Recommend)
+		} else if err := os.Remove(s.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if err := s.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		before := s.state.Load()
+		if err := s.Reload(); err != nil || s.state.Load() != before || s.Required() != there {
+			t.Errorf("there %t: required %t, the same state %t, %v", there, s.Required(), s.state.Load() == before, err)
+		}
+	}
+}
+
 // TestRunFollowsTheFile: another program's change counts; a damaged file
 // leaves what there was.
 func TestRunFollowsTheFile(t *testing.T) {

@@ -57,7 +57,10 @@ func (s *Store) reload() error {
 	info, err := os.Stat(s.path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		s.state.Store(&state{})
+		// Only a change is a new state, for Run tells of those.
+		if s.Required() {
+			s.state.Store(&state{})
+		}
 		return nil
 	case err != nil:
 		return fmt.Errorf("look at key file: %w", err)
