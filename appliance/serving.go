@@ -246,7 +246,7 @@ func (m models) Rollback(context.Context) (adminapi.Model, error) {
 	b, err := m.registry.Rollback()
 	if errors.Is(err, registry.ErrNoPrevious) {
 		return adminapi.Model{}, &httpapi.Problem{
-			Status: http.StatusConflict, Code: "no_previous_model", Detail: err.Error(), Hint: "vitrine model list shows the versions",
+			Status: http.StatusConflict, Code: "no_previous_model", Detail: err.Error(), Hint: "vitrine model list shows the versions; vitrine train makes a new one",
 		}
 	}
 	if err != nil {

@@ -78,7 +78,7 @@ func Open(dir string, keep int, log *slog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open models: %w", err)
 	}
-	live, rest := r.firstUsable(history)
+	live, rest, _ := r.firstUsable(history)
 	if live == nil {
 		if len(history) > 0 {
 			r.log.Error("no model version can be used, popular items are served",
@@ -141,16 +141,17 @@ func (r *Registry) recoverHistory() ([]string, error) {
 }
 
 // firstUsable loads the first version that can be loaded, and returns it with
-// the history from there on.
-func (r *Registry) firstUsable(history []string) (*Bundle, []string) {
+// the history from there on; faults say why those before it were not taken.
+func (r *Registry) firstUsable(history []string) (live *Bundle, rest, faults []string) {
 	for i, v := range history {
 		b, err := r.load(v)
 		if err == nil {
-			return b, history[i:]
+			return b, history[i:], faults
 		}
 		r.setAside(v, err)
+		faults = append(faults, fmt.Sprintf("%s: %v", v, err))
 	}
-	return nil, nil
+	return nil, nil, faults
 }
 
 // load reads a version of the folder for serving.
@@ -278,7 +279,8 @@ func (r *Registry) moveIn(path, v string, history []string) error {
 
 // Rollback makes the version that was live before the live one live again. The
 // one it replaces stays on disk, but not on the way back: the next Rollback
-// goes further back. A corrupt version on the way is set aside and passed over.
+// goes further back. A corrupt version on the way is set aside and passed over;
+// where none is left behind it, the error names them.
 func (r *Registry) Rollback() (*Bundle, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -288,8 +290,9 @@ func (r *Registry) Rollback() (*Bundle, error) {
 	}
 	back, rest := now.previous, now.history[1:]
 	if back == nil || back.Version != rest[0] {
-		if back, rest = r.firstUsable(rest); back == nil {
-			return nil, ErrNoPrevious
+		var faults []string
+		if back, rest, faults = r.firstUsable(rest); back == nil {
+			return nil, fmt.Errorf("%w that can be used: %s", ErrNoPrevious, strings.Join(faults, "; "))
 		}
 	}
 	rest = slices.Clone(rest)

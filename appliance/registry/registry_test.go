@@ -233,8 +233,14 @@ func TestCorruptLiveBundle(t *testing.T) {
 		t.Errorf("rolled back to %s, %v", version(b), err)
 	}
 	f.want(r, "v1", "v3 kept, v1 live")
-
+	f.publish(r, "v0")
 	f.damage("v1")
+	r = f.open(0)
+	if _, err := r.Rollback(); !errors.Is(err, ErrNoPrevious) || !strings.Contains(err.Error(), "v1: ") || !strings.Contains(err.Error(), "is corrupt") {
+		t.Errorf("rolled back past nothing but a corrupt version: %v", err)
+	}
+
+	f.damage("v0")
 	r = f.open(0)
 	f.want(r, "none", "v3 kept")
 	if !strings.Contains(f.log.String(), "no model version can be used") {
