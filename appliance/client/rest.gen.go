@@ -320,26 +320,28 @@ type CloudEvent = any
 
 // DeadLetter defines model for DeadLetter.
 type DeadLetter struct {
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
-	ID     string `json:"id"`
-
-	// Line From 1; 0 when the source has no lines.
-	Line      int64 `json:"line"`
-	Offset    int64 `json:"offset"`
-	Partition int32 `json:"partition"`
-
-	// Raw The bytes that were refused, in base64; only when one letter is asked for.
-	Raw []byte `json:"raw,omitempty"`
+	ID string `json:"id"`
 
 	// Source The file, the topic or `http`.
 	Source string `json:"source"`
 
-	// Truncated Whether there were more bytes than are kept.
-	Truncated bool `json:"truncated,omitempty"`
+	// Partition With the offset, the place in a topic.
+	Partition *int32 `json:"partition,omitempty"`
+
+	// Line From 1, in a file. Neither partition, line nor offset is there when the source is `http`.
+	Line   *int64 `json:"line,omitempty"`
+	Offset *int64 `json:"offset,omitempty"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
 
 	// TS When it was refused.
 	TS time.Time `json:"ts"`
+
+	// Raw The bytes that were refused, in base64; only when one letter is asked for.
+	Raw []byte `json:"raw,omitempty"`
+
+	// Truncated Whether there were more bytes than are kept.
+	Truncated bool `json:"truncated,omitempty"`
 }
 
 // DeadLetterPage defines model for DeadLetterPage.
@@ -414,34 +416,35 @@ type EventBatch = any
 
 // Explanation defines model for Explanation.
 type Explanation struct {
-	// Detail The same in words.
-	Detail string `json:"detail"`
+	UserID string `json:"user_id,omitempty"`
 	ItemID string `json:"item_id"`
-
-	// Model The model's own score of the item for this visitor, and its place by that score in the whole catalogue.
-	Model *struct {
-		Rank  int     `json:"rank"`
-		Score float32 `json:"score"`
-	} `json:"model,omitempty"`
-
-	// Rank Its place in that list.
-	Rank int `json:"rank,omitempty"`
-
-	// Reason Why the list's source is not `live`.
-	Reason string `json:"reason,omitempty"`
-
-	// Reasons The visitor's items that carry the model's score, then what plugins and rules changed.
-	Reasons []Reason `json:"reasons"`
 
 	// Shown Whether the item is in the list that this request gets.
 	Shown bool `json:"shown"`
 
+	// Rank Its place in that list.
+	Rank int `json:"rank,omitempty"`
+
+	// Stage Where it drops out; empty when it is shown.
+	Stage string `json:"stage"`
+
+	// Detail The same in words.
+	Detail string `json:"detail"`
+
+	// Model The model's own score of the item for this visitor, and its place by that score in the whole catalogue.
+	Model *struct {
+		Score float32 `json:"score"`
+		Rank  int     `json:"rank"`
+	} `json:"model,omitempty"`
+
+	// Reasons The visitor's items that carry the model's score, then what plugins and rules changed.
+	Reasons []Reason `json:"reasons"`
+
 	// Source That of the list.
 	Source string `json:"source,omitempty"`
 
-	// Stage Where it drops out; empty when it is shown.
-	Stage  string `json:"stage"`
-	UserID string `json:"user_id,omitempty"`
+	// Reason Why the list's source is not `live`.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Fault defines model for Fault.
@@ -824,27 +827,28 @@ type PluginList struct {
 
 // Problem defines model for Problem.
 type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+
 	// Code Stable; for programs.
 	Code string `json:"code"`
 
-	// Counts Of an import that stopped midway.
-	Counts *ImportResult `json:"counts,omitempty"`
-
 	// Detail For people; may change.
 	Detail string `json:"detail,omitempty"`
-
-	// Faults All that is wrong with a set of rules.
-	Faults []Fault `json:"faults,omitempty"`
 
 	// Hint What to do about it.
 	Hint string `json:"hint,omitempty"`
 
 	// Position The place of the fault in a text of the request, in characters from 1.
-	Position  int    `json:"position,omitempty"`
-	RequestID string `json:"request_id"`
-	Status    int    `json:"status"`
-	Title     string `json:"title"`
-	Type      string `json:"type"`
+	Position int `json:"position,omitempty"`
+
+	// Faults All that is wrong with a set of rules.
+	Faults []Fault `json:"faults,omitempty"`
+
+	// Counts Of an import that stopped midway.
+	Counts    *ImportResult `json:"counts,omitempty"`
+	RequestID string        `json:"request_id"`
 }
 
 // RankRequest defines model for RankRequest.
@@ -875,12 +879,12 @@ type RankRequest struct {
 
 // Reason defines model for Reason.
 type Reason struct {
-	// Change What it adds to the score. Those of items and the rest sum up to the model's score.
-	Change float32 `json:"change"`
-
 	// Kind An item of the visitor, the rest of them together, a plugin, or a rule.
 	Kind string `json:"kind"`
 	Name string `json:"name"`
+
+	// Change What it adds to the score. Those of items and the rest sum up to the model's score.
+	Change float32 `json:"change"`
 }
 
 // RecommendBatch defines model for RecommendBatch.

@@ -205,7 +205,7 @@ func TestFilesReadBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	err = event.SplitBatch("application/x-ndjson", data, func(i int, raw []byte) error {
+	_, err = event.SplitBatch("application/x-ndjson", data, func(i int, raw []byte) error {
 		var e event.Event
 		if _, inv := event.ParseEvent(raw, &e); inv != nil || e != events[i] {
 			t.Fatalf("line %d: %+v, %v; want %+v", i+1, e, inv, events[i])
@@ -224,7 +224,7 @@ func TestFilesReadBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := 0
-		err = event.SplitBatch("application/x-ndjson", data, func(i int, raw []byte) error {
+		_, err = event.SplitBatch("application/x-ndjson", data, func(i int, raw []byte) error {
 			got, inv := event.ParseAttributes(raw)
 			id, list := of(i)
 			want := event.MergeAttributes(list, []event.Attribute{text(idName, id)})

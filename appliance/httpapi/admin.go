@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/httpapi/entities"
 	"vitrine/appliance/httpapi/wire"
 )
 
@@ -252,10 +253,13 @@ func (a *admin) GetDeadLetter(c echo.Context, id string) error {
 }
 
 func deadLetter(l *Letter) adminapi.DeadLetter {
-	return adminapi.DeadLetter{
-		ID: l.ID, Source: l.Source, Partition: l.Partition, Line: l.Line, Offset: l.Offset,
-		Code: l.Code, Detail: l.Detail, TS: time.UnixMilli(l.Time).UTC(), Raw: l.Raw, Truncated: l.Truncated,
+	d := adminapi.DeadLetter{
+		ID: l.ID, Source: l.Source, Code: l.Code, Detail: l.Detail, TS: time.UnixMilli(l.Time).UTC(), Raw: l.Raw, Truncated: l.Truncated,
 	}
+	if l.Source != entities.Source { // a request has no place that could be looked up later
+		d.Partition, d.Line, d.Offset = &l.Partition, &l.Line, &l.Offset
+	}
+	return d
 }
 
 // GetPipeline is GET /v1/pipeline.

@@ -171,7 +171,7 @@ func TestMergeUsers(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	for body, code := range map[string]string{
-		`{"from":"a","into":"a"}`: "invalid_into", `{"from":"a"}`: "invalid_into", `{"into":"a"}`: "invalid_from", `{"from":"a","into":"b","x":1}`: "unknown_field",
+		`{"from":"a","into":"a"}`: "invalid_into", `{"from":"a"}`: "missing_into", `{"into":"a"}`: "missing_from", `{"from":"a","into":"b","x":1}`: "unknown_field",
 	} {
 		w := call{do: "POST /v1/users:merge", body: body}.to(srv.API())
 		if p := problemOf(t, w); w.Code != 400 || p.Code != code {

@@ -339,3 +339,37 @@ func TestAdminListenerIsGuarded(t *testing.T) {
 		t.Errorf("pprof over the socket: %d", w.Code)
 	}
 }
+
+// TestProblemsSayWhatToDo: an answer names what is wrong, and what would not be.
+func TestProblemsSayWhatToDo(t *testing.T) {
+	srv, _ := serverOf(t, newShop(), Config{})
+	for _, tt := range []struct {
+		call
+		code, detail, hint string
+	}{
+		{call{do: "GET /metrics"}, "unknown_path", `there is nothing at "/metrics" on this listener`, "those with the tag admin are on the admin listener"},
+		{call{do: "GET /v1/popular/"}, "unknown_path", `"/v1/popular/"`, "leave out the slash at the end"},
+		{call{do: "GET /v1/items/a/b"}, "unknown_path", `"/v1/items/a/b"`, "%2F"},
+		{call{do: "GET /v1/events"}, "method_not_allowed", `"/v1/events" does not take GET`, "it takes OPTIONS, POST"},
+		{call{do: "POST /v1/events?x=1", body: goodEvent}, "unknown_parameter", `"x"`, "this route takes none"},
+		{call{do: "GET /v1/popular?x=1"}, "unknown_parameter", `"x"`, "known are: limit, fields"},
+		{call{do: "GET /v1/recommend?user_id=a&user_id=b"}, "invalid_user_id", "user_id must be given once", ""},
+		{call{do: "POST /v1/recommend", body: `{"user_id":"u","limti":5}`}, "unknown_field", `"limti"`, "user_id, session, exclude, fields, limit"},
+		{call{do: "POST /v1/recommend", body: `{"user_id":"u","session":"i1"}`}, "invalid_session", "session must be an array, not a string (byte 29 of the body)", ""},
+		{call{do: "POST /v1/recommend", body: `{"user_id":true}`}, "invalid_user_id", "user_id must be a string, not a bool", ""},
+		{call{do: "POST /v1/recommend", body: `[]`}, "invalid_json", "must be a JSON object, not an array", ""},
+		{call{do: "POST /v1/recommend:batch", body: `{"requests":[{"user_id":"u"},{"user_id":"u","fields":7}]}`}, "invalid_fields", "requests.fields must be an array, not a number (byte 54 of the body)", ""},
+		{call{do: "POST /v1/recommend:batch", body: `{"requests":[{"user_id":"u","limit":"x"}]}`}, "invalid_limit", "whole number", ""},
+		{call{do: "POST /v1/users:merge", body: `{"from":"u","to":"v"}`}, "unknown_field", `"to"`, "known are: from, into"},
+		{call{do: "GET /v1/items/nope"}, "unknown_item", `"nope"`, "PUT it first"},
+	} {
+		w := tt.to(srv.API())
+		p := problemOf(t, w)
+		if p.Code != tt.code || !strings.Contains(p.Detail, tt.detail) || !strings.Contains(p.Hint, tt.hint) {
+			t.Errorf("%s %s: %s", tt.do, tt.body, w.Body)
+		}
+		if !strings.HasPrefix(w.Body.String(), `{"type":"`) {
+			t.Errorf("%s: hard to read: %s", tt.do, w.Body)
+		}
+	}
+}

@@ -139,11 +139,12 @@ func (b *batch) run(media string) error {
 	split := event.SplitBatch
 	switch {
 	case b.whole:
-		split = func(_ string, body []byte, take func(int, []byte) error) error { return take(0, body) }
+		split = func(_ string, body []byte, take func(int, []byte) error) (bool, error) { return true, take(0, body) }
 	case media != mediaNDJSON:
 		media = mediaJSON // of CloudEvents, too
 	}
-	switch err := split(media, b.body, b.take); {
+	complete, err := split(media, b.body, b.take)
+	switch {
 	case errors.As(err, &inv):
 		return refuse(inv.Code, "%s", inv.Detail)
 	case err != nil:
@@ -151,6 +152,9 @@ func (b *batch) run(media string) error {
 	}
 	if err := b.flush(); err != nil {
 		return err
+	}
+	if n := len(b.rejected); !complete && n > 0 {
+		b.rejected[n-1].detail += "; nothing of the array behind this fault was read, send the rest again"
 	}
 	if media == mediaJSON && b.counts.Rejected == 1 && b.counts.Accepted+b.counts.Duplicate == 0 &&
 		b.rejected[0].code == event.CodeInvalidJSON {

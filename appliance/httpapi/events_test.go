@@ -87,6 +87,22 @@ func TestPartlyBadBatches(t *testing.T) {
 	}
 }
 
+// TestBrokenArray: what was given up behind a syntax error is said, and only
+// then.
+func TestBrokenArray(t *testing.T) {
+	srv, _ := serverOf(t, newShop(), Config{})
+	for body, lost := range map[string]bool{
+		"[" + goodEvent + `,{"user_id":"u" "item_id":"i"},` + goodEvent + "]": true,
+		"[" + goodEvent: true,
+		"[" + goodEvent + ",5," + goodEvent + "]": false,
+	} {
+		w := call{do: "POST /v1/events", body: body}.to(srv.API())
+		if w.Code != 202 || strings.Contains(w.Body.String(), "nothing of the array behind this fault was read, send the rest again") != lost {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
+		}
+	}
+}
+
 func TestUndecodableBodyIsKeptAsALetter(t *testing.T) {
 	s := newShop()
 	srv, _ := serverOf(t, s, Config{})

@@ -80,9 +80,9 @@ func (p *public) Explain(c echo.Context, params publicapi.ExplainParams) error {
 	}
 	if x.ModelRank > 0 {
 		out.Model = &struct {
-			Rank  int     `json:"rank"`
 			Score float32 `json:"score"`
-		}{x.ModelRank, x.Score}
+			Rank  int     `json:"rank"`
+		}{x.Score, x.ModelRank}
 	}
 	for _, r := range x.Reasons {
 		out.Reasons = append(out.Reasons, publicapi.Reason{Kind: r.Kind, Name: r.Name, Change: r.Change})

@@ -28,7 +28,7 @@ func TestListParameters(t *testing.T) {
 		"GET /v1/recommend?user_id=u1&scene=" + strings.Repeat("x", 300):       "invalid_scene",
 		"GET /v1/recommend?user_id=u1&after=%01":                               "invalid_after",
 		"GET /v1/recommend?scene=home":                                         "missing_user_id",
-		"GET /v1/explain?user_id=u1":                                           "invalid_item_id",
+		"GET /v1/explain?user_id=u1":                                           "missing_item_id",
 		"GET /v1/explain?item_id=i1":                                           "missing_user_id",
 		"GET /v1/explain?user_id=u1&item_id=i1&fields=a":                       "unknown_parameter",
 		`POST /v1/rank {"user_id":"u1","items":[]}`:                            "invalid_items",
@@ -61,7 +61,7 @@ func TestExplain(t *testing.T) {
 	s := newShop()
 	srv, _ := serverOf(t, s, Config{})
 	w := call{do: "GET /v1/explain?user_id=u1&item_id=i2&exclude_seen=true"}.to(srv.API())
-	want := `{"detail":"was seen","item_id":"i2","model":{"rank":3,"score":2},"reasons":[{"change":0.5,"kind":"item","name":"i2"}],"shown":false,"source":"live","stage":"seen","user_id":"u1"}`
+	want := `{"user_id":"u1","item_id":"i2","shown":false,"stage":"seen","detail":"was seen","model":{"score":2,"rank":3},"reasons":[{"kind":"item","name":"i2","change":0.5}],"source":"live"}`
 	if w.Code != 200 || strings.TrimSpace(w.Body.String()) != want || !s.query.ExcludeSeen {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

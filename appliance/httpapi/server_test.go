@@ -128,7 +128,7 @@ func TestClientAndServer(t *testing.T) {
 	if m, err := sock.Rollback(ctx); err != nil || m.Version != "v1" {
 		t.Errorf("%+v %v", m, err)
 	}
-	if p, err := sock.DeadLetters(ctx, 1, "c"); err != nil || p.NextCursor != "c2" || p.Items[0].Line != 3 || p.Items[0].Raw != nil {
+	if p, err := sock.DeadLetters(ctx, 1, "c"); err != nil || p.NextCursor != "c2" || *p.Items[0].Line != 3 || p.Items[0].Raw != nil {
 		t.Errorf("%+v %v", p, err)
 	}
 	if l, err := sock.DeadLetter(ctx, "a1"); err != nil || string(l.Raw) != "x,\xff" || !l.Truncated {

@@ -97,7 +97,10 @@ func (s *Server) fail(c echo.Context, err error) {
 	if c.Response().Committed {
 		return // only the client's leaving fails a started answer
 	}
-	p := wire.ToProblem(err)
+	p := wire.NotRouted(c, err)
+	if p == nil {
+		p = wire.ToProblem(err)
+	}
 	if p == nil {
 		s.log.Error("request failed", slog.String(keyRoute, route(c)),
 			slog.String(keyRequestID, c.Response().Header().Get(wire.HeaderRequestID)),

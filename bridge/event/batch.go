@@ -10,21 +10,21 @@ import (
 // contentType says NDJSON. index counts from 0, blank lines not. raw is a part
 // of body and not yet known to be an event: a broken element reaches fn too,
 // and ParseEvent refuses it. What follows a syntax error in an array cannot
-// be told apart, so it is one last broken element. An error of fn ends the
-// walk and is returned; an empty body is an *Invalid.
-func SplitBatch(contentType string, body []byte, fn func(index int, raw []byte) error) error {
+// be told apart, so it is one last broken element, and whole is false. An error
+// of fn ends the walk and is returned; an empty body is an *Invalid.
+func SplitBatch(contentType string, body []byte, fn func(index int, raw []byte) error) (whole bool, err error) {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	if isLines(contentType) {
-		return splitLines(body, fn)
+		return true, splitLines(body, fn)
 	}
 	body = bytes.Trim(body, " \t\r\n")
 	switch {
 	case len(body) == 0:
-		return &Invalid{CodeInvalidJSON, "the body is empty"}
+		return true, &Invalid{CodeInvalidJSON, "the body is empty"}
 	case body[0] == '[':
 		return splitArray(body, fn)
 	}
-	return fn(0, body)
+	return true, fn(0, body)
 }
 
 // isLines tells whether a media type means one JSON value a line.
@@ -61,25 +61,25 @@ func splitLines(body []byte, fn func(index int, raw []byte) error) error {
 // splitArray walks over the elements of a JSON array. Where it breaks, the
 // last raw begins at a byte that no event can begin with, or holds the fault,
 // so that ParseEvent cannot take it for good.
-func splitArray(body []byte, fn func(index int, raw []byte) error) error {
+func splitArray(body []byte, fn func(index int, raw []byte) error) (whole bool, err error) {
 	s := scanner{data: body, pos: 1}
 	for index := 0; ; index++ {
 		last := s.pos - 1
 		if !s.more(index == 0) {
 			s.end()
 			if s.bad != nil {
-				return fn(index, brokenTail(body, last))
+				return false, fn(index, brokenTail(body, last))
 			}
-			return nil
+			return true, nil
 		}
 		s.peek()
 		start := s.pos
 		s.skip(1)
 		if s.bad != nil {
-			return fn(index, body[start:])
+			return false, fn(index, body[start:])
 		}
 		if err := fn(index, body[start:s.pos]); err != nil {
-			return err
+			return true, err
 		}
 	}
 }

@@ -117,7 +117,8 @@ func TestSplitBatch(t *testing.T) {
 	good := `{"user_id":"u"}`
 	for _, tc := range []struct {
 		name, media, body string
-		// want has a g for every element that parses and a b for a broken one.
+		// want has a g for every element that parses and a b for a broken one, and
+		// a ~ where nothing behind it was read.
 		want string
 	}{
 		{"object", "application/json", good, "g"},
@@ -127,21 +128,21 @@ func TestSplitBatch(t *testing.T) {
 		{"empty array", "application/json", "[ ]", ""},
 		{"element of another kind", "application/json", "[" + good + ",5,null," + good + "]", "gbbg"},
 		{"element with a wrong field", "application/json", `[{"user_id":{}},` + good + "]", "bg"},
-		{"broken element takes the rest", "application/json", "[" + good + `,{"a":tru},` + good + "]", "gb"},
-		{"missing comma", "application/json", "[" + good + " " + good + "]", "gb"},
-		{"missing comma and end", "application/json", "[" + good + " " + good, "gb"},
-		{"cut after an element", "application/json", "[" + good, "gb"},
-		{"cut after a comma", "application/json", "[" + good + ",", "gb"},
-		{"comma before the end", "application/json", "[" + good + ",]", "gb"},
-		{"text after the array", "application/json", "[" + good + "] " + good, "gb"},
-		{"text after an empty array", "application/json", "[]" + good, "b"},
+		{"broken element takes the rest", "application/json", "[" + good + `,{"a":tru},` + good + "]", "gb~"},
+		{"missing comma", "application/json", "[" + good + " " + good + "]", "gb~"},
+		{"missing comma and end", "application/json", "[" + good + " " + good, "gb~"},
+		{"cut after an element", "application/json", "[" + good, "gb~"},
+		{"cut after a comma", "application/json", "[" + good + ",", "gb~"},
+		{"comma before the end", "application/json", "[" + good + ",]", "gb~"},
+		{"text after the array", "application/json", "[" + good + "] " + good, "gb~"},
+		{"text after an empty array", "application/json", "[]" + good, "b~"},
 		{"lines", "application/x-ndjson", good + "\r\n\n  \n" + good, "gg"},
 		{"broken line loses nothing else", "application/x-ndjson", good + "\n{\"user_id\n" + good + "\n", "gbg"},
 		{"arrays are no lines", "Application/X-NDJSON; charset=utf-8", "[" + good + "]", "b"},
 	} {
 		var got strings.Builder
 		next := 0
-		err := SplitBatch(tc.media, []byte(tc.body), func(index int, raw []byte) error {
+		whole, err := SplitBatch(tc.media, []byte(tc.body), func(index int, raw []byte) error {
 			if index != next {
 				t.Errorf("%s: index %d, want %d", tc.name, index, next)
 			}
@@ -154,17 +155,20 @@ func TestSplitBatch(t *testing.T) {
 			}
 			return nil
 		})
+		if !whole {
+			got.WriteByte('~')
+		}
 		if err != nil || got.String() != tc.want {
 			t.Errorf("%s: %q, %v; want %q", tc.name, got.String(), err, tc.want)
 		}
 	}
 	for _, media := range []string{"application/json", "application/x-ndjson"} {
 		var inv *Invalid
-		if err := SplitBatch(media, []byte(" \n"), nil); !errors.As(err, &inv) || inv.Code != CodeInvalidJSON {
+		if _, err := SplitBatch(media, []byte(" \n"), nil); !errors.As(err, &inv) || inv.Code != CodeInvalidJSON {
 			t.Errorf("empty body as %s: %v", media, err)
 		}
 		stop := errors.New("stop")
-		if err := SplitBatch(media, []byte(good), func(int, []byte) error { return stop }); !errors.Is(err, stop) {
+		if _, err := SplitBatch(media, []byte(good), func(int, []byte) error { return stop }); !errors.Is(err, stop) {
 			t.Errorf("error of fn as %s: %v", media, err)
 		}
 	}
@@ -364,7 +368,7 @@ func FuzzSplitBatch(f *testing.F) {
 			media = "application/x-ndjson"
 		}
 		calls, broken := 0, 0
-		err := SplitBatch(media, body, func(index int, raw []byte) error {
+		_, err := SplitBatch(media, body, func(index int, raw []byte) error {
 			if index != calls {
 				t.Fatalf("index %d at call %d", index, calls)
 			}

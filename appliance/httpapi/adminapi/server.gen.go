@@ -170,26 +170,28 @@ func (e ImportFileParamsFormat) Valid() bool {
 
 // DeadLetter defines model for DeadLetter.
 type DeadLetter struct {
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
-	ID     string `json:"id"`
-
-	// Line From 1; 0 when the source has no lines.
-	Line      int64 `json:"line"`
-	Offset    int64 `json:"offset"`
-	Partition int32 `json:"partition"`
-
-	// Raw The bytes that were refused, in base64; only when one letter is asked for.
-	Raw []byte `json:"raw,omitempty"`
+	ID string `json:"id"`
 
 	// Source The file, the topic or `http`.
 	Source string `json:"source"`
 
-	// Truncated Whether there were more bytes than are kept.
-	Truncated bool `json:"truncated,omitempty"`
+	// Partition With the offset, the place in a topic.
+	Partition *int32 `json:"partition,omitempty"`
+
+	// Line From 1, in a file. Neither partition, line nor offset is there when the source is `http`.
+	Line   *int64 `json:"line,omitempty"`
+	Offset *int64 `json:"offset,omitempty"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
 
 	// TS When it was refused.
 	TS time.Time `json:"ts"`
+
+	// Raw The bytes that were refused, in base64; only when one letter is asked for.
+	Raw []byte `json:"raw,omitempty"`
+
+	// Truncated Whether there were more bytes than are kept.
+	Truncated bool `json:"truncated,omitempty"`
 }
 
 // DeadLetterPage defines model for DeadLetterPage.
@@ -472,27 +474,28 @@ type PluginList struct {
 
 // Problem defines model for Problem.
 type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+
 	// Code Stable; for programs.
 	Code string `json:"code"`
 
-	// Counts Of an import that stopped midway.
-	Counts *ImportResult `json:"counts,omitempty"`
-
 	// Detail For people; may change.
 	Detail string `json:"detail,omitempty"`
-
-	// Faults All that is wrong with a set of rules.
-	Faults []Fault `json:"faults,omitempty"`
 
 	// Hint What to do about it.
 	Hint string `json:"hint,omitempty"`
 
 	// Position The place of the fault in a text of the request, in characters from 1.
-	Position  int    `json:"position,omitempty"`
-	RequestID string `json:"request_id"`
-	Status    int    `json:"status"`
-	Title     string `json:"title"`
-	Type      string `json:"type"`
+	Position int `json:"position,omitempty"`
+
+	// Faults All that is wrong with a set of rules.
+	Faults []Fault `json:"faults,omitempty"`
+
+	// Counts Of an import that stopped midway.
+	Counts    *ImportResult `json:"counts,omitempty"`
+	RequestID string        `json:"request_id"`
 }
 
 // Rule `boost` (filter, factor), `bury` and `exclude` (filter), `pin` (item_id, slot), `quota` (attribute, most), `diversity` (strength), `freshness` (strength, half_life, percent), `promote` (filter, percent), `cap` (times, window, filter), `rotate` (every, strength). Instead of a filter there may be item_id or item_ids.

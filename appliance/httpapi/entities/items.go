@@ -140,7 +140,7 @@ func ParseItem(raw []byte, at int64, r *event.Record) *event.Invalid {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&body); err != nil {
-		return invalid(wire.BadJSON(err))
+		return invalid(wire.BadJSON(err, &body))
 	}
 	r.Kind = event.KindItemPut
 	r.Item.ID, r.Item.Time = id.ItemID, at
@@ -203,7 +203,7 @@ func appendTime(b []byte, ms int64) []byte {
 // UnknownItem is the answer to a look-up that failed.
 func UnknownItem(err error, id string) error {
 	if errors.Is(err, wire.ErrNotFound) {
-		return &wire.Problem{Status: http.StatusNotFound, Code: "unknown_item", Detail: fmt.Sprintf("there is no item %q", id)}
+		return &wire.Problem{Status: http.StatusNotFound, Code: "unknown_item", Detail: fmt.Sprintf("there is no item %q", id), Hint: "PUT it first; one known by events alone has no attributes to show"}
 	}
 	return fmt.Errorf("look up item: %w", err)
 }

@@ -153,6 +153,12 @@ func (r *Routes) MergeUsers(c echo.Context) error {
 		return err
 	}
 	from, into := string(body.From), string(body.Into)
+	switch "" {
+	case from:
+		return wire.Missing("from").With("send {\"from\":\"guest-7\",\"into\":\"u101\"}")
+	case into:
+		return wire.Missing("into").With("send {\"from\":\"guest-7\",\"into\":\"u101\"}")
+	}
 	if err := wire.CheckID("from", from); err != nil {
 		return err
 	}

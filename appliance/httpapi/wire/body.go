@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -132,40 +131,12 @@ func ReadJSONUpTo(c echo.Context, dst any, limit int64) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(dst); err != nil {
-		return BadJSON(err)
+		return BadJSON(err, dst)
 	}
 	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // Token returns it bare
 		return Refuse("invalid_json", "there is more after the JSON object")
 	}
 	return nil
-}
-
-// BadJSON turns the decoder's errors into a problem that shows the place.
-func BadJSON(err error) *Problem {
-	var (
-		syntax *json.SyntaxError
-		kind   *json.UnmarshalTypeError
-	)
-	switch {
-	case errors.As(err, &syntax):
-		return Refuse("invalid_json", "the body is not JSON: %v at byte %d", err, syntax.Offset)
-	case errors.As(err, &kind):
-		if kind.Field == "" {
-			return Refuse("invalid_json", "the body must be a JSON object, not a %s", kind.Value)
-		}
-		if kind.Field == "limit" {
-			return BadLimit()
-		}
-		return Refuse("invalid_"+kind.Field, "%s must not be a %s", kind.Field, kind.Value)
-	case errors.Is(err, io.EOF):
-		return Refuse("invalid_json", "the body is empty")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return Refuse("invalid_json", "the body is not JSON: it ends early")
-	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return Refuse("unknown_field", "there is no field %s here", name)
-	}
-	return Refuse("invalid_json", "the body is not understood: %v", err)
 }
 
 // jsonType is the Content-Type of every answer that is not a problem; shared,
@@ -183,9 +154,19 @@ func Send(c echo.Context, status int, body []byte) error {
 
 // SendJSON encodes and writes an answer of a route that is not hot.
 func SendJSON(c echo.Context, status int, v any) error {
-	body, err := json.Marshal(v)
+	body, err := Encode(v)
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
-	return Send(c, status, append(body, '\n'))
+	return Send(c, status, body)
+}
+
+// Encode is v as a line of JSON, with <, > and & as they are: people read
+// filters and hints in a terminal.
+func Encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.Bytes(), err
 }

@@ -60,3 +60,10 @@ func TestReadHeldIsBounded(t *testing.T) {
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("cut") }
+
+// TestEncode: a filter reads as it was typed.
+func TestEncode(t *testing.T) {
+	if b, err := Encode(map[string]string{"filter": `a < 5 && b > "x"`}); err != nil || string(b) != `{"filter":"a < 5 && b > \"x\""}`+"\n" {
+		t.Errorf("%s, %v", b, err)
+	}
+}

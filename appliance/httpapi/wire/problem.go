@@ -8,7 +8,6 @@ package wire
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -80,13 +79,13 @@ func (p *Problem) With(hint string) *Problem {
 
 // title is the code as words: it has to say the same each time the code occurs.
 func (p *Problem) title() string {
-	words := strings.ReplaceAll(p.Code, "_", " ")
+	words := strings.NewReplacer("_", " ", "json", "JSON", "utf8", "UTF-8").Replace(p.Code)
 	return strings.ToUpper(words[:1]) + words[1:]
 }
 
 // Write sends p.
 func (p *Problem) Write(w http.ResponseWriter, requestID string) error {
-	body, err := json.Marshal(adminapi.Problem{
+	body, err := Encode(adminapi.Problem{
 		Type: "urn:vitrine:problem:" + p.Code, Title: p.title(), Status: p.Status, Code: p.Code,
 		Detail: p.Detail, Hint: p.Hint, RequestID: requestID, Position: p.Position, Faults: p.Faults, Counts: p.Counts,
 	})
@@ -100,7 +99,7 @@ func (p *Problem) Write(w http.ResponseWriter, requestID string) error {
 		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
 	w.WriteHeader(p.Status)
-	_, err = w.Write(append(body, '\n'))
+	_, err = w.Write(body)
 	return err
 }
 
@@ -149,20 +148,40 @@ func BodyTooLarge(limit int64) *Problem {
 	}
 }
 
-// fromEcho turns the framework's own errors (routing, parameter binding) into
-// problems.
+// NotRouted is the problem of a request that no route takes, nil when err is
+// another error than the router's.
+func NotRouted(c echo.Context, err error) *Problem {
+	r := c.Request()
+	switch {
+	case errors.Is(err, echo.ErrNotFound):
+		return &Problem{
+			Status: http.StatusNotFound, Code: "unknown_path", Detail: fmt.Sprintf("there is nothing at %.200q on this listener", r.URL.Path),
+			Hint: pathHint(r.URL.Path),
+		}
+	case errors.Is(err, echo.ErrMethodNotAllowed):
+		return &Problem{
+			Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: fmt.Sprintf("%.200q does not take %.20s", r.URL.Path, r.Method),
+			Hint: "it takes " + c.Response().Header().Get(echo.HeaderAllow),
+		}
+	}
+	return nil
+}
+
+// pathHint guesses what was meant by a path that is none.
+func pathHint(path string) string {
+	const all = "GET /openapi.json lists the paths"
+	switch {
+	case len(path) > 1 && strings.HasSuffix(path, "/"):
+		return "leave out the slash at the end; " + all
+	case strings.Count(path, "/") > 3 && (strings.HasPrefix(path, "/v1/items/") || strings.HasPrefix(path, "/v1/users/")):
+		return "write a slash that is part of an id as %2F; " + all
+	}
+	return all + "; those with the tag admin are on the admin listener and admin.sock"
+}
+
+// fromEcho turns the framework's own errors (parameter binding) into problems.
 func fromEcho(err *echo.HTTPError) *Problem {
 	switch err.Code {
-	case http.StatusNotFound:
-		return &Problem{
-			Status: err.Code, Code: "unknown_path", Detail: "there is nothing at this path",
-			Hint: "GET /openapi.json lists the paths",
-		}
-	case http.StatusMethodNotAllowed:
-		return &Problem{
-			Status: err.Code, Code: "method_not_allowed", Detail: "this path does not take that method",
-			Hint: "the Allow header lists the methods",
-		}
 	case http.StatusBadRequest:
 		return badParameter(fmt.Sprint(err.Message))
 	}
@@ -182,8 +201,17 @@ func badParameter(message string) *Problem {
 	case "exclude_seen", "personalized", "check":
 		return Refuse("invalid_"+name, "%s must be given once, as true or false", name)
 	}
+	switch {
+	case strings.HasSuffix(why, "is required"):
+		return Missing(name)
+	case strings.Contains(why, "multiple values"):
+		return Refuse("invalid_"+name, "%s must be given once", name)
+	}
 	return Refuse("invalid_"+name, "%s is malformed:%s", name, why)
 }
+
+// Missing is the problem of a parameter or member that has to be there.
+func Missing(name string) *Problem { return Refuse("missing_"+name, "%s is missing", name) }
 
 // BadLimit is the problem of a limit out of bounds.
 func BadLimit() *Problem {

@@ -107,8 +107,11 @@ next:
 				continue next
 			}
 		}
-		return Refuse("unknown_parameter", "there is no parameter %q here", name).
-			With("known are: " + strings.Join(known, ", "))
+		refused := Refuse("unknown_parameter", "there is no parameter %.100q here", name)
+		if len(known) == 0 {
+			return refused.With("this route takes none")
+		}
+		return refused.With("known are: " + strings.Join(known, ", "))
 	}
 	return nil
 }
