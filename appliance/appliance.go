@@ -53,8 +53,11 @@ type Options struct {
 
 // Ready says where answers are.
 type Ready struct {
-	// URL is the API's address, such as http://127.0.0.1:8080.
+	// URL is the API's address as seen from this machine, such as
+	// http://127.0.0.1:8080.
 	URL string
+	// Keys says that callers need one.
+	Keys bool
 	// User is one that has a history, "" where none is known.
 	User string
 }

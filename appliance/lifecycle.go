@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"time"
 
 	"vitrine/appliance/httpapi/adminapi"
@@ -122,9 +124,18 @@ func (a *Appliance) announce(ctx context.Context) error {
 	}
 	a.ready.Store(true)
 	if a.opt.Announce != nil {
-		a.opt.Announce(Ready{URL: a.scheme() + api.String(), User: a.exampleUser()})
+		a.opt.Announce(Ready{URL: a.scheme() + reachable(api), User: a.exampleUser(), Keys: a.keys.Required()})
 	}
 	return nil
+}
+
+// reachable is an address that can be asked from this machine: one of all
+// interfaces is none.
+func reachable(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return addr.String()
 }
 
 func (a *Appliance) scheme() string {

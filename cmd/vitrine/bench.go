@@ -13,6 +13,7 @@ import (
 
 	"vitrine/appliance/bench"
 	"vitrine/appliance/bench/gap"
+	"vitrine/cmd/vitrine/progress"
 )
 
 // exitInvalid is the exit code of a measurement that cannot be believed.
@@ -78,8 +79,8 @@ func (a *app) bench(ctx context.Context, opt bench.Options, out outputs) error {
 	if err != nil {
 		return fmt.Errorf("find own program: %w", err)
 	}
-	bar := newProgress(a.err)
-	opt.Version, opt.ConfigFile, opt.Settings, opt.Progress = version, a.configFile, a.set, bar.show
+	bar := progress.New(a.err)
+	opt.Version, opt.ConfigFile, opt.Settings, opt.Progress = version, a.configFile, a.set, bar.Show
 	opt.ChildCommand = func(kind string) []string { return []string{exe, "bench", benchChild, kind} }
 	opt.ServeCommand = func(dir string, settings []string) []string {
 		command := []string{exe, "bench", benchChild, bench.ChildDaemon, "--data", dir}
@@ -92,7 +93,7 @@ func (a *app) bench(ctx context.Context, opt bench.Options, out outputs) error {
 		return command
 	}
 	r, err := bench.Run(ctx, opt)
-	bar.done()
+	bar.Done()
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,14 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/progress"
 )
 
 func (a *app) deadlettersCommand() *cobra.Command {
@@ -30,19 +34,19 @@ func (a *app) deadlettersCommand() *cobra.Command {
 			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "ID\tSOURCE\tLINE\tCODE\tDETAIL")
 			for _, l := range page.Items {
-				fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", l.ID, l.Source, l.Line, l.Code, l.Detail)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.ID, l.Source, lineOf(&l), l.Code, l.Detail)
 			}
 			if err := w.Flush(); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.out, "%s of %s\n", count(int64(len(page.Items))), count(page.Total))
+			fmt.Fprintf(a.out, "%s of %s\n", progress.Count(int64(len(page.Items))), progress.Count(page.Total))
 			if page.NextCursor != "" {
 				fmt.Fprintf(a.out, "more: vitrine deadletters list --cursor %s\n", page.NextCursor)
 			}
 			return nil
 		},
 	}
-	list.Flags().IntVar(&limit, "limit", limit, "how `many`, to 500")
+	list.Flags().IntVarP(&limit, "limit", "n", limit, "how `many`, to 500")
 	list.Flags().StringVar(&cursor, "cursor", "", "go on where the page that printed this `CURSOR` ended")
 	show := &cobra.Command{
 		Use: "show ID", Short: "Show one refused row or event with its bytes", Args: exactly("ID"),
@@ -58,8 +62,8 @@ func (a *app) deadlettersCommand() *cobra.Command {
 			if a.json {
 				return a.printJSON(l)
 			}
-			fmt.Fprintf(a.out, "source  %s\nline    %d\nat      %s\ncode    %s\nreason  %s\n\n%s\n",
-				l.Source, l.Line, l.TS.Local().Format(time.DateTime), l.Code, l.Detail, l.Raw)
+			fmt.Fprintf(a.out, "source  %s\nline    %s\nat      %s\ncode    %s\nreason  %s\n\n%s\n",
+				l.Source, lineOf(l), l.TS.Local().Format(time.DateTime), l.Code, l.Detail, l.Raw)
 			if l.Truncated {
 				fmt.Fprintln(a.out, "(cut: the row was longer)")
 			}
@@ -67,4 +71,12 @@ func (a *app) deadlettersCommand() *cobra.Command {
 		},
 	}
 	return group(&cobra.Command{Use: "deadletters", Short: "List and show refused input"}, list, show)
+}
+
+// lineOf is the line of a letter's file, "-" where it came by HTTP.
+func lineOf(l *client.DeadLetter) string {
+	if l.Line == nil {
+		return "-"
+	}
+	return strconv.FormatInt(*l.Line, 10)
 }

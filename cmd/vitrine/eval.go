@@ -13,6 +13,7 @@ import (
 
 	"vitrine/appliance"
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/progress"
 )
 
 // evalFlags are the flags of vitrine eval.
@@ -140,14 +141,14 @@ func (a *app) evaluateFiles(ctx context.Context, f *evalFlags) (*client.TrainRep
 	if err != nil {
 		return nil, err
 	}
-	bar := newProgress(a.err)
-	defer bar.done()
+	bar := progress.New(a.err)
+	defer bar.Done()
 	files := appliance.EvaluationFiles{
 		Events: f.events, Train: f.train, Test: f.test,
 		Format: f.format, Map: f.mapping, Where: f.where, TSFormat: f.tsFormat, TZ: f.zone,
 	}
 	evaluation := appliance.Evaluation{Command: command, Config: c, Files: files, Options: f.options()}
-	report, err := evaluation.Run(ctx, bar.show)
+	report, err := evaluation.Run(ctx, bar.Show)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +186,7 @@ func (a *app) evaluateArchive(ctx context.Context, cl *client.Client, f *evalFla
 // interval behind each figure.
 func (a *app) printEvaluation(r *client.TrainReport, k int) {
 	fmt.Fprintf(a.out, "%s users, %s items, %s interactions; %v users asked\n",
-		count(int64(r.Users)), count(int64(r.Items)), count(int64(r.Interactions)), r.Options["evaluated_users"])
+		progress.Count(int64(r.Users)), progress.Count(int64(r.Items)), progress.Count(int64(r.Interactions)), r.Options["evaluated_users"])
 	fmt.Fprintf(a.out, "split %v, seen items %v, mode %v\n\n", r.Options["split"], r.Options["seen"], r.Options["mode"])
 	fmt.Fprintf(a.out, "%-20s", "")
 	for _, m := range r.Models {
@@ -211,7 +212,7 @@ func (a *app) printEvaluation(r *client.TrainReport, k int) {
 		for _, m := range r.Models {
 			fmt.Fprintf(a.out, " %15s", figureCell(m.Slices[slice].Metrics, m.Slices[slice].Interval, "ndcg@10"))
 		}
-		fmt.Fprintf(a.out, "   %s users\n", count(int64(r.Models[0].Slices[slice].Users)))
+		fmt.Fprintf(a.out, "   %s users\n", progress.Count(int64(r.Models[0].Slices[slice].Users)))
 	}
 	fmt.Fprintln(a.out, "\n* would go live. Behind +- is half of the 95 % interval. Cold, warm and heavy users have under 5, 5 to 49, and more items.")
 	for _, note := range []string{"rejected_rows", "first_rejected", "masked_targets", "targets_of_unknown_items", "users_without_history", "left_out", "ease"} {

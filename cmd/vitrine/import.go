@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/progress"
 )
 
 // importFlags are the flags of vitrine import.
@@ -26,11 +28,12 @@ func (a *app) importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
 		Short: "Load events, or the attributes of items or users, into the running appliance",
-		Long: `Load CSV, TSV or NDJSON files, plain or compressed (.gz, .xz, .zst), into the running appliance.
+		Long: `Load CSV, TSV or NDJSON files, plain or compressed (.gz, .xz, .zst), into the running appliance. - is standard input.
 Importing the same rows again adds nothing, also from a renamed or longer file.
 Broken rows do not stop the import; "vitrine deadletters list" shows them.`,
 		Example: `  vitrine import --map user_id=Customer,item_id=Sku,event_type==purchase,ts=Date,attr.name=Title orders.csv.gz
-  vitrine import --items products.ndjson`,
+  vitrine import --items products.ndjson
+  mysql --batch -e 'select ...' shop | vitrine import --format tsv -`,
 		Args: atLeastOne("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.items && f.users {
@@ -78,26 +81,16 @@ func (a *app) importFiles(ctx context.Context, cl *client.Client, f importFlags,
 
 // importFile streams one file; the result is not nil where rows were read.
 func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, name string) (*client.ImportResult, error) {
-	file, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, hinted{errors.New("there is no such file"), "the path counts from " + workingDir()}
-	}
+	in, err := openInput(name)
 	if err != nil {
-		return nil, unwrapPath(err)
+		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // read only
+	defer in.Close() //nolint:errcheck // read only
 	// A pipe that has nothing to say would hold Ctrl-C up: the request ends
 	// only when its body does.
-	defer context.AfterFunc(ctx, func() { file.Close() })() //nolint:errcheck // read only
-	info, err := file.Stat()
-	if err != nil {
-		return nil, unwrapPath(err)
-	}
-	if info.IsDir() {
-		return nil, hinted{errors.New("it is a folder"), "name the files in it"}
-	}
+	defer context.AfterFunc(ctx, func() { in.Close() })() //nolint:errcheck // read only
 	params := client.ImportFileParams{
-		Name: given(filepath.Base(name)), Map: given(f.mapping), Where: given(f.where), RemoveWhere: given(f.removeWhere),
+		Name: given(in.name), Map: given(f.mapping), Where: given(f.where), RemoveWhere: given(f.removeWhere),
 		TSFormat: given(f.ts), Tz: given(f.zone), Format: given(client.ImportFileParamsFormat(f.format)),
 	}
 	switch {
@@ -106,10 +99,10 @@ func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, 
 	case f.users:
 		params.Kind = given(client.Users)
 	}
-	bar := newProgress(a.err)
-	body := &countingReader{r: file, seen: func(n int64) { bar.show("import", n, info.Size()) }}
+	bar := progress.New(a.err)
+	body := &countingReader{r: in, seen: func(n int64) { bar.Show("import", n, in.size) }}
 	result, err := cl.Import(ctx, body, params)
-	bar.done()
+	bar.Done()
 	if err == nil {
 		return result, nil
 	}
@@ -126,6 +119,53 @@ func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, 
 		}
 	}
 	return nil, hinted{errors.New("stopped before it was done"), "run the same import again to go on: rows that are in already are not doubled"}
+}
+
+// stdin is how standard input is named, where a file is expected.
+const stdin = "-"
+
+// input is what is imported: a file, or standard input.
+type input struct {
+	io.ReadCloser
+	// name is how the appliance knows it.
+	name string
+	size int64
+}
+
+func openInput(name string) (*input, error) {
+	if name == stdin {
+		return standardInput(), nil
+	}
+	file, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, hinted{errors.New("there is no such file"), "the path counts from " + workingDir() + "; - is standard input"}
+	}
+	if err != nil {
+		return nil, unwrapPath(err)
+	}
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		err = unwrapPath(err)
+	case info.IsDir():
+		err = hinted{errors.New("it is a folder"), "name the files in it"}
+	default:
+		return &input{file, filepath.Base(name), info.Size()}, nil
+	}
+	file.Close() //nolint:errcheck // read only
+	return nil, err
+}
+
+// standardInput can be closed while a read of it hangs, unlike os.Stdin. It is
+// known by the time: a row that is refused is one by name and line, and two
+// inputs have nothing to do with each other.
+func standardInput() *input {
+	out, in := io.Pipe()
+	go func() {
+		_, err := io.Copy(in, os.Stdin)
+		in.CloseWithError(err) // nil is the end of the input
+	}()
+	return &input{out, "stdin-" + time.Now().UTC().Format("20060102T150405.000Z"), 0}
 }
 
 // refusedFlag tells the problem codes that mean a flag's value is wrong in
@@ -152,7 +192,7 @@ func (a *app) printImport(sum client.ImportResult) error {
 		return a.printJSON(sum)
 	}
 	rate := float64(sum.Read) / max(sum.Seconds, 1e-9)
-	fmt.Fprintf(a.out, "read %s rows in %.2f s (%s rows/s)\n", count(sum.Read), sum.Seconds, count(int64(rate)))
+	fmt.Fprintf(a.out, "read %s rows in %.2f s (%s rows/s)\n", progress.Count(sum.Read), sum.Seconds, progress.Count(int64(rate)))
 	for _, line := range []struct {
 		name string
 		n    int64
@@ -166,10 +206,10 @@ func (a *app) printImport(sum client.ImportResult) error {
 		if line.n == 0 {
 			line.note = ""
 		}
-		fmt.Fprintf(a.out, "  %-10s %12s  %s\n", line.name, count(line.n), line.note)
+		fmt.Fprintf(a.out, "  %-10s %12s  %s\n", line.name, progress.Count(line.n), line.note)
 	}
 	if sum.Removes > 0 {
-		fmt.Fprintf(a.out, "%s of the accepted and duplicate rows remove an earlier interaction\n", count(sum.Removes))
+		fmt.Fprintf(a.out, "%s of the accepted and duplicate rows remove an earlier interaction\n", progress.Count(sum.Removes))
 	}
 	return nil
 }

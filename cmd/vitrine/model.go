@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/progress"
 )
 
 func (a *app) modelCommand() *cobra.Command {
@@ -77,7 +78,7 @@ func (a *app) printModels(models []client.Model) error {
 			}
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Version, m.State, m.CreatedAt.Local().Format(time.DateTime),
-			count(int64(m.Users)), count(int64(m.Items)), count(int64(m.Interactions)), cmp.Or(ndcg["blend"], ndcg["als"]), ndcg["popularity"], inBrief(m.Reason))
+			progress.Count(int64(m.Users)), progress.Count(int64(m.Items)), progress.Count(int64(m.Interactions)), cmp.Or(ndcg["blend"], ndcg["als"]), ndcg["popularity"], inBrief(m.Reason))
 	}
 	return w.Flush()
 }

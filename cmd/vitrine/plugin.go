@@ -15,6 +15,7 @@ import (
 
 	"vitrine/appliance/client"
 	"vitrine/appliance/pluginhost"
+	"vitrine/cmd/vitrine/progress"
 )
 
 const moduleSuffix = ".wasm"
@@ -200,7 +201,7 @@ func inspectionOf(ins *pluginhost.Inspection) inspection {
 }
 
 func (a *app) printInspection(file string, ins *pluginhost.Inspection) error {
-	fmt.Fprintf(a.out, "%s: %s bytes, sha256 %s\n", file, count(int64(ins.Bytes)), ins.SHA256)
+	fmt.Fprintf(a.out, "%s: %s bytes, sha256 %s\n", file, progress.Count(int64(ins.Bytes)), ins.SHA256)
 	if m := ins.Manifest; m != nil {
 		fmt.Fprintf(a.out, "plugin   %s %s: %s\n", m.Name, m.Version, m.Summary)
 		for _, c := range m.Reads {

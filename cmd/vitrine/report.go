@@ -9,17 +9,18 @@ import (
 	"text/tabwriter"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/progress"
 )
 
 // printReport is the table of a training or an evaluation.
 func (a *app) printReport(r *client.TrainReport) {
-	fmt.Fprintf(a.out, "%s users, %s items, %s interactions\n", count(int64(r.Users)), count(int64(r.Items)), count(int64(r.Interactions)))
+	fmt.Fprintf(a.out, "%s users, %s items, %s interactions\n", progress.Count(int64(r.Users)), progress.Count(int64(r.Items)), progress.Count(int64(r.Interactions)))
 	names := metricNames(r.Models)
 	if len(names) == 0 {
 		return // nothing was measured, which the verdict explains
 	}
 	if n, ok := r.Options["evaluated_users"].(float64); ok {
-		fmt.Fprintf(a.out, "measured on what %s of them did in the newest tenth of the time, which the models had not seen:\n", count(int64(n)))
+		fmt.Fprintf(a.out, "measured on what %s of them did in the newest tenth of the time, which the models had not seen:\n", progress.Count(int64(n)))
 	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\t"+strings.Join(reportHead(r), "\t"))

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/config"
+	"vitrine/cmd/vitrine/progress"
 	"vitrine/cmd/vitrine/service"
 )
 
@@ -30,9 +31,9 @@ func (a *app) serve(ctx context.Context, demo bool) error {
 	if err != nil {
 		return err
 	}
-	bar := newProgress(a.err)
+	bar := progress.New(a.err)
 	reload := make(chan os.Signal, 1)
-	if !bar.terminal { // there, a hangup means that the terminal is gone
+	if !bar.Terminal() { // there, a hangup means that the terminal is gone
 		signal.Notify(reload, syscall.SIGHUP)
 		defer signal.Stop(reload)
 	}
@@ -41,6 +42,6 @@ func (a *app) serve(ctx context.Context, demo bool) error {
 			return config.Load(config.Sources{File: a.configFile, Set: a.set, DataDir: a.dataDir, OwnData: demo})
 		},
 		Command: command, Demo: demo, Version: version, Out: a.out, Log: bar,
-		Progress: bar.show, Settled: bar.done, Reload: reload,
+		Progress: bar.Show, Settled: bar.Done, Reload: reload,
 	})
 }

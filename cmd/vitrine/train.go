@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/progress"
 )
 
 // pollJob is how often a running job is asked for its state.
@@ -74,11 +75,11 @@ func refusedHint(job *client.Job) string {
 
 // follow shows a job's progress until it is over.
 func (a *app) follow(ctx context.Context, cl *client.Client, id string) (*client.Job, error) {
-	bar := newProgress(a.err)
-	defer bar.done()
+	bar := progress.New(a.err)
+	defer bar.Done()
 	return cl.WaitJob(ctx, id, pollJob, func(j *client.Job) {
 		if j.Progress != nil && !j.Over() {
-			bar.showLoss(j.Progress.Stage, j.Progress.Done, j.Progress.Total, j.Progress.Loss)
+			bar.ShowLoss(j.Progress.Stage, j.Progress.Done, j.Progress.Total, j.Progress.Loss)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -259,7 +260,18 @@ func TestBadFiles(t *testing.T) {
 	}
 	vitrine(t, "import", "--data", d.dir, filepath.Join(dir, "none.csv")).complains(t, 1, "none.csv: there is no such file", "hint: the path counts from ")
 	vitrine(t, "import", "--data", d.dir, dir).complains(t, 1, "it is a folder", "hint: name the files in it")
-	text := vitrine(t, "deadletters", "list", "--data", d.dir).must(t).out
+	rows := "user_id,item_id,event_type\nu1,i1,view\nu2,,view\n"
+	piped := vitrineOn(t, strings.NewReader(rows), "import", "-", "--json", "--data", d.dir).must(t)
+	if !strings.Contains(piped.out, `"accepted": 1`) || !strings.Contains(piped.out, `"rejected": 1`) {
+		t.Errorf("import of standard input prints\n%s", piped.out)
+	}
+	d.send("POST", "/v1/events", "application/json", `{"item_id":"i1","event_type":"view"}`)
+	text := vitrine(t, "deadletters", "list", "-n", "500", "--data", d.dir).must(t).out
+	for _, line := range []string{`(?m)^\d+ +stdin-\S+ +3 +missing_item_id `, `(?m)^\d+ +http +- +missing_user_id `} {
+		if !regexp.MustCompile(line).MatchString(text) {
+			t.Errorf("no line like %s in\n%s", line, text)
+		}
+	}
 	if !strings.Contains(text, "dates.csv") || !strings.Contains(text, "LINE") {
 		t.Errorf("deadletters list prints\n%s", text)
 	}
@@ -300,7 +312,7 @@ func TestBadRequests(t *testing.T) {
 		{"no JSON", events, plainJSON, `{"user_id":`, 400, []string{`"code":"invalid_json"`, "byte 11"}},
 		{"nothing", events, plainJSON, "", 400, []string{`"code":"`}},
 		{"a form", events, "application/x-www-form-urlencoded", "user_id=u1", 415, []string{`"code":"unsupported_media_type"`, `"hint":"send the header Content-Type: application/json`}},
-		{"no such path", "/v2/events", plainJSON, "{}", 404, []string{`"hint":"GET /openapi.json lists the paths"`}},
+		{"no such path", "/v2/events", plainJSON, "{}", 404, []string{`"hint":"GET /openapi.json lists the paths`, `\"/v2/events\"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, body := d.send("POST", c.path, c.kind, c.body)

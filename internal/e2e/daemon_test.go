@@ -230,6 +230,12 @@ type result struct {
 // vitrine runs a command of the CLI to its end.
 func vitrine(t *testing.T, args ...string) result {
 	t.Helper()
+	return vitrineOn(t, nil, args...)
+}
+
+// vitrineOn gives the command a standard input.
+func vitrineOn(t *testing.T, stdin io.Reader, args ...string) result {
+	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -238,7 +244,7 @@ func vitrine(t *testing.T, args ...string) result {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &errOut
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

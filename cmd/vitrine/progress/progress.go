@@ -1,4 +1,7 @@
-package main
+// Package progress shows people how far long work is, and writes counts as
+// tables and bars have them. It knows the names of the appliance's stages and
+// nothing else of it.
+package progress
 
 import (
 	"fmt"
@@ -11,10 +14,10 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows how far long work is: a bar that redraws itself on a
+// Bar shows how far long work is: a bar that redraws itself on a
 // terminal, plain lines elsewhere, and nothing there for work that is over
 // before the first line is due. It uses no colour, so NO_COLOR changes nothing.
-type progress struct {
+type Bar struct {
 	mu       sync.Mutex
 	w        io.Writer
 	terminal bool
@@ -31,9 +34,10 @@ const (
 	barWidth    = 28
 )
 
-func newProgress(w io.Writer) *progress {
+// New is the bar of a writer; it draws one only where that is a terminal.
+func New(w io.Writer) *Bar {
 	f, ok := w.(*os.File)
-	return &progress{w: w, terminal: ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"}
+	return &Bar{w: w, terminal: ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"}
 }
 
 // stageName is what a stage of the appliance is called on the screen.
@@ -63,11 +67,14 @@ func stageName(stage string) string {
 	return stage
 }
 
-// show tells that done of total units of a stage are done; total 0 is unknown.
-func (p *progress) show(stage string, done, total int64) { p.showLoss(stage, done, total, 0) }
+// Terminal says whether there is one to draw on.
+func (p *Bar) Terminal() bool { return p.terminal }
 
-// showLoss is show of a fit, whose units are sweeps that lower a loss.
-func (p *progress) showLoss(stage string, done, total int64, loss float64) {
+// Show tells that done of total units of a stage are done; total 0 is unknown.
+func (p *Bar) Show(stage string, done, total int64) { p.ShowLoss(stage, done, total, 0) }
+
+// ShowLoss is Show of a fit, whose units are sweeps that lower a loss.
+func (p *Bar) ShowLoss(stage string, done, total int64, loss float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.loss = loss
@@ -93,7 +100,7 @@ func (p *progress) showLoss(stage string, done, total int64, loss float64) {
 	p.open = true
 }
 
-func (p *progress) text(done, total int64, spent time.Duration) string {
+func (p *Bar) text(done, total int64, spent time.Duration) string {
 	name := stageName(p.stage)
 	if total <= 0 {
 		return name
@@ -116,7 +123,7 @@ func (p *progress) text(done, total int64, spent time.Duration) string {
 		case p.stage == "import":
 			fmt.Fprintf(&b, "  %.1f MiB/s", rate/(1<<20))
 		case total >= 1000:
-			fmt.Fprintf(&b, "  %s/s", count(int64(rate)))
+			fmt.Fprintf(&b, "  %s/s", Count(int64(rate)))
 		}
 		if left := time.Duration(float64(total-done) / rate * float64(time.Second)); left >= time.Second {
 			fmt.Fprintf(&b, "  %s left", left.Round(time.Second))
@@ -125,8 +132,8 @@ func (p *progress) text(done, total int64, spent time.Duration) string {
 	return b.String()
 }
 
-// done ends the bar.
-func (p *progress) done() {
+// Done ends the bar.
+func (p *Bar) Done() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
@@ -134,7 +141,7 @@ func (p *progress) done() {
 }
 
 // erase takes the bar off the line.
-func (p *progress) erase() {
+func (p *Bar) erase() {
 	if p.open {
 		fmt.Fprint(p.w, "\r\x1b[K")
 		p.open = false
@@ -143,7 +150,7 @@ func (p *progress) erase() {
 
 // Write puts whole lines above the bar: the log goes through here, so that
 // the two do not run into each other.
-func (p *progress) Write(line []byte) (int, error) {
+func (p *Bar) Write(line []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.open {
@@ -153,8 +160,8 @@ func (p *progress) Write(line []byte) (int, error) {
 	return p.w.Write(line)
 }
 
-// count writes a number with thousands separators.
-func count(n int64) string {
+// Count writes a number with thousands separators.
+func Count(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]

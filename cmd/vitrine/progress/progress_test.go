@@ -1,4 +1,4 @@
-package main
+package progress
 
 import (
 	"bytes"
@@ -11,8 +11,8 @@ import (
 // of it stays in the end.
 func TestBarAndLog(t *testing.T) {
 	var screen bytes.Buffer
-	p := &progress{w: &screen, terminal: true}
-	p.show("import", 50, 100)
+	p := &Bar{w: &screen, terminal: true}
+	p.Show("import", 50, 100)
 	if got := screen.String(); got != "importing                  [##############--------------]  50 %" {
 		t.Errorf("bar %q", got)
 	}
@@ -24,8 +24,8 @@ func TestBarAndLog(t *testing.T) {
 		t.Errorf("after a line of the log %q", got)
 	}
 	screen.Reset()
-	p.show("import", 60, 100)
-	p.done()
+	p.Show("import", 60, 100)
+	p.Done()
 	if got := screen.String(); !strings.HasPrefix(got, "importing") || !strings.HasSuffix(got, "\r\x1b[K") {
 		t.Errorf("in the end %q", got)
 	}
@@ -34,18 +34,18 @@ func TestBarAndLog(t *testing.T) {
 // TestPlainLines: elsewhere short work prints nothing, long work plain lines.
 func TestPlainLines(t *testing.T) {
 	var out bytes.Buffer
-	p := &progress{w: &out}
+	p := &Bar{w: &out}
 	for n := range int64(100) {
-		p.show("fill", n, 100)
+		p.Show("fill", n, 100)
 	}
-	p.done()
+	p.Done()
 	if out.Len() > 0 {
 		t.Errorf("short work prints %q", out.String())
 	}
-	p.show("fill", 0, 100)
+	p.Show("fill", 0, 100)
 	p.shown = p.shown.Add(-lineEvery) // as if that time had passed
-	p.show("fill", 40, 100)
-	p.show("fill", 41, 100)
+	p.Show("fill", 40, 100)
+	p.Show("fill", 41, 100)
 	if got := out.String(); got != "filling the shop  40 %\n" {
 		t.Errorf("long work prints %q", got)
 	}
@@ -64,16 +64,16 @@ func TestProgressText(t *testing.T) {
 		{"import", 10 << 20, 20 << 20, 4 * time.Second, "importing  50 %  2.5 MiB/s  4s left"},
 		{"import", 30 << 20, 20 << 20, 4 * time.Second, "importing 100 %  5.0 MiB/s"},
 	} {
-		p := &progress{stage: c.stage}
+		p := &Bar{stage: c.stage}
 		if got := p.text(c.done, c.total, c.spent); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
-	p := &progress{stage: "fit", loss: 12345.678}
+	p := &Bar{stage: "fit", loss: 12345.678}
 	if got := p.text(3, 12, time.Second); got != "fitting the model  25 %  sweep 3 of 12, loss 12346  3s left" {
 		t.Errorf("a fit: %q", got)
 	}
-	if got := count(1234567); got != "1,234,567" {
+	if got := Count(1234567); got != "1,234,567" {
 		t.Errorf("count: %s", got)
 	}
 }

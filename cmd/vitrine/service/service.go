@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 
 	"vitrine/appliance"
@@ -167,8 +168,15 @@ func announce(out io.Writer, ready appliance.Ready) {
 		// Escaped: an id may hold what a shell understands.
 		path = "/v1/recommend?user_id=" + url.QueryEscape(ready.User) + "&limit=5&fields=name"
 	}
+	flags := ""
+	if strings.HasPrefix(ready.URL, "https:") {
+		flags = "-k " // a certificate is one of a name, not of this address
+	}
+	if ready.Keys {
+		flags += "-H 'Authorization: Bearer KEY' "
+	}
 	// One write: who waits for the first line has the second, too.
-	fmt.Fprintf(out, "Vitrine is ready at %s (Ctrl-C stops it). Try:\n  curl '%s%s'\n", ready.URL, ready.URL, path)
+	fmt.Fprintf(out, "Vitrine is ready at %s (Ctrl-C stops it). Try:\n  curl %s'%s%s'\n", ready.URL, flags, ready.URL, path)
 }
 
 // logger writes the daemon's log.
