@@ -129,7 +129,7 @@ func (h *Host) build(ctx context.Context, name string, wasm, toml []byte, side *
 	}
 	loaded, err := sandbox.Load(ctx, sandbox.Spec{
 		Module: prepared, Engine: h.engine, CacheDir: h.codeDir(), Compile: h.opt.Compile, Columns: h.opt.Columns,
-		Config: side.Config, AllowMissing: side.absent, Log: h.opt.Log, Now: h.opt.Now,
+		Config: side.Config, ConfigFile: name + sidecarSuffix, AllowMissing: side.absent, Log: h.opt.Log, Now: h.opt.Now,
 	})
 	if err != nil {
 		return nil, err

@@ -105,9 +105,31 @@ func tomlFault(err error) error {
 	var decode *toml.DecodeError
 	if errors.As(err, &decode) {
 		row, _ := decode.Position()
+		if key := decode.Key(); len(key) == 1 && wanted(key[0]) != "" {
+			return fmt.Errorf("line %d: %s is not %s", row, key[0], wanted(key[0]))
+		}
 		return fmt.Errorf("line %d: %s", row, firstLine(strings.TrimPrefix(decode.Error(), "toml: ")))
 	}
 	return errors.New(firstLine(err.Error()))
+}
+
+// wanted are the words for the values of a known key, "" for another.
+func wanted(key string) string {
+	for f := range reflect.TypeFor[sidecar]().Fields() {
+		if f.Tag.Get("toml") != key {
+			continue
+		}
+		switch f.Type.Kind() {
+		case reflect.Pointer:
+			return "true or false"
+		case reflect.Slice:
+			return "an array of texts"
+		case reflect.Map:
+			return "a table"
+		}
+		return "a text"
+	}
+	return ""
 }
 
 // checkKeys finds the first key that NAME.toml does not have. The decoder's own

@@ -19,7 +19,8 @@ func TestSwapsUnderLoad(t *testing.T) {
 	if testing.Short() {
 		swaps = 20
 	}
-	r := newRig(t, Options{}).start()
+	// Nothing may be skipped for lack of time, however busy the machine is.
+	r := newRig(t, Options{CallBudget: time.Minute, RequestBudget: time.Minute}).start()
 	r.add("p", scorer("p", scale(1)).wasm())
 	var stop atomic.Bool
 	var workers sync.WaitGroup

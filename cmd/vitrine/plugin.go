@@ -228,7 +228,12 @@ func (a *app) printInspection(file string, ins *pluginhost.Inspection) error {
 func (a *app) pluginBuildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "build [DIR]", Short: "Build the Go plugin in DIR (default here) as DIR's name.wasm",
-		Args: cobra.MaximumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage(cmd, "%s takes at most one DIR, not %q", shortPath(cmd), args)
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
@@ -247,7 +252,7 @@ func (a *app) pluginBuildCommand() *cobra.Command {
 				if errors.Is(err, exec.ErrNotFound) {
 					return hinted{errors.New("plugin build: there is no go command"), "install Go 1.24 or newer"}
 				}
-				return fmt.Errorf("plugin build: %w", err)
+				return hinted{fmt.Errorf("plugin build: the go command failed in %s: %w", dir, err), "DIR is a folder with a main package that imports vitrine/sdk; docs/PLUGINS.md has one"}
 			}
 			if a.json {
 				return a.printJSON(map[string]string{"wasm": out})

@@ -443,8 +443,8 @@ type Plugin struct {
 	// Name Its own name; that of its file while no version could be loaded.
 	Name string `json:"name"`
 
-	// Reason Why it is refused or in quarantine.
-	Reason string `json:"reason,omitempty"`
+	// Reason Why it is refused or in quarantine, else empty.
+	Reason string `json:"reason"`
 
 	// Serving The digest of the version that ranks, where it is not the file's.
 	Serving string      `json:"serving,omitempty"`

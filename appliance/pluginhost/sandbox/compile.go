@@ -33,12 +33,13 @@ const (
 
 // compileJob is the first line of the child's input; the module follows.
 type compileJob struct {
-	Dir    string         `json:"dir"`
-	Engine string         `json:"engine"`
-	Length int            `json:"length"`
-	Config map[string]any `json:"config"`
-	// AllowMissing is that of Spec.
-	AllowMissing bool `json:"allow_missing"`
+	Dir    string `json:"dir"`
+	Engine string `json:"engine"`
+	Length int    `json:"length"`
+	// These are those of Spec.
+	Config       map[string]any `json:"config"`
+	ConfigFile   string         `json:"config_file"`
+	AllowMissing bool           `json:"allow_missing"`
 }
 
 // compileResult is the one line of the child's output.
@@ -79,7 +80,8 @@ func compileLimited(ctx context.Context, in io.Reader) error {
 	}
 	ctx = experimental.WithCompilationWorkers(ctx, runtime.NumCPU())
 	v := &Version{spec: Spec{
-		Engine: job.Engine, Config: job.Config, AllowMissing: job.AllowMissing, Log: slog.New(slog.DiscardHandler),
+		Engine: job.Engine, Config: job.Config, ConfigFile: job.ConfigFile, AllowMissing: job.AllowMissing,
+		Log: slog.New(slog.DiscardHandler),
 	}}
 	err = v.open(ctx, job.Dir, wasm)
 	if err != nil && os.RemoveAll(job.Dir) == nil {

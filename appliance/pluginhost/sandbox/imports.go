@@ -1,12 +1,14 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"unicode"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -200,8 +202,47 @@ func wasiWrite(in *instance, stack []uint64) {
 	if fd == 2 {
 		level = abi.LevelError
 	}
-	in.say(level, line)
+	in.write(level, line)
 	stack[0] = wasiDone
+}
+
+// write gathers what a guest writes piece by piece, as Go's runtime does, and
+// says it line by line.
+func (in *instance) write(level int32, text []byte) {
+	if level != in.level {
+		in.endLine()
+		in.level = level
+	}
+	for len(text) > 0 {
+		line, rest, ended := bytes.Cut(text, []byte("\n"))
+		in.written = append(in.written, line[:min(len(line), abi.MaxLog-len(in.written))]...)
+		if ended {
+			in.endLine()
+		}
+		text = rest
+	}
+}
+
+// endLine says what has been gathered.
+func (in *instance) endLine() {
+	if in.level == abi.LevelError && in.complaint == "" {
+		in.complaint = oneLine(in.written[:min(len(in.written), maxComplaint)])
+	}
+	in.say(in.level, in.written)
+	in.written = in.written[:0]
+}
+
+// maxComplaint is the most of a guest's words that becomes part of a reason.
+const maxComplaint = 200
+
+// oneLine makes a line that may be printed of a guest's bytes.
+func oneLine(text []byte) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(string(text), "\uFFFD")))
 }
 
 func wasiRandom(in *instance, stack []uint64) {

@@ -53,6 +53,12 @@ type instance struct {
 	logLeft     int
 	configuring bool
 	lastError   string
+	// written is what the guest wrote to standard output or error since the
+	// end of a line, at that level; complaint the first line on standard error
+	// in this call.
+	written   []byte
+	level     int32
+	complaint string
 	// spent is the fuel of the last call.
 	spent int64
 	// setupLeft is the budget of a call that prepares the instance.
@@ -149,9 +155,12 @@ func (in *instance) setup(name string, args ...uint64) (uint64, error) {
 // run calls f with a budget; parameters and result are in in.stack. An error
 // means that the instance must not be used again.
 func (in *instance) run(f api.Function, budget int64) error {
-	in.logLeft = abi.MaxLog
+	in.logLeft, in.complaint = abi.MaxLog, ""
 	in.fuel.Set(uint64(budget))
 	err := f.CallWithStack(in.ctx, in.stack[:])
+	if len(in.written) > 0 {
+		in.endLine()
+	}
 	left := int64(in.fuel.Get())
 	in.spent = budget - max(left, 0)
 	if err == nil {
@@ -160,7 +169,10 @@ func (in *instance) run(f api.Function, budget int64) error {
 	if left < 0 {
 		return errFuel
 	}
-	return trap(err)
+	if err = trap(err); in.complaint != "" { // a Go guest says why it panics
+		err = fmt.Errorf("%w: %s", err, in.complaint)
+	}
+	return err
 }
 
 // trap is one line about what ended a call.

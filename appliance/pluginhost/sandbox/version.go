@@ -33,8 +33,10 @@ type Spec struct {
 	Compile []string
 	// Columns has the attributes of items and users; nil: none.
 	Columns frame.Columns
-	// Config is the operator's configuration.
-	Config map[string]any
+	// Config is the operator's configuration, ConfigFile the name of its file,
+	// for messages.
+	Config     map[string]any
+	ConfigFile string
 	// AllowMissing puts empty values for what the operator must give: there is
 	// none to ask.
 	AllowMissing bool
@@ -92,7 +94,10 @@ func Load(ctx context.Context, spec Spec) (*Version, error) {
 	sum := sha256.Sum256(spec.Module.Wasm)
 	v.code = hex.EncodeToString(sum[:])
 	v.breaker.now = spec.Now
-	job := compileJob{Dir: filepath.Join(spec.CacheDir, v.code), Engine: spec.Engine, Config: spec.Config, AllowMissing: spec.AllowMissing}
+	job := compileJob{
+		Dir: filepath.Join(spec.CacheDir, v.code), Engine: spec.Engine,
+		Config: spec.Config, ConfigFile: spec.ConfigFile, AllowMissing: spec.AllowMissing,
+	}
 	if err := compile(ctx, spec.Compile, job, spec.Module.Wasm); err != nil {
 		return nil, err
 	}
@@ -188,7 +193,10 @@ func (v *Version) adopt(text string) error {
 		return err
 	}
 	config, err := configFor(m, v.spec.Config, v.spec.AllowMissing)
-	if err != nil {
+	switch {
+	case err != nil && v.spec.ConfigFile != "":
+		return fmt.Errorf("%s: %w", v.spec.ConfigFile, err)
+	case err != nil:
 		return err
 	}
 	v.manifest, v.manifestText, v.columns, v.config = m, strings.Clone(text), m.Columns(), config
@@ -348,11 +356,14 @@ func (v *Version) logGuest(level slog.Level, line string) {
 	if !ok {
 		return
 	}
-	if dropped > 0 {
-		v.spec.Log.Log(context.Background(), level, "plugin says", keyText, line, keyDropped, dropped)
-		return
+	attributes := []slog.Attr{slog.String(keyText, line)}
+	if v.manifest != nil { // else it has not said its name yet
+		attributes = append(attributes, slog.String(keyPlugin, v.manifest.Name))
 	}
-	v.spec.Log.Log(context.Background(), level, "plugin says", keyText, line)
+	if dropped > 0 {
+		attributes = append(attributes, slog.Int64(keyDropped, dropped))
+	}
+	v.spec.Log.LogAttrs(context.Background(), level, "plugin says", attributes...)
 }
 
 // firstLine keeps one line of a text that others wrote.
