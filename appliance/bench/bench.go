@@ -31,14 +31,15 @@ const (
 	Retrieve = "retrieve"
 	Train    = "train"
 	Plugins  = "plugins"
+	Fresh    = "fresh"
 	Peers    = "peers"
 )
 
 // Parts lists all parts, in the order in which they run.
-func Parts() []string { return []string{Serve, Retrieve, Train, Plugins, Peers} }
+func Parts() []string { return []string{Serve, Retrieve, Train, Plugins, Fresh, Peers} }
 
 // ownParts are those that need nothing but this program.
-func ownParts() []string { return []string{Serve, Retrieve, Train, Plugins} }
+func ownParts() []string { return []string{Serve, Retrieve, Train, Plugins, Fresh} }
 
 // repetitions of every measurement: the least that has a median and a spread.
 const repetitions = 3
@@ -55,6 +56,8 @@ type Options struct {
 	// Target is the URL of a running appliance on this machine that Serve
 	// measures instead of one of its own.
 	Target string
+	// Only are some of Cases(), for Serve on appliances of its own; nil is all.
+	Only []string
 	// Pairs is a file of users and their items, as retrieval.ReadPairs reads it,
 	// whose factors Retrieve measures beside the generated ones.
 	Pairs string
@@ -119,7 +122,7 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 	}
 	r := newRun(opt)
 	do := map[string]func(context.Context) (*report.Part, error){
-		Serve: r.serve, Retrieve: r.retrieve, Train: r.train, Plugins: r.plugins, Peers: r.peers,
+		Serve: r.serve, Retrieve: r.retrieve, Train: r.train, Plugins: r.plugins, Fresh: r.fresh, Peers: r.peers,
 	}
 	hash, err := configHash(opt.ConfigFile, r.settings())
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
 )
 
@@ -187,13 +188,13 @@ func TestRunRefusesUnknownParts(t *testing.T) {
 
 func TestServerThatDoesNotStart(t *testing.T) {
 	t.Parallel()
-	_, _, err := startServer(t.Context(), []string{"/bin/sh", "-c", "echo the port is taken >&2; exit 3"}, nil)
+	_, _, err := process.StartServer(t.Context(), []string{"/bin/sh", "-c", "echo the port is taken >&2; exit 3"}, nil)
 	if err == nil || !strings.Contains(err.Error(), "the port is taken") || !strings.Contains(err.Error(), "exit status 3") {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, _, err := startServer(ctx, []string{"/bin/sh", "-c", "read x"}, nil); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := process.StartServer(ctx, []string{"/bin/sh", "-c", "read x"}, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }
@@ -211,7 +212,7 @@ func TestFingerprint(t *testing.T) {
 	if _, err := configHash(os.DevNull, []string{"train.rang=32"}); err == nil {
 		t.Error("an unknown key is not refused")
 	}
-	if used, rss := processTime(os.Getpid()); used < 0 || rss < 1 {
+	if used, rss := process.Used(os.Getpid()); used < 0 || rss < 1 {
 		t.Errorf("this process used %s and has %.0f MiB", used, rss)
 	}
 	w := startWatch()

@@ -7,14 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/config"
@@ -123,44 +121,10 @@ func ownTime() time.Duration {
 	return usage(syscall.RUSAGE_SELF) + usage(syscall.RUSAGE_CHILDREN)
 }
 
-// processorTime is what do uses of a processor, on a thread of its own: unlike
-// the time that passes, it does not grow when others use the machine.
-func processorTime(do func()) time.Duration {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	start := threadClock()
-	do()
-	return threadClock() - start
-}
-
-// threadClock is the processor time of the calling thread. Unlike getrusage,
-// which counts ticks of some milliseconds, it is exact.
-func threadClock() time.Duration {
-	const clockThreadCPU = 3
-	var now syscall.Timespec
-	_, _, _ = syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockThreadCPU, uintptr(unsafe.Pointer(&now)), 0) // every Linux has it
-	return time.Duration(now.Nano())
-}
-
 func usage(who int) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(who, &u); err != nil {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// processTime is the processor time of another process and its memory in MiB.
-func processTime(pid int) (used time.Duration, rssMiB float64) {
-	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	// The program's name, in brackets, may hold blanks.
-	_, rest, _ := strings.Cut(read(filepath.Join(dir, "stat")), ") ")
-	const utime, stime = 11, 12
-	if fields := strings.Fields(rest); len(fields) > stime {
-		u, _ := strconv.ParseInt(fields[utime], 10, 64)
-		s, _ := strconv.ParseInt(fields[stime], 10, 64)
-		used = time.Duration(u+s) * tick
-	}
-	kib, _ := strconv.ParseFloat(strings.TrimSuffix(field(filepath.Join(dir, "status"), "VmRSS"), " kB"), 64)
-	return used, kib / 1024
 }

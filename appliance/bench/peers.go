@@ -9,6 +9,7 @@ import (
 
 	"vitrine/appliance/bench/gen"
 	"vitrine/appliance/bench/peers"
+	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/bench/training"
 )
@@ -101,7 +102,7 @@ func (r *run) against(ctx context.Context, job peers.Job, c peerCase, shape gen.
 		r.opt.Progress(name, int64(fit), int64(c.fits))
 		got.add("dot", dotKernel())
 		var ours training.SolveResult
-		if _, err := call(ctx, r.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: shape, Rank: c.rank, Iterations: peerIterations}, &ours); err != nil {
+		if _, err := process.Call(ctx, r.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: shape, Rank: c.rank, Iterations: peerIterations}, &ours); err != nil {
 			return nil, err
 		}
 		theirs, err := peers.Run(ctx, job)

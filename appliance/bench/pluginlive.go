@@ -75,6 +75,9 @@ func (r *run) livePlugins(ctx context.Context, part *report.Part) error {
 		return err
 	}
 	defer s.close()
+	if err := r.asked(ctx, s); err != nil {
+		return err
+	}
 	l := newLivePlugins(r, s)
 	defer l.api.Close()
 	if err := l.swaps(ctx, part); err != nil {

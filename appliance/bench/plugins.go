@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"time"
 
+	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/frame"
 	"vitrine/appliance/pluginhost"
@@ -201,7 +202,7 @@ func timeCalls(frames []*frame.Frame, call func(f *frame.Frame)) (us, allocation
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	used := processorTime(func() {
+	used := process.ThreadTime(func() {
 		for n := range pluginCalls {
 			call(frames[n%len(frames)])
 		}

@@ -7,6 +7,7 @@ import (
 	"vitrine/als"
 	"vitrine/als/dataset"
 	"vitrine/appliance/bench/gen"
+	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/bench/retrieval"
 )
@@ -47,7 +48,7 @@ func (r *run) retrieve(ctx context.Context) (*report.Part, error) {
 	}}
 	got := samples{}
 	mismatches := 0
-	opt := retrieval.Options{Cost: processorTime, Repetitions: r.repetitions, Progress: r.opt.Progress, Dot: func() float64 {
+	opt := retrieval.Options{Cost: process.ThreadTime, Repetitions: r.repetitions, Progress: r.opt.Progress, Dot: func() float64 {
 		ns := dotKernel()
 		got.add("dot", ns)
 		return ns

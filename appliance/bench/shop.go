@@ -9,16 +9,16 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"vitrine/appliance/bench/gap"
+	"vitrine/appliance/bench/process"
+	"vitrine/appliance/bench/serving"
 	"vitrine/appliance/client"
 	"vitrine/appliance/demo"
 	"vitrine/bridge/event"
@@ -27,17 +27,11 @@ import (
 const (
 	// requestCount is how many different requests are sent in turn.
 	requestCount = 2048
+	// itemEvents are how many an item has that a model knows well.
+	itemEvents = 3
 	// askedItems is the length of the lists asked for.
 	askedItems = 20
-	// benchRequestID makes answers to the same request the same bytes.
-	benchRequestID = "bench"
-	// maxAnswer bounds what is read of an answer outside the load.
-	maxAnswer = 4 << 20
 )
-
-// afterItems begins the part of an answer that changes with time: all before
-// it must stay as it was.
-var afterItems = []byte(`,"model":`)
 
 // subject is a server under load.
 type subject struct {
@@ -45,10 +39,12 @@ type subject struct {
 	name    string
 	address string
 	// process is nil for one that was running already; dir is its data folder.
-	process  *process
-	dir      string
-	gaps     *gap.Meter
-	requests [][]byte
+	process *process.Process
+	dir     string
+	gaps    *gap.Meter
+	// users have a history, items several events; empty for a target.
+	users, items []string
+	requests     [][]byte
 	// check tells right answers, as load.Options has it.
 	check func(request int, body []byte) bool
 	close func()
@@ -56,17 +52,17 @@ type subject struct {
 
 // hello starts the reference.
 func (r *run) hello(ctx context.Context) (*subject, error) {
-	p, address, err := startServer(ctx, r.opt.ChildCommand(ChildHello), nil)
+	p, address, err := process.StartServer(ctx, r.opt.ChildCommand(ChildHello), nil)
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{name: "hello", address: address, process: p, close: p.stop}
-	want, err := ask(ctx, address, "/")
+	s := &subject{name: "hello", address: address, process: p, close: p.Stop}
+	want, err := serving.Ask(ctx, address, "/")
 	if err != nil {
-		p.stop()
+		p.Stop()
 		return nil, err
 	}
-	s.requests = [][]byte{request(address, "/")}
+	s.requests = serving.Gets(address, []string{"/"})
 	s.check = func(_ int, body []byte) bool { return bytes.Equal(body, want) }
 	return s, nil
 }
@@ -85,52 +81,81 @@ func (r *run) appliance(ctx context.Context, shop demo.Config) (s *subject, err 
 	if err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	remove := func() {
+	s = &subject{name: short(shop.Items), dir: dir}
+	s.close = func() {
+		if s.process != nil {
+			s.process.Stop()
+		}
 		if e := os.RemoveAll(dir); e != nil {
 			r.warn("the data folder of the run could not be removed: %v", e)
 		}
 	}
-	stage := "serve." + short(shop.Items) + "."
-	r.opt.Progress(stage+"start", 0, 0)
-	gaps := gap.NewMeter()
-	p, address, err := startServer(ctx, r.opt.ServeCommand(dir, r.settings()), gaps.Line)
-	if err != nil {
-		remove()
-		return nil, err
-	}
-	gaps.Ask = p.stdin
-	s = &subject{name: short(shop.Items), address: address, process: p, dir: dir, gaps: gaps, close: func() { p.stop(); remove() }}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	api := client.NewSocket(filepath.Join(dir, "admin.sock"))
+	stage := "serve." + s.name + "."
+	r.opt.Progress(stage+"start", 0, 0)
+	if err := r.start(ctx, s); err != nil {
+		return nil, err
+	}
+	api := client.NewSocket(s.socket())
 	defer api.Close()
-	users, err := r.fill(ctx, api, shop, stage)
-	if err != nil {
+	if s.users, s.items, err = r.fill(ctx, api, shop, stage); err != nil {
 		return nil, fmt.Errorf("fill the shop: %w", err)
 	}
-	if err := r.trainShop(ctx, api, stage); err != nil {
+	job, err := serving.Train(ctx, api, func(what string, done, total int64) { r.opt.Progress(stage+"train "+what, done, total) })
+	if err == nil && (job.Verdict == nil || !job.Verdict.Published) {
+		err = errors.New("the model was not published")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("train the shop: %w", err)
 	}
+	return s, nil
+}
+
+// start starts the appliance of a folder, with further settings. One that runs
+// is stopped before.
+func (r *run) start(ctx context.Context, s *subject, settings ...string) error {
+	if s.process != nil {
+		s.process.Stop()
+		s.process = nil
+	}
+	gaps := gap.NewMeter()
+	p, address, err := process.StartServer(ctx, r.opt.ServeCommand(s.dir, append(r.settings(), settings...)), gaps.Line)
+	if err != nil {
+		return err
+	}
+	gaps.Ask = p.Stdin
+	s.process, s.address, s.gaps = p, address, gaps
+	return nil
+}
+
+// socket is the path of the admin socket.
+func (s *subject) socket() string { return filepath.Join(s.dir, "admin.sock") }
+
+// asked asks a shop for the lists of its users once, and makes these answers
+// the right ones.
+func (r *run) asked(ctx context.Context, s *subject) error {
 	paths := make([]string, requestCount)
 	rng := rand.New(rand.NewPCG(1, 4))
-	zipf := rand.NewZipf(rng, 1.1, 10, uint64(len(users)-1))
+	zipf := rand.NewZipf(rng, 1.1, 10, uint64(len(s.users)-1))
 	for i := range paths {
 		// Half of the visitors come evenly, half as a few regulars would.
-		user := users[rng.IntN(len(users))]
+		user := s.users[rng.IntN(len(s.users))]
 		if i%2 == 0 {
-			user = users[zipf.Uint64()]
+			user = s.users[zipf.Uint64()]
 		}
 		paths[i] = fmt.Sprintf("/v1/recommend?limit=%d&user_id=%s", askedItems, url.QueryEscape(user))
 	}
-	r.opt.Progress(stage+"ask", 0, 0)
-	return s, s.expect(ctx, paths)
+	r.opt.Progress("serve."+s.name+".ask", 0, 0)
+	return s.expect(ctx, paths)
 }
 
-// fill sends items and events, and returns the users who have some.
-func (r *run) fill(ctx context.Context, api *client.Client, shop demo.Config, stage string) ([]string, error) {
+// fill sends items and events, and returns the users who have some and the
+// items that have several.
+func (r *run) fill(ctx context.Context, api *client.Client, shop demo.Config, stage string) (users, liked []string, err error) {
 	items := func(write func([]byte) error) error {
 		var line []byte
 		return demo.Fill(shop, demo.Sink{Items: func(it event.Item) error {
@@ -140,8 +165,7 @@ func (r *run) fill(ctx context.Context, api *client.Client, shop demo.Config, st
 			return write(append(append(line, attributes[1:]...), '\n'))
 		}})
 	}
-	var users []string
-	known := map[string]bool{}
+	known, seen := map[string]bool{}, map[string]int{}
 	done := int64(0)
 	events := func(write func([]byte) error) error {
 		var line []byte
@@ -149,6 +173,9 @@ func (r *run) fill(ctx context.Context, api *client.Client, shop demo.Config, st
 			if !known[e.UserID] {
 				known[e.UserID] = true
 				users = append(users, e.UserID)
+			}
+			if seen[e.ItemID]++; seen[e.ItemID] == itemEvents {
+				liked = append(liked, e.ItemID)
 			}
 			if done++; done%10_000 == 0 {
 				r.opt.Progress(stage+"fill", done, int64(shop.Events))
@@ -158,9 +185,10 @@ func (r *run) fill(ctx context.Context, api *client.Client, shop demo.Config, st
 		}})
 	}
 	if err := r.send(ctx, api, client.ImportFileParams{Name: new("items.ndjson"), Kind: new(client.ImportFileParamsKind("items"))}, items); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return users, r.send(ctx, api, client.ImportFileParams{Name: new("events.ndjson")}, events)
+	err = r.send(ctx, api, client.ImportFileParams{Name: new("events.ndjson")}, events)
+	return users, liked, err
 }
 
 // pipeBuffer gathers lines into writes that are worth handing over.
@@ -194,29 +222,6 @@ func (r *run) send(ctx context.Context, api *client.Client, params client.Import
 	return nil
 }
 
-// trainShop trains and wants the model published.
-func (r *run) trainShop(ctx context.Context, api *client.Client, stage string) error {
-	job, err := api.StartJob(ctx, client.JobRequest{Kind: client.Train})
-	if err != nil {
-		return err
-	}
-	const poll = 50 * time.Millisecond
-	job, err = api.WaitJob(ctx, job.ID, poll, func(j *client.Job) {
-		if p := j.Progress; p != nil {
-			r.opt.Progress(stage+"train "+p.Stage, p.Done, p.Total)
-		}
-	})
-	switch {
-	case err != nil:
-		return err
-	case job.State == client.Failed:
-		return errors.New(job.Error)
-	case job.Verdict == nil || !job.Verdict.Published:
-		return errors.New("the model was not published")
-	}
-	return nil
-}
-
 // running is an appliance that somebody else runs. Its users are not known, so
 // it is asked for the lists of visitors who have looked at popular items; its
 // data may change while it is asked, so that only the form of an answer can be
@@ -235,7 +240,7 @@ func running(ctx context.Context, target string) (*subject, error) {
 		return nil, fmt.Errorf("the target %q must be on this machine, such as http://127.0.0.1:8080", target)
 	}
 	s := &subject{name: "target", address: address.String(), close: func() {}}
-	body, err := ask(ctx, s.address, "/v1/popular?limit=200")
+	body, err := serving.Ask(ctx, s.address, "/v1/popular?limit=200")
 	if err != nil {
 		return nil, err
 	}
@@ -249,11 +254,11 @@ func running(ctx context.Context, target string) (*subject, error) {
 		for range 3 {
 			query.Add("session", popular.Items[rng.IntN(len(popular.Items))].ItemID)
 		}
-		s.requests = append(s.requests, request(s.address, "/v1/recommend?"+query.Encode()))
+		s.requests = append(s.requests, serving.Gets(s.address, []string{"/v1/recommend?" + query.Encode()})...)
 	}
-	begin, items := []byte(`{"request_id":"`+benchRequestID+`"`), []byte(`"items":[{"item_id":`)
+	begin, items := []byte(`{"request_id":"`+serving.RequestID+`"`), []byte(`"items":[{"item_id":`)
 	s.check = func(_ int, body []byte) bool { return bytes.HasPrefix(body, begin) && bytes.Contains(body, items) }
-	first, err := ask(ctx, s.address, "/v1/recommend?session="+url.QueryEscape(popular.Items[0].ItemID))
+	first, err := serving.Ask(ctx, s.address, "/v1/recommend?session="+url.QueryEscape(popular.Items[0].ItemID))
 	if err != nil {
 		return nil, err
 	}
@@ -265,61 +270,11 @@ func running(ctx context.Context, target string) (*subject, error) {
 
 // expect asks once for everything and makes these answers the right ones.
 func (s *subject) expect(ctx context.Context, paths []string) error {
-	known := map[string][]byte{}
-	want := make([][]byte, len(paths))
-	for i, path := range paths {
-		if known[path] == nil {
-			body, err := ask(ctx, s.address, path)
-			if err != nil {
-				return err
-			}
-			if err := personal(body); err != nil {
-				return fmt.Errorf("ask for %s: %w", path, err)
-			}
-			known[path] = body[:bytes.Index(body, afterItems)]
-		}
-		want[i] = known[path]
-		s.requests = append(s.requests, request(s.address, path))
+	want, err := serving.Expect(ctx, s.address, paths)
+	if err != nil {
+		return err
 	}
+	s.requests = serving.Gets(s.address, paths)
 	s.check = func(n int, body []byte) bool { return bytes.HasPrefix(body, want[n]) }
 	return nil
-}
-
-// personal checks that an answer is the full list of a known visitor.
-func personal(body []byte) error {
-	var list client.Recommendations
-	if err := json.Unmarshal(body, &list); err != nil {
-		return fmt.Errorf("understand the answer: %w", err)
-	}
-	if len(list.Items) != askedItems || list.Source != "live" || !bytes.Contains(body, afterItems) {
-		return fmt.Errorf("a live list of %d was wanted, not %d items, source %s, reason %q", askedItems, len(list.Items), list.Source, list.Reason)
-	}
-	return nil
-}
-
-// request is the request for a path.
-func request(address, path string) []byte {
-	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nX-Request-ID: %s\r\n\r\n", path, address, benchRequestID)
-}
-
-// ask sends one request as everybody would, and wants status 200.
-func ask(ctx context.Context, address, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
-	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", address, err)
-	}
-	req.Header.Set("X-Request-ID", benchRequestID)
-	answer, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("reach the target: %w", err)
-	}
-	defer answer.Body.Close() //nolint:errcheck // read only
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", address, err)
-	}
-	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask %s for %s: it answers %s", address, path, answer.Status)
-	}
-	return body, nil
 }

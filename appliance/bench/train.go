@@ -10,6 +10,7 @@ import (
 
 	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/bench/gen"
+	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/bench/training"
 	"vitrine/appliance/registry"
@@ -121,7 +122,7 @@ func (t *trainPart) measure(ctx context.Context, cells int) error {
 // solve trains once on a matrix in memory; it returns the cells of the matrix.
 func (t *trainPart) solve(ctx context.Context, size *trained) (int, error) {
 	var result training.SolveResult
-	_, err := call(ctx, t.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: size.shape, Rank: rank, Iterations: trainIterations}, &result)
+	_, err := process.Call(ctx, t.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: size.shape, Rank: rank, Iterations: trainIterations}, &result)
 	if err != nil {
 		return 0, err
 	}
@@ -138,7 +139,7 @@ func (t *trainPart) solve(ctx context.Context, size *trained) (int, error) {
 func (t *trainPart) generate(ctx context.Context, size *trained, job training.ArchiveJob) error {
 	t.opt.Progress(size.name+"generate", 0, 1)
 	var made training.ArchiveResult
-	_, err := call(ctx, t.opt.ChildCommand(ChildArchive), job, &made)
+	_, err := process.Call(ctx, t.opt.ChildCommand(ChildArchive), job, &made)
 	size.rows = made.Rows
 	return err
 }
@@ -149,7 +150,7 @@ func (t *trainPart) publish(ctx context.Context, size *trained, kind string, job
 	job.Out, job.Version, job.Rank, job.Iterations = filepath.Join(filepath.Dir(job.ArchiveDir), "model.bundle"), "bench", rank, trainIterations
 	var result training.PublishResult
 	start := time.Now()
-	if _, err := call(ctx, t.opt.ChildCommand(ChildPublish), job, &result); err != nil {
+	if _, err := process.Call(ctx, t.opt.ChildCommand(ChildPublish), job, &result); err != nil {
 		return err
 	}
 	if !result.Result.Gate.Passed {

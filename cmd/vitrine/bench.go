@@ -31,7 +31,7 @@ func (a *app) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench [all|" + strings.Join(bench.Parts(), "|") + "]",
 		Short: "Measure this program on this machine, with a verdict",
-		Long: `Measure serving, retrieval, training and plugins on generated data, beside
+		Long: `Measure serving, retrieval, training, plugins and freshness on generated data, beside
 references taken in the same run, and hold them against the product's targets.
 Exit 0: every target met; 1: one is missed; 3: the figures cannot be believed.
 Without --full it takes about a minute for each part. All means all but peers,
@@ -52,6 +52,11 @@ which holds training against other programs that must be installed first.`,
 			if opt.Target != "" && opt.Parts != nil && opt.Parts[0] != bench.Serve {
 				return usage(cmd, "--target is measured by the part %s alone", bench.Serve)
 			}
+			for _, name := range opt.Only {
+				if !slices.Contains(bench.Cases(), name) || opt.Target != "" || opt.Parts == nil || opt.Parts[0] != bench.Serve {
+					return usage(cmd, "--only %s: the part %s has the cases %s, without --target", name, bench.Serve, strings.Join(bench.Cases(), ", "))
+				}
+			}
 			for flag, path := range map[string]string{"out": out.json, "html": out.html} { // not after an hour of measuring
 				if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
 					return usage(cmd, "--%s %s: there is no folder %s", flag, path, filepath.Dir(path))
@@ -62,6 +67,7 @@ which holds training against other programs that must be installed first.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opt.Target, "target", "", "URL of a running appliance on this machine to measure instead of one of our own (serve)")
+	flags.StringSliceVar(&opt.Only, "only", nil, "some of the cases: "+strings.Join(bench.Cases(), ", ")+" (serve)")
 	flags.StringVar(&opt.Pairs, "pairs", "", "text file with lines USER ITEM ITEM ..., whose trained factors are searched, too (retrieve)")
 	flags.BoolVar(&opt.Full, "full", false, "the targets' own sizes: minutes to hours instead of seconds")
 	flags.StringVar(&out.json, "out", "", "write the report to this file as JSON, too")

@@ -59,7 +59,7 @@ var rules = []rule{
 	{pkg: "appliance/pluginhost/guard"},
 	{
 		pkg: "appliance/bench", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "als", "sdk/abi", "internal/expr", "internal/logkey"},
-		foreign: []string{"github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/gonum/stat"},
+		foreign: []string{"github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/gonum"},
 	},
 	{pkg: "appliance/admit"},
 	{pkg: "appliance/access", own: []string{"internal/logkey"}},

@@ -102,7 +102,7 @@ var notYet = map[string]string{
 // additions are what is offered beyond the contract.
 const additions = `
 	eval/--format eval/--where eval/--ts-format eval/--tz eval/--ease-items
-	similar/-n bench/--pairs deadletters/list/--limit deadletters/list/-n deadletters/list/--cursor
+	similar/-n bench/--pairs bench/--only deadletters/list/--limit deadletters/list/-n deadletters/list/--cursor
 	completion/bash completion/fish completion/powershell completion/zsh
 	completion/bash/--no-descriptions completion/fish/--no-descriptions completion/powershell/--no-descriptions completion/zsh/--no-descriptions
 	POST:/v1/import POST:/v1/import?name POST:/v1/import?kind POST:/v1/import?format POST:/v1/import?map POST:/v1/import?where

@@ -78,6 +78,10 @@ type Options struct {
 	// the right one. It is called from several goroutines and must not keep
 	// body.
 	Check func(request int, body []byte) bool
+	// Judge, when set, takes the place of Check and of the wish for status 200:
+	// it is told every answer and says whether it is a right one. It is called
+	// from several goroutines.
+	Judge func(Answer) bool
 	// Rate is how many requests are due per second; 0 sends the next request
 	// of a connection as soon as the last one is answered.
 	Rate float64
@@ -94,6 +98,17 @@ type Options struct {
 	Workers int
 	// Timeout is how long an answer may take before it counts as failed.
 	Timeout time.Duration
+}
+
+// Answer is what Options.Judge is told.
+type Answer struct {
+	Request, Status int
+	// Body must not be kept.
+	Body []byte
+	// Response is the time since the request was due.
+	Response time.Duration
+	// Counts is false for requests of the warm-up.
+	Counts bool
 }
 
 func (o *Options) complete() (netip.AddrPort, error) {

@@ -267,3 +267,35 @@ func TestServerThatGoesAwayIsAnError(t *testing.T) {
 		t.Error("no error though nobody listens any more")
 	}
 }
+
+// A judge sees what a check never does: other statuses, and how long it took.
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	const delay = 5 * time.Millisecond
+	var n, refused, quick atomic.Int64
+	address := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(delay)
+		switch n.Add(1) % 4 {
+		case 0:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case 1:
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		fmt.Fprint(w, "text")
+	})
+	r := run(t, load.Options{
+		Address: address, Requests: requests(3), Rate: 400, Duration: 500 * time.Millisecond,
+		Judge: func(a load.Answer) bool {
+			if a.Counts && a.Status == http.StatusServiceUnavailable {
+				refused.Add(1)
+			}
+			if a.Response < delay || string(a.Body) != "text" {
+				quick.Add(1)
+			}
+			return a.Status != http.StatusInternalServerError
+		},
+	})
+	if r.Wrong != 50 || r.Answered != 150 || r.Refused != 0 || refused.Load() != 50 || quick.Load() != 0 {
+		t.Errorf("%+v, %d refused, %d too quick", r, refused.Load(), quick.Load())
+	}
+}

@@ -321,6 +321,12 @@ func (w *worker) complete(c *conn, a *answer) {
 	c.busy, c.freeAt = false, now
 	right := true
 	switch {
+	case w.opt.Judge != nil:
+		right = w.opt.Judge(Answer{c.request, a.status, a.body, time.Duration(now - c.due), c.measured})
+		if !right && c.measured {
+			w.result.Wrong++
+			w.fault("request %d got status %d and %.80q", c.request, a.status, a.body)
+		}
 	case a.status != 200:
 		right = false
 		if c.measured {

@@ -1,41 +1,22 @@
-package bench
+// Package process runs the benchmark's child processes: servers that say where
+// they listen, and workers that take one JSON value and answer with another.
+//
+// It owns their start, their end and the last of what they print to stderr. It
+// imports nothing of this module and must not know what they do.
+package process
 
 import (
 	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"vitrine/appliance/bench/training"
-	"vitrine/appliance/httpapi"
-	"vitrine/appliance/pluginhost"
-)
-
-// Kinds of child processes.
-const (
-	// ChildHello answers with the reference handler.
-	ChildHello = "bench-hello"
-	// ChildTrain trains on generated data in memory.
-	ChildTrain = "bench-train"
-	// ChildArchive writes generated data as an archive.
-	ChildArchive = "bench-archive"
-	// ChildPublish trains on an archive as the appliance does.
-	ChildPublish = "bench-publish"
-	// ChildCompile compiles the plugin that is measured.
-	ChildCompile = "bench-compile"
-	// ChildDaemon is an appliance with gap.Answer beside it. Package cmd has it:
-	// this package cannot compose one.
-	ChildDaemon = "bench-daemon"
 )
 
 const (
@@ -45,51 +26,11 @@ const (
 	stopTimeout = 25 * time.Second
 )
 
-// Child is the entry of the benchmark's own child processes; kind is what
-// Options.ChildCommand was asked for.
-func Child(ctx context.Context, kind string, in io.Reader, out io.Writer) error {
-	switch kind {
-	case ChildHello:
-		return helloChild(ctx, in, out)
-	case ChildTrain:
-		return training.Solve(ctx, in, out)
-	case ChildArchive:
-		return training.WriteArchive(ctx, in, out)
-	case ChildPublish:
-		return training.Publish(ctx, in, out)
-	case ChildCompile:
-		return pluginhost.CompileChild(ctx, in, out)
-	}
-	return fmt.Errorf("there is no child process of kind %q", kind)
-}
-
-// helloChild serves the reference until in ends or ctx does.
-func helloChild(ctx context.Context, in io.Reader, out io.Writer) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("listen for the reference: %w", err)
-	}
-	server := &http.Server{Handler: httpapi.Hello(), ReadHeaderTimeout: time.Minute}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		_, _ = io.Copy(io.Discard, in) // the end is what counts
-		cancel()
-	}()
-	context.AfterFunc(ctx, func() { server.Close() }) //nolint:errcheck // it is the end
-	if _, err := fmt.Fprintf(out, "http://%s\n", listener.Addr()); err != nil {
-		return fmt.Errorf("tell the reference's address: %w", err)
-	}
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the reference: %w", err)
-	}
-	return nil
-}
-
-// process is a running child.
-type process struct {
+// Process is a running child.
+type Process struct {
+	// Stdin is its standard input.
+	Stdin  io.WriteCloser
 	cmd    *exec.Cmd
-	stdin  io.WriteCloser
 	stderr *tail
 	ended  chan struct{}
 	err    error // of the end, once ended is closed
@@ -120,17 +61,17 @@ func (t *tail) String() string {
 	return strings.Join(strings.Fields(string(t.last)), " ")
 }
 
-// spawn starts a child whose output goes line by line to each. It dies with
+// Spawn starts a child whose output goes line by line to each. It dies with
 // this process.
-func spawn(command []string, each func(line string)) (*process, error) {
-	p := &process{cmd: exec.Command(command[0], command[1:]...), stderr: new(tail), ended: make(chan struct{})}
+func Spawn(command []string, each func(line string)) (*Process, error) {
+	p := &Process{cmd: exec.Command(command[0], command[1:]...), stderr: new(tail), ended: make(chan struct{})}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	p.cmd.Stderr = p.stderr
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", command[0], err)
 	}
-	p.stdin = stdin
+	p.Stdin = stdin
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", command[0], err)
@@ -150,11 +91,11 @@ func spawn(command []string, each func(line string)) (*process, error) {
 	return p, nil
 }
 
-// startServer starts a child that prints its URL, and waits for that. also, when
+// StartServer starts a child that prints its URL, and waits for that. also, when
 // set, is given every line that it prints.
-func startServer(ctx context.Context, command []string, also func(line string)) (p *process, address string, err error) {
+func StartServer(ctx context.Context, command []string, also func(line string)) (p *Process, address string, err error) {
 	found := make(chan string, 1)
-	p, err = spawn(command, func(line string) {
+	p, err = Spawn(command, func(line string) {
 		if also != nil {
 			also(line)
 		}
@@ -182,13 +123,16 @@ func startServer(ctx context.Context, command []string, also func(line string)) 
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	p.stop()
+	p.Stop()
 	return nil, "", err
 }
 
-// stop asks the child to end, and waits; one that does not is killed.
-func (p *process) stop() {
-	_ = p.stdin.Close()
+// PID is its process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Stop asks the child to end, and waits; one that does not is killed.
+func (p *Process) Stop() {
+	_ = p.Stdin.Close()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
 	select {
 	case <-p.ended:
@@ -198,9 +142,9 @@ func (p *process) stop() {
 	}
 }
 
-// call runs a child that takes one JSON value and answers with JSON lines, of
+// Call runs a child that takes one JSON value and answers with JSON lines, of
 // which the last is the result. It returns the most memory the child had.
-func call(ctx context.Context, command []string, in, result any) (peakMiB float64, err error) {
+func Call(ctx context.Context, command []string, in, result any) (peakMiB float64, err error) {
 	input, err := json.Marshal(in)
 	if err != nil {
 		return 0, fmt.Errorf("encode for child: %w", err)

@@ -1,0 +1,201 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"vitrine/appliance/bench/process"
+	"vitrine/appliance/bench/report"
+	"vitrine/appliance/bench/serving"
+	"vitrine/appliance/client"
+	"vitrine/appliance/config"
+	"vitrine/appliance/demo"
+	"vitrine/appliance/signal"
+)
+
+// The cases of the part serve, in the order in which they run.
+const (
+	// caseBase is one catalogue after another, with the verdict on the promise.
+	caseBase     = "base"
+	caseRows     = "rows"
+	caseSteady   = "steady"
+	caseOverload = "overload"
+	caseTraining = "training"
+	caseSwaps    = "swaps"
+)
+
+// Cases lists the cases of the part serve.
+func Cases() []string {
+	return []string{caseBase, caseRows, caseSteady, caseOverload, caseTraining, caseSwaps}
+}
+
+// wants tells whether a case is to be measured.
+func (r *run) wants(names ...string) bool {
+	return len(r.opt.Only) == 0 || slices.ContainsFunc(names, func(n string) bool { return slices.Contains(r.opt.Only, n) })
+}
+
+// shopOfCases is the shop of all cases but the first.
+func (r *run) shopOfCases() demo.Config {
+	end := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+	if r.opt.Full {
+		return demo.Config{Items: 100_000, Customers: 50_000, Events: 2_000_000, End: end}
+	}
+	return demo.Config{Items: 100_000, Customers: 20_000, Events: 500_000, End: end}
+}
+
+// shopOfSwaps is small: what takes long in a larger one is its model's loading,
+// while the old one answers.
+func shopOfSwaps() demo.Config {
+	return demo.Config{Items: 10_000, Customers: 5000, Events: 100_000, End: time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)}
+}
+
+// serving makes the measurements of package serving with this run's means.
+func (r *run) serving(hello *subject) *serving.Bench {
+	b := &serving.Bench{
+		Hello: hello.address, HelloCPU: hello.cpu, Repetitions: r.repetitions, Progress: r.opt.Progress, Warn: r.warn, Invalid: r.invalidate,
+		Rhythm: serving.Rhythm{Warmup: r.rhythm.warmup, Saturation: r.rhythm.saturation, Open: 10 * time.Second, Step: 2 * time.Second, Samples: 300},
+	}
+	if r.opt.Full {
+		b.Rhythm.Open, b.Rhythm.Step, b.Rhythm.Samples = time.Minute, 5*time.Second, 2000
+	}
+	return b
+}
+
+// cpu is the processor time that a subject of our own has used.
+func (s *subject) cpu() time.Duration {
+	used, _ := process.Used(s.process.PID())
+	return used
+}
+
+// shop is a subject as package serving knows it.
+func (s *subject) shop() *serving.Shop {
+	return &serving.Shop{Address: s.address, Socket: s.socket(), API: client.NewSocket(s.socket()), CPU: s.cpu, Users: s.users, Items: s.items}
+}
+
+// cases measures what is wanted of those on an appliance of our own.
+func (r *run) cases(ctx context.Context, hello *subject) ([]report.Figure, error) {
+	b := r.serving(hello)
+	if r.wants(caseRows, caseSteady, caseOverload, caseTraining) {
+		if err := r.largeShop(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	if r.wants(caseSwaps) {
+		s, err := r.appliance(ctx, shopOfSwaps())
+		if err != nil {
+			return nil, err
+		}
+		defer s.close()
+		s.process.Stop()
+		s.process = nil
+		if err := serving.TwoModels(s.dir); err != nil {
+			return nil, fmt.Errorf("prepare two models: %w", err)
+		}
+		if err := r.start(ctx, s, "recommend.blend=als"); err != nil {
+			return nil, err
+		}
+		if err := r.with(s, func(shop *serving.Shop) error { return b.Swaps(ctx, shop) }); err != nil {
+			return nil, fmt.Errorf("swaps: %w", err)
+		}
+	}
+	return b.Figures, nil
+}
+
+// with calls do with a shop, whose connections end with it.
+func (r *run) with(s *subject, do func(*serving.Shop) error) error {
+	shop := s.shop()
+	defer shop.API.Close()
+	return do(shop)
+}
+
+// largeShop measures the cases that want a large catalogue: rows first, for
+// they want answers that nothing changes.
+func (r *run) largeShop(ctx context.Context, b *serving.Bench) error {
+	s, err := r.appliance(ctx, r.shopOfCases())
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if r.wants(caseRows) {
+		if err := r.rows(ctx, b, s); err != nil {
+			return fmt.Errorf("rows: %w", err)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		do   func(context.Context, *serving.Shop) error
+	}{{caseSteady, b.Steady}, {caseOverload, b.Overload}, {caseTraining, b.Training}} {
+		if !r.wants(c.name) {
+			continue
+		}
+		if err := r.with(s, func(shop *serving.Shop) error { return c.do(ctx, shop) }); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// rows saturates the appliance as it comes, then by its factors alone, with a
+// plugin, and with a filter and rules; it leaves it as it came.
+func (r *run) rows(ctx context.Context, b *serving.Bench, s *subject) error {
+	for _, row := range serving.Rows(false) {
+		if err := r.with(s, func(shop *serving.Shop) error { return b.Row(ctx, shop, row) }); err != nil {
+			return err
+		}
+	}
+	if err := r.start(ctx, s, "recommend.blend=als"); err != nil {
+		return err
+	}
+	module, err := unpack(scorerModule)
+	if err != nil {
+		return err
+	}
+	for _, row := range serving.Rows(true) {
+		if err := r.with(s, func(shop *serving.Shop) error { return b.DressedRow(ctx, shop, row, module) }); err != nil {
+			return err
+		}
+	}
+	return r.start(ctx, s)
+}
+
+// fresh measures how soon an event shows, and whether it shows as it should.
+func (r *run) fresh(ctx context.Context) (*report.Part, error) {
+	if r.opt.ChildCommand == nil || r.opt.ServeCommand == nil {
+		return nil, fmt.Errorf("%w: there is no command for the servers", ErrPart)
+	}
+	c, err := config.Load(config.Sources{File: r.opt.ConfigFile, Set: r.settings()})
+	if err != nil {
+		return nil, err
+	}
+	sig, err := signal.New(signal.Config{Types: c.Ingest.Types, HalfLife: c.Train.HalfLife, MaxItems: c.Train.History, Alpha: c.Train.Alpha})
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.appliance(ctx, r.shopOfCases())
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	b := r.serving(&subject{})
+	if err := r.with(s, func(shop *serving.Shop) error { return b.Fresh(ctx, shop) }); err != nil {
+		return nil, err
+	}
+	if err := r.start(ctx, s, "recommend.blend=als"); err != nil {
+		return nil, err
+	}
+	if err := r.with(s, func(shop *serving.Shop) error { return b.Gain(ctx, shop, s.dir, sig) }); err != nil {
+		return nil, fmt.Errorf("gain: %w", err)
+	}
+	places := 0.0
+	for _, f := range b.Figures {
+		if f.Name == serving.GainReference {
+			places = f.Value
+		}
+	}
+	return &report.Part{Figures: b.Figures, Reference: report.Reference{Name: "a solve in float64", Value: places, Unit: "places"}, Notes: []string{
+		"from sending an event to having another answer, one at a time; 2,000 events/s of others beside",
+		"gain: how many places of 200 the 10 items nearest to X rise by an event on it, and in float64",
+	}}, nil
+}
