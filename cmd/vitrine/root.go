@@ -12,6 +12,7 @@ import (
 	"vitrine/appliance"
 	"vitrine/appliance/client"
 	"vitrine/appliance/config"
+	"vitrine/cmd/vitrine/setup"
 )
 
 // The exit codes of docs/OPERATIONS.md.
@@ -93,6 +94,12 @@ func (a *app) root() *cobra.Command {
 		a.recommendCommand(), a.similarCommand(), a.modelCommand(), a.deadlettersCommand(),
 		a.pluginCommand(), a.rulesCommand(), a.keyCommand(), a.benchCommand(), a.configCommand(), a.demoCommand(), a.versionCommand(), a.childCommand(), a.manualCommand(),
 	)
+	root.AddCommand(setup.Commands(&setup.Shared{
+		In: a.in, Out: a.out, Err: a.err, JSON: &a.json, ConfigFile: &a.configFile, Usage: usage, Version: version,
+		Load: func(unguarded bool) (*config.Config, error) {
+			return config.Load(config.Sources{File: a.configFile, Set: a.set, DataDir: a.dataDir, Unguarded: unguarded})
+		},
+	})...)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (default "+config.SystemFile+" if it exists)")
 	flags.StringArrayVar(&a.set, "set", nil, "set a configuration `key=value` (repeatable, wins over files)")
@@ -171,7 +178,7 @@ func (a *app) fail(err error) int {
 	if errors.Is(err, errInvalid) {
 		return exitInvalid
 	}
-	if errors.Is(err, errSilent) {
+	if errors.Is(err, errSilent) || setup.NotMet(err) {
 		return exitFailed
 	}
 	hint := hintOf(err)

@@ -89,9 +89,11 @@ var rules = []rule{
 	},
 	{
 		pkg:     "cmd/vitrine",
-		own:     []string{"cmd/vitrine/...", "appliance", "appliance/systemd", "appliance/access", "appliance/bench", "appliance/bench/gap", "appliance/client", "appliance/config", "appliance/demo", "appliance/pluginhost", "sdk"},
+		own:     []string{"cmd/vitrine/...", "installer/...", "appliance", "appliance/systemd", "appliance/access", "appliance/bench", "appliance/bench/gap", "appliance/client", "appliance/config", "appliance/demo", "appliance/pluginhost", "sdk"},
 		foreign: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 	},
+	{pkg: "installer/words"},
+	{pkg: "installer", own: []string{"installer/...", "appliance/client", "appliance/config"}},
 	{pkg: "rpm"},
 	{pkg: "internal/archtest", own: []string{anything}, foreign: []string{anything}},
 	{pkg: "internal/realservers"},

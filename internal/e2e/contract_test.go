@@ -96,11 +96,13 @@ var notYet = map[string]string{
 	`model/promote model/import model/import/--force model/export train.engine`: "one engine, one set of versions of its own",
 	`deadletters/replay`:                            "rows are mended in their file and imported again, which doubles nothing",
 	`bus.url redis.address redis.publish redis.key`: "the log is embedded",
-	`preflight tune tune/--apply tune/--undo configure bundle/create bundle/verify bundle/install`: "the installer",
+	`bundle/create bundle/verify bundle/install`:    "the installer",
 }
 
 // additions are what is offered beyond the contract.
 const additions = `
+	preflight/--production preflight/--users preflight/--items preflight/--lang tune/--dry-run tune/--lang
+	configure/--answers configure/--demo configure/--dry-run configure/--skip-tests configure/--lang
 	eval/--format eval/--where eval/--ts-format eval/--tz eval/--ease-items
 	similar/-n bench/--pairs bench/--only deadletters/list/--limit deadletters/list/-n deadletters/list/--cursor
 	completion/bash completion/fish completion/powershell completion/zsh
@@ -354,7 +356,8 @@ func contractOfCommands(t *testing.T, d *daemon) {
 			t.Errorf("vitrine %s --json prints\n%s\nand on stderr %q", args, r.out, r.err)
 		}
 	}
-	works = append(works, "plugin/build", "plugin/remove") // the one has made the module, the other ends this test
+	works = append(works, "preflight", "tune", "configure") // by TestSetup
+	works = append(works, "plugin/build", "plugin/remove")  // the one has made the module, the other ends this test
 	for _, name := range offered {
 		if !strings.Contains(name, "-") && !slices.Contains(works, name) && !strings.HasPrefix(name, "completion/") {
 			t.Errorf("no line here shows that %s works", name)

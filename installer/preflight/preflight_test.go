@@ -1,0 +1,165 @@
+package preflight
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vitrine/appliance/config"
+	"vitrine/installer/words"
+)
+
+// root is a machine made of files.
+func root(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func el7() map[string]string {
+	return map[string]string{
+		"etc/os-release":                         "ID=\"centos\"\nID_LIKE=\"rhel fedora\"\nVERSION_ID=\"7\"\nPRETTY_NAME=\"CentOS Linux 7 (Core)\"\n",
+		"etc/passwd":                             "root:x:0:0::/root:/bin/sh\nvitrine:x:987:987::/var/lib/vitrine:/sbin/nologin\n",
+		"usr/lib/systemd/system/vitrine.service": "[Unit]\n",
+		"proc/sys/kernel/osrelease":              "3.10.0-1160.el7.x86_64\n",
+		"proc/cpuinfo":                           "processor : 0\nflags : sse4_1 avx2 fma\n\nprocessor : 1\nflags : sse4_1 avx2 fma\n",
+		"proc/meminfo":                           "MemTotal: 16000000 kB\nMemAvailable: 12000000 kB\n",
+		"proc/sys/net/core/somaxconn":            "128\n",
+		"proc/sys/fs/file-max":                   "1600000\n",
+		"proc/sys/vm/swappiness":                 "60\n",
+		"proc/swaps":                             "Filename Type Size\n/dev/dm-1 partition 100\n",
+		"proc/self/mountinfo":                    "1 0 8:1 / / rw,relatime shared:1 - xfs /dev/sda1 rw\n",
+		"sys/fs/selinux/enforce":                 "1",
+	}
+}
+
+func look(t *testing.T, files map[string]string, change func(*Options)) (Report, map[string]Line) {
+	t.Helper()
+	data, err := os.MkdirTemp("/dev/shm", "vitrine") // where an fsync takes no time
+	if err != nil {
+		data = t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(data) })
+	c, err := config.Load(config.Sources{File: "/dev/null", DataDir: data, Set: []string{"http.listen=127.0.0.1:0", "http.admin_listen=127.0.0.1:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt := Options{Config: c, Root: root(t, files)}
+	if change != nil {
+		change(&opt)
+	}
+	report := Run(t.Context(), opt)
+	rows := map[string]Line{}
+	for _, r := range report.Rows {
+		rows[r.ID] = r
+	}
+	return report, rows
+}
+
+func TestHealthy(t *testing.T) {
+	report, rows := look(t, el7(), nil)
+	if !report.OK || report.Production {
+		t.Errorf("a healthy el7 does not pass: %+v", report)
+	}
+	for id, want := range map[string]Severity{
+		"os": OK, "kernel": OK, "cpu": OK, "memory": OK, "disk": OK, "somaxconn": Warn, "file-max": OK, "swappiness": Info,
+		"selinux": OK, "user": OK, "port.api": OK,
+	} {
+		if rows[id].Severity != want {
+			t.Errorf("%s is %+v, want %s", id, rows[id], want)
+		}
+	}
+	if rows["somaxconn"].Fix != "vitrine tune --apply" || rows["os"].Value != "CentOS Linux 7 (Core)" {
+		t.Errorf("%+v %+v", rows["somaxconn"], rows["os"])
+	}
+}
+
+// TestFaults: each fault of a machine is named, and blocks where it must.
+func TestFaults(t *testing.T) {
+	for _, c := range []struct {
+		file, text, id     string
+		loopback, severity Severity // alone, and in production
+	}{
+		{"proc/sys/kernel/osrelease", "2.6.32-754.el6\n", "kernel", Block, Block},
+		{"proc/sys/kernel/osrelease", "3.8.0\n", "kernel", Warn, Warn},
+		{"etc/os-release", "ID=debian\n", "os", Info, Info},
+		{"etc/os-release", "ID=centos\nID_LIKE=\"rhel fedora\"\nVERSION_ID=6.10\n", "os", Warn, Block},
+		{"etc/os-release", "ID=kylin\nVERSION_ID=V10\n", "os", OK, OK},
+		{"etc/passwd", "root:x:0:0::/root:/bin/sh\n", "user", Block, Block},
+		{"proc/meminfo", "MemTotal: 1000000 kB\nMemAvailable: 900000 kB\n", "memory", Warn, Block},
+		{"sys/fs/cgroup/memory.max", "536870912\n", "memory", Warn, Block},
+		{"proc/cpuinfo", "processor : 0\nflags : sse4_1\nprocessor : 1\n", "cpu", Warn, Warn},
+		{"proc/self/mountinfo", "1 0 8:1 / / ro,relatime shared:1 - xfs /dev/sda1 ro\n", "disk", Block, Block},
+		{"proc/self/mountinfo", "1 0 8:1 / / rw shared:1 - nfs4 server:/x rw\n", "disk", Warn, Block},
+		{"sys/fs/selinux/enforce", "0", "selinux", Info, Info},
+		{"proc/sys/fs/file-max", "1000\n", "file-max", Warn, Warn},
+	} {
+		files := el7()
+		files[c.file] = c.text
+		_, alone := look(t, files, nil)
+		report, rows := look(t, files, func(o *Options) { o.Production = true })
+		if alone[c.id].Severity != c.loopback || rows[c.id].Severity != c.severity {
+			t.Errorf("%s = %q: %s is %s and %s, want %s and %s", c.file, c.text, c.id, alone[c.id].Severity, rows[c.id].Severity, c.loopback, c.severity)
+		}
+		if report.OK != (c.severity != Block) {
+			t.Errorf("%s = %q: ok is %v", c.file, c.text, report.OK)
+		}
+		if c.severity != OK && rows[c.id].Why == "" {
+			t.Errorf("%s does not say why", c.id)
+		}
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	report, rows := look(t, el7(), func(o *Options) { o.Config.HTTP.Listen = l.Addr().String() })
+	if report.OK || rows["port.api"].Severity != Block || !strings.Contains(rows["port.api"].Fix, "http.listen") {
+		t.Errorf("%+v", rows["port.api"])
+	}
+}
+
+func TestChinese(t *testing.T) {
+	_, rows := look(t, el7(), func(o *Options) { o.Language = words.Chinese })
+	if rows["swappiness"].Why == "a model that was swapped out answers late" || rows["swappiness"].Why == "" {
+		t.Errorf("%+v", rows["swappiness"])
+	}
+}
+
+func TestServices(t *testing.T) {
+	got := Services(map[string]any{
+		"kafka":   map[string]any{"brokers": []any{"k1:9092", "k2:9092"}},
+		"redis":   map[string]any{"address": "r:6379"},
+		"bus":     map[string]any{"url": "nats://n"},
+		"archive": map[string]any{"url": "hdfs://nn:9000/user"},
+	})
+	want := []Service{{"kafka", "k1:9092"}, {"kafka", "k2:9092"}, {"redis", "r:6379"}, {"nats", "n:4222"}, {"hdfs", "nn:9000"}}
+	if len(got) != len(want) {
+		t.Fatalf("%v, want %v", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%v, want %v", got[i], want[i])
+		}
+	}
+	if got := Services(map[string]any{"archive": map[string]any{"url": "file:archive"}, "bus": map[string]any{"url": "embedded"}}); got != nil {
+		t.Errorf("nothing is configured: %v", got)
+	}
+	if err := Reach(t.Context(), Service{"redis", "127.0.0.1:1"}); err == nil {
+		t.Error("nothing listens there")
+	}
+}
