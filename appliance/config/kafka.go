@@ -13,6 +13,7 @@ type Kafka struct {
 	Topic, ItemsTopic, UsersTopic string
 	Group                         string
 	Format, Map                   string
+	Schema, Message, Registry     string
 	TLS                           bool
 	TLSCA, TLSCert, TLSKey        string
 	SASL, User, PasswordFile      string
@@ -22,6 +23,7 @@ type Kafka struct {
 func (k *Kafka) Options() kafka.Options {
 	return kafka.Options{
 		Brokers: k.Brokers, Topic: k.Topic, ItemsTopic: k.ItemsTopic, UsersTopic: k.UsersTopic, Group: k.Group, Format: k.Format, Map: k.Map,
+		Schema: k.Schema, Message: k.Message, Registry: k.Registry,
 		Security: kafka.Security{
 			TLS: k.TLS, CAFile: k.TLSCA, CertFile: k.TLSCert, KeyFile: k.TLSKey, SASL: k.SASL, User: k.User, PasswordFile: k.PasswordFile,
 		},
@@ -38,6 +40,8 @@ func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 	check(k.Topic == "" || k.Topic != k.ItemsTopic && k.Topic != k.UsersTopic, "kafka.topic", "must not be the topic of items or users too")
 	check(k.ItemsTopic == "" || k.ItemsTopic != k.UsersTopic, "kafka.items_topic", "must not be the topic of users too")
 	check(k.Group != "", "kafka.group", "must not be empty")
+	check(k.Format != kafka.Avro || k.Schema != "" || k.Registry != "", "kafka.format", "avro needs kafka.schema or kafka.schema_registry")
+	check(k.Format != kafka.Protobuf || k.Schema != "" && k.Message != "", "kafka.format", "protobuf needs kafka.schema and kafka.message")
 	check(oneOf(k.SASL, "", kafka.Plain, kafka.ScramSHA256, kafka.ScramSHA512), "kafka.sasl", "must be %s, %s or %s", kafka.Plain, kafka.ScramSHA256, kafka.ScramSHA512)
 	check(k.SASL == "" || k.User != "" && k.PasswordFile != "", "kafka.sasl", "needs kafka.sasl_user and kafka.sasl_password_file")
 	check(k.TLS || k.TLSCA+k.TLSCert+k.TLSKey == "", "kafka.tls", "must be true for kafka.tls_ca, kafka.tls_cert and kafka.tls_key to count")
@@ -60,8 +64,11 @@ func kafkaKeys() []key {
 		{"items_topic", "Topic of items: the id as key or item_id, attributes as JSON, no value to take the item out.", func(k *Kafka) *string { return &k.ItemsTopic }},
 		{"users_topic", "Topic of users: the id as key or user_id, attributes as JSON, no value to erase the user.", func(k *Kafka) *string { return &k.UsersTopic }},
 		{"group", "Consumer group. Where to go on is told by the data folder; the group's offsets count for partitions that it knows nothing of.", func(k *Kafka) *string { return &k.Group }},
-		{"format", "Of interactions: json (as POST /v1/events takes them), csv (a line without a header) or cloudevents.", func(k *Kafka) *string { return &k.Format }},
+		{"format", "Of interactions: json (as POST /v1/events takes them), csv (a line without a header), cloudevents, avro or protobuf.", func(k *Kafka) *string { return &k.Format }},
 		{"map", "Which field becomes which, as in vitrine import --map; columns of csv go by their position: user_id=1,item_id=2,event_type==view,ts=4.", func(k *Kafka) *string { return &k.Map }},
+		{"schema", "File of the Avro schema (.avsc), or of the Protobuf descriptor set (protoc --include_imports --descriptor_set_out=FILE).", func(k *Kafka) *string { return &k.Schema }},
+		{"message", "Full name of the Protobuf message, such as shop.Event.", func(k *Kafka) *string { return &k.Message }},
+		{"schema_registry", "URL of a schema registry: values have its header, and Avro schemas come from it.", func(k *Kafka) *string { return &k.Registry }},
 		{"tls_ca", "PEM file of the authorities that sign the brokers' certificates; empty trusts those of the system.", func(k *Kafka) *string { return &k.TLSCA }},
 		{"tls_cert", "PEM file of the client's certificate, where the brokers ask for one.", func(k *Kafka) *string { return &k.TLSCert }},
 		{"tls_key", "PEM file of its private key.", func(k *Kafka) *string { return &k.TLSKey }},

@@ -22,15 +22,22 @@ const (
 	CSV = "csv"
 	// CloudEvents are structured or, by the headers of the record, binary.
 	CloudEvents = "cloudevents"
+	// Avro values are read by the schema of a registry or a file, Protobuf ones
+	// by a descriptor set.
+	Avro     = "avro"
+	Protobuf = "protobuf"
 )
 
 // Formats lists the formats of interactions.
-func Formats() []string { return []string{JSON, CSV, CloudEvents} }
+func Formats() []string { return []string{JSON, CSV, CloudEvents, Avro, Protobuf} }
 
 // CheckMap says what is wrong with a map of a format; an empty map is right.
 func CheckMap(format, mapping string) error {
 	if mapping == "" {
 		return nil
+	}
+	if format == Avro || format == Protobuf {
+		format = JSON // which it is applied to
 	}
 	_, err := newDecoder(&Options{Format: format, Map: mapping})
 	return err
@@ -54,6 +61,8 @@ func newDecoder(opt *Options) (decoder, error) {
 			return nil, fmt.Errorf("a map does not apply to CloudEvents, whose fields have their names")
 		}
 		return decodeCloudEvent, nil
+	case Avro, Protobuf:
+		return newBinary(opt)
 	default:
 		return nil, fmt.Errorf("unknown format %q; there are %s", opt.Format, strings.Join(Formats(), ", "))
 	}
@@ -65,6 +74,29 @@ func newDecoder(opt *Options) (decoder, error) {
 		dst.Kind = event.KindEvent
 		return 0, values.Event(r.Value, &dst.Event)
 	}, nil
+}
+
+// newBinary makes the decoder of a format that becomes JSON first.
+func newBinary(opt *Options) (decoder, error) {
+	as := *opt
+	as.Format = JSON
+	then, err := newDecoder(&as)
+	if err != nil {
+		return nil, err
+	}
+	if opt.Format == Protobuf {
+		m, err := newMessages(opt, then)
+		if err != nil {
+			return nil, err
+		}
+		return m.decode, nil
+	}
+	s, err := newSchemas(opt, then)
+	if err != nil {
+		return nil, err
+	}
+	opt.prepare = s.prepare
+	return s.decode, nil
 }
 
 // tombstone is the fault of an interaction without a value.
@@ -146,7 +178,7 @@ func readEntity(r *kgo.Record, idField string) (entity, *event.Invalid) {
 		return e, nil
 	}
 	if len(r.Value) > event.MaxJSON {
-		return e, &event.Invalid{Code: event.CodeTooLarge, Detail: fmt.Sprintf("the record has %d bytes, the limit is %d", len(r.Value), event.MaxJSON)}
+		return e, tooLarge(len(r.Value))
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(r.Value, &fields); err != nil {

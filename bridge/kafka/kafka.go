@@ -48,6 +48,10 @@ type Options struct {
 	// Map says which field, or column of CSV, becomes which field of an
 	// interaction, as an import's --map does. Default: those of the same name.
 	Map string
+	// Schema is the file of an Avro schema or of a Protobuf descriptor set,
+	// Message the full name of the Protobuf message, Registry the URL of a
+	// schema registry, whose header the values then have.
+	Schema, Message, Registry string
 	// Security of the connections. Default: none.
 	Security Security
 	// Instance names this log among the members of the group.
@@ -63,6 +67,9 @@ type Options struct {
 	Log *slog.Logger
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
+
+	// prepare fetches what the decoder needs for a value of Topic.
+	prepare func(ctx context.Context, value []byte) error
 }
 
 // Partition is how far one partition has come.
@@ -115,7 +122,7 @@ func New(opt Options) (*Source, error) {
 	if opt.Observe == nil {
 		opt.Observe = func(Counts) {}
 	}
-	s := &Source{opt: opt, decode: map[string]decoder{}, parts: map[bridge.Place]*Partition{}, look: 5 * time.Second, patience: 10 * time.Second}
+	s := &Source{decode: map[string]decoder{}, parts: map[bridge.Place]*Partition{}, look: 5 * time.Second, patience: 10 * time.Second}
 	if opt.Topic != "" {
 		d, err := newDecoder(&opt)
 		if err != nil {
@@ -135,6 +142,7 @@ func New(opt Options) (*Source, error) {
 	if _, err := opt.base(); err != nil {
 		return nil, err
 	}
+	s.opt = opt
 	return s, nil
 }
 

@@ -240,8 +240,13 @@ func (s *session) read(ctx context.Context) error {
 		if ctx.Err() != nil || fetches.IsClientClosed() {
 			return nil
 		}
-		skips, failed := s.take(fetches)
-		err := s.deliver(ctx)
+		var skips map[string]map[int32]kgo.EpochOffset
+		var failed error
+		err := s.prepare(ctx, fetches)
+		if err == nil {
+			skips, failed = s.take(fetches)
+			err = s.deliver(ctx)
+		}
 		switch {
 		case errors.Is(err, bridge.ErrClosed):
 			return err
@@ -268,6 +273,21 @@ func (s *session) read(ctx context.Context) error {
 			return failed
 		}
 	}
+}
+
+// prepare fetches the schemas of the interactions.
+func (s *session) prepare(ctx context.Context, fetches kgo.Fetches) error {
+	if s.opt.prepare == nil {
+		return nil
+	}
+	for iter := fetches.RecordIter(); !iter.Done(); {
+		if r := iter.Next(); r.Topic == s.opt.Topic {
+			if err := s.opt.prepare(ctx, r.Value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // take decodes what a poll brought. skips are offsets to go on from, behind

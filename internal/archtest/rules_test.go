@@ -43,7 +43,7 @@ var rules = []rule{
 	{pkg: "bridge/parquet", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/parquet-go/parquet-go"}},
 	{
 		pkg: "bridge/kafka", own: []string{"bridge", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "internal/logkey"},
-		foreign: []string{"github.com/twmb/franz-go"},
+		foreign: []string{"github.com/twmb/franz-go", "github.com/twmb/avro", "google.golang.org/protobuf"},
 	},
 	{pkg: "bridge/cloudevents", own: []string{"bridge/event"}},
 	{pkg: "bridge/jetstream", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/nats-io"}},

@@ -119,7 +119,7 @@ const additions = `
 	GET:/v1/users/{id}/erasure GET:/v1/users/{id}/history?limit GET:/v1/users/{id}/history?cursor
 	GET:/v1/keys POST:/v1/keys DELETE:/v1/keys/{name}
 	bus.max_bytes archive.commit_every train.memory
-	kafka.map kafka.tls_ca kafka.tls_cert kafka.tls_key kafka.sasl_user kafka.sasl_password_file
+	kafka.map kafka.schema kafka.message kafka.schema_registry kafka.tls_ca kafka.tls_cert kafka.tls_key kafka.sasl_user kafka.sasl_password_file
 	vitrine_kafka_connected
 	vitrine_plugin_skipped_total{plugin} vitrine_plugin_denied_total{plugin} vitrine_plugin_quarantines_total{plugin}
 	vitrine_bus_queued_records vitrine_bus_max_bytes vitrine_bus_appends_total vitrine_bus_refused_total

@@ -1,0 +1,136 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	"vitrine/bridge/event"
+)
+
+// messages reads Protobuf by a descriptor set, as protoc writes it with
+// --descriptor_set_out --include_imports. A schema registry's header is passed
+// over.
+type messages struct {
+	kind     protoreflect.MessageDescriptor
+	registry bool
+	rest     decoder
+}
+
+func newMessages(opt *Options, then decoder) (*messages, error) {
+	if opt.Schema == "" || opt.Message == "" {
+		return nil, errors.New("protobuf needs a descriptor set and the name of a message")
+	}
+	data, err := os.ReadFile(opt.Schema)
+	if err != nil {
+		return nil, fmt.Errorf("read the descriptor set: %w", err)
+	}
+	var set descriptorpb.FileDescriptorSet
+	if err := proto.Unmarshal(data, &set); err != nil {
+		return nil, fmt.Errorf("read the descriptor set %s: %w (protoc --include_imports --descriptor_set_out=FILE writes one)", opt.Schema, err)
+	}
+	files, err := protodesc.NewFiles(&set)
+	if err != nil {
+		return nil, fmt.Errorf("read the descriptor set %s: %w (protoc --include_imports --descriptor_set_out=FILE writes one)", opt.Schema, err)
+	}
+	d, err := files.FindDescriptorByName(protoreflect.FullName(opt.Message))
+	if err != nil {
+		return nil, fmt.Errorf("find message %s in %s: %w", opt.Message, opt.Schema, err)
+	}
+	kind, ok := d.(protoreflect.MessageDescriptor)
+	if !ok {
+		return nil, fmt.Errorf("%s in %s is no message", opt.Message, opt.Schema)
+	}
+	return &messages{kind: kind, registry: opt.Registry != "", rest: then}, nil
+}
+
+// decode reads one value.
+func (m *messages) decode(r *kgo.Record, dst *event.Record) (unknown int, inv *event.Invalid) {
+	value := r.Value
+	if len(value) > event.MaxJSON {
+		return 0, tooLarge(len(value))
+	}
+	if m.registry {
+		var ok bool
+		if value, ok = skipHeader(value); !ok {
+			return 0, &event.Invalid{Code: codeInvalidValue, Detail: "the value has no schema registry's header; without kafka.schema_registry none is expected"}
+		}
+	}
+	msg := dynamicpb.NewMessage(m.kind)
+	if err := proto.Unmarshal(value, msg); err != nil {
+		return 0, &event.Invalid{Code: codeInvalidValue, Detail: fmt.Sprintf("the value is no %s: %v", m.kind.FullName(), err)}
+	}
+	return through(r, dst, fieldsOf(msg, 0), m.rest)
+}
+
+// skipHeader takes a registry's header off: mark, number, and the path to the
+// message as a count and indexes, zigzag varints; a count of 0 is the first
+// message.
+func skipHeader(value []byte) (rest []byte, ok bool) {
+	if len(value) <= registryHeader || value[0] != registryMark {
+		return nil, false
+	}
+	value = value[registryHeader:]
+	count, n := binary.Varint(value)
+	if n <= 0 || count < 0 || count > 64 {
+		return nil, false
+	}
+	for value = value[n:]; count > 0; count-- {
+		if _, n = binary.Varint(value); n <= 0 {
+			return nil, false
+		}
+		value = value[n:]
+	}
+	return value, true
+}
+
+// maxDepth bounds the messages within messages.
+const maxDepth = 16
+
+// fieldsOf are the fields that are set, by their names in the schema. A
+// google.protobuf.Timestamp is an RFC 3339 text; maps are left out.
+func fieldsOf(msg protoreflect.Message, depth int) map[string]any {
+	out := map[string]any{}
+	msg.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.IsMap() || depth == maxDepth:
+		case f.IsList():
+			list := make([]any, v.List().Len())
+			for i := range list {
+				list[i] = scalar(f, v.List().Get(i), depth)
+			}
+			out[string(f.Name())] = list
+		default:
+			out[string(f.Name())] = scalar(f, v, depth)
+		}
+		return true
+	})
+	return out
+}
+
+func scalar(f protoreflect.FieldDescriptor, v protoreflect.Value, depth int) any {
+	switch f.Kind() {
+	case protoreflect.MessageKind, protoreflect.GroupKind:
+		inner := v.Message()
+		if d := inner.Descriptor(); d.FullName() == "google.protobuf.Timestamp" {
+			seconds, nanos := inner.Get(d.Fields().ByName("seconds")).Int(), inner.Get(d.Fields().ByName("nanos")).Int()
+			return time.Unix(seconds, nanos).UTC().Format(time.RFC3339Nano)
+		}
+		return fieldsOf(inner, depth+1)
+	case protoreflect.EnumKind:
+		if value := f.Enum().Values().ByNumber(v.Enum()); value != nil {
+			return string(value.Name())
+		}
+		return int32(v.Enum())
+	}
+	return v.Interface()
+}

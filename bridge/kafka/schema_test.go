@@ -1,0 +1,246 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/twmb/avro"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"vitrine/bridge/event"
+)
+
+const (
+	avroFirst  = `{"type":"record","name":"E","fields":[{"name":"user_id","type":"string"},{"name":"item_id","type":"long"},{"name":"event_type","type":"string"},{"name":"ts","type":["null",{"type":"long","logicalType":"timestamp-millis"}]}]}`
+	avroSecond = `{"type":"record","name":"E","fields":[{"name":"user_id","type":"string"},{"name":"item_id","type":"string"},{"name":"event_type","type":"string"},{"name":"value","type":"double","default":1}]}`
+)
+
+func encodeAvro(t testing.TB, schema string, id int, fields map[string]any) []byte {
+	t.Helper()
+	data, err := avro.MustParse(schema).Encode(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id < 0 {
+		return data
+	}
+	return append(binary.BigEndian.AppendUint32([]byte{registryMark}, uint32(id)), data...)
+}
+
+func write(t testing.TB, data string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "schema")
+	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// text is an interaction, or the code of its refusal.
+func text(decode decoder, value []byte) string {
+	var got event.Record
+	if _, inv := decode(&kgo.Record{Value: value}, &got); inv != nil {
+		return inv.Code
+	}
+	e := &got.Event
+	return fmt.Sprint(e.UserID, " ", e.ItemID, " ", e.Type, " ", e.Time, " ", e.Value)
+}
+
+// TestSchemasOfARegistry lets the schema of a topic change, names one that is
+// not there, and takes the registry away for a while.
+func TestSchemasOfARegistry(t *testing.T) {
+	var down atomic.Bool
+	asked := 0
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		schema := map[string]string{"/schemas/ids/1": avroFirst, "/schemas/ids/2": avroSecond}[r.URL.Path]
+		switch {
+		case down.Load():
+			http.Error(w, "{}", http.StatusServiceUnavailable)
+		case schema == "":
+			http.Error(w, `{"error_code":40403,"message":"Schema not found"}`, http.StatusNotFound)
+		default:
+			fmt.Fprintf(w, `{"schema":%q}`, schema)
+		}
+	}))
+	defer registry.Close()
+	opt := &Options{Format: Avro, Registry: registry.URL}
+	decode, err := newDecoder(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := encodeAvro(t, avroFirst, 1, map[string]any{"user_id": "u", "item_id": 7, "event_type": "view", "ts": int64(1760000000000)})
+	second := encodeAvro(t, avroSecond, 2, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 3.0})
+	down.Store(true)
+	if err := opt.prepare(t.Context(), first); err == nil || !strings.Contains(err.Error(), "schema registry") {
+		t.Errorf("a registry that is down: %v", err)
+	}
+	down.Store(false)
+	asked = 0
+	for range 2 {
+		for _, test := range []struct {
+			value []byte
+			want  string
+		}{
+			{first, "u 7 view 1760000000000 0"},
+			{second, "u i cart 0 3"},
+			{encodeAvro(t, avroFirst, 3, map[string]any{"user_id": "u", "item_id": 7, "event_type": "view", "ts": nil}), "unknown_schema"},
+			{second[:len(second)-1], "invalid_schema_value"},
+			{append(second[:len(second):len(second)], 0), "invalid_schema_value"},
+			{[]byte(`{"user_id":"u"}`), "unknown_schema"},
+			{nil, "unknown_schema"},
+		} {
+			if err := opt.prepare(t.Context(), test.value); err != nil {
+				t.Fatal(err)
+			}
+			if got := text(decode, test.value); got != test.want {
+				t.Errorf("%x: %q, want %q", test.value, got, test.want)
+			}
+		}
+	}
+	if asked != 3 {
+		t.Errorf("the registry was asked %d times for 3 schemas", asked)
+	}
+}
+
+func TestAvroByFile(t *testing.T) {
+	decode, err := newDecoder(&Options{Format: Avro, Schema: write(t, avroSecond), Map: "event_type==purchase"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := text(decode, encodeAvro(t, avroSecond, -1, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 2.0})); got != "u i purchase 0 2" {
+		t.Error(got)
+	}
+	for name, opt := range map[string]Options{
+		"no schema": {Format: Avro}, "broken schema": {Format: Avro, Schema: write(t, "{")}, "no file": {Format: Avro, Schema: "/none"},
+		"no message": {Format: Protobuf, Schema: write(t, "")}, "no set": {Format: Protobuf, Schema: write(t, "{"), Message: "shop.Event"},
+	} {
+		if _, err := newDecoder(&opt); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// shopProto is the descriptor set of a message shop.Event.
+func shopProto(t testing.TB) (set []byte, kind protoreflect.MessageDescriptor) {
+	t.Helper()
+	field := func(n int32, name string, typ descriptorpb.FieldDescriptorProto_Type, of string) *descriptorpb.FieldDescriptorProto {
+		f := &descriptorpb.FieldDescriptorProto{
+			Name: &name, Number: &n, Type: &typ, Label: new(descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL),
+		}
+		if of != "" {
+			f.TypeName = &of
+		}
+		return f
+	}
+	file := &descriptorpb.FileDescriptorProto{
+		Name: new("shop.proto"), Package: new("shop"), Syntax: new("proto3"), Dependency: []string{"google/protobuf/timestamp.proto"},
+		EnumType: []*descriptorpb.EnumDescriptorProto{{Name: new("Kind"), Value: []*descriptorpb.EnumValueDescriptorProto{
+			{Name: new("none"), Number: new(int32(0))}, {Name: new("view"), Number: new(int32(1))},
+		}}},
+		MessageType: []*descriptorpb.DescriptorProto{{Name: new("Event"), Field: []*descriptorpb.FieldDescriptorProto{
+			field(1, "user_id", descriptorpb.FieldDescriptorProto_TYPE_INT64, ""),
+			field(2, "item_id", descriptorpb.FieldDescriptorProto_TYPE_STRING, ""),
+			field(3, "event_type", descriptorpb.FieldDescriptorProto_TYPE_ENUM, ".shop.Kind"),
+			field(4, "ts", descriptorpb.FieldDescriptorProto_TYPE_MESSAGE, ".google.protobuf.Timestamp"),
+			field(5, "value", descriptorpb.FieldDescriptorProto_TYPE_INT64, ""),
+		}}},
+	}
+	all := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{protodesc.ToFileDescriptorProto(timestamppb.File_google_protobuf_timestamp_proto), file}}
+	files, err := protodesc.NewFiles(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := files.FindDescriptorByName("shop.Event")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if set, err = proto.Marshal(all); err != nil {
+		t.Fatal(err)
+	}
+	return set, d.(protoreflect.MessageDescriptor)
+}
+
+func TestProtobuf(t *testing.T) {
+	set, kind := shopProto(t)
+	msg := dynamicpb.NewMessage(kind)
+	put := func(name string, v protoreflect.Value) { msg.Set(kind.Fields().ByName(protoreflect.Name(name)), v) }
+	put("user_id", protoreflect.ValueOfInt64(9007199254740993))
+	put("item_id", protoreflect.ValueOfString("i"))
+	put("event_type", protoreflect.ValueOfEnum(1))
+	put("ts", protoreflect.ValueOfMessage((&timestamppb.Timestamp{Seconds: 1760000000, Nanos: 5e6}).ProtoReflect()))
+	put("value", protoreflect.ValueOfInt64(3))
+	value, err := proto.Marshal(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "9007199254740993 i view 1760000000005 3"
+	opt := Options{Format: Protobuf, Schema: write(t, string(set)), Message: "shop.Event"}
+	plain, err := newDecoder(&opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt.Registry = "http://127.0.0.1:1"
+	headed, err := newDecoder(&opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		decode decoder
+		value  []byte
+		want   string
+	}{
+		{plain, value, want},
+		{headed, append([]byte{0, 0, 0, 0, 5, 0}, value...), want},
+		{headed, append([]byte{0, 0, 0, 0, 5, 2, 0}, value...), want},
+		{headed, value, "invalid_schema_value"},
+		{headed, []byte{0, 0, 0, 0, 5}, "invalid_schema_value"},
+		{headed, []byte{0, 0, 0, 0, 5, 0x80}, "invalid_schema_value"},
+		{plain, []byte("\xff\xff"), "invalid_schema_value"},
+	} {
+		if got := text(test.decode, test.value); got != test.want {
+			t.Errorf("%x: %q, want %q", test.value, got, test.want)
+		}
+	}
+	opt.Message = "shop.Evnt"
+	if _, err := newDecoder(&opt); err == nil || !strings.Contains(err.Error(), "shop.Evnt") {
+		t.Errorf("an unknown message: %v", err)
+	}
+}
+
+func FuzzBinary(f *testing.F) {
+	set, _ := shopProto(f)
+	f.Add(encodeAvro(f, avroSecond, -1, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 2.0}))
+	f.Add([]byte{0, 0, 0, 0, 5, 0, 8, 7, 18, 1, 'i'})
+	var decoders []decoder
+	for _, o := range []Options{
+		{Format: Avro, Schema: write(f, avroSecond)},
+		{Format: Protobuf, Schema: write(f, string(set)), Message: "shop.Event"},
+		{Format: Protobuf, Schema: write(f, string(set)), Message: "shop.Event", Registry: "http://127.0.0.1:1"},
+	} {
+		d, err := newDecoder(&o)
+		if err != nil {
+			f.Fatal(err)
+		}
+		decoders = append(decoders, d)
+	}
+	f.Fuzz(func(_ *testing.T, value []byte) {
+		for _, decode := range decoders {
+			var r event.Record
+			decode(&kgo.Record{Value: value}, &r)
+		}
+	})
+}
