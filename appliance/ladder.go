@@ -122,12 +122,14 @@ func (l *ladder) Similar(ctx context.Context, itemID string, limit int, list *ht
 			return err
 		}
 	}
-	return l.popular(ctx, list, reason, func(ctx context.Context) error { return l.live.Popular(ctx, limit, list) })
+	return l.popular(ctx, list, reason, func(ctx context.Context) error {
+		return l.live.Popular(ctx, &httpapi.ListQuery{Limit: limit, Now: time.Now().UnixMilli()}, list)
+	})
 }
 
 // Popular is cheap by itself.
-func (l *ladder) Popular(ctx context.Context, limit int, list *httpapi.List) error {
-	return l.cheap(ctx, list, func(ctx context.Context) error { return l.live.Popular(ctx, limit, list) })
+func (l *ladder) Popular(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
+	return l.cheap(ctx, list, func(ctx context.Context) error { return l.live.Popular(ctx, q, list) })
 }
 
 // Trending is as cheap.

@@ -23,7 +23,7 @@ type moody struct {
 
 func (m *moody) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
 	if q.NotPersonalized {
-		return m.Popular(ctx, q.Limit, list)
+		return m.Popular(ctx, nil, list)
 	}
 	if m.live != nil {
 		if err := m.live(ctx); err != nil {
@@ -57,14 +57,14 @@ func (m *moody) Similar(ctx context.Context, _ string, limit int, list *httpapi.
 }
 
 func (m *moody) Trending(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
-	return m.Popular(ctx, q.Limit, list)
+	return m.Popular(ctx, nil, list)
 }
 
 func (m *moody) Latest(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
-	return m.Popular(ctx, q.Limit, list)
+	return m.Popular(ctx, nil, list)
 }
 
-func (m *moody) Popular(_ context.Context, limit int, list *httpapi.List) error {
+func (m *moody) Popular(_ context.Context, _ *httpapi.ListQuery, list *httpapi.List) error {
 	*list = httpapi.List{Source: httpapi.SourcePopular, Reason: "not_personalized", Picks: append(list.Picks[:0], httpapi.Pick{ItemID: "popular"})}
 	return m.popular
 }

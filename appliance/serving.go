@@ -113,8 +113,8 @@ func (r recommender) Similar(ctx context.Context, itemID string, limit int, list
 	return err
 }
 
-func (r recommender) Popular(ctx context.Context, limit int, list *httpapi.List) error {
-	return r.answer(list, func(resp *recommend.Response) error { return r.engine.Popular(ctx, limit, r.now(), resp) })
+func (r recommender) Popular(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
+	return r.listed(ctx, r.engine.Popular, q, list)
 }
 
 func (r recommender) Trending(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {

@@ -1312,6 +1312,12 @@ type PopularItemsParams struct {
 
 	// Fields Names of item attributes to return; the parameter repeats, or holds several names with commas between them.
 	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
+
+	// Category Only items whose attribute `category` is this, besides `filter`.
+	Category *Category `form:"category,omitempty" json:"category,omitempty"`
 }
 
 // RecommendParams defines parameters for Recommend.
@@ -4557,6 +4563,30 @@ func NewPopularItemsRequest(server string, params *PopularItemsParams) (*http.Re
 		if params.Fields != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fields", *params.Fields, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Category != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "category", *params.Category, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -123,7 +123,6 @@ type Recommender interface {
 	Rank(ctx context.Context, q *Query, items []string, list *List) error
 	Explain(ctx context.Context, q *Query, itemID string) (Explanation, error)
 	Similar(ctx context.Context, itemID string, limit int, list *List) error
-	Popular(ctx context.Context, limit int, list *List) error
 	Lists
 }
 

@@ -132,8 +132,11 @@ func (s *shop) Similar(_ context.Context, id string, limit int, list *List) erro
 	return s.answer(list)
 }
 
-func (s *shop) Popular(_ context.Context, limit int, list *List) error {
-	*list = List{Picks: append(list.Picks[:0], s.list.Picks[:min(limit, len(s.list.Picks))]...), Source: SourcePopular}
+func (s *shop) Popular(_ context.Context, q *ListQuery, list *List) error {
+	s.mu.Lock()
+	s.listQuery = *q
+	s.mu.Unlock()
+	*list = List{Picks: append(list.Picks[:0], s.list.Picks[:min(q.Limit, len(s.list.Picks))]...), Source: SourcePopular}
 	return nil
 }
 

@@ -27,8 +27,26 @@ type ListQuery struct {
 // Lists makes the lists that are the same for everybody. They may be asked for
 // concurrently.
 type Lists interface {
+	Popular(ctx context.Context, q *ListQuery, list *List) error
 	Trending(ctx context.Context, q *ListQuery, list *List) error
 	Latest(ctx context.Context, q *ListQuery, list *List) error
+}
+
+// PopularItems is GET /v1/popular.
+func (p *public) PopularItems(c echo.Context, params publicapi.PopularItemsParams) error {
+	l := p.get()
+	defer p.pool.Put(l)
+	q, err := l.common(c, commonParams{params.Limit, params.Fields, params.Filter, params.Category})
+	if err != nil {
+		return err
+	}
+	if err := p.deps.Recommender.Popular(c.Request().Context(), &q, &l.list); err != nil {
+		return fmt.Errorf("list popular items: %w", err)
+	}
+	if l.list.Source != SourceLive && l.list.Reason == "" {
+		l.list.Reason = "not_personalized"
+	}
+	return p.sendList(c, l, "", "")
 }
 
 // TrendingItems is GET /v1/trending.

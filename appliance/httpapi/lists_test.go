@@ -11,6 +11,8 @@ func TestListsOfEverybody(t *testing.T) {
 	srv, _ := serverOf(t, s, Config{})
 	h := srv.API()
 	for do, want := range map[string]ListQuery{
+		"GET /v1/popular?limit=2&category=c1":              {Limit: 2, Category: `category == "c1"`},
+		"GET /v1/popular?filter=price%3C2":                 {Filter: "price<2"},
 		"GET /v1/trending?limit=3":                         {Limit: 3},
 		"GET /v1/trending?filter=price%3C2&category=a%22b": {Filter: "price<2", Category: `category == "a\"b"`},
 		"GET /v1/latest?window=36h":                        {Window: 36 * time.Hour},

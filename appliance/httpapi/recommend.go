@@ -231,22 +231,6 @@ func (p *public) SimilarItems(c echo.Context, id publicapi.ItemID, params public
 	return p.sendList(c, l, "item_id", id)
 }
 
-// PopularItems is GET /v1/popular.
-func (p *public) PopularItems(c echo.Context, params publicapi.PopularItemsParams) error {
-	l := p.get()
-	defer p.pool.Put(l)
-	if err := l.plain(c, params.Limit, params.Fields); err != nil {
-		return err
-	}
-	if err := p.deps.Recommender.Popular(c.Request().Context(), l.query.Limit, &l.list); err != nil {
-		return fmt.Errorf("list popular items: %w", err)
-	}
-	if l.list.Source != SourceLive && l.list.Reason == "" {
-		l.list.Reason = "not_personalized"
-	}
-	return p.sendList(c, l, "", "")
-}
-
 // plain takes the parameters of a list that is nobody's own.
 func (l *listing) plain(c echo.Context, limit *int, fields *[]string) error {
 	if err := onlyParams(c, "limit", "fields"); err != nil {

@@ -35,11 +35,16 @@ type ListRequest struct {
 	Now int64
 }
 
+// Popular fills resp with the most popular items. It fails like Recommend.
+func (e *Engine) Popular(ctx context.Context, req *ListRequest, resp *Response) error {
+	return e.listed(ctx, req, resp, question{reason: ReasonNotPersonalized, filled: true})
+}
+
 // Trending fills resp with the items that rise most above their own past,
 // without any model. Where none does popular ones stand in. It fails like
 // Recommend.
 func (e *Engine) Trending(ctx context.Context, req *ListRequest, resp *Response) error {
-	return e.listed(ctx, req, resp, ReasonNoTrend, e.deps.Trends.Trending)
+	return e.listed(ctx, req, resp, question{rank: e.deps.Trends.Trending, otherwise: ReasonNoTrend})
 }
 
 // Latest fills resp with the items that came into the catalogue last. Where
@@ -49,12 +54,13 @@ func (e *Engine) Latest(ctx context.Context, req *ListRequest, resp *Response) e
 	if req.Window > 0 {
 		since = req.Now - req.Window.Milliseconds()
 	}
-	return e.listed(ctx, req, resp, ReasonNothingNew, func(n int, dst *frame.Frame) { e.deps.News.Latest(n, since, dst) })
+	latest := func(n int, dst *frame.Frame) { e.deps.News.Latest(n, since, dst) }
+	return e.listed(ctx, req, resp, question{rank: latest, otherwise: ReasonNothingNew})
 }
 
-// listed answers with a ranking, or popular items where it is empty; reason
-// then says why. The rules of the scene trending hold for all such lists.
-func (e *Engine) listed(ctx context.Context, req *ListRequest, resp *Response, reason string, rank ranking) error {
+// listed answers a question that is nobody's own. The rules of the scene
+// trending hold for all such lists.
+func (e *Engine) listed(ctx context.Context, req *ListRequest, resp *Response, q question) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -66,7 +72,7 @@ func (e *Engine) listed(ctx context.Context, req *ListRequest, resp *Response, r
 		}
 	}
 	e.rule(SceneTrending, sc)
-	e.list(ctx, sc, resp, question{rank: rank, otherwise: reason})
+	e.list(ctx, sc, resp, q)
 	return nil
 }
 

@@ -40,6 +40,7 @@ func TestTrendingAndLatest(t *testing.T) {
 		source string
 		reason string
 	}{
+		"popular":        {e.Popular, ListRequest{Limit: 2, Now: 5}, []uint32{2, 9}, SourcePopular, ReasonNotPersonalized},
 		"trending":       {e.Trending, ListRequest{Now: 5}, []uint32{6, 5}, SourceLive, ""},
 		"one":            {e.Trending, ListRequest{Limit: 1, Now: 5}, []uint32{6}, SourceLive, ""},
 		"nothing rises":  {bare.Trending, ListRequest{Limit: 2, Now: 5}, []uint32{2, 9}, SourcePopular, ReasonNoTrend},

@@ -280,11 +280,6 @@ func (e *Engine) Similar(ctx context.Context, itemID string, limit int, now int6
 	return nil
 }
 
-// Popular fills resp with the most popular items.
-func (e *Engine) Popular(ctx context.Context, limit int, now int64, resp *Response) error {
-	return e.Recommend(ctx, &Request{Limit: limit, Now: now, NotPersonalized: true, Scene: SceneTrending}, resp)
-}
-
 // visitor reads who asks and what he did, and returns the reason why there
 // can be no live answer, if so.
 func (e *Engine) visitor(req *Request, v *View, sc *scratch) (reason string) {

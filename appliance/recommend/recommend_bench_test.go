@@ -115,7 +115,7 @@ func BenchmarkPopular(b *testing.B) {
 	var resp Response
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := e.Popular(context.Background(), 20, 5, &resp); err != nil {
+		if err := e.Popular(context.Background(), &ListRequest{Limit: 20, Now: 5}, &resp); err != nil {
 			b.Fatal(err)
 		}
 	}

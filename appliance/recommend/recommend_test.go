@@ -283,7 +283,7 @@ func TestReasons(t *testing.T) {
 		t.Errorf("the model's part is %v", got[:3])
 	}
 	// The popular list itself.
-	if err := e.Popular(context.Background(), 2, 100, &resp); err != nil {
+	if err := e.Popular(context.Background(), &ListRequest{Limit: 2, Now: 100}, &resp); err != nil {
 		t.Fatal(err)
 	}
 	if resp.Source != SourcePopular || resp.Reason != ReasonNotPersonalized || !slices.Equal(codesOf(&resp), []uint32{6, 1}) || resp.Items[0].Score != 100 {

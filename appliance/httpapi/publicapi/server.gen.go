@@ -719,6 +719,12 @@ type PopularItemsParams struct {
 
 	// Fields Names of item attributes to return; the parameter repeats, or holds several names with commas between them.
 	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
+
+	// Category Only items whose attribute `category` is this, besides `filter`.
+	Category *Category `form:"category,omitempty" json:"category,omitempty"`
 }
 
 // RecommendParams defines parameters for Recommend.
@@ -1390,6 +1396,20 @@ func (w *ServerInterfaceWrapper) PopularItems(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "fields", ctx.QueryParams(), &params.Fields, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fields: %s", err))
+	}
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter", ctx.QueryParams(), &params.Filter, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter filter: %s", err))
+	}
+
+	// ------------- Optional query parameter "category" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "category", ctx.QueryParams(), &params.Category, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter category: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments

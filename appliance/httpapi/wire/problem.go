@@ -141,11 +141,15 @@ func ToProblem(err error) *Problem {
 
 // BodyTooLarge is a 413 problem.
 func BodyTooLarge(limit int64) *Problem {
-	return &Problem{
+	p := &Problem{
 		Status: http.StatusRequestEntityTooLarge, Code: "body_too_large",
 		Detail: fmt.Sprintf("the body has more than %d bytes", limit),
 		Hint:   "send smaller batches, use vitrine import for files, or raise http.max_body",
 	}
+	if limit == MaxDocument {
+		p.Hint = "no route but /v1/events and /v1/items:batch takes more; send less at a time"
+	}
+	return p
 }
 
 // NotRouted is the problem of a request that no route takes, nil when err is
