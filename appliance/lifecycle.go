@@ -10,10 +10,15 @@ import (
 
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/signal"
+	"vitrine/internal/logkey"
 )
 
 // flushTimeout bounds the last commit of a clean stop.
 const flushTimeout = 10 * time.Second
+
+// saveTimeout bounds the snapshot of a clean stop, which only spares the next
+// start reading the log.
+const saveTimeout = 5 * time.Second
 
 // serve runs the appliance and answers on its doors until ctx ends.
 func (a *Appliance) serve(ctx context.Context) error {
@@ -49,8 +54,8 @@ func (a *Appliance) serve(ctx context.Context) error {
 
 // running are the parts that work behind the doors.
 type running struct {
-	appliance               *Appliance
-	pump, follower, plugins *task
+	appliance                          *Appliance
+	pump, follower, plugins, snapshots *task
 	// kafka is nil where no cluster is configured, and for commands.
 	kafka *task
 }
@@ -63,23 +68,33 @@ func (a *Appliance) start(outer context.Context, fail context.CancelCauseFunc) *
 		pump:      background(outer, fail, "ingest pump", a.parts.pump.Run),
 		follower:  background(outer, fail, "archive", a.parts.follower.Run),
 		plugins:   background(outer, fail, "plugins", a.plugins.Run),
+		snapshots: background(outer, fail, "snapshots", a.parts.state.Run),
 	}
 }
 
 // stop ends the parts in order, when outer has ended and nothing is handed in
 // any more: topics and jobs, then the pump, then the archive with all that was
-// acknowledged.
+// acknowledged, then a snapshot for the next start.
 func (r *running) stop(ctx context.Context) error {
 	if r.kafka != nil {
 		r.kafka.stop()
 	}
 	r.appliance.jobs.wait()
 	r.plugins.stop()
+	r.snapshots.stop()
 	r.pump.stop()
 	r.follower.stop()
 	flush, done := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer done()
-	return r.appliance.parts.follower.Flush(flush)
+	if err := r.appliance.parts.follower.Flush(flush); err != nil {
+		return err
+	}
+	save, done := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer done()
+	if err := r.appliance.parts.state.Save(save); err != nil {
+		r.appliance.log.Warn("snapshot not written; the next start takes longer", logkey.Error, err)
+	}
+	return nil
 }
 
 // task is a part that runs in the background.

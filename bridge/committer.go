@@ -47,6 +47,7 @@ type committer struct {
 // cannot be trusted any more; every caller then gets ErrClosed. It must not be
 // called twice.
 func (p *Pump) Run(ctx context.Context) error {
+	defer close(p.stopped)
 	// What was submitted is finished also after ctx has ended.
 	work := context.WithoutCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { p.queue.end(ErrClosed) })
@@ -54,6 +55,7 @@ func (p *Pump) Run(ctx context.Context) error {
 	p.timer = time.NewTimer(time.Hour)
 	defer p.timer.Stop()
 	for {
+		p.yield()
 		if err := p.step(work); err != nil {
 			p.fail(err)
 			return fmt.Errorf("commit to the bus: %w", err)
@@ -62,7 +64,11 @@ func (p *Pump) Run(ctx context.Context) error {
 			return nil
 		}
 		if p.queue.depth() == 0 {
-			<-p.queue.ready
+			select {
+			case <-p.queue.ready:
+			case do := <-p.between:
+				do()
+			}
 		}
 	}
 }

@@ -1,11 +1,8 @@
 package bridge
 
-import (
-	"hash/maphash"
-)
+import "crypto/rand"
 
-// identity stands for an event id: 128 bits of a hash with a seed of this
-// process. Two different ids of a window of 8 million collide with a
+// identity stands for an event id: 128 bits of a hash with a secret key. Two different ids of a window of 8 million collide with a
 // probability of about 2^-82, and nobody outside can know how to make them, so
 // equal identities count as equal ids without a look at the text. The zero
 // identity means "has none".
@@ -46,7 +43,7 @@ type idShard struct {
 // exact, first in first out, about 25 bytes each. It is not safe for
 // concurrent use.
 type idSet struct {
-	seeds  [2]maphash.Seed
+	key    [16]byte
 	window int64
 	max    int
 	blocks []idBlock
@@ -58,12 +55,15 @@ type idSet struct {
 
 // newIDSet makes a set that keeps an identity for window milliseconds.
 func newIDSet(window int64, limit int) *idSet {
-	return &idSet{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, window: window, max: limit}
+	s := &idSet{window: window, max: limit}
+	rand.Read(s.key[:]) // never fails
+	return s
 }
 
 // identify hashes an event id. Safe for concurrent use.
 func (s *idSet) identify(eventID string) identity {
-	id := identity{maphash.String(s.seeds[0], eventID), maphash.String(s.seeds[1], eventID)}
+	var id identity
+	id.lo, id.hi = siphash(&s.key, eventID)
 	if id == (identity{}) {
 		id.lo = 1
 	}
@@ -73,10 +73,7 @@ func (s *idSet) identify(eventID string) identity {
 // add remembers id and tells whether it was new. now must not run backwards
 // further than the caller accepts to keep an identity longer.
 func (s *idSet) add(id identity, now int64) bool {
-	sh := &s.shards[id.hi>>56]
-	if (sh.n+1)*4 > len(sh.tags)*3 {
-		s.grow(sh)
-	}
+	sh := s.room(id)
 	i, found := s.find(sh, id)
 	if found {
 		return false
@@ -85,6 +82,15 @@ func (s *idSet) add(id identity, now int64) bool {
 	sh.pos[i] = s.push(id, now)
 	sh.n++
 	return true
+}
+
+// room is the table of id, with room for one more.
+func (s *idSet) room(id identity) *idShard {
+	sh := &s.shards[id.hi>>56]
+	if (sh.n+1)*4 > len(sh.tags)*3 {
+		s.grow(sh)
+	}
+	return sh
 }
 
 // undo forgets the n identities added last.

@@ -92,3 +92,10 @@ func (p *places) position(place Place) (next int64, ok bool) {
 	next, ok = p.durable[place]
 	return next, ok
 }
+
+// all copies them.
+func (p *places) all() map[Place]int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.durable)
+}

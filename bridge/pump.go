@@ -111,8 +111,8 @@ type Stats struct {
 // after at most FrameBytes of others) stays well below the 8 MB of a message.
 const maxFrame = 4 << 20
 
-// Pump is the ingest pump. Its methods are safe for concurrent use, but Seen,
-// Passed and Replay belong before Run.
+// Pump is the ingest pump. Its methods are safe for concurrent use, but
+// Restore, Seen, Passed and Replay belong before Run.
 type Pump struct {
 	log       Log
 	consumers []Consumer
@@ -121,6 +121,10 @@ type Pump struct {
 	ids       *idSet
 	places    *places
 	spare     sync.Pool
+	// between takes what waits for a moment between frames; stopped is closed
+	// when Run has ended.
+	between chan func()
+	stopped chan struct{}
 
 	committer
 	counters
@@ -146,6 +150,8 @@ func New(log Log, consumers []Consumer, opt Options) *Pump {
 		ids:       newIDSet(opt.DedupWindow.Milliseconds(), opt.DedupMax),
 		places:    newPlaces(),
 		spare:     sync.Pool{New: func() any { return &request{done: make(chan struct{}, 1)} }},
+		between:   make(chan func()),
+		stopped:   make(chan struct{}),
 	}
 }
 

@@ -2,10 +2,9 @@
 // code for each of them, and their attributes, both as they were put and as
 // typed columns by code for those who rank.
 //
-// It owns the codes: they are given in order of first sight, kept in
-// items.codes and users.codes, and never change or vanish, so that other state
-// may be keyed by them. Attributes and columns live in RAM and are rebuilt from
-// the log at start.
+// It owns the codes: they are given in order of first sight and never change or
+// vanish, so that other state in RAM may be keyed by them. All of it is rebuilt
+// at start, from a snapshot (snapshot.go) or from the log.
 //
 // There is one writer at a time (a lock sees to it) and any number of readers,
 // which never wait for it: codes, ids and columns are read without a lock, ids
@@ -16,8 +15,7 @@
 package catalog
 
 import (
-	"errors"
-	"path/filepath"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"sync"
@@ -27,9 +25,9 @@ import (
 	"vitrine/bridge/event"
 )
 
-// Catalog is the open catalog. All methods are safe for concurrent use.
+// Catalog is the catalog. All methods are safe for concurrent use.
 type Catalog struct {
-	items, users     *codes
+	items, users     codes
 	ofItems, ofUsers attributes
 	erased           erasures
 	texts            dictionary
@@ -39,37 +37,18 @@ type Catalog struct {
 	filters          filters
 }
 
-// Open reads the codes kept in dir, which must exist; they stay open for
-// appending until Close.
-func Open(dir string) (*Catalog, error) {
-	items, err := openCodes(filepath.Join(dir, "items.codes"))
-	if err != nil {
-		return nil, err
+// New returns an empty catalog.
+func New() *Catalog {
+	c := &Catalog{texts: dictionary{codes: make(map[string]uint32)}}
+	for _, ids := range []*codes{&c.items, &c.users} {
+		ids.seed = maphash.MakeSeed()
 	}
-	users, err := openCodes(filepath.Join(dir, "users.codes"))
-	if err != nil {
-		return nil, errors.Join(err, items.close())
-	}
-	c := &Catalog{items: items, users: users, texts: dictionary{codes: make(map[string]uint32)}}
 	for _, a := range []*attributes{&c.ofItems, &c.ofUsers} {
 		a.columns.most, a.columns.mostTexts, a.columns.texts, a.columns.sets = maxColumns, maxTexts, &c.texts, &c.sets
 	}
 	c.ofItems.changes = &c.changes
-	return c, nil
+	return c
 }
-
-// Close writes what Sync would and closes the files. A second call does
-// nothing.
-func (c *Catalog) Close() error { return errors.Join(c.items.close(), c.users.close()) }
-
-// Sync makes the codes given so far durable. Whoever writes state that is
-// keyed by codes must call it first; between calls new codes are in RAM only.
-func (c *Catalog) Sync() error { return errors.Join(c.items.sync(), c.users.sync()) }
-
-// CutBytes is how many bytes Open cut from the ends of the files because a
-// crash, or a bad disk, had left no whole record there. The ids of these get
-// new codes when they come up again.
-func (c *Catalog) CutBytes() int64 { return c.items.cut + c.users.cut }
 
 // InternItem is the code of an item, a new one at its first sight.
 func (c *Catalog) InternItem(id string) uint32 { return c.items.intern(id) }

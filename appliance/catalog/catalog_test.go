@@ -1,10 +1,7 @@
 package catalog
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
@@ -12,42 +9,17 @@ import (
 	"vitrine/bridge/event"
 )
 
-func open(tb testing.TB, dir string) *Catalog {
-	tb.Helper()
-	c, err := Open(dir)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { c.Close() })
-	return c
-}
-
-func TestCodesSurviveReopening(t *testing.T) {
-	dir := t.TempDir()
-	c := open(t, dir)
+func TestCodes(t *testing.T) {
+	c := New()
 	n := 3*chunkSize + 17
 	for j := range n {
 		if code := c.InternItem(fmt.Sprintf("item-%d", j)); code != uint32(j) {
 			t.Fatalf("item %d got code %d", j, code)
 		}
-		if j == n/2 {
-			if err := c.Sync(); err != nil {
-				t.Fatal(err)
-			}
-		}
 	}
 	c.InternUser("item-0")
-	for range 2 {
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := c.Sync(); err == nil {
-		t.Error("Sync after Close did not fail")
-	}
-	c = open(t, dir)
-	if c.NumItems() != n || c.NumUsers() != 1 || c.CutBytes() != 0 {
-		t.Fatalf("%d items, %d users, %d bytes cut", c.NumItems(), c.NumUsers(), c.CutBytes())
+	if c.NumItems() != n || c.NumUsers() != 1 {
+		t.Fatalf("%d items, %d users", c.NumItems(), c.NumUsers())
 	}
 	for j := range n {
 		id := fmt.Sprintf("item-%d", j)
@@ -63,112 +35,12 @@ func TestCodesSurviveReopening(t *testing.T) {
 	}
 }
 
-// TestTornTail cuts and damages the file at every byte: Open must keep every
-// whole record before the damage, give the lost ids new codes, and the file
-// must be whole again after that.
-func TestTornTail(t *testing.T) {
-	ids := []string{"a", "", "ccc", "dd", "e"}
-	dir := t.TempDir()
-	path := filepath.Join(dir, "items.codes")
-	c := open(t, dir)
-	for _, id := range ids {
-		c.InternItem(id)
-	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ends := []int{len(codesMagic)} // ends[k]: bytes that hold k records
-	for _, id := range ids {
-		ends = append(ends, ends[len(ends)-1]+recordExtra+len(id))
-	}
-	intact := func(bytes int) (n int) {
-		for n+1 < len(ends) && ends[n+1] <= bytes {
-			n++
-		}
-		return n
-	}
-	check := func(name string, data []byte, want int) {
-		t.Helper()
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		c, err := Open(dir)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if c.NumItems() != want {
-			t.Errorf("%s: %d items, want %d", name, c.NumItems(), want)
-		}
-		for _, id := range ids {
-			c.InternItem(id)
-		}
-		if err := c.Close(); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if healed, _ := os.ReadFile(path); !bytes.Equal(healed, whole) {
-			t.Errorf("%s: the file is not whole again", name)
-		}
-	}
-	for cut := range len(whole) + 1 {
-		check(fmt.Sprintf("cut at %d", cut), whole[:cut], intact(cut))
-	}
-	for at := len(codesMagic); at < len(whole); at++ {
-		data := bytes.Clone(whole)
-		data[at] ^= 0x55
-		check(fmt.Sprintf("flipped at %d", at), data, intact(at))
-	}
-	check("zeros at the end", append(bytes.Clone(whole), make([]byte, 100)...), len(ids))
-	if err := os.WriteFile(path, []byte("PAR1 something else"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(dir); err == nil {
-		t.Error("a foreign file was taken")
-	}
-}
-
-func FuzzLoadCodes(f *testing.F) {
-	good := []byte(codesMagic)
-	for j, id := range []string{"a", "item 2", ""} {
-		good = appendRecord(good, uint32(j), id)
-	}
-	f.Add(good)
-	f.Add(good[:len(good)-3])
-	f.Add(append([]byte(codesMagic), 0, 0, 0, 0, 255, 255, 255, 255, 1, 2, 3, 4))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "items.codes"), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		c, err := Open(dir)
-		if err != nil {
-			return
-		}
-		n := c.NumItems()
-		c.InternItem("one more than that")
-		after := c.NumItems()
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if c, err = Open(dir); err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if c.NumItems() != after || c.CutBytes() != 0 || after < n {
-			t.Fatalf("%d items, then %d, after reopening %d", n, after, c.NumItems())
-		}
-	})
-}
-
 func text(name, v string) event.Attribute {
 	return event.Attribute{Name: name, Value: event.Value{Kind: event.String, Str: v}}
 }
 
 func TestAttributes(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	code := c.InternItem("i1")
 	if _, ok := c.Item(code); ok {
 		t.Error("an item without attributes has some")
@@ -207,7 +79,7 @@ func TestAttributes(t *testing.T) {
 // TestApplyItemCopies: a record's strings may be cut from a large buffer, and
 // the record is reused.
 func TestApplyItemCopies(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	it := event.Item{ID: "i", Attributes: []event.Attribute{
 		text("name", "lamp"),
 		{Name: "tags", Value: event.Value{Kind: event.Set, Set: []string{"a", "b"}}},
@@ -224,7 +96,7 @@ func TestApplyItemCopies(t *testing.T) {
 // TestReadersAndWriters is for the race detector: readers must see an id for
 // every code they find.
 func TestReadersAndWriters(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	const n = 20_000
 	var wg sync.WaitGroup
 	for range 2 {
@@ -260,7 +132,7 @@ func TestReadersAndWriters(t *testing.T) {
 	})
 	wg.Go(func() {
 		for c.NumItems() < n {
-			if err := c.Sync(); err != nil {
+			if err := c.Freeze().Write(func([]byte) error { return nil }); err != nil {
 				t.Error(err)
 				return
 			}
@@ -273,7 +145,7 @@ func TestReadersAndWriters(t *testing.T) {
 }
 
 func filled(b *testing.B, n int) (*Catalog, []string) {
-	c := open(b, b.TempDir())
+	c := New()
 	ids := make([]string, n)
 	for j := range ids {
 		ids[j] = fmt.Sprintf("customer-%07d", j)
@@ -329,7 +201,7 @@ func BenchmarkItemID(b *testing.B) {
 func BenchmarkMemory(b *testing.B) {
 	const n = 1_000_000
 	for b.Loop() {
-		c := open(b, b.TempDir())
+		c := New()
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)

@@ -65,7 +65,7 @@ func shown(c *Catalog, name string, codes ...uint32) string {
 }
 
 func TestColumns(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	if c.Column(frame.ItemScope, "price") != nil || c.Code(frame.ItemScope, "brand", "x") != 0 {
 		t.Error("an attribute that nothing has is known")
 	}
@@ -107,7 +107,7 @@ func TestColumns(t *testing.T) {
 }
 
 func TestUserColumns(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	c.InternUser("someone else")
 	c.Apply(1, []event.Record{
 		{Kind: event.KindUserPut, User: event.User{ID: "u", Time: 5, Attributes: []event.Attribute{number("age", 41), text("region", "north")}}},
@@ -140,7 +140,7 @@ func TestUserColumns(t *testing.T) {
 }
 
 func TestColumnBounds(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	for j := range maxColumns + 10 {
 		putItem(c, "a", number(fmt.Sprintf("n%03d", j), 1))
 	}
@@ -153,7 +153,7 @@ func TestColumnBounds(t *testing.T) {
 	if it, _ := c.Item(0); len(it.Attributes) != 1 {
 		t.Errorf("the attribute itself is lost: %+v", it)
 	}
-	c = open(t, t.TempDir())
+	c = New()
 	c.ofItems.columns.mostTexts = 3
 	for j := range 5 {
 		putItem(c, fmt.Sprint(j), text("brand", fmt.Sprint(j)))
@@ -170,7 +170,7 @@ func TestColumnBounds(t *testing.T) {
 // TestOneDictionary: a text has one code in every column of both scopes, so
 // that a plugin may compare a user's region with an item's.
 func TestOneDictionary(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	putItem(c, "i", text("brand", "oak"), text("region", "south"))
 	putItem(c, "j", text("region", "north"))
 	c.ApplyUser(&event.User{ID: "u", Attributes: []event.Attribute{text("region", "north")}}, false)
@@ -184,7 +184,7 @@ func TestOneDictionary(t *testing.T) {
 
 // TestPatchesAreBounded lays patch on patch with ever new names.
 func TestPatchesAreBounded(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	for j := range event.MaxAttributes - 1 {
 		patchItem(c, "a", number(fmt.Sprintf("n%02d", j), 1))
 	}
@@ -205,7 +205,7 @@ func TestPatchesAreBounded(t *testing.T) {
 // TestColumnsFollowAttributes makes changes at random and holds all columns
 // against the attributes.
 func TestColumnsFollowAttributes(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	rng := rand.New(rand.NewPCG(1, 2))
 	const items = 3 * columnSize
 	names := []string{"a", "b", "c", "d"}
@@ -250,7 +250,7 @@ func TestColumnsFollowAttributes(t *testing.T) {
 // TestColumnReadersAndWriter is for the race detector: while items and
 // columns grow, a reader sees of every item no value or one of its own.
 func TestColumnReadersAndWriter(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	const items, rounds = 5000, 3
 	var done atomic.Bool
 	var wg sync.WaitGroup
@@ -304,7 +304,7 @@ func TestColumnReadersAndWriter(t *testing.T) {
 }
 
 func gatherBench(b *testing.B, items int) {
-	c := open(b, b.TempDir())
+	c := New()
 	for j := range items {
 		putItem(c, fmt.Sprint(j), number("price", float64(j)))
 	}
@@ -331,7 +331,7 @@ func BenchmarkGather(b *testing.B) {
 
 // BenchmarkColumn finds a column by its name, as a plugin does in every call.
 func BenchmarkColumn(b *testing.B) {
-	c := open(b, b.TempDir())
+	c := New()
 	putItem(c, "a", number("price", 1), text("brand", "x"))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -344,7 +344,7 @@ func BenchmarkColumn(b *testing.B) {
 // BenchmarkApplyItem is what a start pays for every item change in the
 // archive: copies of seven attributes and as many map look-ups.
 func BenchmarkApplyItem(b *testing.B) {
-	c := open(b, b.TempDir())
+	c := New()
 	it := event.Item{Attributes: []event.Attribute{
 		text("brand", "x"), text("category", "y"), text("material", "z"), text("name", "lamp"),
 		number("price", 1), number("stock", 1), text("style", "w"),

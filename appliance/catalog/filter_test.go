@@ -46,7 +46,7 @@ func randomItem(rng *rand.Rand) []event.Attribute {
 // TestFilters: what columns and changes give is what looking at each item
 // gives, after every kind of change.
 func TestFilters(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	rng := rand.New(rand.NewPCG(1, 2))
 	var known []frame.Filter
 	for round := range 6 {
@@ -95,7 +95,7 @@ func TestFilters(t *testing.T) {
 // TestManyChanges: a filter that was not asked for longer than changes are kept
 // looks at everything again.
 func TestManyChanges(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	f, err := c.Filter(`price > 5`)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestManyChanges(t *testing.T) {
 
 // TestFiltersAreBounded: unused filters are forgotten, used ones stay.
 func TestFiltersAreBounded(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	often, err := c.Filter(`price > 0`)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestFiltersAreBounded(t *testing.T) {
 }
 
 func TestFiltersBesideAWriter(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	var wg sync.WaitGroup
 	done := make(chan struct{})
 	for range 3 {
@@ -166,7 +166,7 @@ func TestFiltersBesideAWriter(t *testing.T) {
 }
 
 func TestWindow(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	putItem(c, "a", text(AvailableFrom, "2026-06-01T00:00:00Z"))
 	putItem(c, "b", number(AvailableFrom, 1000))
 	putItem(c, "c", text(AvailableFrom, "soon"))
@@ -191,11 +191,7 @@ func TestWindow(t *testing.T) {
 // number; then the next look, after one change. Reading the columns alone
 // (12 bytes an item) would take 60 us.
 func BenchmarkFilter(b *testing.B) {
-	c, err := Open(b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer c.Close() //nolint:errcheck // nothing was promised
+	c := New()
 	for j := range 100_000 {
 		c.ApplyItem(&event.Item{ID: fmt.Sprintf("i%d", j), Attributes: []event.Attribute{
 			text("category", fmt.Sprintf("c%d", j%50)), number("price", float64(j%1000)+.99),

@@ -10,11 +10,7 @@ import (
 )
 
 func TestLatest(t *testing.T) {
-	c, err := Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := New()
 	put := func(id string, at int64) { c.ApplyItem(&event.Item{ID: id, Time: at}, false) }
 	list := func(n int, since int64) (ids []string) {
 		var f frame.Frame

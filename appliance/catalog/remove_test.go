@@ -10,7 +10,7 @@ import (
 // TestDeletedItem: it must not be shown and has no attributes, not even in the
 // columns, until it is put again; then nothing of before comes back.
 func TestDeletedItem(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	c.Apply(1, []event.Record{{Kind: event.KindItemPut, Item: event.Item{ID: "i1", Time: 5, ExpiresAt: 1000, Attributes: []event.Attribute{text("a", "x")}}}})
 	code, _ := c.ItemCode("i1")
 	c.Apply(2, []event.Record{{Kind: event.KindItemDelete, Item: event.Item{ID: "i1", Time: 6}}})
@@ -33,7 +33,7 @@ func TestDeletedItem(t *testing.T) {
 }
 
 func TestErasedAndMergedUsers(t *testing.T) {
-	c := open(t, t.TempDir())
+	c := New()
 	put := func(id string, list ...event.Attribute) event.Record {
 		return event.Record{Kind: event.KindUserPut, User: event.User{ID: id, Attributes: list}}
 	}

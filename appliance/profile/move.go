@@ -13,6 +13,7 @@ func (s *Store) take(id string) []signal.Interaction {
 	sh := &s.shards[user%numShards]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	sh.capture()
 	at := int(user / numShards)
 	if at >= len(sh.histories) || sh.histories[at].seq == 0 {
 		return nil

@@ -47,7 +47,11 @@ const numShards = 64
 type shard struct {
 	mu        sync.RWMutex
 	histories []history // by code / numShards
-	_         [16]byte  // own cache line
+	// kept are the histories as they were when the store was frozen, once they
+	// are captured.
+	frozen, captured bool
+	kept             []history
+	_                [16]byte // own cache line
 }
 
 // history is what is kept of one user.
@@ -119,6 +123,7 @@ func (s *Store) insert(user uint32, in signal.Interaction) bool {
 	sh := &s.shards[user%numShards]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	sh.capture()
 	at := int(user / numShards)
 	for len(sh.histories) <= at {
 		sh.histories = append(sh.histories, history{floor: math.MinInt64})
@@ -132,10 +137,14 @@ func (s *Store) insert(user uint32, in signal.Interaction) bool {
 	}
 	h.seq++
 	if len(h.events) == cap(h.events) {
+		sh.own(h)
 		h.makeRoom(s.sig)
 	}
 	// Only now: making room may have raised the floor.
 	if in.Time >= h.floor {
+		if n := len(h.events); n > 0 && h.events[n-1].Time > in.Time {
+			sh.own(h)
+		}
 		h.insert(in)
 	}
 	return true

@@ -157,3 +157,10 @@ func orDefault[T comparable](v, def T) T {
 	}
 	return v
 }
+
+// Fingerprint tells the settings apart that decide what is kept of events and
+// how popular they make items: histories that were built by others are not
+// those of this Signal.
+func (s *Signal) Fingerprint() string {
+	return fmt.Sprint(s.names, s.weights, s.halfLife, s.maxItems, s.maxEvents)
+}

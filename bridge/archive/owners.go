@@ -24,7 +24,7 @@ type move struct {
 // Owners reads the erasures and merges up to Position.
 func (a *Archive) Owners(ctx context.Context) (*Owners, error) {
 	o := &Owners{}
-	return o, a.scanUsers(ctx, func(seq uint64, r *event.Record) error {
+	return o, a.ScanUsersAfter(ctx, 0, func(seq uint64, r *event.Record) error {
 		o.Add(seq, r)
 		return nil
 	})

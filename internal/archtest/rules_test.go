@@ -50,6 +50,10 @@ var rules = []rule{
 	{pkg: "appliance/signal", own: []string{"bridge/event"}},
 	{pkg: "appliance/catalog", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/logkey"}},
 	{pkg: "appliance/profile", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/logkey"}},
+	{pkg: "appliance/state", own: []string{
+		"bridge", "bridge/archive", "bridge/event", "bridge/parquet",
+		"appliance/catalog", "appliance/profile", "appliance/signal", "internal/logkey",
+	}},
 	{pkg: "appliance/rules", own: []string{"appliance/frame", "internal/expr", "internal/nearest"}},
 	{pkg: "appliance/recommend", own: []string{"appliance/frame", "appliance/rules", "internal/expr", "internal/nearest", "als/model", "als/topk", "als/neighbors", "als/neighbors/..."}},
 	{

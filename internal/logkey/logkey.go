@@ -7,6 +7,7 @@ package logkey
 // The keys, in alphabetical order.
 const (
 	Address = "address"
+	Bytes   = "bytes"
 	Code    = "code"
 	Count   = "count"
 	Dir     = "dir"
@@ -19,6 +20,7 @@ const (
 	Last    = "last"
 	Model   = "model"
 	Path    = "path"
+	Paused  = "paused_seconds"
 	PID     = "pid"
 	Reason  = "reason"
 	Rows    = "rows"
