@@ -40,7 +40,7 @@ func connect(ctx context.Context, c *config.Config, what string) (*client.Client
 	case errors.Is(err, os.ErrPermission):
 		return nil, hinted{fmt.Errorf("%s: no right to use %s", what, socket), "run as the user or group that the appliance runs as"}
 	case errors.As(err, &unreachable):
-		return nil, hinted{fmt.Errorf("%s: %w on %s", what, errNotRunning, c.Data.Dir), "start it with: vitrine serve --data " + c.Data.Dir}
+		return nil, hinted{fmt.Errorf("%s: %w on %s", what, errNotRunning, c.Data.Dir), "start it with: vitrine serve --data " + c.Data.Dir + "; or say with --data DIR where one runs"}
 	}
 	return nil, fmt.Errorf("%s: %w", what, err)
 }
