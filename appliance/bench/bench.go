@@ -58,6 +58,8 @@ type Options struct {
 	Target string
 	// Only are some of Cases(), for Serve on appliances of its own; nil is all.
 	Only []string
+	// Key is the API key that Target is sent, "" for none.
+	Key string
 	// Pairs is a file of users and their items, as retrieval.ReadPairs reads it,
 	// whose factors Retrieve measures beside the generated ones.
 	Pairs string
@@ -99,6 +101,8 @@ type run struct {
 	report *report.Report
 	data   hash.Hash
 	rhythm rhythm
+	// degraded names what was missed for too few live answers.
+	degraded []string
 	// repetitions of every measurement.
 	repetitions int
 }
@@ -166,6 +170,9 @@ func (r *run) finish(w watch) {
 	f.StolenPercent = w.stolen()
 	f.DataHash = hex.EncodeToString(r.data.Sum(nil))
 	if f.StolenPercent > maxStolen {
+		for _, what := range r.degraded {
+			r.invalidate("%s: too few answers were live while others used %.0f %% of the processors: the machine is too busy to tell", what, f.StolenPercent)
+		}
 		r.warn("others used %.0f %% of the processors during the run: its figures are hard to compare with those of a quiet machine", f.StolenPercent)
 	}
 }

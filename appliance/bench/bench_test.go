@@ -155,12 +155,64 @@ func TestServeInvalidatesWrongAnswers(t *testing.T) {
 	}
 }
 
+// Lists that are not live are told apart: with too many of them the target is
+// missed, however quick they are, and the run is no less valid.
+func TestServeTellsLesserAnswersApart(t *testing.T) {
+	t.Parallel()
+	var n atomic.Int64
+	r := quick(fake(t, func(w http.ResponseWriter, _ *http.Request) {
+		if n.Add(1)%10 == 0 {
+			fmt.Fprint(w, `{"request_id":"bench","items":[{"item_id":"p1"}],"source":"popular","reason":"overload"}`)
+			return
+		}
+		fmt.Fprint(w, goodList)
+	}))
+	part, err := r.serve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.report.Parts[Serve] = *part
+	if live, _ := r.report.Find("serve.target.live"); live.Value < 88 || live.Value > 92 || live.Met == nil || *live.Met {
+		t.Errorf("live share %+v", live)
+	}
+	if v := r.report.Verdict[0]; v.Met || !strings.Contains(v.How, "were live") || !r.report.Valid {
+		t.Errorf("verdict %+v, invalid %q", v, r.report.Invalid)
+	}
+	if v := r.report.Verdict[1]; v.Met || v.Measured != 0 {
+		t.Errorf("verdict %+v", v)
+	}
+}
+
+// TestServeSendsAKey to a target that wants one.
+func TestServeSendsAKey(t *testing.T) {
+	r := quick(fake(t, func(w http.ResponseWriter, q *http.Request) {
+		if q.Header.Get("Authorization") != "Bearer vk_1" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprint(w, goodList)
+	}))
+	if _, err := r.serve(t.Context()); err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("without a key: %v", err)
+	}
+	s, err := running(t.Context(), r.opt.Target, "vk_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := r.load(t.Context(), s, 100, 200*time.Millisecond)
+	if err != nil || result.Answered == 0 || result.Errors() != "" {
+		t.Errorf("%+v %v", result, err)
+	}
+}
+
 func TestServeRefusesTargets(t *testing.T) {
 	t.Parallel()
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }))
 	t.Cleanup(page.Close)
 	for target, want := range map[string]string{
-		"http://127.0.0.1:1":          "reach the target",
+		"http://127.0.0.1:1":          "reach the target 127.0.0.1:1: dial tcp",
+		"http://localhost":            "reach the target 127.0.0.1:80",
+		"http://":                     "must look like",
 		"http://example.com":          "on this machine",
 		"http://192.0.2.7:8080":       "on this machine",
 		"ftp://127.0.0.1:1":           "must look like",

@@ -158,7 +158,7 @@ type beside struct {
 func (l *livePlugins) meanwhile(ctx context.Context, do func() error) (*beside, error) {
 	b := new(beside)
 	var named, unwell atomic.Int64
-	check := func(request int, body []byte) bool {
+	check := func(request int, body []byte) load.Grade {
 		if bytes.Contains(body, []byte(`"plugins":[{`)) {
 			named.Add(1)
 		}
@@ -194,7 +194,7 @@ func (l *livePlugins) meanwhile(ctx context.Context, do func() error) (*beside, 
 		return nil, err
 	}
 	b.ownGap = own.Take()
-	b.failed, b.named, b.unwell = b.Wrong+b.Refused+b.Failed+b.Unsent, named.Load(), unwell.Load()
+	b.failed, b.named, b.unwell = b.Wrong+b.Lesser+b.Refused+b.Failed+b.Unsent, named.Load(), unwell.Load()
 	return b, nil
 }
 
@@ -324,7 +324,7 @@ func (l *livePlugins) hostileModule(ctx context.Context, m hostileModule) (b *be
 		if m.ends == client.Quarantined && b.unwell == 0 { // its failures are named in answers
 			ended = false
 		}
-		missed := milliseconds(b.gap) > barGap || milliseconds(b.Response(0.99)) > barBeside || !ended
+		missed := milliseconds(b.gap) > barGap || milliseconds(b.Response(0.99)) > barBeside || b.failed > 0 || !ended
 		busy := milliseconds(b.ownGap) > barMachineGap
 		if !missed || !busy {
 			return b, ended, nil

@@ -4,19 +4,17 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"vitrine/appliance/bench/gap"
+	"vitrine/appliance/bench/load"
 	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/serving"
 	"vitrine/appliance/client"
@@ -45,8 +43,8 @@ type subject struct {
 	// users have a history, items several events; empty for a target.
 	users, items []string
 	requests     [][]byte
-	// check tells right answers, as load.Options has it.
-	check func(request int, body []byte) bool
+	// check grades answers, as load.Options has it.
+	check func(request int, body []byte) load.Grade
 	close func()
 }
 
@@ -63,7 +61,12 @@ func (r *run) hello(ctx context.Context) (*subject, error) {
 		return nil, err
 	}
 	s.requests = serving.Gets(address, []string{"/"})
-	s.check = func(_ int, body []byte) bool { return bytes.Equal(body, want) }
+	s.check = func(_ int, body []byte) load.Grade {
+		if !bytes.Equal(body, want) {
+			return load.Wrong
+		}
+		return load.Right
+	}
 	return s, nil
 }
 
@@ -222,50 +225,13 @@ func (r *run) send(ctx context.Context, api *client.Client, params client.Import
 	return nil
 }
 
-// running is an appliance that somebody else runs. Its users are not known, so
-// it is asked for the lists of visitors who have looked at popular items; its
-// data may change while it is asked, so that only the form of an answer can be
-// checked.
-func running(ctx context.Context, target string) (*subject, error) {
-	u, err := url.Parse(target)
-	if err != nil || u.Scheme != "http" || (u.Path != "" && u.Path != "/") {
-		return nil, fmt.Errorf("the target %q must look like http://127.0.0.1:8080", target)
-	}
-	host := u.Host
-	if name, port, found := strings.Cut(host, ":"); name == "localhost" && found {
-		host = "127.0.0.1:" + port
-	}
-	address, err := netip.ParseAddrPort(host)
-	if err != nil || !address.Addr().IsLoopback() {
-		return nil, fmt.Errorf("the target %q must be on this machine, such as http://127.0.0.1:8080", target)
-	}
-	s := &subject{name: "target", address: address.String(), close: func() {}}
-	body, err := serving.Ask(ctx, s.address, "/v1/popular?limit=200")
+// running is an appliance that somebody else runs.
+func running(ctx context.Context, target, key string) (*subject, error) {
+	t, err := serving.NewTarget(ctx, target, key)
 	if err != nil {
 		return nil, err
 	}
-	var popular client.Recommendations
-	if err := json.Unmarshal(body, &popular); err != nil || len(popular.Items) == 0 {
-		return nil, fmt.Errorf("%s answers no popular items: is it a vitrine with a catalogue?", target)
-	}
-	rng := rand.New(rand.NewPCG(1, 5))
-	for range requestCount {
-		query := url.Values{"limit": {fmt.Sprint(askedItems)}}
-		for range 3 {
-			query.Add("session", popular.Items[rng.IntN(len(popular.Items))].ItemID)
-		}
-		s.requests = append(s.requests, serving.Gets(s.address, []string{"/v1/recommend?" + query.Encode()})...)
-	}
-	begin, items := []byte(`{"request_id":"`+serving.RequestID+`"`), []byte(`"items":[{"item_id":`)
-	s.check = func(_ int, body []byte) bool { return bytes.HasPrefix(body, begin) && bytes.Contains(body, items) }
-	first, err := serving.Ask(ctx, s.address, "/v1/recommend?session="+url.QueryEscape(popular.Items[0].ItemID))
-	if err != nil {
-		return nil, err
-	}
-	if !s.check(0, first) {
-		return nil, fmt.Errorf("%s answers %.60q: is it a vitrine?", target, first)
-	}
-	return s, nil
+	return &subject{name: "target", address: t.Address, requests: t.Requests, check: t.Grade, close: func() {}}, nil
 }
 
 // expect asks once for everything and makes these answers the right ones.
@@ -275,6 +241,6 @@ func (s *subject) expect(ctx context.Context, paths []string) error {
 		return err
 	}
 	s.requests = serving.Gets(s.address, paths)
-	s.check = func(n int, body []byte) bool { return bytes.HasPrefix(body, want[n]) }
+	s.check = func(n int, body []byte) load.Grade { return serving.Grade(want[n], body) }
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,7 @@ const benchChild = "child"
 func (a *app) benchCommand() *cobra.Command {
 	var opt bench.Options
 	var out outputs
+	var keyFile string
 	cmd := &cobra.Command{
 		Use:   "bench [all|" + strings.Join(bench.Parts(), "|") + "]",
 		Short: "Measure this program on this machine, with a verdict",
@@ -57,6 +59,18 @@ which holds training against other programs that must be installed first.`,
 					return usage(cmd, "--only %s: the part %s has the cases %s, without --target", name, bench.Serve, strings.Join(bench.Cases(), ", "))
 				}
 			}
+			if cmd.Flags().Changed("target") && opt.Target == "" {
+				return usage(cmd, "--target is empty; it looks like http://127.0.0.1:8080")
+			}
+			if keyFile != "" {
+				if opt.Target == "" {
+					return usage(cmd, "--key-file is sent to a --target only")
+				}
+				var err error
+				if opt.Key, err = readKey(keyFile); err != nil {
+					return err
+				}
+			}
 			for flag, path := range map[string]string{"out": out.json, "html": out.html} { // not after an hour of measuring
 				if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
 					return usage(cmd, "--%s %s: there is no folder %s", flag, path, filepath.Dir(path))
@@ -68,12 +82,35 @@ which holds training against other programs that must be installed first.`,
 	flags := cmd.Flags()
 	flags.StringVar(&opt.Target, "target", "", "URL of a running appliance on this machine to measure instead of one of our own (serve)")
 	flags.StringSliceVar(&opt.Only, "only", nil, "some of the cases: "+strings.Join(bench.Cases(), ", ")+" (serve)")
+	flags.StringVar(&keyFile, "key-file", "", "file that holds the API key (scope recommend) which --target wants")
 	flags.StringVar(&opt.Pairs, "pairs", "", "text file with lines USER ITEM ITEM ..., whose trained factors are searched, too (retrieve)")
 	flags.BoolVar(&opt.Full, "full", false, "the targets' own sizes: minutes to hours instead of seconds")
 	flags.StringVar(&out.json, "out", "", "write the report to this file as JSON, too")
 	flags.StringVar(&out.html, "html", "", "write the report to this file as a page for browsers, too")
 	cmd.AddCommand(a.benchCompareCommand(), a.benchChildCommand())
 	return cmd
+}
+
+// maxKeyFile is more than a key and the end of its line take.
+const maxKeyFile = 1024
+
+// readKey reads an API key from a file: on the command line everybody who may
+// list processes would see it.
+func readKey(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("bench: read key: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // read only
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return "", fmt.Errorf("bench: read key: %w", err)
+	}
+	key := strings.TrimSpace(string(text))
+	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", fmt.Errorf("bench: %s is no file with one API key, as vitrine key new prints it", path)
+	}
+	return key, nil
 }
 
 // outputs are the files that the report is written to, "" for none.
@@ -100,6 +137,9 @@ func (a *app) bench(ctx context.Context, opt bench.Options, out outputs) error {
 	}
 	r, err := bench.Run(ctx, opt)
 	bar.Done()
+	if err != nil && opt.Target != "" && ctx.Err() == nil {
+		return hinted{err, "vitrine serve prints its address; --key-file FILE sends an API key"}
+	}
 	if err != nil {
 		return err
 	}

@@ -68,16 +68,29 @@ const (
 	histogramDigits = 3
 )
 
+// Grade is what a Check thinks of an answer with status 200.
+type Grade int
+
+// The grades.
+const (
+	// Wrong is none of the answers that are right.
+	Wrong Grade = iota
+	// Lesser is what a server under load may give in place of the right one.
+	Lesser
+	// Right is what was asked for.
+	Right
+)
+
 // Options say what to send. Zero values mean the defaults above.
 type Options struct {
 	// Address is host:port on loopback.
 	Address string
 	// Requests are complete HTTP/1.1 requests, sent in turn, over and over.
 	Requests [][]byte
-	// Check, when set, tells whether the answer with status 200 to a request is
-	// the right one. It is called from several goroutines and must not keep
+	// Check, when set, grades the answer with status 200 to a request; without
+	// it all are Right. It is called from several goroutines and must not keep
 	// body.
-	Check func(request int, body []byte) bool
+	Check func(request int, body []byte) Grade
 	// Judge, when set, takes the place of Check and of the wish for status 200:
 	// it is told every answer and says whether it is a right one. It is called
 	// from several goroutines.
@@ -158,8 +171,9 @@ type Result struct {
 	Requests int64
 	// Answered got the right answer.
 	Answered int64
-	// Wrong got status 200 and a body that Check refused.
-	Wrong int64
+	// Wrong and Lesser got status 200 and a body that Check graded so. A lesser
+	// answer is no error, and not among those Answered or Achieved.
+	Wrong, Lesser int64
 	// Refused got another status.
 	Refused int64
 	// Failed got no answer: the connection broke, it took longer than Timeout,
@@ -216,6 +230,10 @@ func (r *Result) Short() string {
 	}
 	return fmt.Sprintf("%.0f answers/s of %.0f offered", r.Achieved, r.Offered)
 }
+
+// Full says whether so few answers were lesser ones that a quantile of the
+// times is one of what was asked for.
+func (r *Result) Full() bool { return float64(r.Lesser) <= (1-minAchieved)*float64(r.Requests) }
 
 // Errors says how many requests got no right answer, "" when all did.
 func (r *Result) Errors() string {

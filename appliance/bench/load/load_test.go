@@ -15,6 +15,13 @@ import (
 )
 
 // requests are n requests for /0, /1, ...
+func grade(right bool) load.Grade {
+	if right {
+		return load.Right
+	}
+	return load.Wrong
+}
+
 func requests(n int) [][]byte {
 	out := make([][]byte, n)
 	for i := range out {
@@ -49,7 +56,7 @@ func TestOpenLoopKeepsTheRateAndMeasuresTheDelay(t *testing.T) {
 	})
 	r := run(t, load.Options{
 		Address: address, Requests: requests(7), Rate: 400, Warmup: 100 * time.Millisecond, Duration: time.Second,
-		Check: func(n int, body []byte) bool { return string(body) == fmt.Sprintf("/%d", n) },
+		Check: func(n int, body []byte) load.Grade { return grade(string(body) == fmt.Sprintf("/%d", n)) },
 	})
 	if r.Requests != 400 || r.Answered != 400 || r.Wrong+r.Refused+r.Failed+r.Unsent != 0 {
 		t.Errorf("counts: %+v", r)
@@ -121,11 +128,11 @@ func TestLessLag(t *testing.T) {
 	r := run(t, load.Options{
 		Address: address, Requests: requests(1), Rate: 500, Duration: time.Second, Workers: 1,
 		// The check runs on the generator's thread and holds it up.
-		Check: func(int, []byte) bool {
+		Check: func(int, []byte) load.Grade {
 			if late.Add(1)%100 == 0 {
 				time.Sleep(100 * time.Millisecond)
 			}
-			return true
+			return load.Right
 		},
 	})
 	if p := r.Response(0.8); p < 20*time.Millisecond {
@@ -194,7 +201,7 @@ func TestWrongAnswersInvalidate(t *testing.T) {
 			t.Parallel()
 			r := run(t, load.Options{
 				Address: serve(t, c.handler), Requests: requests(1), Rate: 200, Duration: 300 * time.Millisecond,
-				Timeout: 150 * time.Millisecond, Check: func(_ int, body []byte) bool { return string(body) == "yes" },
+				Timeout: 150 * time.Millisecond, Check: func(_ int, body []byte) load.Grade { return grade(string(body) == "yes") },
 			})
 			if c.count(r) == 0 || len(r.Invalid()) == 0 || !strings.Contains(r.Errors(), c.want) {
 				t.Errorf("%+v: invalid %q", r, r.Invalid())

@@ -96,6 +96,7 @@ func (r *Result) merge(o *Result) {
 	r.Requests += o.Requests
 	r.Answered += o.Answered
 	r.Wrong += o.Wrong
+	r.Lesser += o.Lesser
 	r.Refused += o.Refused
 	r.Failed += o.Failed
 	r.Unsent += o.Unsent
@@ -333,9 +334,14 @@ func (w *worker) complete(c *conn, a *answer) {
 			w.result.Refused++
 			w.fault("request %d got status %d", c.request, a.status)
 		}
-	case w.opt.Check != nil && !w.opt.Check(c.request, a.body):
-		right = false
-		if c.measured {
+	case w.opt.Check != nil:
+		grade := w.opt.Check(c.request, a.body)
+		right = grade == Right
+		switch {
+		case right || !c.measured:
+		case grade == Lesser:
+			w.result.Lesser++
+		default:
 			w.result.Wrong++
 			w.fault("request %d got the wrong answer %.80q", c.request, a.body)
 		}
