@@ -5,10 +5,10 @@ import "math"
 // Suggested for data of a size:
 const (
 	// denseUser is how many cells a user has from which on the defaults hold.
-	// With fewer the unobserved ones weigh less, by the third power: where
+	// With fewer the unobserved ones weigh less, by the fourth power: where
 	// everybody is known by a handful of cells, as in sessions, most of what is
 	// not among them was not declined but not seen. The less they hold a vector
-	// down, the more the regularization must, up to twice as much; and the
+	// down, the more the regularization must, up to four times as much; and the
 	// frequency scales, which take from what is seen most, fade.
 	denseUser = 8
 	// leastUnobserved bounds what that leaves.
@@ -32,12 +32,12 @@ func Suggest(s Shape, o Options) Options {
 	if o.explicit() {
 		return o
 	}
-	dense := min(math.Pow(float64(s.Cells)/float64(max(s.Users, 1))/denseUser, 3), 1)
+	dense := min(math.Pow(float64(s.Cells)/float64(max(s.Users, 1))/denseUser, 4), 1)
 	if o.Unobserved == 0 && o.Alpha0 == 0 {
 		o.Unobserved = max(DefaultUnobserved*dense, leastUnobserved)
 	}
 	if o.Lambda == 0 {
-		o.Lambda = DefaultLambda * (2 - dense)
+		o.Lambda = DefaultLambda * (4 - 3*dense)
 	}
 	if o.FrequencyPower == nil {
 		o.FrequencyPower = new(DefaultFrequencyPower * dense)

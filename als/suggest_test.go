@@ -15,7 +15,7 @@ func TestSuggest(t *testing.T) {
 		unobserved float64
 	}{
 		{als.Shape{Users: 4000, Items: 3500, Cells: 240_000}, als.Options{}, 64, 48},
-		{als.Shape{Users: 22_000, Items: 12_000, Cells: 88_000}, als.Options{}, 64, 6},
+		{als.Shape{Users: 16_000, Items: 12_000, Cells: 96_000}, als.Options{}, 64, 15.1875},
 		{als.Shape{Users: 1_000_000, Items: 12_000, Cells: 1_000_000}, als.Options{}, 64, 4},
 		{als.Shape{Users: 120, Items: 45, Cells: 4000}, als.Options{}, 16, 48},
 		{als.Shape{Users: 9000, Items: 100, Cells: 400_000}, als.Options{}, 32, 48},
@@ -32,7 +32,7 @@ func TestSuggest(t *testing.T) {
 		t.Errorf("a given alpha0 became %+v", got)
 	}
 	sparse := als.Suggest(als.Shape{Users: 1000, Items: 1000, Cells: 4000}, als.Options{})
-	if math.Abs(sparse.Lambda-.005*1.875) > 1e-9 || math.Abs(*sparse.FrequencyPower-.0125) > 1e-9 {
+	if math.Abs(sparse.Lambda-.005*3.8125) > 1e-9 || math.Abs(*sparse.FrequencyPower-.00625) > 1e-9 {
 		t.Errorf("sparse: lambda %v, frequency power %v", sparse.Lambda, *sparse.FrequencyPower)
 	}
 	given := als.Suggest(als.Shape{Users: 1000, Items: 1000, Cells: 4000}, als.Options{Lambda: .3, FrequencyPower: new(.7)})
