@@ -34,7 +34,7 @@ func newShop(t testing.TB, items int) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	index, err := neighbors.NewSessions(s.q, neighbors.SessionOptions{Items: items})
+	index, err := neighbors.NewSessions(t.Context(), s.q, neighbors.SessionOptions{Items: items})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,22 +55,22 @@ func EASE(ctx context.Context, data *dataset.CSR, opt EASEOptions) (*Table, erro
 	if !(opt.Lambda > 0) || math.IsInf(opt.Lambda, 0) || opt.Top < 0 || opt.Workers < 0 {
 		return nil, fmt.Errorf("train ease: number out of range in %+v", opt)
 	}
+	if data == nil {
+		return nil, errors.New("train ease: no data")
+	}
 	if data.Cols > opt.MaxItems {
 		return nil, fmt.Errorf("train ease: %w: %d, the limit is %d; this many need %.1f GiB", ErrTooManyItems,
 			data.Cols, opt.MaxItems, float64(MemoryOfEASE(data.Cols))/(1<<30))
 	}
-	if err := data.Validate(); err != nil {
-		return nil, fmt.Errorf("train ease: %w", err)
+	if err := checkData(ctx, data, opt.Workers); err != nil {
+		return nil, stopped(ctx, fmt.Errorf("train ease: %w", err))
 	}
 	p, err := gramTiles(ctx, data, opt)
 	if err == nil {
 		err = p.negateInverse(ctx, opt.Workers)
 	}
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, fmt.Errorf("train ease: %w", err)
+		return nil, stopped(ctx, fmt.Errorf("train ease: %w", err))
 	}
 	diagonal := make([]float32, data.Cols)
 	for i := range diagonal {
@@ -91,7 +91,10 @@ func EASE(ctx context.Context, data *dataset.CSR, opt EASEOptions) (*Table, erro
 
 // gramTiles computes X'X + Lambda I.
 func gramTiles(ctx context.Context, users *dataset.CSR, opt EASEOptions) (*tiles, error) {
-	items := users.Transpose()
+	items, err := users.TransposeWith(ctx, opt.Workers)
+	if err != nil {
+		return nil, err
+	}
 	g := newTiles(users.Cols)
 	row := func(i int) {
 		cols, weights := items.Row(i)

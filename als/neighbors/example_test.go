@@ -19,7 +19,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	index, err := neighbors.NewSessions(&histories, neighbors.SessionOptions{Items: 5})
+	index, err := neighbors.NewSessions(context.Background(), &histories, neighbors.SessionOptions{Items: 5})
 	if err != nil {
 		fmt.Println(err)
 		return

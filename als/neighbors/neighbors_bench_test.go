@@ -45,7 +45,7 @@ func BenchmarkBuild(b *testing.B) {
 			return err
 		},
 		"sessions": func() error {
-			_, err := neighbors.NewSessions(q, neighbors.SessionOptions{Items: benchItems})
+			_, err := neighbors.NewSessions(b.Context(), q, neighbors.SessionOptions{Items: benchItems})
 			return err
 		},
 		"ease2000": func() error { _, err := neighbors.EASE(ctx, small, neighbors.EASEOptions{}); return err },
@@ -95,7 +95,7 @@ func BenchmarkQuery(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	index, err := neighbors.NewSessions(q, neighbors.SessionOptions{Items: benchItems})
+	index, err := neighbors.NewSessions(b.Context(), q, neighbors.SessionOptions{Items: benchItems})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package neighbors
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // Sequences are ordered lists of item rows, one per user or session, in flat
 // form: sequence n is Items[Start[n]:Start[n+1]], oldest item first.
@@ -61,7 +64,7 @@ func checkStart(start []int64, n int) error {
 
 // occurrences lists, for every item, the positions in Items at which it
 // stands, ascending: a counting sort, so the memory is one number per event.
-func (q *Sequences) occurrences(items int) (start []int64, at []int64) {
+func (q *Sequences) occurrences(ctx context.Context, items int) (start, at []int64, err error) {
 	start = make([]int64, items+1)
 	for _, item := range q.Items {
 		start[item+1]++
@@ -72,8 +75,15 @@ func (q *Sequences) occurrences(items int) (start []int64, at []int64) {
 	next := append([]int64(nil), start[:items]...)
 	at = make([]int64, len(q.Items))
 	for n, item := range q.Items {
+		if n%stopPlaces == 0 && ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
 		at[next[item]] = int64(n)
 		next[item]++
 	}
-	return start, at
+	return start, at, nil
 }
+
+// stopPlaces is how many places are gone through between two looks at a context:
+// some milliseconds of work.
+const stopPlaces = 1 << 18

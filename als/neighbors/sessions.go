@@ -1,6 +1,7 @@
 package neighbors
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -34,7 +35,7 @@ type SessionOptions struct {
 
 // NewSessions indexes sessions that stand in time order, newest last. It is
 // two passes of a counting sort on one core. The index aliases q.Items.
-func NewSessions(q *Sequences, opt SessionOptions) (*Sessions, error) {
+func NewSessions(ctx context.Context, q *Sequences, opt SessionOptions) (*Sessions, error) {
 	if err := q.Check(opt.Items); err != nil {
 		return nil, fmt.Errorf("index sessions: %w", err)
 	}
@@ -51,19 +52,24 @@ func NewSessions(q *Sequences, opt SessionOptions) (*Sessions, error) {
 	}
 	held := make([]int64, opt.Items)
 	last := make([]int64, opt.Items)
-	s.eachItem(last, func(_ int, item uint32) { held[item]++ })
+	if err := s.eachItem(ctx, last, func(_ int, item uint32) { held[item]++ }); err != nil {
+		return nil, err
+	}
 	for item, n := range held {
 		s.Posting[item+1] = s.Posting[item] + min(n, perItem)
 	}
 	s.Session = make([]uint32, s.Posting[opt.Items])
 	next := append([]int64(nil), s.Posting[:opt.Items]...)
 	clear(last)
-	s.eachItem(last, func(session int, item uint32) {
+	err := s.eachItem(ctx, last, func(session int, item uint32) {
 		if held[item]--; held[item] < perItem {
 			s.Session[next[item]] = uint32(session)
 			next[item]++
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -86,8 +92,11 @@ func (q *Sequences) newest(n int) Sequences {
 
 // eachItem calls fn for every sequence and every distinct item in it. last
 // remembers, per item, one more than the sequence that held it last.
-func (q *Sequences) eachItem(last []int64, fn func(sequence int, item uint32)) {
+func (q *Sequences) eachItem(ctx context.Context, last []int64, fn func(sequence int, item uint32)) error {
 	for n := range q.Len() {
+		if n%stopRows == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		for _, item := range q.At(n) {
 			if last[item] != int64(n)+1 {
 				last[item] = int64(n) + 1
@@ -95,6 +104,7 @@ func (q *Sequences) eachItem(last []int64, fn func(sequence int, item uint32)) {
 			}
 		}
 	}
+	return nil
 }
 
 // NumItems is the number of items of the index.

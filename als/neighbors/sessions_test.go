@@ -2,6 +2,8 @@ package neighbors_test
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -65,7 +67,7 @@ func TestSessionKNNMatchesTheFormula(t *testing.T) {
 		q := drawSequences(t, items)
 		history := rapid.SliceOfN(rapid.Uint32Range(0, uint32(items-1)), 0, 6).Draw(t, "history")
 		recent := rapid.IntRange(1, 8).Draw(t, "recent")
-		index, err := neighbors.NewSessions(q, neighbors.SessionOptions{Items: items})
+		index, err := neighbors.NewSessions(t.Context(), q, neighbors.SessionOptions{Items: items})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +95,7 @@ func TestSessionsKeepTheNewest(t *testing.T) {
 	for n := range uint32(10) {
 		q.Add([]uint32{0, n % 3, 0})
 	}
-	index, err := neighbors.NewSessions(&q, neighbors.SessionOptions{Items: 3, PerItem: 4, Newest: 6})
+	index, err := neighbors.NewSessions(t.Context(), &q, neighbors.SessionOptions{Items: 3, PerItem: 4, Newest: 6})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +116,7 @@ func TestEqualSessionsAreDecidedByAge(t *testing.T) {
 	var q neighbors.Sequences
 	q.Add([]uint32{0, 1})
 	q.Add([]uint32{0, 2})
-	index, err := neighbors.NewSessions(&q, neighbors.SessionOptions{Items: 3})
+	index, err := neighbors.NewSessions(t.Context(), &q, neighbors.SessionOptions{Items: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +142,7 @@ func TestLongHistoriesAndSessionsAreCut(t *testing.T) {
 	}
 	var q neighbors.Sequences
 	q.Add(long)
-	index, err := neighbors.NewSessions(&q, neighbors.SessionOptions{Items: 2000})
+	index, err := neighbors.NewSessions(t.Context(), &q, neighbors.SessionOptions{Items: 2000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +159,7 @@ func TestLongHistoriesAndSessionsAreCut(t *testing.T) {
 }
 
 func TestNewSessionKNNRefuses(t *testing.T) {
-	index, err := neighbors.NewSessions(&neighbors.Sequences{}, neighbors.SessionOptions{})
+	index, err := neighbors.NewSessions(t.Context(), &neighbors.Sequences{}, neighbors.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +172,16 @@ func TestNewSessionKNNRefuses(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := neighbors.NewSessions(&neighbors.Sequences{}, neighbors.SessionOptions{PerItem: -1}); err == nil {
+	if _, err := neighbors.NewSessions(t.Context(), &neighbors.Sequences{}, neighbors.SessionOptions{PerItem: -1}); err == nil {
 		t.Error("negative PerItem: no error")
+	}
+}
+
+func TestCancelledSessions(t *testing.T) {
+	q := randomSequences(2, 500, 50, 4)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if s, err := neighbors.NewSessions(ctx, q, neighbors.SessionOptions{Items: 50}); !errors.Is(err, context.Canceled) || s != nil {
+		t.Errorf("cancelled: %v, %v", s, err)
 	}
 }

@@ -2,6 +2,7 @@ package neighbors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -44,17 +45,23 @@ type SimilarOptions struct {
 
 // Similar builds the item-to-item table of a users x items matrix.
 func Similar(ctx context.Context, data *dataset.CSR, opt SimilarOptions) (*Table, error) {
-	if err := data.Validate(); err != nil {
-		return nil, fmt.Errorf("build similar items: %w", err)
-	}
 	if opt.Measure != Cosine && opt.Measure != Conditional {
 		return nil, fmt.Errorf("build similar items: unknown measure %d", opt.Measure)
 	}
 	if opt.Top < 0 || opt.RowLimit < 0 || opt.Workers < 0 || math.IsNaN(opt.Shrink) {
 		return nil, fmt.Errorf("build similar items: negative number in %+v", opt)
 	}
-	users := limitRows(data, opt.RowLimit)
-	items := users.Transpose()
+	if err := checkData(ctx, data, opt.Workers); err != nil {
+		return nil, stopped(ctx, fmt.Errorf("build similar items: %w", err))
+	}
+	users, err := limitRows(ctx, data, opt.RowLimit)
+	if err != nil {
+		return nil, err
+	}
+	items, err := users.TransposeWith(ctx, opt.Workers)
+	if err != nil {
+		return nil, err
+	}
 	mass := make([]float64, items.Rows)
 	for i := range mass {
 		_, weights := items.Row(i)
@@ -110,7 +117,7 @@ func shrinkage(s float64) float64 {
 
 // limitRows returns data with at most limit cells in every row; data itself
 // when no row is longer.
-func limitRows(data *dataset.CSR, limit int) *dataset.CSR {
+func limitRows(ctx context.Context, data *dataset.CSR, limit int) (*dataset.CSR, error) {
 	if limit == 0 {
 		limit = DefaultRowLimit
 	}
@@ -119,7 +126,7 @@ func limitRows(data *dataset.CSR, limit int) *dataset.CSR {
 		long = long || data.Indptr[row+1]-data.Indptr[row] > int64(limit)
 	}
 	if !long {
-		return data
+		return data, nil
 	}
 	out := &dataset.CSR{Rows: data.Rows, Cols: data.Cols, Indptr: make([]int64, 1, data.Rows+1)}
 	var keys []uint64
@@ -128,6 +135,9 @@ func limitRows(data *dataset.CSR, limit int) *dataset.CSR {
 		// The cells with the smallest hashes stay: a choice that depends on
 		// the row and the columns alone.
 		keys = keys[:0]
+		if row%stopRows == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		for n, col := range cols {
 			keys = append(keys, mix(uint64(row)<<32|uint64(col))<<32|uint64(n))
 		}
@@ -147,7 +157,26 @@ func limitRows(data *dataset.CSR, limit int) *dataset.CSR {
 		}
 		out.Indptr = append(out.Indptr, int64(len(out.Indices)))
 	}
-	return out
+	return out, nil
+}
+
+// stopRows is how many rows are gone through between two looks at a context.
+const stopRows = 1024
+
+// checkData reports the first fault of a matrix, or that ctx was cancelled.
+func checkData(ctx context.Context, data *dataset.CSR, workers int) error {
+	if data == nil {
+		return errors.New("no data")
+	}
+	return data.Check(ctx, workers)
+}
+
+// stopped is the error that ended a computation: that of ctx where it did.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 // mix scatters the bits of x (the finalizer of SplitMix64).

@@ -312,7 +312,10 @@ func TestBuildersRefuse(t *testing.T) {
 		"unknown measure":    func() error { _, err := neighbors.Similar(ctx, data, neighbors.SimilarOptions{Measure: 7}); return err },
 		"broken matrix":      func() error { _, err := neighbors.Similar(ctx, &broken, neighbors.SimilarOptions{}); return err },
 		"broken ease matrix": func() error { _, err := neighbors.EASE(ctx, &broken, neighbors.EASEOptions{}); return err },
-		"session item":       func() error { _, err := neighbors.NewSessions(bad, neighbors.SessionOptions{Items: 9}); return err },
+		"session item": func() error {
+			_, err := neighbors.NewSessions(t.Context(), bad, neighbors.SessionOptions{Items: 9})
+			return err
+		},
 	} {
 		if build() == nil {
 			t.Errorf("%s: no error", name)

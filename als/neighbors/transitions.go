@@ -44,7 +44,10 @@ func Transitions(ctx context.Context, q *Sequences, opt TransitionOptions) (*Tab
 	if opt.Window == 0 {
 		opt.Window = DefaultWindow
 	}
-	start, at := q.occurrences(opt.Items)
+	start, at, err := q.occurrences(ctx, opt.Items)
+	if err != nil {
+		return nil, err
+	}
 	first := sequenceStarts(q)
 	weight := make([]float32, opt.Window+1)
 	for d := 1; d <= opt.Window; d++ {

@@ -52,7 +52,7 @@ func newSet(tb testing.TB, items, visits int) *tables.Set {
 	if set.Transitions, err = neighbors.Transitions(tb.Context(), &q, neighbors.TransitionOptions{Items: items, Top: 100}); err != nil {
 		tb.Fatal(err)
 	}
-	if set.Sessions, err = neighbors.NewSessions(&q, neighbors.SessionOptions{Items: items}); err != nil {
+	if set.Sessions, err = neighbors.NewSessions(context.Background(), &q, neighbors.SessionOptions{Items: items}); err != nil {
 		tb.Fatal(err)
 	}
 	counts := make([]float64, items)

@@ -118,7 +118,7 @@ func chooseSequence(r *report, name string, fit *neighbors.Sequences, questions 
 	set.fold, _ = best([]float64{1, .8, .6}, func(d float64) float64 { return pair(m, 10, d) })
 	set.transitions.Shrink, figure = best([]float64{1, 3, 10}, func(s float64) float64 { return pair(m, s, set.fold) })
 	r.note("%s: ALS %s, fold-in decay %g, transitions shrink %g, by the blend of the two (NDCG@10 %.4f of 10)", name, describe(set.als), set.fold, set.transitions.Shrink, figure)
-	index := must[*neighbors.Sessions](t)(neighbors.NewSessions(fit, neighbors.SessionOptions{Items: items}))
+	index := must[*neighbors.Sessions](t)(neighbors.NewSessions(t.Context(), fit, neighbors.SessionOptions{Items: items}))
 	var options []neighbors.KNNOptions
 	for _, query := range []float64{1.5, 2.5} {
 		for _, reach := range []float64{2, 5, 10} {
@@ -159,7 +159,7 @@ func (s sequenceParts) parts(t testing.TB, fit *neighbors.Sequences, items int) 
 	s.transitions.Items = items
 	table := must[*neighbors.Table](t)(neighbors.Transitions(ctx, fit, s.transitions))
 	add("transitions", alone(items, true, &neighbors.Lookup{Table: table, Decay: s.decay}))
-	index := must[*neighbors.Sessions](t)(neighbors.NewSessions(fit, neighbors.SessionOptions{Items: items}))
+	index := must[*neighbors.Sessions](t)(neighbors.NewSessions(t.Context(), fit, neighbors.SessionOptions{Items: items}))
 	add("session kNN", alone(items, true, must[*neighbors.SessionKNN](t)(neighbors.NewSessionKNN(index, s.knn))))
 	data := matrix(t, fit, items)
 	similar := must[*neighbors.Table](t)(neighbors.Similar(ctx, data, neighbors.SimilarOptions{}))

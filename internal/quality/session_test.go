@@ -85,7 +85,7 @@ func sessionTable(r *report, f folder) {
 func chooseSessions(r *report, name string, fit *neighbors.Sequences, questions []question, items int) sessionParts {
 	t := r.t
 	set := sessionParts{cosine: .6, fold: .7}
-	index := must[*neighbors.Sessions](t)(neighbors.NewSessions(fit, neighbors.SessionOptions{Items: items}))
+	index := must[*neighbors.Sessions](t)(neighbors.NewSessions(t.Context(), fit, neighbors.SessionOptions{Items: items}))
 	ask := func(o neighbors.KNNOptions) float64 {
 		return alone(items, false, must[*neighbors.SessionKNN](t)(neighbors.NewSessionKNN(index, o))).ask(questions, 20).ndcg
 	}
@@ -137,7 +137,7 @@ func (s sessionParts) build(r *report, name string, fit *neighbors.Sequences, it
 	t, ctx := r.t, context.Background()
 	t.Helper()
 	start := time.Now()
-	index := must[*neighbors.Sessions](t)(neighbors.NewSessions(fit, neighbors.SessionOptions{Items: items}))
+	index := must[*neighbors.Sessions](t)(neighbors.NewSessions(t.Context(), fit, neighbors.SessionOptions{Items: items}))
 	knn := must[*neighbors.SessionKNN](t)(neighbors.NewSessionKNN(index, s.knn))
 	sessions := time.Since(start)
 	data := matrix(t, fit, items)
@@ -163,7 +163,7 @@ func TestSessionSlice(t *testing.T) {
 		past, a := readLines(t, f.train)
 		lines, b := readLines(t, f.test)
 		items := max(a, b)
-		index := must[*neighbors.Sessions](t)(neighbors.NewSessions(past, neighbors.SessionOptions{Items: items}))
+		index := must[*neighbors.Sessions](t)(neighbors.NewSessions(t.Context(), past, neighbors.SessionOptions{Items: items}))
 		knn := must[*neighbors.SessionKNN](t)(neighbors.NewSessionKNN(index, neighbors.KNNOptions{}))
 		e := alone(items, false, knn)
 		e.blend.Sources = append(e.blend.Sources, neighbors.Weighted{Source: neighbors.Repeat{Decay: .8}, Weight: .2})

@@ -28,7 +28,7 @@ func TestDepthIsEnough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	index, err := neighbors.NewSessions(&q, neighbors.SessionOptions{Items: items})
+	index, err := neighbors.NewSessions(t.Context(), &q, neighbors.SessionOptions{Items: items})
 	if err != nil {
 		t.Fatal(err)
 	}

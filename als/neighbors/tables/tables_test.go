@@ -2,6 +2,7 @@ package tables
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"math"
 	"os"
@@ -44,7 +45,7 @@ func newSet(tb testing.TB) *Set {
 	if t.Transitions, err = neighbors.Transitions(tb.Context(), &q, neighbors.TransitionOptions{Items: items}); err != nil {
 		tb.Fatal(err)
 	}
-	if t.Sessions, err = neighbors.NewSessions(&q, neighbors.SessionOptions{Items: items}); err != nil {
+	if t.Sessions, err = neighbors.NewSessions(context.Background(), &q, neighbors.SessionOptions{Items: items}); err != nil {
 		tb.Fatal(err)
 	}
 	t.Popular = &neighbors.Ranked{Items: []uint32{1, 2}, Scores: []float32{4, 3}}

@@ -233,7 +233,7 @@ func (s *statistics) build(ctx context.Context, settings tables.Settings) (*tabl
 	}
 	if weighs(tables.PartSessions) {
 		opt := neighbors.SessionOptions{Items: items, Newest: maxSessions}
-		if set.Sessions, err = neighbors.NewSessions(&s.sequences, opt); err != nil {
+		if set.Sessions, err = neighbors.NewSessions(ctx, &s.sequences, opt); err != nil {
 			return nil, err
 		}
 	}

@@ -173,7 +173,7 @@ func (r *run) buildBlend(ctx context.Context, f *fitted) (*blended, error) {
 	if r.opt.Mode == ModeSession {
 		data, knnOptions = ones(f.matrix), neighbors.KNNOptions{}
 	}
-	knn, err := sessionKNN(q, f.items, knnOptions)
+	knn, err := sessionKNN(ctx, q, f.items, knnOptions)
 	if err != nil {
 		return nil, err
 	}
@@ -194,8 +194,8 @@ func (r *run) buildBlend(ctx context.Context, f *fitted) (*blended, error) {
 	return b, nil
 }
 
-func sessionKNN(q *neighbors.Sequences, items int, opt neighbors.KNNOptions) (*neighbors.SessionKNN, error) {
-	index, err := neighbors.NewSessions(q, neighbors.SessionOptions{Items: items})
+func sessionKNN(ctx context.Context, q *neighbors.Sequences, items int, opt neighbors.KNNOptions) (*neighbors.SessionKNN, error) {
+	index, err := neighbors.NewSessions(ctx, q, neighbors.SessionOptions{Items: items})
 	if err != nil {
 		return nil, err
 	}

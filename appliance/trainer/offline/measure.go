@@ -236,7 +236,7 @@ func (r *run) baselines(ctx context.Context, f *fitted) (out []ranker, err error
 	}
 	out = append(out, ranker{name: nameItemKNN, lists: r.listed(f, r.source(f, lookup))})
 	if r.opt.Mode == ModeSession {
-		knn, err := sessionKNN(r.sequences(f.exam.fit), f.items, neighbors.KNNOptions{})
+		knn, err := sessionKNN(ctx, r.sequences(f.exam.fit), f.items, neighbors.KNNOptions{})
 		if err != nil {
 			return nil, err
 		}
