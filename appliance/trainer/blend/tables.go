@@ -62,9 +62,10 @@ const (
 	// tableEntries bounds those of all items of one table: 128 MiB. Beyond
 	// 168,000 items each one has fewer.
 	tableEntries = 16 << 20
-	// pairBudget bounds the pairs of items that item-to-item counts, some five
-	// seconds of a core: it is the longest rows that are cut.
-	pairBudget = 2e9
+	// pairBudget bounds the pairs of items that item-to-item counts, some two
+	// seconds of a core, of which a training makes three tables: it is the longest
+	// rows that are cut. Up to some two million interactions none are.
+	pairBudget = 5e8
 	// maxPlaces bounds the places of all sequences: 384 MiB while transitions
 	// are counted. Beyond it every user has only his newest.
 	maxPlaces = 32 << 20
