@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"vitrine/als/dataset"
@@ -107,16 +108,39 @@ func (b *Builder) count(part Part) *statistics {
 	return s
 }
 
+// countParts is into how many parts users are divided to be counted at the same
+// time: a fixed number, so that sums do not depend on the cores.
+const countParts = 8
+
+// parts calls fn for users lo to hi-1 of every part, all parts at the same time.
+func (b *Builder) parts(fn func(part, lo, hi int)) {
+	var wg sync.WaitGroup
+	for p := range countParts {
+		wg.Go(func() { fn(p, p*b.Users/countParts, (p+1)*b.Users/countParts) })
+	}
+	wg.Wait()
+}
+
 // decayed adds up the two popularities.
 func (b *Builder) decayed(part Part, s *statistics) {
-	var events []signal.Interaction
-	for user := range b.Users {
-		events = b.Data.Of(user, part.Span, events)
-		for i := range events {
-			in := &events[i]
-			age, strength := float64(max(part.Newest-in.Time, 0)), b.Signal.Strength(in)
-			s.long[in.Item] += strength * math.Exp2(-age/float64(popularLife))
-			s.short[in.Item] += strength * math.Exp2(-age/float64(trendLife))
+	var long, short [countParts][]float64
+	b.parts(func(p, lo, hi int) {
+		long[p], short[p] = make([]float64, b.Items), make([]float64, b.Items)
+		var events []signal.Interaction
+		for user := lo; user < hi; user++ {
+			events = b.Data.Of(user, part.Span, events)
+			for i := range events {
+				in := &events[i]
+				age, strength := float64(max(part.Newest-in.Time, 0)), b.Signal.Strength(in)
+				long[p][in.Item] += strength * math.Exp2(-age/float64(popularLife))
+				short[p][in.Item] += strength * math.Exp2(-age/float64(trendLife))
+			}
+		}
+	})
+	for p := range countParts {
+		for item := range b.Items {
+			s.long[item] += long[p][item]
+			s.short[item] += short[p][item]
 		}
 	}
 }
@@ -138,25 +162,44 @@ type session struct {
 // sequences takes every user's history apart into sessions; a gap of MaxInt64
 // leaves it whole.
 func (b *Builder) sequences(part Span, gap int64) *sessionList {
-	l := &sessionList{}
 	most := b.placesPerUser(part)
-	var events, order []signal.Interaction
-	for user := range b.Users {
-		events = b.Data.Of(user, part, events)
-		order = b.Signal.Sequence(b.Signal.Trim(events), most, order[:0])
-		begin := len(l.items)
-		for n, in := range order {
-			if n > 0 && ends(&order[n-1], &in, gap) {
-				l.end(begin, order[n-1].Time)
-				begin = len(l.items)
+	var lists [countParts]sessionList
+	b.parts(func(p, lo, hi int) {
+		l := &lists[p]
+		var events, order []signal.Interaction
+		for user := lo; user < hi; user++ {
+			events = b.Data.Of(user, part, events)
+			order = b.Signal.Sequence(b.Signal.Trim(events), most, order[:0])
+			begin := len(l.items)
+			for n, in := range order {
+				if n > 0 && ends(&order[n-1], &in, gap) {
+					l.end(begin, order[n-1].Time)
+					begin = len(l.items)
+				}
+				l.items = append(l.items, in.Item)
 			}
-			l.items = append(l.items, in.Item)
+			if len(order) > 0 {
+				l.end(begin, order[len(order)-1].Time)
+			}
 		}
-		if len(order) > 0 {
-			l.end(begin, order[len(order)-1].Time)
-		}
+	})
+	all := &lists[0]
+	for p := 1; p < countParts; p++ {
+		all.join(&lists[p])
+		lists[p] = sessionList{}
 	}
-	return l
+	return all
+}
+
+// join appends another list.
+func (l *sessionList) join(other *sessionList) {
+	at := len(l.items)
+	l.items = append(l.items, other.items...)
+	for _, s := range other.found {
+		l.found = append(l.found, session{s.end, at + s.lo, at + s.hi})
+	}
+	l.places += other.places
+	l.shared += other.shared
 }
 
 // ends tells whether a session ends between two places: where both say what

@@ -28,7 +28,7 @@ const (
 	// factors are made from, evenly spread, and with them the time that choosing
 	// takes in a large shop. It does not save sweeps: factors weighed before
 	// they have settled lose to tables that are worse than they will be.
-	tuneCells = 3_000_000
+	tuneCells = 2_000_000
 	// maxTrials are asked of each kind; fewer than fewTrials choose nothing.
 	maxTrials = 1500
 	fewTrials = 30

@@ -57,8 +57,10 @@ func stageName(stage string) string {
 		return "fitting the model"
 	case "evaluate":
 		return "judging it on newer events"
-	case "blend", "tables":
+	case "blend":
 		return "choosing the blend"
+	case "tables":
+		return "building the tables beside it"
 	case "refit":
 		return "fitting on everything"
 	case "write":
