@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -23,7 +22,7 @@ func (a *app) rulesCommand() *cobra.Command {
 					if err != nil {
 						return err
 					}
-					return a.printRules(set)
+					return a.printJSON(set) // without --json, too: it is what rules set takes
 				})
 			},
 		},
@@ -66,9 +65,9 @@ func (a *app) changeRules(ctx context.Context, file string, check bool) error {
 		case a.json:
 			return a.printJSON(set)
 		case check:
-			_, err = fmt.Fprintf(a.out, "%s: %d rules, no faults\n", file, len(set.Rules))
+			_, err = fmt.Fprintf(a.out, "%s: no faults, rules: %d\n", file, len(set.Rules))
 		default:
-			_, err = fmt.Fprintf(a.out, "%d rules are in force, version %d\n", len(set.Rules), set.Version)
+			_, err = fmt.Fprintf(a.out, "rules in force: %d, version %d\n", len(set.Rules), set.Version)
 		}
 		return err
 	})
@@ -79,17 +78,4 @@ func readAll(file string) ([]byte, error) {
 		return io.ReadAll(os.Stdin)
 	}
 	return os.ReadFile(file)
-}
-
-// printRules prints JSON either way: it is what rules set takes.
-func (a *app) printRules(set *client.RuleSet) error {
-	if a.json {
-		return a.printJSON(set)
-	}
-	body, err := json.MarshalIndent(set, "", "  ")
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(a.out, string(body))
-	return err
 }

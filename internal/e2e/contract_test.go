@@ -306,7 +306,7 @@ func contractOfCommands(t *testing.T, d *daemon) {
 	}
 	version := list.Models[0].Version
 	ruleFile := filepath.Join(t.TempDir(), "rules.json")
-	if err := os.WriteFile(ruleFile, []byte(`{"rules":[{"action":"pin","item_id":"i2","slot":1,"scene":"home"}]}`), 0o600); err != nil {
+	if err := os.WriteFile(ruleFile, []byte(`{"rules":[{"action":"pin","item_id":"i2","slot":1,"scene":"home"},{"action":"boost","filter":"price < 5 && has(x)","factor":2}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	built := pluginModule(t)
@@ -323,9 +323,9 @@ func contractOfCommands(t *testing.T, d *daemon) {
 		{"recommend", "u1 -n 3", "source: live", true},
 		{"recommend", "u1 -n 3 --explain", "BECAUSE OF", true},
 		{"similar", "i1 -n 3", "source: live", true},
-		{"rules check", ruleFile, "1 rules, no faults", true},
-		{"rules set", ruleFile, "1 rules are in force, version 1", true},
-		{"rules show", "", `"slot": 1`, true},
+		{"rules check", ruleFile, "no faults, rules: 2", true},
+		{"rules set", ruleFile, "rules in force: 2, version 1", true},
+		{"rules show", "", `"filter": "price < 5 && has(x)"`, true},
 		{"model list", "", "previous", true},
 		{"model show", version, "gate: ", true},
 		{"model rollback", "", " is live", false},
