@@ -50,6 +50,8 @@ func explain(err error, o *Options) fault {
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed):
 		return fault{err.Error(), fmt.Sprintf("allow the user to read the topic and the group: kafka-acls.sh --add --allow-principal User:%s --consumer --topic %s --group %s --bootstrap-server %s",
 			o.Security.User, o.Topic, o.Group, o.Brokers[0])}
+	case errors.Is(err, kerr.FencedInstanceID):
+		return fault{"another appliance reads as the same member of group " + o.Group + ": its data folder is a copy of this one", "remove state/instance of one of the data folders, and start it again"}
 	case errors.As(err, &eof):
 		return fault{"the connection to " + brokers + " is closed at once: " + eof.Error(), "check kafka.tls and kafka.sasl against the brokers' listener"}
 	case errors.Is(err, io.EOF) && o.Security.SASL != "":

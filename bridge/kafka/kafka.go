@@ -54,7 +54,8 @@ type Options struct {
 	Schema, Message, Registry string
 	// Security of the connections. Default: none.
 	Security Security
-	// Instance names this log among the members of the group.
+	// Instance names this log among the members of the group: one that was
+	// killed gets its partitions back at once. Default: the member has no name.
 	Instance string
 	// Into takes the records, Letters what cannot be read; both are needed.
 	Into    Log
@@ -153,7 +154,7 @@ func (s *Source) topics() []string { return slices.Sorted(maps.Keys(s.decode)) }
 // most restarts of a broker are.
 const (
 	firstPause = time.Second
-	lastPause  = 15 * time.Second
+	lastPause  = 3 * time.Second
 )
 
 // Run reads until ctx ends, and returns nil then. What goes wrong with the

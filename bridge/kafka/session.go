@@ -74,6 +74,9 @@ func (s *Source) session(ctx context.Context) error {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(partitionBytes),
 		kgo.MaxConcurrentFetches(2), kgo.FetchMaxWait(500*time.Millisecond), kgo.SessionTimeout(15*time.Second),
 	)
+	if s.opt.Instance != "" {
+		opts = append(opts, kgo.InstanceID(metadataMark+"-"+s.opt.Instance))
+	}
 	if ss.client, err = kgo.NewClient(opts...); err != nil {
 		return fmt.Errorf("make the client: %w", err)
 	}
@@ -140,13 +143,19 @@ func (s *Source) lookUp(ctx context.Context, admin *kadm.Client) (map[string][16
 	return ids, nil
 }
 
-// leave ends the membership, so that others need not wait for its time-out.
+// leave ends the membership, so that others need not wait for its time-out. A
+// named member must be sent away by its name.
 func (s *session) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
 	defer cancel()
 	s.client.AllowRebalance()
 	if err := s.client.LeaveGroupContext(ctx); err != nil {
 		s.opt.Log.Debug("kafka: the group was not left", logkey.Error, err)
+	}
+	if s.opt.Instance != "" {
+		if _, err := s.admin.LeaveGroup(ctx, kadm.LeaveGroup(s.opt.Group).InstanceIDs(metadataMark+"-"+s.opt.Instance)); err != nil {
+			s.opt.Log.Debug("kafka: the group was not left", logkey.Error, err)
+		}
 	}
 	s.client.CloseAllowingRebalance()
 }
