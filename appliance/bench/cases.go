@@ -38,17 +38,11 @@ func (r *run) wants(names ...string) bool {
 
 // shopOfCases is the shop of all cases but the first.
 func (r *run) shopOfCases() demo.Config {
-	end := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+	shop := demo.Config{Items: 100_000, Customers: 20_000, Events: 500_000, End: shopEnd()}
 	if r.opt.Full {
-		return demo.Config{Items: 100_000, Customers: 50_000, Events: 2_000_000, End: end}
+		shop.Customers, shop.Events = 50_000, 2_000_000
 	}
-	return demo.Config{Items: 100_000, Customers: 20_000, Events: 500_000, End: end}
-}
-
-// shopOfSwaps is small: what takes long in a larger one is its model's loading,
-// while the old one answers.
-func shopOfSwaps() demo.Config {
-	return demo.Config{Items: 10_000, Customers: 5000, Events: 100_000, End: time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)}
+	return shop
 }
 
 // serving makes the measurements of package serving with this run's means.
@@ -69,11 +63,6 @@ func (s *subject) cpu() time.Duration {
 	return used
 }
 
-// shop is a subject as package serving knows it.
-func (s *subject) shop() *serving.Shop {
-	return &serving.Shop{Address: s.address, Socket: s.socket(), API: client.NewSocket(s.socket()), CPU: s.cpu, Users: s.users, Items: s.items}
-}
-
 // cases measures what is wanted of those on an appliance of our own.
 func (r *run) cases(ctx context.Context, hello *subject) ([]report.Figure, error) {
 	b := r.serving(hello)
@@ -83,7 +72,9 @@ func (r *run) cases(ctx context.Context, hello *subject) ([]report.Figure, error
 		}
 	}
 	if r.wants(caseSwaps) {
-		s, err := r.appliance(ctx, shopOfSwaps())
+		// A small one: what takes long in a larger one is its model's loading,
+		// while the old one answers.
+		s, err := r.appliance(ctx, shopSpec{Config: demo.Config{Items: 10_000, Customers: 5000, Events: 100_000, End: shopEnd()}})
 		if err != nil {
 			return nil, err
 		}
@@ -103,17 +94,17 @@ func (r *run) cases(ctx context.Context, hello *subject) ([]report.Figure, error
 	return b.Figures, nil
 }
 
-// with calls do with a shop, whose connections end with it.
+// with calls do with a subject as package serving knows it.
 func (r *run) with(s *subject, do func(*serving.Shop) error) error {
-	shop := s.shop()
-	defer shop.API.Close()
-	return do(shop)
+	api := client.NewSocket(s.socket())
+	defer api.Close()
+	return do(&serving.Shop{Address: s.address, Socket: s.socket(), API: api, CPU: s.cpu, Users: s.users, Items: s.items})
 }
 
 // largeShop measures the cases that want a large catalogue: rows first, for
 // they want answers that nothing changes.
 func (r *run) largeShop(ctx context.Context, b *serving.Bench) error {
-	s, err := r.appliance(ctx, r.shopOfCases())
+	s, err := r.appliance(ctx, shopSpec{Config: r.shopOfCases(), scored: r.wants(caseRows)})
 	if err != nil {
 		return err
 	}
@@ -173,7 +164,7 @@ func (r *run) fresh(ctx context.Context) (*report.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := r.appliance(ctx, r.shopOfCases())
+	s, err := r.appliance(ctx, shopSpec{Config: r.shopOfCases()})
 	if err != nil {
 		return nil, err
 	}

@@ -69,8 +69,7 @@ type hostileModule struct {
 // livePlugins runs an appliance, replaces a plugin many times while it is asked,
 // and drops hostile modules into its folder while it is asked.
 func (r *run) livePlugins(ctx context.Context, part *report.Part) error {
-	end := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
-	s, err := r.appliance(ctx, demo.Config{Items: livePluginsShop, Customers: livePluginsShop, Events: 20 * livePluginsShop, End: end})
+	s, err := r.appliance(ctx, shopSpec{Config: demo.Config{Items: livePluginsShop, Customers: livePluginsShop, Events: 20 * livePluginsShop, End: shopEnd()}})
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func TestLivePlugins(t *testing.T) {
 		return child(daemonChild + strings.Join(append([]string{dir}, settings...), "|"))
 	}})
 	r.rhythm.warmup = 0
-	s, err := r.appliance(t.Context(), demo.Config{Items: 300, Customers: 300, Events: 6000, End: time.Unix(1_750_000_000, 0)})
+	s, err := r.appliance(t.Context(), shopSpec{Config: demo.Config{Items: 300, Customers: 300, Events: 6000, End: time.Unix(1_750_000_000, 0)}})
 	if err != nil {
 		t.Fatal(err)
 	}

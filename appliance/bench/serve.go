@@ -72,10 +72,12 @@ func (r *run) serve(ctx context.Context) (*report.Part, error) {
 	return part, nil
 }
 
+// shopEnd is the same in every run: the shop is then the same to the byte.
+func shopEnd() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
+
 // shops are the catalogues measured.
 func (r *run) shops() []demo.Config {
-	// The same times in every run: the shop is then the same to the byte.
-	end := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+	end := shopEnd()
 	quick := demo.Config{Items: 10_000, Customers: 10_000, Events: 300_000, End: end}
 	if !r.opt.Full {
 		return []demo.Config{quick}
@@ -101,7 +103,7 @@ func (r *run) measureOwn(ctx context.Context, part *report.Part, hello *subject,
 
 func (r *run) measureShops(ctx context.Context, part *report.Part, hello *subject, got samples) error {
 	for _, shop := range r.shops() {
-		s, err := r.appliance(ctx, shop)
+		s, err := r.appliance(ctx, shopSpec{Config: shop})
 		if err != nil {
 			return err
 		}

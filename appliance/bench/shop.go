@@ -77,9 +77,30 @@ func (r *run) settings() []string {
 		"http.listen=127.0.0.1:0", "http.admin_listen=127.0.0.1:0", "train.schedule=off", "log.level=error")
 }
 
+// shopSpec is a generated shop, whose items have the columns f0 to f15 that the
+// scorer reads where scored is set.
+type shopSpec struct {
+	demo.Config
+	scored bool
+}
+
+// columns are those of one item, all small, so that scores stay what they are
+// for the most part.
+func (s *shopSpec) columns() []event.Attribute {
+	if !s.scored {
+		return nil
+	}
+	out := make([]event.Attribute, pluginColumns)
+	for i := range out {
+		const small = 1e-3
+		out[i] = event.Attribute{Name: fmt.Sprintf("f%d", i), Value: event.Value{Kind: event.Number, Num: small * float64(i)}}
+	}
+	return out
+}
+
 // appliance starts one of our own on a folder of its own, fills a generated
 // shop in through its front door, and trains it.
-func (r *run) appliance(ctx context.Context, shop demo.Config) (s *subject, err error) {
+func (r *run) appliance(ctx context.Context, shop shopSpec) (s *subject, err error) {
 	dir, err := os.MkdirTemp(r.opt.TempDir, "vitrine-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
@@ -153,18 +174,24 @@ func (r *run) asked(ctx context.Context, s *subject) error {
 		paths[i] = fmt.Sprintf("/v1/recommend?limit=%d&user_id=%s", askedItems, url.QueryEscape(user))
 	}
 	r.opt.Progress("serve."+s.name+".ask", 0, 0)
-	return s.expect(ctx, paths)
+	want, err := serving.Expect(ctx, s.address, paths)
+	if err != nil {
+		return err
+	}
+	s.requests = serving.Gets(s.address, paths)
+	s.check = func(n int, body []byte) load.Grade { return serving.Grade(want[n], body) }
+	return nil
 }
 
 // fill sends items and events, and returns the users who have some and the
 // items that have several.
-func (r *run) fill(ctx context.Context, api *client.Client, shop demo.Config, stage string) (users, liked []string, err error) {
+func (r *run) fill(ctx context.Context, api *client.Client, shop shopSpec, stage string) (users, liked []string, err error) {
 	items := func(write func([]byte) error) error {
 		var line []byte
-		return demo.Fill(shop, demo.Sink{Items: func(it event.Item) error {
+		return demo.Fill(shop.Config, demo.Sink{Items: func(it event.Item) error {
 			id := event.Value{Kind: event.String, Str: it.ID}
 			line = append(event.AppendValueJSON(append(line[:0], `{"item_id":`...), &id), ',')
-			attributes := event.AppendAttributesJSON(nil, it.Attributes)
+			attributes := event.AppendAttributesJSON(nil, append(it.Attributes, shop.columns()...))
 			return write(append(append(line, attributes[1:]...), '\n'))
 		}})
 	}
@@ -172,7 +199,7 @@ func (r *run) fill(ctx context.Context, api *client.Client, shop demo.Config, st
 	done := int64(0)
 	events := func(write func([]byte) error) error {
 		var line []byte
-		return demo.Fill(shop, demo.Sink{Events: func(e event.Event) error {
+		return demo.Fill(shop.Config, demo.Sink{Events: func(e event.Event) error {
 			if !known[e.UserID] {
 				known[e.UserID] = true
 				users = append(users, e.UserID)
@@ -232,15 +259,4 @@ func running(ctx context.Context, target, key string) (*subject, error) {
 		return nil, err
 	}
 	return &subject{name: "target", address: t.Address, requests: t.Requests, check: t.Grade, close: func() {}}, nil
-}
-
-// expect asks once for everything and makes these answers the right ones.
-func (s *subject) expect(ctx context.Context, paths []string) error {
-	want, err := serving.Expect(ctx, s.address, paths)
-	if err != nil {
-		return err
-	}
-	s.requests = serving.Gets(s.address, paths)
-	s.check = func(n int, body []byte) load.Grade { return serving.Grade(want[n], body) }
-	return nil
 }

@@ -352,8 +352,11 @@ func (sc *scratch) fold(v *View) (reason string) {
 		sc.vector = make([]float32, v.rank)
 	}
 	sc.vector = sc.vector[:v.rank]
-	if err := v.folder.FoldIn(sc.vector, sc.rows, sc.weights, &sc.folding); err != nil {
-		return ReasonFoldFailed
+	if !v.folds.get(sc) {
+		if err := v.folder.FoldIn(sc.vector, sc.rows, sc.weights, &sc.folding); err != nil {
+			return ReasonFoldFailed
+		}
+		v.folds.put(sc)
 	}
 	if !slices.ContainsFunc(sc.vector, func(f float32) bool { return f != 0 }) {
 		// All that he did is with items that training could say nothing of:

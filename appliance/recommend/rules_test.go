@@ -191,6 +191,9 @@ func TestServedListsAreBounded(t *testing.T) {
 func TestScenes(t *testing.T) {
 	e, _ := ruled(t, "")
 	e.deps.Scenes = map[string]string{"checkout": SceneCart}
+	if got := listOf(t, e, Request{UserID: "u9", Scene: SceneBuyAgain}); len(got) != 0 {
+		t.Errorf("the first to ask, a stranger, buys %v again", got)
+	}
 	var similar Response
 	if err := e.Similar(context.Background(), "i9", 10, 0, &similar); err != nil {
 		t.Fatal(err)

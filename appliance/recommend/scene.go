@@ -89,7 +89,8 @@ func (e *Engine) stage(preset string, sc *scratch, q *question) {
 	case SceneBuyAgain:
 		*q = question{view: q.view, given: sc.taste.Items, scores: sc.taste.Scores}
 		if sc.taste.Len() == 0 {
-			q.reason = ReasonUnknownUser
+			// None are given, which is not the same as that nothing is.
+			q.given, q.reason = []uint32{}, ReasonUnknownUser
 		}
 	case SceneTrending:
 		*q = question{view: q.view, reason: ReasonNotPersonalized, filled: true}

@@ -39,6 +39,7 @@ type View struct {
 	model     *model.Model
 	lengths   []float32 // of the items' factors, by row
 	folder    *model.Folder
+	folds     folds
 	index     *topk.Index
 	blends    blends
 	codes     []uint32 // by row

@@ -155,18 +155,35 @@ func Expect(ctx context.Context, address string, paths []string) ([][]byte, erro
 	want := make([][]byte, len(paths))
 	for i, path := range paths {
 		if known[path] == nil {
-			body, err := Ask(ctx, address, path)
+			body, err := patiently(ctx, address, path)
 			if err != nil {
 				return nil, err
-			}
-			if !full(body) {
-				return nil, fmt.Errorf("ask for %s: %w: %.200s", path, errNotLive, body)
 			}
 			known[path] = body[:bytes.Index(body, afterItems)]
 		}
 		want[i] = known[path]
 	}
 	return want, nil
+}
+
+// patiently asks until the answer is a live list: on a busy machine the first
+// use of a filter may take longer than a list may.
+func patiently(ctx context.Context, address, path string) ([]byte, error) {
+	const times, pause = 10, 100 * time.Millisecond
+	for n := 1; ; n++ {
+		body, err := Ask(ctx, address, path)
+		if err != nil || full(body) {
+			return body, err
+		}
+		if n == times {
+			return nil, fmt.Errorf("ask for %s: %w: %s", path, errNotLive, body[max(0, bytes.Index(body, []byte(`],"source"`))):])
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
 }
 
 // full tells whether an answer is a live list of the length asked for.

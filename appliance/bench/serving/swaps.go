@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"vitrine/appliance/bench/load"
@@ -82,6 +83,9 @@ func ids(body []byte) []string {
 	return out[1:]
 }
 
+// items is an answer up to the end of its list.
+func items(body []byte) []byte { return body[:bytes.Index(body, []byte(`],"source":`))] }
+
 // Swaps changes between two models, whose lists have nothing in common, while
 // it asks. Every answer must be the one or the other's own.
 func (b *Bench) Swaps(ctx context.Context, s *Shop) error {
@@ -104,12 +108,19 @@ func (b *Bench) Swaps(ctx context.Context, s *Shop) error {
 	}
 	until, ended := make(chan struct{}), make(chan error, 1)
 	var r *load.Result
+	var kept atomic.Int64 // answers of a model's own that were not made anew
 	go func() {
 		var err error
 		r, err = load.Run(ctx, load.Options{
 			Address: s.Address, Requests: Gets(s.Address, paths), Rate: swapRate, Warmup: b.Rhythm.Warmup, Duration: swapMost, Until: until,
 			Judge: func(a load.Answer) bool {
-				return a.Status == http.StatusOK && (bytes.HasPrefix(a.Body, first[a.Request]) || bytes.HasPrefix(a.Body, second[a.Request]))
+				if a.Status != http.StatusOK || !bytes.HasPrefix(a.Body, items(first[a.Request])) && !bytes.HasPrefix(a.Body, items(second[a.Request])) {
+					return false
+				}
+				if a.Counts && !bytes.Contains(a.Body, liveSource) {
+					kept.Add(1)
+				}
+				return true
 			},
 		})
 		ended <- err
@@ -133,6 +144,7 @@ func (b *Bench) Swaps(ctx context.Context, s *Shop) error {
 	}
 	const name = "serve.swaps."
 	b.add(report.New(name+"wrong", "", report.Lower, float64(wrong)).WithBar(0))
+	b.add(report.New(name+"last_good", "", report.Lower, float64(kept.Load())))
 	b.add(report.New(name+"requests", "", "", float64(r.Requests)))
 	b.add(report.New(name+"swaps", "", "", float64(len(took))))
 	b.add(report.New(name+"took", "ms", report.Lower, took...))
