@@ -350,6 +350,7 @@ func TestTwoFilesOneName(t *testing.T) {
 // The one that had the name keeps it over a restart, although the other one
 // comes first in file order, and gives it up once it is disabled.
 func TestTwoFilesOneNameAfterRestart(t *testing.T) {
+	t.Parallel()
 	feature := func() guest {
 		g := guest{manifest: manifest("same", abi.Feature), kinds: map[abi.Kind]code{abi.Feature: ok}}
 		g.manifest.Writes = []abi.Column{{Name: "x", Scope: abi.ScopeFeature, Type: abi.F32}}
@@ -412,6 +413,7 @@ func TestServingFileDamaged(t *testing.T) {
 }
 
 func TestHalfCopiedFile(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Options{}).start()
 	wasm := scorer("slow", scale(2)).wasm()
 	path := filepath.Join(r.dir, "slow.wasm")
@@ -456,6 +458,7 @@ func TestOddFiles(t *testing.T) {
 }
 
 func TestInstallEnableDisableRemove(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	r := newRig(t, Options{}).start()
 	wasm := scorer("own-name", scale(2)).wasm()
@@ -541,6 +544,7 @@ func TestInspect(t *testing.T) {
 }
 
 func TestInterpreter(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Options{engine: EngineInterpreter}).start()
 	if r.Engine() != EngineInterpreter {
 		t.Fatal(r.Engine())

@@ -12,6 +12,7 @@ import (
 )
 
 func TestInstallsOfOneNameAllEnd(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	r := newRig(t, Options{}).start()
@@ -102,6 +103,7 @@ func TestBrokenSidecarEnablesNothing(t *testing.T) {
 }
 
 func TestDisabledKeepsItsName(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	r := newRig(t, Options{}).start()
 	g := scorer("own-name", scale(2))

@@ -21,7 +21,7 @@ var shelf = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(filepath.Dir(path), "shelf")
-	for _, name := range []string{"price-band", "stock-region"} {
+	for _, name := range []string{"price-band", "recency", "stock-region"} {
 		cmd := exec.Command("go", "build", "-buildvcs=false", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w",
 			"-o", filepath.Join(dir, name+".wasm"), "./"+name)
 		cmd.Dir = "../../plugins"
@@ -119,6 +119,47 @@ func TestPlugins(t *testing.T) {
 	t.Logf("%d requests beside all that, %d failed", requests, failed)
 	if failed > 0 || requests < 100 {
 		t.Errorf("%d of %d requests failed", failed, requests)
+	}
+	d.stop()
+}
+
+// TestReadyPlugins has the plugins that ship with the product rank together,
+// each with the settings that it ships with.
+func TestReadyPlugins(t *testing.T) {
+	skipShort(t)
+	from, err := shelf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	d := start(t, dir, "--demo")
+	for _, name := range []string{"price-band", "recency", "stock-region"} {
+		toml, err := os.ReadFile(filepath.Join("../../plugins", name, name+".toml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(from, name+".toml"), strings.Replace(string(toml), "enabled = false", "enabled = true", 1))
+		t.Cleanup(func() { os.Remove(filepath.Join(from, name+".toml")) }) // other tests bring their own
+		vitrine(t, "plugin", "install", filepath.Join(from, name+".wasm"), "--data", dir).must(t)
+	}
+	ask := "/v1/recommend?limit=10&fields=stock&user_id=" + demoUser(t, d)
+	var got list
+	until(t, "all of them", func() bool { // one may be left out for lack of time
+		got = list{}
+		d.get(ask, &got)
+		calls := ""
+		for _, p := range got.Plugins {
+			calls += p.Name + ":" + p.Status + " "
+		}
+		return calls == "recency:ok price-band:ok recency:ok stock-region:ok "
+	})
+	if len(got.Items) != 10 {
+		t.Errorf("%d items", len(got.Items))
+	}
+	for _, it := range got.Items {
+		if stock, ok := it.Fields["stock"].(float64); ok && stock == 0 {
+			t.Errorf("%s is sold out", it.ItemID)
+		}
 	}
 	d.stop()
 }
