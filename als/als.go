@@ -151,6 +151,9 @@ func Train(ctx context.Context, data *dataset.CSR, opt Options) (*model.Model, R
 
 // check refuses what Train cannot work on.
 func check(ctx context.Context, data *dataset.CSR, opt *Options) error {
+	if data == nil {
+		return fmt.Errorf("train: %w: no matrix", ErrEmpty)
+	}
 	if data.Rows == 0 || data.Cols == 0 || data.NNZ() == 0 {
 		return fmt.Errorf("train: %w: %d users, %d items, %d cells", ErrEmpty, data.Rows, data.Cols, data.NNZ())
 	}

@@ -264,6 +264,7 @@ func TestTrainRefusesWhatItCannotUse(t *testing.T) {
 			als.ErrOption,
 			[]string{"another loss"},
 		},
+		"no matrix":       {nil, als.Options{}, als.ErrEmpty, []string{"no matrix"}},
 		"column beyond":   {cell(1, 1), als.Options{}, dataset.ErrRange, []string{"column 1"}},
 		"NaN weight":      {cell(0, float32(math.NaN())), als.Options{}, dataset.ErrWeight, []string{"NaN"}},
 		"negative weight": {cell(0, -2), als.Options{}, dataset.ErrWeight, []string{"-2"}},
