@@ -88,6 +88,14 @@ func (a *Appliance) watch() {
 	a.metrics.gauge("vitrine_archive_lag_frames", "Frames on the bus that are not in the archive yet.", func() float64 {
 		return float64(p.pump.Stats().Last) - float64(p.archive.Position())
 	})
+	a.metrics.gauge("vitrine_snapshot_lag_frames", "Frames that the next start would read behind the newest snapshot.", func() float64 {
+		position, _ := p.state.Snapshot()
+		return float64(p.pump.Stats().Last) - float64(position)
+	})
+	a.metrics.gauge("vitrine_snapshot_bytes", "Size of the newest snapshot; 0 without one.", func() float64 {
+		_, size := p.state.Snapshot()
+		return float64(size)
+	})
 	a.metrics.gauge("vitrine_deadletters", "Refused rows and events that are kept.", func() float64 { return float64(p.letters.Stats().Letters) })
 	a.metrics.counter("vitrine_deadletters_dropped_total", "Refused rows and events that were dropped beyond the limits of size and age.", func() float64 {
 		return float64(p.letters.Stats().Dropped)

@@ -58,7 +58,7 @@ func gently(ctx context.Context) func() error {
 
 // save writes a snapshot; between is called between two blocks.
 func (s *State) save(ctx context.Context, between func() error) error {
-	if s.Pump.Stats().Last == s.position {
+	if s.Pump.Stats().Last == s.position.Load() {
 		return nil
 	}
 	start := time.Now()
@@ -93,7 +93,9 @@ func (s *State) save(ctx context.Context, between func() error) error {
 	if err := w.finish(); err != nil {
 		return err
 	}
-	s.position, s.since, s.base = m.seq, 0, m.accepted
+	s.position.Store(m.seq)
+	s.size.Store(w.bytes)
+	s.since, s.base = 0, m.accepted
 	s.opt.Log.Debug("snapshot written", logkey.Seq, m.seq, logkey.Bytes, w.bytes, logkey.Seconds, time.Since(start).Seconds(),
 		logkey.Paused, m.took.Seconds())
 	return prune(s.opt.Dir)

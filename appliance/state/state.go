@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"vitrine/appliance/catalog"
@@ -58,8 +59,10 @@ type State struct {
 	Pump    *bridge.Pump
 
 	opt Options
-	// position is of the newest snapshot. It belongs, like since, to who saves.
-	position uint64
+	// position is of the newest snapshot, size its bytes. Only who saves writes
+	// them, and since belongs to him.
+	position atomic.Uint64
+	size     atomic.Int64
 	// since are the records that came before Run and are in no snapshot.
 	since int64
 	base  uint64
@@ -81,7 +84,7 @@ func Open(ctx context.Context, opt Options) (*State, error) {
 	if err := s.restore(ctx); err != nil {
 		return nil, err
 	}
-	opt.Log.Debug("snapshot read", logkey.Seq, s.position, logkey.Seconds, time.Since(start).Seconds())
+	opt.Log.Debug("snapshot read", logkey.Seq, s.position.Load(), logkey.Seconds, time.Since(start).Seconds())
 	if err := s.follow(ctx); err != nil {
 		return nil, err
 	}
@@ -89,15 +92,20 @@ func Open(ctx context.Context, opt Options) (*State, error) {
 		s.Pump.Passed(bridge.Place{Name: t.Name, Partition: t.Partition}, t.Next)
 	}
 	opt.Log.Debug("archive read", logkey.Rows, s.since, logkey.Seconds, time.Since(start).Seconds())
-	return s, s.Pump.Replay(ctx, max(s.position, opt.Archive.Position())+1)
+	return s, s.Pump.Replay(ctx, max(s.position.Load(), opt.Archive.Position())+1)
 }
+
+// Snapshot is the position of the newest snapshot, and its bytes; zeros where
+// there is none.
+func (s *State) Snapshot() (position uint64, size int64) { return s.position.Load(), s.size.Load() }
 
 // clear begins with nothing.
 func (s *State) clear() {
 	s.Catalog = catalog.New()
 	s.Profile = profile.New(s.opt.Signal, s.Catalog)
 	s.Pump = bridge.New(s.opt.Bus, []bridge.Consumer{s.Catalog, s.Profile}, bridge.Options{DedupWindow: s.opt.DedupWindow, Log: s.opt.Log})
-	s.position = 0
+	s.position.Store(0)
+	s.size.Store(0)
 }
 
 // settings are those that a snapshot depends on: under others the log has to be
@@ -176,14 +184,15 @@ func (s *State) load(ctx context.Context, path string, last uint64) error {
 	if s.Catalog.NumItems() != limits.Items || s.Catalog.NumUsers() != limits.Users {
 		return &corruptError{"ids are missing"}
 	}
-	s.position = r.head.Position
+	s.position.Store(r.head.Position)
+	s.size.Store(info.Size())
 	return nil
 }
 
 // follow applies what the archive has behind the snapshot. Users are moved first:
 // then an event's owner is the one that it has now.
 func (s *State) follow(ctx context.Context) error {
-	after := s.position
+	after := s.position.Load()
 	if s.opt.Archive.Position() <= after {
 		return nil
 	}

@@ -232,7 +232,7 @@ func TestRestoreEqualsScan(t *testing.T) {
 	check := func(what string) {
 		t.Helper()
 		restored, scanned := w.open(w.options("a")), w.open(w.options(t.Name()+what))
-		if restored.since == scanned.since && w.archive.Position() > 0 && restored.position == 0 {
+		if restored.since == scanned.since && w.archive.Position() > 0 && restored.position.Load() == 0 {
 			t.Fatalf("%s: no snapshot was used", what)
 		}
 		equal(t, what, restored, scanned)
@@ -301,7 +301,7 @@ func TestUnusable(t *testing.T) {
 		t.Helper()
 		w.log.Reset()
 		s := w.open(w.options("a"))
-		if got := s.position; path == "" && got != 0 || path != "" && fileName(got) != filepath.Base(path) {
+		if got := s.position.Load(); path == "" && got != 0 || path != "" && fileName(got) != filepath.Base(path) {
 			t.Fatalf("%s: the snapshot of %d was used, want %q", what, got, path)
 		}
 		equal(t, what, s, scanned)
@@ -320,7 +320,11 @@ func TestUnusable(t *testing.T) {
 		}
 	}
 	flipped := bytes.Clone(whole)
-	for range 20 {
+	tries := 20
+	if testing.Short() {
+		tries = 3
+	}
+	for range tries {
 		at := w.rng.IntN(len(flipped))
 		flipped[at] ^= 1 << w.rng.IntN(8)
 		spoil(newest, flipped)
@@ -331,7 +335,7 @@ func TestUnusable(t *testing.T) {
 	spoil(newest, whole)
 	opt := w.options("a")
 	opt.DedupWindow *= 2
-	if s := w.open(opt); s.position != 0 {
+	if s := w.open(opt); s.position.Load() != 0 {
 		t.Error("a snapshot of other settings was used")
 	}
 	used("after other settings", newest, "")
@@ -339,12 +343,12 @@ func TestUnusable(t *testing.T) {
 		t.Error("an unfinished snapshot is still there")
 	}
 	ahead := filepath.Join(w.dir, "a", fileName(s.Pump.Stats().Last+5))
-	spoil(ahead, bytes.Replace(whole, []byte(fmt.Sprint(`"position":`, s.position)), []byte(fmt.Sprint(`"position":`, s.Pump.Stats().Last+5)), 1))
+	spoil(ahead, bytes.Replace(whole, []byte(fmt.Sprint(`"position":`, s.position.Load())), []byte(fmt.Sprint(`"position":`, s.Pump.Stats().Last+5)), 1))
 	used("a head of another position", newest, "is damaged")
 	spoil(newest, nil)
 	spoil(before, nil)
 	s = w.open(w.options("a"))
-	if s.position != 0 {
+	if s.position.Load() != 0 {
 		t.Error("an empty snapshot was used")
 	}
 	equal(t, "none left", s, scanned)
@@ -361,8 +365,8 @@ func TestAhead(t *testing.T) {
 	other := newWorld(t)
 	opt := w.options("a")
 	opt.Archive, opt.Bus = other.archive, other.bus
-	if s = w.open(opt); s.position != 0 || s.Catalog.NumUsers() != 0 || !strings.Contains(w.log.String(), "ahead of the log") {
-		t.Errorf("%d users from a snapshot at %d: %s", s.Catalog.NumUsers(), s.position, w.log.String())
+	if s = w.open(opt); s.position.Load() != 0 || s.Catalog.NumUsers() != 0 || !strings.Contains(w.log.String(), "ahead of the log") {
+		t.Errorf("%d users from a snapshot at %d: %s", s.Catalog.NumUsers(), s.position.Load(), w.log.String())
 	}
 	if files, _ := filepath.Glob(filepath.Join(w.dir, "a", "*")); len(files) != 0 {
 		t.Errorf("%v are still there", files)
@@ -376,7 +380,7 @@ func FuzzReader(f *testing.F) {
 	if err := s.Save(f.Context()); err != nil {
 		f.Fatal(err)
 	}
-	data, err := os.ReadFile(filepath.Join(w.dir, "a", fileName(s.position)))
+	data, err := os.ReadFile(filepath.Join(w.dir, "a", fileName(s.position.Load())))
 	if err != nil {
 		f.Fatal(err)
 	}
