@@ -104,7 +104,7 @@ const additions = `
 	preflight/--production preflight/--users preflight/--items preflight/--lang tune/--dry-run tune/--lang
 	configure/--answers configure/--demo configure/--dry-run configure/--skip-tests configure/--lang
 	eval/--format eval/--where eval/--ts-format eval/--tz eval/--ease-items
-	similar/-n bench/--pairs bench/--only deadletters/list/--limit deadletters/list/-n deadletters/list/--cursor
+	similar/-n bench/--key-file bench/--pairs bench/--only deadletters/list/--limit deadletters/list/-n deadletters/list/--cursor
 	completion/bash completion/fish completion/powershell completion/zsh
 	completion/bash/--no-descriptions completion/fish/--no-descriptions completion/powershell/--no-descriptions completion/zsh/--no-descriptions
 	POST:/v1/import POST:/v1/import?name POST:/v1/import?kind POST:/v1/import?format POST:/v1/import?map POST:/v1/import?where
