@@ -87,6 +87,14 @@ gpg --batch --armor --export >"$work/foreign/key"
 gpgconf --kill all
 rm -rf "$GNUPGHOME"
 unset GNUPGHOME
+"$work/build-old/vitrine" bundle create "$work/vitrine.bundle" --repo "$repo" --key "${RPM_SIGN_KEY:-var/rpm/throw-away.key}" >/dev/null
+"$work/build-old/vitrine" bundle verify "$work/vitrine.bundle" --key "$work/old/RPM-GPG-KEY-vitrine" | grep -q 'all as they were packed' || die "the bundle is not verified"
+! "$work/build-old/vitrine" bundle verify "$work/vitrine.bundle" --key "$work/foreign/key" 2>/dev/null || die "a bundle of somebody else passes"
+head -c 9000000 "$work/vitrine.bundle" >"$work/half.bundle"
+! "$work/build-old/vitrine" bundle install "$work/half.bundle" 2>"$work/half.err" || die "half a bundle is installed"
+grep -q torn "$work/half.err" || die "half a bundle: $(cat "$work/half.err")"
+"$work/build-old/vitrine" bundle install --dry-run "$work/vitrine.bundle" --key "$work/old/RPM-GPG-KEY-vitrine" >/dev/null
+echo "  ok: bundle packed and verified; another key and half a bundle refused"
 unshare --mount --net --pid --fork --kill-child rpm/lifecycle.sh "$root" "$repo" "$(echo "$work"/new/*.rpm)" "$work/foreign/key"
 
 step "done"

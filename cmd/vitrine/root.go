@@ -95,7 +95,7 @@ func (a *app) root() *cobra.Command {
 		a.pluginCommand(), a.rulesCommand(), a.keyCommand(), a.benchCommand(), a.configCommand(), a.demoCommand(), a.versionCommand(), a.childCommand(), a.manualCommand(),
 	)
 	root.AddCommand(setup.Commands(&setup.Shared{
-		In: a.in, Out: a.out, Err: a.err, JSON: &a.json, ConfigFile: &a.configFile, Usage: usage, Version: version,
+		In: a.in, Out: a.out, Err: a.err, JSON: &a.json, ConfigFile: &a.configFile, Usage: usage, Group: group, Version: version,
 		Load: func(unguarded bool) (*config.Config, error) {
 			return config.Load(config.Sources{File: a.configFile, Set: a.set, DataDir: a.dataDir, Unguarded: unguarded})
 		},

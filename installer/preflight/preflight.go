@@ -67,6 +67,8 @@ type Options struct {
 	Language     words.Language
 	// Root is where /proc, /sys and /etc are read (/).
 	Root string
+	// Extra are rows that the caller has found; they are judged like the rest.
+	Extra []Row
 }
 
 // host is the machine that is looked at.
@@ -94,6 +96,7 @@ func Run(ctx context.Context, opt Options) Report {
 	}
 	rows = append(rows, h.ports(ctx)...)
 	rows = append(rows, h.services(ctx)...)
+	rows = append(rows, opt.Extra...)
 	report := Report{OK: true, Production: opt.Production || !config.Loopback(opt.Config.HTTP.Listen)}
 	for _, r := range rows {
 		switch {

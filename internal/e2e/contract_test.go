@@ -87,7 +87,7 @@ const (
 // notYet is the one place for what the contract names and this version does
 // not offer, each group with its reason.
 var notYet = map[string]string{
-	`export export/--to export/--codes backup restore top doctor`: "operating tools; until then the archive is plain Parquet, and a stopped data folder can be copied",
+	`export export/--to export/--codes backup restore top`: "operating tools; until then the archive is plain Parquet, and a stopped data folder can be copied",
 	`bench/--archive`: "the benchmark measures generated data",
 	`plugin/new plugin/new/--lang plugin/new/--kind plugin/test plugin/bench plugin/sign plugin/verify
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
@@ -96,13 +96,13 @@ var notYet = map[string]string{
 	`model/promote model/import model/import/--force model/export train.engine`: "one engine, one set of versions of its own",
 	`deadletters/replay`:                            "rows are mended in their file and imported again, which doubles nothing",
 	`bus.url redis.address redis.publish redis.key`: "the log is embedded",
-	`bundle/create bundle/verify bundle/install`:    "the installer",
 }
 
 // additions are what is offered beyond the contract.
 const additions = `
 	preflight/--production preflight/--users preflight/--items preflight/--lang tune/--dry-run tune/--lang
 	configure/--answers configure/--demo configure/--dry-run configure/--skip-tests configure/--lang
+	doctor/--archive doctor/--lang bundle/create/--repo bundle/create/--key bundle/create/--dry-run bundle/verify/--key bundle/install/--key bundle/install/--dry-run
 	eval/--format eval/--where eval/--ts-format eval/--tz eval/--ease-items
 	similar/-n bench/--key-file bench/--pairs bench/--only deadletters/list/--limit deadletters/list/-n deadletters/list/--cursor
 	completion/bash completion/fish completion/powershell completion/zsh
@@ -356,8 +356,8 @@ func contractOfCommands(t *testing.T, d *daemon) {
 			t.Errorf("vitrine %s --json prints\n%s\nand on stderr %q", args, r.out, r.err)
 		}
 	}
-	works = append(works, "preflight", "tune", "configure") // by TestSetup
-	works = append(works, "plugin/build", "plugin/remove")  // the one has made the module, the other ends this test
+	works = append(works, "preflight", "tune", "configure", "doctor", "bundle/create", "bundle/verify", "bundle/install") // by TestSetup
+	works = append(works, "plugin/build", "plugin/remove")                                                                // the one has made the module, the other ends this test
 	for _, name := range offered {
 		if !strings.Contains(name, "-") && !slices.Contains(works, name) && !strings.HasPrefix(name, "completion/") {
 			t.Errorf("no line here shows that %s works", name)

@@ -36,7 +36,27 @@ func TestSetup(t *testing.T) {
 	if r = vitrine(t, "tune", "--dry-run", "--apply", "--lang", "en").must(t); !strings.Contains(r.out, "net.core.somaxconn") || !strings.Contains(r.out, "LEAVE") {
 		t.Errorf("tune prints\n%s", r.out)
 	}
+	pack := filepath.Join(dir, "for-help.tar.gz")
+	r = vitrine(t, "doctor", "--data", d.dir, "--set", "http.listen="+taken, "--set", "http.admin_listen=127.0.0.1:0", "--archive", pack, "--lang", "en").must(t)
+	if !strings.Contains(r.out, "running") || !strings.Contains(r.out, "  live") || !strings.Contains(r.out, "without a model popular items are answered") {
+		t.Errorf("doctor prints\n%s", r.out)
+	}
+	if info, err := os.Stat(pack); err != nil || info.Size() < 1000 || info.Mode().Perm() != 0o600 {
+		t.Errorf("the archive for a helper: %v %v", info, err)
+	}
 	d.stop()
+	if r = vitrine(t, "doctor", "--lang", "en", "--data", d.dir, "--set", "http.listen=127.0.0.1:0", "--set", "http.admin_listen=127.0.0.1:0", "--json").must(t); !strings.Contains(r.out, "no appliance answers") {
+		t.Errorf("doctor without an appliance prints\n%s", r.out)
+	}
+	if r = vitrine(t, "bundle", "verify", pack); r.code != 1 || !strings.Contains(r.err, "torn") || !strings.Contains(r.err, "\nhint: ") {
+		t.Errorf("no bundle: code %d, %s", r.code, r.err)
+	}
+	if r = vitrine(t, "bundle", "install", filepath.Join(dir, "none"), "--dry-run"); r.code != 1 || !strings.Contains(r.err, "no such file") {
+		t.Errorf("no file: code %d, %s", r.code, r.err)
+	}
+	if r = vitrine(t, "bundle", "create", pack); r.code != 2 || !strings.Contains(r.err, "--key") {
+		t.Errorf("without a key: code %d, %s", r.code, r.err)
+	}
 	configures(t, dir, free)
 }
 

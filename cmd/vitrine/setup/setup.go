@@ -31,6 +31,8 @@ type Shared struct {
 	Load func(unguarded bool) (*config.Config, error)
 	// Usage makes the error of a wrong command line.
 	Usage func(cmd *cobra.Command, format string, args ...any) error
+	// Group makes a command one that is there for its subcommands only.
+	Group func(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command
 	// ConfigFile is the flag of that name, "" where it was not given.
 	ConfigFile *string
 	// Version is the program's.
@@ -39,7 +41,7 @@ type Shared struct {
 
 // Commands are all of this package, for the root.
 func Commands(s *Shared) []*cobra.Command {
-	return []*cobra.Command{s.preflight(), s.tune(), s.configure()}
+	return []*cobra.Command{s.preflight(), s.tune(), s.configure(), s.doctor(), s.bundle()}
 }
 
 // errNotMet is a verdict that was printed already.

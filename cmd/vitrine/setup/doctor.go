@@ -1,0 +1,60 @@
+package setup
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/appliance"
+	"vitrine/appliance/client"
+	"vitrine/installer/doctor"
+)
+
+func (s *Shared) doctor() *cobra.Command {
+	cmd := &cobra.Command{Use: "doctor", Short: "Look at the machine and the running appliance; pack what a helper needs", Args: s.noArguments}
+	archive := cmd.Flags().String("archive", "", "write what was found to `FILE`.tar.gz, without keys, ids of users and items, and addresses")
+	language := s.languageFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		opt := doctor.Options{Version: s.Version}
+		var err error
+		if opt.Language, err = language(); err != nil {
+			return err
+		}
+		if opt.Config, err = s.Load(true); err != nil {
+			return err
+		}
+		opt.Client = client.NewSocket(appliance.SocketPath(opt.Config))
+		defer opt.Client.Close()
+		found := doctor.Look(cmd.Context(), opt)
+		if *archive != "" {
+			if err := pack(&found, *archive); err != nil {
+				return err
+			}
+		}
+		if *s.JSON {
+			err = s.printJSON(found.Report)
+		} else {
+			printRows(s.Out, found.Rows)
+		}
+		if err == nil && !found.OK {
+			return errNotMet
+		}
+		return err
+	}
+	return cmd
+}
+
+// pack writes the archive; it is for its owner alone, and replaces nothing.
+func pack(found *doctor.Findings, name string) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return asRoot(fmt.Errorf("write archive: %w", err))
+	}
+	if err := found.Archive(f, time.Now()); err != nil {
+		_ = f.Close()
+		return err
+	}
+	return f.Close()
+}
