@@ -37,6 +37,9 @@ type session struct {
 	*Source
 	client *kgo.Client
 	admin  *kadm.Client
+	// made is closed when client and admin are set: the client's own goroutines
+	// call back before that.
+	made chan struct{}
 	ids    map[string][16]byte
 	// names are the topics' Source.Names.
 	names map[string]string
@@ -56,7 +59,7 @@ func (s *Source) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ss := &session{Source: s, ids: ids, names: map[string]string{}, commits: map[string]map[int32]kgo.EpochOffset{}, committed: s.opt.Now()}
+	ss := &session{Source: s, made: make(chan struct{}), ids: ids, names: map[string]string{}, commits: map[string]map[int32]kgo.EpochOffset{}, committed: s.opt.Now()}
 	for topic, id := range ids {
 		ss.names[topic] = event.TopicSource(topic, id)
 	}
@@ -81,6 +84,7 @@ func (s *Source) session(ctx context.Context) error {
 		return fmt.Errorf("make the client: %w", err)
 	}
 	ss.admin = kadm.NewClient(ss.client)
+	close(ss.made)
 	defer ss.leave()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -207,6 +211,7 @@ func (s *session) watch(ctx context.Context) error {
 // where the log ends; for what the log knows nothing of, and for what another
 // member has read meanwhile, where the group ends; else at the start.
 func (s *session) start(ctx context.Context, assigned map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	<-s.made
 	group, err := s.admin.FetchOffsets(ctx, s.opt.Group)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the group's offsets: %w", err)
@@ -420,6 +425,7 @@ func (s *session) passed(fetches kgo.Fetches) {
 // commit tells the group the offsets. It runs while no rebalance can, or in
 // one; when it fails, the group knows less than the log, which does no harm.
 func (s *session) commit(ctx context.Context) {
+	<-s.made
 	if len(s.commits) == 0 {
 		return
 	}
