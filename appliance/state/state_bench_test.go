@@ -14,7 +14,7 @@ import (
 )
 
 // BenchmarkOpen is a start of a large shop: 200,000 items of five attributes, a
-// million users, four million events; once from the log, and from a snapshot. What
+// million users, three million events; once from the log, and from a snapshot. What
 // is read cannot take less than its bytes from the disk and, for each of the
 // 1.2 million ids, an entry of a map (0.2 us): a quarter of a second. The
 // bar is 5 s with a model, from a snapshot.
@@ -28,6 +28,7 @@ func BenchmarkOpen(b *testing.B) {
 	start, busy := time.Now(), processorTime(b)
 	s := w.open(w.options("a"))
 	b.Logf("from the log in %v, %v of processors", time.Since(start), processorTime(b)-busy)
+	w.feed(s, 20, nil)
 	start, busy = time.Now(), processorTime(b)
 	if err := s.Save(b.Context()); err != nil {
 		b.Fatal(err)
@@ -63,7 +64,7 @@ func largeWorld(b *testing.B) *world {
 	w := newWorld(b)
 	w.bus.Close()
 	dir := filepath.Join(b.TempDir(), "archive")
-	shape := gen.Sized(4_000_000)
+	shape := gen.Sized(3_000_000)
 	shape.Users, shape.Items = 1_000_000, 200_000
 	if _, err := gen.Archive(b.Context(), dir, shape, true); err != nil {
 		b.Fatal(err)
