@@ -210,7 +210,15 @@ type Engine struct {
 func New(deps Deps) *Engine { return &Engine{deps: deps} }
 
 // Swap makes v the live view; requests that run keep the one they began with.
-func (e *Engine) Swap(v *View) { e.view.Store(v) }
+func (e *Engine) Swap(v *View) {
+	// Where new items are looked for, that is done before, lest requests wait.
+	if old := e.view.Load(); old != nil {
+		if last := old.tail.last.Load(); last != nil {
+			v.newcomers(e, last.at)
+		}
+	}
+	e.view.Store(v)
+}
 
 // Recommend fills resp with the list for req. It fails when ctx ends, and with
 // *FilterError, *SceneError, ErrUnknownList and ErrOtherUser.

@@ -54,10 +54,18 @@ func (v *View) newcomers(e *Engine, now int64) *newcomers {
 	if old != nil && now-old.at < tailFresh && old.at-now < tailFresh {
 		return old
 	}
-	if !v.tail.mu.TryLock() {
+	switch {
+	case v.tail.mu.TryLock():
+	case old != nil:
 		return old // somebody is at it
+	default:
+		// The first look is waited for: a list without new items would be another.
+		v.tail.mu.Lock()
 	}
 	defer v.tail.mu.Unlock()
+	if last := v.tail.last.Load(); last != old {
+		return last
+	}
 	var latest frame.Frame
 	e.deps.News.Latest(tailLook, now-tailAge, &latest)
 	next := &newcomers{at: now, guess: model.Model{Rank: v.rank}}

@@ -121,3 +121,16 @@ func BenchmarkRules(b *testing.B) {
 		_ = e.Recommend(context.Background(), &req, &resp)
 	}
 }
+
+// The first lists of a model that goes live have new items like the later ones.
+func TestNewItemsAtOnce(t *testing.T) {
+	e, s := ruled(t, "")
+	b := &boutique{shop: s, fresh: []uint32{905}}
+	e.deps.News, e.deps.Columns = b, b
+	listOf(t, e, Request{UserID: "u1", Limit: 20, Now: 1000})
+	next := newTestView(t, e.view.Load().model, 0)
+	e.Swap(next)
+	if next.tail.last.Load() == nil {
+		t.Error("a model goes live before its new items were looked for")
+	}
+}

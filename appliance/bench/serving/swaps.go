@@ -20,6 +20,8 @@ import (
 const (
 	// swapCount is how often the model is changed under load.
 	swapCount = 100
+	// swapPause is between two changes: each takes all cores for a moment.
+	swapPause = 50 * time.Millisecond
 	// swapRate of requests beside, and swapMost the time that it may take.
 	swapRate = 1000
 	swapMost = 4 * time.Minute
@@ -133,6 +135,10 @@ func (b *Bench) Swaps(ctx context.Context, s *Shop) error {
 			break
 		}
 		took = append(took, milliseconds(time.Since(begin)))
+		select {
+		case <-ctx.Done():
+		case <-time.After(swapPause):
+		}
 	}
 	close(until)
 	if err = errors.Join(err, <-ended); err != nil {
