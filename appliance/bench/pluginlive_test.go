@@ -70,6 +70,9 @@ func TestLivePlugins(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
+	if err := r.asked(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
 	l := newLivePlugins(r, s)
 	t.Cleanup(l.api.Close)
 	l.replacements, l.most, l.least = 4, 2*time.Second, 0

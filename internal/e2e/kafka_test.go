@@ -231,16 +231,14 @@ func kafkaKill(t *testing.T, broker string, kills int, pause time.Duration) {
 		time.Sleep(time.Duration(random.Int64N(int64(2 * time.Second))))
 		d.kill()
 	}
+	d := start(t, dir, args...)
+	d.until("records come in", func(p pipeline) bool { return p.Kafka.Accepted > 0 })
 	stop()
 	wg.Wait()
-	d := start(t, dir, args...)
+	time.Sleep(6 * time.Second) // the ends are asked for every 5 s
 	d.until("all is read", func(p pipeline) bool {
-		return p.Kafka.Connected && len(p.Kafka.Partitions) == 8 && p.Kafka.Lag == 0 && p.Kafka.Accepted > 0
+		return p.Kafka.Connected && len(p.Kafka.Partitions) == 8 && p.Kafka.Lag == 0
 	})
-	if pause < 50*time.Millisecond {
-		time.Sleep(6 * time.Second) // the ends are asked for every 5 s
-		d.until("all is read", func(p pipeline) bool { return p.Kafka.Lag == 0 })
-	}
 	d.stop()
 	found := archived(t, dir)
 	lost, doubled := 0, 0

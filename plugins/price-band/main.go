@@ -22,7 +22,7 @@ func define(p *sdk.Plugin) {
 	price := p.ItemF32("price")
 	low := p.Number("low", 50, "lower edge of the band, included")
 	high := p.Number("high", 500, "upper edge of the band, included")
-	boost := p.Number("boost", 1, "share of its score that an item in the band gains")
+	boost := p.Number("boost", 2, "share of its score that an item in the band gains")
 
 	p.OnConfigure(func() error {
 		if *low > *high {
