@@ -40,7 +40,7 @@ type session struct {
 	// made is closed when client and admin are set: the client's own goroutines
 	// call back before that.
 	made chan struct{}
-	ids    map[string][16]byte
+	ids  map[string][16]byte
 	// names are the topics' Source.Names.
 	names map[string]string
 

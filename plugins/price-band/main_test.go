@@ -15,12 +15,12 @@ func TestPriceBand(t *testing.T) {
 		prices, scores []float32
 		want           []float32
 	}{
-		"defaults":        {nil, []float32{49, 50, 500, 500.5}, []float32{1, 2, 3, 4}, []float32{1, 4, 6, 4}},
+		"defaults":        {nil, []float32{49, 50, 500, 500.5}, []float32{1, 2, 3, 4}, []float32{1, 6, 9, 4}},
 		"both edges":      {map[string]any{"low": 10, "high": 20, "boost": 1}, []float32{10, 20, 9, 21}, []float32{1, 1, 1, 1}, []float32{2, 2, 1, 1}},
-		"no price":        {nil, []float32{sdk.Absent(), 60}, []float32{1, 1}, []float32{1, 2}},
-		"negative score":  {nil, []float32{60, 10}, []float32{-2, -2}, []float32{0, -2}},
+		"no price":        {nil, []float32{sdk.Absent(), 60}, []float32{1, 1}, []float32{1, 3}},
+		"negative score":  {nil, []float32{60, 10}, []float32{-2, -2}, []float32{2, -2}},
 		"lowers":          {map[string]any{"boost": -0.5}, []float32{60, 10}, []float32{2, 2}, []float32{1, 2}},
-		"band of nothing": {map[string]any{"low": 5, "high": 5}, []float32{5, 5.1}, []float32{2, 2}, []float32{4, 2}},
+		"band of nothing": {map[string]any{"low": 5, "high": 5}, []float32{5, 5.1}, []float32{2, 2}, []float32{6, 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, err := sdk.NewHarness(define, c.config)
