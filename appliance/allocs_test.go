@@ -1,3 +1,7 @@
+// The race detector lets pools forget, and counts what they cost.
+
+//go:build !race
+
 package appliance
 
 import (
