@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"vitrine/internal/fields"
 )
 
 // Between runs do on the committer's goroutine between two frames, with the
@@ -124,25 +126,12 @@ func (p *Pump) Restore(block []byte) error {
 	return nil
 }
 
-func (p *places) restore(rest []byte) error {
-	number := func() int64 {
-		v, n := binary.Varint(rest)
-		if n <= 0 {
-			rest = nil
-			return -1
-		}
-		rest = rest[n:]
-		return v
-	}
-	for len(rest) > 0 {
-		length, n := binary.Uvarint(rest)
-		if n <= 0 || length > uint64(len(rest)-n) {
-			return errWindow
-		}
-		name := string(rest[n : n+int(length)])
-		rest = rest[n+int(length):]
-		partition, next := number(), number()
-		if partition < 0 || partition > math.MaxInt32 || next < 0 {
+func (p *places) restore(block []byte) error {
+	d := fields.Reader{Rest: block}
+	for len(d.Rest) > 0 {
+		name := string(d.Text())
+		partition, next := d.Varint(), d.Varint()
+		if d.Bad || partition < 0 || partition > math.MaxInt32 || next < 0 {
 			return errWindow
 		}
 		p.pass(Place{name, int32(partition)}, next)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"vitrine/bridge/event"
+	"vitrine/internal/fields"
 )
 
 // Frozen is a catalog as it was at one moment, to be written while the catalog
@@ -218,7 +219,7 @@ func (c *Catalog) restore(block []byte) error {
 	if len(block) == 0 {
 		return errBlock
 	}
-	d := decoder{rest: block[1:]}
+	d := fields.Reader{Rest: block[1:]}
 	switch block[0] {
 	case blockItemIDs:
 		c.items.restore(&d)
@@ -236,65 +237,65 @@ func (c *Catalog) restore(block []byte) error {
 		if c.erased.times == nil {
 			c.erased.times = map[uint32]int64{}
 		}
-		d.times(c.NumUsers(), func(code uint32, t int64) { c.erased.times[code] = t })
+		restoreTimes(&d, c.NumUsers(), func(code uint32, t int64) { c.erased.times[code] = t })
 	case blockLatest:
-		d.times(c.NumItems(), c.latest.add)
+		restoreTimes(&d, c.NumItems(), c.latest.add)
 	default:
-		d.bad = true
+		d.Bad = true
 	}
-	if d.bad {
+	if d.Bad {
 		return errBlock
 	}
 	return nil
 }
 
-func (c *codes) restore(d *decoder) {
-	if d.uvarint() != uint64(c.n.Load()) {
-		d.bad = true
+func (c *codes) restore(d *fields.Reader) {
+	if d.Uvarint() != uint64(c.n.Load()) {
+		d.Bad = true
 		return
 	}
 	// One copy of the block is the memory of all its ids.
-	own := string(d.rest)
-	for len(d.rest) > 0 && !d.bad {
-		n := len(d.text())
-		if d.bad {
+	own := string(d.Rest)
+	for len(d.Rest) > 0 && !d.Bad {
+		n := len(d.Text())
+		if d.Bad {
 			return
 		}
-		end := len(own) - len(d.rest)
+		end := len(own) - len(d.Rest)
 		id := own[end-n : end]
 		if _, twice := c.code(id); twice {
-			d.bad = true
+			d.Bad = true
 			return
 		}
 		c.add(id)
 	}
 }
 
-func (cs *columns) restore(d *decoder) {
-	for len(d.rest) > 0 && !d.bad {
-		name := string(d.text())
-		kind := event.ValueKind(d.byte())
-		if d.bad || cs.find(name) != nil || cs.add(name, kind) == nil {
-			d.bad = true
+func (cs *columns) restore(d *fields.Reader) {
+	for len(d.Rest) > 0 && !d.Bad {
+		name := string(d.Text())
+		kind := event.ValueKind(d.Byte())
+		if d.Bad || cs.find(name) != nil || cs.add(name, kind) == nil {
+			d.Bad = true
 		}
 	}
 }
 
 // restoreEntries reads what write has written; one makes the entry of a record.
-func (c *Catalog) restoreEntries(d *decoder, one func(r *event.Record, listed int64) bool) error {
-	n := d.uvarint()
-	if n > uint64(len(d.rest)) {
+func (c *Catalog) restoreEntries(d *fields.Reader, one func(r *event.Record, listed int64) bool) error {
+	n := d.Uvarint()
+	if n > uint64(len(d.Rest)) {
 		return errBlock
 	}
 	listed := make([]int64, n)
 	for i := range listed {
-		listed[i] = d.varint()
+		listed[i] = d.Varint()
 	}
-	if d.bad {
+	if d.Bad {
 		return errBlock
 	}
 	at := 0
-	err := event.DecodeFrame(d.rest, func(r *event.Record) error {
+	err := event.DecodeFrame(d.Rest, func(r *event.Record) error {
 		if at == len(listed) || !one(r, listed[at]) {
 			return errBlock
 		}
@@ -348,61 +349,14 @@ func (a *attributes) restore(code uint32, id string, it *event.Item, k kept) boo
 	return true
 }
 
-// decoder reads numbers and texts until one is missing.
-type decoder struct {
-	rest []byte
-	bad  bool
-}
-
-// times reads codes below most with their times.
-func (d *decoder) times(most int, each func(code uint32, t int64)) {
-	for len(d.rest) > 0 && !d.bad {
-		code, t := d.uvarint(), d.varint()
-		if d.bad || code >= uint64(most) {
-			d.bad = true
+// restoreTimes reads codes below most with their times.
+func restoreTimes(d *fields.Reader, most int, each func(code uint32, t int64)) {
+	for len(d.Rest) > 0 && !d.Bad {
+		code, t := d.Uvarint(), d.Varint()
+		if d.Bad || code >= uint64(most) {
+			d.Bad = true
 			return
 		}
 		each(uint32(code), t)
 	}
-}
-
-func (d *decoder) text() []byte {
-	n := d.uvarint()
-	if n > uint64(len(d.rest)) {
-		d.bad, d.rest = true, nil
-		return nil
-	}
-	text := d.rest[:n]
-	d.rest = d.rest[n:]
-	return text
-}
-
-func (d *decoder) byte() byte {
-	if len(d.rest) == 0 {
-		d.bad = true
-		return 0
-	}
-	b := d.rest[0]
-	d.rest = d.rest[1:]
-	return b
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if n <= 0 {
-		d.bad, d.rest = true, nil
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.rest)
-	if n <= 0 {
-		d.bad, d.rest = true, nil
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"vitrine/appliance/signal"
+	"vitrine/internal/fields"
 )
 
 // Frozen is a store as it was at one moment, to be written while the store goes
@@ -210,49 +211,49 @@ var errBlock = errors.New("these are no histories")
 // Restore takes a block of Frozen.Write back, in their order, into a store that
 // nothing was added to yet.
 func (s *Store) Restore(block []byte, most Limits) error {
-	d := decoder{rest: block}
-	switch kind := d.byte(); kind {
+	d := fields.Reader{Rest: block}
+	switch kind := d.Byte(); kind {
 	case blockHead:
-		s.newest.Store(int64(d.uint64()))
-		s.popular.landmark, s.popular.newest = d.float(), d.float()
-		s.trend.short.landmark, s.trend.short.newest = d.float(), d.float()
+		s.newest.Store(int64(d.Uint64()))
+		s.popular.landmark, s.popular.newest = d.Float(), d.Float()
+		s.trend.short.landmark, s.trend.short.newest = d.Float(), d.Float()
 	case blockPopular:
 		s.popular.restore(&d, most.Items)
 	case blockTrend:
 		s.trend.short.restore(&d, most.Items)
 	case blockHistories:
-		for len(d.rest) > 0 && !d.bad {
+		for len(d.Rest) > 0 && !d.Bad {
 			s.restoreHistory(&d, most)
 		}
 	default:
-		d.bad = true
+		d.Bad = true
 	}
-	if d.bad || len(d.rest) > 0 {
+	if d.Bad || len(d.Rest) > 0 {
 		return fmt.Errorf("restore histories: %w", errBlock)
 	}
 	return nil
 }
 
-func (p *popularity) restore(d *decoder, most int) {
-	for len(d.rest) > 0 && !d.bad {
+func (p *popularity) restore(d *fields.Reader, most int) {
+	for len(d.Rest) > 0 && !d.Bad {
 		if len(p.scores) >= most {
-			d.bad = true
+			d.Bad = true
 			return
 		}
-		p.scores = append(p.scores, d.float())
+		p.scores = append(p.scores, d.Float())
 	}
 	p.version.Add(1)
 }
 
-func (s *Store) restoreHistory(d *decoder, most Limits) {
-	user := d.uvarint()
-	h := history{seq: d.uvarint(), floor: math.MinInt64}
-	if d.byte() == hasFloor {
-		h.floor = d.varint()
+func (s *Store) restoreHistory(d *fields.Reader, most Limits) {
+	user := d.Uvarint()
+	h := history{seq: d.Uvarint(), floor: math.MinInt64}
+	if d.Byte() == hasFloor {
+		h.floor = d.Varint()
 	}
-	n, room := d.uvarint(), d.uvarint()
-	if d.bad || h.seq == 0 || user >= uint64(most.Users) || n > uint64(len(d.rest)/leastEvent) {
-		d.bad = true
+	n, room := d.Uvarint(), d.Uvarint()
+	if d.Bad || h.seq == 0 || user >= uint64(most.Users) || n > uint64(len(d.Rest)/leastEvent) {
+		d.Bad = true
 		return
 	}
 	sh := &s.shards[user%numShards]
@@ -264,16 +265,16 @@ func (s *Store) restoreHistory(d *decoder, most Limits) {
 	}
 	slot := &sh.histories[user/numShards]
 	if slot.seq != 0 {
-		d.bad = true
+		d.Bad = true
 		return
 	}
 	// No more than this comes of cutting a history, so no file asks for more.
 	h.events = make([]signal.Interaction, n, n+min(room, 4*n+64))
 	before := int64(0)
 	for i := range h.events {
-		in := d.event(before)
+		in := restoreEvent(d, before)
 		if i > 0 && in.Time < before || in.Item >= uint32(most.Items) || !s.sig.Enters(in.Type) {
-			d.bad = true
+			d.Bad = true
 			return
 		}
 		before = in.Time
@@ -283,70 +284,22 @@ func (s *Store) restoreHistory(d *decoder, most Limits) {
 	s.users.Add(1)
 }
 
-// decoder reads numbers until one is missing.
-type decoder struct {
-	rest []byte
-	bad  bool
-}
-
-func (d *decoder) event(before int64) signal.Interaction {
-	in := signal.Interaction{Time: before + d.varint(), Value: float32(math.NaN())}
-	if item := d.uvarint(); item <= math.MaxUint32 {
+// restoreEvent reads an event of a history, whose time is told from the one
+// before.
+func restoreEvent(d *fields.Reader, before int64) signal.Interaction {
+	in := signal.Interaction{Time: before + d.Varint(), Value: float32(math.NaN())}
+	if item := d.Uvarint(); item <= math.MaxUint32 {
 		in.Item = uint32(item)
 	} else {
-		d.bad = true
+		d.Bad = true
 	}
-	in.Type = d.byte()
-	flags := d.byte()
+	in.Type = d.Byte()
+	flags := d.Byte()
 	if flags&hasValue != 0 {
-		in.Value = math.Float32frombits(d.uint32())
+		in.Value = math.Float32frombits(d.Uint32())
 	}
 	if flags&hasID != 0 {
-		in.ID = d.uint32()
+		in.ID = d.Uint32()
 	}
 	return in
-}
-
-func (d *decoder) take(n int) []byte {
-	if len(d.rest) < n {
-		d.bad, d.rest = true, nil
-		return make([]byte, n)
-	}
-	out := d.rest[:n]
-	d.rest = d.rest[n:]
-	return out
-}
-
-func (d *decoder) byte() byte     { return d.take(1)[0] }
-func (d *decoder) uint32() uint32 { return binary.LittleEndian.Uint32(d.take(4)) }
-func (d *decoder) uint64() uint64 { return binary.LittleEndian.Uint64(d.take(8)) }
-
-// float reads a number; what is not finite is none.
-func (d *decoder) float() float64 {
-	v := math.Float64frombits(d.uint64())
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		d.bad = true
-		return 0
-	}
-	return v
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if n <= 0 {
-		d.bad, d.rest = true, nil
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.rest)
-	if n <= 0 {
-		d.bad, d.rest = true, nil
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
 }
