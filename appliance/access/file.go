@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"vitrine/internal/durable"
 )
 
 const (
@@ -169,7 +171,7 @@ func (s *Store) change(edit func([]Key) ([]Key, error)) error {
 }
 
 // write replaces the file: whole or not at all, also in a crash.
-func (s *Store) write(list []Key, dir *os.File) (err error) {
+func (s *Store) write(list []Key, dir *os.File) error {
 	slices.SortFunc(list, func(a, b Key) int { return strings.Compare(a.Name, b.Name) })
 	if list == nil {
 		list = []Key{}
@@ -178,25 +180,12 @@ func (s *Store) write(list []Key, dir *os.File) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(s.path), ".keys-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+	return durable.Replace(s.path, ".keys-*", func(f *os.File) error {
+		if _, err := f.Write(append(raw, '\n')); err != nil {
+			return err
 		}
-	}()
-	if _, err = f.Write(append(raw, '\n')); err == nil {
-		err = errors.Join(f.Chmod(fileMode), own(f, dir), f.Sync())
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), s.path); err != nil {
-		return err
-	}
-	return dir.Sync()
+		return errors.Join(f.Chmod(fileMode), own(f, dir))
+	})
 }
 
 // own gives a file that root writes to the folder's owner, who has to read it

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"vitrine/internal/durable"
 )
 
 // pointerName is the pointer file: text, one version a line. The first line is
@@ -74,7 +76,7 @@ func (p *pointer) move() error {
 	if err := os.Rename(p.tmp, filepath.Join(p.dir, pointerName)); err != nil {
 		return fmt.Errorf("move pointer: %w", err)
 	}
-	return syncDir(p.dir)
+	return durable.SyncDir(p.dir)
 }
 
 // drop removes a pointer that was not moved.
@@ -91,16 +93,6 @@ func writePointer(dir string, history []string) error {
 		return err
 	}
 	return nil
-}
-
-// syncDir makes renames inside dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 func notExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vitrine/als/model"
+	"vitrine/internal/durable"
 	"vitrine/internal/logkey"
 )
 
@@ -178,24 +179,15 @@ func moveFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(to))
+	return durable.SyncDir(filepath.Dir(to))
 }
 
 // copyFile writes what f holds to a new file, complete and synced or not at all.
 func copyFile(f *os.File, to string) error {
-	dir := filepath.Dir(to)
-	tmp, err := os.CreateTemp(dir, filepath.Base(to)+".*"+tmpSuffix)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(tmp, f)
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), to)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-		return err
-	}
-	return syncDir(dir)
+	return durable.Replace(to, filepath.Base(to)+".*"+tmpSuffix, func(tmp *os.File) error {
+		if _, err := io.Copy(tmp, f); err != nil {
+			return err
+		}
+		return tmp.Chmod(0o644)
+	})
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"vitrine/internal/durable"
 )
 
 // Set is one version of the rules.
@@ -81,28 +83,11 @@ func (s *Store) Save(rules []Rule, now time.Time) (Set, error) {
 }
 
 // write puts a whole file in place, or none.
-func (s *Store) write(path string, body []byte) (err error) {
-	f, err := os.CreateTemp(s.dir, ".rules-*")
-	if err != nil {
+func (s *Store) write(path string, body []byte) error {
+	return durable.Replace(path, ".rules-*", func(f *os.File) error {
+		_, err := f.Write(body)
 		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(body)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(s.dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	})
 }
 
 func (s *Store) path(version int) string {

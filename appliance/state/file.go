@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"vitrine/internal/durable"
 )
 
 // A snapshot is fileMagic and blocks. All numbers are little endian. A block is
@@ -139,7 +141,7 @@ func (w *writer) finish() error {
 	if err := os.Rename(w.path+tempSuffix, w.path); err != nil {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
-	return syncDir(filepath.Dir(w.path))
+	return durable.SyncDir(filepath.Dir(w.path))
 }
 
 // abandon takes an unfinished snapshot away. What goes wrong on the way leaves
@@ -147,14 +149,6 @@ func (w *writer) finish() error {
 func (w *writer) abandon() {
 	_ = w.file.Close()
 	_ = os.Remove(w.path + tempSuffix)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // snapshots lists a folder's, newest first, and removes unfinished ones.

@@ -13,6 +13,7 @@ import (
 
 	"vitrine/bridge/event"
 	"vitrine/bridge/parquet"
+	"vitrine/internal/durable"
 	"vitrine/internal/logkey"
 )
 
@@ -130,7 +131,7 @@ func (b *Batch) commit(ctx context.Context, c parquet.Commit) error {
 	if err := a.step("sync staging"); err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Join(a.dir, stagingDir)); err != nil {
+	if err := durable.SyncDir(filepath.Join(a.dir, stagingDir)); err != nil {
 		return err
 	}
 	m := &manifest{Schema: manifestSchema, First: c.First, Last: c.Last, Files: []manifestFile{}, Topics: topicPositions(b.topics.all())}

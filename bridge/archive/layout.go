@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"vitrine/internal/durable"
 )
 
 // The folders under the root. Names that begin with _ are no data to Spark,
@@ -129,20 +131,8 @@ func readDir(dir string) ([]os.DirEntry, error) {
 
 func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// syncDir makes the names in a folder durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(fmt.Errorf("sync folder %s: %w", dir, err), f.Close())
-	}
-	return f.Close()
-}
-
 // syncDirs syncs many folders at once: the file system writes one journal
 // entry for all that wait.
 func syncDirs(dirs []string) error {
-	return parallel(syncWorkers, len(dirs), func(i int) error { return syncDir(dirs[i]) })
+	return parallel(syncWorkers, len(dirs), func(i int) error { return durable.SyncDir(dirs[i]) })
 }

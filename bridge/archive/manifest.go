@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"vitrine/internal/durable"
 	"vitrine/internal/logkey"
 )
 
@@ -78,7 +79,7 @@ func (a *Archive) writeManifest(m *manifest) error {
 	if err := os.Rename(path+".tmp", path); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
-	return syncDir(filepath.Dir(path))
+	return durable.SyncDir(filepath.Dir(path))
 }
 
 // readManifest reads and checks one.

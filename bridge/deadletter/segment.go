@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"vitrine/internal/durable"
 )
 
 // A segment is a file named after the number of its first letter. It begins
@@ -91,21 +93,12 @@ func createSegment(dir string, first uint64) (*segment, *os.File, error) {
 		err = file.Sync()
 	}
 	if err == nil {
-		err = syncDir(dir)
+		err = durable.SyncDir(dir)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, file.Close())
 	}
 	return &segment{path: path, first: first, size: int64(len(segmentMagic))}, file, nil
-}
-
-// syncDir makes the names in a folder durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // load reads the folder and opens the last segment for writing.

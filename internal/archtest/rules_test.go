@@ -28,6 +28,7 @@ var rules = []rule{
 	{pkg: "internal/expr"},
 	{pkg: "internal/nearest"},
 	{pkg: "internal/fields"},
+	{pkg: "internal/durable"},
 	{pkg: "als/internal/solve", own: []string{"als/internal/f32"}},
 	{pkg: "als/model", own: []string{"als/internal/f32", "als/internal/solve", "als/dataset"}, foreign: []string{"golang.org/x/sys"}},
 	{pkg: "als/topk", own: []string{"als/internal/f32", "als/internal/solve", "als/dataset", "als/model"}},
@@ -35,8 +36,8 @@ var rules = []rule{
 	{pkg: "als/eval", own: []string{"als/dataset", "als/model", "als/topk", "als/internal/f32", "als/internal/solve"}, foreign: []string{"gonum.org/v1/gonum"}},
 	{pkg: "als", own: []string{"als/dataset", "als/model", "als/topk", "als/internal/f32", "als/internal/solve"}},
 	{pkg: "bridge", own: []string{"bridge/event", "internal/fields", "internal/logkey"}},
-	{pkg: "bridge/deadletter", own: []string{"bridge/event", "internal/logkey"}},
-	{pkg: "bridge/archive", own: []string{"bridge/event", "bridge/parquet", "internal/logkey"}, foreign: []string{"golang.org/x/sync"}},
+	{pkg: "bridge/deadletter", own: []string{"bridge/event", "internal/durable", "internal/logkey"}},
+	{pkg: "bridge/archive", own: []string{"bridge/event", "bridge/parquet", "internal/durable", "internal/logkey"}, foreign: []string{"golang.org/x/sync"}},
 	{pkg: "bridge/file", own: []string{"bridge/event", "bridge/file/rowid", "bridge/file/stream", "bridge/file/strftime", "bridge/parquet", "internal/expr", "internal/logkey", "internal/nearest"}},
 	{pkg: "bridge/file/rowid", own: []string{"bridge/event"}},
 	{pkg: "bridge/file/strftime"},
@@ -53,9 +54,9 @@ var rules = []rule{
 	{pkg: "appliance/profile", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/fields", "internal/logkey"}},
 	{pkg: "appliance/state", own: []string{
 		"bridge", "bridge/archive", "bridge/event", "bridge/parquet",
-		"appliance/catalog", "appliance/profile", "appliance/signal", "internal/logkey",
+		"appliance/catalog", "appliance/profile", "appliance/signal", "internal/durable", "internal/logkey",
 	}},
-	{pkg: "appliance/rules", own: []string{"appliance/frame", "internal/expr", "internal/nearest"}},
+	{pkg: "appliance/rules", own: []string{"appliance/frame", "internal/durable", "internal/expr", "internal/nearest"}},
 	{pkg: "appliance/recommend", own: []string{"appliance/frame", "appliance/rules", "internal/expr", "internal/nearest", "als/model", "als/topk", "als/neighbors", "als/neighbors/..."}},
 	{
 		pkg: "appliance/pluginhost", own: []string{"appliance/frame", "appliance/pluginhost/guard", "appliance/pluginhost/sandbox", "sdk/abi", "internal/logkey", "internal/nearest"},
@@ -67,8 +68,8 @@ var rules = []rule{
 		foreign: []string{"github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/gonum"},
 	},
 	{pkg: "appliance/admit"},
-	{pkg: "appliance/access", own: []string{"internal/logkey"}},
-	{pkg: "appliance/registry", own: []string{"als/model", "als/neighbors", "als/neighbors/...", "internal/logkey"}},
+	{pkg: "appliance/access", own: []string{"internal/durable", "internal/logkey"}},
+	{pkg: "appliance/registry", own: []string{"als/model", "als/neighbors", "als/neighbors/...", "internal/durable", "internal/logkey"}},
 	{
 		pkg: "appliance/trainer",
 		own: []string{
