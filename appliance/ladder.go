@@ -41,8 +41,9 @@ type ladder struct {
 	shown func(itemID string, now int64) bool
 }
 
-// Recommend climbs down as far as it must.
-func (l *ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
+// ask asks for the list that is wanted, where the gate has room for it, and
+// goes below where it cannot be had, with the reason.
+func (l *ladder) ask(ctx context.Context, wanted func(context.Context) error, below func(reason string) error) error {
 	verdict := l.gate.Enter(ctx)
 	if verdict == admit.Refuse {
 		return overloaded()
@@ -50,45 +51,47 @@ func (l *ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.
 	defer l.gate.Leave(verdict)
 	reason := reasonOverload
 	if verdict == admit.Work {
-		err := l.try(ctx, func(ctx context.Context) error { return l.live.Recommend(ctx, q, list) })
+		err := l.try(ctx, wanted)
 		if err == nil {
-			if keepable(q) && list.Source == httpapi.SourceLive {
-				l.kept.put(q, list)
-			}
 			return nil
 		}
 		if reason = climb(ctx, err); reason == "" {
 			return err
 		}
 	}
-	if keepable(q) && l.known(q.UserID) && l.kept.get(q, list, l.shown) {
-		list.Reason = reason
+	return below(reason)
+}
+
+// Recommend climbs down as far as it must.
+func (l *ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
+	return l.ask(ctx, func(ctx context.Context) error {
+		if err := l.live.Recommend(ctx, q, list); err != nil {
+			return err
+		}
+		if keepable(q) && list.Source == httpapi.SourceLive {
+			l.kept.put(q, list)
+		}
 		return nil
-	}
-	plain := *q
-	plain.NotPersonalized, plain.Explain = true, httpapi.ExplainNone
-	return l.popular(ctx, list, reason, func(ctx context.Context) error { return l.live.Recommend(ctx, &plain, list) })
+	}, func(reason string) error {
+		if keepable(q) && l.known(q.UserID) && l.kept.get(q, list, l.shown) {
+			list.Reason = reason
+			return nil
+		}
+		plain := *q
+		plain.NotPersonalized, plain.Explain = true, httpapi.ExplainNone
+		return l.popular(ctx, list, reason, func(ctx context.Context) error { return l.live.Recommend(ctx, &plain, list) })
+	})
 }
 
 // Rank gives the items as they came where nothing better can be had.
 func (l *ladder) Rank(ctx context.Context, q *httpapi.Query, items []string, list *httpapi.List) error {
-	verdict := l.gate.Enter(ctx)
-	if verdict == admit.Refuse {
-		return overloaded()
-	}
-	defer l.gate.Leave(verdict)
-	reason := reasonOverload
-	if verdict == admit.Work {
-		err := l.try(ctx, func(ctx context.Context) error { return l.live.Rank(ctx, q, items, list) })
-		if reason = climb(ctx, err); err == nil || reason == "" {
-			return err
+	return l.ask(ctx, func(ctx context.Context) error { return l.live.Rank(ctx, q, items, list) }, func(reason string) error {
+		*list = httpapi.List{Picks: list.Picks[:0], Plugins: list.Plugins[:0], Source: httpapi.SourcePopular, Reason: reason}
+		for _, id := range items {
+			list.Picks = append(list.Picks, httpapi.Pick{ItemID: id})
 		}
-	}
-	*list = httpapi.List{Picks: list.Picks[:0], Plugins: list.Plugins[:0], Source: httpapi.SourcePopular, Reason: reason}
-	for _, id := range items {
-		list.Picks = append(list.Picks, httpapi.Pick{ItemID: id})
-	}
-	return nil
+		return nil
+	})
 }
 
 // Explain is for people: it has no rungs, and waits for its turn like a list.
@@ -110,20 +113,10 @@ func (l *ladder) Explain(ctx context.Context, q *httpapi.Query, itemID string) (
 
 // Similar has no other rung than popular items.
 func (l *ladder) Similar(ctx context.Context, itemID string, limit int, list *httpapi.List) error {
-	verdict := l.gate.Enter(ctx)
-	if verdict == admit.Refuse {
-		return overloaded()
-	}
-	defer l.gate.Leave(verdict)
-	reason := reasonOverload
-	if verdict == admit.Work {
-		err := l.try(ctx, func(ctx context.Context) error { return l.live.Similar(ctx, itemID, limit, list) })
-		if reason = climb(ctx, err); err == nil || reason == "" {
-			return err
-		}
-	}
-	return l.popular(ctx, list, reason, func(ctx context.Context) error {
-		return l.live.Popular(ctx, &httpapi.ListQuery{Limit: limit, Now: time.Now().UnixMilli()}, list)
+	return l.ask(ctx, func(ctx context.Context) error { return l.live.Similar(ctx, itemID, limit, list) }, func(reason string) error {
+		return l.popular(ctx, list, reason, func(ctx context.Context) error {
+			return l.live.Popular(ctx, &httpapi.ListQuery{Limit: limit, Now: time.Now().UnixMilli()}, list)
+		})
 	})
 }
 
