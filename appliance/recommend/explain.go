@@ -198,11 +198,11 @@ func (e *Engine) Explain(ctx context.Context, req *Request, itemID string, out *
 	}
 	sc := e.begin(req.Limit, req.Now)
 	defer e.scratch.Put(sc)
-	sc.why = &why{what: ExplainPlugins, forced: code, hasForced: true}
 	q, err := e.question(&list, sc)
 	if err != nil {
 		return err
 	}
+	sc.why.forced, sc.why.hasForced = code, true
 	var forced Response
 	sc.why.seen = slices.Contains(sc.taste.Items, code) || slices.Contains(sc.session, code)
 	sc.why.excluded = slices.Contains(sc.excluded, code)

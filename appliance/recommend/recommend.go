@@ -225,9 +225,6 @@ func (e *Engine) Swap(v *View) {
 func (e *Engine) Recommend(ctx context.Context, req *Request, resp *Response) error {
 	sc := e.begin(req.Limit, req.Now)
 	defer e.scratch.Put(sc)
-	if req.Explain != ExplainNone {
-		sc.why = &why{what: req.Explain}
-	}
 	q, err := e.question(req, sc)
 	if err != nil {
 		return err
@@ -246,6 +243,9 @@ func (e *Engine) Recommend(ctx context.Context, req *Request, resp *Response) er
 // question settles what a request asks for: the page, the scene with its rules
 // and filter, who asks, and what he likes.
 func (e *Engine) question(req *Request, sc *scratch) (question, error) {
+	if req.Explain != ExplainNone {
+		sc.why = &why{what: req.Explain}
+	}
 	preset, err := e.preset(req.Scene)
 	if err != nil {
 		return question{}, err

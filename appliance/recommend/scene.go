@@ -122,9 +122,6 @@ const noItem = ^uint32(0)
 func (e *Engine) Rank(ctx context.Context, req *Request, ids []string, resp *Response) error {
 	sc := e.begin(len(ids), req.Now)
 	defer e.scratch.Put(sc)
-	if req.Explain != ExplainNone {
-		sc.why = &why{what: req.Explain}
-	}
 	q, err := e.question(req, sc)
 	if err != nil {
 		return err
