@@ -49,9 +49,6 @@ type Text struct {
 // New is a sentence of an English format, which zh.txt knows too.
 func New(format string, values ...any) Text { return Text{format, values} }
 
-// None tells whether there is nothing to say.
-func (t Text) None() bool { return t.format == "" }
-
 // In is the sentence in a language; one that has no translation is English.
 func (t Text) In(l Language) string {
 	format := t.format
