@@ -9,7 +9,7 @@ RACE     := ./bridge/... ./appliance/... ./als/...
 NESTED   := sdk plugins
 export GOFLAGS := -buildvcs=false
 
-.PHONY: help api-lint run build bench-als bench-peers plugins shelf rpm repo test-rpm test unit nested noasm race e2e kill9 test-real quality check format lint tidy generate generate-check clean-tree
+.PHONY: help api-lint run build bench-als bench-peers plugins shelf rpm repo image test-rpm test unit nested noasm race e2e kill9 test-real quality check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ rpm: ## dist/vitrine-VERSION-1.el7.ARCH.rpm for x86_64 and aarch64, signed (RPM_
 
 repo: ## dist/repo, a signed yum repository of the package and the two before it (RPM_REPO_URL=where it will be served)
 	@VERSION='$(RPM_VERSION)' rpm/repo.sh
+
+image: build plugins ## the container's root, dist/image, and the image itself where podman, buildah or docker is at hand
+	@ops/container/build.sh
 
 test-rpm: ## build, signatures, header, scriptlets, unit; install, serve, edit, upgrade, undo, erase in a fresh root (minutes)
 	@rpm/test.sh

@@ -35,7 +35,8 @@ cp README.md CHANGELOG.md "$common/doc/"
 cp docs/*.md "$common/doc/docs/"
 cp appliance/bench/modules/*.wasm "$common/bench/"
 gzip -dc appliance/bench/scorer.wasm.gz >"$common/bench/scorer.wasm"
-cp ops/* "$common/ops/"
+cp -r ops/*.json ops/*.yml ops/kubernetes ops/container "$common/ops/"
+rm "$common/ops/container/test.sh" "$common/ops/container/build.sh"
 make -s plugins
 cp -r dist/plugins "$common/"
 
@@ -49,7 +50,7 @@ for arch in ${RPM_ARCHES:-x86_64 aarch64}; do
 	cp -r "$common" "$stage"
 	if [ "$goarch" = "$(go env GOHOSTARCH)" ]; then cp "$work/vitrine" "$stage/"; else compile $goarch "$stage/vitrine"; fi
 	go run ./rpm/bom -binary "$stage/vitrine" -version "$VERSION" -dir "$stage/doc"
-	rpmbuild --quiet -bb --target $arch-linux --define "_topdir $work/top-$arch" --define "_rpmdir $work/rpms" \
+	quiet rpmbuild --quiet -bb --target $arch-linux --define "_topdir $work/top-$arch" --define "_rpmdir $work/rpms" \
 		--define "vitrine_version $VERSION" --define "stage $stage" --define "source_date_epoch $SOURCE_DATE_EPOCH" rpm/vitrine.spec
 done
 

@@ -60,7 +60,7 @@ open_keys() {
 		fi
 	fi
 	gpg --batch --quiet --import "$secret" 2>/dev/null || { echo "rpm: $secret holds no secret key" >&2; exit 1; }
-	record=$(gpg --batch --list-secret-keys --with-colons | grep '^sec:')
+	record=$(gpg --batch --list-secret-keys --with-colons 2>/dev/null | grep '^sec:')
 	key=$(gpg --batch --list-secret-keys --with-colons | awk -F: '/^fpr:/{print $10; exit}')
 	# rpm 4.11 takes neither elliptic curves nor signing subkeys.
 	case $(echo "$record" | cut -d: -f3,4) in

@@ -90,7 +90,13 @@ func launch(t *testing.T, dir string, args ...string) *daemon {
 		t.Fatal(err)
 	}
 	args = append([]string{"serve", "--data", dir, "--set", "http.listen=127.0.0.1:0", "--set", "http.admin_listen=127.0.0.1:0"}, args...)
-	d := &daemon{t: t, dir: dir, cmd: exec.Command(path, args...), out: &syncBuffer{}, err: &syncBuffer{}, done: make(chan error, 1)}
+	return run(t, dir, exec.Command(path, args...))
+}
+
+// run starts a command that becomes a daemon on dir.
+func run(t *testing.T, dir string, cmd *exec.Cmd) *daemon {
+	t.Helper()
+	d := &daemon{t: t, dir: dir, cmd: cmd, out: &syncBuffer{}, err: &syncBuffer{}, done: make(chan error, 1)}
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.err
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -110,20 +116,26 @@ var readyLine = regexp.MustCompile(`Vitrine is ready at (\S+)`)
 func start(t *testing.T, dir string, args ...string) *daemon {
 	t.Helper()
 	d := launch(t, dir, args...)
+	d.awaitReady()
+	return d
+}
+
+// awaitReady waits until the daemon says where it answers.
+func (d *daemon) awaitReady() {
+	d.t.Helper()
 	deadline := time.Now().Add(90 * time.Second)
 	for time.Now().Before(deadline) {
 		if m := readyLine.FindStringSubmatch(d.out.String()); m != nil {
 			d.url = m[1]
-			return d
+			return
 		}
 		select {
 		case err := <-d.done:
-			t.Fatalf("the daemon ended: %v\n%s", err, d.err)
+			d.t.Fatalf("the daemon ended: %v\n%s", err, d.err)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	t.Fatalf("the daemon is not ready after 90 s\n%s", d.err)
-	return nil
+	d.t.Fatalf("the daemon is not ready after 90 s\n%s", d.err)
 }
 
 // stop sends the signal of Ctrl-C and wants a clean end within 20 s.
