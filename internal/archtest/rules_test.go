@@ -38,6 +38,7 @@ var rules = []rule{
 	{pkg: "bridge", own: []string{"bridge/event", "internal/fields", "internal/logkey"}},
 	{pkg: "bridge/deadletter", own: []string{"bridge/event", "internal/durable", "internal/logkey"}},
 	{pkg: "bridge/archive", own: []string{"bridge/event", "bridge/parquet", "internal/durable", "internal/logkey"}, foreign: []string{"golang.org/x/sync"}},
+	{pkg: "bridge/mirror", own: []string{"bridge/archive", "internal/durable", "internal/logkey"}},
 	{pkg: "bridge/file", own: []string{"bridge/event", "bridge/file/rowid", "bridge/file/stream", "bridge/file/strftime", "bridge/parquet", "internal/expr", "internal/logkey", "internal/nearest"}},
 	{pkg: "bridge/file/rowid", own: []string{"bridge/event"}},
 	{pkg: "bridge/file/strftime"},

@@ -1,0 +1,68 @@
+package archive
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Listing is which files make up the archive at one moment: no record is in two
+// of them, and none up to Position is missing.
+type Listing struct {
+	// Position is the last bus sequence that is in the files.
+	Position uint64
+	Files    []ListedFile
+}
+
+// ListedFile is one data file; Path lies below the root, with slashes. A file
+// never changes: what is written anew has another name.
+type ListedFile struct {
+	Path  string
+	Bytes int64
+}
+
+// Folders are the folders below the root that data files lie in, the files of
+// dates one level deeper.
+func Folders() []string { return []string{eventsDir, itemsDir, usersDir} }
+
+// Files lists the data files. One that is listed may be gone when it is opened:
+// then the listing has grown old and another one holds.
+func (a *Archive) Files(ctx context.Context) (Listing, error) {
+	list := Listing{Position: a.Position()}
+	days, err := a.eventFiles(list.Position)
+	if err != nil {
+		return Listing{}, err
+	}
+	var paths []string
+	for _, day := range days {
+		paths = append(paths, day.files...)
+	}
+	for _, dir := range []string{itemsDir, usersDir} {
+		files, err := a.dataFiles(dir, list.Position)
+		if err != nil {
+			return Listing{}, err
+		}
+		paths = append(paths, files...)
+	}
+	list.Files = make([]ListedFile, 0, len(paths))
+	for _, path := range paths {
+		if err := ctx.Err(); err != nil {
+			return Listing{}, err
+		}
+		stat, err := os.Stat(filepath.Join(a.dir, path))
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return Listing{}, fmt.Errorf("list archive file: %w", err)
+		}
+		list.Files = append(list.Files, ListedFile{Path: filepath.ToSlash(path), Bytes: stat.Size()})
+	}
+	return list, nil
+}
+
+// OpenFile opens a listed file as it lies there.
+func (a *Archive) OpenFile(path string) (*os.File, error) {
+	return os.OpenInRoot(a.dir, filepath.FromSlash(path))
+}

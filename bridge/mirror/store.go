@@ -1,0 +1,53 @@
+package mirror
+
+import (
+	"context"
+	"io"
+)
+
+// Store is a file system elsewhere, such as HDFS. Paths lie below its root and
+// have slashes. Every call ends soon after its context does, also when the other
+// side accepted it and stays silent; it may be made again after any error.
+// All methods may be called from several goroutines.
+type Store interface {
+	Writer
+	Reader
+	Editor
+	// Close lets go of all connections.
+	Close() error
+}
+
+// Writer brings files there.
+type Writer interface {
+	// Write makes a file of what src has, in place of one that is there, and the
+	// folders that it lies in. When it returns nil the file is complete and as
+	// durable as the store makes things; after an error anything may lie there.
+	Write(ctx context.Context, path string, src io.Reader) error
+}
+
+// Reader tells what is there.
+type Reader interface {
+	// List gives the entries of a folder by name; one that is not there has
+	// none.
+	List(ctx context.Context, dir string) ([]Entry, error)
+	// Open reads a file; the error of one that is not there is fs.ErrNotExist.
+	// The context holds for reading, too.
+	Open(ctx context.Context, path string) (io.ReadCloser, error)
+}
+
+// Entry is a file or folder.
+type Entry struct {
+	Name  string
+	Bytes int64
+	Dir   bool
+}
+
+// Editor moves and removes.
+type Editor interface {
+	// Rename moves a file in one step, in place of one that is there, and makes
+	// the folders of its new place. The error of one that is not there is
+	// fs.ErrNotExist.
+	Rename(ctx context.Context, from, to string) error
+	// Remove removes a file; one that is not there is removed already.
+	Remove(ctx context.Context, path string) error
+}
