@@ -2,8 +2,8 @@
 // machine, holds the figures against references taken in the same run, and
 // gives a verdict on the targets that the product promises.
 //
-// It owns what is measured and how: serving over HTTP, retrieval, training and
-// plugins, the generated data for each, and the watch over the machine. The
+// It owns what is measured and how: serving over HTTP, retrieval, training, ingest
+// and plugins, the generated data for each, and the watch over the machine. The
 // load generator is in load, the form of a report in report. It may import any
 // package of this module but cmd; nothing imports it but cmd.
 //
@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"vitrine/appliance/bench/machine"
 	"vitrine/appliance/bench/report"
 )
 
@@ -32,14 +33,15 @@ const (
 	Train    = "train"
 	Plugins  = "plugins"
 	Fresh    = "fresh"
+	Ingest   = "ingest"
 	Peers    = "peers"
 )
 
 // Parts lists all parts, in the order in which they run.
-func Parts() []string { return []string{Serve, Retrieve, Train, Plugins, Fresh, Peers} }
+func Parts() []string { return []string{Serve, Retrieve, Train, Ingest, Plugins, Fresh, Peers} }
 
 // ownParts are those that need nothing but this program.
-func ownParts() []string { return []string{Serve, Retrieve, Train, Plugins, Fresh} }
+func ownParts() []string { return []string{Serve, Retrieve, Train, Ingest, Plugins, Fresh} }
 
 // repetitions of every measurement: the least that has a median and a spread.
 const repetitions = 3
@@ -113,7 +115,7 @@ func newRun(opt Options) *run {
 	}
 	return &run{opt: opt, data: sha256.New(), rhythm: rhythmOf(opt.Full), repetitions: repetitions, report: &report.Report{
 		Schema: report.Schema, Valid: true, Invalid: []string{}, Warnings: []string{},
-		Fingerprint: fingerprint(opt.Version), Parts: map[string]report.Part{}, Verdict: []report.Verdict{},
+		Fingerprint: machine.Fingerprint(opt.Version), Parts: map[string]report.Part{}, Verdict: []report.Verdict{},
 	}}
 }
 
@@ -126,14 +128,14 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 	}
 	r := newRun(opt)
 	do := map[string]func(context.Context) (*report.Part, error){
-		Serve: r.serve, Retrieve: r.retrieve, Train: r.train, Plugins: r.plugins, Fresh: r.fresh, Peers: r.peers,
+		Serve: r.serve, Retrieve: r.retrieve, Train: r.train, Ingest: r.ingest, Plugins: r.plugins, Fresh: r.fresh, Peers: r.peers,
 	}
-	hash, err := configHash(opt.ConfigFile, r.settings())
+	hash, err := machine.ConfigHash(opt.ConfigFile, r.settings())
 	if err != nil {
 		return nil, err
 	}
 	r.report.Fingerprint.ConfigHash = hash
-	watch := startWatch()
+	watch := machine.StartWatch()
 	for _, name := range parts {
 		part, err := do[name](ctx)
 		if err != nil {
@@ -163,11 +165,11 @@ func chosen(names []string) ([]string, error) {
 }
 
 // finish completes the fingerprint and says what to doubt.
-func (r *run) finish(w watch) {
+func (r *run) finish(w machine.Watch) {
 	f := &r.report.Fingerprint
-	f.Started = w.started.UTC().Truncate(time.Second)
-	f.Seconds = time.Since(w.started).Seconds()
-	f.StolenPercent = w.stolen()
+	f.Started = w.Started.UTC().Truncate(time.Second)
+	f.Seconds = time.Since(w.Started).Seconds()
+	f.StolenPercent = w.Stolen()
 	f.DataHash = hex.EncodeToString(r.data.Sum(nil))
 	if f.StolenPercent > maxStolen {
 		for _, what := range r.degraded {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"vitrine/appliance/bench/machine"
 	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
 )
@@ -252,24 +253,24 @@ func TestServerThatDoesNotStart(t *testing.T) {
 }
 
 func TestFingerprint(t *testing.T) {
-	f := fingerprint("v1")
+	f := machine.Fingerprint("v1")
 	if f.Cores < 1 || f.Kernel == "" || f.Go == "" || f.CPU == "" || f.MemoryMiB < 100 {
 		t.Errorf("%+v", f)
 	}
-	a, errA := configHash(os.DevNull, nil)
-	b, errB := configHash(os.DevNull, []string{"train.rank=32"})
+	a, errA := machine.ConfigHash(os.DevNull, nil)
+	b, errB := machine.ConfigHash(os.DevNull, []string{"train.rank=32"})
 	if errA != nil || errB != nil || a == b || len(a) != 64 {
 		t.Errorf("config hashes %s, %s, %v, %v", a, b, errA, errB)
 	}
-	if _, err := configHash(os.DevNull, []string{"train.rang=32"}); err == nil {
+	if _, err := machine.ConfigHash(os.DevNull, []string{"train.rang=32"}); err == nil {
 		t.Error("an unknown key is not refused")
 	}
 	if used, rss := process.Used(os.Getpid()); used < 0 || rss < 1 {
 		t.Errorf("this process used %s and has %.0f MiB", used, rss)
 	}
-	w := startWatch()
+	w := machine.StartWatch()
 	time.Sleep(20 * time.Millisecond)
-	if s := w.stolen(); s < 0 || s > 150 {
+	if s := w.Stolen(); s < 0 || s > 150 {
 		t.Errorf("others used %.0f %%", s)
 	}
 }
@@ -307,7 +308,7 @@ func TestPlugins(t *testing.T) {
 func TestRunWritesTheContract(t *testing.T) {
 	r := newRun(Options{Version: "test"})
 	r.report.Parts[Retrieve] = report.Part{Figures: []report.Figure{report.New("retrieve.x.y", "us", report.Lower, 1)}}
-	r.finish(startWatch())
+	r.finish(machine.StartWatch())
 	var b bytes.Buffer
 	if err := r.report.WriteJSON(&b); err != nil {
 		t.Fatal(err)

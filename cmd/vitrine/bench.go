@@ -33,7 +33,7 @@ func (a *app) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench [all|" + strings.Join(bench.Parts(), "|") + "]",
 		Short: "Measure this program on this machine, with a verdict",
-		Long: `Measure serving, retrieval, training, plugins and freshness on generated data, beside
+		Long: `Measure serving, retrieval, training, ingest, plugins and freshness on generated data, beside
 references taken in the same run, and hold them against the product's targets.
 Exit 0: every target met; 1: one is missed; 3: the figures cannot be believed.
 Without --full it takes about a minute for each part. All means all but peers,

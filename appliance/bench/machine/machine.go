@@ -1,4 +1,9 @@
-package bench
+// Package machine tells on which machine a benchmark runs, with which
+// configuration, and how much of it others use meanwhile.
+//
+// It owns the reading of /proc for that. It may import the report's form and
+// the configuration, and must not know what is measured.
+package machine
 
 import (
 	"bytes"
@@ -18,9 +23,9 @@ import (
 	"vitrine/appliance/config"
 )
 
-// fingerprint tells which machine and program this is. What cannot be read
+// Fingerprint tells which machine and program this is. What cannot be read
 // stays empty: a run on an odd system is still a run.
-func fingerprint(version string) report.Fingerprint {
+func Fingerprint(version string) report.Fingerprint {
 	f := report.Fingerprint{
 		CPU: runtime.GOARCH, Flags: []string{}, Cores: runtime.NumCPU(), GOMAXPROCS: runtime.GOMAXPROCS(0),
 		Kernel: read("/proc/sys/kernel/osrelease"), Go: runtime.Version(), Version: version,
@@ -62,8 +67,8 @@ func field(path, name string) string {
 	return ""
 }
 
-// configHash identifies the effective configuration, the data folder aside.
-func configHash(file string, settings []string) (string, error) {
+// ConfigHash identifies the effective configuration, the data folder aside.
+func ConfigHash(file string, settings []string) (string, error) {
 	c, err := config.Load(config.Sources{File: file, Set: settings})
 	if err != nil {
 		return "", err
@@ -77,22 +82,24 @@ func configHash(file string, settings []string) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// watch tells how much of the machine others use.
-type watch struct {
-	started   time.Time
+// Watch tells how much of the machine others use.
+type Watch struct {
+	// Started is when.
+	Started   time.Time
 	busy, own time.Duration
 }
 
-func startWatch() watch {
-	return watch{started: time.Now(), busy: busyTime(), own: ownTime()}
+// StartWatch begins to look.
+func StartWatch() Watch {
+	return Watch{Started: time.Now(), busy: busyTime(), own: OwnTime()}
 }
 
-// stolen is the share of all processors, in per cent, that neither this
+// Stolen is the share of all processors, in per cent, that neither this
 // process nor its ended children used since the start of the watch, the
 // hypervisor's share included.
-func (w watch) stolen() float64 {
-	others := (busyTime() - w.busy) - (ownTime() - w.own)
-	capacity := time.Since(w.started) * time.Duration(runtime.NumCPU())
+func (w Watch) Stolen() float64 {
+	others := (busyTime() - w.busy) - (OwnTime() - w.own)
+	capacity := time.Since(w.Started) * time.Duration(runtime.NumCPU())
 	return max(0, 100*float64(others)/float64(capacity))
 }
 
@@ -116,8 +123,8 @@ func busyTime() time.Duration {
 	return time.Duration(busy) * tick
 }
 
-// ownTime is the processor time of this process and its ended children.
-func ownTime() time.Duration {
+// OwnTime is the processor time of this process and its ended children.
+func OwnTime() time.Duration {
 	return usage(syscall.RUSAGE_SELF) + usage(syscall.RUSAGE_CHILDREN)
 }
 

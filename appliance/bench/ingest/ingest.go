@@ -1,0 +1,84 @@
+// Package ingest measures the way of an event from its arrival to the archive:
+// over HTTP to where it is durable, from the bus into Parquet, and back into
+// training's hands.
+//
+// It owns these measurements, their data and their bars. How an appliance is
+// started, and what becomes of the figures, are its caller's. It may import the
+// packages of the bridge and must not know of models.
+package ingest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"vitrine/appliance/bench/report"
+)
+
+// Bench is one run of these measurements.
+type Bench struct {
+	// Dir is a folder on the disk that is measured.
+	Dir string
+	// Duration is how long requests are sent, Warmup how long before they count.
+	Warmup, Duration time.Duration
+	// Rows are those of the archive.
+	Rows        int
+	Repetitions int
+	// Progress is told what is being done, Invalid what makes the figures
+	// unbelievable.
+	Progress func(stage string, done, total int64)
+	Invalid  func(format string, args ...any)
+	// Figures are those found so far.
+	Figures []report.Figure
+}
+
+// samples are the repetitions of figures by name.
+type samples map[string][]float64
+
+func (s samples) add(name string, value float64) { s[name] = append(s[name], value) }
+
+// figure makes a figure of the samples under a name, without a bar where that
+// is 0.
+func (b *Bench) figure(s samples, name, unit, better string, bar float64) {
+	f := report.New(name, unit, better, s[name]...)
+	if bar > 0 {
+		f = f.WithBar(bar)
+	}
+	b.Figures = append(b.Figures, f)
+}
+
+// The reference of the part.
+const (
+	// ReferenceFigure is the figure of one write and sync of the disk.
+	ReferenceFigure = "ingest.disk.fsync"
+	syncs           = 64
+	// syncBytes are a frame of some hundred events.
+	syncBytes = 16 << 10
+)
+
+// Disk measures what every durable acknowledgement waits for at least: a small
+// write behind the last one and its fsync.
+func (b *Bench) Disk() error {
+	f, err := os.Create(filepath.Join(b.Dir, "sync-"+strconv.Itoa(os.Getpid())))
+	if err != nil {
+		return fmt.Errorf("measure the disk: %w", err)
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // the folder goes anyway
+	defer f.Close()           //nolint:errcheck // nobody reads it
+	block := make([]byte, syncBytes)
+	took := make([]float64, 0, syncs)
+	for range syncs {
+		start := time.Now()
+		if _, err := f.Write(block); err != nil {
+			return fmt.Errorf("measure the disk: %w", err)
+		}
+		if err := f.Sync(); err != nil {
+			return fmt.Errorf("measure the disk: %w", err)
+		}
+		took = append(took, float64(time.Since(start).Nanoseconds())/1e6)
+	}
+	b.Figures = append(b.Figures, report.New(ReferenceFigure, "ms", report.Lower, took...))
+	return nil
+}

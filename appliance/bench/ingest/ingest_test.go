@@ -1,0 +1,94 @@
+package ingest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func newBench(t *testing.T, invalid *[]string) *Bench {
+	return &Bench{
+		Dir: t.TempDir(), Duration: 50 * time.Millisecond, Rows: 5000, Repetitions: 1,
+		Progress: func(string, int64, int64) {},
+		Invalid:  func(format string, args ...any) { *invalid = append(*invalid, fmt.Sprintf(format, args...)) },
+	}
+}
+
+// The real bus and archive, in small.
+func TestArchive(t *testing.T) {
+	var invalid []string
+	b := newBench(t, &invalid)
+	if err := b.Disk(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Archive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range b.Figures {
+		if f.Value <= 0 && f.Name != "ingest.archive.write_cpu" { // counted in ticks
+			t.Errorf("%+v", f)
+		}
+	}
+	if len(b.Figures) != 5 || len(invalid) > 0 {
+		t.Errorf("%d figures, invalid: %q", len(b.Figures), invalid)
+	}
+}
+
+// Every event is new, and an answer that does not take all of a request is
+// a fault.
+func TestHTTP(t *testing.T) {
+	var events, answers atomic.Int64
+	var lose atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		n := bytes.Count(body, []byte("\n"))
+		events.Add(int64(n))
+		answers.Add(1)
+		if lose.Load() && n > 1 {
+			n--
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusAccepted)
+		fmt.Fprintf(w, `{"accepted":%d,"duplicate":0,"rejected":[]}`, n)
+	}))
+	defer server.Close()
+	var invalid []string
+	b := newBench(t, &invalid)
+	address := strings.TrimPrefix(server.URL, "http://")
+	s := Server{address, func() time.Duration { return time.Duration(answers.Load()) * time.Microsecond }}
+	if err := b.HTTP(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Figures) != 10 || len(invalid) > 0 || events.Load() == 0 {
+		t.Errorf("%d figures of %d events, invalid: %q", len(b.Figures), events.Load(), invalid)
+	}
+	lose.Store(true)
+	if err := b.HTTP(t.Context(), s); err != nil || len(invalid) == 0 {
+		t.Errorf("a lost event is no fault: %v", err)
+	}
+}
+
+func TestRequestsAreDistinct(t *testing.T) {
+	w := way{events: 3}
+	seen := map[string]bool{}
+	for _, r := range requests("127.0.0.1:1", w, 50, "0-1") {
+		_, body, _ := strings.Cut(string(r), "\r\n\r\n")
+		for line := range strings.Lines(body) {
+			_, id, _ := strings.Cut(line, `"event_id":"`)
+			id, _, _ = strings.Cut(id, `"`)
+			if seen[id] {
+				t.Fatalf("event %s is sent twice", id)
+			}
+			seen[id] = true
+		}
+	}
+	if len(seen) != 150 {
+		t.Errorf("%d events", len(seen))
+	}
+}
