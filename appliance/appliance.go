@@ -219,15 +219,16 @@ func (a *Appliance) wire() error {
 	}
 	a.keys = store
 	in := ingester{pump: p.pump, metrics: a.metrics}
+	refused := letters{p.letters, p.bus.Room}
 	server, err := httpapi.New(httpapi.Config{
 		Listen: a.config.HTTP.Listen, AdminListen: a.config.HTTP.AdminListen, Socket: SocketPath(a.config),
 		TLSCert: a.config.HTTP.TLSCert, TLSKey: a.config.HTTP.TLSKey, AdminTLS: !config.Loopback(a.config.HTTP.AdminListen),
 		RateLimit: a.config.HTTP.RateLimit, MaxBody: a.config.HTTP.MaxBody, Limit: a.config.Recommend.Limit,
 		EmptyForUnknown: a.config.Compat.EmptyForUnknown, ExcludeSeen: a.config.Recommend.ExcludeSeen,
 	}, httpapi.Deps{
-		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog, p.profile}, DeadLetters: letters{p.letters},
+		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog, p.profile}, DeadLetters: refused,
 		Recommender: a.ladder(),
-		Importer:    importer{ingester: in, letters: letters{p.letters}, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
+		Importer:    importer{ingester: in, letters: refused, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
 		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Readiness: a, Keys: store,
 		Metrics: a.metrics.handler(), Observer: a.metrics, Now: a.now,
 	}, a.log)

@@ -33,13 +33,24 @@ func (i ingester) Submit(ctx context.Context, records []event.Record) (httpapi.R
 		i.metrics.effect.Observe(time.Since(start).Seconds())
 	}
 	out := httpapi.Result{Accepted: res.Accepted, Duplicate: res.Duplicate}
-	switch {
-	case errors.Is(err, bridge.ErrBusFull):
-		return out, fmt.Errorf("%w: %w", httpapi.ErrBusy, err)
-	case errors.Is(err, bridge.ErrClosed):
-		return out, fmt.Errorf("%w: %w", httpapi.ErrClosed, err)
+	return out, refusal(err)
+}
+
+// refusal gives what the bus says in the HTTP layer's terms; what may have been
+// kept comes first.
+func refusal(err error) error {
+	for _, known := range []struct{ bus, http error }{
+		{bridge.ErrUnsure, httpapi.ErrUnsure},
+		{bridge.ErrDiskFull, httpapi.ErrDiskFull},
+		{bridge.ErrBusFull, httpapi.ErrBusy},
+		{bridge.ErrUnavailable, httpapi.ErrUnavailable},
+		{bridge.ErrClosed, httpapi.ErrClosed},
+	} {
+		if errors.Is(err, known.bus) {
+			return fmt.Errorf("%w: %w", known.http, err)
+		}
 	}
-	return out, err
+	return err
 }
 
 // openKafka makes the source of the configured topics; without brokers there is
@@ -58,9 +69,16 @@ func (a *Appliance) openKafka() (err error) {
 }
 
 // letters lets the HTTP layer speak to the dead letter store.
-type letters struct{ store *deadletter.Store }
+type letters struct {
+	store *deadletter.Store
+	// room is an error while the disk has too little room, also for letters.
+	room func() error
+}
 
 func (l letters) Add(ctx context.Context, in []httpapi.Letter) (int, error) {
+	if err := l.room(); err != nil {
+		return 0, refusal(err)
+	}
 	out := make([]deadletter.Letter, len(in))
 	for i := range in {
 		out[i] = deadletter.Letter{
@@ -183,6 +201,9 @@ func (s *importSink) Reject(ctx context.Context, rejected []file.Rejected) error
 		letters[i] = deadletter.Letter{
 			Source: s.name, Line: r.Line, Code: r.Code, Detail: r.Detail, Time: now, Raw: r.Raw, Truncated: r.Truncated,
 		}
+	}
+	if err := s.letters.room(); err != nil {
+		return refusal(err)
 	}
 	_, err := s.letters.store.Add(ctx, letters)
 	return err

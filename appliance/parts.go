@@ -48,7 +48,7 @@ func openParts(ctx context.Context, c *config.Config, f *folder, log *slog.Logge
 	if p.archive, err = archive.Open(ctx, archive.Options{Dir: c.ArchiveDir(), Log: log}); err != nil {
 		return p, err
 	}
-	if p.bus, err = jetstream.Open(ctx, jetstream.Options{Dir: f.path("bus"), MaxBytes: c.Bus.MaxBytes, After: p.archive.Position(), Log: log}); err != nil {
+	if p.bus, err = jetstream.Open(ctx, jetstream.Options{Dir: f.path("bus"), MaxBytes: c.Bus.MaxBytes, MinFree: c.Bus.MinFree, After: p.archive.Position(), Log: log}); err != nil {
 		return p, err
 	}
 	p.letters, err = deadletter.Open(deadletter.Options{Dir: f.path("deadletters"), MaxBytes: c.DeadLetters.MaxBytes, MaxAge: c.DeadLetters.MaxAge})

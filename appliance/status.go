@@ -3,14 +3,12 @@ package appliance
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
 	"syscall"
 
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
-	"vitrine/appliance/topics"
-	"vitrine/bridge/jetstream"
+	"vitrine/appliance/pipeline"
 )
 
 var errNotReady = errors.New("the demo shop is being filled in and trained")
@@ -43,51 +41,20 @@ func (a *Appliance) Job(id string) (adminapi.Job, error) { return a.jobs.get(id)
 
 // Pipeline tells where bus, archive and dead letters stand.
 func (a *Appliance) Pipeline(ctx context.Context) (adminapi.Pipeline, error) {
-	var out adminapi.Pipeline
-	stats, err := a.parts.bus.Stats(ctx)
-	if err != nil {
-		return out, err
-	}
-	first, last, err := a.parts.bus.Bounds(ctx)
-	if err != nil {
-		return out, err
-	}
-	out.Bus.Bytes, out.Bus.MaxBytes = stats.Bytes, stats.MaxBytes
-	out.Bus.First, out.Bus.Last, out.Bus.Frames = first, last, stats.Frames
-	out.Archive.Position = a.parts.archive.Position()
-	out.Archive.Lag = last - min(last, out.Archive.Position)
-	out.Kafka = topics.Status(a.parts.kafka)
-	letters := a.parts.letters.Stats()
-	out.Deadletters.Bytes, out.Deadletters.Count, out.Deadletters.Dropped = letters.Bytes, letters.Letters, letters.Dropped
-	return out, nil
+	return a.pipeline().Status(ctx), nil
+}
+
+// pipeline is the way of the events.
+func (a *Appliance) pipeline() *pipeline.Parts {
+	p := a.parts
+	return &pipeline.Parts{Bus: p.bus, Pump: p.pump, Archive: p.archive, Follower: p.follower, Letters: p.letters, Kafka: p.kafka}
 }
 
 // watch registers the figures that are read when they are scraped.
 func (a *Appliance) watch() {
 	p := a.parts
 	a.metrics.watchPlugins(a.plugins)
-	if p.kafka != nil {
-		a.metrics.registry.MustRegister(topics.Figures{Source: p.kafka})
-	}
-	a.metrics.gauge("vitrine_bus_queued_records", "Records that wait for their frame.", func() float64 { return float64(p.pump.Stats().Queued) })
-	bus := func(read func(jetstream.Stats) float64) func() float64 {
-		return func() float64 {
-			stats, err := p.bus.Stats(context.Background())
-			if err != nil {
-				return math.NaN() // the bus is being restarted: not known, which is not 0
-			}
-			return read(stats)
-		}
-	}
-	a.metrics.gauge("vitrine_bus_bytes", "Bytes on the bus that are not trimmed yet.", bus(func(s jetstream.Stats) float64 { return float64(s.Bytes) }))
-	a.metrics.gauge("vitrine_bus_max_bytes", "Bytes at which the bus refuses more.", bus(func(s jetstream.Stats) float64 { return float64(s.MaxBytes) }))
-	a.metrics.counter("vitrine_bus_appends_total", "Frames made durable.", bus(func(s jetstream.Stats) float64 { return float64(s.Appends) }))
-	a.metrics.counter("vitrine_bus_append_seconds_total", "Time that making frames durable took; nearly all of it is fsync.",
-		bus(func(s jetstream.Stats) float64 { return s.AppendTime.Seconds() }))
-	a.metrics.counter("vitrine_bus_refused_total", "Frames that the bus had no room for.", bus(func(s jetstream.Stats) float64 { return float64(s.Refused) }))
-	a.metrics.gauge("vitrine_archive_lag_frames", "Frames on the bus that are not in the archive yet.", func() float64 {
-		return float64(p.pump.Stats().Last) - float64(p.archive.Position())
-	})
+	a.metrics.registry.MustRegister(a.pipeline().Collector())
 	a.metrics.gauge("vitrine_snapshot_lag_frames", "Frames that the next start would read behind the newest snapshot.", func() float64 {
 		position, _ := p.state.Snapshot()
 		return float64(p.pump.Stats().Last) - float64(position)
@@ -95,10 +62,6 @@ func (a *Appliance) watch() {
 	a.metrics.gauge("vitrine_snapshot_bytes", "Size of the newest snapshot; 0 without one.", func() float64 {
 		_, size := p.state.Snapshot()
 		return float64(size)
-	})
-	a.metrics.gauge("vitrine_deadletters", "Refused rows and events that are kept.", func() float64 { return float64(p.letters.Stats().Letters) })
-	a.metrics.counter("vitrine_deadletters_dropped_total", "Refused rows and events that were dropped beyond the limits of size and age.", func() float64 {
-		return float64(p.letters.Stats().Dropped)
 	})
 	a.metrics.gauge("vitrine_disk_free_bytes", "Space left for the data folder.", func() float64 { free, _ := disk(a.config.Data.Dir); return free })
 	a.metrics.gauge("vitrine_disk_bytes", "Whole space of the disk that the data folder is on.", func() float64 { _, all := disk(a.config.Data.Dir); return all })

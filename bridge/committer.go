@@ -241,7 +241,7 @@ func (p *Pump) release() {
 func (p *Pump) append(ctx context.Context, frame []byte) error {
 	for try := 1; ; try++ {
 		_, err := p.log.Append(ctx, frame, p.last)
-		if err == nil || errors.Is(err, ErrBusFull) || errors.Is(err, ErrFenced) {
+		if err == nil || errors.Is(err, ErrBusFull) || errors.Is(err, ErrFenced) || errors.Is(err, ErrTooLarge) {
 			return err
 		}
 		p.opt.Log.Warn("append to the bus broke", logkey.Seq, p.last+1, logkey.Error, err)
@@ -251,12 +251,12 @@ func (p *Pump) append(ctx context.Context, frame []byte) error {
 			return serr
 		case serr != nil:
 			p.unsure = bytes.Clone(frame)
-			// Not wrapped: a full disk may be why, but the frame may be in.
-			return fmt.Errorf("%w; and asking whether it is in the log: %v", err, serr)
+			// serr is not wrapped: a full disk may be why, but the frame may be in.
+			return fmt.Errorf("%w: %w; and asking for it: %v", ErrUnsure, err, serr)
 		case stored:
 			return nil
 		case try == appendTries:
-			return err
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
 }

@@ -11,6 +11,17 @@ var (
 	// room again.
 	ErrBusFull = errors.New("the bus is full")
 
+	// ErrDiskFull is an ErrBusFull: it is the disk that has no room.
+	ErrDiskFull = fmt.Errorf("%w: the disk has too little room", ErrBusFull)
+
+	// ErrUnavailable says that the log cannot be reached now. Nothing of the
+	// frame was kept.
+	ErrUnavailable = errors.New("the bus cannot be reached")
+
+	// ErrUnsure says that a frame may be in the log or not, because the log broke
+	// and cannot be asked. Records with an event id can be sent again.
+	ErrUnsure = errors.New("the bus broke, and it is not known whether it has kept the records")
+
 	// ErrClosed says that the pump has ended and takes no more records.
 	ErrClosed = errors.New("the ingest pump is closed")
 

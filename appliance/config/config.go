@@ -16,6 +16,7 @@ import (
 
 	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/recommend"
+	"vitrine/bridge/jetstream"
 	"vitrine/bridge/kafka"
 )
 
@@ -60,8 +61,12 @@ type Ingest struct {
 	Types map[string]float64
 }
 
-// Bus configures the embedded durable log.
-type Bus struct{ MaxBytes int64 }
+// Bus configures the durable log.
+type Bus struct {
+	MaxBytes int64
+	// MinFree is what of the disk is left free.
+	MinFree int64
+}
 
 // Archive says where the Parquet files lie, and how long the newest events wait
 // for them.
@@ -204,7 +209,7 @@ func Default() *Config {
 		Auth:        Auth{KeysFile: "keys.json"},
 		Ingest:      Ingest{DedupWindow: 7 * 24 * time.Hour, Types: defaultTypes()},
 		Kafka:       Kafka{Topic: "user-events", Group: "vitrine", Format: kafka.JSON},
-		Bus:         Bus{MaxBytes: 8 << 30},
+		Bus:         Bus{MaxBytes: 8 << 30, MinFree: jetstream.DefaultMinFree},
 		Archive:     Archive{URL: "file:archive", CommitEvery: 30 * time.Second},
 		Train:       Train{Preset: PresetDefault, Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
 		Recommend:   Recommend{Limit: 20, Deadline: 100 * time.Millisecond},
@@ -266,6 +271,7 @@ func (c *Config) validate() []problem {
 	}
 	c.Kafka.validate(check)
 	check(c.Bus.MaxBytes >= 64<<20, "bus.max_bytes", "must be at least 64MiB")
+	check(c.Bus.MinFree >= 16<<20, "bus.min_free", "must be at least 16MiB: the largest frame, and a commit of the archive")
 	check(strings.HasPrefix(c.Archive.URL, "file:") && c.Archive.URL != "file:", "archive.url", "must be file:FOLDER (absolute, or relative to the data folder)")
 	check(c.Archive.CommitEvery >= time.Second && c.Archive.CommitEvery <= 45*time.Second, "archive.commit_every", "must be between 1s and 45s: what was acknowledged is in the archive within 60s")
 	c.Train.validate(check)

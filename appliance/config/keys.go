@@ -50,6 +50,7 @@ func keys() []key {
 		duration("ingest.dedup_window", "How long an event_id is remembered, so that resending is harmless.", func(c *Config) *time.Duration { return &c.Ingest.DedupWindow }),
 	}, kafkaKeys(), []key{
 		size("bus.max_bytes", "Bound of the embedded log between ingest and archive; a full log refuses with 503.", func(c *Config) *int64 { return &c.Bus.MaxBytes }),
+		size("bus.min_free", "What of the data folder's disk is left free: with less, events are refused with 503 until a quarter more is free again. Answers go on.", func(c *Config) *int64 { return &c.Bus.MinFree }),
 		text("archive.url", "Where the Parquet files lie; a relative folder lies in the data folder.", func(c *Config) *string { return &c.Archive.URL }),
 		duration("archive.commit_every", "How often the newest events are committed to Parquet files.", func(c *Config) *time.Duration { return &c.Archive.CommitEvery }),
 		text("train.preset", `"default", or "article": the reference article's training, explicit ALS on counts of events, rank 10, 20 iterations, regularization 0.1.`, func(c *Config) *string { return &c.Train.Preset }),

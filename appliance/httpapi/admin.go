@@ -51,7 +51,8 @@ func (a *admin) ImportFile(c echo.Context, params adminapi.ImportFileParams) err
 		// A copy: the problem may be the importer's own.
 		q := *p
 		q.Counts = &res
-		if q.Code == "bus_full" {
+		switch q.Code {
+		case "bus_full", "disk_full", "bus_unavailable", "outcome_unknown":
 			q.Detail = "the log cannot take more now; the import stopped midway"
 			q.Hint = "run the same import again later: what is kept already will not count twice"
 		}

@@ -183,6 +183,9 @@ func TestFailuresOfThePartsBehind(t *testing.T) {
 		logged     bool
 	}{
 		{fmt.Errorf("append: %w", ErrBusy), 503, "bus_full", "5", false},
+		{fmt.Errorf("append: %w", ErrDiskFull), 503, "disk_full", "5", false},
+		{fmt.Errorf("append: %w", ErrUnavailable), 503, "bus_unavailable", "5", false},
+		{fmt.Errorf("%w: %w", ErrUnsure, ErrUnavailable), 503, "outcome_unknown", "5", false},
 		{ErrClosed, 503, "shutting_down", "5", false},
 		{context.DeadlineExceeded, 503, "timeout", "1", false},
 		{&Problem{Status: 409, Code: "mine", Detail: "d", Hint: "h"}, 409, "mine", "", false},

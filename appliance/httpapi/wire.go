@@ -12,9 +12,12 @@ type Problem = wire.Problem
 
 // Errors that the parts behind the handlers answer with; see wire.
 var (
-	ErrBusy     = wire.ErrBusy
-	ErrClosed   = wire.ErrClosed
-	ErrNotFound = wire.ErrNotFound
+	ErrBusy        = wire.ErrBusy
+	ErrDiskFull    = wire.ErrDiskFull
+	ErrUnavailable = wire.ErrUnavailable
+	ErrUnsure      = wire.ErrUnsure
+	ErrClosed      = wire.ErrClosed
+	ErrNotFound    = wire.ErrNotFound
 )
 
 // MaxLimit is the longest list that can be asked for.

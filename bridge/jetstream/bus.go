@@ -27,15 +27,12 @@ const (
 
 	defaultMaxBytes = 8 << 30
 
-	// minFree is what an append leaves free on the disk. A store that has run
-	// into the end of the disk answers nothing any more, so the bus refuses
-	// before that; and the archive needs room to take the log over.
-	minFree = 64 << 20
-
 	// appendTimeout is long for a disk and short for a client: a server that
-	// has not answered by then has given up (measured: after ENOSPC it never
-	// answers again).
+	// has not answered by then has given up.
 	appendTimeout = 10 * time.Second
+
+	// restartPause is how long a server that did not start is left alone.
+	restartPause = time.Second
 
 	startTimeout = 30 * time.Second
 
@@ -48,15 +45,20 @@ const (
 	noStorage   jetstream.ErrorCode = 10047
 )
 
-var errClosed = errors.New("the bus is closed")
+var (
+	errClosed   = errors.New("the bus is closed")
+	errRestarts = fmt.Errorf("%w: its server is being started again", bridge.ErrUnavailable)
+)
 
 // Options of a Bus; the zero value of all but Dir is the documented default.
 type Options struct {
 	// Dir holds the log; it is created. One process only may open it.
 	Dir string
 	// MaxBytes bounds the log. Default 8 GiB, but at most half of the disk.
-	// Whatever the bound, 64 MiB of the disk stay free.
 	MaxBytes int64
+	// MinFree is what an append leaves free on the disk, whatever the bound.
+	// Default DefaultMinFree.
+	MinFree int64
 	// After is a sequence that the rest of the appliance has already passed. A
 	// new, wiped or older log goes on after it, so that no sequence is given
 	// twice.
@@ -79,13 +81,20 @@ type Stats struct {
 	Refused uint64
 	// Restarts counts how often the embedded server had to be started again.
 	Restarts uint64
-	// DiskFree is what the disk has free.
-	DiskFree uint64
+	// DiskFree is what the disk has free; an append leaves MinFree of it.
+	DiskFree, MinFree uint64
+	// Short says that the bus refuses because the disk has too little room, Full
+	// that it does because the log is at its limit.
+	Short, Full bool
+	// Down is why the log is out of reach; the figures of the log itself are then
+	// the last that are known. nil while all is well.
+	Down error
 }
 
 // Bus is the log. Its methods are safe for concurrent use.
 type Bus struct {
-	opt Options
+	opt  Options
+	room room
 
 	// mu guards node and closed: users of the server hold it for reading, a
 	// restart and Close for writing. node is nil when closed, and when the
@@ -93,7 +102,13 @@ type Bus struct {
 	mu     sync.RWMutex
 	node   *node
 	closed bool
+	// failed is when a server did not start, and why.
+	failed    time.Time
+	failedFor error
 
+	// known are the last figures of the log; full says that its limit refuses.
+	known                      atomic.Pointer[Stats]
+	full                       atomic.Bool
 	appends, refused, restarts atomic.Uint64
 	appendTime                 atomic.Int64
 }
@@ -107,6 +122,10 @@ type node struct {
 	// put publishes over writes, ask does all else over reads.
 	put, ask jetstream.JetStream
 	maxBytes int64
+	// life ends when the server has stopped, or has failed to write and will
+	// not answer any more.
+	life context.Context
+	end  context.CancelCauseFunc
 }
 
 var _ bridge.Log = (*Bus)(nil)
@@ -120,6 +139,9 @@ func Open(ctx context.Context, opt Options) (*Bus, error) {
 	if opt.MaxBytes <= 0 {
 		opt.MaxBytes = defaultMaxBytes
 	}
+	if opt.MinFree <= 0 {
+		opt.MinFree = DefaultMinFree
+	}
 	if err := os.MkdirAll(opt.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("open bus: %w", err)
 	}
@@ -128,7 +150,7 @@ func Open(ctx context.Context, opt Options) (*Bus, error) {
 		return nil, fmt.Errorf("open bus %s: %w", opt.Dir, err)
 	}
 	opt.After = 0
-	return &Bus{opt: opt, node: n}, nil
+	return &Bus{opt: opt, node: n, room: room{dir: opt.Dir, min: uint64(opt.MinFree), log: opt.Log}}, nil
 }
 
 // Append adds a frame after the sequence expectLast and returns its sequence
@@ -142,6 +164,7 @@ func (b *Bus) Append(ctx context.Context, frame []byte, expectLast uint64) (uint
 	switch {
 	case errors.Is(err, bridge.ErrBusFull):
 		b.refused.Add(1)
+		b.full.Store(!errors.Is(err, bridge.ErrDiskFull))
 	case err != nil && sent != nil && !errors.Is(err, bridge.ErrFenced):
 		// Silence or a broken store: the frame may still be on its way in, and
 		// the store stays broken until the server is started again.
@@ -152,6 +175,7 @@ func (b *Bus) Append(ctx context.Context, frame []byte, expectLast uint64) (uint
 	if err != nil {
 		return 0, fmt.Errorf("append frame %d: %w", expectLast+1, err)
 	}
+	b.full.Store(false)
 	return seq, nil
 }
 
@@ -161,8 +185,8 @@ func (b *Bus) append(ctx context.Context, frame []byte, expectLast uint64) (uint
 	if err := ctx.Err(); err != nil {
 		return 0, nil, err
 	}
-	if free, _, err := disk(b.opt.Dir); err == nil && free < minFree+uint64(len(frame)) {
-		return 0, nil, fmt.Errorf("%w (%d MiB free on the disk of %s)", bridge.ErrBusFull, free>>20, b.opt.Dir)
+	if err := b.room.check(len(frame)); err != nil {
+		return 0, nil, err
 	}
 	n, err := b.use()
 	if err != nil {
@@ -170,7 +194,7 @@ func (b *Bus) append(ctx context.Context, frame []byte, expectLast uint64) (uint
 	}
 	defer b.mu.RUnlock()
 	// Once it is sent, only the answer tells: the end of ctx changes nothing.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
+	ctx, cancel := context.WithTimeout(n.life, appendTimeout)
 	defer cancel()
 	began := time.Now()
 	// The fence is on the last sequence of the stream, which has this one
@@ -178,6 +202,9 @@ func (b *Bus) append(ctx context.Context, frame []byte, expectLast uint64) (uint
 	// when the stream is empty.
 	ack, err := n.put.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: frame}, jetstream.WithExpectLastSequence(expectLast))
 	if err != nil {
+		if broken := context.Cause(n.life); broken != nil {
+			err = broken
+		}
 		return 0, n, refusal(err)
 	}
 	b.appends.Add(1)
@@ -228,29 +255,46 @@ func (b *Bus) Trim(ctx context.Context, upTo uint64) error {
 	if err := n.trim(ctx, upTo); err != nil {
 		return fmt.Errorf("trim the bus up to frame %d: %w", upTo, err)
 	}
+	b.full.Store(false)
 	return nil
 }
 
-// Stats tells the present figures.
-func (b *Bus) Stats(ctx context.Context) (Stats, error) {
-	n, err := b.use()
-	if err != nil {
-		return Stats{}, err
+// Stats tells the present figures. It does not wait for a server that is being
+// started again.
+func (b *Bus) Stats(ctx context.Context) Stats {
+	var s Stats
+	err := errRestarts
+	if b.mu.TryRLock() {
+		if s, err = b.figures(ctx); err == nil {
+			b.known.Store(&s)
+		}
+		b.mu.RUnlock()
 	}
-	defer b.mu.RUnlock()
-	st, err := n.state(ctx)
+	if err != nil {
+		if known := b.known.Load(); known != nil {
+			s = *known
+		}
+		s.Down = err
+	}
+	s.Appends, s.AppendTime = b.appends.Load(), time.Duration(b.appendTime.Load())
+	s.Refused, s.Restarts = b.refused.Load(), b.restarts.Load()
+	s.Short, s.Full, s.MinFree = b.room.check(0) != nil, b.full.Load(), b.room.min
+	if free, _, err := disk(b.opt.Dir); err == nil {
+		s.DiskFree = free
+	}
+	return s
+}
+
+// figures are those of the log; mu is held.
+func (b *Bus) figures(ctx context.Context) (Stats, error) {
+	if b.node == nil {
+		return Stats{}, b.down()
+	}
+	st, err := b.node.state(ctx)
 	if err != nil {
 		return Stats{}, fmt.Errorf("ask for the figures of the bus: %w", err)
 	}
-	free, _, err := disk(b.opt.Dir)
-	if err != nil {
-		return Stats{}, fmt.Errorf("stat the disk of %s: %w", b.opt.Dir, err)
-	}
-	return Stats{
-		Bytes: st.Bytes, MaxBytes: uint64(n.maxBytes), Frames: st.Msgs, First: st.FirstSeq, Last: st.LastSeq,
-		Appends: b.appends.Load(), AppendTime: time.Duration(b.appendTime.Load()),
-		Refused: b.refused.Load(), Restarts: b.restarts.Load(), DiskFree: free,
-	}, nil
+	return Stats{Bytes: st.Bytes, MaxBytes: uint64(b.node.maxBytes), Frames: st.Msgs, First: st.FirstSeq, Last: st.LastSeq}, nil
 }
 
 // Close stops the server and waits for it. Calls after the first do nothing.
@@ -265,15 +309,27 @@ func (b *Bus) Close() error {
 	return nil
 }
 
+// Room is an error while the disk has too little room for more.
+func (b *Bus) Room() error { return b.room.check(0) }
+
+// down says why there is no node; mu is held.
+func (b *Bus) down() error {
+	if b.closed {
+		return errClosed
+	}
+	return fmt.Errorf("%w: %w", bridge.ErrUnavailable, b.failedFor)
+}
+
 // use gives the running node and holds mu for reading until the caller
-// unlocks it. A node that a restart could not bring up is tried again.
+// unlocks it. A node that a restart could not bring up is tried again, after a
+// pause.
 func (b *Bus) use() (*node, error) {
 	b.mu.RLock()
 	for b.node == nil {
-		closed := b.closed
+		err, again := b.down(), !b.closed && time.Since(b.failed) >= restartPause
 		b.mu.RUnlock()
-		if closed {
-			return nil, errClosed
+		if !again {
+			return nil, err
 		}
 		if err := b.restart(nil); err != nil {
 			return nil, err
@@ -301,7 +357,8 @@ func (b *Bus) restart(broken *node) error {
 	defer cancel()
 	n, err := start(ctx, b.opt)
 	if err != nil {
-		return fmt.Errorf("restart the bus server: %w", err)
+		b.failed, b.failedFor = time.Now(), fmt.Errorf("restart the bus server: %w", err)
+		return fmt.Errorf("%w: %w", bridge.ErrUnavailable, b.failedFor)
 	}
 	b.node = n
 	return nil

@@ -198,8 +198,8 @@ func TestFence(t *testing.T) {
 		t.Fatalf("%d of %d writers won", won, len(errs))
 	}
 	check(t, b, 1, last+1)
-	if st, err := b.Stats(t.Context()); err != nil || st.Restarts != 0 || st.Appends != 4 {
-		t.Fatalf("%+v, %v", st, err)
+	if st := b.Stats(t.Context()); st.Down != nil || st.Restarts != 0 || st.Appends != 4 {
+		t.Fatalf("%+v", st)
 	}
 }
 
@@ -236,23 +236,19 @@ func TestFullRefusesAndTakesAgainAfterTrim(t *testing.T) {
 	}
 	last = fill(t, b, 2, 256<<10)
 	check(t, b, last-2, last)
-	if st, err := b.Stats(t.Context()); err != nil || st.Refused != 1 || st.Restarts != 0 || st.MaxBytes != 1<<20 {
-		t.Fatalf("%+v, %v", st, err)
+	if st := b.Stats(t.Context()); st.Down != nil || st.Refused != 1 || st.Restarts != 0 || st.MaxBytes != 1<<20 {
+		t.Fatalf("%+v", st)
 	}
 }
 
 // The bus refuses before the disk is full, and takes frames again when there
 // is room, without a new start.
 func TestDiskFull(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=80m"); err != nil {
-		t.Skip("cannot mount a small disk: ", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-	b := open(t, Options{Dir: filepath.Join(dir, "bus")})
+	dir := small(t, 100)
+	b := open(t, Options{Dir: filepath.Join(dir, "bus"), MinFree: 64 << 20})
 	last := fill(t, b, 3, 256<<10)
 	filler := filepath.Join(dir, "filler")
-	if err := os.WriteFile(filler, make([]byte, 20<<20), 0o600); err != nil {
+	if err := os.WriteFile(filler, make([]byte, 36<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -269,13 +265,98 @@ func TestDiskFull(t *testing.T) {
 	}
 	last = fill(t, b, 3, 256<<10)
 	check(t, b, 2, last)
-	if st, err := b.Stats(t.Context()); err != nil || st.Restarts != 0 || st.MaxBytes != 40<<20 {
-		t.Fatalf("%+v, %v", st, err)
+	if st := b.Stats(t.Context()); st.Down != nil || st.Restarts != 0 || st.MaxBytes != 50<<20 {
+		t.Fatalf("%+v", st)
 	}
 	// The server's folder must be closed before the disk goes.
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// small mounts a disk of its own, of size MiB.
+func small(t *testing.T, size int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", size)); err != nil {
+		t.Skip("cannot mount a small disk: ", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
+}
+
+// occupy fills the disk up to what is left free.
+func occupy(t *testing.T, dir string, left uint64) (path string) {
+	t.Helper()
+	path = filepath.Join(dir, "filler")
+	_ = os.Remove(path) // there is none at first
+	free, _, err := disk(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, make([]byte, free-left), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A disk at the edge does not refuse every other frame: a shortage ends only
+// when a quarter more is free.
+func TestShortageEndsWithRoomToSpare(t *testing.T) {
+	dir := small(t, 80)
+	b := open(t, Options{Dir: filepath.Join(dir, "bus"), MinFree: 16 << 20})
+	last := fill(t, b, 1, 1000)
+	for _, left := range []uint64{15 << 20, 18 << 20} {
+		occupy(t, dir, left)
+		free, _, _ := disk(dir)
+		_, err := b.Append(t.Context(), frame(last+1, 1000), last)
+		if st := b.Stats(t.Context()); !errors.Is(err, bridge.ErrDiskFull) || !st.Short || b.Room() == nil {
+			t.Fatalf("with %d free: %v, %+v", free, err, st)
+		}
+	}
+	occupy(t, dir, 22<<20)
+	fill(t, b, 1, 1000)
+	if st := b.Stats(t.Context()); st.Short || b.Room() != nil {
+		t.Fatalf("%+v", st)
+	}
+	_ = b.Close()
+}
+
+// A write that runs into the end of the disk nevertheless, as when something
+// else takes the last of it, breaks the server. The append says so at once, and
+// the bus takes frames again as soon as there is room.
+func TestEndOfTheDisk(t *testing.T) {
+	dir := small(t, 40)
+	b := open(t, Options{Dir: filepath.Join(dir, "bus"), MinFree: 1})
+	last := fill(t, b, 3, 256<<10)
+	filler := occupy(t, dir, 0)
+	b.room.dir = "/" // the disk looks as if it had room
+	began := time.Now()
+	for range 3 {
+		if _, err := b.Append(t.Context(), frame(last+1, 256<<10), last); err == nil || errors.Is(err, bridge.ErrBusFull) {
+			t.Fatal("appended to a full disk: ", err)
+		}
+	}
+	t.Logf("three appends to a full disk take %s", time.Since(began))
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("three appends to a full disk take %s", took)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	began = time.Now()
+	for {
+		if _, err := b.Append(t.Context(), frame(last+1, 256<<10), last); err == nil {
+			break
+		} else if time.Since(began) > 5*time.Second {
+			t.Fatal("5 s after there was room: ", err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Logf("a frame is taken %s after there was room", time.Since(began))
+	last = fill(t, b, 3, 256<<10)
+	check(t, b, 1, last)
+	_ = b.Close()
 }
 
 func TestTooLarge(t *testing.T) {
@@ -364,9 +445,9 @@ func TestRestart(t *testing.T) {
 	bounds(t, b, 1, last)
 	last = fill(t, b, 5, 100)
 	check(t, b, 1, last)
-	st, err := b.Stats(t.Context())
-	if err != nil || st.Restarts != 1 {
-		t.Fatalf("%+v, %v", st, err)
+	st := b.Stats(t.Context())
+	if st.Down != nil || st.Restarts != 1 {
+		t.Fatalf("%+v", st)
 	}
 	// An old complaint does not restart the new server.
 	if err := b.restart(broken); err != nil || b.restarts.Load() != 1 {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"syscall"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -18,6 +18,7 @@ import (
 // start brings up a server over opt.Dir with its clients and the log.
 func start(ctx context.Context, opt Options) (_ *node, err error) {
 	n := &node{}
+	n.life, n.end = context.WithCancelCause(context.Background())
 	defer func() {
 		if err != nil {
 			n.stop()
@@ -43,7 +44,7 @@ func start(ctx context.Context, opt Options) (_ *node, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("create server: %w", err)
 	}
-	n.srv.SetLoggerV2(serverLog{opt.Log}, false, false, false)
+	n.srv.SetLoggerV2(serverLog{opt.Log, n.end}, false, false, false)
 	go n.srv.Start()
 	if !n.srv.ReadyForConnections(startTimeout) {
 		return nil, errors.New("server did not start in time")
@@ -151,6 +152,7 @@ func (n *node) purge(ctx context.Context, first uint64) error {
 
 // stop ends what start has begun and waits for it.
 func (n *node) stop() {
+	n.end(errClosed)
 	for _, c := range []*nats.Conn{n.writes, n.reads} {
 		if c != nil {
 			c.Close()
@@ -162,18 +164,16 @@ func (n *node) stop() {
 	}
 }
 
-// disk tells of the disk under dir what an unprivileged process may still
-// write to it, and its size.
-func disk(dir string) (free, size uint64, err error) {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err != nil {
-		return 0, 0, err
-	}
-	return st.Bavail * uint64(st.Bsize), st.Blocks * uint64(st.Bsize), nil
+// serverLog passes on what an operator may have to act on. After a failed write
+// the server answers nothing and takes nothing until it is started again, and
+// only its log tells of it.
+type serverLog struct {
+	log    *slog.Logger
+	broken context.CancelCauseFunc
 }
 
-// serverLog passes on what an operator may have to act on.
-type serverLog struct{ log *slog.Logger }
+// writeFailed is how the server words a failed write.
+const writeFailed = "failed to store a msg"
 
 func (l serverLog) Noticef(string, ...any) {}
 func (l serverLog) Debugf(string, ...any)  {}
@@ -184,7 +184,11 @@ func (l serverLog) Warnf(format string, v ...any) {
 }
 
 func (l serverLog) Errorf(format string, v ...any) {
-	l.log.Error("bus server", logkey.Reason, fmt.Sprintf(format, v...))
+	text := fmt.Sprintf(format, v...)
+	l.log.Error("bus server", logkey.Reason, text)
+	if strings.Contains(text, writeFailed) {
+		l.broken(errors.New(text))
+	}
 }
 
 func (l serverLog) Fatalf(format string, v ...any) {

@@ -118,11 +118,11 @@ const additions = `
 	POST:/v1/plugins DELETE:/v1/plugins/{name} POST:/v1/plugins/{name}/enable POST:/v1/plugins/{name}/disable
 	GET:/v1/users/{id}/erasure GET:/v1/users/{id}/history?limit GET:/v1/users/{id}/history?cursor
 	GET:/v1/keys POST:/v1/keys DELETE:/v1/keys/{name}
-	bus.max_bytes archive.commit_every train.memory
+	bus.max_bytes bus.min_free archive.commit_every train.memory
 	kafka.map kafka.schema kafka.message kafka.schema_registry kafka.tls_ca kafka.tls_cert kafka.tls_key kafka.sasl_user kafka.sasl_password_file
 	vitrine_kafka_connected
 	vitrine_plugin_skipped_total{plugin} vitrine_plugin_denied_total{plugin} vitrine_plugin_quarantines_total{plugin}
-	vitrine_bus_queued_records vitrine_bus_max_bytes vitrine_bus_appends_total vitrine_bus_refused_total
+	vitrine_bus_queued_records vitrine_bus_max_bytes vitrine_bus_appends_total vitrine_bus_refused_total vitrine_bus_short_of_disk vitrine_bus_down vitrine_bus_restarts_total vitrine_archive_failing vitrine_archive_commits_total vitrine_archive_records_total
 	vitrine_archive_lag_frames vitrine_snapshot_lag_frames vitrine_snapshot_bytes vitrine_deadletters_dropped_total
 	vitrine_disk_bytes vitrine_lists_in_flight vitrine_work_share_ratio
 	vitrine_ingest_unknown_fields_total vitrine_ingest_clamped_total vitrine_trainings_total{result}`
@@ -649,6 +649,7 @@ var hiddenSettings = map[string]string{
 	"auth.keys_file":      "TestKeys keeps keys in a file of its own",
 	"http.tls_cert":       "TestKeys speaks HTTPS",
 	"http.tls_key":        "TestKeys speaks HTTPS",
+	"bus.min_free":        "TestDiskFull has a small disk",
 	"http.rate_limit":     "TestKeys runs into it",
 }
 

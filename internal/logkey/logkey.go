@@ -15,6 +15,7 @@ const (
 	File    = "file"
 	Files   = "files"
 	First   = "first"
+	Free    = "free_bytes"
 	Hint    = "hint"
 	Job     = "job"
 	Last    = "last"

@@ -99,6 +99,30 @@ func (e ModelState) Valid() bool {
 	}
 }
 
+// Defines values for PipelineBusState.
+const (
+	BusDiskFull PipelineBusState = "disk_full"
+	BusDown     PipelineBusState = "down"
+	BusFull     PipelineBusState = "full"
+	BusOk       PipelineBusState = "ok"
+)
+
+// Valid indicates whether the value is a known member of the PipelineBusState enum.
+func (e PipelineBusState) Valid() bool {
+	switch e {
+	case BusDiskFull:
+		return true
+	case BusDown:
+		return true
+	case BusFull:
+		return true
+	case BusOk:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PluginState.
 const (
 	Active      PluginState = "active"
@@ -387,16 +411,55 @@ type NewKey struct {
 // Pipeline defines model for Pipeline.
 type Pipeline struct {
 	Archive struct {
+		// CommitSeconds Time that the last commit took.
+		CommitSeconds *float64 `json:"commit_seconds,omitempty"`
+
+		// Commits Since the start.
+		Commits int64 `json:"commits"`
+
+		// Error Why events wait on the bus; absent while all is well.
+		Error *string `json:"error,omitempty"`
+
 		// Lag Frames on the bus that are not in the archive yet.
-		Lag      uint64 `json:"lag"`
-		Position uint64 `json:"position"`
+		Lag        uint64     `json:"lag"`
+		LastCommit *time.Time `json:"last_commit,omitempty"`
+		Position   uint64     `json:"position"`
+
+		// Records Committed since the start.
+		Records int64 `json:"records"`
 	} `json:"archive"`
 	Bus struct {
-		Bytes    uint64 `json:"bytes"`
-		First    uint64 `json:"first"`
-		Frames   uint64 `json:"frames"`
-		Last     uint64 `json:"last"`
-		MaxBytes uint64 `json:"max_bytes"`
+		// AppendSeconds Time that took; nearly all of it is fsync.
+		AppendSeconds float64 `json:"append_seconds"`
+
+		// Appends Frames made durable since the start.
+		Appends uint64 `json:"appends"`
+		Bytes   uint64 `json:"bytes"`
+
+		// DiskFree Bytes that are free on the disk of the data folder.
+		DiskFree uint64 `json:"disk_free"`
+
+		// Error What is wrong; absent while all is well.
+		Error    *string `json:"error,omitempty"`
+		First    uint64  `json:"first"`
+		Frames   uint64  `json:"frames"`
+		Last     uint64  `json:"last"`
+		MaxBytes uint64  `json:"max_bytes"`
+
+		// MinFree Bytes that are left free.
+		MinFree uint64 `json:"min_free"`
+
+		// Queued Records that wait for their frame.
+		Queued int64 `json:"queued"`
+
+		// Refused Frames without room.
+		Refused uint64 `json:"refused"`
+
+		// Restarts Times that the embedded server had to be started again.
+		Restarts uint64 `json:"restarts"`
+
+		// State Whether events are taken; `full` is the bus's own bound, `disk_full` too little room on the disk, `down` a log out of reach.
+		State PipelineBusState `json:"state"`
 	} `json:"bus"`
 	Deadletters struct {
 		Bytes   int64 `json:"bytes"`
@@ -407,6 +470,9 @@ type Pipeline struct {
 	// Kafka The topics that are read; absent where no cluster is configured.
 	Kafka *PipelineKafka `json:"kafka,omitempty"`
 }
+
+// PipelineBusState Whether events are taken; `full` is the bus's own bound, `disk_full` too little room on the disk, `down` a log out of reach.
+type PipelineBusState string
 
 // PipelineKafka The topics that are read; absent where no cluster is configured.
 type PipelineKafka struct {

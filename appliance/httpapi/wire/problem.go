@@ -25,6 +25,13 @@ var (
 	// ErrBusy says that the log cannot take more now and kept nothing of what
 	// was given: 503 bus_full.
 	ErrBusy = errors.New("the log cannot take more now")
+	// ErrDiskFull is an ErrBusy: the disk has too little room. 503 disk_full.
+	ErrDiskFull = fmt.Errorf("%w: the disk has too little room", ErrBusy)
+	// ErrUnavailable says that the log is out of reach and kept nothing of what
+	// was given: 503 bus_unavailable.
+	ErrUnavailable = errors.New("the log is out of reach")
+	// ErrUnsure says that the log broke midway: 503 outcome_unknown.
+	ErrUnsure = errors.New("the log broke, and it is not known what it has kept")
 	// ErrClosed says that the part is shutting down and kept nothing of what
 	// was given: 503 shutting_down.
 	ErrClosed = errors.New("shutting down")
@@ -118,6 +125,21 @@ func ToProblem(err error) *Problem {
 		return BodyTooLarge(tooBig.Limit)
 	case errors.As(err, &echoErr):
 		return fromEcho(echoErr)
+	case errors.Is(err, ErrDiskFull):
+		return &Problem{
+			Status: http.StatusServiceUnavailable, Code: "disk_full", RetryAfter: retrySeconds,
+			Detail: "the disk has too little room; nothing of this request was kept", Hint: "send it again later; free space on the disk of the data folder",
+		}
+	case errors.Is(err, ErrUnsure):
+		return &Problem{
+			Status: http.StatusServiceUnavailable, Code: "outcome_unknown", RetryAfter: retrySeconds,
+			Detail: "the log broke while it wrote; this request may have been kept or not", Hint: "send it again: events with an event_id count once; vitrine's log says what broke",
+		}
+	case errors.Is(err, ErrUnavailable):
+		return &Problem{
+			Status: http.StatusServiceUnavailable, Code: "bus_unavailable", RetryAfter: retrySeconds,
+			Detail: "the log is out of reach; nothing of this request was kept", Hint: "send it again later; vitrine's log says what is wrong",
+		}
 	case errors.Is(err, ErrBusy):
 		return &Problem{
 			Status: http.StatusServiceUnavailable, Code: "bus_full", RetryAfter: retrySeconds,

@@ -1,0 +1,70 @@
+// Package pipeline tells where an event's way from the bus to the archive
+// stands: for the admin API's /v1/pipeline and for /metrics.
+//
+// It imports the parts of bridge that it reads, the admin API's types and the
+// metrics library; it changes nothing.
+package pipeline
+
+import (
+	"context"
+
+	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/topics"
+	"vitrine/bridge"
+	"vitrine/bridge/archive"
+	"vitrine/bridge/deadletter"
+	"vitrine/bridge/jetstream"
+	"vitrine/bridge/kafka"
+)
+
+// Bus is the log as it is looked at.
+type Bus interface {
+	Stats(ctx context.Context) jetstream.Stats
+}
+
+// Parts are what is looked at.
+type Parts struct {
+	Bus      Bus
+	Pump     *bridge.Pump
+	Archive  *archive.Archive
+	Follower *archive.Follower
+	Letters  *deadletter.Store
+	// Kafka is nil where no cluster is configured.
+	Kafka *kafka.Source
+}
+
+// Status is the present state. A part that is down is a state, not an error.
+func (p *Parts) Status(ctx context.Context) adminapi.Pipeline {
+	var out adminapi.Pipeline
+	p.bus(ctx, &out)
+	a := p.Follower.Stats()
+	out.Archive.Position, out.Archive.Commits, out.Archive.Records = a.Position, a.Commits, a.Records
+	out.Archive.Lag = out.Bus.Last - min(out.Bus.Last, a.Position)
+	if !a.LastCommit.IsZero() {
+		out.Archive.LastCommit, out.Archive.CommitSeconds = &a.LastCommit, &a.LastSeconds
+	}
+	if a.LastError != "" {
+		out.Archive.Error = &a.LastError
+	}
+	out.Kafka = topics.Status(p.Kafka)
+	letters := p.Letters.Stats()
+	out.Deadletters.Bytes, out.Deadletters.Count, out.Deadletters.Dropped = letters.Bytes, letters.Letters, letters.Dropped
+	return out
+}
+
+func (p *Parts) bus(ctx context.Context, out *adminapi.Pipeline) {
+	s := p.Bus.Stats(ctx)
+	b := &out.Bus
+	b.State, b.First, b.Last, b.Frames = adminapi.BusOk, s.First, s.Last, s.Frames
+	b.Bytes, b.MaxBytes, b.DiskFree, b.MinFree = s.Bytes, s.MaxBytes, s.DiskFree, s.MinFree
+	b.Queued = int64(p.Pump.Stats().Queued)
+	b.Appends, b.AppendSeconds, b.Refused, b.Restarts = s.Appends, s.AppendTime.Seconds(), s.Refused, s.Restarts
+	switch {
+	case s.Down != nil:
+		b.State, b.Error = adminapi.BusDown, new(s.Down.Error())
+	case s.Short:
+		b.State, b.Error = adminapi.BusDiskFull, new("the disk has too little room; events are refused until there is more")
+	case s.Full:
+		b.State, b.Error = adminapi.BusFull, new("the bus is full; events are refused until the archive has taken some")
+	}
+}
