@@ -1,5 +1,5 @@
 // Package realservers starts the real servers that Vitrine is put beside, for
-// tests: Apache Kafka, from the jars in Maven Central. They are fetched once
+// tests: Apache Kafka and HDFS, from the jars in Maven Central. They are fetched once
 // into the user's cache folder, listen on free ports of 127.0.0.1, and leave
 // nothing behind when they are stopped.
 //
