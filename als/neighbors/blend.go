@@ -114,10 +114,8 @@ func (b *Blend) rank(q *Query, dst []topk.Hit, s *Scratch) []topk.Hit {
 		}
 	}
 	if b.FactorWeight > 0 {
-		if highest := b.factors(q, s); highest > 0 {
-			for _, item := range s.candidates {
-				s.sum.Add(item, b.FactorWeight/highest*b.Factors.score(q, item))
-			}
+		if highest := b.nearest(q, s); highest > 0 {
+			return b.decide(q, b.FactorWeight/highest, dst, s)
 		}
 	}
 	return s.sum.top(q, dst)
@@ -140,11 +138,10 @@ func (s *Scores) addScaled(part *Scores, factor float32) {
 	}
 }
 
-// factors adds the factor model's best items to the candidates that s.sum
-// already holds, lists them all in s.candidates, and returns the highest
-// score; 0 when there is no model or no vector.
-func (b *Blend) factors(q *Query, s *Scratch) float32 {
-	s.candidates = append(s.candidates[:0], s.sum.touched...)
+// nearest leaves the factor model's best items in s.hits and returns the
+// highest score; 0 when there is no model or no vector.
+func (b *Blend) nearest(q *Query, s *Scratch) float32 {
+	s.hits = s.hits[:0]
 	if b.Factors == nil || !b.Factors.answers(q) {
 		return 0
 	}
@@ -156,23 +153,22 @@ func (b *Blend) factors(q *Query, s *Scratch) float32 {
 		s.hidden.HideRows(q.Exclude)
 		hidden = &s.hidden
 	}
-	depth := b.Depth
-	setDefault(&depth, DefaultDepth)
-	depth = max(depth, q.K)
 	if q.Cosine {
-		s.hits = b.Factors.Index.Similar(q.Row, depth, hidden, s.hits, &s.search)
+		s.hits = b.Factors.Index.Similar(q.Row, b.depth(q), hidden, s.hits, &s.search)
 	} else {
-		s.hits = b.Factors.Index.Search(q.Vector, depth, hidden, s.hits, &s.search)
+		s.hits = b.Factors.Index.Search(q.Vector, b.depth(q), hidden, s.hits, &s.search)
 	}
 	if len(s.hits) == 0 {
 		return 0
 	}
-	for _, hit := range s.hits {
-		if _, known := s.sum.Get(hit.Row); !known {
-			s.candidates = append(s.candidates, hit.Row)
-		}
-	}
 	return s.hits[0].Score
+}
+
+// depth is how many of the factor model's items are candidates.
+func (b *Blend) depth(q *Query) int {
+	depth := b.Depth
+	setDefault(&depth, DefaultDepth)
+	return max(depth, q.K)
 }
 
 // answers tells whether the factor model has something to say.

@@ -54,10 +54,10 @@ type Source interface {
 // Scratch is the working memory of one query at a time. Its zero value is
 // ready; it grows to what the sources need and is then reused.
 type Scratch struct {
-	part, sum  Scores
-	sessions   sessionScratch
-	search     topk.Scratch
-	hidden     topk.Mask
-	hits       []topk.Hit
-	candidates []uint32
+	part, sum Scores
+	sessions  sessionScratch
+	search    topk.Scratch
+	hidden    topk.Mask
+	hits      []topk.Hit
+	reach     []uint64 // keys of what candidates can reach
 }

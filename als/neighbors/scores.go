@@ -111,8 +111,37 @@ func (s *Scores) top(q *Query, dst []topk.Hit) []topk.Hit {
 	}
 	best := smallest(s.keys, q.K)
 	slices.Sort(best)
-	dst = slices.Grow(dst[:0], len(best))
-	for _, key := range best {
+	return hitsOf(best, dst)
+}
+
+// take returns an item's score, 0 without one, and forgets it.
+func (s *Scores) take(item uint32) float32 {
+	v, known := s.Get(item)
+	if known {
+		s.cells[item].epoch = 0
+	}
+	return v
+}
+
+// within adds to dst the keys of the items that were not taken, with extra on
+// top of their scores, as far as they do not come behind limit.
+func (s *Scores) within(limit uint64, extra float32, dst []uint64) []uint64 {
+	for _, item := range s.touched {
+		if c := s.cells[item]; c.epoch == s.epoch {
+			if v := c.sum + extra; v == v {
+				if key := encodeKey(v, item); key <= limit {
+					dst = append(dst, key)
+				}
+			}
+		}
+	}
+	return dst
+}
+
+// hitsOf writes keys out, in dst's memory.
+func hitsOf(keys []uint64, dst []topk.Hit) []topk.Hit {
+	dst = slices.Grow(dst[:0], len(keys))
+	for _, key := range keys {
 		v, item := decodeKey(key)
 		dst = append(dst, topk.Hit{Row: item, Score: v})
 	}

@@ -230,10 +230,13 @@ func (j *judge) collect(b *Blend, t *Trial) {
 		}
 		j.ends = append(j.ends, len(j.said))
 	}
-	highest := b.factors(&t.Query, s)
+	highest := b.nearest(&t.Query, s)
+	for _, hit := range s.hits {
+		s.sum.Add(hit.Row, 0) // a candidate, if it was none
+	}
 	j.shown = j.shown[:0]
 	s.part.Reset(b.Items) // from now on: where in shown an item stands
-	for _, item := range s.candidates {
+	for _, item := range s.sum.touched {
 		if t.shows(item) {
 			s.part.Add(item, float32(len(j.shown)))
 			j.shown = append(j.shown, item)
