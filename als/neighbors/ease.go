@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"vitrine/als/dataset"
+	"vitrine/als/neighbors/tiles"
 )
 
 // Defaults of EASE.
@@ -36,8 +37,8 @@ var ErrTooManyItems = errors.New("too many items")
 
 // MemoryOfEASE is how many bytes training needs for a catalogue.
 func MemoryOfEASE(items int) int64 {
-	tiles := int64(items+tileSize-1) / tileSize
-	return 4 * tileSize * tileSize * (tiles*(tiles+1)/2 + 2*tiles)
+	side := int64(items+tiles.Side-1) / tiles.Side
+	return 4 * tiles.Side * tiles.Side * (side*(side+1)/2 + 2*side)
 }
 
 // EASE trains the linear autoencoder of Steck (2019) on the users x items
@@ -67,18 +68,18 @@ func EASE(ctx context.Context, data *dataset.CSR, opt EASEOptions) (*Table, erro
 	}
 	p, err := gramTiles(ctx, data, opt)
 	if err == nil {
-		err = p.negateInverse(ctx, opt.Workers)
+		err = p.NegateInverse(func(n int, fn func(int)) error { return parallel(ctx, opt.Workers, n, fn) })
 	}
 	if err != nil {
 		return nil, stopped(ctx, fmt.Errorf("train ease: %w", err))
 	}
 	diagonal := make([]float32, data.Cols)
 	for i := range diagonal {
-		diagonal[i] = -p.at(i, i)
+		diagonal[i] = -p.At(i, i)
 	}
 	row := func(item uint32, out *Scores) {
 		for j := range diagonal {
-			if v := p.at(int(item), j) / diagonal[j]; v != 0 {
+			if v := p.At(int(item), j) / diagonal[j]; v != 0 {
 				out.Add(uint32(j), v)
 			}
 		}
@@ -90,23 +91,23 @@ func EASE(ctx context.Context, data *dataset.CSR, opt EASEOptions) (*Table, erro
 }
 
 // gramTiles computes X'X + Lambda I.
-func gramTiles(ctx context.Context, users *dataset.CSR, opt EASEOptions) (*tiles, error) {
+func gramTiles(ctx context.Context, users *dataset.CSR, opt EASEOptions) (*tiles.Matrix, error) {
 	items, err := users.TransposeWith(ctx, opt.Workers)
 	if err != nil {
 		return nil, err
 	}
-	g := newTiles(users.Cols)
+	g := tiles.New(users.Cols)
 	row := func(i int) {
 		cols, weights := items.Row(i)
 		for n, u := range cols {
 			others, values := users.Row(int(u))
 			for m, j := range others {
-				if int(j)/tileSize >= i/tileSize { // both halves of a tile on the diagonal
-					*g.cell(i, int(j)) += weights[n] * values[m]
+				if int(j)/tiles.Side >= i/tiles.Side { // both halves of a tile on the diagonal
+					*g.Cell(i, int(j)) += weights[n] * values[m]
 				}
 			}
 		}
-		*g.cell(i, i) += float32(opt.Lambda)
+		*g.Cell(i, i) += float32(opt.Lambda)
 	}
 	return g, parallel(ctx, opt.Workers, (users.Cols+unitRows-1)/unitRows, func(n int) {
 		for i := n * unitRows; i < min((n+1)*unitRows, users.Cols); i++ {

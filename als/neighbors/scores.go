@@ -51,7 +51,7 @@ func (s *Scores) Add(item uint32, v float32) {
 	c.sum += v
 }
 
-// addAll adds weight * scores[n] to items[n].
+// addAll adds weight * scores[n] to items[n]; scores may be longer.
 func (s *Scores) addAll(items []uint32, scores []float32, weight float32) {
 	cells, epoch := s.cells, s.epoch
 	scores = scores[:len(items)]

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Defaults of the session neighbours.
@@ -60,9 +61,9 @@ type KNNOptions struct {
 //	w(S) = sum over shared items i  exp(-places(i, end of history) / QueryDecay) / (5 + sessions with i)^Rarity
 //	       times  exp(-(sessions newer than S) / Age) / |S|^Length
 //
-// Of the Recent newest sessions of every shared item the Neighbors heaviest
-// give to each of their items, with a the shared item that stands last in the
-// history,
+// of those items i of which S is among the Recent newest sessions. The
+// Neighbors heaviest give to each of their items, with a the one of these i that
+// stands last in the history,
 //
 //	w(S) * exp(-places(item, a) / NearDecay)   times Before when the item stands before a
 //
@@ -73,18 +74,41 @@ type KNNOptions struct {
 type SessionKNN struct {
 	index  *Sessions
 	opt    KNNOptions
-	before float32
 	query  [maxQuery]float32 // exp(-n / QueryDecay)
-	near   []float32         // exp(-n / NearDecay) down to faint, at most maxReach
-	weight []float32         // the part of w(S) that no history changes
+	after  []float32         // exp(-n / NearDecay) down to faint, at most maxReach
+	ahead  []float32         // Before times the same for n > 0, from the farthest
+	spans  []span            // by session, and one more that ends the last
+	at     []uint32          // beside index.Session: where the item stands last in it
 	rarity []float32         // by item: (5 + sessions with it)^-Rarity
+}
+
+// span is what a query wants to know of a session, in one cache line.
+type span struct {
+	start  uint32  // its first place in index.Items; the next one's is its end
+	weight float32 // the part of w(S) that no history changes
 }
 
 // sessionScratch is the working memory of a session query.
 type sessionScratch struct {
-	weight   Scores // by session
-	position Scores // by item: where it stands in the history
-	keys     []uint64
+	cells   []overlap // by session
+	epoch   uint32
+	touched []uint32
+	keys    []uint64
+	chosen  []neighbor
+}
+
+// overlap is what a session shares with a history, in the query of its epoch.
+type overlap struct {
+	epoch  uint32
+	weight float32
+	at     uint32 // where the shared item stands that is last in the history
+}
+
+// neighbor is a session that answers: places first to end around at.
+type neighbor struct {
+	first, at, end uint32
+	item           uint32 // at at
+	weight         float32
 }
 
 // rarityPrior is added to an item's number of sessions.
@@ -96,28 +120,34 @@ func NewSessionKNN(index *Sessions, opt KNNOptions) (*SessionKNN, error) {
 	setDefault(&opt.Neighbors, DefaultNeighbors)
 	setDefault(&opt.QueryDecay, DefaultQueryDecay)
 	setDefault(&opt.NearDecay, DefaultNearDecay)
-	k := &SessionKNN{
-		index: index, opt: opt,
-		before: float32(valueOr(opt.Before, DefaultBefore)),
-	}
+	k := &SessionKNN{index: index, opt: opt}
+	before := valueOr(opt.Before, DefaultBefore)
 	length, rarity := valueOr(opt.Length, DefaultLength), valueOr(opt.Rarity, DefaultRarity)
-	if err := k.check(length, rarity); err != nil {
+	if err := k.check(before, length, rarity); err != nil {
 		return nil, fmt.Errorf("prepare session neighbours: %w", err)
 	}
 	for n := range k.query {
 		k.query[n] = float32(math.Exp(-float64(n) / opt.QueryDecay))
 	}
-	for n := 0; n < maxReach && (n == 0 || k.near[n-1] >= faint); n++ {
-		k.near = append(k.near, float32(math.Exp(-float64(n)/opt.NearDecay)))
+	for n := 0; n < maxReach && (n == 0 || k.after[n-1] >= faint); n++ {
+		k.after = append(k.after, float32(math.Exp(-float64(n)/opt.NearDecay)))
 	}
-	k.weight = make([]float32, index.Len())
-	for n := range k.weight {
+	for n := len(k.after) - 1; n > 0; n-- {
+		k.ahead = append(k.ahead, float32(before)*k.after[n])
+	}
+	if len(index.Items) > math.MaxUint32 {
+		return nil, errors.New("prepare session neighbours: more than 2^32 places")
+	}
+	k.spans = make([]span, index.Len()+1)
+	for n := range index.Len() {
 		weight := math.Pow(float64(index.Start[n+1]-index.Start[n]), -length)
 		if opt.Age > 0 {
-			weight *= math.Exp(-float64(len(k.weight)-1-n) / opt.Age)
+			weight *= math.Exp(-float64(index.Len()-1-n) / opt.Age)
 		}
-		k.weight[n] = float32(weight)
+		k.spans[n] = span{uint32(index.Start[n]), float32(weight)}
 	}
+	k.spans[index.Len()].start = uint32(len(index.Items))
+	k.at = index.places(k.spans)
 	k.rarity = make([]float32, index.NumItems())
 	for item := range k.rarity {
 		held := index.holding(uint32(item), math.MaxInt)
@@ -126,7 +156,7 @@ func NewSessionKNN(index *Sessions, opt KNNOptions) (*SessionKNN, error) {
 	return k, nil
 }
 
-func (k *SessionKNN) check(length, rarity float64) error {
+func (k *SessionKNN) check(before, length, rarity float64) error {
 	var faults []error
 	for _, f := range []struct {
 		name          string
@@ -136,7 +166,7 @@ func (k *SessionKNN) check(length, rarity float64) error {
 		{"neighbors", float64(k.opt.Neighbors), 1, math.MaxInt32},
 		{"query decay", k.opt.QueryDecay, 1e-3, 1e6},
 		{"near decay", k.opt.NearDecay, 1e-3, 1e6},
-		{"before", float64(k.before), 0, 1},
+		{"before", before, 0, 1},
 		{"length", length, 0, 2},
 		{"rarity", rarity, 0, 2},
 		{"age", k.opt.Age, 0, 1e12},
@@ -167,61 +197,90 @@ func (k *SessionKNN) Score(history []uint32, out *Scores, s *Scratch) {
 	w := &s.sessions
 	k.overlap(history[max(len(history)-maxQuery, 0):], w)
 	k.choose(w)
-	for _, key := range w.keys {
-		weight, session := decodeKey(key)
-		k.give(k.index.At(int(^session)), weight, w, out)
+	k.find(w)
+	for _, n := range w.chosen {
+		k.give(n, out)
 	}
 }
 
 // overlap weighs the sessions that share items with the history.
 func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
-	w.weight.Reset(k.index.Len())
-	w.position.Reset(k.index.NumItems())
+	w.reset(k.index.Len())
 	for n := len(history) - 1; n >= 0; n-- {
 		item := history[n]
 		place := k.query[len(history)-1-n]
-		if place < faint && len(w.weight.touched) >= k.opt.Neighbors {
+		if place < faint && len(w.touched) >= k.opt.Neighbors {
 			break
 		}
-		if _, known := w.position.Get(item); known {
-			continue // an earlier place of the same item
+		if int64(item) >= int64(len(k.rarity)) || slices.Contains(history[n+1:], item) {
+			continue // none of ours, or an earlier place of the same item
 		}
-		if int64(item) >= int64(len(k.rarity)) {
+		list := k.index.holding(item, k.opt.Recent)
+		end := k.index.Posting[item+1]
+		w.add(list, k.at[end-int64(len(list)):end], place*k.rarity[item])
+	}
+}
+
+// reset forgets all sessions and makes room for so many.
+func (w *sessionScratch) reset(sessions int) {
+	if len(w.cells) < sessions {
+		w.cells, w.epoch = make([]overlap, sessions), 0
+	}
+	w.touched = w.touched[:0]
+	if w.epoch++; w.epoch == 0 { // see Scores.Reset
+		clear(w.cells)
+		w.epoch = 1
+	}
+}
+
+// add adds a weight to sessions; at is where the item stands in them.
+func (w *sessionScratch) add(sessions, at []uint32, weight float32) {
+	cells, epoch, touched := w.cells, w.epoch, w.touched
+	at = at[:len(sessions)]
+	for n, session := range sessions {
+		c := &cells[session]
+		if c.epoch == epoch {
+			c.weight += weight
 			continue
 		}
-		w.position.Add(item, float32(n))
-		weight := place * k.rarity[item]
-		for _, session := range k.index.holding(item, k.opt.Recent) {
-			w.weight.Add(session, weight)
-		}
+		*c = overlap{epoch, weight, at[n]} // history is read from its end
+		touched = append(touched, session)
 	}
+	w.touched = touched
 }
 
 // choose leaves the heaviest sessions in keys, of equal ones the newest: a key
 // holds the complement of a session, so that newer ones sort first.
 func (k *SessionKNN) choose(w *sessionScratch) {
 	w.keys = w.keys[:0]
-	for _, session := range w.weight.touched {
-		weight := w.weight.cells[session].sum * k.weight[session]
-		w.keys = append(w.keys, encodeKey(weight, ^session))
+	for _, session := range w.touched {
+		w.keys = append(w.keys, encodeKey(w.cells[session].weight*k.spans[session].weight, ^session))
 	}
 	w.keys = smallest(w.keys, k.opt.Neighbors)
 }
 
-// give adds what one session says about its items.
-func (k *SessionKNN) give(items []uint32, weight float32, w *sessionScratch, out *Scores) {
-	shared, best := 0, float32(-1)
-	for n, item := range items {
-		if p, ok := w.position.Get(item); ok && p >= best {
-			shared, best = n, p
+// find looks up where the items of the sessions in keys lie. It is a pass of its
+// own, and reads an item of each, because so many walks to memory that do not
+// wait for each other cost little more than one.
+func (k *SessionKNN) find(w *sessionScratch) {
+	reach := uint32(len(k.after))
+	w.chosen = w.chosen[:0]
+	for _, key := range w.keys {
+		weight, complement := decodeKey(key)
+		session := ^complement
+		at := w.cells[session].at
+		start, end := k.spans[session].start, k.spans[session+1].start
+		if start == end {
+			continue // only an index from elsewhere has it
 		}
+		w.chosen = append(w.chosen, neighbor{max(at+1, start+reach) - reach, at, min(at+reach, end), k.index.Items[at], weight})
 	}
-	reach := len(k.near)
-	first := max(shared-reach+1, 0)
-	for n, item := range items[first:shared] {
-		out.Add(item, k.before*weight*k.near[shared-first-n])
-	}
-	for n, item := range items[shared:min(shared+reach, len(items))] {
-		out.Add(item, weight*k.near[n])
-	}
+}
+
+// give adds what one session says about its items.
+func (k *SessionKNN) give(s neighbor, out *Scores) {
+	items := k.index.Items
+	out.addAll(items[s.first:s.at], k.ahead[len(k.ahead)-int(s.at-s.first):], s.weight)
+	out.Add(s.item, s.weight)
+	out.addAll(items[s.at+1:s.end], k.after[1:], s.weight)
 }

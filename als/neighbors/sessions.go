@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // DefaultPerItem is how many sessions of an item the index keeps.
@@ -137,4 +138,28 @@ func (s *Sessions) holding(item uint32, n int) []uint32 {
 	}
 	list := s.Session[s.Posting[item]:s.Posting[item+1]]
 	return list[max(len(list)-n, 0):]
+}
+
+// places tells, beside Session, where in Items the item of each entry stands
+// last in the session; the session's start for an entry whose session does not
+// hold the item, which only an index from elsewhere has.
+func (s *Sessions) places(spans []span) []uint32 {
+	at := make([]uint32, len(s.Session))
+	for e, session := range s.Session {
+		at[e] = spans[session].start
+	}
+	next := slices.Clone(s.Posting)
+	for n := range s.Sequences.Len() {
+		for p := s.Start[n]; p < s.Start[n+1]; p++ {
+			item := s.Items[p]
+			e, end := next[item], s.Posting[item+1]
+			for e < end && int64(s.Session[e]) < int64(n) {
+				e++
+			}
+			if next[item] = e; e < end && int64(s.Session[e]) == int64(n) {
+				at[e] = uint32(p)
+			}
+		}
+	}
+	return at
 }

@@ -21,6 +21,7 @@ func slowKNN(q *neighbors.Sequences, history []uint32, items, recent, keep int) 
 		last[item] = n
 	}
 	weight := make([]float64, q.Len())
+	newest := make([]int, q.Len()) // place in the history of the shared item
 	for item, p := range last {
 		var holding []int
 		for n := range q.Len() {
@@ -31,6 +32,7 @@ func slowKNN(q *neighbors.Sequences, history []uint32, items, recent, keep int) 
 		w := math.Exp(-float64(len(history)-1-p)/query) / math.Pow(float64(5+len(holding)), rarity)
 		for _, n := range holding[max(len(holding)-recent, 0):] {
 			weight[n] += w
+			newest[n] = max(newest[n], p)
 		}
 	}
 	var order []int
@@ -46,7 +48,7 @@ func slowKNN(q *neighbors.Sequences, history []uint32, items, recent, keep int) 
 		s := q.At(n)
 		shared, best := -1, -1
 		for p, item := range s {
-			if at, ok := last[item]; ok && at >= best {
+			if at, ok := last[item]; ok && at >= best && at <= newest[n] {
 				shared, best = p, at
 			}
 		}

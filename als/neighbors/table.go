@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Table lists the best neighbours of every item. Its three slices are all
@@ -183,4 +185,25 @@ func join(pieces []piece, items int) *Table {
 		pieces[n] = piece{}
 	}
 	return t
+}
+
+func workersByDefault() int { return runtime.GOMAXPROCS(0) }
+
+// parallel calls fn for 0 to n-1, in any order, on the given number of
+// goroutines (0 is GOMAXPROCS).
+func parallel(ctx context.Context, workers, n int, fn func(int)) error {
+	if workers == 0 {
+		workers = workersByDefault()
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(workers, n) {
+		wg.Go(func() {
+			for at := int(next.Add(1)) - 1; at < n && ctx.Err() == nil; at = int(next.Add(1)) - 1 {
+				fn(at)
+			}
+		})
+	}
+	wg.Wait()
+	return ctx.Err()
 }

@@ -1,10 +1,12 @@
 package tables
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"vitrine/als/internal/f32"
 	"vitrine/als/model"
 	"vitrine/als/neighbors"
 	"vitrine/als/topk"
@@ -52,5 +54,64 @@ func TestDepthIsEnough(t *testing.T) {
 		if got := shallow.Rank(query, nil, &s); !slices.Equal(got, want) {
 			t.Fatalf("query %d, weights %v: %v, want %v", n, w, got, want)
 		}
+		if plain := plainly(deep, query); !same(plain, want, query.Cosine) {
+			t.Fatalf("query %d, weights %v: %v, by the definition %v", n, w, want, plain)
+		}
 	}
+}
+
+// plainly ranks the whole catalogue by the definition of a blend.
+func plainly(b *neighbors.Blend, q neighbors.Query) []topk.Hit {
+	sums := make([]float32, b.Items)
+	var s neighbors.Scratch
+	add := func(weight float32, scores []float32) {
+		highest := float32(0)
+		for item, v := range scores {
+			if hides(q, uint32(item)) {
+				continue
+			}
+			highest = max(highest, v)
+		}
+		for item, v := range scores {
+			if highest > 0 {
+				sums[item] += weight / highest * v
+			}
+		}
+	}
+	scores := make([]float32, b.Items)
+	for _, source := range b.Sources {
+		var out neighbors.Scores
+		out.Reset(b.Items)
+		source.Source.Score(q.History, &out, &s)
+		for item := range scores {
+			scores[item], _ = out.Get(uint32(item))
+		}
+		add(source.Weight, scores)
+	}
+	for item := range scores {
+		row := func(n uint32) []float32 { return b.Factors.Model.Items[int(n)*len(q.Vector):][:len(q.Vector)] }
+		scores[item] = f32.Dot(q.Vector, row(uint32(item)))
+		if q.Cosine {
+			scores[item] = f32.Dot(row(q.Row), row(uint32(item))) / b.Factors.Norms[q.Row] / b.Factors.Norms[item]
+		}
+	}
+	add(b.FactorWeight, scores)
+	var hits []topk.Hit
+	for item, v := range sums {
+		if !hides(q, uint32(item)) {
+			hits = append(hits, topk.Hit{Row: uint32(item), Score: v})
+		}
+	}
+	slices.SortFunc(hits, func(a, b topk.Hit) int { return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Row, b.Row)) })
+	return hits[:q.K]
+}
+
+func hides(q neighbors.Query, item uint32) bool {
+	return q.Exclude[item/64]>>(item%64)&1 != 0 || q.Cosine && item == q.Row
+}
+
+// same compares answers, by cosine only their order: the search divides by the
+// lengths in another order than the blend does.
+func same(a, b []topk.Hit, cosine bool) bool {
+	return slices.EqualFunc(a, b, func(x, y topk.Hit) bool { return x == y || cosine && x.Row == y.Row })
 }
