@@ -34,14 +34,17 @@ const (
 	Plugins  = "plugins"
 	Fresh    = "fresh"
 	Ingest   = "ingest"
+	Recover  = "recover"
 	Peers    = "peers"
 )
 
 // Parts lists all parts, in the order in which they run.
-func Parts() []string { return []string{Serve, Retrieve, Train, Ingest, Plugins, Fresh, Peers} }
+func Parts() []string {
+	return []string{Serve, Retrieve, Train, Ingest, Plugins, Fresh, Recover, Peers}
+}
 
 // ownParts are those that need nothing but this program.
-func ownParts() []string { return []string{Serve, Retrieve, Train, Ingest, Plugins, Fresh} }
+func ownParts() []string { return []string{Serve, Retrieve, Train, Ingest, Plugins, Fresh, Recover} }
 
 // repetitions of every measurement: the least that has a median and a spread.
 const repetitions = 3
@@ -128,7 +131,7 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 	}
 	r := newRun(opt)
 	do := map[string]func(context.Context) (*report.Part, error){
-		Serve: r.serve, Retrieve: r.retrieve, Train: r.train, Ingest: r.ingest, Plugins: r.plugins, Fresh: r.fresh, Peers: r.peers,
+		Serve: r.serve, Retrieve: r.retrieve, Train: r.train, Ingest: r.ingest, Plugins: r.plugins, Fresh: r.fresh, Recover: r.recover, Peers: r.peers,
 	}
 	hash, err := machine.ConfigHash(opt.ConfigFile, r.settings())
 	if err != nil {

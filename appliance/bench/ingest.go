@@ -44,15 +44,10 @@ func (r *run) ingest(ctx context.Context) (_ *report.Part, err error) {
 	if err := b.HTTP(ctx, ingest.Server{Address: s.address, CPU: s.cpu}); err != nil {
 		return nil, err
 	}
-	for _, f := range b.Figures {
-		if f.Bar != nil {
-			v := report.Judge(f.Name, *f.Bar, f.Value, f.Unit, f.Better)
-			v.How = fmt.Sprintf("median of %d", f.Repetitions)
-			r.report.Verdict = append(r.report.Verdict, v)
-		}
-	}
-	return &report.Part{Figures: b.Figures, Reference: report.Reference{Name: "a write of 16 KiB and its fsync", Value: b.Figures[0].Value, Unit: "ms"}, Notes: []string{
+	part := &report.Part{Figures: b.Figures, Reference: report.Reference{Name: "a write of 16 KiB and its fsync", Value: b.Figures[0].Value, Unit: "ms"}, Notes: []string{
 		"http: every event has an id of its own and is on disk when it is acknowledged; clients send the next request when the last one is answered; server and generator share the machine",
 		fmt.Sprintf("archive: %d events of 12-byte ids from the bus into Parquet, then training's columns read on all cores", b.Rows),
-	}}, nil
+	}}
+	r.judgeBars(part)
+	return part, nil
 }
