@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -141,6 +142,7 @@ func (a *Appliance) announce(ctx context.Context) error {
 	if a.opt.Announce != nil {
 		a.opt.Announce(Ready{URL: a.scheme() + reachable(api), User: a.exampleUser(), Keys: a.keys.Required()})
 	}
+	debug.FreeOSMemory() // what was read at the start is decoded, the files' bytes are waste
 	return nil
 }
 

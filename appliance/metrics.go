@@ -122,6 +122,8 @@ func (p pluginTotals) Describe(chan<- *prometheus.Desc) {}
 
 // Collect reads the totals.
 func (p pluginTotals) Collect(out chan<- prometheus.Metric) {
+	engine := prometheus.NewDesc("vitrine_plugin_engine_info", "What plugins run on, and why it is the interpreter where it is; the value is 1.", []string{"engine", "reason"}, nil)
+	out <- prometheus.MustNewConstMetric(engine, prometheus.GaugeValue, 1, p.host.Engine(), p.host.NoCompiler())
 	figures := pluginFigures()
 	for _, s := range p.host.Stats() {
 		for desc, read := range figures {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -208,6 +209,10 @@ func (a *Appliance) startTraining() (adminapi.Job, error) {
 		if err != nil && ctx.Err() == nil {
 			a.log.Error("training failed", logkey.Error, err)
 		}
+		// The model before last, and what building the new one's views took:
+		// an idle heap is collected after minutes only, and the machine may
+		// be another's, too.
+		debug.FreeOSMemory()
 		return report, verdict, err
 	})
 }

@@ -65,11 +65,11 @@ ops/container/stage.sh "$work/build-old/vitrine" "$work/build-old/common/plugins
 ops/container/test.sh "$work/image" "$work/containers"
 
 step "without the system calls newer than kernel 3.10"
-CGO_ENABLED=0 go build -o "$work/enosys" ./rpm/enosys
-"$work/enosys" "$work/build-old/vitrine" serve --demo --data "$work/3.10" --set http.listen=127.0.0.1:0 --set http.admin_listen=127.0.0.1:0 >"$work/3.10.out" 2>"$work/3.10.log" &
+CGO_ENABLED=0 go build -o "$work/confine" ./rpm/confine
+"$work/confine" kernel "$work/build-old/vitrine" serve --demo --data "$work/3.10" --set http.listen=127.0.0.1:0 --set http.admin_listen=127.0.0.1:0 >"$work/3.10.out" 2>"$work/3.10.log" &
 daemon=$!
 for _ in $(seq 1200); do [ -s "$work/3.10.out" ] || sleep 0.1; done
-answer=$("$work/enosys" "$work/build-old/vitrine" recommend u1 -n 5 --json --data "$work/3.10") || die "no answer: $(tail -3 "$work/3.10.log")"
+answer=$("$work/confine" kernel "$work/build-old/vitrine" recommend u1 -n 5 --json --data "$work/3.10") || die "no answer: $(tail -3 "$work/3.10.log")"
 kill $daemon
 wait $daemon || die "no clean stop: $(tail -3 "$work/3.10.log")"
 [ "$(echo "$answer" | grep -c '"item_id"')" = 5 ] || die "not 5 items: $answer"

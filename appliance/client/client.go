@@ -354,6 +354,12 @@ func (c *Client) Ready(ctx context.Context) error {
 	return err
 }
 
+// Metrics are the figures, in Prometheus' text format.
+func (c *Client) Metrics(ctx context.Context) (string, error) {
+	body, err := c.body(c.rest.Metrics(ctx))
+	return string(body), err
+}
+
 // given leaves a parameter out when it is 0.
 func given(n int) *int {
 	if n == 0 {
@@ -366,16 +372,9 @@ func given(n int) *int {
 // *UnreachableError, *Problem, or what broke.
 func decode[T any](c *Client) func(*http.Response, error) (*T, error) {
 	return func(r *http.Response, err error) (*T, error) {
+		body, err := c.body(r, err)
 		if err != nil {
-			return nil, c.failed(err)
-		}
-		defer r.Body.Close() //nolint:errcheck // read only
-		body, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer))
-		if err != nil {
-			return nil, fmt.Errorf("read answer of vitrine at %s: %w", c.where, err)
-		}
-		if r.StatusCode >= http.StatusMultipleChoices {
-			return nil, c.problem(r, body)
+			return nil, err
 		}
 		value := new(T)
 		if r.StatusCode == http.StatusNoContent {
@@ -386,6 +385,22 @@ func decode[T any](c *Client) func(*http.Response, error) (*T, error) {
 		}
 		return value, nil
 	}
+}
+
+// body is the answer of a generated call, if it is one of success.
+func (c *Client) body(r *http.Response, err error) ([]byte, error) {
+	if err != nil {
+		return nil, c.failed(err)
+	}
+	defer r.Body.Close() //nolint:errcheck // read only
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read answer of vitrine at %s: %w", c.where, err)
+	}
+	if r.StatusCode >= http.StatusMultipleChoices {
+		return nil, c.problem(r, body)
+	}
+	return body, nil
 }
 
 // failed tells a server that is not there from a call that broke.

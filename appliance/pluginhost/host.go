@@ -69,6 +69,8 @@ type Options struct {
 type Host struct {
 	opt     Options
 	engine  string
+	// noCompiler is why engine is the interpreter.
+	noCompiler string
 	live    atomic.Pointer[pipeline]
 	scratch sync.Pool
 
@@ -147,6 +149,7 @@ func Open(ctx context.Context, opt Options) (*Host, error) {
 		h.engine, why = sandbox.ProbeEngine(ctx)
 	}
 	if why != nil {
+		h.noCompiler = why.Error()
 		opt.Log.Warn("plugins run on the interpreter, tens of times slower", logkey.Reason, why.Error(),
 			logkey.Hint, "allow this program to map executable memory (SELinux execmem, no MemoryDenyWriteExecute)")
 	}
@@ -180,6 +183,9 @@ func CompileChild(ctx context.Context, in io.Reader, out io.Writer) error {
 // Engine says what plugins run on: EngineCompiler, or EngineInterpreter where
 // the system allows no native code.
 func (h *Host) Engine() string { return h.engine }
+
+// NoCompiler says why plugins run on the interpreter, "" where they do not.
+func (h *Host) NoCompiler() string { return h.noCompiler }
 
 // Close ends loading and frees every plugin. Run must have returned, and Rank
 // must not be called any more.

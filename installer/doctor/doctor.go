@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 
@@ -37,6 +38,9 @@ type Findings struct {
 	// files are what goes into the archive, by name.
 	files map[string]any
 }
+
+// pluginCompiler is the engine that plugins should run on.
+const pluginCompiler = "compiler"
 
 // Lag of the archive beyond which something is wrong: frames.
 const maxLag = 1000
@@ -164,5 +168,28 @@ func (f *Findings) plugins(ctx context.Context, opt Options) []preflight.Row {
 		row.Value, row.Severity = strings.Join(bad, "; "), preflight.Warn
 		row.Why, row.Fix = words.New("the ranking goes on without them"), words.New("mend or remove the file; a quarantine ends by itself")
 	}
-	return []preflight.Row{row}
+	return []preflight.Row{row, f.engine(ctx, opt)}
+}
+
+// engine is what plugins run on: what the appliance may do can differ from
+// what this process may, which preflight tries.
+func (f *Findings) engine(ctx context.Context, opt Options) preflight.Row {
+	row := preflight.Row{ID: "plugins.engine", Want: words.New("native code"), Severity: preflight.OK}
+	metrics, err := opt.Client.Metrics(ctx)
+	if err != nil {
+		row.Value, row.Severity = err.Error(), preflight.Warn
+		return row
+	}
+	f.files["metrics.txt"] = metrics
+	m := regexp.MustCompile(`(?m)^vitrine_plugin_engine_info\{engine="(\w+)",reason="(.*)"\} 1$`).FindStringSubmatch(metrics)
+	if m == nil {
+		row.Value, row.Severity, row.Why = "?", preflight.Info, words.New("the running version does not tell: it is older than this one")
+		return row
+	}
+	if row.Value = m[1]; m[1] != pluginCompiler {
+		row.Value, row.Severity = m[1]+": "+m[2], preflight.Warn
+		row.Why = words.New("plugins cannot be compiled to native code here: they run on an interpreter, many times slower")
+		row.Fix = words.New("setsebool -P deny_execmem off, or no MemoryDenyWriteExecute in a drop-in")
+	}
+	return row
 }

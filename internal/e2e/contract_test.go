@@ -120,7 +120,7 @@ const additions = `
 	GET:/v1/keys POST:/v1/keys DELETE:/v1/keys/{name}
 	bus.max_bytes bus.min_free archive.commit_every train.memory
 	kafka.map kafka.schema kafka.message kafka.schema_registry kafka.tls_ca kafka.tls_cert kafka.tls_key kafka.sasl_user kafka.sasl_password_file
-	vitrine_kafka_connected
+	vitrine_kafka_connected vitrine_plugin_engine_info{engine,reason}
 	vitrine_plugin_skipped_total{plugin} vitrine_plugin_denied_total{plugin} vitrine_plugin_quarantines_total{plugin}
 	vitrine_bus_queued_records vitrine_bus_max_bytes vitrine_bus_appends_total vitrine_bus_refused_total vitrine_bus_short_of_disk vitrine_bus_down vitrine_bus_restarts_total vitrine_archive_failing vitrine_archive_commits_total vitrine_archive_records_total
 	vitrine_archive_lag_frames vitrine_snapshot_lag_frames vitrine_snapshot_bytes vitrine_deadletters_dropped_total
