@@ -67,12 +67,12 @@ type Options struct {
 
 // Host runs the plugins of one folder.
 type Host struct {
-	opt     Options
-	engine  string
+	opt    Options
+	engine string
 	// noCompiler is why engine is the interpreter.
 	noCompiler string
-	live    atomic.Pointer[pipeline]
-	scratch sync.Pool
+	live       atomic.Pointer[pipeline]
+	scratch    sync.Pool
 
 	// mu guards the entries, and orders changes of the pipeline.
 	mu      sync.Mutex
