@@ -157,8 +157,14 @@ func (p *Pump) gather(now int64) {
 	}
 }
 
-// take adds the records of r that are no duplicates to the frame.
+// take adds the records of r that are no duplicates to the frame, unless one
+// before it on its lane was not kept.
 func (p *Pump) take(r *request, now int64) {
+	if r.lane != nil && r.lane.broken != nil {
+		p.failed.Add(uint64(len(r.records)))
+		r.answer(r.lane.broken)
+		return
+	}
 	p.group = append(p.group, r)
 	for i := range r.records {
 		if !p.places.take(&r.records[i].Source) {

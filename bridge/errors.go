@@ -31,6 +31,9 @@ var (
 
 	// ErrTooLarge says that one record alone is larger than a frame may be.
 	ErrTooLarge = errors.New("the record is too large for a frame")
+
+	// errWithdrawn is why what comes behind a withdrawn batch of a lane fails.
+	errWithdrawn = errors.New("a batch before it was withdrawn")
 )
 
 // GapError says that frames which must exist are not in the log.

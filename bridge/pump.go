@@ -169,15 +169,7 @@ func (p *Pump) Submit(ctx context.Context, records []event.Record) (Result, erro
 		}
 	}
 	for len(records) > 0 {
-		n, size := 0, 0
-		for n < len(records) {
-			s := sizeBound(&records[n])
-			if size+s > maxFrame {
-				break
-			}
-			size += s
-			n++
-		}
+		n, size := framed(records)
 		res, err := p.submit(ctx, records[:n:n], size)
 		sum.Accepted += res.Accepted
 		sum.Duplicate += res.Duplicate
@@ -194,6 +186,16 @@ func (p *Pump) submit(ctx context.Context, records []event.Record, size int) (Re
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
+	r := p.request(records, size)
+	if err := p.queue.put(ctx, r); err != nil {
+		p.recycle(r)
+		return Result{}, err
+	}
+	return p.outcome(ctx, r)
+}
+
+// request prepares records of one frame for the queue.
+func (p *Pump) request(records []event.Record, size int) *request {
 	r := p.spare.Get().(*request)
 	keys := r.keys[:0]
 	for i := range records {
@@ -205,10 +207,12 @@ func (p *Pump) submit(ctx context.Context, records []event.Record, size int) (Re
 	}
 	r.records, r.keys, r.size, r.res, r.err = records, keys, size, Result{}, nil
 	r.state.Store(queued)
-	if err := p.queue.put(ctx, r); err != nil {
-		p.recycle(r)
-		return Result{}, err
-	}
+	return r
+}
+
+// outcome waits for what becomes of a queued request. When ctx ends while it
+// still waits in the queue, it is withdrawn.
+func (p *Pump) outcome(ctx context.Context, r *request) (Result, error) {
 	select {
 	case <-r.done:
 	case <-ctx.Done():
@@ -225,7 +229,7 @@ func (p *Pump) submit(ctx context.Context, records []event.Record, size int) (Re
 }
 
 func (p *Pump) recycle(r *request) {
-	r.records = nil
+	r.records, r.lane = nil, nil
 	p.spare.Put(r)
 }
 

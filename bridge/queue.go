@@ -28,6 +28,8 @@ type request struct {
 	state atomic.Int32
 	// done takes one token when the result stands.
 	done chan struct{}
+	// lane is that of the request, nil for one that stands alone.
+	lane *Lane
 	res  Result
 	err  error
 }
@@ -37,8 +39,16 @@ func (r *request) answer(err error) {
 	r.err = err
 	if err != nil {
 		r.res = Result{}
+		r.spoil(err)
 	}
 	r.done <- struct{}{}
+}
+
+// spoil makes what comes behind r on its lane fail too.
+func (r *request) spoil(err error) {
+	if r.lane != nil && r.lane.broken == nil {
+		r.lane.broken = err
+	}
 }
 
 // queue holds the requests that wait for the committer: first come, first
@@ -113,6 +123,7 @@ func (q *queue) next(maxSize int) *request {
 		if r.state.CompareAndSwap(queued, taken) {
 			return r
 		}
+		r.spoil(errWithdrawn)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -39,7 +40,7 @@ func CheckMap(format, mapping string) error {
 	if format == Avro || format == Protobuf {
 		format = JSON // which it is applied to
 	}
-	_, err := newDecoder(&Options{Format: format, Map: mapping})
+	_, _, err := newDecoder(&Options{Format: format, Map: mapping})
 	return err
 }
 
@@ -48,55 +49,84 @@ func CheckMap(format, mapping string) error {
 // fields it did not know.
 type decoder func(r *kgo.Record, dst *event.Record) (unknown int, inv *event.Invalid)
 
-// newDecoder makes the decoder of interactions.
-func newDecoder(opt *Options) (decoder, error) {
+// maxReaders is how many batches are decoded at a time at most: the one
+// committer of the log takes no more than some three decoders give.
+const maxReaders = 4
+
+// reader decodes the records of the topics; it is for one goroutine at a time.
+type reader struct {
+	decode map[string]decoder
+	// prepare fetches what decoding a value of the interactions needs; nil when
+	// that is nothing.
+	prepare func(ctx context.Context, value []byte) error
+}
+
+func newReader(opt *Options) (*reader, error) {
+	r := &reader{decode: map[string]decoder{}}
+	if opt.Topic != "" {
+		d, prepare, err := newDecoder(opt)
+		if err != nil {
+			return nil, err
+		}
+		r.decode[opt.Topic], r.prepare = d, prepare
+	}
+	if opt.ItemsTopic != "" {
+		r.decode[opt.ItemsTopic] = decodeItem
+	}
+	if opt.UsersTopic != "" {
+		r.decode[opt.UsersTopic] = decodeUser
+	}
+	return r, nil
+}
+
+// newDecoder makes the decoder of interactions, and what it has to fetch before.
+func newDecoder(opt *Options) (decode decoder, prepare func(ctx context.Context, value []byte) error, err error) {
 	switch opt.Format {
 	case JSON:
 		if opt.Map == "" {
-			return decodeJSON, nil
+			return decodeJSON, nil, nil
 		}
 	case CSV:
 	case CloudEvents:
 		if opt.Map != "" {
-			return nil, fmt.Errorf("a map does not apply to CloudEvents, whose fields have their names")
+			return nil, nil, fmt.Errorf("a map does not apply to CloudEvents, whose fields have their names")
 		}
-		return decodeCloudEvent, nil
+		return decodeCloudEvent, nil, nil
 	case Avro, Protobuf:
 		return newBinary(opt)
 	default:
-		return nil, fmt.Errorf("unknown format %q; there are %s", opt.Format, strings.Join(Formats(), ", "))
+		return nil, nil, fmt.Errorf("unknown format %q; there are %s", opt.Format, strings.Join(Formats(), ", "))
 	}
 	values, err := file.NewValues(opt.Format == CSV, opt.Map)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return func(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
 		dst.Kind = event.KindEvent
 		return 0, values.Event(r.Value, &dst.Event)
-	}, nil
+	}, nil, nil
 }
 
 // newBinary makes the decoder of a format that becomes JSON first.
-func newBinary(opt *Options) (decoder, error) {
+func newBinary(opt *Options) (decode decoder, prepare func(ctx context.Context, value []byte) error, err error) {
 	as := *opt
 	as.Format = JSON
-	then, err := newDecoder(&as)
+	then, _, err := newDecoder(&as)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if opt.Format == Protobuf {
 		m, err := newMessages(opt, then)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return m.decode, nil
+		return m.decode, nil, nil
 	}
 	s, err := newSchemas(opt, then)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	opt.prepare = s.prepare
-	return s.decode, nil
+	return s.decode, s.prepare, nil
 }
 
 // tombstone is the fault of an interaction without a value.

@@ -21,10 +21,9 @@ func BenchmarkRecord(b *testing.B) {
 			i*7%100000, i*13%20000, 1760000000000+i, i, i/5, i%20)
 		records[i] = &kgo.Record{Topic: "user-events", Partition: 3, Offset: int64(i), Value: []byte(value), Timestamp: time.UnixMilli(1760000000000)}
 	}
-	s := &session{
-		Source: &Source{opt: Options{Now: time.Now}, decode: map[string]decoder{"user-events": decodeJSON}},
-		names:  map[string]string{"user-events": event.TopicSource("user-events", [16]byte{1})},
-	}
+	s := &session{Source: &Source{opt: Options{Now: time.Now}}}
+	name := event.TopicSource("user-events", [16]byte{1})
+	into := &batch{}
 	var frame event.FrameBuilder
 	now := time.Now()
 	b.SetBytes(int64(len(records[0].Value)))
@@ -34,13 +33,14 @@ func BenchmarkRecord(b *testing.B) {
 		if n%len(records) == 0 {
 			_ = frame.Seal()
 			frame.Reset()
-			s.records = s.records[:0]
+			into.records = into.records[:0]
 		}
-		s.add(records[n%len(records)], now)
-		frame.Add(&s.records[len(s.records)-1])
+		r := records[n%len(records)]
+		s.add(into, decodeJSON, event.Source{Name: name, Partition: r.Partition, Offset: r.Offset}, r, now)
+		frame.Add(&into.records[len(into.records)-1])
 		n++
 	}
-	if s.counts.Rejected > 0 {
+	if into.counts.Rejected > 0 {
 		b.Fatal("records were refused")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -19,8 +20,8 @@ import (
 
 // Log takes the records; it is the ingest pump.
 type Log interface {
-	// Submit returns when the records are durable, or kept none of them.
-	Submit(ctx context.Context, records []event.Record) (bridge.Result, error)
+	// Lane takes batches of records in their order.
+	Lane() *bridge.Lane
 	// Position is the offset of the next record that is wanted of a partition.
 	Position(place bridge.Place) (next int64, ok bool)
 }
@@ -68,9 +69,6 @@ type Options struct {
 	Log *slog.Logger
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
-
-	// prepare fetches what the decoder needs for a value of Topic.
-	prepare func(ctx context.Context, value []byte) error
 }
 
 // Partition is how far one partition has come.
@@ -98,8 +96,9 @@ type Status struct {
 
 // Source reads the topics. Run may be called once.
 type Source struct {
-	opt    Options
-	decode map[string]decoder
+	opt Options
+	// readers decode at the same time, each with buffers of its own.
+	readers []*reader
 	// look is how often the ends of the partitions are asked for, and the
 	// topics, which may have been deleted; patience is for the first answer of a
 	// cluster. Tests have less of both.
@@ -123,21 +122,15 @@ func New(opt Options) (*Source, error) {
 	if opt.Observe == nil {
 		opt.Observe = func(Counts) {}
 	}
-	s := &Source{decode: map[string]decoder{}, parts: map[bridge.Place]*Partition{}, look: 5 * time.Second, patience: 10 * time.Second}
-	if opt.Topic != "" {
-		d, err := newDecoder(&opt)
+	s := &Source{parts: map[bridge.Place]*Partition{}, look: 5 * time.Second, patience: 10 * time.Second}
+	for range min(runtime.GOMAXPROCS(0), maxReaders) {
+		r, err := newReader(&opt)
 		if err != nil {
 			return nil, err
 		}
-		s.decode[opt.Topic] = d
+		s.readers = append(s.readers, r)
 	}
-	if opt.ItemsTopic != "" {
-		s.decode[opt.ItemsTopic] = decodeItem
-	}
-	if opt.UsersTopic != "" {
-		s.decode[opt.UsersTopic] = decodeUser
-	}
-	if len(s.decode) == 0 || len(opt.Brokers) == 0 {
+	if len(s.topics()) == 0 || len(opt.Brokers) == 0 {
 		return nil, errors.New("kafka needs brokers and a topic")
 	}
 	if _, err := opt.base(); err != nil {
@@ -148,7 +141,7 @@ func New(opt Options) (*Source, error) {
 }
 
 // topics are the names of what is read, sorted.
-func (s *Source) topics() []string { return slices.Sorted(maps.Keys(s.decode)) }
+func (s *Source) topics() []string { return slices.Sorted(maps.Keys(s.readers[0].decode)) }
 
 // The pauses between two tries to reach the cluster: short at first, because
 // most restarts of a broker are.

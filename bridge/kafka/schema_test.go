@@ -78,14 +78,14 @@ func TestSchemasOfARegistry(t *testing.T) {
 	}))
 	defer registry.Close()
 	opt := &Options{Format: Avro, Registry: registry.URL}
-	decode, err := newDecoder(opt)
+	decode, prepare, err := newDecoder(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	first := encodeAvro(t, avroFirst, 1, map[string]any{"user_id": "u", "item_id": 7, "event_type": "view", "ts": int64(1760000000000)})
 	second := encodeAvro(t, avroSecond, 2, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 3.0})
 	down.Store(true)
-	if err := opt.prepare(t.Context(), first); err == nil || !strings.Contains(err.Error(), "schema registry") {
+	if err := prepare(t.Context(), first); err == nil || !strings.Contains(err.Error(), "schema registry") {
 		t.Errorf("a registry that is down: %v", err)
 	}
 	down.Store(false)
@@ -103,7 +103,7 @@ func TestSchemasOfARegistry(t *testing.T) {
 			{[]byte(`{"user_id":"u"}`), "unknown_schema"},
 			{nil, "unknown_schema"},
 		} {
-			if err := opt.prepare(t.Context(), test.value); err != nil {
+			if err := prepare(t.Context(), test.value); err != nil {
 				t.Fatal(err)
 			}
 			if got := text(decode, test.value); got != test.want {
@@ -117,7 +117,7 @@ func TestSchemasOfARegistry(t *testing.T) {
 }
 
 func TestAvroByFile(t *testing.T) {
-	decode, err := newDecoder(&Options{Format: Avro, Schema: write(t, avroSecond), Map: "event_type==purchase"})
+	decode, _, err := newDecoder(&Options{Format: Avro, Schema: write(t, avroSecond), Map: "event_type==purchase"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestAvroByFile(t *testing.T) {
 		"no schema": {Format: Avro}, "broken schema": {Format: Avro, Schema: write(t, "{")}, "no file": {Format: Avro, Schema: "/none"},
 		"no message": {Format: Protobuf, Schema: write(t, "")}, "no set": {Format: Protobuf, Schema: write(t, "{"), Message: "shop.Event"},
 	} {
-		if _, err := newDecoder(&opt); err == nil {
+		if _, _, err := newDecoder(&opt); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -189,12 +189,12 @@ func TestProtobuf(t *testing.T) {
 	}
 	const want = "9007199254740993 i view 1760000000005 3"
 	opt := Options{Format: Protobuf, Schema: write(t, string(set)), Message: "shop.Event"}
-	plain, err := newDecoder(&opt)
+	plain, _, err := newDecoder(&opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	opt.Registry = "http://127.0.0.1:1"
-	headed, err := newDecoder(&opt)
+	headed, _, err := newDecoder(&opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestProtobuf(t *testing.T) {
 		}
 	}
 	opt.Message = "shop.Evnt"
-	if _, err := newDecoder(&opt); err == nil || !strings.Contains(err.Error(), "shop.Evnt") {
+	if _, _, err := newDecoder(&opt); err == nil || !strings.Contains(err.Error(), "shop.Evnt") {
 		t.Errorf("an unknown message: %v", err)
 	}
 }
@@ -231,7 +231,7 @@ func FuzzBinary(f *testing.F) {
 		{Format: Protobuf, Schema: write(f, string(set)), Message: "shop.Event"},
 		{Format: Protobuf, Schema: write(f, string(set)), Message: "shop.Event", Registry: "http://127.0.0.1:1"},
 	} {
-		d, err := newDecoder(&o)
+		d, _, err := newDecoder(&o)
 		if err != nil {
 			f.Fatal(err)
 		}

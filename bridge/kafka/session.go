@@ -5,22 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"vitrine/bridge"
-	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
 	"vitrine/internal/logkey"
 )
 
 const (
-	// pollRecords bounds a poll: about one frame of the log.
-	pollRecords = 4096
 	// leaveTime bounds the good-bye to a group.
 	leaveTime = 3 * time.Second
 	// commitEvery is how often the group learns the offsets.
@@ -31,6 +28,17 @@ const (
 	// and of which life of the topic.
 	metadataMark = "vitrine"
 )
+
+// offsets are places in topics.
+type offsets map[string]map[int32]kgo.EpochOffset
+
+// set notes a place.
+func (o offsets) set(topic string, partition int32, to kgo.EpochOffset) {
+	if o[topic] == nil {
+		o[topic] = map[int32]kgo.EpochOffset{}
+	}
+	o[topic][partition] = to
+}
 
 // session is one membership of the group.
 type session struct {
@@ -44,11 +52,11 @@ type session struct {
 	// names are the topics' Source.Names.
 	names map[string]string
 
-	records []event.Record
-	letters []deadletter.Letter
-	counts  Counts
-	// commits are the offsets that the group has not learned yet.
-	commits   map[string]map[int32]kgo.EpochOffset
+	// underWay are the batches between the client and the log; commits are the
+	// offsets that the group has not learned yet, committed when it did last.
+	underWay  sync.WaitGroup
+	commitsMu sync.Mutex
+	commits   offsets
 	committed time.Time
 }
 
@@ -59,7 +67,7 @@ func (s *Source) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ss := &session{Source: s, made: make(chan struct{}), ids: ids, names: map[string]string{}, commits: map[string]map[int32]kgo.EpochOffset{}, committed: s.opt.Now()}
+	ss := &session{Source: s, made: make(chan struct{}), ids: ids, names: map[string]string{}, commits: offsets{}, committed: s.opt.Now()}
 	for topic, id := range ids {
 		ss.names[topic] = event.TopicSource(topic, id)
 	}
@@ -70,7 +78,7 @@ func (s *Source) session(ctx context.Context) error {
 	opts = append(opts,
 		kgo.ConsumerGroup(s.opt.Group), kgo.ConsumeTopics(s.topics()...), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.AdjustFetchOffsetsFn(ss.start),
-		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { ss.commit(ctx); s.forget(lost) }),
+		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { ss.handOver(ctx); s.forget(lost) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { s.forget(lost) }),
 		// What the log has already is passed over, so the start is never wrong.
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -245,219 +253,4 @@ func committer(metadata string) (instance, life string) {
 		return "", ""
 	}
 	return parts[1], parts[2]
-}
-
-// read polls until ctx ends or the client gives up.
-func (s *session) read(ctx context.Context) error {
-	for {
-		fetches := s.client.PollRecords(ctx, pollRecords)
-		if ctx.Err() != nil || fetches.IsClientClosed() {
-			return nil
-		}
-		var skips map[string]map[int32]kgo.EpochOffset
-		var failed error
-		err := s.prepare(ctx, fetches)
-		if err == nil {
-			skips, failed = s.take(fetches)
-			err = s.deliver(ctx)
-		}
-		switch {
-		case errors.Is(err, bridge.ErrClosed):
-			return err
-		case err != nil && ctx.Err() != nil:
-			return nil
-		case err != nil:
-			s.waiting(err)
-			s.rewind(fetches)
-		default:
-			s.client.SetOffsets(skips)
-			s.passed(fetches)
-			if s.opt.Now().Sub(s.committed) >= commitEvery {
-				s.commit(ctx)
-			}
-		}
-		s.client.AllowRebalance()
-		if err != nil {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(busyPause):
-			}
-		} else if failed != nil {
-			return failed
-		}
-	}
-}
-
-// prepare fetches the schemas of the interactions.
-func (s *session) prepare(ctx context.Context, fetches kgo.Fetches) error {
-	if s.opt.prepare == nil {
-		return nil
-	}
-	for iter := fetches.RecordIter(); !iter.Done(); {
-		if r := iter.Next(); r.Topic == s.opt.Topic {
-			if err := s.opt.prepare(ctx, r.Value); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// take decodes what a poll brought. skips are offsets to go on from, behind
-// batches that cannot be had; failed is why the session cannot go on.
-func (s *session) take(fetches kgo.Fetches) (skips map[string]map[int32]kgo.EpochOffset, failed error) {
-	s.records, s.letters, s.counts = s.records[:0], s.letters[:0], Counts{}
-	skips = map[string]map[int32]kgo.EpochOffset{}
-	now := s.opt.Now()
-	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-		for _, r := range p.Records {
-			s.add(r, now)
-		}
-		var bomb *kgo.ErrDecompressTooLarge
-		var lost *kgo.ErrDataLoss
-		switch {
-		case p.Err == nil:
-		case errors.As(p.Err, &bomb):
-			s.counts.Rejected++
-			s.letters = append(s.letters, deadletter.Letter{
-				Source: p.Topic, Partition: p.Partition, Offset: bomb.Offset, Code: event.CodeTooLarge, Time: now.UnixMilli(),
-				Detail: fmt.Sprintf("the batch of offsets %d to %d has more than %d MiB when it is decompressed; none of it was read", bomb.Offset, bomb.NextOffset-1, decompressBytes>>20),
-			})
-			if skips[p.Topic] == nil {
-				skips[p.Topic] = map[int32]kgo.EpochOffset{}
-			}
-			skips[p.Topic][p.Partition] = kgo.EpochOffset{Epoch: -1, Offset: bomb.NextOffset}
-		case errors.As(p.Err, &lost):
-			s.opt.Log.Error("kafka: the cluster has lost records", logkey.Error, lost)
-		default:
-			failed = fmt.Errorf("read partition %d of %s: %w", p.Partition, p.Topic, p.Err)
-		}
-	})
-	return skips, failed
-}
-
-// add decodes one record.
-func (s *session) add(r *kgo.Record, now time.Time) {
-	n := len(s.records)
-	if n == cap(s.records) {
-		s.records = append(s.records, event.Record{})
-	}
-	s.records = s.records[:n+1]
-	dst := &s.records[n]
-	*dst = event.Record{Source: event.Source{Name: s.names[r.Topic], Partition: r.Partition, Offset: r.Offset}}
-	unknown, inv := s.decode[r.Topic](r, dst)
-	s.counts.UnknownFields += unknown
-	if inv == nil && dst.Kind == event.KindEvent {
-		if inv = dst.Event.Validate(s.opt.Types); inv == nil {
-			if dst.Event.Time == 0 {
-				dst.Event.Time = max(r.Timestamp.UnixMilli(), 0)
-			}
-			if dst.Event.Normalize(now) {
-				s.counts.Clamped++
-			}
-		}
-	}
-	if inv == nil {
-		return
-	}
-	s.records = s.records[:n]
-	s.counts.Rejected++
-	s.letters = append(s.letters, deadletter.Letter{
-		Source: r.Topic, Partition: r.Partition, Offset: r.Offset, Code: inv.Code, Detail: inv.Detail, Time: now.UnixMilli(), Raw: r.Value,
-	})
-}
-
-// deliver makes the letters and the records durable.
-func (s *session) deliver(ctx context.Context) error {
-	if len(s.letters) > 0 {
-		if _, err := s.opt.Letters.Add(ctx, s.letters); err != nil {
-			return fmt.Errorf("keep what cannot be read: %w", err)
-		}
-		clear(s.letters) // lets go of the records' bytes
-	}
-	if len(s.records) > 0 {
-		res, err := s.opt.Into.Submit(ctx, s.records)
-		if err != nil {
-			return err
-		}
-		s.counts.Accepted, s.counts.Duplicate = res.Accepted, res.Duplicate
-	}
-	s.count(s.counts)
-	return nil
-}
-
-// rewind makes the next poll give the same records again.
-func (s *session) rewind(fetches kgo.Fetches) {
-	back := map[string]map[int32]kgo.EpochOffset{}
-	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-		if len(p.Records) == 0 {
-			return
-		}
-		if back[p.Topic] == nil {
-			back[p.Topic] = map[int32]kgo.EpochOffset{}
-		}
-		back[p.Topic][p.Partition] = kgo.EpochOffset{Epoch: -1, Offset: p.Records[0].Offset}
-	})
-	s.client.SetOffsets(back)
-}
-
-// passed notes how far the partitions have come.
-func (s *session) passed(fetches kgo.Fetches) {
-	any := false
-	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-		if len(p.Records) == 0 {
-			return
-		}
-		any = true
-		last := p.Records[len(p.Records)-1]
-		s.reached(p.Topic, p.Partition, last.Offset+1, p.HighWatermark)
-		if s.commits[p.Topic] == nil {
-			s.commits[p.Topic] = map[int32]kgo.EpochOffset{}
-		}
-		s.commits[p.Topic][p.Partition] = kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1}
-	})
-	if any {
-		s.well()
-	}
-}
-
-// commit tells the group the offsets. It runs while no rebalance can, or in
-// one; when it fails, the group knows less than the log, which does no harm.
-func (s *session) commit(ctx context.Context) {
-	<-s.made
-	if len(s.commits) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, leaveTime)
-	defer cancel()
-	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
-		for t := range req.Topics {
-			mark := strings.Join([]string{metadataMark, s.opt.Instance, s.nameOf(&req.Topics[t])}, " ")
-			for p := range req.Topics[t].Partitions {
-				req.Topics[t].Partitions[p].Metadata = &mark
-			}
-		}
-		return nil
-	})
-	s.client.CommitOffsetsSync(ctx, s.commits, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, _ *kmsg.OffsetCommitResponse, err error) {
-		if err != nil {
-			s.opt.Log.Debug("kafka: offsets not committed", logkey.Error, err)
-		}
-	})
-	s.commits, s.committed = map[string]map[int32]kgo.EpochOffset{}, s.opt.Now()
-}
-
-// nameOf is the Source.Name of a topic of a request, which has its name or, in
-// newer protocols, its id.
-func (s *session) nameOf(t *kmsg.OffsetCommitRequestTopic) string {
-	if t.Topic != "" {
-		return s.names[t.Topic]
-	}
-	for topic, id := range s.ids {
-		if id == t.TopicID {
-			return s.names[topic]
-		}
-	}
-	return "-"
 }

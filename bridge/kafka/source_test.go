@@ -35,12 +35,19 @@ type memLog struct {
 	mu     sync.Mutex
 	frames [][]byte
 	full   bool
+	// refuse, when set, says whether the n-th append is refused; delay is the
+	// time of one.
+	refuse  func(n int) bool
+	delay   time.Duration
+	appends int
 }
 
 func (l *memLog) Append(_ context.Context, frame []byte, _ uint64) (uint64, error) {
+	time.Sleep(l.delay)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.full {
+	l.appends++
+	if l.full || l.refuse != nil && l.refuse(l.appends) {
 		return 0, bridge.ErrBusFull
 	}
 	l.frames = append(l.frames, bytes.Clone(frame))
@@ -97,7 +104,7 @@ type rig struct {
 
 func read(t testing.TB, log *memLog, opt Options) *rig {
 	t.Helper()
-	pump := bridge.New(log, nil, bridge.Options{})
+	pump := bridge.New(log, nil, bridge.Options{FrameBytes: 16 << 10})
 	if err := pump.Replay(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -494,7 +501,7 @@ func TestFormats(t *testing.T) {
 		{CloudEvents, "", kgo.StringRecord(`{"specversion":"1.0","id":"8","source":"/s","type":"view","subject":"i","data":{"user_id":"u"}}`), "u i view 0 /s#8"},
 		{CloudEvents, "", kgo.StringRecord(`{"id":"8"}`), "invalid_cloudevent"},
 	} {
-		decode, err := newDecoder(&Options{Format: test.format, Map: test.mapping})
+		decode, _, err := newDecoder(&Options{Format: test.format, Map: test.mapping})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -528,7 +535,7 @@ func FuzzDecode(f *testing.F) {
 	for _, o := range []Options{
 		{Format: JSON}, {Format: CSV}, {Format: CloudEvents}, {Format: JSON, Map: "user_id=a,item_id=b,event_type==view,props=p"},
 	} {
-		d, err := newDecoder(&o)
+		d, _, err := newDecoder(&o)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -1,0 +1,154 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"vitrine/bridge"
+	"vitrine/bridge/deadletter"
+	"vitrine/bridge/event"
+	"vitrine/internal/logkey"
+)
+
+// batch is what one poll brought, on its way into the log. One stage after
+// another owns it.
+type batch struct {
+	fetches kgo.Fetches
+	// spans are the partitions that it has records of, and bytes what these
+	// take, keys included.
+	spans []span
+	bytes int
+	// last says that a partition cannot be read on without more ado: nothing is
+	// polled behind this batch.
+	last bool
+
+	records []event.Record
+	letters []deadletter.Letter
+	counts  Counts
+	// skips are offsets to go on from, behind batches of the cluster that
+	// cannot be had.
+	skips offsets
+	// err is why it is not kept, fatal why the session cannot go on behind it.
+	err, fatal error
+
+	// decoded takes one token when the stages up to decoding are done.
+	decoded chan struct{}
+	pending *bridge.Pending
+}
+
+// span is the records of a partition in a batch: the offset of the first, the
+// one that comes behind the last with its epoch, and the end of the partition.
+type span struct {
+	topic            string
+	partition, epoch int32
+	first, next, end int64
+}
+
+// fill makes the batch that of a poll.
+func (b *batch) fill(fetches kgo.Fetches) *batch {
+	b.fetches, b.spans, b.bytes, b.last = fetches, b.spans[:0], 0, false
+	b.records, b.letters, b.counts = b.records[:0], b.letters[:0], Counts{}
+	b.skips, b.err, b.fatal, b.pending = nil, nil, nil, nil
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		var lost *kgo.ErrDataLoss
+		b.last = b.last || p.Err != nil && !errors.As(p.Err, &lost)
+		n := len(p.Records)
+		if n == 0 {
+			return
+		}
+		for _, r := range p.Records {
+			b.bytes += len(r.Key) + len(r.Value)
+		}
+		last := p.Records[n-1]
+		b.spans = append(b.spans, span{p.Topic, p.Partition, last.LeaderEpoch, p.Records[0].Offset, last.Offset + 1, p.HighWatermark})
+	})
+	return b
+}
+
+// release lets go of the records' bytes.
+func (b *batch) release() {
+	b.fetches, b.pending = nil, nil
+	clear(b.letters)
+}
+
+// decode reads the records of a batch.
+func (s *session) decode(ctx context.Context, with *reader, b *batch) {
+	if with.prepare != nil {
+		for iter := b.fetches.RecordIter(); !iter.Done(); {
+			if r := iter.Next(); r.Topic == s.opt.Topic {
+				if b.err = with.prepare(ctx, r.Value); b.err != nil {
+					return
+				}
+			}
+		}
+	}
+	now := s.opt.Now()
+	b.fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if len(p.Records) > 0 {
+			decode, name := with.decode[p.Topic], s.names[p.Topic]
+			for _, r := range p.Records {
+				s.add(b, decode, event.Source{Name: name, Partition: r.Partition, Offset: r.Offset}, r, now)
+			}
+		}
+		if p.Err != nil {
+			s.failed(b, p, now)
+		}
+	})
+}
+
+// failed takes the error of a partition.
+func (s *session) failed(b *batch, p kgo.FetchTopicPartition, now time.Time) {
+	var bomb *kgo.ErrDecompressTooLarge
+	var lost *kgo.ErrDataLoss
+	switch {
+	case errors.As(p.Err, &bomb):
+		b.counts.Rejected++
+		b.letters = append(b.letters, deadletter.Letter{
+			Source: p.Topic, Partition: p.Partition, Offset: bomb.Offset, Code: event.CodeTooLarge, Time: now.UnixMilli(),
+			Detail: fmt.Sprintf("the batch of offsets %d to %d has more than %d MiB when it is decompressed; none of it was read", bomb.Offset, bomb.NextOffset-1, decompressBytes>>20),
+		})
+		if b.skips == nil {
+			b.skips = offsets{}
+		}
+		b.skips.set(p.Topic, p.Partition, kgo.EpochOffset{Epoch: -1, Offset: bomb.NextOffset})
+	case errors.As(p.Err, &lost):
+		s.opt.Log.Error("kafka: the cluster has lost records", logkey.Error, lost)
+	default:
+		b.fatal = fmt.Errorf("read partition %d of %s: %w", p.Partition, p.Topic, p.Err)
+	}
+}
+
+// add decodes one record, which comes from the place.
+func (s *session) add(b *batch, decode decoder, from event.Source, r *kgo.Record, now time.Time) {
+	n := len(b.records)
+	if n == cap(b.records) {
+		b.records = append(b.records, event.Record{})
+	}
+	b.records = b.records[:n+1]
+	dst := &b.records[n]
+	*dst = event.Record{Source: from}
+	unknown, inv := decode(r, dst)
+	b.counts.UnknownFields += unknown
+	if inv == nil && dst.Kind == event.KindEvent {
+		if inv = dst.Event.Validate(s.opt.Types); inv == nil {
+			if dst.Event.Time == 0 {
+				dst.Event.Time = max(r.Timestamp.UnixMilli(), 0)
+			}
+			if dst.Event.Normalize(now) {
+				b.counts.Clamped++
+			}
+		}
+	}
+	if inv == nil {
+		return
+	}
+	b.records = b.records[:n]
+	b.counts.Rejected++
+	b.letters = append(b.letters, deadletter.Letter{
+		Source: r.Topic, Partition: r.Partition, Offset: r.Offset, Code: inv.Code, Detail: inv.Detail, Time: now.UnixMilli(), Raw: r.Value,
+	})
+}

@@ -1,0 +1,123 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"vitrine/bridge/event"
+)
+
+// order is every event in the log, as partition/offset, in the order of the
+// log; it fails the test where a partition goes back.
+func order(t *testing.T, log *memLog) []string {
+	t.Helper()
+	next := map[int32]int64{}
+	var out []string
+	if _, err := log.Read(t.Context(), 1, func(_ uint64, frame []byte) error {
+		return event.DecodeFrame(frame, func(r *event.Record) error {
+			if r.Source.Offset < next[r.Source.Partition] {
+				t.Errorf("offset %d of partition %d comes behind %d", r.Source.Offset, r.Source.Partition, next[r.Source.Partition])
+			}
+			next[r.Source.Partition] = r.Source.Offset + 1
+			out = append(out, fmt.Sprintf("%d/%d", r.Source.Partition, r.Source.Offset))
+			return nil
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestOrderWhileTheLogRefuses hands many batches to a log that refuses one now
+// and then, but would take the next: every record gets in once, and each partition in the
+// order of its offsets.
+func TestOrderWhileTheLogRefuses(t *testing.T) {
+	broker, cl := cluster(t, 4)
+	const records = 60_000
+	batch := make([]*kgo.Record, records)
+	for i := range batch {
+		batch[i] = view(fmt.Sprintf("i%d", i))
+		if i%5_000 == 0 {
+			batch[i] = kgo.StringRecord("poison")
+		}
+		batch[i].Key = fmt.Appendf(nil, "k%d", i)
+	}
+	produce(t, cl, batch...)
+	log := &memLog{delay: time.Millisecond, refuse: func(n int) bool { return n == 2 || n == 7 || n == 11 }}
+	r := read(t, log, Options{Brokers: []string{broker}})
+	s := r.until("all is read", func(s Status) bool { return s.Counts.Accepted+s.Counts.Rejected >= records })
+	r.stop()
+	got := order(t, log)
+	slices.Sort(got)
+	if n := len(slices.Compact(got)); n != records-12 || s.Counts.Rejected != 12 {
+		t.Errorf("%d records in the log, want %d; %+v", n, records-12, s.Counts)
+	}
+}
+
+// TestMembersComeAndGo has a second member join the group and leave it, again
+// and again, while records come: each is in the log of one of them.
+func TestMembersComeAndGo(t *testing.T) {
+	broker, cl := cluster(t, 8)
+	ctx, end := context.WithCancel(t.Context())
+	produced := make(chan int)
+	go func() {
+		n := 0
+		for ctx.Err() == nil {
+			batch := make([]*kgo.Record, 200)
+			for i := range batch {
+				batch[i] = view(fmt.Sprintf("i%d", n+i))
+				batch[i].Key = fmt.Appendf(nil, "k%d", n+i)
+			}
+			if err := cl.ProduceSync(context.Background(), batch...).FirstErr(); err != nil {
+				t.Error(err)
+			}
+			n += len(batch)
+			time.Sleep(2 * time.Millisecond)
+		}
+		produced <- n
+	}()
+	first, second := &memLog{delay: 20 * time.Millisecond}, &memLog{}
+	stays := read(t, first, Options{Brokers: []string{broker}, Instance: "stays"})
+	stays.until("records come in", accepted(1))
+	for range 2 {
+		goes := read(t, second, Options{Brokers: []string{broker}, Instance: "goes"})
+		goes.until("the other reads too", func(s Status) bool { return len(s.Partitions) == 4 && s.Counts.Accepted > 0 })
+		goes.stop()
+		stays.until("it has all again", func(s Status) bool { return len(s.Partitions) == 8 })
+	}
+	end()
+	n := <-produced
+	stays.until("all is read", func(s Status) bool {
+		lag := int64(0)
+		for _, p := range s.Partitions {
+			lag += p.Lag()
+		}
+		return len(s.Partitions) == 8 && lag == 0 && ended(s, n)
+	})
+	stays.stop()
+	a, b := order(t, first), order(t, second)
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, func(x, y string) int { return cmp.Compare(x, y) })
+	if len(all) != n || len(slices.Compact(all)) != n {
+		t.Errorf("%d and %d records of %d produced, %d of them different", len(a), len(b), n, len(slices.Compact(all)))
+	}
+	if len(b) == 0 || strings.Count(first.items(t), " ") == n-1 {
+		t.Error("one of the two has read nothing")
+	}
+}
+
+// ended tells that the ends of the partitions are those of n records.
+func ended(s Status, n int) bool {
+	sum := int64(0)
+	for _, p := range s.Partitions {
+		sum += p.End
+	}
+	return sum == int64(n)
+}
