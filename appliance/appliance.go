@@ -28,6 +28,7 @@ import (
 	"vitrine/appliance/pluginhost"
 	"vitrine/appliance/recommend"
 	"vitrine/appliance/registry"
+	"vitrine/appliance/served"
 	"vitrine/appliance/signal"
 	"vitrine/appliance/trainer"
 	"vitrine/appliance/trainer/offline"
@@ -75,6 +76,7 @@ type Appliance struct {
 	keys     *access.Store
 	gate     *admit.Gate
 	engine   *recommend.Engine
+	served   *served.Log
 	metrics  *metrics
 	jobs     *jobs
 	training *training
@@ -220,6 +222,8 @@ func (a *Appliance) wire() error {
 	a.keys = store
 	in := ingester{pump: p.pump, metrics: a.metrics}
 	refused := letters{p.letters, p.bus.Room}
+	a.served = a.servedLog(book)
+	a.metrics.registry.MustRegister(a.served)
 	server, err := httpapi.New(httpapi.Config{
 		Listen: a.config.HTTP.Listen, AdminListen: a.config.HTTP.AdminListen, Socket: SocketPath(a.config),
 		TLSCert: a.config.HTTP.TLSCert, TLSKey: a.config.HTTP.TLSKey, AdminTLS: !config.Loopback(a.config.HTTP.AdminListen),
@@ -230,7 +234,7 @@ func (a *Appliance) wire() error {
 		Recommender: a.ladder(),
 		Importer:    importer{ingester: in, letters: refused, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
 		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Readiness: a, Keys: store,
-		Metrics: a.metrics.handler(), Observer: a.metrics, Now: a.now,
+		Metrics: a.metrics.handler(), Observer: a.metrics, Served: a.served, Now: a.now,
 	}, a.log)
 	a.server = server
 	return err

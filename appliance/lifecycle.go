@@ -55,8 +55,8 @@ func (a *Appliance) serve(ctx context.Context) error {
 
 // running are the parts that work behind the doors.
 type running struct {
-	appliance                          *Appliance
-	pump, follower, plugins, snapshots *task
+	appliance                                  *Appliance
+	pump, follower, plugins, snapshots, served *task
 	// kafka is nil where no cluster is configured, and for commands.
 	kafka *task
 }
@@ -70,11 +70,12 @@ func (a *Appliance) start(outer context.Context, fail context.CancelCauseFunc) *
 		follower:  background(outer, fail, "archive", a.parts.follower.Run),
 		plugins:   background(outer, fail, "plugins", a.plugins.Run),
 		snapshots: background(outer, fail, "snapshots", a.parts.state.Run),
+		served:    background(outer, fail, "served lists", a.served.Run),
 	}
 }
 
 // stop ends the parts in order, when outer has ended and nothing is handed in
-// any more: topics and jobs, then the pump, then the archive with all that was
+// any more: topics, jobs and served lists, then the pump, then the archive with all that was
 // acknowledged, then a snapshot for the next start.
 func (r *running) stop(ctx context.Context) error {
 	if r.kafka != nil {
@@ -83,6 +84,7 @@ func (r *running) stop(ctx context.Context) error {
 	r.appliance.jobs.wait()
 	r.plugins.stop()
 	r.snapshots.stop()
+	r.served.stop()
 	r.pump.stop()
 	r.follower.stop()
 	flush, done := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vitrine/appliance/httpapi"
@@ -28,6 +29,8 @@ type ruleBook struct {
 
 	mu  sync.Mutex
 	set rules.Set
+	// version is that of set, for those who do not want to wait; 0 without rules.
+	version atomic.Int64
 }
 
 // openRules puts the rules of the folder into force. Those that have become
@@ -49,7 +52,7 @@ func openRules(dir string, engine *recommend.Engine, shop rules.Shop, now func()
 		}
 		_, plans, err := b.compile(body)
 		if err == nil {
-			engine.SetRules(plans)
+			b.enforce(b.set, plans)
 			return b, nil
 		}
 		var faults rules.Faults
@@ -59,6 +62,17 @@ func openRules(dir string, engine *recommend.Engine, shop rules.Shop, now func()
 		log.Error("rule left out", logkey.Error, faults[0].Error())
 		sound = slices.Delete(slices.Clone(sound), faults[0].Rule-1, faults[0].Rule)
 	}
+}
+
+// enforce puts a set into force.
+func (b *ruleBook) enforce(set rules.Set, plans *rules.Plans) {
+	b.set = set
+	b.engine.SetRules(plans)
+	version := set.Version
+	if len(set.Rules) == 0 {
+		version = 0
+	}
+	b.version.Store(int64(version))
 }
 
 // compile reads a document of rules and makes them ready.
@@ -90,8 +104,7 @@ func (b *ruleBook) SetRules(body []byte, check bool) (adminapi.RuleSet, error) {
 	if err != nil {
 		return adminapi.RuleSet{}, err
 	}
-	b.set = set
-	b.engine.SetRules(plans)
+	b.enforce(set, plans)
 	return ruleSet(set)
 }
 

@@ -16,6 +16,7 @@ import (
 	"vitrine/appliance/profile"
 	"vitrine/appliance/recommend"
 	"vitrine/appliance/registry"
+	"vitrine/appliance/served"
 	"vitrine/bridge/event"
 	"vitrine/internal/expr"
 )
@@ -154,6 +155,19 @@ func (r recommender) answer(list *httpapi.List, ask func(*recommend.Response) er
 		ModelVersion: resp.ModelVersion, ModelAge: resp.ModelAge, Exact: resp.Exact, Plugins: calls,
 	}
 	return nil
+}
+
+// servedLog is the log of answered lists, beside the events.
+func (a *Appliance) servedLog(book *ruleBook) *served.Log {
+	p := a.parts
+	return served.New(served.Options{
+		Share: a.config.Recommend.LogShare, Rate: a.config.Recommend.LogRate, Erased: p.catalog.Erased,
+		Rules: func() int { return int(book.version.Load()) }, Log: a.log,
+		Submit: func(ctx context.Context, records []event.Record) error {
+			_, err := p.pump.Submit(ctx, records)
+			return err
+		},
+	})
 }
 
 // goLive makes a bundle the one that requests are answered with; blend takes the

@@ -190,7 +190,7 @@ func (a *Appliance) schedule(ctx context.Context) {
 		case <-time.After(min(every, every-a.now().Sub(last))):
 		}
 		last = a.now()
-		end := a.parts.pump.Stats().Last
+		end := a.parts.pump.Stats().News
 		if end <= seen {
 			continue
 		}

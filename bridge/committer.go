@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"vitrine/bridge/event"
@@ -199,6 +200,9 @@ func (p *Pump) commit(ctx context.Context) error {
 	p.frames.Add(1)
 	p.frameBytes.Add(uint64(len(frame)))
 	p.apply(p.last+1, p.fresh)
+	if slices.ContainsFunc(p.fresh, func(r event.Record) bool { return r.Kind != event.KindServed }) {
+		p.news.Store(p.last)
+	}
 	return nil
 }
 
@@ -336,6 +340,7 @@ func (p *Pump) replay(ctx context.Context, from uint64) error {
 		return err
 	}
 	p.position(next - 1)
+	p.news.Store(p.last)
 	return nil
 }
 

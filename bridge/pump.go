@@ -103,8 +103,9 @@ type Stats struct {
 	Queued int
 	// Remembered is the number of event ids known now.
 	Remembered int
-	// Last is the newest sequence that was applied.
-	Last uint64
+	// Last is the newest sequence that was applied, News the newest that told
+	// more than what was answered. After Replay they are the same.
+	Last, News uint64
 }
 
 // maxFrame bounds the records of one request, so that a frame (one request
@@ -135,7 +136,7 @@ type counters struct {
 	accepted, duplicate, refused, failed atomic.Uint64
 	frames, frameBytes                   atomic.Uint64
 	remembered                           atomic.Int64
-	lastSeq                              atomic.Uint64
+	lastSeq, news                        atomic.Uint64
 }
 
 // New makes a pump that appends to log and feeds the consumers. It does
@@ -240,6 +241,9 @@ func sizeBound(r *event.Record) int {
 	e, it, u := &r.Event, &r.Item, &r.User
 	n := numbers + len(r.Source.Name) + len(e.UserID) + len(e.ItemID) + len(e.Type) + len(e.EventID) +
 		len(e.SessionID) + len(e.RequestID) + len(e.Scene) + len(e.Currency) + len(e.Props) + len(it.ID) + len(u.ID) + len(u.Into)
+	if s := r.Served; s != nil {
+		n += servedBound(s)
+	}
 	for _, list := range [...][]event.Attribute{it.Attributes, u.Attributes} {
 		for i := range list {
 			a := &list[i]
@@ -248,6 +252,18 @@ func sizeBound(r *event.Record) int {
 				n += 10 + len(s)
 			}
 		}
+	}
+	return n
+}
+
+// servedBound is what a served list adds to that.
+func servedBound(s *event.Served) int {
+	n := len(s.RequestID) + len(s.UserID) + len(s.List) + len(s.Subject) + len(s.Scene) + len(s.Source) + len(s.Reason) + len(s.Model)
+	for _, plugin := range s.Plugins {
+		n += 20 + len(plugin)
+	}
+	for i := range s.Items {
+		n += 24 + len(s.Items[i].ID)
 	}
 	return n
 }
@@ -301,6 +317,6 @@ func (p *Pump) Stats() Stats {
 		Accepted: p.accepted.Load(), Duplicate: p.duplicate.Load(),
 		Refused: p.refused.Load(), Failed: p.failed.Load(),
 		Frames: p.frames.Load(), FrameBytes: p.frameBytes.Load(),
-		Queued: p.queue.depth(), Remembered: int(p.remembered.Load()), Last: p.lastSeq.Load(),
+		Queued: p.queue.depth(), Remembered: int(p.remembered.Load()), Last: p.lastSeq.Load(), News: p.news.Load(),
 	}
 }

@@ -161,6 +161,9 @@ type Recommend struct {
 	Blend tables.Weights
 	// Deadline is how long making a list may take.
 	Deadline time.Duration
+	// LogShare of the lists are kept in the archive, LogRate a second at most.
+	LogShare float64
+	LogRate  int
 	// Scenes are "NAME=PRESET"; see Presets.
 	Scenes []string
 }
@@ -177,6 +180,8 @@ func (r Recommend) Presets() map[string]string {
 
 func (r Recommend) validate(check func(ok bool, key, format string, args ...any)) {
 	check(r.Limit >= 1 && r.Limit <= 500, "recommend.limit", "must be between 1 and 500")
+	check(r.LogShare >= 0 && r.LogShare <= 1, "recommend.log_share", "must be between 0 and 1")
+	check(r.LogRate >= 1 && r.LogRate <= 10000, "recommend.log_rate", "must be between 1 and 10000; recommend.log_share=0 keeps none")
 	for name, preset := range r.Presets() {
 		check(name != "" && len(name) <= 64 && slices.Contains(recommend.Presets(), preset), "recommend.scenes",
 			"%q: scenes look like checkout=cart; what a list is made of is one of %s", name+"="+preset, strings.Join(recommend.Presets(), ", "))
@@ -212,7 +217,7 @@ func Default() *Config {
 		Bus:         Bus{MaxBytes: 8 << 30, MinFree: jetstream.DefaultMinFree},
 		Archive:     Archive{URL: "file:archive", CommitEvery: 30 * time.Second},
 		Train:       Train{Preset: PresetDefault, Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
-		Recommend:   Recommend{Limit: 20, Deadline: 100 * time.Millisecond},
+		Recommend:   Recommend{Limit: 20, Deadline: 100 * time.Millisecond, LogShare: 1, LogRate: 100},
 		Plugins:     Plugins{Dir: "plugins", Budget: 10 * time.Millisecond},
 		DeadLetters: DeadLetters{MaxBytes: 256 << 20, MaxAge: 30 * 24 * time.Hour},
 		Log:         Log{Level: "info", Format: "text"},

@@ -69,6 +69,8 @@ func keys() []key {
 		blend(`"auto" mixes ALS with neighbours, transitions, sessions and popular items as training found best; "als" is ALS alone; or weights: { als = 1, similar = 0.3, transitions = 0.5, sessions = 0.2, popular = 0.1, trending = 0.1 }. Sources that come in need a new training.`),
 		duration("recommend.deadline", "How long making a list may take; beyond it the user's last good list is answered, or popular items.", func(c *Config) *time.Duration { return &c.Recommend.Deadline }),
 		boolean("recommend.exclude_seen", "Leave out what the user has already interacted with, unless the request says otherwise.", func(c *Config) *bool { return &c.Recommend.ExcludeSeen }),
+		number("recommend.log_share", "Share of the answered lists that are kept in the archive under their request_id (served/), so that clicks can be joined to them; 0 is none.", func(c *Config) *float64 { return &c.Recommend.LogShare }),
+		integer("recommend.log_rate", "Answered lists that are kept a second at most.", func(c *Config) *int { return &c.Recommend.LogRate }),
 		names("recommend.scenes", "Further scenes, each with the built-in one that its lists are made like: checkout=cart. Built in: home, product, cart, buy-again, trending.", func(c *Config) *[]string { return &c.Recommend.Scenes }),
 		text("plugins.dir", "Folder of the .wasm plugins; a relative one lies in the data folder.", func(c *Config) *string { return &c.Plugins.Dir }),
 		duration("plugins.budget", "Time that all plugins together may take of one request; what no longer fits is skipped.", func(c *Config) *time.Duration { return &c.Plugins.Budget }),

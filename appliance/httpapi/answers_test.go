@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -209,6 +210,41 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	}
 	if errors.Unwrap(err) != nil {
 		t.Error("one error hides the others")
+	}
+}
+
+// TestServedLists: the log of lists is told of each that is answered, under the
+// request id that stands in the answer; each list of a batch has its own.
+func TestServedLists(t *testing.T) {
+	s := newShop()
+	srv, _ := serverOf(t, s, Config{})
+	for _, c := range []struct {
+		call
+		want []string
+	}{
+		{call{do: "GET /recommend?user_id=u1"}, []string{"recommend  R u1 2"}},
+		{call{do: "GET /recommend"}, nil},
+		{call{do: "GET /v1/recommend?user_id=u1"}, []string{"recommend  R u1 2"}},
+		{call{do: "GET /v1/recommend?user_id=u1&limit=0"}, nil},
+		{call{do: "POST /v1/recommend:batch", body: `{"requests":[{"user_id":"u1"},{"session":["i1"]}]}`}, []string{"recommend  R-0 u1 2", "recommend  R-1  2"}},
+		{call{do: "GET /v1/items/i1/similar"}, []string{"similar i1 R  2"}},
+		{call{do: "GET /v1/popular"}, []string{"popular  R  2"}},
+		{call{do: "GET /v1/trending"}, []string{"trending  R  2"}},
+		{call{do: "GET /v1/latest"}, []string{"latest  R  2"}},
+		{call{do: "POST /v1/rank", body: `{"user_id":"u1","items":["i1","i2"]}`}, []string{"rank  R u1 2"}},
+		{call{do: "GET /v1/explain?user_id=u1&item_id=i1"}, nil},
+	} {
+		s.served = nil
+		c.headers = "X-Request-Id: R"
+		w := c.to(srv.API())
+		if !slices.Equal(s.served, c.want) {
+			t.Errorf("%s: %d, told of %q, want %q", c.do, w.Code, s.served, c.want)
+		}
+		for _, line := range s.served {
+			if id := strings.Split(line, " ")[2]; c.do != "GET /recommend?user_id=u1" && !strings.Contains(w.Body.String(), `"request_id":"`+id+`"`) {
+				t.Errorf("%s: no list %s in %s", c.do, id, w.Body)
+			}
+		}
 	}
 }
 

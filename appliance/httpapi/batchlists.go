@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 )
@@ -26,21 +27,24 @@ func (p *public) RecommendBatch(c echo.Context) error {
 	if n := len(body.Requests); n == 0 || n > maxLists {
 		return refuse("invalid_requests", "requests must have 1 to %d entries, not %d", maxLists, n)
 	}
-	l := p.get()
+	l := p.get(c)
 	defer func() { p.pool.Put(l) }()
 	answer := append(l.buf[:0:0], `{"lists":[`...)
 	for i := range body.Requests {
 		one := &body.Requests[i]
+		// Each list has an id of its own: pages and events name it.
+		l.query.RequestID += "-" + strconv.Itoa(i)
 		if err := p.ask(c, l, one.request(), &one.Fields); err != nil {
 			return placed(err, i)
 		}
 		if i > 0 {
 			answer = append(answer, ',')
 		}
-		answer = p.appendList(c, answer, l, "user_id", l.query.UserID)
+		p.keep(l)
+		answer = p.appendList(answer, l, "user_id", l.query.UserID)
 		p.deps.Observer.Listed(l.list.Source, l.list.Reason)
 		p.pool.Put(l)
-		l = p.get()
+		l = p.get(c)
 	}
 	return send(c, http.StatusOK, append(answer, "]}\n"...))
 }

@@ -230,6 +230,21 @@ type Ingested struct {
 	UnknownFields, Clamped int
 }
 
+// Served is a list that was answered. Query and List are the request's own:
+// they are not to be kept.
+type Served struct {
+	// RequestID is the list's own, which events can name.
+	RequestID string
+	// Kind is recommend, similar, popular, trending, latest or rank, Subject
+	// the item of similar ones.
+	Kind, Subject string
+	Query         *Query
+	List          *List
+}
+
+// ServedLog is told of every list that is answered. It must not block.
+type ServedLog interface{ Served(Served) }
+
 // Keys are the API keys. New and Revoke count at once.
 type Keys interface {
 	gate.Keys
@@ -246,8 +261,8 @@ type Observer interface {
 	Ingested(n Ingested)
 }
 
-// Deps are the parts behind the handlers. All are needed, but Observer and
-// Now.
+// Deps are the parts behind the handlers. All are needed, but Observer, Served
+// and Now.
 type Deps struct {
 	Ingester    Ingester
 	Types       event.Types
@@ -265,6 +280,7 @@ type Deps struct {
 	Keys        Keys
 	Metrics     http.Handler
 	Observer    Observer
+	Served      ServedLog
 	Now         func() time.Time
 }
 
@@ -284,9 +300,10 @@ func (d *Deps) missing() error {
 	return errors.Join(errs...)
 }
 
-// silent is the Observer of those who want none.
+// silent is the Observer and the ServedLog of those who want none.
 type silent struct{}
 
 func (silent) Request(string, int, time.Duration) {}
 func (silent) Listed(string, string)              {}
 func (silent) Ingested(Ingested)                  {}
+func (silent) Served(Served)                      {}

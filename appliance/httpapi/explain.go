@@ -38,7 +38,7 @@ func (p *public) Rank(c echo.Context) error {
 			return err
 		}
 	}
-	l := p.get()
+	l := p.get(c)
 	defer p.pool.Put(l)
 	if err := l.query.take(body.request()); err != nil {
 		return err
@@ -46,6 +46,7 @@ func (p *public) Rank(c echo.Context) error {
 	if err := l.setFields(&body.Fields); err != nil {
 		return err
 	}
+	l.kind = "rank"
 	if err := p.deps.Recommender.Rank(c.Request().Context(), &l.query, texts(body.Items), &l.list); err != nil {
 		return fmt.Errorf("rank: %w", err)
 	}
@@ -60,7 +61,7 @@ func (p *public) Explain(c echo.Context, params publicapi.ExplainParams) error {
 	if err := checkID("item_id", params.ItemID); err != nil {
 		return err
 	}
-	l := p.get()
+	l := p.get(c)
 	defer p.pool.Put(l)
 	err := l.query.take(&publicapi.RecommendRequest{
 		UserID: value(params.UserID), Session: value(params.Session), Limit: params.Limit, Scene: value(params.Scene),

@@ -41,6 +41,14 @@ type shop struct {
 	rollback   error
 	routes     map[string]int
 	ingested   Ingested
+	served     []string
+}
+
+// Served notes a list as KIND SUBJECT REQUEST USER ITEMS.
+func (s *shop) Served(in Served) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.served = append(s.served, fmt.Sprint(in.Kind, " ", in.Subject, " ", in.RequestID, " ", in.Query.UserID, " ", len(in.List.Picks)))
 }
 
 func newShop() *shop {
@@ -364,7 +372,7 @@ func serverOf(t testing.TB, s *shop, cfg Config) (*Server, *lockedBuffer) {
 	})
 	srv, err := New(cfg, Deps{
 		Ingester: s, Types: s, Recommender: s, Items: s, Users: s, DeadLetters: shopLetters{s}, Importer: shopAdmin{s},
-		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Plugins: shopPlugins{}, Rules: shopRules{&adminapi.RuleSet{Rules: []map[string]any{}}}, Pipeline: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s, Keys: shopKeys(t),
+		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Plugins: shopPlugins{}, Rules: shopRules{&adminapi.RuleSet{Rules: []map[string]any{}}}, Pipeline: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s, Served: s, Keys: shopKeys(t),
 		Now: func() time.Time { return time.UnixMilli(1790000000000) },
 	}, slog.New(slog.NewJSONHandler(log, nil)))
 	if err != nil {

@@ -34,12 +34,13 @@ type Lists interface {
 
 // PopularItems is GET /v1/popular.
 func (p *public) PopularItems(c echo.Context, params publicapi.PopularItemsParams) error {
-	l := p.get()
+	l := p.get(c)
 	defer p.pool.Put(l)
 	q, err := l.common(c, commonParams{params.Limit, params.Fields, params.Filter, params.Category})
 	if err != nil {
 		return err
 	}
+	l.kind = "popular"
 	if err := p.deps.Recommender.Popular(c.Request().Context(), &q, &l.list); err != nil {
 		return fmt.Errorf("list popular items: %w", err)
 	}
@@ -51,12 +52,13 @@ func (p *public) PopularItems(c echo.Context, params publicapi.PopularItemsParam
 
 // TrendingItems is GET /v1/trending.
 func (p *public) TrendingItems(c echo.Context, params publicapi.TrendingItemsParams) error {
-	l := p.get()
+	l := p.get(c)
 	defer p.pool.Put(l)
 	q, err := l.common(c, commonParams{params.Limit, params.Fields, params.Filter, params.Category})
 	if err != nil {
 		return err
 	}
+	l.kind = "trending"
 	if err := p.deps.Recommender.Trending(c.Request().Context(), &q, &l.list); err != nil {
 		return fmt.Errorf("list trending items: %w", err)
 	}
@@ -65,7 +67,7 @@ func (p *public) TrendingItems(c echo.Context, params publicapi.TrendingItemsPar
 
 // LatestItems is GET /v1/latest.
 func (p *public) LatestItems(c echo.Context, params publicapi.LatestItemsParams) error {
-	l := p.get()
+	l := p.get(c)
 	defer p.pool.Put(l)
 	q, err := l.common(c, commonParams{params.Limit, params.Fields, params.Filter, params.Category}, "window")
 	if err != nil {
@@ -76,6 +78,7 @@ func (p *public) LatestItems(c echo.Context, params publicapi.LatestItemsParams)
 			return err
 		}
 	}
+	l.kind = "latest"
 	if err := p.deps.Recommender.Latest(c.Request().Context(), &q, &l.list); err != nil {
 		return fmt.Errorf("list the latest items: %w", err)
 	}

@@ -36,6 +36,9 @@ type public struct {
 
 // listing is the scratch of one list request.
 type listing struct {
+	// kind and subject are those of Served.
+	kind, subject string
+
 	query  Query
 	list   List
 	fields []string
@@ -51,17 +54,21 @@ func newPublic(s *Server) *public {
 	return p
 }
 
-func (p *public) get() *listing {
+func (p *public) get(c echo.Context) *listing {
 	l := p.pool.Get().(*listing)
-	l.query = Query{Now: p.deps.Now().UnixMilli(), Limit: p.cfg.Limit, ExcludeSeen: p.cfg.ExcludeSeen}
+	l.query = Query{
+		Now: p.deps.Now().UnixMilli(), Limit: p.cfg.Limit, ExcludeSeen: p.cfg.ExcludeSeen,
+		RequestID: c.Response().Header()[wire.HeaderRequestID][0],
+	}
+	l.kind = "recommend"
 	l.list = List{Picks: l.list.Picks[:0], Plugins: l.list.Plugins[:0]}
-	l.fields, l.buf = l.fields[:0], l.buf[:0]
+	l.fields, l.buf, l.subject = l.fields[:0], l.buf[:0], ""
 	return l
 }
 
 // ArticleRecommend is GET /recommend, the article's API.
 func (p *public) ArticleRecommend(c echo.Context, params publicapi.ArticleRecommendParams) error {
-	l := p.get()
+	l := p.get(c)
 	defer p.pool.Put(l)
 	if err := l.query.check(params.Limit); err != nil {
 		return err
@@ -70,7 +77,7 @@ func (p *public) ArticleRecommend(c echo.Context, params publicapi.ArticleRecomm
 		p.listed(c, SourceEmpty, "no_user")
 		return send(c, http.StatusOK, append(l.buf, "{}\n"...))
 	}
-	l.query.UserID, l.query.RequestID = *params.UserID, c.Response().Header()[wire.HeaderRequestID][0]
+	l.query.UserID = *params.UserID
 	if err := checkID("user_id", l.query.UserID); err != nil {
 		return err
 	}
@@ -82,6 +89,7 @@ func (p *public) ArticleRecommend(c echo.Context, params publicapi.ArticleRecomm
 		return send(c, http.StatusOK, append(l.buf, "{}\n"...))
 	}
 	p.listed(c, l.list.Source, l.list.Reason)
+	p.keep(l)
 	b := append(l.buf, `{"recommendations":[`...)
 	for i := range l.list.Picks {
 		if i > 0 {
@@ -163,7 +171,7 @@ func texts(ids []wire.LooseID) []string {
 }
 
 func (p *public) recommend(c echo.Context, body *publicapi.RecommendRequest, fields *[]string) error {
-	l := p.get()
+	l := p.get(c)
 	defer p.pool.Put(l)
 	if err := p.ask(c, l, body, fields); err != nil {
 		return err
@@ -173,7 +181,6 @@ func (p *public) recommend(c echo.Context, body *publicapi.RecommendRequest, fie
 
 // ask makes the list for one body.
 func (p *public) ask(c echo.Context, l *listing, body *publicapi.RecommendRequest, fields *[]string) error {
-	l.query.RequestID = c.Response().Header()[wire.HeaderRequestID][0]
 	if err := l.query.take(body); err != nil {
 		return err
 	}
@@ -217,7 +224,7 @@ func (q *Query) take(body *publicapi.RecommendRequest) error {
 
 // SimilarItems is GET /v1/items/{id}/similar.
 func (p *public) SimilarItems(c echo.Context, id publicapi.ItemID, params publicapi.SimilarItemsParams) error {
-	l := p.get()
+	l := p.get(c)
 	defer p.pool.Put(l)
 	if err := l.plain(c, params.Limit, params.Fields); err != nil {
 		return err
@@ -225,6 +232,7 @@ func (p *public) SimilarItems(c echo.Context, id publicapi.ItemID, params public
 	if err := checkID("id", id); err != nil {
 		return err
 	}
+	l.kind, l.subject = "similar", id
 	if err := p.deps.Recommender.Similar(c.Request().Context(), id, l.query.Limit, &l.list); err != nil {
 		return entities.UnknownItem(err, id)
 	}
@@ -307,19 +315,25 @@ func (p *public) listed(c echo.Context, source, reason string) {
 	p.deps.Observer.Listed(source, reason)
 }
 
+// keep hands a list that is about to be answered to the log of lists.
+func (p *public) keep(l *listing) {
+	p.deps.Served.Served(Served{RequestID: l.query.RequestID, Kind: l.kind, Subject: l.subject, Query: &l.query, List: &l.list})
+}
+
 // sendList writes the envelope of /v1 lists. subject names what the list is
 // for: "user_id", "item_id" or nothing.
 func (p *public) sendList(c echo.Context, l *listing, subject, id string) error {
 	p.listed(c, l.list.Source, l.list.Reason)
-	l.buf = append(p.appendList(c, l.buf, l, subject, id), '\n')
+	p.keep(l)
+	l.buf = append(p.appendList(l.buf, l, subject, id), '\n')
 	return send(c, http.StatusOK, l.buf)
 }
 
 // appendList appends the envelope.
-func (p *public) appendList(c echo.Context, b []byte, l *listing, subject, id string) []byte {
+func (p *public) appendList(b []byte, l *listing, subject, id string) []byte {
 	list := &l.list
 	b = append(b, `{"request_id":`...)
-	b = appendString(b, c.Response().Header()[wire.HeaderRequestID][0])
+	b = appendString(b, l.query.RequestID)
 	if subject != "" {
 		b = append(append(append(b, `,"`...), subject...), `":`...)
 		b = appendString(b, id)

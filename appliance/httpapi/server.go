@@ -100,6 +100,9 @@ func New(cfg Config, deps Deps, log *slog.Logger) (*Server, error) {
 	if deps.Observer == nil {
 		deps.Observer = silent{}
 	}
+	if deps.Served == nil {
+		deps.Served = silent{}
+	}
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}

@@ -1,6 +1,6 @@
 // Package archive keeps the whole log as plain Hive-style Parquet: one file per
-// date and commit for events, one per commit for item changes and one for user
-// changes, readable by any Parquet tool as they lie there.
+// date and commit for events and for served lists, one per commit for item
+// changes and one for user changes, readable by any Parquet tool as they lie there.
 //
 // It owns the layout, the atomic commit of a range of bus messages, the removal
 // of duplicates while reading, and the follower that moves the bus into the
@@ -12,6 +12,7 @@
 //	events/dt=YYYY-MM-DD/b<first>-<last>.parquet   events of one UTC date
 //	items/b<first>-<last>.parquet                  item changes
 //	users/b<first>-<last>.parquet                  user changes
+//	served/dt=YYYY-MM-DD/b<first>-<last>.parquet   served lists of one UTC date
 //	_staging/                                      files not yet committed
 //	_commits/<first>-<last>.json                   manifests, see manifest.go
 //
@@ -71,7 +72,7 @@ type Archive struct {
 // undoes a commit that a crash cut short.
 func Open(ctx context.Context, opt Options) (*Archive, error) {
 	a := newArchive(opt)
-	for _, dir := range []string{eventsDir, itemsDir, usersDir, stagingDir, commitsDir} {
+	for _, dir := range []string{eventsDir, itemsDir, usersDir, servedDir, stagingDir, commitsDir} {
 		if err := os.MkdirAll(filepath.Join(a.dir, dir), 0o755); err != nil {
 			return nil, fmt.Errorf("make archive folder: %w", err)
 		}
@@ -124,11 +125,13 @@ func (a *Archive) Topics() []TopicPosition { return topicPositions(a.topics) }
 // Summary is what the footers of all files tell.
 type Summary struct {
 	Position uint64
-	// Files and Bytes count events, items and users together.
+	// Files and Bytes count events, items, users and served lists together.
 	Files int
 	Bytes int64
 	// Events counts stored rows: duplicates that a scan drops are in it.
 	Events, ItemChanges, UserChanges int64
+	// Served counts the places of served lists.
+	Served int64
 	// Oldest and Newest are event times in Unix milliseconds, zeros without
 	// events.
 	Oldest, Newest int64
@@ -156,6 +159,21 @@ func (a *Archive) Summary(ctx context.Context) (Summary, error) {
 			}
 			sum.Oldest, sum.Newest = min(sum.Oldest, info.Oldest), max(sum.Newest, info.Newest)
 			sum.Events += info.Rows
+			sum.Bytes += info.Bytes
+			sum.Files++
+		}
+	}
+	served, err := a.datedFiles(servedDir, sum.Position)
+	if err != nil {
+		return Summary{}, err
+	}
+	for _, day := range served {
+		for _, path := range day.files {
+			info, err := a.footer(ctx, path)
+			if err != nil {
+				return Summary{}, err
+			}
+			sum.Served += info.Rows
 			sum.Bytes += info.Bytes
 			sum.Files++
 		}

@@ -44,6 +44,15 @@ func user(id, region string) event.Record {
 	}}}
 }
 
+// served is a list of two items, or of none.
+func served(request string, ts int64, items ...string) event.Record {
+	s := &event.Served{RequestID: request, UserID: "u1", Time: ts, List: "recommend", Source: "live"}
+	for _, id := range items {
+		s.Items = append(s.Items, event.ServedItem{ID: id, Score: 1})
+	}
+	return event.Record{Kind: event.KindServed, Served: s}
+}
+
 // commit archives the records, one bus message each.
 func commit(t testing.TB, a *Archive, records ...event.Record) {
 	t.Helper()
@@ -113,12 +122,13 @@ func TestCommitAndScan(t *testing.T) {
 	a := open(t, dir)
 	commit(t, a, view("u1", "i1", "b1", day0+dayMillis+5), put("i1", 3), view("u1", "i2", "a1", day0+9))
 	commit(t, a, view("u2", "i1", "a2", day0+1), put("i2", 4), view("u2", "i3", "old", -1), user("u9", "north"), user("u2", "south"))
+	commit(t, a, served("r1", day0, "i1", "i2"), served("r2", day0+dayMillis), served("r3", day0+2, "i3"))
 	for _, reader := range []*Archive{a, open(t, dir)} {
 		equal(t, "events", eventIDs(t, reader), []string{"old", "a1", "a2", "b1"})
 		equal(t, "items", itemIDs(t, reader), []string{"i1", "i2"})
 		equal(t, "users", userIDs(t, reader), []string{"u9", "u2"})
-		if reader.Position() != 8 {
-			t.Fatalf("position %d, want 8", reader.Position())
+		if reader.Position() != 11 {
+			t.Fatalf("position %d, want 11", reader.Position())
 		}
 		sum, err := reader.Summary(t.Context())
 		if err != nil {
@@ -128,7 +138,7 @@ func TestCommitAndScan(t *testing.T) {
 			t.Fatal("no bytes")
 		}
 		sum.Bytes = 0
-		if want := (Summary{Position: 8, Files: 7, Events: 4, ItemChanges: 2, UserChanges: 2, Oldest: -1, Newest: day0 + dayMillis + 5}); sum != want {
+		if want := (Summary{Position: 11, Files: 9, Events: 4, ItemChanges: 2, UserChanges: 2, Served: 4, Oldest: -1, Newest: day0 + dayMillis + 5}); sum != want {
 			t.Fatalf("got %+v, want %+v", sum, want)
 		}
 	}
@@ -138,6 +148,8 @@ func TestCommitAndScan(t *testing.T) {
 		"events/dt=2023-11-16/b00000000000000000001-00000000000000000003.parquet",
 		"items/b00000000000000000001-00000000000000000003.parquet",
 		"users/b00000000000000000004-00000000000000000008.parquet",
+		"served/dt=2023-11-15/b00000000000000000009-00000000000000000011.parquet",
+		"served/dt=2023-11-16/b00000000000000000009-00000000000000000011.parquet",
 	} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
@@ -266,6 +278,10 @@ func crashOnce(t *testing.T, fail int, reopen bool) (failed string) {
 			t.Fatal(err)
 		}
 	}
+	list := served("r1", day0, "i1", "i2")
+	if err := b.Add(7, &list); err != nil {
+		t.Fatal(err)
+	}
 	if err := b.Commit(t.Context(), 7); (failed != "") != errors.Is(err, errCrash) {
 		t.Fatalf("step %q: %v", failed, err)
 	}
@@ -287,6 +303,11 @@ func crashOnce(t *testing.T, fail int, reopen bool) (failed string) {
 		if err := b.Add(seq, &log[seq-1]); err != nil {
 			t.Fatal(err)
 		}
+		if seq == 7 {
+			if err := b.Add(seq, &list); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	if err := b.Commit(t.Context(), uint64(len(log))); err != nil {
 		t.Fatalf("step %q: %v", failed, err)
@@ -295,6 +316,9 @@ func crashOnce(t *testing.T, fail int, reopen bool) (failed string) {
 		equal(t, "after "+failed, eventIDs(t, a), []string{"e1", "e4", "e7", "e3", "e8", "e5"})
 		equal(t, "after "+failed, itemIDs(t, a), []string{"i1", "i2"})
 		equal(t, "after "+failed, userIDs(t, a), []string{"u2"})
+		if sum, err := a.Summary(t.Context()); err != nil || sum.Served != 2 {
+			t.Fatalf("after %q there are %d places of served lists, %v", failed, sum.Served, err)
+		}
 	}
 	for _, left := range []string{"_staging/*", "_commits/*.tmp"} {
 		if names, _ := filepath.Glob(filepath.Join(dir, left)); len(names) > 0 {

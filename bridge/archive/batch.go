@@ -27,6 +27,7 @@ type Batch struct {
 	days    map[int64]*parquet.EventTable
 	items   *parquet.ItemTable
 	users   *parquet.UserTable
+	served  map[int64]*parquet.ServedTable
 	filled  map[int64]func(w *parquet.ColumnsWriter) error
 	topics  topicRun
 }
@@ -45,6 +46,7 @@ func (a *Archive) Begin(ctx context.Context) (*Batch, error) {
 	return &Batch{
 		archive: a, first: a.Position() + 1, strings: parquet.NewStrings(),
 		days: make(map[int64]*parquet.EventTable), items: parquet.NewItemTable(), users: parquet.NewUserTable(),
+		served: make(map[int64]*parquet.ServedTable),
 		filled: make(map[int64]func(*parquet.ColumnsWriter) error), topics: topicRun{next: maps.Clone(a.topics)},
 	}, nil
 }
@@ -78,6 +80,12 @@ func (b *Batch) Add(seq uint64, r *event.Record) error {
 		if err := b.users.Append(seq, r); err != nil {
 			return err
 		}
+	case event.KindServed:
+		day := dayOf(r.Served.Time)
+		if b.served[day] == nil {
+			b.served[day] = parquet.NewServedTable(b.strings)
+		}
+		b.served[day].Append(seq, r)
 	default:
 		return fmt.Errorf("add record: kind %d in bus message %d is not known to this version", r.Kind, seq)
 	}
@@ -162,13 +170,14 @@ func (b *Batch) commit(ctx context.Context, c parquet.Commit) error {
 	return nil
 }
 
-// job is one file to write: events, items, users or what fill writes, the others
-// are nil.
+// job is one file to write: events, items, users, served lists or what fill
+// writes, the others are nil.
 type job struct {
 	staged, path string
 	events       *parquet.EventTable
 	items        *parquet.ItemTable
 	users        *parquet.UserTable
+	served       *parquet.ServedTable
 	fill         func(w *parquet.ColumnsWriter) error
 	info         parquet.Info
 	file         *os.File
@@ -187,6 +196,13 @@ func (b *Batch) jobs(c parquet.Commit) []*job {
 	for day, fill := range b.filled {
 		path, staged := filepath.Join(eventsDir, dayName(day), name), filepath.Join(stagingDir, dayName(day)+"."+name)
 		jobs = append(jobs, &job{fill: fill, path: path, staged: staged})
+	}
+	for day, table := range b.served {
+		j := &job{served: table, path: filepath.Join(servedDir, dayName(day), name)}
+		j.staged = filepath.Join(stagingDir, servedDir+"."+dayName(day)+"."+name)
+		j.info = parquet.Info{Commit: c, Rows: int64(table.Len())}
+		j.info.Oldest, j.info.Newest = table.Span()
+		jobs = append(jobs, j)
 	}
 	// The largest first, so that no worker begins it last and alone.
 	slices.SortFunc(jobs, func(x, y *job) int { return int(y.info.Rows - x.info.Rows) })
@@ -246,6 +262,8 @@ func (a *Archive) write(j *job, c parquet.Commit) error {
 		}
 	case j.fill != nil:
 		err = fillFile(f, j.fill, c)
+	case j.served != nil:
+		err = parquet.WriteServed(f, j.served, c)
 	case j.items != nil:
 		err = parquet.WriteItems(f, j.items, c)
 	default:

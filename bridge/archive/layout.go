@@ -20,6 +20,7 @@ const (
 	eventsDir  = "events"
 	itemsDir   = "items"
 	usersDir   = "users"
+	servedDir  = "served"
 	stagingDir = "_staging"
 	commitsDir = "_commits"
 
@@ -79,8 +80,11 @@ type dayFiles struct {
 
 // eventFiles lists the event files whose commit ends at or before last, by
 // date.
-func (a *Archive) eventFiles(last uint64) ([]dayFiles, error) {
-	entries, err := readDir(filepath.Join(a.dir, eventsDir))
+func (a *Archive) eventFiles(last uint64) ([]dayFiles, error) { return a.datedFiles(eventsDir, last) }
+
+// datedFiles is the same for any folder with one folder a date.
+func (a *Archive) datedFiles(dir string, last uint64) ([]dayFiles, error) {
+	entries, err := readDir(filepath.Join(a.dir, dir))
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +93,7 @@ func (a *Archive) eventFiles(last uint64) ([]dayFiles, error) {
 		if !entry.IsDir() || !strings.HasPrefix(entry.Name(), dayPrefix) {
 			continue
 		}
-		files, err := a.dataFiles(filepath.Join(eventsDir, entry.Name()), last)
+		files, err := a.dataFiles(filepath.Join(dir, entry.Name()), last)
 		if err != nil {
 			return nil, err
 		}

@@ -188,6 +188,10 @@ func (a *Archive) withoutManifest() (commits, error) {
 	if err != nil {
 		return commits{}, err
 	}
+	served, err := a.datedFiles(servedDir, all)
+	if err != nil {
+		return commits{}, err
+	}
 	var files []string
 	for _, dir := range []string{itemsDir, usersDir} {
 		more, err := a.dataFiles(dir, all)
@@ -196,7 +200,7 @@ func (a *Archive) withoutManifest() (commits, error) {
 		}
 		files = append(files, more...)
 	}
-	for _, day := range days {
+	for _, day := range slices.Concat(days, served) {
 		files = append(files, day.files...)
 	}
 	for _, path := range files {

@@ -57,7 +57,7 @@ func (a *Archive) finish(ctx context.Context, m *manifest) error {
 	if err := a.step("sync folders"); err != nil {
 		return err
 	}
-	paths := []string{filepath.Join(a.dir, eventsDir), filepath.Join(a.dir, itemsDir), filepath.Join(a.dir, usersDir)}
+	paths := []string{filepath.Join(a.dir, eventsDir), filepath.Join(a.dir, itemsDir), filepath.Join(a.dir, usersDir), filepath.Join(a.dir, servedDir)}
 	for dir := range dirs {
 		if dir != itemsDir && dir != usersDir {
 			paths = append(paths, filepath.Join(a.dir, dir))

@@ -3,7 +3,8 @@
 // their binary frame codec.
 //
 // It is a leaf: every stage from ingest to training speaks these types, so it
-// must not import any other package of this module, nor any foreign library.
+// must not import any other package of this module than its own reader of
+// times, nor any foreign library.
 package event
 
 // Kind tells what a Record carries. The numbers are written to disk: never
@@ -27,6 +28,8 @@ const (
 	KindUserErase Kind = 7
 	// KindUserMerge makes all of a user that came before it another's.
 	KindUserMerge Kind = 8
+	// KindServed is a list that was answered.
+	KindServed Kind = 9
 )
 
 // Event is one interaction. Times are Unix milliseconds, UTC. The fields and
@@ -99,6 +102,8 @@ type Record struct {
 	// User counts for the user kinds.
 	User   User
 	Source Source
+	// Served counts for KindServed, and is nil for all others.
+	Served *Served
 }
 
 // ValueKind is the type of an attribute value. The numbers are written to

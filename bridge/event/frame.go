@@ -28,7 +28,8 @@ import (
 //
 // A record is
 //
-//	byte     kind: 1 event, 2 item put, 3 item patch, 4 user put, 5 user patch
+//	byte     kind: 1 event, 2 item put, 3 item patch, 4 user put, 5 user patch,
+//	         6 item delete, 7 user erase, 8 user merge, 9 served list
 //	uvarint  presence bits
 //	varint   time, minus the time of the record before (0 for the first)
 //	if bit 0 is set:
@@ -66,7 +67,17 @@ import (
 // A user record goes on with
 //
 //	ref user
+//	bit 1   ref of the user who takes over
 //	uvarint number of attributes, and each as in an item record
+//
+// A served list goes on with
+//
+//	text    request_id
+//	ref     user, list, subject, scene, source, reason, model
+//	uvarint version of the rules
+//	uvarint number of plugins, and a ref for each
+//	uvarint number of items, and for each a ref and its score, the 4 bytes of
+//	        an IEEE 754 single
 //
 // Unknown kinds, bits and flags are an error: a reader must not guess. Ids
 // that repeat (users, items, types, sessions) are in the table and so cost one
@@ -157,6 +168,8 @@ func (b *FrameBuilder) Add(r *Record) {
 		b.item(r)
 	case KindUserPut, KindUserPatch, KindUserErase, KindUserMerge:
 		b.user(r)
+	case KindServed:
+		b.served(r)
 	default:
 		panic("event: frame record of unknown kind")
 	}

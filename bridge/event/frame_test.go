@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -74,6 +75,22 @@ func removalRecords() []Record {
 	}
 }
 
+// servedRecords are the records of testdata/frame-v1-served.bin.
+func servedRecords() []Record {
+	return []Record{
+		{Kind: KindServed, Served: &Served{
+			RequestID: "r-1", UserID: "u1", Time: 1700000000000, List: "recommend", Scene: "home", Source: "live", Model: "20261120T100000.000Z",
+			Rules: 3, Plugins: []string{"fresh@1.0.0", "price-band@1.2.0"}, Items: []ServedItem{{"i1", 0.75}, {"i2", -0.5}},
+		}},
+		{Kind: KindServed, Served: &Served{RequestID: "r-2", Time: 1700000000005, List: "similar", Subject: "i1", Source: "empty", Reason: "unknown_item"}},
+	}
+}
+
+// allRecords are those of every golden frame.
+func allRecords() []Record {
+	return slices.Concat(goldenRecords(), userRecords(), removalRecords(), servedRecords())
+}
+
 // build packs records into a frame.
 func build(records []Record) []byte {
 	var b FrameBuilder
@@ -96,6 +113,7 @@ func decode(data []byte) ([]Record, error) {
 func TestFrameGolden(t *testing.T) {
 	for name, want := range map[string][]Record{
 		"frame-v1.bin": goldenRecords(), "frame-v1-users.bin": userRecords(), "frame-v1-removals.bin": removalRecords(),
+		"frame-v1-served.bin": servedRecords(),
 	} {
 		path := filepath.Join("testdata", name)
 		if _, err := os.Stat(path); *update && errors.Is(err, fs.ErrNotExist) {
@@ -125,8 +143,7 @@ func TestFrameBuilder(t *testing.T) {
 	if got, err := decode(b.Seal()); err != nil || len(got) != 0 || b.Size() != frameHeader {
 		t.Fatalf("empty frame: %v, %v, size %d", got, err, b.Size())
 	}
-	records := append(append(goldenRecords(), userRecords()...), removalRecords()...)
-	records = append(records, Record{Kind: KindEvent, Event: Event{Position: -7, Time: math.MinInt64, Value: math.Copysign(0, -1), HasValue: true}, Source: Source{Partition: -1, Offset: math.MinInt64}})
+	records := append(allRecords(), Record{Kind: KindEvent, Event: Event{Position: -7, Time: math.MinInt64, Value: math.Copysign(0, -1), HasValue: true}, Source: Source{Partition: -1, Offset: math.MinInt64}})
 	records = append(records, Record{Kind: KindEvent, Event: Event{Time: math.MaxInt64, Position: math.MaxInt32}, Source: Source{Offset: math.MaxInt64}})
 	for round := range 3 {
 		b.Reset()
@@ -146,7 +163,7 @@ func TestFrameBuilder(t *testing.T) {
 // TestFrameDamage flips every bit and cuts at every length: nothing may get
 // past the checksum, and nothing may reach fn before it.
 func TestFrameDamage(t *testing.T) {
-	frame := build(append(append(goldenRecords(), userRecords()...), removalRecords()...))
+	frame := build(allRecords())
 	refuse := func(data []byte, what string) {
 		t.Helper()
 		err := DecodeFrame(data, func(*Record) error { t.Fatalf("%s: fn was called", what); return nil })
@@ -176,7 +193,7 @@ func resum(frame []byte) []byte {
 // TestFrameHostile changes every byte under a right checksum: any outcome but
 // a panic is good, and what decodes must encode again.
 func TestFrameHostile(t *testing.T) {
-	records := append(append(goldenRecords(), userRecords()...), removalRecords()...)
+	records := allRecords()
 	frame := build(records)
 	for i := range frame {
 		for _, v := range []byte{0, 1, 0x7f, 0x80, 0xff} {
@@ -221,6 +238,7 @@ func FuzzDecodeFrame(f *testing.F) {
 	f.Add(build(goldenRecords()))
 	f.Add(build(userRecords()))
 	f.Add(build(removalRecords()))
+	f.Add(build(servedRecords()))
 	f.Add(build(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) >= frameHeader {
@@ -235,10 +253,24 @@ func FuzzDecodeFrame(f *testing.F) {
 			return
 		}
 		again, err := decode(build(got))
-		if err != nil || len(again) != len(got) || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", again) {
+		if err != nil || len(again) != len(got) || text(got) != text(again) {
 			t.Fatalf("%+v was written and read as %+v, %v", got, again, err)
 		}
 	})
+}
+
+// text prints records whole, so that those with NaN can be compared.
+func text(records []Record) string {
+	var out []byte
+	for _, r := range records {
+		served := r.Served
+		r.Served = nil
+		out = fmt.Appendf(out, "%+v", r)
+		if served != nil {
+			out = fmt.Appendf(out, " %+v", *served)
+		}
+	}
+	return string(out)
 }
 
 // shopRecords look like an hour of a shop: skewed users and items, sessions,

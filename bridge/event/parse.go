@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"time"
 	"unicode/utf8"
+
+	"vitrine/bridge/event/clock"
 )
 
 // ParseEvent reads one JSON object into dst, which it empties first. Unknown
@@ -205,6 +208,19 @@ func (s *scanner) time() int64 {
 	s.wrong(CodeInvalidTime, "ts must be an RFC 3339 time or Unix milliseconds")
 	return 0
 }
+
+// apiTime reads the text of a JSON ts: digits are milliseconds, whatever
+// their size, because the API says so.
+func apiTime(text []byte) (ms int64, ok bool) {
+	if len(text) > 0 && digits(text, 0) == len(text) {
+		v := float(text)
+		return int64(v), v <= maxTime
+	}
+	return clock.Parse(text, nil)
+}
+
+// ParseTime reads a time as files have it; see clock.Parse.
+func ParseTime(s string, loc *time.Location) (ms int64, ok bool) { return clock.Parse(s, loc) }
 
 // float reads a number or null.
 func (s *scanner) float(name string) (v float64, has bool) {

@@ -149,6 +149,9 @@ func (d *unframer) record(r *Record) {
 		d.item(&r.Item, bits)
 	case KindUserPut, KindUserPatch, KindUserErase, KindUserMerge:
 		d.user(&r.User, bits)
+	case KindServed:
+		r.Served = new(Served)
+		d.served(r.Served, bits)
 	default:
 		d.fail("unknown kind of record")
 	}

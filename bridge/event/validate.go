@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"vitrine/bridge/event/clock"
 )
 
 // Limits of one event. They bound what a hostile sender can make us keep.
@@ -23,9 +25,8 @@ const (
 	MaxAhead = 5 * time.Minute
 )
 
-// maxTime is the last millisecond of the year 9999: a later date does not fit
-// the four-digit partitions of the archive.
-const maxTime = 253402300799999
+// maxTime: a later date does not fit the four-digit partitions of the archive.
+const maxTime = clock.Last
 
 // TypeRemove is the one event type with a meaning of its own: it takes back
 // earlier interactions, and its value counts without the sign.

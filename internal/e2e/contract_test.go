@@ -125,6 +125,7 @@ const additions = `
 	vitrine_bus_queued_records vitrine_bus_max_bytes vitrine_bus_appends_total vitrine_bus_refused_total vitrine_bus_short_of_disk vitrine_bus_down vitrine_bus_restarts_total vitrine_archive_failing vitrine_archive_commits_total vitrine_archive_records_total
 	vitrine_archive_lag_frames vitrine_snapshot_lag_frames vitrine_snapshot_bytes vitrine_deadletters_dropped_total
 	vitrine_disk_bytes vitrine_lists_in_flight vitrine_work_share_ratio
+	recommend.log_share recommend.log_rate vitrine_served_lists_total{result}
 	vitrine_ingest_unknown_fields_total vitrine_ingest_clamped_total vitrine_trainings_total{result}`
 
 // checkOffered holds what is offered against the contract: all of it is there

@@ -175,7 +175,8 @@ func (d *daemon) rss() int {
 
 // list is an answer of the recommend routes.
 type list struct {
-	Items []struct {
+	RequestID string `json:"request_id"`
+	Items     []struct {
 		ItemID string         `json:"item_id"`
 		Score  float64        `json:"score"`
 		Fields map[string]any `json:"fields"`

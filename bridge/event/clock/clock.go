@@ -1,36 +1,24 @@
-package event
+// Package clock reads times as they stand in files and in requests, without
+// being told their form. It is a leaf and imports nothing of this module.
+package clock
 
 import "time"
+
+// Last is the last millisecond of the year 9999: a later date does not fit
+// four digits.
+const Last = 253402300799999
 
 // secondsBelow parts Unix seconds from Unix milliseconds: as milliseconds it
 // is March 1973, as seconds the year 5138.
 const secondsBelow = 100_000_000_000
 
-// ParseTime understands the times found in files without being told: RFC 3339
-// (a fraction of any length, cut to milliseconds), the same with a space or
-// without a zone (taken in loc; nil means UTC), with or without seconds, a
-// date alone, and Unix seconds or milliseconds (below 1e11: seconds, which
-// may have a fraction). ok is false for anything else and for days that no
-// calendar has.
-func ParseTime(s string, loc *time.Location) (ms int64, ok bool) {
-	return parseTime(s, loc)
-}
-
-// apiTime reads the text of a JSON ts: digits are milliseconds, whatever
-// their size, because the API says so.
-func apiTime(text []byte) (ms int64, ok bool) {
-	if len(text) == 0 {
-		return 0, false
-	}
-	if end := digits(text, 0); end == len(text) {
-		v := float(text)
-		return int64(v), v <= maxTime
-	}
-	return parseTime(text, nil)
-}
-
-// parseTime is ParseTime over text of either type.
-func parseTime[T string | []byte](s T, loc *time.Location) (int64, bool) {
+// Parse understands RFC 3339 (a fraction of any length, cut to milliseconds),
+// the same with a space or without a zone (taken in loc; nil means UTC), with
+// or without seconds, a date alone, and Unix seconds or milliseconds (below
+// 1e11: seconds, which may have a fraction). The result is in Unix
+// milliseconds; ok is false for anything else, for days that no calendar has,
+// and before 1970 and after Last.
+func Parse[T string | []byte](s T, loc *time.Location) (ms int64, ok bool) {
 	// The shortest forms are Unix numbers; a date has its dash at 4.
 	if len(s) < 10 || s[4] != '-' || s[7] != '-' {
 		return parseUnix(s)
@@ -46,7 +34,7 @@ func parseTime[T string | []byte](s T, loc *time.Location) (int64, bool) {
 	if !ok {
 		return 0, false
 	}
-	ms := days*86_400_000 + clock
+	ms = days*86_400_000 + clock
 	switch {
 	case zoned:
 		ms -= zone
@@ -55,7 +43,7 @@ func parseTime[T string | []byte](s T, loc *time.Location) (int64, bool) {
 		h, m := int(d/time.Hour), int(d/time.Minute%60)
 		ms = time.Date(year, time.Month(month), day, h, m, 0, int(d%time.Minute), loc).UnixMilli()
 	}
-	return ms, ms >= 0 && ms <= maxTime
+	return ms, ms >= 0 && ms <= Last
 }
 
 // parseClock reads what follows the date: the milliseconds of the day and,
@@ -136,7 +124,7 @@ func parseUnix[T string | []byte](s T) (int64, bool) {
 	var v int64
 	i := 0
 	for ; i < len(s) && s[i]-'0' <= 9; i++ {
-		if v = v*10 + int64(s[i]-'0'); v > maxTime {
+		if v = v*10 + int64(s[i]-'0'); v > Last {
 			return 0, false
 		}
 	}

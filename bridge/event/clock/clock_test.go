@@ -1,11 +1,11 @@
-package event
+package clock
 
 import (
 	"testing"
 	"time"
 )
 
-func TestParseTime(t *testing.T) {
+func TestParse(t *testing.T) {
 	paris, err := time.LoadLocation("Europe/Paris")
 	if err != nil {
 		t.Skip("no time zone data on this system: ", err)
@@ -37,7 +37,7 @@ func TestParseTime(t *testing.T) {
 		{"2012-02-29", nil, utc("2012-02-29T00:00:00Z")},
 		{"2000-02-29", nil, utc("2000-02-29T00:00:00Z")},
 		{"1970-01-01", nil, 0},
-		{"9999-12-31T23:59:59.999Z", nil, maxTime},
+		{"9999-12-31T23:59:59.999Z", nil, Last},
 		{"2016-12-31T23:59:60Z", nil, utc("2017-01-01T00:00:00Z")},
 		{"2010-12-01 08:26:00", paris, utc("2010-12-01T07:26:00Z")},
 		{"2010-07-01 08:26:00.25", paris, utc("2010-07-01T06:26:00.25Z")},
@@ -49,7 +49,7 @@ func TestParseTime(t *testing.T) {
 		{"100000000000", nil, 100000000000},
 		{"0", nil, 0},
 	} {
-		if got, ok := ParseTime(tc.in, tc.loc); !ok || got != tc.want {
+		if got, ok := Parse(tc.in, tc.loc); !ok || got != tc.want {
 			t.Errorf("%q: %d, %v; want %d", tc.in, got, ok, tc.want)
 		}
 	}
@@ -60,7 +60,7 @@ func TestParseTime(t *testing.T) {
 		"2010-12-01T08:26:00Zx", "2010-12-01x08:26:00", "2010/12/01", "12/1/2010 8:26", "1969-12-31", "0000-01-01",
 		"999999999999999999999", "1291191960.", ".5", "1e9",
 	} {
-		if got, ok := ParseTime(in, nil); ok {
+		if got, ok := Parse(in, nil); ok {
 			t.Errorf("%q was taken for %d", in, got)
 		}
 	}
@@ -68,18 +68,18 @@ func TestParseTime(t *testing.T) {
 
 // FuzzParseTime holds the reader against package time wherever both know the
 // form.
-func FuzzParseTime(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, s := range []string{"2010-12-01T08:26:00.5+05:30", "2010-12-01 08:26", "2010-12-01", "1291191960.5", "2016-12-31T23:59:60Z"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got, ok := ParseTime(s, nil)
-		if ok && (got < 0 || got > maxTime) {
+		got, ok := Parse(s, nil)
+		if ok && (got < 0 || got > Last) {
 			t.Fatalf("%q: %d is out of range", s, got)
 		}
 		for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
 			want, err := time.Parse(layout, s)
-			if ms := want.UnixMilli(); err == nil && ms >= 0 && ms <= maxTime && want.Year() > 0 {
+			if ms := want.UnixMilli(); err == nil && ms >= 0 && ms <= Last && want.Year() > 0 {
 				// Package time also takes odd spellings, such as an hour of one
 				// digit; what it would write itself must be taken here.
 				if ok && got != ms || !ok && want.Format(layout) == s {
@@ -90,9 +90,9 @@ func FuzzParseTime(f *testing.F) {
 	})
 }
 
-func BenchmarkParseTime(b *testing.B) {
+func BenchmarkParse(b *testing.B) {
 	for b.Loop() {
-		if _, ok := ParseTime("2010-12-01 08:26:00", nil); !ok {
+		if _, ok := Parse("2010-12-01 08:26:00", nil); !ok {
 			b.Fatal("not a time")
 		}
 	}
