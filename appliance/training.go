@@ -183,6 +183,11 @@ func (a *Appliance) schedule(ctx context.Context) {
 	if live := a.parts.registry.Live(); live != nil {
 		last, seen = live.Created, live.Position
 	}
+	archived, err := a.parts.archive.News()
+	if err != nil {
+		a.log.Warn("it is not known whether there is anything new to train on", logkey.Error, err)
+		archived = a.parts.archive.Position()
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -190,7 +195,7 @@ func (a *Appliance) schedule(ctx context.Context) {
 		case <-time.After(min(every, every-a.now().Sub(last))):
 		}
 		last = a.now()
-		end := a.parts.pump.Stats().News
+		end := max(archived, a.parts.pump.Stats().News)
 		if end <= seen {
 			continue
 		}

@@ -200,9 +200,6 @@ func (p *Pump) commit(ctx context.Context) error {
 	p.frames.Add(1)
 	p.frameBytes.Add(uint64(len(frame)))
 	p.apply(p.last+1, p.fresh)
-	if slices.ContainsFunc(p.fresh, func(r event.Record) bool { return r.Kind != event.KindServed }) {
-		p.news.Store(p.last)
-	}
 	return nil
 }
 
@@ -340,7 +337,6 @@ func (p *Pump) replay(ctx context.Context, from uint64) error {
 		return err
 	}
 	p.position(next - 1)
-	p.news.Store(p.last)
 	return nil
 }
 
@@ -363,6 +359,9 @@ func (p *Pump) remember(records []event.Record) {
 func (p *Pump) apply(seq uint64, records []event.Record) {
 	for _, c := range p.consumers {
 		c.Apply(seq, records)
+	}
+	if slices.ContainsFunc(records, func(r event.Record) bool { return r.Kind != event.KindServed }) {
+		p.news.Store(seq)
 	}
 	p.position(seq)
 }

@@ -103,8 +103,8 @@ type Stats struct {
 	Queued int
 	// Remembered is the number of event ids known now.
 	Remembered int
-	// Last is the newest sequence that was applied, News the newest that told
-	// more than what was answered. After Replay they are the same.
+	// Last is the newest sequence that was applied, News the newest of them that
+	// told more than what was answered.
 	Last, News uint64
 }
 

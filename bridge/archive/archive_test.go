@@ -142,6 +142,9 @@ func TestCommitAndScan(t *testing.T) {
 			t.Fatalf("got %+v, want %+v", sum, want)
 		}
 	}
+	if news, err := a.News(); news != 8 || err != nil {
+		t.Errorf("the newest commit with more than served lists ends at %d, want 8; %v", news, err)
+	}
 	for _, name := range []string{
 		"events/dt=1969-12-31/b00000000000000000004-00000000000000000008.parquet",
 		"events/dt=2023-11-15/b00000000000000000001-00000000000000000003.parquet",

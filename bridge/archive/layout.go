@@ -121,6 +121,28 @@ func (a *Archive) dataFiles(dir string, last uint64) ([]string, error) {
 	return files, nil
 }
 
+// filesOf lists the files of some folders whose commit ends at or before last,
+// as paths below the root.
+func (a *Archive) filesOf(last uint64, folders ...string) (paths []string, err error) {
+	for _, dir := range folders {
+		var files []string
+		if dir == eventsDir || dir == servedDir {
+			var days []dayFiles
+			days, err = a.datedFiles(dir, last)
+			for _, day := range days {
+				files = append(files, day.files...)
+			}
+		} else {
+			files, err = a.dataFiles(dir, last)
+		}
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, files...)
+	}
+	return paths, nil
+}
+
 // readDir lists a folder by name; one that is not there is empty.
 func readDir(dir string) ([]os.DirEntry, error) {
 	entries, err := os.ReadDir(dir)

@@ -24,26 +24,15 @@ type ListedFile struct {
 
 // Folders are the folders below the root that data files lie in, the files of
 // dates one level deeper.
-func Folders() []string { return []string{eventsDir, itemsDir, usersDir} }
+func Folders() []string { return []string{eventsDir, itemsDir, usersDir, servedDir} }
 
 // Files lists the data files. One that is listed may be gone when it is opened:
 // then the listing has grown old and another one holds.
 func (a *Archive) Files(ctx context.Context) (Listing, error) {
 	list := Listing{Position: a.Position()}
-	days, err := a.eventFiles(list.Position)
+	paths, err := a.filesOf(list.Position, Folders()...)
 	if err != nil {
 		return Listing{}, err
-	}
-	var paths []string
-	for _, day := range days {
-		paths = append(paths, day.files...)
-	}
-	for _, dir := range []string{itemsDir, usersDir} {
-		files, err := a.dataFiles(dir, list.Position)
-		if err != nil {
-			return Listing{}, err
-		}
-		paths = append(paths, files...)
 	}
 	list.Files = make([]ListedFile, 0, len(paths))
 	for _, path := range paths {
@@ -60,6 +49,18 @@ func (a *Archive) Files(ctx context.Context) (Listing, error) {
 		list.Files = append(list.Files, ListedFile{Path: filepath.ToSlash(path), Bytes: stat.Size()})
 	}
 	return list, nil
+}
+
+// News is the last sequence of the newest commit that had more than served
+// lists in it.
+func (a *Archive) News() (uint64, error) {
+	paths, err := a.filesOf(a.Position(), eventsDir, itemsDir, usersDir)
+	newest := uint64(0)
+	for _, path := range paths {
+		_, last, _ := parseFileName(filepath.Base(path))
+		newest = max(newest, last)
+	}
+	return newest, err
 }
 
 // OpenFile opens a listed file as it lies there.

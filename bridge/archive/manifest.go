@@ -184,24 +184,9 @@ func (a *Archive) tryReadCommits() (commits, error) {
 func (a *Archive) withoutManifest() (commits, error) {
 	var state commits
 	const all = ^uint64(0)
-	days, err := a.eventFiles(all)
+	files, err := a.filesOf(all, Folders()...)
 	if err != nil {
 		return commits{}, err
-	}
-	served, err := a.datedFiles(servedDir, all)
-	if err != nil {
-		return commits{}, err
-	}
-	var files []string
-	for _, dir := range []string{itemsDir, usersDir} {
-		more, err := a.dataFiles(dir, all)
-		if err != nil {
-			return commits{}, err
-		}
-		files = append(files, more...)
-	}
-	for _, day := range slices.Concat(days, served) {
-		files = append(files, day.files...)
 	}
 	for _, path := range files {
 		_, last, _ := parseFileName(filepath.Base(path))

@@ -52,9 +52,8 @@ func TestOthersReadTheArchive(t *testing.T) {
 	a := open(t, dir)
 	first, second, third := view("u1", "i1", "e1", day0), view("u\u00fc2", "i2", "e2", day0+1), view("u3", "i1", "", day0+dayMillis)
 	first.Event.HasValue, first.Event.Value = true, 4
-	second.Event.HasValue, second.Event.Props = true, `{"a":1}`
+	second.Event.HasValue, second.Event.Props, second.Event.RequestID = true, `{"a":1}`, "r1"
 	commit(t, a, first, event.Record{Kind: event.KindItemPut, Item: put("i1", 2.5).Item}, second)
-	second.Event.RequestID = "r1"
 	commit(t, a, third, served("r1", day0, "i1", "i2"), served("r2", day0))
 	out, err := exec.CommandContext(t.Context(), python, "-c", pythonScript, dir).CombinedOutput()
 	if err != nil {

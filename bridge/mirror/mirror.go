@@ -17,7 +17,7 @@
 //
 // Layout under the store's root, where ID is that of the archive:
 //
-//	events/dt=YYYY-MM-DD/NAME-ID.parquet   as in the archive; also items, users
+//	events/dt=YYYY-MM-DD/NAME-ID.parquet   as in the archive; also items, users, served
 //	_staging/ID/                           not yet verified
 //	_commits/ID.json                       how far the copy is; see marker
 package mirror
