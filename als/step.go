@@ -13,9 +13,13 @@ import (
 // shared counter cheap, few enough that the last units end together.
 const unitRows = 64
 
-// hintCells is how many cells behind a row's own are shown with it, so that the
-// memory is asked for them in time.
-const hintCells = 32
+// A row is shown with the cells of the next one, so that the memory is asked
+// for them in time: what the first gather of it needs at least, and at most what
+// fits a second-level cache beside the row's own (128 KiB at rank 64).
+const (
+	minHints = 32
+	maxHints = 1024
+)
 
 // rowSolver is the seam between training and the solvers: it writes the vector
 // of a row into dst, which holds its present one.
@@ -64,9 +68,10 @@ func (h *halfStep) work(ctx context.Context, columns int, s *solve.Scratch) erro
 	}
 }
 
-// row returns a row's cells with those that follow it as a hint.
+// row returns a row's cells with those of the next one as a hint.
 func (h *halfStep) row(r int) solve.Row {
 	lo, hi := h.cells.Indptr[r], h.cells.Indptr[r+1]
-	hint := min(hi+hintCells, int64(len(h.cells.Indices)))
+	next := h.cells.Indptr[min(r+2, h.cells.Rows)] - hi
+	hint := min(hi+max(minHints, min(next, maxHints)), int64(len(h.cells.Indices)))
 	return solve.Row{Cols: h.cells.Indices[lo:hint], Weights: h.cells.Weights[lo:hi], Mass: h.mass[r]}
 }

@@ -8,19 +8,30 @@
 // result never depends on how many goroutines share the work.
 //
 // On amd64 with AVX2, FMA and F16C the loops run in assembly that _asm
-// generates, the int8 scans with AVX-512 VNNI where that is there; the build tag
-// noasm leaves it out.
+// generates; passes over rows run with AVX-512 where that is there, int8 scans
+// with its VNNI. The build tag noasm leaves it out.
 //
 // A shape that does not fit is a programming error and panics.
 package f32
 
-// Level names the kernels in use: "avx2" or "generic".
+// Level names the kernels in use: "avx512", "avx2" or "generic".
 func Level() string {
-	if vector {
+	switch {
+	case hasWide:
+		return "avx512"
+	case vector:
 		return "avx2"
+	default:
+		return "generic"
 	}
-	return "generic"
 }
+
+// wideColumns is the longest row that the AVX-512 kernels keep in registers.
+const wideColumns = 128
+
+// isWide reports whether rows of length k are for the AVX-512 kernels, which
+// mask what of 16 lanes a row leaves empty.
+func isWide(k int) bool { return hasWide && k <= wideColumns && fits(k) }
 
 // Lanes is the number of floats in one vector: rows of a multiple of it run
 // fastest.
@@ -116,6 +127,10 @@ func wideRows(k, n int) int {
 func CombineRows(q, rows, w []float32) {
 	k := len(q)
 	rows = rows[:len(w)*k]
+	if isWide(k) {
+		combineWide(q, rows, w)
+		return
+	}
 	if !fits(k) {
 		combineRowsGeneric(q, rows, w)
 		return
@@ -152,6 +167,10 @@ func passRows(k int) int { return max(minPass, min(maxPass, passFloats/k)) }
 func ApplyRows(q, p, rows []float32) {
 	k := len(p)
 	q = q[:k]
+	if isWide(k) {
+		applyWide(q, p, rows)
+		return
+	}
 	if !fits(k) {
 		applyRowsGeneric(q, p, rows)
 		return
@@ -173,6 +192,10 @@ func ApplyRows(q, p, rows []float32) {
 func ResidualRows(q, p, rows, t []float32) {
 	k := len(p)
 	q, rows = q[:k], rows[:len(t)*k]
+	if isWide(k) {
+		residualWide(q, p, rows, t)
+		return
+	}
 	if !fits(k) {
 		residualRowsGeneric(q, p, rows, t)
 		return
@@ -192,6 +215,9 @@ func QuadraticRows(p, rows []float32) float32 {
 	k := len(p)
 	if k == 0 {
 		return 0
+	}
+	if isWide(k) {
+		return quadraticWide(p, rows)
 	}
 	var buf [maxPass]float32
 	sum := float32(0)

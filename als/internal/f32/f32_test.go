@@ -270,6 +270,11 @@ func compareKernels(t *testing.T, r *rand.Rand, k, n int) {
 		check(name)
 		close32(t, name, got, want, magnitude*(1+size(rows)), k+n)
 	}
+	quadratic := float32(0)
+	for _, d := range dotsOf(rows, q, n) {
+		quadratic += d * d
+	}
+	close32(t, "QuadraticRows", []float32{QuadraticRows(q, rows)}, []float32{quadratic}, magnitude*(1+size(rows))*(1+size(q)), k+n)
 	a := random(r, k*k)
 	got, check = guarded(t, a)
 	want = slices.Clone(a)
@@ -281,6 +286,13 @@ func compareKernels(t *testing.T, r *rand.Rand, k, n int) {
 	close32(t, "Syrk", got, want, magnitude*(1+size(rows)), n)
 	compareFactor(t, r, k)
 	compareGather(t, r, rows, k, n)
+}
+
+// dotsOf are the products of n rows with q, as the generic code adds them.
+func dotsOf(rows, q []float32, n int) []float32 {
+	dots := make([]float32, n)
+	dotRowsGeneric(dots, rows, q)
+	return dots
 }
 
 // square makes every number one that has a root.
@@ -346,6 +358,7 @@ func compareGather(t *testing.T, r *rand.Rand, rows []float32, k, n int) {
 	if largest != most {
 		t.Fatalf("ToHalf found %v, the largest is %v", largest, most)
 	}
+	AskHalf(half, cols, k)
 	got, check = guarded(t, make([]float32, wanted*k))
 	GatherHalf(got, half, cols, factors)
 	check("GatherHalf")

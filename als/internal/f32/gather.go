@@ -40,6 +40,15 @@ func GatherHalf(dst []float32, base []uint16, cols []uint32, factors []float32) 
 	gatherHalfVector(dst[hinted*k:], base, cols[hinted:n], factors[hinted:])
 }
 
+// AskHalf asks the memory for rows cols of base, k numbers each, that a later
+// GatherHalf will want. A core has a few dozen such questions open at a time and
+// waits with more, so they belong between other work.
+func AskHalf(base []uint16, cols []uint32, k int) {
+	if len(cols) > 0 {
+		askVector(base, cols, k)
+	}
+}
+
 // withHints cuts cols behind the hints for the last of n rows.
 func withHints(cols []uint32, n int) []uint32 { return cols[:min(len(cols), n+prefetchRows)] }
 

@@ -170,6 +170,11 @@ func gatherAVX2(dst *float32, base *float32, idx *uint32, factors *float32, n ui
 //go:noescape
 func gatherHalfAVX2(dst *float32, base *uint16, idx *uint32, factors *float32, n uintptr, nv uintptr, ahead uintptr, limit uintptr) uintptr
 
+// askAVX2 asks the memory for n > 0 rows of base, rowBytes > 0 long, into the second-level cache.
+//
+//go:noescape
+func askAVX2(base *uint16, idx *uint32, n uintptr, rowBytes uintptr)
+
 // toHalfAVX2 rounds 8*n floats to half precision and returns the largest magnitude among them.
 //
 //go:noescape
@@ -202,3 +207,163 @@ func countAtLeastAVX2(v *float32, n uintptr, t float32) uintptr
 //
 //go:noescape
 func dotsAtAVX2(d *float32, base *float32, idx *uint32, q *float32, n uintptr, nv uintptr, ahead uintptr, limit uintptr) uintptr
+
+// apply1AVX512 adds q += sum_r (row_r . p)*row_r over 1 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func apply1AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// residual1AVX512 adds q += sum_r (t[r] - row_r . p)*row_r over 1 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func residual1AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// quadratic1AVX512 returns sum_r (row_r . p)^2 over 1 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func quadratic1AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+
+// combine1AVX512 adds q += sum_r c[r]*row_r over 1 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func combine1AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+
+// apply2AVX512 adds q += sum_r (row_r . p)*row_r over 2 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func apply2AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// residual2AVX512 adds q += sum_r (t[r] - row_r . p)*row_r over 2 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func residual2AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// quadratic2AVX512 returns sum_r (row_r . p)^2 over 2 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func quadratic2AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+
+// combine2AVX512 adds q += sum_r c[r]*row_r over 2 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func combine2AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+
+// apply3AVX512 adds q += sum_r (row_r . p)*row_r over 3 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func apply3AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// residual3AVX512 adds q += sum_r (t[r] - row_r . p)*row_r over 3 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func residual3AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// quadratic3AVX512 returns sum_r (row_r . p)^2 over 3 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func quadratic3AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+
+// combine3AVX512 adds q += sum_r c[r]*row_r over 3 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func combine3AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+
+// apply4AVX512 adds q += sum_r (row_r . p)*row_r over 4 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func apply4AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// residual4AVX512 adds q += sum_r (t[r] - row_r . p)*row_r over 4 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func residual4AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// quadratic4AVX512 returns sum_r (row_r . p)^2 over 4 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func quadratic4AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+
+// combine4AVX512 adds q += sum_r c[r]*row_r over 4 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func combine4AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+
+// apply5AVX512 adds q += sum_r (row_r . p)*row_r over 5 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func apply5AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// residual5AVX512 adds q += sum_r (t[r] - row_r . p)*row_r over 5 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func residual5AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// quadratic5AVX512 returns sum_r (row_r . p)^2 over 5 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func quadratic5AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+
+// combine5AVX512 adds q += sum_r c[r]*row_r over 5 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func combine5AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+
+// apply6AVX512 adds q += sum_r (row_r . p)*row_r over 6 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func apply6AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// residual6AVX512 adds q += sum_r (t[r] - row_r . p)*row_r over 6 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func residual6AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// quadratic6AVX512 returns sum_r (row_r . p)^2 over 6 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func quadratic6AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+
+// combine6AVX512 adds q += sum_r c[r]*row_r over 6 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func combine6AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+
+// apply7AVX512 adds q += sum_r (row_r . p)*row_r over 7 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func apply7AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// residual7AVX512 adds q += sum_r (t[r] - row_r . p)*row_r over 7 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func residual7AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// quadratic7AVX512 returns sum_r (row_r . p)^2 over 7 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func quadratic7AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+
+// combine7AVX512 adds q += sum_r c[r]*row_r over 7 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func combine7AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+
+// apply8AVX512 adds q += sum_r (row_r . p)*row_r over 8 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func apply8AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// residual8AVX512 adds q += sum_r (t[r] - row_r . p)*row_r over 8 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func residual8AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+
+// quadratic8AVX512 returns sum_r (row_r . p)^2 over 8 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func quadratic8AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+
+// combine8AVX512 adds q += sum_r c[r]*row_r over 8 vectors of 16, the last one masked, for n rows, stride bytes apart.
+//
+//go:noescape
+func combine8AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)

@@ -2002,6 +2002,30 @@ done:
 	VZEROUPPER
 	RET
 
+// func askAVX2(base *uint16, idx *uint32, n uintptr, rowBytes uintptr)
+// Requires: MMX+
+TEXT ·askAVX2(SB), NOSPLIT, $0-32
+	MOVQ base+0(FP), AX
+	MOVQ idx+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ rowBytes+24(FP), BX
+
+row:
+	MOVL  (CX), SI
+	IMULQ BX, SI
+	ADDQ  AX, SI
+	MOVQ  BX, DI
+
+line:
+	PREFETCHT1 (SI)
+	ADDQ       $0x40, SI
+	SUBQ       $0x40, DI
+	JA         line
+	ADDQ       $0x04, CX
+	DECQ       DX
+	JNZ        row
+	RET
+
 // func toHalfAVX2(dst *uint16, src *float32, n uintptr) float32
 // Requires: AVX, AVX2, F16C, SSE
 TEXT ·toHalfAVX2(SB), NOSPLIT, $0-28
@@ -2972,5 +2996,2738 @@ sum:
 done:
 	SUBQ R10, SI
 	MOVQ SI, ret+64(FP)
+	VZEROUPPER
+	RET
+
+// func apply1AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·apply1AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+16(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	MOVQ      CX, SI
+	SHLQ      $0x02, SI
+	LEAQ      (CX)(CX*1), DI
+	LEAQ      (DI)(CX*1), R8
+
+four:
+	CMPQ        DX, $0x04
+	JB          one
+	MOVQ        AX, R9
+	VMOVUPS.Z   (R9), K1, Z2
+	VMULPS      Z2, Z0, Z3
+	LEAQ        (AX)(CX*1), R9
+	VMOVUPS.Z   (R9), K1, Z4
+	VMULPS      Z4, Z0, Z5
+	LEAQ        (AX)(DI*1), R9
+	VMOVUPS.Z   (R9), K1, Z6
+	VMULPS      Z6, Z0, Z7
+	LEAQ        (AX)(R8*1), R9
+	VMOVUPS.Z   (R9), K1, Z8
+	VMULPS      Z8, Z0, Z9
+	VUNPCKLPS   Z5, Z3, Z10
+	VUNPCKHPS   Z5, Z3, Z3
+	VADDPS      Z3, Z10, Z10
+	VUNPCKLPS   Z9, Z7, Z3
+	VUNPCKHPS   Z9, Z7, Z7
+	VADDPS      Z7, Z3, Z3
+	VUNPCKLPD   Z3, Z10, Z5
+	VUNPCKHPD   Z3, Z10, Z10
+	VADDPS      Z10, Z5, Z5
+	VSHUFF32X4  $0x4e, Z5, Z5, Z3
+	VADDPS      Z3, Z5, Z5
+	VSHUFF32X4  $0xb1, Z5, Z5, Z3
+	VADDPS      Z3, Z5, Z5
+	VPERMILPS   $0x00, Z5, Z3
+	VFMADD231PS Z2, Z3, Z1
+	VPERMILPS   $0x55, Z5, Z2
+	VFMADD231PS Z4, Z2, Z1
+	VPERMILPS   $0xaa, Z5, Z2
+	VFMADD231PS Z6, Z2, Z1
+	VPERMILPS   $0xff, Z5, Z2
+	VFMADD231PS Z8, Z2, Z1
+	ADDQ        SI, AX
+	SUBQ        $0x04, DX
+	JMP         four
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS.Z   (AX), K1, Z2
+	VMULPS      Z2, Z0, Z3
+	VSHUFF32X4  $0x4e, Z3, Z3, Z4
+	VADDPS      Z4, Z3, Z3
+	VSHUFF32X4  $0xb1, Z3, Z3, Z4
+	VADDPS      Z4, Z3, Z3
+	VPERMILPS   $0x4e, Z3, Z4
+	VADDPS      Z4, Z3, Z3
+	VPERMILPS   $0xb1, Z3, Z4
+	VADDPS      Z4, Z3, Z3
+	VFMADD231PS Z2, Z3, Z1
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVUPS Z1, K1, (BX)
+	VZEROUPPER
+	RET
+
+// func residual1AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·residual1AVX512(SB), NOSPLIT, $0-52
+	MOVQ      rows+24(FP), AX
+	MOVQ      stride+32(FP), CX
+	MOVQ      n+40(FP), DX
+	MOVL      mask+48(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	MOVQ      t+16(FP), DI
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	MOVQ      CX, SI
+	SHLQ      $0x02, SI
+	LEAQ      (CX)(CX*1), R8
+	LEAQ      (R8)(CX*1), R9
+
+four:
+	CMPQ            DX, $0x04
+	JB              one
+	MOVQ            AX, R10
+	VMOVUPS.Z       (R10), K1, Z2
+	VMULPS          Z2, Z0, Z3
+	LEAQ            (AX)(CX*1), R10
+	VMOVUPS.Z       (R10), K1, Z4
+	VMULPS          Z4, Z0, Z5
+	LEAQ            (AX)(R8*1), R10
+	VMOVUPS.Z       (R10), K1, Z6
+	VMULPS          Z6, Z0, Z7
+	LEAQ            (AX)(R9*1), R10
+	VMOVUPS.Z       (R10), K1, Z8
+	VMULPS          Z8, Z0, Z9
+	VUNPCKLPS       Z5, Z3, Z10
+	VUNPCKHPS       Z5, Z3, Z3
+	VADDPS          Z3, Z10, Z10
+	VUNPCKLPS       Z9, Z7, Z3
+	VUNPCKHPS       Z9, Z7, Z7
+	VADDPS          Z7, Z3, Z3
+	VUNPCKLPD       Z3, Z10, Z5
+	VUNPCKHPD       Z3, Z10, Z10
+	VADDPS          Z10, Z5, Z5
+	VSHUFF32X4      $0x4e, Z5, Z5, Z3
+	VADDPS          Z3, Z5, Z5
+	VSHUFF32X4      $0xb1, Z5, Z5, Z3
+	VADDPS          Z3, Z5, Z5
+	VBROADCASTF32X4 (DI), Z3
+	VSUBPS          Z5, Z3, Z5
+	ADDQ            $0x10, DI
+	VPERMILPS       $0x00, Z5, Z3
+	VFMADD231PS     Z2, Z3, Z1
+	VPERMILPS       $0x55, Z5, Z2
+	VFMADD231PS     Z4, Z2, Z1
+	VPERMILPS       $0xaa, Z5, Z2
+	VFMADD231PS     Z6, Z2, Z1
+	VPERMILPS       $0xff, Z5, Z2
+	VFMADD231PS     Z8, Z2, Z1
+	ADDQ            SI, AX
+	SUBQ            $0x04, DX
+	JMP             four
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVUPS.Z    (AX), K1, Z2
+	VMULPS       Z2, Z0, Z3
+	VSHUFF32X4   $0x4e, Z3, Z3, Z4
+	VADDPS       Z4, Z3, Z3
+	VSHUFF32X4   $0xb1, Z3, Z3, Z4
+	VADDPS       Z4, Z3, Z3
+	VPERMILPS    $0x4e, Z3, Z4
+	VADDPS       Z4, Z3, Z3
+	VPERMILPS    $0xb1, Z3, Z4
+	VADDPS       Z4, Z3, Z3
+	VBROADCASTSS (DI), Z4
+	VSUBPS       Z3, Z4, Z3
+	ADDQ         $0x04, DI
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         CX, AX
+	DECQ         DX
+	JMP          one
+
+done:
+	VMOVUPS Z1, K1, (BX)
+	VZEROUPPER
+	RET
+
+// func quadratic1AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+// Requires: AVX, AVX512F, FMA3, SSE
+TEXT ·quadratic1AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+16(FP), CX
+	MOVQ      n+24(FP), DX
+	MOVL      mask+32(FP), BX
+	KMOVW     BX, K1
+	MOVQ      p+0(FP), BX
+	VMOVUPS.Z (BX), K1, Z0
+	VXORPS    X1, X1, X1
+	MOVQ      CX, BX
+	SHLQ      $0x02, BX
+	LEAQ      (CX)(CX*1), SI
+	LEAQ      (SI)(CX*1), DI
+
+four:
+	CMPQ        DX, $0x04
+	JB          one
+	MOVQ        AX, R8
+	VMOVUPS.Z   (R8), K1, Z2
+	VMULPS      Z2, Z0, Z2
+	LEAQ        (AX)(CX*1), R8
+	VMOVUPS.Z   (R8), K1, Z3
+	VMULPS      Z3, Z0, Z3
+	LEAQ        (AX)(SI*1), R8
+	VMOVUPS.Z   (R8), K1, Z4
+	VMULPS      Z4, Z0, Z4
+	LEAQ        (AX)(DI*1), R8
+	VMOVUPS.Z   (R8), K1, Z5
+	VMULPS      Z5, Z0, Z5
+	VUNPCKLPS   Z3, Z2, Z6
+	VUNPCKHPS   Z3, Z2, Z2
+	VADDPS      Z2, Z6, Z6
+	VUNPCKLPS   Z5, Z4, Z2
+	VUNPCKHPS   Z5, Z4, Z4
+	VADDPS      Z4, Z2, Z2
+	VUNPCKLPD   Z2, Z6, Z3
+	VUNPCKHPD   Z2, Z6, Z6
+	VADDPS      Z6, Z3, Z3
+	VSHUFF32X4  $0x4e, Z3, Z3, Z2
+	VADDPS      Z2, Z3, Z3
+	VSHUFF32X4  $0xb1, Z3, Z3, Z2
+	VADDPS      Z2, Z3, Z3
+	VFMADD231PS X3, X3, X1
+	ADDQ        BX, AX
+	SUBQ        $0x04, DX
+	JMP         four
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS.Z   (AX), K1, Z2
+	VMULPS      Z2, Z0, Z2
+	VSHUFF32X4  $0x4e, Z2, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0xb1, Z2, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VPERMILPS   $0x4e, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VPERMILPS   $0xb1, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VFMADD231SS X2, X2, X1
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVHLPS  X1, X1, X0
+	VADDPS    X0, X1, X1
+	VMOVSHDUP X1, X0
+	VADDSS    X0, X1, X1
+	MOVSS     X1, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func combine1AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·combine1AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      c+16(FP), SI
+	VMOVUPS.Z (BX), K1, Z0
+	VXORPS    Z1, Z1, Z1
+
+two:
+	CMPQ         DX, $0x02
+	JB           one
+	VBROADCASTSS (SI), Z2
+	VMOVUPS.Z    (AX), K1, Z3
+	VFMADD231PS  Z3, Z2, Z0
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	VBROADCASTSS (SI), Z2
+	VMOVUPS.Z    (AX), K1, Z3
+	VFMADD231PS  Z3, Z2, Z1
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, DX
+	JMP          two
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VBROADCASTSS (SI), Z2
+	VMOVUPS.Z    (AX), K1, Z3
+	VFMADD231PS  Z3, Z2, Z0
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+
+done:
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, K1, (BX)
+	VZEROUPPER
+	RET
+
+// func apply2AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·apply2AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+16(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	MOVQ      CX, SI
+	SHLQ      $0x02, SI
+	LEAQ      (CX)(CX*1), DI
+	LEAQ      (DI)(CX*1), R8
+
+four:
+	CMPQ        DX, $0x04
+	JB          one
+	MOVQ        AX, R9
+	VMOVUPS     (R9), Z4
+	VMOVUPS.Z   64(R9), K1, Z5
+	VMULPS      Z4, Z0, Z6
+	VMULPS      Z5, Z1, Z7
+	VADDPS      Z7, Z6, Z6
+	LEAQ        (AX)(CX*1), R9
+	VMOVUPS     (R9), Z7
+	VMOVUPS.Z   64(R9), K1, Z8
+	VMULPS      Z7, Z0, Z9
+	VMULPS      Z8, Z1, Z10
+	VADDPS      Z10, Z9, Z9
+	LEAQ        (AX)(DI*1), R9
+	VMOVUPS     (R9), Z10
+	VMOVUPS.Z   64(R9), K1, Z11
+	VMULPS      Z10, Z0, Z12
+	VMULPS      Z11, Z1, Z13
+	VADDPS      Z13, Z12, Z12
+	LEAQ        (AX)(R8*1), R9
+	VMOVUPS     (R9), Z13
+	VMOVUPS.Z   64(R9), K1, Z14
+	VMULPS      Z13, Z0, Z15
+	VMULPS      Z14, Z1, Z16
+	VADDPS      Z16, Z15, Z15
+	VUNPCKLPS   Z9, Z6, Z16
+	VUNPCKHPS   Z9, Z6, Z6
+	VADDPS      Z6, Z16, Z16
+	VUNPCKLPS   Z15, Z12, Z6
+	VUNPCKHPS   Z15, Z12, Z12
+	VADDPS      Z12, Z6, Z6
+	VUNPCKLPD   Z6, Z16, Z9
+	VUNPCKHPD   Z6, Z16, Z16
+	VADDPS      Z16, Z9, Z9
+	VSHUFF32X4  $0x4e, Z9, Z9, Z6
+	VADDPS      Z6, Z9, Z9
+	VSHUFF32X4  $0xb1, Z9, Z9, Z6
+	VADDPS      Z6, Z9, Z9
+	VPERMILPS   $0x00, Z9, Z6
+	VFMADD231PS Z4, Z6, Z2
+	VFMADD231PS Z5, Z6, Z3
+	VPERMILPS   $0x55, Z9, Z4
+	VFMADD231PS Z7, Z4, Z2
+	VFMADD231PS Z8, Z4, Z3
+	VPERMILPS   $0xaa, Z9, Z4
+	VFMADD231PS Z10, Z4, Z2
+	VFMADD231PS Z11, Z4, Z3
+	VPERMILPS   $0xff, Z9, Z4
+	VFMADD231PS Z13, Z4, Z2
+	VFMADD231PS Z14, Z4, Z3
+	ADDQ        SI, AX
+	SUBQ        $0x04, DX
+	JMP         four
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z4
+	VMOVUPS.Z   64(AX), K1, Z5
+	VMULPS      Z4, Z0, Z6
+	VMULPS      Z5, Z1, Z7
+	VADDPS      Z7, Z6, Z6
+	VSHUFF32X4  $0x4e, Z6, Z6, Z7
+	VADDPS      Z7, Z6, Z6
+	VSHUFF32X4  $0xb1, Z6, Z6, Z7
+	VADDPS      Z7, Z6, Z6
+	VPERMILPS   $0x4e, Z6, Z7
+	VADDPS      Z7, Z6, Z6
+	VPERMILPS   $0xb1, Z6, Z7
+	VADDPS      Z7, Z6, Z6
+	VFMADD231PS Z4, Z6, Z2
+	VFMADD231PS Z5, Z6, Z3
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	VZEROUPPER
+	RET
+
+// func residual2AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·residual2AVX512(SB), NOSPLIT, $0-52
+	MOVQ      rows+24(FP), AX
+	MOVQ      stride+32(FP), CX
+	MOVQ      n+40(FP), DX
+	MOVL      mask+48(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	MOVQ      t+16(FP), DI
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVUPS   (BX), Z2
+	VMOVUPS.Z 64(BX), K1, Z3
+	MOVQ      CX, SI
+	SHLQ      $0x02, SI
+	LEAQ      (CX)(CX*1), R8
+	LEAQ      (R8)(CX*1), R9
+
+four:
+	CMPQ            DX, $0x04
+	JB              one
+	MOVQ            AX, R10
+	VMOVUPS         (R10), Z4
+	VMOVUPS.Z       64(R10), K1, Z5
+	VMULPS          Z4, Z0, Z6
+	VMULPS          Z5, Z1, Z7
+	VADDPS          Z7, Z6, Z6
+	LEAQ            (AX)(CX*1), R10
+	VMOVUPS         (R10), Z7
+	VMOVUPS.Z       64(R10), K1, Z8
+	VMULPS          Z7, Z0, Z9
+	VMULPS          Z8, Z1, Z10
+	VADDPS          Z10, Z9, Z9
+	LEAQ            (AX)(R8*1), R10
+	VMOVUPS         (R10), Z10
+	VMOVUPS.Z       64(R10), K1, Z11
+	VMULPS          Z10, Z0, Z12
+	VMULPS          Z11, Z1, Z13
+	VADDPS          Z13, Z12, Z12
+	LEAQ            (AX)(R9*1), R10
+	VMOVUPS         (R10), Z13
+	VMOVUPS.Z       64(R10), K1, Z14
+	VMULPS          Z13, Z0, Z15
+	VMULPS          Z14, Z1, Z16
+	VADDPS          Z16, Z15, Z15
+	VUNPCKLPS       Z9, Z6, Z16
+	VUNPCKHPS       Z9, Z6, Z6
+	VADDPS          Z6, Z16, Z16
+	VUNPCKLPS       Z15, Z12, Z6
+	VUNPCKHPS       Z15, Z12, Z12
+	VADDPS          Z12, Z6, Z6
+	VUNPCKLPD       Z6, Z16, Z9
+	VUNPCKHPD       Z6, Z16, Z16
+	VADDPS          Z16, Z9, Z9
+	VSHUFF32X4      $0x4e, Z9, Z9, Z6
+	VADDPS          Z6, Z9, Z9
+	VSHUFF32X4      $0xb1, Z9, Z9, Z6
+	VADDPS          Z6, Z9, Z9
+	VBROADCASTF32X4 (DI), Z6
+	VSUBPS          Z9, Z6, Z9
+	ADDQ            $0x10, DI
+	VPERMILPS       $0x00, Z9, Z6
+	VFMADD231PS     Z4, Z6, Z2
+	VFMADD231PS     Z5, Z6, Z3
+	VPERMILPS       $0x55, Z9, Z4
+	VFMADD231PS     Z7, Z4, Z2
+	VFMADD231PS     Z8, Z4, Z3
+	VPERMILPS       $0xaa, Z9, Z4
+	VFMADD231PS     Z10, Z4, Z2
+	VFMADD231PS     Z11, Z4, Z3
+	VPERMILPS       $0xff, Z9, Z4
+	VFMADD231PS     Z13, Z4, Z2
+	VFMADD231PS     Z14, Z4, Z3
+	ADDQ            SI, AX
+	SUBQ            $0x04, DX
+	JMP             four
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVUPS      (AX), Z4
+	VMOVUPS.Z    64(AX), K1, Z5
+	VMULPS       Z4, Z0, Z6
+	VMULPS       Z5, Z1, Z7
+	VADDPS       Z7, Z6, Z6
+	VSHUFF32X4   $0x4e, Z6, Z6, Z7
+	VADDPS       Z7, Z6, Z6
+	VSHUFF32X4   $0xb1, Z6, Z6, Z7
+	VADDPS       Z7, Z6, Z6
+	VPERMILPS    $0x4e, Z6, Z7
+	VADDPS       Z7, Z6, Z6
+	VPERMILPS    $0xb1, Z6, Z7
+	VADDPS       Z7, Z6, Z6
+	VBROADCASTSS (DI), Z7
+	VSUBPS       Z6, Z7, Z6
+	ADDQ         $0x04, DI
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         CX, AX
+	DECQ         DX
+	JMP          one
+
+done:
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, K1, 64(BX)
+	VZEROUPPER
+	RET
+
+// func quadratic2AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+// Requires: AVX, AVX512F, FMA3, SSE
+TEXT ·quadratic2AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+16(FP), CX
+	MOVQ      n+24(FP), DX
+	MOVL      mask+32(FP), BX
+	KMOVW     BX, K1
+	MOVQ      p+0(FP), BX
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	VXORPS    X2, X2, X2
+	MOVQ      CX, BX
+	SHLQ      $0x02, BX
+	LEAQ      (CX)(CX*1), SI
+	LEAQ      (SI)(CX*1), DI
+
+four:
+	CMPQ        DX, $0x04
+	JB          one
+	MOVQ        AX, R8
+	VMOVUPS     (R8), Z3
+	VMOVUPS.Z   64(R8), K1, Z4
+	VMULPS      Z3, Z0, Z3
+	VMULPS      Z4, Z1, Z4
+	VADDPS      Z4, Z3, Z3
+	LEAQ        (AX)(CX*1), R8
+	VMOVUPS     (R8), Z4
+	VMOVUPS.Z   64(R8), K1, Z5
+	VMULPS      Z4, Z0, Z4
+	VMULPS      Z5, Z1, Z5
+	VADDPS      Z5, Z4, Z4
+	LEAQ        (AX)(SI*1), R8
+	VMOVUPS     (R8), Z5
+	VMOVUPS.Z   64(R8), K1, Z6
+	VMULPS      Z5, Z0, Z5
+	VMULPS      Z6, Z1, Z6
+	VADDPS      Z6, Z5, Z5
+	LEAQ        (AX)(DI*1), R8
+	VMOVUPS     (R8), Z6
+	VMOVUPS.Z   64(R8), K1, Z7
+	VMULPS      Z6, Z0, Z6
+	VMULPS      Z7, Z1, Z7
+	VADDPS      Z7, Z6, Z6
+	VUNPCKLPS   Z4, Z3, Z7
+	VUNPCKHPS   Z4, Z3, Z3
+	VADDPS      Z3, Z7, Z7
+	VUNPCKLPS   Z6, Z5, Z3
+	VUNPCKHPS   Z6, Z5, Z5
+	VADDPS      Z5, Z3, Z3
+	VUNPCKLPD   Z3, Z7, Z4
+	VUNPCKHPD   Z3, Z7, Z7
+	VADDPS      Z7, Z4, Z4
+	VSHUFF32X4  $0x4e, Z4, Z4, Z3
+	VADDPS      Z3, Z4, Z4
+	VSHUFF32X4  $0xb1, Z4, Z4, Z3
+	VADDPS      Z3, Z4, Z4
+	VFMADD231PS X4, X4, X2
+	ADDQ        BX, AX
+	SUBQ        $0x04, DX
+	JMP         four
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z3
+	VMOVUPS.Z   64(AX), K1, Z4
+	VMULPS      Z3, Z0, Z3
+	VMULPS      Z4, Z1, Z4
+	VADDPS      Z4, Z3, Z3
+	VSHUFF32X4  $0x4e, Z3, Z3, Z4
+	VADDPS      Z4, Z3, Z3
+	VSHUFF32X4  $0xb1, Z3, Z3, Z4
+	VADDPS      Z4, Z3, Z3
+	VPERMILPS   $0x4e, Z3, Z4
+	VADDPS      Z4, Z3, Z3
+	VPERMILPS   $0xb1, Z3, Z4
+	VADDPS      Z4, Z3, Z3
+	VFMADD231SS X3, X3, X2
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVHLPS  X2, X2, X0
+	VADDPS    X0, X2, X2
+	VMOVSHDUP X2, X0
+	VADDSS    X0, X2, X2
+	MOVSS     X2, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func combine2AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·combine2AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      c+16(FP), SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+	VXORPS    Z2, Z2, Z2
+	VXORPS    Z3, Z3, Z3
+
+two:
+	CMPQ         DX, $0x02
+	JB           one
+	VBROADCASTSS (SI), Z4
+	VMOVUPS      (AX), Z5
+	VMOVUPS.Z    64(AX), K1, Z6
+	VFMADD231PS  Z5, Z4, Z0
+	VFMADD231PS  Z6, Z4, Z1
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	VBROADCASTSS (SI), Z4
+	VMOVUPS      (AX), Z5
+	VMOVUPS.Z    64(AX), K1, Z6
+	VFMADD231PS  Z5, Z4, Z2
+	VFMADD231PS  Z6, Z4, Z3
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, DX
+	JMP          two
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VBROADCASTSS (SI), Z4
+	VMOVUPS      (AX), Z5
+	VMOVUPS.Z    64(AX), K1, Z6
+	VFMADD231PS  Z5, Z4, Z0
+	VFMADD231PS  Z6, Z4, Z1
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+
+done:
+	VADDPS  Z2, Z0, Z0
+	VADDPS  Z3, Z1, Z1
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, K1, 64(BX)
+	VZEROUPPER
+	RET
+
+// func apply3AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·apply3AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+16(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	VMOVUPS   (SI), Z0
+	VMOVUPS   64(SI), Z1
+	VMOVUPS.Z 128(SI), K1, Z2
+	VMOVUPS   (BX), Z3
+	VMOVUPS   64(BX), Z4
+	VMOVUPS.Z 128(BX), K1, Z5
+	MOVQ      CX, SI
+	SHLQ      $0x02, SI
+	LEAQ      (CX)(CX*1), DI
+	LEAQ      (DI)(CX*1), R8
+
+four:
+	CMPQ        DX, $0x04
+	JB          one
+	MOVQ        AX, R9
+	VMOVUPS     (R9), Z6
+	VMOVUPS     64(R9), Z7
+	VMOVUPS.Z   128(R9), K1, Z8
+	VMULPS      Z6, Z0, Z9
+	VMULPS      Z7, Z1, Z10
+	VFMADD231PS Z8, Z2, Z9
+	VADDPS      Z10, Z9, Z9
+	LEAQ        (AX)(CX*1), R9
+	VMOVUPS     (R9), Z10
+	VMOVUPS     64(R9), Z11
+	VMOVUPS.Z   128(R9), K1, Z12
+	VMULPS      Z10, Z0, Z13
+	VMULPS      Z11, Z1, Z14
+	VFMADD231PS Z12, Z2, Z13
+	VADDPS      Z14, Z13, Z13
+	LEAQ        (AX)(DI*1), R9
+	VMOVUPS     (R9), Z14
+	VMOVUPS     64(R9), Z15
+	VMOVUPS.Z   128(R9), K1, Z16
+	VMULPS      Z14, Z0, Z17
+	VMULPS      Z15, Z1, Z18
+	VFMADD231PS Z16, Z2, Z17
+	VADDPS      Z18, Z17, Z17
+	LEAQ        (AX)(R8*1), R9
+	VMOVUPS     (R9), Z18
+	VMOVUPS     64(R9), Z19
+	VMOVUPS.Z   128(R9), K1, Z20
+	VMULPS      Z18, Z0, Z21
+	VMULPS      Z19, Z1, Z22
+	VFMADD231PS Z20, Z2, Z21
+	VADDPS      Z22, Z21, Z21
+	VUNPCKLPS   Z13, Z9, Z22
+	VUNPCKHPS   Z13, Z9, Z9
+	VADDPS      Z9, Z22, Z22
+	VUNPCKLPS   Z21, Z17, Z9
+	VUNPCKHPS   Z21, Z17, Z17
+	VADDPS      Z17, Z9, Z9
+	VUNPCKLPD   Z9, Z22, Z13
+	VUNPCKHPD   Z9, Z22, Z22
+	VADDPS      Z22, Z13, Z13
+	VSHUFF32X4  $0x4e, Z13, Z13, Z9
+	VADDPS      Z9, Z13, Z13
+	VSHUFF32X4  $0xb1, Z13, Z13, Z9
+	VADDPS      Z9, Z13, Z13
+	VPERMILPS   $0x00, Z13, Z9
+	VFMADD231PS Z6, Z9, Z3
+	VFMADD231PS Z7, Z9, Z4
+	VFMADD231PS Z8, Z9, Z5
+	VPERMILPS   $0x55, Z13, Z6
+	VFMADD231PS Z10, Z6, Z3
+	VFMADD231PS Z11, Z6, Z4
+	VFMADD231PS Z12, Z6, Z5
+	VPERMILPS   $0xaa, Z13, Z6
+	VFMADD231PS Z14, Z6, Z3
+	VFMADD231PS Z15, Z6, Z4
+	VFMADD231PS Z16, Z6, Z5
+	VPERMILPS   $0xff, Z13, Z6
+	VFMADD231PS Z18, Z6, Z3
+	VFMADD231PS Z19, Z6, Z4
+	VFMADD231PS Z20, Z6, Z5
+	ADDQ        SI, AX
+	SUBQ        $0x04, DX
+	JMP         four
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z6
+	VMOVUPS     64(AX), Z7
+	VMOVUPS.Z   128(AX), K1, Z8
+	VMULPS      Z6, Z0, Z9
+	VMULPS      Z7, Z1, Z10
+	VFMADD231PS Z8, Z2, Z9
+	VADDPS      Z10, Z9, Z9
+	VSHUFF32X4  $0x4e, Z9, Z9, Z10
+	VADDPS      Z10, Z9, Z9
+	VSHUFF32X4  $0xb1, Z9, Z9, Z10
+	VADDPS      Z10, Z9, Z9
+	VPERMILPS   $0x4e, Z9, Z10
+	VADDPS      Z10, Z9, Z9
+	VPERMILPS   $0xb1, Z9, Z10
+	VADDPS      Z10, Z9, Z9
+	VFMADD231PS Z6, Z9, Z3
+	VFMADD231PS Z7, Z9, Z4
+	VFMADD231PS Z8, Z9, Z5
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVUPS Z3, (BX)
+	VMOVUPS Z4, 64(BX)
+	VMOVUPS Z5, K1, 128(BX)
+	VZEROUPPER
+	RET
+
+// func residual3AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·residual3AVX512(SB), NOSPLIT, $0-52
+	MOVQ      rows+24(FP), AX
+	MOVQ      stride+32(FP), CX
+	MOVQ      n+40(FP), DX
+	MOVL      mask+48(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	MOVQ      t+16(FP), DI
+	VMOVUPS   (SI), Z0
+	VMOVUPS   64(SI), Z1
+	VMOVUPS.Z 128(SI), K1, Z2
+	VMOVUPS   (BX), Z3
+	VMOVUPS   64(BX), Z4
+	VMOVUPS.Z 128(BX), K1, Z5
+	MOVQ      CX, SI
+	SHLQ      $0x02, SI
+	LEAQ      (CX)(CX*1), R8
+	LEAQ      (R8)(CX*1), R9
+
+four:
+	CMPQ            DX, $0x04
+	JB              one
+	MOVQ            AX, R10
+	VMOVUPS         (R10), Z6
+	VMOVUPS         64(R10), Z7
+	VMOVUPS.Z       128(R10), K1, Z8
+	VMULPS          Z6, Z0, Z9
+	VMULPS          Z7, Z1, Z10
+	VFMADD231PS     Z8, Z2, Z9
+	VADDPS          Z10, Z9, Z9
+	LEAQ            (AX)(CX*1), R10
+	VMOVUPS         (R10), Z10
+	VMOVUPS         64(R10), Z11
+	VMOVUPS.Z       128(R10), K1, Z12
+	VMULPS          Z10, Z0, Z13
+	VMULPS          Z11, Z1, Z14
+	VFMADD231PS     Z12, Z2, Z13
+	VADDPS          Z14, Z13, Z13
+	LEAQ            (AX)(R8*1), R10
+	VMOVUPS         (R10), Z14
+	VMOVUPS         64(R10), Z15
+	VMOVUPS.Z       128(R10), K1, Z16
+	VMULPS          Z14, Z0, Z17
+	VMULPS          Z15, Z1, Z18
+	VFMADD231PS     Z16, Z2, Z17
+	VADDPS          Z18, Z17, Z17
+	LEAQ            (AX)(R9*1), R10
+	VMOVUPS         (R10), Z18
+	VMOVUPS         64(R10), Z19
+	VMOVUPS.Z       128(R10), K1, Z20
+	VMULPS          Z18, Z0, Z21
+	VMULPS          Z19, Z1, Z22
+	VFMADD231PS     Z20, Z2, Z21
+	VADDPS          Z22, Z21, Z21
+	VUNPCKLPS       Z13, Z9, Z22
+	VUNPCKHPS       Z13, Z9, Z9
+	VADDPS          Z9, Z22, Z22
+	VUNPCKLPS       Z21, Z17, Z9
+	VUNPCKHPS       Z21, Z17, Z17
+	VADDPS          Z17, Z9, Z9
+	VUNPCKLPD       Z9, Z22, Z13
+	VUNPCKHPD       Z9, Z22, Z22
+	VADDPS          Z22, Z13, Z13
+	VSHUFF32X4      $0x4e, Z13, Z13, Z9
+	VADDPS          Z9, Z13, Z13
+	VSHUFF32X4      $0xb1, Z13, Z13, Z9
+	VADDPS          Z9, Z13, Z13
+	VBROADCASTF32X4 (DI), Z9
+	VSUBPS          Z13, Z9, Z13
+	ADDQ            $0x10, DI
+	VPERMILPS       $0x00, Z13, Z9
+	VFMADD231PS     Z6, Z9, Z3
+	VFMADD231PS     Z7, Z9, Z4
+	VFMADD231PS     Z8, Z9, Z5
+	VPERMILPS       $0x55, Z13, Z6
+	VFMADD231PS     Z10, Z6, Z3
+	VFMADD231PS     Z11, Z6, Z4
+	VFMADD231PS     Z12, Z6, Z5
+	VPERMILPS       $0xaa, Z13, Z6
+	VFMADD231PS     Z14, Z6, Z3
+	VFMADD231PS     Z15, Z6, Z4
+	VFMADD231PS     Z16, Z6, Z5
+	VPERMILPS       $0xff, Z13, Z6
+	VFMADD231PS     Z18, Z6, Z3
+	VFMADD231PS     Z19, Z6, Z4
+	VFMADD231PS     Z20, Z6, Z5
+	ADDQ            SI, AX
+	SUBQ            $0x04, DX
+	JMP             four
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z7
+	VMOVUPS.Z    128(AX), K1, Z8
+	VMULPS       Z6, Z0, Z9
+	VMULPS       Z7, Z1, Z10
+	VFMADD231PS  Z8, Z2, Z9
+	VADDPS       Z10, Z9, Z9
+	VSHUFF32X4   $0x4e, Z9, Z9, Z10
+	VADDPS       Z10, Z9, Z9
+	VSHUFF32X4   $0xb1, Z9, Z9, Z10
+	VADDPS       Z10, Z9, Z9
+	VPERMILPS    $0x4e, Z9, Z10
+	VADDPS       Z10, Z9, Z9
+	VPERMILPS    $0xb1, Z9, Z10
+	VADDPS       Z10, Z9, Z9
+	VBROADCASTSS (DI), Z10
+	VSUBPS       Z9, Z10, Z9
+	ADDQ         $0x04, DI
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	ADDQ         CX, AX
+	DECQ         DX
+	JMP          one
+
+done:
+	VMOVUPS Z3, (BX)
+	VMOVUPS Z4, 64(BX)
+	VMOVUPS Z5, K1, 128(BX)
+	VZEROUPPER
+	RET
+
+// func quadratic3AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+// Requires: AVX, AVX512F, FMA3, SSE
+TEXT ·quadratic3AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+16(FP), CX
+	MOVQ      n+24(FP), DX
+	MOVL      mask+32(FP), BX
+	KMOVW     BX, K1
+	MOVQ      p+0(FP), BX
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS.Z 128(BX), K1, Z2
+	VXORPS    X3, X3, X3
+	MOVQ      CX, BX
+	SHLQ      $0x02, BX
+	LEAQ      (CX)(CX*1), SI
+	LEAQ      (SI)(CX*1), DI
+
+four:
+	CMPQ        DX, $0x04
+	JB          one
+	MOVQ        AX, R8
+	VMOVUPS     (R8), Z4
+	VMOVUPS     64(R8), Z5
+	VMOVUPS.Z   128(R8), K1, Z6
+	VMULPS      Z4, Z0, Z4
+	VMULPS      Z5, Z1, Z5
+	VFMADD231PS Z6, Z2, Z4
+	VADDPS      Z5, Z4, Z4
+	LEAQ        (AX)(CX*1), R8
+	VMOVUPS     (R8), Z5
+	VMOVUPS     64(R8), Z6
+	VMOVUPS.Z   128(R8), K1, Z7
+	VMULPS      Z5, Z0, Z5
+	VMULPS      Z6, Z1, Z6
+	VFMADD231PS Z7, Z2, Z5
+	VADDPS      Z6, Z5, Z5
+	LEAQ        (AX)(SI*1), R8
+	VMOVUPS     (R8), Z6
+	VMOVUPS     64(R8), Z7
+	VMOVUPS.Z   128(R8), K1, Z8
+	VMULPS      Z6, Z0, Z6
+	VMULPS      Z7, Z1, Z7
+	VFMADD231PS Z8, Z2, Z6
+	VADDPS      Z7, Z6, Z6
+	LEAQ        (AX)(DI*1), R8
+	VMOVUPS     (R8), Z7
+	VMOVUPS     64(R8), Z8
+	VMOVUPS.Z   128(R8), K1, Z9
+	VMULPS      Z7, Z0, Z7
+	VMULPS      Z8, Z1, Z8
+	VFMADD231PS Z9, Z2, Z7
+	VADDPS      Z8, Z7, Z7
+	VUNPCKLPS   Z5, Z4, Z8
+	VUNPCKHPS   Z5, Z4, Z4
+	VADDPS      Z4, Z8, Z8
+	VUNPCKLPS   Z7, Z6, Z4
+	VUNPCKHPS   Z7, Z6, Z6
+	VADDPS      Z6, Z4, Z4
+	VUNPCKLPD   Z4, Z8, Z5
+	VUNPCKHPD   Z4, Z8, Z8
+	VADDPS      Z8, Z5, Z5
+	VSHUFF32X4  $0x4e, Z5, Z5, Z4
+	VADDPS      Z4, Z5, Z5
+	VSHUFF32X4  $0xb1, Z5, Z5, Z4
+	VADDPS      Z4, Z5, Z5
+	VFMADD231PS X5, X5, X3
+	ADDQ        BX, AX
+	SUBQ        $0x04, DX
+	JMP         four
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z4
+	VMOVUPS     64(AX), Z5
+	VMOVUPS.Z   128(AX), K1, Z6
+	VMULPS      Z4, Z0, Z4
+	VMULPS      Z5, Z1, Z5
+	VFMADD231PS Z6, Z2, Z4
+	VADDPS      Z5, Z4, Z4
+	VSHUFF32X4  $0x4e, Z4, Z4, Z5
+	VADDPS      Z5, Z4, Z4
+	VSHUFF32X4  $0xb1, Z4, Z4, Z5
+	VADDPS      Z5, Z4, Z4
+	VPERMILPS   $0x4e, Z4, Z5
+	VADDPS      Z5, Z4, Z4
+	VPERMILPS   $0xb1, Z4, Z5
+	VADDPS      Z5, Z4, Z4
+	VFMADD231SS X4, X4, X3
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVHLPS  X3, X3, X0
+	VADDPS    X0, X3, X3
+	VMOVSHDUP X3, X0
+	VADDSS    X0, X3, X3
+	MOVSS     X3, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func combine3AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·combine3AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      c+16(FP), SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS.Z 128(BX), K1, Z2
+	VXORPS    Z3, Z3, Z3
+	VXORPS    Z4, Z4, Z4
+	VXORPS    Z5, Z5, Z5
+
+two:
+	CMPQ         DX, $0x02
+	JB           one
+	VBROADCASTSS (SI), Z6
+	VMOVUPS      (AX), Z7
+	VMOVUPS      64(AX), Z8
+	VMOVUPS.Z    128(AX), K1, Z9
+	VFMADD231PS  Z7, Z6, Z0
+	VFMADD231PS  Z8, Z6, Z1
+	VFMADD231PS  Z9, Z6, Z2
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	VBROADCASTSS (SI), Z6
+	VMOVUPS      (AX), Z7
+	VMOVUPS      64(AX), Z8
+	VMOVUPS.Z    128(AX), K1, Z9
+	VFMADD231PS  Z7, Z6, Z3
+	VFMADD231PS  Z8, Z6, Z4
+	VFMADD231PS  Z9, Z6, Z5
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, DX
+	JMP          two
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VBROADCASTSS (SI), Z6
+	VMOVUPS      (AX), Z7
+	VMOVUPS      64(AX), Z8
+	VMOVUPS.Z    128(AX), K1, Z9
+	VFMADD231PS  Z7, Z6, Z0
+	VFMADD231PS  Z8, Z6, Z1
+	VFMADD231PS  Z9, Z6, Z2
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+
+done:
+	VADDPS  Z3, Z0, Z0
+	VADDPS  Z4, Z1, Z1
+	VADDPS  Z5, Z2, Z2
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, K1, 128(BX)
+	VZEROUPPER
+	RET
+
+// func apply4AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·apply4AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+16(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	VMOVUPS   (SI), Z0
+	VMOVUPS   64(SI), Z1
+	VMOVUPS   128(SI), Z2
+	VMOVUPS.Z 192(SI), K1, Z3
+	VMOVUPS   (BX), Z4
+	VMOVUPS   64(BX), Z5
+	VMOVUPS   128(BX), Z6
+	VMOVUPS.Z 192(BX), K1, Z7
+	MOVQ      CX, SI
+	SHLQ      $0x02, SI
+	LEAQ      (CX)(CX*1), DI
+	LEAQ      (DI)(CX*1), R8
+
+four:
+	CMPQ        DX, $0x04
+	JB          one
+	MOVQ        AX, R9
+	VMOVUPS     (R9), Z8
+	VMOVUPS     64(R9), Z9
+	VMOVUPS     128(R9), Z10
+	VMOVUPS.Z   192(R9), K1, Z11
+	VMULPS      Z8, Z0, Z12
+	VMULPS      Z9, Z1, Z13
+	VFMADD231PS Z10, Z2, Z12
+	VFMADD231PS Z11, Z3, Z13
+	VADDPS      Z13, Z12, Z12
+	LEAQ        (AX)(CX*1), R9
+	VMOVUPS     (R9), Z13
+	VMOVUPS     64(R9), Z14
+	VMOVUPS     128(R9), Z15
+	VMOVUPS.Z   192(R9), K1, Z16
+	VMULPS      Z13, Z0, Z17
+	VMULPS      Z14, Z1, Z18
+	VFMADD231PS Z15, Z2, Z17
+	VFMADD231PS Z16, Z3, Z18
+	VADDPS      Z18, Z17, Z17
+	LEAQ        (AX)(DI*1), R9
+	VMOVUPS     (R9), Z18
+	VMOVUPS     64(R9), Z19
+	VMOVUPS     128(R9), Z20
+	VMOVUPS.Z   192(R9), K1, Z21
+	VMULPS      Z18, Z0, Z22
+	VMULPS      Z19, Z1, Z23
+	VFMADD231PS Z20, Z2, Z22
+	VFMADD231PS Z21, Z3, Z23
+	VADDPS      Z23, Z22, Z22
+	LEAQ        (AX)(R8*1), R9
+	VMOVUPS     (R9), Z23
+	VMOVUPS     64(R9), Z24
+	VMOVUPS     128(R9), Z25
+	VMOVUPS.Z   192(R9), K1, Z26
+	VMULPS      Z23, Z0, Z27
+	VMULPS      Z24, Z1, Z28
+	VFMADD231PS Z25, Z2, Z27
+	VFMADD231PS Z26, Z3, Z28
+	VADDPS      Z28, Z27, Z27
+	VUNPCKLPS   Z17, Z12, Z28
+	VUNPCKHPS   Z17, Z12, Z12
+	VADDPS      Z12, Z28, Z28
+	VUNPCKLPS   Z27, Z22, Z12
+	VUNPCKHPS   Z27, Z22, Z22
+	VADDPS      Z22, Z12, Z12
+	VUNPCKLPD   Z12, Z28, Z17
+	VUNPCKHPD   Z12, Z28, Z28
+	VADDPS      Z28, Z17, Z17
+	VSHUFF32X4  $0x4e, Z17, Z17, Z12
+	VADDPS      Z12, Z17, Z17
+	VSHUFF32X4  $0xb1, Z17, Z17, Z12
+	VADDPS      Z12, Z17, Z17
+	VPERMILPS   $0x00, Z17, Z12
+	VFMADD231PS Z8, Z12, Z4
+	VFMADD231PS Z9, Z12, Z5
+	VFMADD231PS Z10, Z12, Z6
+	VFMADD231PS Z11, Z12, Z7
+	VPERMILPS   $0x55, Z17, Z8
+	VFMADD231PS Z13, Z8, Z4
+	VFMADD231PS Z14, Z8, Z5
+	VFMADD231PS Z15, Z8, Z6
+	VFMADD231PS Z16, Z8, Z7
+	VPERMILPS   $0xaa, Z17, Z8
+	VFMADD231PS Z18, Z8, Z4
+	VFMADD231PS Z19, Z8, Z5
+	VFMADD231PS Z20, Z8, Z6
+	VFMADD231PS Z21, Z8, Z7
+	VPERMILPS   $0xff, Z17, Z8
+	VFMADD231PS Z23, Z8, Z4
+	VFMADD231PS Z24, Z8, Z5
+	VFMADD231PS Z25, Z8, Z6
+	VFMADD231PS Z26, Z8, Z7
+	ADDQ        SI, AX
+	SUBQ        $0x04, DX
+	JMP         four
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z8
+	VMOVUPS     64(AX), Z9
+	VMOVUPS     128(AX), Z10
+	VMOVUPS.Z   192(AX), K1, Z11
+	VMULPS      Z8, Z0, Z12
+	VMULPS      Z9, Z1, Z13
+	VFMADD231PS Z10, Z2, Z12
+	VFMADD231PS Z11, Z3, Z13
+	VADDPS      Z13, Z12, Z12
+	VSHUFF32X4  $0x4e, Z12, Z12, Z13
+	VADDPS      Z13, Z12, Z12
+	VSHUFF32X4  $0xb1, Z12, Z12, Z13
+	VADDPS      Z13, Z12, Z12
+	VPERMILPS   $0x4e, Z12, Z13
+	VADDPS      Z13, Z12, Z12
+	VPERMILPS   $0xb1, Z12, Z13
+	VADDPS      Z13, Z12, Z12
+	VFMADD231PS Z8, Z12, Z4
+	VFMADD231PS Z9, Z12, Z5
+	VFMADD231PS Z10, Z12, Z6
+	VFMADD231PS Z11, Z12, Z7
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	VMOVUPS Z6, 128(BX)
+	VMOVUPS Z7, K1, 192(BX)
+	VZEROUPPER
+	RET
+
+// func residual4AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·residual4AVX512(SB), NOSPLIT, $0-52
+	MOVQ      rows+24(FP), AX
+	MOVQ      stride+32(FP), CX
+	MOVQ      n+40(FP), DX
+	MOVL      mask+48(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	MOVQ      t+16(FP), DI
+	VMOVUPS   (SI), Z0
+	VMOVUPS   64(SI), Z1
+	VMOVUPS   128(SI), Z2
+	VMOVUPS.Z 192(SI), K1, Z3
+	VMOVUPS   (BX), Z4
+	VMOVUPS   64(BX), Z5
+	VMOVUPS   128(BX), Z6
+	VMOVUPS.Z 192(BX), K1, Z7
+	MOVQ      CX, SI
+	SHLQ      $0x02, SI
+	LEAQ      (CX)(CX*1), R8
+	LEAQ      (R8)(CX*1), R9
+
+four:
+	CMPQ            DX, $0x04
+	JB              one
+	MOVQ            AX, R10
+	VMOVUPS         (R10), Z8
+	VMOVUPS         64(R10), Z9
+	VMOVUPS         128(R10), Z10
+	VMOVUPS.Z       192(R10), K1, Z11
+	VMULPS          Z8, Z0, Z12
+	VMULPS          Z9, Z1, Z13
+	VFMADD231PS     Z10, Z2, Z12
+	VFMADD231PS     Z11, Z3, Z13
+	VADDPS          Z13, Z12, Z12
+	LEAQ            (AX)(CX*1), R10
+	VMOVUPS         (R10), Z13
+	VMOVUPS         64(R10), Z14
+	VMOVUPS         128(R10), Z15
+	VMOVUPS.Z       192(R10), K1, Z16
+	VMULPS          Z13, Z0, Z17
+	VMULPS          Z14, Z1, Z18
+	VFMADD231PS     Z15, Z2, Z17
+	VFMADD231PS     Z16, Z3, Z18
+	VADDPS          Z18, Z17, Z17
+	LEAQ            (AX)(R8*1), R10
+	VMOVUPS         (R10), Z18
+	VMOVUPS         64(R10), Z19
+	VMOVUPS         128(R10), Z20
+	VMOVUPS.Z       192(R10), K1, Z21
+	VMULPS          Z18, Z0, Z22
+	VMULPS          Z19, Z1, Z23
+	VFMADD231PS     Z20, Z2, Z22
+	VFMADD231PS     Z21, Z3, Z23
+	VADDPS          Z23, Z22, Z22
+	LEAQ            (AX)(R9*1), R10
+	VMOVUPS         (R10), Z23
+	VMOVUPS         64(R10), Z24
+	VMOVUPS         128(R10), Z25
+	VMOVUPS.Z       192(R10), K1, Z26
+	VMULPS          Z23, Z0, Z27
+	VMULPS          Z24, Z1, Z28
+	VFMADD231PS     Z25, Z2, Z27
+	VFMADD231PS     Z26, Z3, Z28
+	VADDPS          Z28, Z27, Z27
+	VUNPCKLPS       Z17, Z12, Z28
+	VUNPCKHPS       Z17, Z12, Z12
+	VADDPS          Z12, Z28, Z28
+	VUNPCKLPS       Z27, Z22, Z12
+	VUNPCKHPS       Z27, Z22, Z22
+	VADDPS          Z22, Z12, Z12
+	VUNPCKLPD       Z12, Z28, Z17
+	VUNPCKHPD       Z12, Z28, Z28
+	VADDPS          Z28, Z17, Z17
+	VSHUFF32X4      $0x4e, Z17, Z17, Z12
+	VADDPS          Z12, Z17, Z17
+	VSHUFF32X4      $0xb1, Z17, Z17, Z12
+	VADDPS          Z12, Z17, Z17
+	VBROADCASTF32X4 (DI), Z12
+	VSUBPS          Z17, Z12, Z17
+	ADDQ            $0x10, DI
+	VPERMILPS       $0x00, Z17, Z12
+	VFMADD231PS     Z8, Z12, Z4
+	VFMADD231PS     Z9, Z12, Z5
+	VFMADD231PS     Z10, Z12, Z6
+	VFMADD231PS     Z11, Z12, Z7
+	VPERMILPS       $0x55, Z17, Z8
+	VFMADD231PS     Z13, Z8, Z4
+	VFMADD231PS     Z14, Z8, Z5
+	VFMADD231PS     Z15, Z8, Z6
+	VFMADD231PS     Z16, Z8, Z7
+	VPERMILPS       $0xaa, Z17, Z8
+	VFMADD231PS     Z18, Z8, Z4
+	VFMADD231PS     Z19, Z8, Z5
+	VFMADD231PS     Z20, Z8, Z6
+	VFMADD231PS     Z21, Z8, Z7
+	VPERMILPS       $0xff, Z17, Z8
+	VFMADD231PS     Z23, Z8, Z4
+	VFMADD231PS     Z24, Z8, Z5
+	VFMADD231PS     Z25, Z8, Z6
+	VFMADD231PS     Z26, Z8, Z7
+	ADDQ            SI, AX
+	SUBQ            $0x04, DX
+	JMP             four
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVUPS      (AX), Z8
+	VMOVUPS      64(AX), Z9
+	VMOVUPS      128(AX), Z10
+	VMOVUPS.Z    192(AX), K1, Z11
+	VMULPS       Z8, Z0, Z12
+	VMULPS       Z9, Z1, Z13
+	VFMADD231PS  Z10, Z2, Z12
+	VFMADD231PS  Z11, Z3, Z13
+	VADDPS       Z13, Z12, Z12
+	VSHUFF32X4   $0x4e, Z12, Z12, Z13
+	VADDPS       Z13, Z12, Z12
+	VSHUFF32X4   $0xb1, Z12, Z12, Z13
+	VADDPS       Z13, Z12, Z12
+	VPERMILPS    $0x4e, Z12, Z13
+	VADDPS       Z13, Z12, Z12
+	VPERMILPS    $0xb1, Z12, Z13
+	VADDPS       Z13, Z12, Z12
+	VBROADCASTSS (DI), Z13
+	VSUBPS       Z12, Z13, Z12
+	ADDQ         $0x04, DI
+	VFMADD231PS  Z8, Z12, Z4
+	VFMADD231PS  Z9, Z12, Z5
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	ADDQ         CX, AX
+	DECQ         DX
+	JMP          one
+
+done:
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	VMOVUPS Z6, 128(BX)
+	VMOVUPS Z7, K1, 192(BX)
+	VZEROUPPER
+	RET
+
+// func quadratic4AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+// Requires: AVX, AVX512F, FMA3, SSE
+TEXT ·quadratic4AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+16(FP), CX
+	MOVQ      n+24(FP), DX
+	MOVL      mask+32(FP), BX
+	KMOVW     BX, K1
+	MOVQ      p+0(FP), BX
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS   128(BX), Z2
+	VMOVUPS.Z 192(BX), K1, Z3
+	VXORPS    X4, X4, X4
+	MOVQ      CX, BX
+	SHLQ      $0x02, BX
+	LEAQ      (CX)(CX*1), SI
+	LEAQ      (SI)(CX*1), DI
+
+four:
+	CMPQ        DX, $0x04
+	JB          one
+	MOVQ        AX, R8
+	VMOVUPS     (R8), Z5
+	VMOVUPS     64(R8), Z6
+	VMOVUPS     128(R8), Z7
+	VMOVUPS.Z   192(R8), K1, Z8
+	VMULPS      Z5, Z0, Z5
+	VMULPS      Z6, Z1, Z6
+	VFMADD231PS Z7, Z2, Z5
+	VFMADD231PS Z8, Z3, Z6
+	VADDPS      Z6, Z5, Z5
+	LEAQ        (AX)(CX*1), R8
+	VMOVUPS     (R8), Z6
+	VMOVUPS     64(R8), Z7
+	VMOVUPS     128(R8), Z8
+	VMOVUPS.Z   192(R8), K1, Z9
+	VMULPS      Z6, Z0, Z6
+	VMULPS      Z7, Z1, Z7
+	VFMADD231PS Z8, Z2, Z6
+	VFMADD231PS Z9, Z3, Z7
+	VADDPS      Z7, Z6, Z6
+	LEAQ        (AX)(SI*1), R8
+	VMOVUPS     (R8), Z7
+	VMOVUPS     64(R8), Z8
+	VMOVUPS     128(R8), Z9
+	VMOVUPS.Z   192(R8), K1, Z10
+	VMULPS      Z7, Z0, Z7
+	VMULPS      Z8, Z1, Z8
+	VFMADD231PS Z9, Z2, Z7
+	VFMADD231PS Z10, Z3, Z8
+	VADDPS      Z8, Z7, Z7
+	LEAQ        (AX)(DI*1), R8
+	VMOVUPS     (R8), Z8
+	VMOVUPS     64(R8), Z9
+	VMOVUPS     128(R8), Z10
+	VMOVUPS.Z   192(R8), K1, Z11
+	VMULPS      Z8, Z0, Z8
+	VMULPS      Z9, Z1, Z9
+	VFMADD231PS Z10, Z2, Z8
+	VFMADD231PS Z11, Z3, Z9
+	VADDPS      Z9, Z8, Z8
+	VUNPCKLPS   Z6, Z5, Z9
+	VUNPCKHPS   Z6, Z5, Z5
+	VADDPS      Z5, Z9, Z9
+	VUNPCKLPS   Z8, Z7, Z5
+	VUNPCKHPS   Z8, Z7, Z7
+	VADDPS      Z7, Z5, Z5
+	VUNPCKLPD   Z5, Z9, Z6
+	VUNPCKHPD   Z5, Z9, Z9
+	VADDPS      Z9, Z6, Z6
+	VSHUFF32X4  $0x4e, Z6, Z6, Z5
+	VADDPS      Z5, Z6, Z6
+	VSHUFF32X4  $0xb1, Z6, Z6, Z5
+	VADDPS      Z5, Z6, Z6
+	VFMADD231PS X6, X6, X4
+	ADDQ        BX, AX
+	SUBQ        $0x04, DX
+	JMP         four
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z5
+	VMOVUPS     64(AX), Z6
+	VMOVUPS     128(AX), Z7
+	VMOVUPS.Z   192(AX), K1, Z8
+	VMULPS      Z5, Z0, Z5
+	VMULPS      Z6, Z1, Z6
+	VFMADD231PS Z7, Z2, Z5
+	VFMADD231PS Z8, Z3, Z6
+	VADDPS      Z6, Z5, Z5
+	VSHUFF32X4  $0x4e, Z5, Z5, Z6
+	VADDPS      Z6, Z5, Z5
+	VSHUFF32X4  $0xb1, Z5, Z5, Z6
+	VADDPS      Z6, Z5, Z5
+	VPERMILPS   $0x4e, Z5, Z6
+	VADDPS      Z6, Z5, Z5
+	VPERMILPS   $0xb1, Z5, Z6
+	VADDPS      Z6, Z5, Z5
+	VFMADD231SS X5, X5, X4
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVHLPS  X4, X4, X0
+	VADDPS    X0, X4, X4
+	VMOVSHDUP X4, X0
+	VADDSS    X0, X4, X4
+	MOVSS     X4, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func combine4AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·combine4AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      c+16(FP), SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS   128(BX), Z2
+	VMOVUPS.Z 192(BX), K1, Z3
+	VXORPS    Z4, Z4, Z4
+	VXORPS    Z5, Z5, Z5
+	VXORPS    Z6, Z6, Z6
+	VXORPS    Z7, Z7, Z7
+
+two:
+	CMPQ         DX, $0x02
+	JB           one
+	VBROADCASTSS (SI), Z8
+	VMOVUPS      (AX), Z9
+	VMOVUPS      64(AX), Z10
+	VMOVUPS      128(AX), Z11
+	VMOVUPS.Z    192(AX), K1, Z12
+	VFMADD231PS  Z9, Z8, Z0
+	VFMADD231PS  Z10, Z8, Z1
+	VFMADD231PS  Z11, Z8, Z2
+	VFMADD231PS  Z12, Z8, Z3
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	VBROADCASTSS (SI), Z8
+	VMOVUPS      (AX), Z9
+	VMOVUPS      64(AX), Z10
+	VMOVUPS      128(AX), Z11
+	VMOVUPS.Z    192(AX), K1, Z12
+	VFMADD231PS  Z9, Z8, Z4
+	VFMADD231PS  Z10, Z8, Z5
+	VFMADD231PS  Z11, Z8, Z6
+	VFMADD231PS  Z12, Z8, Z7
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, DX
+	JMP          two
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VBROADCASTSS (SI), Z8
+	VMOVUPS      (AX), Z9
+	VMOVUPS      64(AX), Z10
+	VMOVUPS      128(AX), Z11
+	VMOVUPS.Z    192(AX), K1, Z12
+	VFMADD231PS  Z9, Z8, Z0
+	VFMADD231PS  Z10, Z8, Z1
+	VFMADD231PS  Z11, Z8, Z2
+	VFMADD231PS  Z12, Z8, Z3
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+
+done:
+	VADDPS  Z4, Z0, Z0
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, K1, 192(BX)
+	VZEROUPPER
+	RET
+
+// func apply5AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·apply5AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+16(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	VMOVUPS   (SI), Z0
+	VMOVUPS   64(SI), Z1
+	VMOVUPS   128(SI), Z2
+	VMOVUPS   192(SI), Z3
+	VMOVUPS.Z 256(SI), K1, Z4
+	VMOVUPS   (BX), Z5
+	VMOVUPS   64(BX), Z6
+	VMOVUPS   128(BX), Z7
+	VMOVUPS   192(BX), Z8
+	VMOVUPS.Z 256(BX), K1, Z9
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z10
+	VMOVUPS     64(AX), Z11
+	VMOVUPS     128(AX), Z12
+	VMOVUPS     192(AX), Z13
+	VMOVUPS.Z   256(AX), K1, Z14
+	VMULPS      Z10, Z0, Z15
+	VMULPS      Z11, Z1, Z16
+	VFMADD231PS Z12, Z2, Z15
+	VFMADD231PS Z13, Z3, Z16
+	VFMADD231PS Z14, Z4, Z15
+	VADDPS      Z16, Z15, Z15
+	VSHUFF32X4  $0x4e, Z15, Z15, Z16
+	VADDPS      Z16, Z15, Z15
+	VSHUFF32X4  $0xb1, Z15, Z15, Z16
+	VADDPS      Z16, Z15, Z15
+	VPERMILPS   $0x4e, Z15, Z16
+	VADDPS      Z16, Z15, Z15
+	VPERMILPS   $0xb1, Z15, Z16
+	VADDPS      Z16, Z15, Z15
+	VFMADD231PS Z10, Z15, Z5
+	VFMADD231PS Z11, Z15, Z6
+	VFMADD231PS Z12, Z15, Z7
+	VFMADD231PS Z13, Z15, Z8
+	VFMADD231PS Z14, Z15, Z9
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVUPS Z5, (BX)
+	VMOVUPS Z6, 64(BX)
+	VMOVUPS Z7, 128(BX)
+	VMOVUPS Z8, 192(BX)
+	VMOVUPS Z9, K1, 256(BX)
+	VZEROUPPER
+	RET
+
+// func residual5AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·residual5AVX512(SB), NOSPLIT, $0-52
+	MOVQ      rows+24(FP), AX
+	MOVQ      stride+32(FP), CX
+	MOVQ      n+40(FP), DX
+	MOVL      mask+48(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	MOVQ      t+16(FP), DI
+	VMOVUPS   (SI), Z0
+	VMOVUPS   64(SI), Z1
+	VMOVUPS   128(SI), Z2
+	VMOVUPS   192(SI), Z3
+	VMOVUPS.Z 256(SI), K1, Z4
+	VMOVUPS   (BX), Z5
+	VMOVUPS   64(BX), Z6
+	VMOVUPS   128(BX), Z7
+	VMOVUPS   192(BX), Z8
+	VMOVUPS.Z 256(BX), K1, Z9
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVUPS      (AX), Z10
+	VMOVUPS      64(AX), Z11
+	VMOVUPS      128(AX), Z12
+	VMOVUPS      192(AX), Z13
+	VMOVUPS.Z    256(AX), K1, Z14
+	VMULPS       Z10, Z0, Z15
+	VMULPS       Z11, Z1, Z16
+	VFMADD231PS  Z12, Z2, Z15
+	VFMADD231PS  Z13, Z3, Z16
+	VFMADD231PS  Z14, Z4, Z15
+	VADDPS       Z16, Z15, Z15
+	VSHUFF32X4   $0x4e, Z15, Z15, Z16
+	VADDPS       Z16, Z15, Z15
+	VSHUFF32X4   $0xb1, Z15, Z15, Z16
+	VADDPS       Z16, Z15, Z15
+	VPERMILPS    $0x4e, Z15, Z16
+	VADDPS       Z16, Z15, Z15
+	VPERMILPS    $0xb1, Z15, Z16
+	VADDPS       Z16, Z15, Z15
+	VBROADCASTSS (DI), Z16
+	VSUBPS       Z15, Z16, Z15
+	ADDQ         $0x04, DI
+	VFMADD231PS  Z10, Z15, Z5
+	VFMADD231PS  Z11, Z15, Z6
+	VFMADD231PS  Z12, Z15, Z7
+	VFMADD231PS  Z13, Z15, Z8
+	VFMADD231PS  Z14, Z15, Z9
+	ADDQ         CX, AX
+	DECQ         DX
+	JMP          one
+
+done:
+	VMOVUPS Z5, (BX)
+	VMOVUPS Z6, 64(BX)
+	VMOVUPS Z7, 128(BX)
+	VMOVUPS Z8, 192(BX)
+	VMOVUPS Z9, K1, 256(BX)
+	VZEROUPPER
+	RET
+
+// func quadratic5AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+// Requires: AVX, AVX512F, FMA3, SSE
+TEXT ·quadratic5AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+16(FP), CX
+	MOVQ      n+24(FP), DX
+	MOVL      mask+32(FP), BX
+	KMOVW     BX, K1
+	MOVQ      p+0(FP), BX
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS   128(BX), Z2
+	VMOVUPS   192(BX), Z3
+	VMOVUPS.Z 256(BX), K1, Z4
+	VXORPS    X5, X5, X5
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z6
+	VMOVUPS     64(AX), Z7
+	VMOVUPS     128(AX), Z8
+	VMOVUPS     192(AX), Z9
+	VMOVUPS.Z   256(AX), K1, Z10
+	VMULPS      Z6, Z0, Z6
+	VMULPS      Z7, Z1, Z7
+	VFMADD231PS Z8, Z2, Z6
+	VFMADD231PS Z9, Z3, Z7
+	VFMADD231PS Z10, Z4, Z6
+	VADDPS      Z7, Z6, Z6
+	VSHUFF32X4  $0x4e, Z6, Z6, Z7
+	VADDPS      Z7, Z6, Z6
+	VSHUFF32X4  $0xb1, Z6, Z6, Z7
+	VADDPS      Z7, Z6, Z6
+	VPERMILPS   $0x4e, Z6, Z7
+	VADDPS      Z7, Z6, Z6
+	VPERMILPS   $0xb1, Z6, Z7
+	VADDPS      Z7, Z6, Z6
+	VFMADD231SS X6, X6, X5
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVHLPS  X5, X5, X0
+	VADDPS    X0, X5, X5
+	VMOVSHDUP X5, X0
+	VADDSS    X0, X5, X5
+	MOVSS     X5, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func combine5AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·combine5AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      c+16(FP), SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS   128(BX), Z2
+	VMOVUPS   192(BX), Z3
+	VMOVUPS.Z 256(BX), K1, Z4
+	VXORPS    Z5, Z5, Z5
+	VXORPS    Z6, Z6, Z6
+	VXORPS    Z7, Z7, Z7
+	VXORPS    Z8, Z8, Z8
+	VXORPS    Z9, Z9, Z9
+
+two:
+	CMPQ         DX, $0x02
+	JB           one
+	VBROADCASTSS (SI), Z10
+	VMOVUPS      (AX), Z11
+	VMOVUPS      64(AX), Z12
+	VMOVUPS      128(AX), Z13
+	VMOVUPS      192(AX), Z14
+	VMOVUPS.Z    256(AX), K1, Z15
+	VFMADD231PS  Z11, Z10, Z0
+	VFMADD231PS  Z12, Z10, Z1
+	VFMADD231PS  Z13, Z10, Z2
+	VFMADD231PS  Z14, Z10, Z3
+	VFMADD231PS  Z15, Z10, Z4
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	VBROADCASTSS (SI), Z10
+	VMOVUPS      (AX), Z11
+	VMOVUPS      64(AX), Z12
+	VMOVUPS      128(AX), Z13
+	VMOVUPS      192(AX), Z14
+	VMOVUPS.Z    256(AX), K1, Z15
+	VFMADD231PS  Z11, Z10, Z5
+	VFMADD231PS  Z12, Z10, Z6
+	VFMADD231PS  Z13, Z10, Z7
+	VFMADD231PS  Z14, Z10, Z8
+	VFMADD231PS  Z15, Z10, Z9
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, DX
+	JMP          two
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VBROADCASTSS (SI), Z10
+	VMOVUPS      (AX), Z11
+	VMOVUPS      64(AX), Z12
+	VMOVUPS      128(AX), Z13
+	VMOVUPS      192(AX), Z14
+	VMOVUPS.Z    256(AX), K1, Z15
+	VFMADD231PS  Z11, Z10, Z0
+	VFMADD231PS  Z12, Z10, Z1
+	VFMADD231PS  Z13, Z10, Z2
+	VFMADD231PS  Z14, Z10, Z3
+	VFMADD231PS  Z15, Z10, Z4
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+
+done:
+	VADDPS  Z5, Z0, Z0
+	VADDPS  Z6, Z1, Z1
+	VADDPS  Z7, Z2, Z2
+	VADDPS  Z8, Z3, Z3
+	VADDPS  Z9, Z4, Z4
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, K1, 256(BX)
+	VZEROUPPER
+	RET
+
+// func apply6AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·apply6AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+16(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	VMOVUPS   (SI), Z0
+	VMOVUPS   64(SI), Z1
+	VMOVUPS   128(SI), Z2
+	VMOVUPS   192(SI), Z3
+	VMOVUPS   256(SI), Z4
+	VMOVUPS.Z 320(SI), K1, Z5
+	VMOVUPS   (BX), Z6
+	VMOVUPS   64(BX), Z7
+	VMOVUPS   128(BX), Z8
+	VMOVUPS   192(BX), Z9
+	VMOVUPS   256(BX), Z10
+	VMOVUPS.Z 320(BX), K1, Z11
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z12
+	VMOVUPS     64(AX), Z13
+	VMOVUPS     128(AX), Z14
+	VMOVUPS     192(AX), Z15
+	VMOVUPS     256(AX), Z16
+	VMOVUPS.Z   320(AX), K1, Z17
+	VMULPS      Z12, Z0, Z18
+	VMULPS      Z13, Z1, Z19
+	VFMADD231PS Z14, Z2, Z18
+	VFMADD231PS Z15, Z3, Z19
+	VFMADD231PS Z16, Z4, Z18
+	VFMADD231PS Z17, Z5, Z19
+	VADDPS      Z19, Z18, Z18
+	VSHUFF32X4  $0x4e, Z18, Z18, Z19
+	VADDPS      Z19, Z18, Z18
+	VSHUFF32X4  $0xb1, Z18, Z18, Z19
+	VADDPS      Z19, Z18, Z18
+	VPERMILPS   $0x4e, Z18, Z19
+	VADDPS      Z19, Z18, Z18
+	VPERMILPS   $0xb1, Z18, Z19
+	VADDPS      Z19, Z18, Z18
+	VFMADD231PS Z12, Z18, Z6
+	VFMADD231PS Z13, Z18, Z7
+	VFMADD231PS Z14, Z18, Z8
+	VFMADD231PS Z15, Z18, Z9
+	VFMADD231PS Z16, Z18, Z10
+	VFMADD231PS Z17, Z18, Z11
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, 64(BX)
+	VMOVUPS Z8, 128(BX)
+	VMOVUPS Z9, 192(BX)
+	VMOVUPS Z10, 256(BX)
+	VMOVUPS Z11, K1, 320(BX)
+	VZEROUPPER
+	RET
+
+// func residual6AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·residual6AVX512(SB), NOSPLIT, $0-52
+	MOVQ      rows+24(FP), AX
+	MOVQ      stride+32(FP), CX
+	MOVQ      n+40(FP), DX
+	MOVL      mask+48(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	MOVQ      t+16(FP), DI
+	VMOVUPS   (SI), Z0
+	VMOVUPS   64(SI), Z1
+	VMOVUPS   128(SI), Z2
+	VMOVUPS   192(SI), Z3
+	VMOVUPS   256(SI), Z4
+	VMOVUPS.Z 320(SI), K1, Z5
+	VMOVUPS   (BX), Z6
+	VMOVUPS   64(BX), Z7
+	VMOVUPS   128(BX), Z8
+	VMOVUPS   192(BX), Z9
+	VMOVUPS   256(BX), Z10
+	VMOVUPS.Z 320(BX), K1, Z11
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVUPS      (AX), Z12
+	VMOVUPS      64(AX), Z13
+	VMOVUPS      128(AX), Z14
+	VMOVUPS      192(AX), Z15
+	VMOVUPS      256(AX), Z16
+	VMOVUPS.Z    320(AX), K1, Z17
+	VMULPS       Z12, Z0, Z18
+	VMULPS       Z13, Z1, Z19
+	VFMADD231PS  Z14, Z2, Z18
+	VFMADD231PS  Z15, Z3, Z19
+	VFMADD231PS  Z16, Z4, Z18
+	VFMADD231PS  Z17, Z5, Z19
+	VADDPS       Z19, Z18, Z18
+	VSHUFF32X4   $0x4e, Z18, Z18, Z19
+	VADDPS       Z19, Z18, Z18
+	VSHUFF32X4   $0xb1, Z18, Z18, Z19
+	VADDPS       Z19, Z18, Z18
+	VPERMILPS    $0x4e, Z18, Z19
+	VADDPS       Z19, Z18, Z18
+	VPERMILPS    $0xb1, Z18, Z19
+	VADDPS       Z19, Z18, Z18
+	VBROADCASTSS (DI), Z19
+	VSUBPS       Z18, Z19, Z18
+	ADDQ         $0x04, DI
+	VFMADD231PS  Z12, Z18, Z6
+	VFMADD231PS  Z13, Z18, Z7
+	VFMADD231PS  Z14, Z18, Z8
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	ADDQ         CX, AX
+	DECQ         DX
+	JMP          one
+
+done:
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, 64(BX)
+	VMOVUPS Z8, 128(BX)
+	VMOVUPS Z9, 192(BX)
+	VMOVUPS Z10, 256(BX)
+	VMOVUPS Z11, K1, 320(BX)
+	VZEROUPPER
+	RET
+
+// func quadratic6AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+// Requires: AVX, AVX512F, FMA3, SSE
+TEXT ·quadratic6AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+16(FP), CX
+	MOVQ      n+24(FP), DX
+	MOVL      mask+32(FP), BX
+	KMOVW     BX, K1
+	MOVQ      p+0(FP), BX
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS   128(BX), Z2
+	VMOVUPS   192(BX), Z3
+	VMOVUPS   256(BX), Z4
+	VMOVUPS.Z 320(BX), K1, Z5
+	VXORPS    X6, X6, X6
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z7
+	VMOVUPS     64(AX), Z8
+	VMOVUPS     128(AX), Z9
+	VMOVUPS     192(AX), Z10
+	VMOVUPS     256(AX), Z11
+	VMOVUPS.Z   320(AX), K1, Z12
+	VMULPS      Z7, Z0, Z7
+	VMULPS      Z8, Z1, Z8
+	VFMADD231PS Z9, Z2, Z7
+	VFMADD231PS Z10, Z3, Z8
+	VFMADD231PS Z11, Z4, Z7
+	VFMADD231PS Z12, Z5, Z8
+	VADDPS      Z8, Z7, Z7
+	VSHUFF32X4  $0x4e, Z7, Z7, Z8
+	VADDPS      Z8, Z7, Z7
+	VSHUFF32X4  $0xb1, Z7, Z7, Z8
+	VADDPS      Z8, Z7, Z7
+	VPERMILPS   $0x4e, Z7, Z8
+	VADDPS      Z8, Z7, Z7
+	VPERMILPS   $0xb1, Z7, Z8
+	VADDPS      Z8, Z7, Z7
+	VFMADD231SS X7, X7, X6
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVHLPS  X6, X6, X0
+	VADDPS    X0, X6, X6
+	VMOVSHDUP X6, X0
+	VADDSS    X0, X6, X6
+	MOVSS     X6, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func combine6AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·combine6AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      c+16(FP), SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS   128(BX), Z2
+	VMOVUPS   192(BX), Z3
+	VMOVUPS   256(BX), Z4
+	VMOVUPS.Z 320(BX), K1, Z5
+	VXORPS    Z6, Z6, Z6
+	VXORPS    Z7, Z7, Z7
+	VXORPS    Z8, Z8, Z8
+	VXORPS    Z9, Z9, Z9
+	VXORPS    Z10, Z10, Z10
+	VXORPS    Z11, Z11, Z11
+
+two:
+	CMPQ         DX, $0x02
+	JB           one
+	VBROADCASTSS (SI), Z12
+	VMOVUPS      (AX), Z13
+	VMOVUPS      64(AX), Z14
+	VMOVUPS      128(AX), Z15
+	VMOVUPS      192(AX), Z16
+	VMOVUPS      256(AX), Z17
+	VMOVUPS.Z    320(AX), K1, Z18
+	VFMADD231PS  Z13, Z12, Z0
+	VFMADD231PS  Z14, Z12, Z1
+	VFMADD231PS  Z15, Z12, Z2
+	VFMADD231PS  Z16, Z12, Z3
+	VFMADD231PS  Z17, Z12, Z4
+	VFMADD231PS  Z18, Z12, Z5
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	VBROADCASTSS (SI), Z12
+	VMOVUPS      (AX), Z13
+	VMOVUPS      64(AX), Z14
+	VMOVUPS      128(AX), Z15
+	VMOVUPS      192(AX), Z16
+	VMOVUPS      256(AX), Z17
+	VMOVUPS.Z    320(AX), K1, Z18
+	VFMADD231PS  Z13, Z12, Z6
+	VFMADD231PS  Z14, Z12, Z7
+	VFMADD231PS  Z15, Z12, Z8
+	VFMADD231PS  Z16, Z12, Z9
+	VFMADD231PS  Z17, Z12, Z10
+	VFMADD231PS  Z18, Z12, Z11
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, DX
+	JMP          two
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VBROADCASTSS (SI), Z12
+	VMOVUPS      (AX), Z13
+	VMOVUPS      64(AX), Z14
+	VMOVUPS      128(AX), Z15
+	VMOVUPS      192(AX), Z16
+	VMOVUPS      256(AX), Z17
+	VMOVUPS.Z    320(AX), K1, Z18
+	VFMADD231PS  Z13, Z12, Z0
+	VFMADD231PS  Z14, Z12, Z1
+	VFMADD231PS  Z15, Z12, Z2
+	VFMADD231PS  Z16, Z12, Z3
+	VFMADD231PS  Z17, Z12, Z4
+	VFMADD231PS  Z18, Z12, Z5
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+
+done:
+	VADDPS  Z6, Z0, Z0
+	VADDPS  Z7, Z1, Z1
+	VADDPS  Z8, Z2, Z2
+	VADDPS  Z9, Z3, Z3
+	VADDPS  Z10, Z4, Z4
+	VADDPS  Z11, Z5, Z5
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, K1, 320(BX)
+	VZEROUPPER
+	RET
+
+// func apply7AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·apply7AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+16(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	VMOVUPS   (SI), Z0
+	VMOVUPS   64(SI), Z1
+	VMOVUPS   128(SI), Z2
+	VMOVUPS   192(SI), Z3
+	VMOVUPS   256(SI), Z4
+	VMOVUPS   320(SI), Z5
+	VMOVUPS.Z 384(SI), K1, Z6
+	VMOVUPS   (BX), Z7
+	VMOVUPS   64(BX), Z8
+	VMOVUPS   128(BX), Z9
+	VMOVUPS   192(BX), Z10
+	VMOVUPS   256(BX), Z11
+	VMOVUPS   320(BX), Z12
+	VMOVUPS.Z 384(BX), K1, Z13
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z14
+	VMOVUPS     64(AX), Z15
+	VMOVUPS     128(AX), Z16
+	VMOVUPS     192(AX), Z17
+	VMOVUPS     256(AX), Z18
+	VMOVUPS     320(AX), Z19
+	VMOVUPS.Z   384(AX), K1, Z20
+	VMULPS      Z14, Z0, Z21
+	VMULPS      Z15, Z1, Z22
+	VFMADD231PS Z16, Z2, Z21
+	VFMADD231PS Z17, Z3, Z22
+	VFMADD231PS Z18, Z4, Z21
+	VFMADD231PS Z19, Z5, Z22
+	VFMADD231PS Z20, Z6, Z21
+	VADDPS      Z22, Z21, Z21
+	VSHUFF32X4  $0x4e, Z21, Z21, Z22
+	VADDPS      Z22, Z21, Z21
+	VSHUFF32X4  $0xb1, Z21, Z21, Z22
+	VADDPS      Z22, Z21, Z21
+	VPERMILPS   $0x4e, Z21, Z22
+	VADDPS      Z22, Z21, Z21
+	VPERMILPS   $0xb1, Z21, Z22
+	VADDPS      Z22, Z21, Z21
+	VFMADD231PS Z14, Z21, Z7
+	VFMADD231PS Z15, Z21, Z8
+	VFMADD231PS Z16, Z21, Z9
+	VFMADD231PS Z17, Z21, Z10
+	VFMADD231PS Z18, Z21, Z11
+	VFMADD231PS Z19, Z21, Z12
+	VFMADD231PS Z20, Z21, Z13
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVUPS Z7, (BX)
+	VMOVUPS Z8, 64(BX)
+	VMOVUPS Z9, 128(BX)
+	VMOVUPS Z10, 192(BX)
+	VMOVUPS Z11, 256(BX)
+	VMOVUPS Z12, 320(BX)
+	VMOVUPS Z13, K1, 384(BX)
+	VZEROUPPER
+	RET
+
+// func residual7AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·residual7AVX512(SB), NOSPLIT, $0-52
+	MOVQ      rows+24(FP), AX
+	MOVQ      stride+32(FP), CX
+	MOVQ      n+40(FP), DX
+	MOVL      mask+48(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	MOVQ      t+16(FP), DI
+	VMOVUPS   (SI), Z0
+	VMOVUPS   64(SI), Z1
+	VMOVUPS   128(SI), Z2
+	VMOVUPS   192(SI), Z3
+	VMOVUPS   256(SI), Z4
+	VMOVUPS   320(SI), Z5
+	VMOVUPS.Z 384(SI), K1, Z6
+	VMOVUPS   (BX), Z7
+	VMOVUPS   64(BX), Z8
+	VMOVUPS   128(BX), Z9
+	VMOVUPS   192(BX), Z10
+	VMOVUPS   256(BX), Z11
+	VMOVUPS   320(BX), Z12
+	VMOVUPS.Z 384(BX), K1, Z13
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVUPS      (AX), Z14
+	VMOVUPS      64(AX), Z15
+	VMOVUPS      128(AX), Z16
+	VMOVUPS      192(AX), Z17
+	VMOVUPS      256(AX), Z18
+	VMOVUPS      320(AX), Z19
+	VMOVUPS.Z    384(AX), K1, Z20
+	VMULPS       Z14, Z0, Z21
+	VMULPS       Z15, Z1, Z22
+	VFMADD231PS  Z16, Z2, Z21
+	VFMADD231PS  Z17, Z3, Z22
+	VFMADD231PS  Z18, Z4, Z21
+	VFMADD231PS  Z19, Z5, Z22
+	VFMADD231PS  Z20, Z6, Z21
+	VADDPS       Z22, Z21, Z21
+	VSHUFF32X4   $0x4e, Z21, Z21, Z22
+	VADDPS       Z22, Z21, Z21
+	VSHUFF32X4   $0xb1, Z21, Z21, Z22
+	VADDPS       Z22, Z21, Z21
+	VPERMILPS    $0x4e, Z21, Z22
+	VADDPS       Z22, Z21, Z21
+	VPERMILPS    $0xb1, Z21, Z22
+	VADDPS       Z22, Z21, Z21
+	VBROADCASTSS (DI), Z22
+	VSUBPS       Z21, Z22, Z21
+	ADDQ         $0x04, DI
+	VFMADD231PS  Z14, Z21, Z7
+	VFMADD231PS  Z15, Z21, Z8
+	VFMADD231PS  Z16, Z21, Z9
+	VFMADD231PS  Z17, Z21, Z10
+	VFMADD231PS  Z18, Z21, Z11
+	VFMADD231PS  Z19, Z21, Z12
+	VFMADD231PS  Z20, Z21, Z13
+	ADDQ         CX, AX
+	DECQ         DX
+	JMP          one
+
+done:
+	VMOVUPS Z7, (BX)
+	VMOVUPS Z8, 64(BX)
+	VMOVUPS Z9, 128(BX)
+	VMOVUPS Z10, 192(BX)
+	VMOVUPS Z11, 256(BX)
+	VMOVUPS Z12, 320(BX)
+	VMOVUPS Z13, K1, 384(BX)
+	VZEROUPPER
+	RET
+
+// func quadratic7AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+// Requires: AVX, AVX512F, FMA3, SSE
+TEXT ·quadratic7AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+16(FP), CX
+	MOVQ      n+24(FP), DX
+	MOVL      mask+32(FP), BX
+	KMOVW     BX, K1
+	MOVQ      p+0(FP), BX
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS   128(BX), Z2
+	VMOVUPS   192(BX), Z3
+	VMOVUPS   256(BX), Z4
+	VMOVUPS   320(BX), Z5
+	VMOVUPS.Z 384(BX), K1, Z6
+	VXORPS    X7, X7, X7
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z8
+	VMOVUPS     64(AX), Z9
+	VMOVUPS     128(AX), Z10
+	VMOVUPS     192(AX), Z11
+	VMOVUPS     256(AX), Z12
+	VMOVUPS     320(AX), Z13
+	VMOVUPS.Z   384(AX), K1, Z14
+	VMULPS      Z8, Z0, Z8
+	VMULPS      Z9, Z1, Z9
+	VFMADD231PS Z10, Z2, Z8
+	VFMADD231PS Z11, Z3, Z9
+	VFMADD231PS Z12, Z4, Z8
+	VFMADD231PS Z13, Z5, Z9
+	VFMADD231PS Z14, Z6, Z8
+	VADDPS      Z9, Z8, Z8
+	VSHUFF32X4  $0x4e, Z8, Z8, Z9
+	VADDPS      Z9, Z8, Z8
+	VSHUFF32X4  $0xb1, Z8, Z8, Z9
+	VADDPS      Z9, Z8, Z8
+	VPERMILPS   $0x4e, Z8, Z9
+	VADDPS      Z9, Z8, Z8
+	VPERMILPS   $0xb1, Z8, Z9
+	VADDPS      Z9, Z8, Z8
+	VFMADD231SS X8, X8, X7
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVHLPS  X7, X7, X0
+	VADDPS    X0, X7, X7
+	VMOVSHDUP X7, X0
+	VADDSS    X0, X7, X7
+	MOVSS     X7, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func combine7AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·combine7AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      c+16(FP), SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS   128(BX), Z2
+	VMOVUPS   192(BX), Z3
+	VMOVUPS   256(BX), Z4
+	VMOVUPS   320(BX), Z5
+	VMOVUPS.Z 384(BX), K1, Z6
+	VXORPS    Z7, Z7, Z7
+	VXORPS    Z8, Z8, Z8
+	VXORPS    Z9, Z9, Z9
+	VXORPS    Z10, Z10, Z10
+	VXORPS    Z11, Z11, Z11
+	VXORPS    Z12, Z12, Z12
+	VXORPS    Z13, Z13, Z13
+
+two:
+	CMPQ         DX, $0x02
+	JB           one
+	VBROADCASTSS (SI), Z14
+	VMOVUPS      (AX), Z15
+	VMOVUPS      64(AX), Z16
+	VMOVUPS      128(AX), Z17
+	VMOVUPS      192(AX), Z18
+	VMOVUPS      256(AX), Z19
+	VMOVUPS      320(AX), Z20
+	VMOVUPS.Z    384(AX), K1, Z21
+	VFMADD231PS  Z15, Z14, Z0
+	VFMADD231PS  Z16, Z14, Z1
+	VFMADD231PS  Z17, Z14, Z2
+	VFMADD231PS  Z18, Z14, Z3
+	VFMADD231PS  Z19, Z14, Z4
+	VFMADD231PS  Z20, Z14, Z5
+	VFMADD231PS  Z21, Z14, Z6
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	VBROADCASTSS (SI), Z14
+	VMOVUPS      (AX), Z15
+	VMOVUPS      64(AX), Z16
+	VMOVUPS      128(AX), Z17
+	VMOVUPS      192(AX), Z18
+	VMOVUPS      256(AX), Z19
+	VMOVUPS      320(AX), Z20
+	VMOVUPS.Z    384(AX), K1, Z21
+	VFMADD231PS  Z15, Z14, Z7
+	VFMADD231PS  Z16, Z14, Z8
+	VFMADD231PS  Z17, Z14, Z9
+	VFMADD231PS  Z18, Z14, Z10
+	VFMADD231PS  Z19, Z14, Z11
+	VFMADD231PS  Z20, Z14, Z12
+	VFMADD231PS  Z21, Z14, Z13
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, DX
+	JMP          two
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VBROADCASTSS (SI), Z14
+	VMOVUPS      (AX), Z15
+	VMOVUPS      64(AX), Z16
+	VMOVUPS      128(AX), Z17
+	VMOVUPS      192(AX), Z18
+	VMOVUPS      256(AX), Z19
+	VMOVUPS      320(AX), Z20
+	VMOVUPS.Z    384(AX), K1, Z21
+	VFMADD231PS  Z15, Z14, Z0
+	VFMADD231PS  Z16, Z14, Z1
+	VFMADD231PS  Z17, Z14, Z2
+	VFMADD231PS  Z18, Z14, Z3
+	VFMADD231PS  Z19, Z14, Z4
+	VFMADD231PS  Z20, Z14, Z5
+	VFMADD231PS  Z21, Z14, Z6
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+
+done:
+	VADDPS  Z7, Z0, Z0
+	VADDPS  Z8, Z1, Z1
+	VADDPS  Z9, Z2, Z2
+	VADDPS  Z10, Z3, Z3
+	VADDPS  Z11, Z4, Z4
+	VADDPS  Z12, Z5, Z5
+	VADDPS  Z13, Z6, Z6
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, K1, 384(BX)
+	VZEROUPPER
+	RET
+
+// func apply8AVX512(q *float32, p *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·apply8AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+16(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	VMOVUPS   (SI), Z0
+	VMOVUPS   64(SI), Z1
+	VMOVUPS   128(SI), Z2
+	VMOVUPS   192(SI), Z3
+	VMOVUPS   256(SI), Z4
+	VMOVUPS   320(SI), Z5
+	VMOVUPS   384(SI), Z6
+	VMOVUPS.Z 448(SI), K1, Z7
+	VMOVUPS   (BX), Z8
+	VMOVUPS   64(BX), Z9
+	VMOVUPS   128(BX), Z10
+	VMOVUPS   192(BX), Z11
+	VMOVUPS   256(BX), Z12
+	VMOVUPS   320(BX), Z13
+	VMOVUPS   384(BX), Z14
+	VMOVUPS.Z 448(BX), K1, Z15
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z16
+	VMOVUPS     64(AX), Z17
+	VMOVUPS     128(AX), Z18
+	VMOVUPS     192(AX), Z19
+	VMOVUPS     256(AX), Z20
+	VMOVUPS     320(AX), Z21
+	VMOVUPS     384(AX), Z22
+	VMOVUPS.Z   448(AX), K1, Z23
+	VMULPS      Z16, Z0, Z24
+	VMULPS      Z17, Z1, Z25
+	VFMADD231PS Z18, Z2, Z24
+	VFMADD231PS Z19, Z3, Z25
+	VFMADD231PS Z20, Z4, Z24
+	VFMADD231PS Z21, Z5, Z25
+	VFMADD231PS Z22, Z6, Z24
+	VFMADD231PS Z23, Z7, Z25
+	VADDPS      Z25, Z24, Z24
+	VSHUFF32X4  $0x4e, Z24, Z24, Z25
+	VADDPS      Z25, Z24, Z24
+	VSHUFF32X4  $0xb1, Z24, Z24, Z25
+	VADDPS      Z25, Z24, Z24
+	VPERMILPS   $0x4e, Z24, Z25
+	VADDPS      Z25, Z24, Z24
+	VPERMILPS   $0xb1, Z24, Z25
+	VADDPS      Z25, Z24, Z24
+	VFMADD231PS Z16, Z24, Z8
+	VFMADD231PS Z17, Z24, Z9
+	VFMADD231PS Z18, Z24, Z10
+	VFMADD231PS Z19, Z24, Z11
+	VFMADD231PS Z20, Z24, Z12
+	VFMADD231PS Z21, Z24, Z13
+	VFMADD231PS Z22, Z24, Z14
+	VFMADD231PS Z23, Z24, Z15
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	VMOVUPS Z10, 128(BX)
+	VMOVUPS Z11, 192(BX)
+	VMOVUPS Z12, 256(BX)
+	VMOVUPS Z13, 320(BX)
+	VMOVUPS Z14, 384(BX)
+	VMOVUPS Z15, K1, 448(BX)
+	VZEROUPPER
+	RET
+
+// func residual8AVX512(q *float32, p *float32, t *float32, rows *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·residual8AVX512(SB), NOSPLIT, $0-52
+	MOVQ      rows+24(FP), AX
+	MOVQ      stride+32(FP), CX
+	MOVQ      n+40(FP), DX
+	MOVL      mask+48(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      p+8(FP), SI
+	MOVQ      t+16(FP), DI
+	VMOVUPS   (SI), Z0
+	VMOVUPS   64(SI), Z1
+	VMOVUPS   128(SI), Z2
+	VMOVUPS   192(SI), Z3
+	VMOVUPS   256(SI), Z4
+	VMOVUPS   320(SI), Z5
+	VMOVUPS   384(SI), Z6
+	VMOVUPS.Z 448(SI), K1, Z7
+	VMOVUPS   (BX), Z8
+	VMOVUPS   64(BX), Z9
+	VMOVUPS   128(BX), Z10
+	VMOVUPS   192(BX), Z11
+	VMOVUPS   256(BX), Z12
+	VMOVUPS   320(BX), Z13
+	VMOVUPS   384(BX), Z14
+	VMOVUPS.Z 448(BX), K1, Z15
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVUPS      (AX), Z16
+	VMOVUPS      64(AX), Z17
+	VMOVUPS      128(AX), Z18
+	VMOVUPS      192(AX), Z19
+	VMOVUPS      256(AX), Z20
+	VMOVUPS      320(AX), Z21
+	VMOVUPS      384(AX), Z22
+	VMOVUPS.Z    448(AX), K1, Z23
+	VMULPS       Z16, Z0, Z24
+	VMULPS       Z17, Z1, Z25
+	VFMADD231PS  Z18, Z2, Z24
+	VFMADD231PS  Z19, Z3, Z25
+	VFMADD231PS  Z20, Z4, Z24
+	VFMADD231PS  Z21, Z5, Z25
+	VFMADD231PS  Z22, Z6, Z24
+	VFMADD231PS  Z23, Z7, Z25
+	VADDPS       Z25, Z24, Z24
+	VSHUFF32X4   $0x4e, Z24, Z24, Z25
+	VADDPS       Z25, Z24, Z24
+	VSHUFF32X4   $0xb1, Z24, Z24, Z25
+	VADDPS       Z25, Z24, Z24
+	VPERMILPS    $0x4e, Z24, Z25
+	VADDPS       Z25, Z24, Z24
+	VPERMILPS    $0xb1, Z24, Z25
+	VADDPS       Z25, Z24, Z24
+	VBROADCASTSS (DI), Z25
+	VSUBPS       Z24, Z25, Z24
+	ADDQ         $0x04, DI
+	VFMADD231PS  Z16, Z24, Z8
+	VFMADD231PS  Z17, Z24, Z9
+	VFMADD231PS  Z18, Z24, Z10
+	VFMADD231PS  Z19, Z24, Z11
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	ADDQ         CX, AX
+	DECQ         DX
+	JMP          one
+
+done:
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	VMOVUPS Z10, 128(BX)
+	VMOVUPS Z11, 192(BX)
+	VMOVUPS Z12, 256(BX)
+	VMOVUPS Z13, 320(BX)
+	VMOVUPS Z14, 384(BX)
+	VMOVUPS Z15, K1, 448(BX)
+	VZEROUPPER
+	RET
+
+// func quadratic8AVX512(p *float32, rows *float32, stride uintptr, n uintptr, mask uint32) float32
+// Requires: AVX, AVX512F, FMA3, SSE
+TEXT ·quadratic8AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+16(FP), CX
+	MOVQ      n+24(FP), DX
+	MOVL      mask+32(FP), BX
+	KMOVW     BX, K1
+	MOVQ      p+0(FP), BX
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS   128(BX), Z2
+	VMOVUPS   192(BX), Z3
+	VMOVUPS   256(BX), Z4
+	VMOVUPS   320(BX), Z5
+	VMOVUPS   384(BX), Z6
+	VMOVUPS.Z 448(BX), K1, Z7
+	VXORPS    X8, X8, X8
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z9
+	VMOVUPS     64(AX), Z10
+	VMOVUPS     128(AX), Z11
+	VMOVUPS     192(AX), Z12
+	VMOVUPS     256(AX), Z13
+	VMOVUPS     320(AX), Z14
+	VMOVUPS     384(AX), Z15
+	VMOVUPS.Z   448(AX), K1, Z16
+	VMULPS      Z9, Z0, Z9
+	VMULPS      Z10, Z1, Z10
+	VFMADD231PS Z11, Z2, Z9
+	VFMADD231PS Z12, Z3, Z10
+	VFMADD231PS Z13, Z4, Z9
+	VFMADD231PS Z14, Z5, Z10
+	VFMADD231PS Z15, Z6, Z9
+	VFMADD231PS Z16, Z7, Z10
+	VADDPS      Z10, Z9, Z9
+	VSHUFF32X4  $0x4e, Z9, Z9, Z10
+	VADDPS      Z10, Z9, Z9
+	VSHUFF32X4  $0xb1, Z9, Z9, Z10
+	VADDPS      Z10, Z9, Z9
+	VPERMILPS   $0x4e, Z9, Z10
+	VADDPS      Z10, Z9, Z9
+	VPERMILPS   $0xb1, Z9, Z10
+	VADDPS      Z10, Z9, Z9
+	VFMADD231SS X9, X9, X8
+	ADDQ        CX, AX
+	DECQ        DX
+	JMP         one
+
+done:
+	VMOVHLPS  X8, X8, X0
+	VADDPS    X0, X8, X8
+	VMOVSHDUP X8, X0
+	VADDSS    X0, X8, X8
+	MOVSS     X8, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func combine8AVX512(q *float32, rows *float32, c *float32, stride uintptr, n uintptr, mask uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·combine8AVX512(SB), NOSPLIT, $0-44
+	MOVQ      rows+8(FP), AX
+	MOVQ      stride+24(FP), CX
+	MOVQ      n+32(FP), DX
+	MOVL      mask+40(FP), BX
+	KMOVW     BX, K1
+	MOVQ      q+0(FP), BX
+	MOVQ      c+16(FP), SI
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS   128(BX), Z2
+	VMOVUPS   192(BX), Z3
+	VMOVUPS   256(BX), Z4
+	VMOVUPS   320(BX), Z5
+	VMOVUPS   384(BX), Z6
+	VMOVUPS.Z 448(BX), K1, Z7
+	VXORPS    Z8, Z8, Z8
+	VXORPS    Z9, Z9, Z9
+	VXORPS    Z10, Z10, Z10
+	VXORPS    Z11, Z11, Z11
+	VXORPS    Z12, Z12, Z12
+	VXORPS    Z13, Z13, Z13
+	VXORPS    Z14, Z14, Z14
+	VXORPS    Z15, Z15, Z15
+
+two:
+	CMPQ         DX, $0x02
+	JB           one
+	VBROADCASTSS (SI), Z16
+	VMOVUPS      (AX), Z17
+	VMOVUPS      64(AX), Z18
+	VMOVUPS      128(AX), Z19
+	VMOVUPS      192(AX), Z20
+	VMOVUPS      256(AX), Z21
+	VMOVUPS      320(AX), Z22
+	VMOVUPS      384(AX), Z23
+	VMOVUPS.Z    448(AX), K1, Z24
+	VFMADD231PS  Z17, Z16, Z0
+	VFMADD231PS  Z18, Z16, Z1
+	VFMADD231PS  Z19, Z16, Z2
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z21, Z16, Z4
+	VFMADD231PS  Z22, Z16, Z5
+	VFMADD231PS  Z23, Z16, Z6
+	VFMADD231PS  Z24, Z16, Z7
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	VBROADCASTSS (SI), Z16
+	VMOVUPS      (AX), Z17
+	VMOVUPS      64(AX), Z18
+	VMOVUPS      128(AX), Z19
+	VMOVUPS      192(AX), Z20
+	VMOVUPS      256(AX), Z21
+	VMOVUPS      320(AX), Z22
+	VMOVUPS      384(AX), Z23
+	VMOVUPS.Z    448(AX), K1, Z24
+	VFMADD231PS  Z17, Z16, Z8
+	VFMADD231PS  Z18, Z16, Z9
+	VFMADD231PS  Z19, Z16, Z10
+	VFMADD231PS  Z20, Z16, Z11
+	VFMADD231PS  Z21, Z16, Z12
+	VFMADD231PS  Z22, Z16, Z13
+	VFMADD231PS  Z23, Z16, Z14
+	VFMADD231PS  Z24, Z16, Z15
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, DX
+	JMP          two
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VBROADCASTSS (SI), Z16
+	VMOVUPS      (AX), Z17
+	VMOVUPS      64(AX), Z18
+	VMOVUPS      128(AX), Z19
+	VMOVUPS      192(AX), Z20
+	VMOVUPS      256(AX), Z21
+	VMOVUPS      320(AX), Z22
+	VMOVUPS      384(AX), Z23
+	VMOVUPS.Z    448(AX), K1, Z24
+	VFMADD231PS  Z17, Z16, Z0
+	VFMADD231PS  Z18, Z16, Z1
+	VFMADD231PS  Z19, Z16, Z2
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z21, Z16, Z4
+	VFMADD231PS  Z22, Z16, Z5
+	VFMADD231PS  Z23, Z16, Z6
+	VFMADD231PS  Z24, Z16, Z7
+	ADDQ         $0x04, SI
+	ADDQ         CX, AX
+
+done:
+	VADDPS  Z8, Z0, Z0
+	VADDPS  Z9, Z1, Z1
+	VADDPS  Z10, Z2, Z2
+	VADDPS  Z11, Z3, Z3
+	VADDPS  Z12, Z4, Z4
+	VADDPS  Z13, Z5, Z5
+	VADDPS  Z14, Z6, Z6
+	VADDPS  Z15, Z7, Z7
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, K1, 448(BX)
 	VZEROUPPER
 	RET

@@ -221,6 +221,10 @@ func gatherHalfVector(dst []float32, base []uint16, cols []uint32, factors []flo
 	}
 }
 
+func askVector(base []uint16, cols []uint32, k int) {
+	askAVX2(unsafe.SliceData(base), &cols[0], uintptr(len(cols)), uintptr(2*k))
+}
+
 func outside(col uint32, rows int) string { return fmt.Sprintf("f32: gather row %d of %d", col, rows) }
 
 func toHalfVector(dst []uint16, src []float32) float32 {

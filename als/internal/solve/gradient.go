@@ -29,7 +29,7 @@ func (f *Fixed) Gradient(dst []float32, row Row, steps int, s *Scratch) error {
 		return nil
 	}
 	g := gradient{Fixed: f, row: row, s: s}
-	g.fit()
+	g.fit(steps)
 	f.load(s.x, dst)
 	g.lambda, g.more = f.penalties(row)
 	g.residual()
@@ -68,11 +68,15 @@ type gradient struct {
 	chunk        int
 	// all is the whole row's panel when it fits, gathered by residual.
 	all cells
+	// ahead are the fixed rows that the next row wants, pace how many of them
+	// are asked for with each piece of the panel.
+	ahead []uint32
+	pace  int
 	// stopped tells that a longer row was given up between two chunks.
 	stopped bool
 }
 
-func (g *gradient) fit() {
+func (g *gradient) fit(steps int) {
 	n := len(g.row.Weights)
 	rows := max(minChunk, gradientFloats/g.width)
 	g.chunk = max(minChunk, gatherFloats/g.width)
@@ -84,6 +88,25 @@ func (g *gradient) fit() {
 	g.s.fit(g.width, n)
 	g.s.roomFor(n * g.width)
 	g.all = g.room(g.s, 0, n)
+	if g.half != nil {
+		pieces := steps * ((n + g.chunk - 1) / g.chunk)
+		g.ahead = g.row.Cols[n:]
+		g.pace = (len(g.ahead) + pieces - 1) / pieces
+	}
+}
+
+// pieces shows fn the whole row's panel piece by piece. Before each it asks the
+// memory for some of what the next row wants: all at once would be more than
+// the memory takes in, and the gather of the next row had to wait for it.
+func (g *gradient) pieces(fn func(panel []float32)) {
+	for panel := g.all.panel; len(panel) > 0; {
+		now := min(g.pace, len(g.ahead))
+		f32.AskHalf(g.half, g.ahead[:now], g.width)
+		g.ahead = g.ahead[now:]
+		n := min(g.chunk*g.width, len(panel))
+		fn(panel[:n])
+		panel = panel[n:]
+	}
 }
 
 // each gathers the row chunk by chunk and shows it to fn. A row whose panel
@@ -122,7 +145,7 @@ func (g *gradient) apply() {
 	g.applyGram(s.q, s.p)
 	g.penalize(s.q, s.p)
 	if g.all.panel != nil {
-		f32.ApplyRows(s.q, s.p, g.all.panel)
+		g.pieces(func(panel []float32) { f32.ApplyRows(s.q, s.p, panel) })
 		return
 	}
 	g.each(func(c cells) { f32.ApplyRows(s.q, s.p, c.panel) })
@@ -136,7 +159,8 @@ func (g *gradient) curvature() float32 {
 	g.penalize(s.q, s.p)
 	sum := f32.Dot(s.p, s.q)
 	if g.all.panel != nil {
-		return sum + f32.QuadraticRows(s.p, g.all.panel)
+		g.pieces(func(panel []float32) { sum += f32.QuadraticRows(s.p, panel) })
+		return sum
 	}
 	g.each(func(c cells) { sum += f32.QuadraticRows(s.p, c.panel) })
 	return sum

@@ -5,7 +5,8 @@ import "vitrine/als/internal/f32"
 // Row is what one row of the other side observed of the fixed one.
 type Row struct {
 	// Cols are fixed rows, and behind the row's own, as far as they are known,
-	// those of the next row to be solved: the memory is asked for them ahead.
+	// those of the next row to be solved: the memory is asked for them ahead,
+	// and nothing else depends on them.
 	Cols []uint32
 	// Weights of the row's own cells; ratings in an explicit loss.
 	Weights []float32

@@ -299,6 +299,32 @@ func TestBlocksSolveTheLastBlock(t *testing.T) {
 
 // TestRowsOfMoreThanOnePanel: long rows are gathered anew in every pass, in
 // bounded memory.
+func TestHintsChangeNothing(t *testing.T) {
+	for _, observed := range []int{1, 40, 500} {
+		p := newProblem(9, losses["implicit"], 64, 3000, observed, true)
+		p.Half = true
+		f := p.fixed(1)
+		var s Scratch
+		solve := func(hints int) []float32 {
+			row := p.row
+			for i := range hints {
+				row.Cols = append(row.Cols, uint32(7*i%f.Len()))
+			}
+			dst := make([]float32, p.Rank)
+			if err := f.Gradient(dst, row, 3, &s); err != nil {
+				t.Fatal(err)
+			}
+			return dst
+		}
+		want := solve(0)
+		for _, hints := range []int{1, 31, 100, 1024} {
+			if got := solve(hints); !slices.Equal(got, want) {
+				t.Errorf("%d observations, %d hints: %v, without %v", observed, hints, got[:4], want[:4])
+			}
+		}
+	}
+}
+
 func TestRowsOfMoreThanOnePanel(t *testing.T) {
 	const panel = gradientFloats / 8
 	var s Scratch

@@ -109,6 +109,30 @@ func gatherHalf() {
 	})
 }
 
+// ask: the memory is asked for rows that are wanted later.
+func ask() {
+	TEXT("askAVX2", NOSPLIT, "func(base *uint16, idx *uint32, n, rowBytes uintptr)")
+	Doc("askAVX2 asks the memory for n > 0 rows of base, rowBytes > 0 long, into the second-level cache.")
+	Pragma("noescape")
+	base, idx := Load(Param("base"), GP64()), Load(Param("idx"), GP64())
+	n, rowBytes := Load(Param("n"), GP64()), Load(Param("rowBytes"), GP64())
+	Label("row")
+	at, left := GP64(), GP64()
+	MOVL(Mem{Base: idx}, at.As32())
+	IMULQ(rowBytes, at)
+	ADDQ(base, at)
+	MOVQ(rowBytes, left)
+	Label("line")
+	PREFETCHT1(Mem{Base: at})
+	ADDQ(Imm(cacheLine), at)
+	SUBQ(Imm(cacheLine), left)
+	JA(LabelRef("line"))
+	ADDQ(Imm(4), idx)
+	DECQ(n)
+	JNZ(LabelRef("row"))
+	RET()
+}
+
 // toHalf: dst = src in half precision over 8*n floats.
 func toHalf() {
 	TEXT("toHalfAVX2", NOSPLIT, "func(dst *uint16, src *float32, n uintptr) float32")

@@ -35,6 +35,7 @@ func main() {
 	panel()
 	gather()
 	gatherHalf()
+	ask()
 	toHalf()
 	iota16 := counted()
 	scanVNNI(iota16)
@@ -42,6 +43,12 @@ func main() {
 	scanInt8AVX2()
 	countAtLeast()
 	dotsAt()
+	for nv := 1; nv <= maxWide; nv++ {
+		applyWide(nv, false)
+		applyWide(nv, true)
+		quadraticWide(nv)
+		combineWide(nv)
+	}
 	Generate()
 }
 
