@@ -55,8 +55,8 @@ func (a *Appliance) serve(ctx context.Context) error {
 
 // running are the parts that work behind the doors.
 type running struct {
-	appliance                                  *Appliance
-	pump, follower, plugins, snapshots, served *task
+	appliance                                          *Appliance
+	pump, follower, plugins, snapshots, served, upkeep *task
 	// kafka is nil where no cluster is configured, and for commands.
 	kafka *task
 }
@@ -71,6 +71,7 @@ func (a *Appliance) start(outer context.Context, fail context.CancelCauseFunc) *
 		plugins:   background(outer, fail, "plugins", a.plugins.Run),
 		snapshots: background(outer, fail, "snapshots", a.parts.state.Run),
 		served:    background(outer, fail, "served lists", a.served.Run),
+		upkeep:    background(outer, fail, "upkeep", a.parts.upkeep.Run),
 	}
 }
 
@@ -83,6 +84,7 @@ func (r *running) stop(ctx context.Context) error {
 	}
 	r.appliance.jobs.wait()
 	r.plugins.stop()
+	r.upkeep.stop()
 	r.snapshots.stop()
 	r.served.stop()
 	r.pump.stop()

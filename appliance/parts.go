@@ -11,8 +11,10 @@ import (
 	"vitrine/appliance/registry"
 	"vitrine/appliance/signal"
 	"vitrine/appliance/state"
+	"vitrine/appliance/upkeep"
 	"vitrine/bridge"
 	"vitrine/bridge/archive"
+	"vitrine/bridge/archive/follow"
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/jetstream"
 	"vitrine/bridge/kafka"
@@ -29,7 +31,8 @@ type parts struct {
 	pump     *bridge.Pump
 	letters  *deadletter.Store
 	registry *registry.Registry
-	follower *archive.Follower
+	follower *follow.Follower
+	upkeep   *upkeep.Upkeep
 	// kafka is nil where no cluster is configured.
 	kafka *kafka.Source
 }
@@ -65,7 +68,10 @@ func openParts(ctx context.Context, c *config.Config, f *folder, log *slog.Logge
 		return p, err
 	}
 	p.catalog, p.profile, p.pump = p.state.Catalog, p.state.Profile, p.state.Pump
-	p.follower = archive.NewFollower(p.archive, p.bus, archive.FollowerOptions{RollEvery: c.Archive.CommitEvery, Log: log})
+	p.follower = follow.New(p.archive, p.bus, follow.Options{RollEvery: c.Archive.CommitEvery, Log: log})
+	p.upkeep = upkeep.New(upkeep.Options{
+		Archive: p.archive, Retention: c.Archive.Retention, HalfLife: c.Train.HalfLife, Every: c.Archive.CompactEvery, Log: log,
+	})
 	return p, nil
 }
 

@@ -55,6 +55,7 @@ func (a *Appliance) watch() {
 	p := a.parts
 	a.metrics.watchPlugins(a.plugins)
 	a.metrics.registry.MustRegister(a.pipeline().Collector())
+	a.metrics.registry.MustRegister(p.upkeep)
 	a.metrics.gauge("vitrine_snapshot_lag_frames", "Frames that the next start would read behind the newest snapshot.", func() float64 {
 		position, _ := p.state.Snapshot()
 		return float64(p.pump.Stats().Last) - float64(position)

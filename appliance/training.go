@@ -17,6 +17,7 @@ import (
 	"vitrine/appliance/signal"
 	"vitrine/appliance/trainer"
 	"vitrine/bridge/archive"
+	"vitrine/bridge/archive/follow"
 	"vitrine/internal/logkey"
 )
 
@@ -29,7 +30,7 @@ type training struct {
 	command []string
 	// evalCommand is that of an evaluation.
 	evalCommand []string
-	follower    *archive.Follower
+	follower    *follow.Follower
 	registry    *registry.Registry
 	archive     *archive.Archive
 	log         *slog.Logger

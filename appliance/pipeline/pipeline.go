@@ -12,6 +12,7 @@ import (
 	"vitrine/appliance/topics"
 	"vitrine/bridge"
 	"vitrine/bridge/archive"
+	"vitrine/bridge/archive/follow"
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/jetstream"
 	"vitrine/bridge/kafka"
@@ -27,7 +28,7 @@ type Parts struct {
 	Bus      Bus
 	Pump     *bridge.Pump
 	Archive  *archive.Archive
-	Follower *archive.Follower
+	Follower *follow.Follower
 	Letters  *deadletter.Store
 	// Kafka is nil where no cluster is configured.
 	Kafka *kafka.Source

@@ -17,6 +17,7 @@ import (
 	"vitrine/appliance/frame"
 	"vitrine/appliance/signal"
 	"vitrine/bridge/archive"
+	"vitrine/bridge/archive/follow"
 	"vitrine/bridge/event"
 	"vitrine/bridge/jetstream"
 )
@@ -28,7 +29,7 @@ type world struct {
 	signal   *signal.Signal
 	archive  *archive.Archive
 	bus      *jetstream.Bus
-	follower *archive.Follower
+	follower *follow.Follower
 	log      bytes.Buffer
 	rng      *rand.Rand
 	given    int
@@ -47,7 +48,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.bus.Close() })
-	w.follower = archive.NewFollower(w.archive, w.bus, archive.FollowerOptions{})
+	w.follower = follow.New(w.archive, w.bus, follow.Options{})
 	return w
 }
 

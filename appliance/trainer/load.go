@@ -43,6 +43,7 @@ func read(ctx context.Context, dir string, sig *signal.Signal, limit int64, prog
 	if err != nil {
 		return nil, err
 	}
+	defer a.Close()
 	l := &loader{sig: sig, users: newInterner(), items: newInterner(), progress: progress}
 	if l.owners, err = a.Owners(ctx); err != nil {
 		return nil, fmt.Errorf("read erasures and merges: %w", err)

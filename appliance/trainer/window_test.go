@@ -36,6 +36,7 @@ func slowly(t *testing.T, dir string, sig *signal.Signal) history {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer a.Close()
 	var h history
 	users, items := map[string]int{}, map[string]int{}
 	number := func(of map[string]int, list *[]string, id string) int {

@@ -15,6 +15,7 @@
 //	served/dt=YYYY-MM-DD/b<first>-<last>.parquet   served lists of one UTC date
 //	_staging/                                      files not yet committed
 //	_commits/<first>-<last>.json                   manifests, see manifest.go
+//	_compact/                                      folders written anew, see replace.go
 //
 // There is one writer, guarded by the lock of the data folder; readers need
 // none.
@@ -41,6 +42,9 @@ type Options struct {
 	Log *slog.Logger
 	// Now defaults to time.Now; commits carry it.
 	Now func() time.Time
+	// Step, when set, is called before each step of a commit or a rewriting, which
+	// fails with its error: how tests stop one half way.
+	Step func(step string) error
 }
 
 // Archive is an open archive. One goroutine may commit while others read.
@@ -64,14 +68,25 @@ type Archive struct {
 	// footers caches what was read or written, by path below the root.
 	footers map[string]parquet.Info
 
-	// fault makes a step of the commit fail in tests.
+	// placing is held while files are put into folders.
+	placing sync.Mutex
+	// held is not nil while OpenReadOnly holds the files.
+	held func()
+
+	// fault is Options.Step.
 	fault func(step string) error
+	// exchange lets two folders change places.
+	exchange func(a, b string) error
 }
 
 // Open opens the archive for its one writer, makes its folders and finishes or
 // undoes a commit that a crash cut short.
 func Open(ctx context.Context, opt Options) (*Archive, error) {
 	a := newArchive(opt)
+	// Before folders are made: one may be missing that is to be put back.
+	if err := a.settleAll(ctx); err != nil {
+		return nil, fmt.Errorf("open archive %s: %w", a.dir, err)
+	}
 	for _, dir := range []string{eventsDir, itemsDir, usersDir, servedDir, stagingDir, commitsDir} {
 		if err := os.MkdirAll(filepath.Join(a.dir, dir), 0o755); err != nil {
 			return nil, fmt.Errorf("make archive folder: %w", err)
@@ -87,12 +102,18 @@ func Open(ctx context.Context, opt Options) (*Archive, error) {
 }
 
 // OpenReadOnly opens the archive beside a running writer: it changes nothing,
-// and its scans show exactly the records up to Position, as of this call.
+// and its scans show exactly the records up to Position, as of this call. Until
+// Close none of its files is replaced, so it should not be open for long.
 func OpenReadOnly(ctx context.Context, opt Options) (*Archive, error) {
 	a := newArchive(opt)
 	a.readOnly = true
+	var err error
+	if a.held, err = a.hold(ctx); err != nil {
+		return nil, fmt.Errorf("open archive %s: %w", a.dir, err)
+	}
 	state, err := a.readCommits(ctx)
 	if err != nil {
+		a.Close()
 		return nil, fmt.Errorf("open archive %s: %w", a.dir, err)
 	}
 	a.position.Store(state.finished)
@@ -111,7 +132,7 @@ func newArchive(opt Options) *Archive {
 	return &Archive{
 		dir: filepath.Clean(opt.Dir), log: log, now: now,
 		writers: sync.Pool{New: func() any { return parquet.NewEventWriter() }},
-		footers: make(map[string]parquet.Info),
+		footers: make(map[string]parquet.Info), exchange: exchange, fault: opt.Step,
 	}
 }
 
@@ -140,6 +161,11 @@ type Summary struct {
 // Summary reads the footers that it has not read or written before, so it is
 // quick from the second call on.
 func (a *Archive) Summary(ctx context.Context) (Summary, error) {
+	release, err := a.hold(ctx)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer release()
 	sum := Summary{Position: a.Position()}
 	days, err := a.eventFiles(sum.Position)
 	if err != nil {

@@ -65,11 +65,35 @@ func fileName(first, last uint64) string {
 	return filePrefix + spanName(first, last) + fileSuffix
 }
 
+// nextName is the name of a file that takes the place of all of some that follow
+// each other. What is written anew has another name, so that who copies files
+// sees that one has changed: of the same range, it has a number behind that.
+func nextName(files []DataFile) string {
+	first, last := files[0].First, files[len(files)-1].Last
+	if len(files) > 1 {
+		return fileName(first, last)
+	}
+	name := strings.TrimSuffix(files[0].Name(), fileSuffix)
+	_, text, _ := strings.Cut(name, ".")
+	n, _ := strconv.ParseUint(text, 10, 64)
+	return strings.TrimSuffix(fileName(first, last), fileSuffix) + "." + strconv.FormatUint(n+1, 10) + fileSuffix
+}
+
 func parseFileName(name string) (first, last uint64, ok bool) {
-	if !strings.HasPrefix(name, filePrefix) || !strings.HasSuffix(name, fileSuffix) {
+	name, ok = strings.CutPrefix(name, filePrefix)
+	if !ok {
 		return 0, 0, false
 	}
-	return parseSpan(name[len(filePrefix) : len(name)-len(fileSuffix)])
+	if name, ok = strings.CutSuffix(name, fileSuffix); !ok {
+		return 0, 0, false
+	}
+	name, number, numbered := strings.Cut(name, ".")
+	if numbered {
+		if _, err := strconv.ParseUint(number, 10, 64); err != nil {
+			return 0, 0, false
+		}
+	}
+	return parseSpan(name)
 }
 
 // dayFiles are the files of one partition in bus order, as paths below the root.

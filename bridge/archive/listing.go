@@ -29,6 +29,11 @@ func Folders() []string { return []string{eventsDir, itemsDir, usersDir, servedD
 // Files lists the data files. One that is listed may be gone when it is opened:
 // then the listing has grown old and another one holds.
 func (a *Archive) Files(ctx context.Context) (Listing, error) {
+	release, err := a.hold(ctx)
+	if err != nil {
+		return Listing{}, err
+	}
+	defer release()
 	list := Listing{Position: a.Position()}
 	paths, err := a.filesOf(list.Position, Folders()...)
 	if err != nil {
@@ -54,6 +59,11 @@ func (a *Archive) Files(ctx context.Context) (Listing, error) {
 // News is the last sequence of the newest commit that had more than served
 // lists in it.
 func (a *Archive) News() (uint64, error) {
+	release, err := a.hold(context.Background())
+	if err != nil {
+		return 0, err
+	}
+	defer release()
 	paths, err := a.filesOf(a.Position(), eventsDir, itemsDir, usersDir)
 	newest := uint64(0)
 	for _, path := range paths {

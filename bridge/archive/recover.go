@@ -42,6 +42,8 @@ func (a *Archive) recover(ctx context.Context) error {
 // finish moves the files of a manifest to their places. Every part of it may
 // be done again.
 func (a *Archive) finish(ctx context.Context, m *manifest) error {
+	a.placing.Lock()
+	defer a.placing.Unlock()
 	dirs := map[string]bool{}
 	for _, f := range m.Files {
 		if err := ctx.Err(); err != nil {

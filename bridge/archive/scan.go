@@ -26,6 +26,11 @@ func (a *Archive) ScanEvents(ctx context.Context, columns parquet.Columns, fn fu
 // ScanEventsAfter is ScanEvents of what came after a bus message. Events whose
 // first with the same id came before are among them.
 func (a *Archive) ScanEventsAfter(ctx context.Context, after uint64, columns parquet.Columns, fn func(*EventBatch) error) error {
+	release, err := a.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	days, err := a.eventFiles(a.Position())
 	if err != nil {
 		return err
@@ -115,6 +120,11 @@ func (a *Archive) ScanUsersAfter(ctx context.Context, after uint64, fn func(seq 
 }
 
 func (a *Archive) scanFiles(ctx context.Context, dir string, after uint64, scan func(*parquet.File) error) error {
+	release, err := a.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	files, err := a.dataFiles(dir, a.Position())
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ var rules = []rule{
 	{pkg: "als", own: []string{"als/dataset", "als/model", "als/topk", "als/internal/f32", "als/internal/solve"}},
 	{pkg: "bridge", own: []string{"bridge/event", "internal/fields", "internal/logkey"}},
 	{pkg: "bridge/deadletter", own: []string{"bridge/event", "internal/durable", "internal/logkey"}},
-	{pkg: "bridge/archive", own: []string{"bridge/event", "bridge/parquet", "internal/durable", "internal/logkey"}, foreign: []string{"golang.org/x/sync"}},
+	{pkg: "bridge/archive", own: []string{"bridge/event", "bridge/parquet", "internal/durable", "internal/logkey"}, foreign: []string{"golang.org/x/sys"}},
 	{pkg: "bridge/mirror", own: []string{"bridge/archive", "internal/durable", "internal/logkey"}},
 	{pkg: "bridge/hdfs", own: []string{"bridge/mirror"}, foreign: []string{"github.com/colinmarc/hdfs/v2", "github.com/jcmturner/gokrb5/v8"}},
 	{pkg: "bridge/file", own: []string{"bridge/event", "bridge/file/rowid", "bridge/file/stream", "bridge/file/strftime", "bridge/parquet", "internal/expr", "internal/logkey", "internal/nearest"}},

@@ -92,7 +92,6 @@ var notYet = map[string]string{
 	`plugin/new plugin/new/--lang plugin/new/--kind plugin/test plugin/bench plugin/sign plugin/verify
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
 
-	`archive.retention`: "no file of the archive is dropped or written anew yet",
 	`model/promote model/import model/import/--force model/export train.engine`: "one engine, one set of versions of its own",
 	`deadletters/replay`:                            "rows are mended in their file and imported again, which doubles nothing",
 	`bus.url redis.address redis.publish redis.key`: "the log is embedded",
@@ -118,11 +117,13 @@ const additions = `
 	POST:/v1/plugins DELETE:/v1/plugins/{name} POST:/v1/plugins/{name}/enable POST:/v1/plugins/{name}/disable
 	GET:/v1/users/{id}/erasure GET:/v1/users/{id}/history?limit GET:/v1/users/{id}/history?cursor
 	GET:/v1/keys POST:/v1/keys DELETE:/v1/keys/{name}
-	bus.max_bytes bus.min_free archive.commit_every train.memory
+	bus.max_bytes bus.min_free archive.commit_every archive.compact_every train.memory
 	kafka.map kafka.schema kafka.message kafka.schema_registry kafka.tls_ca kafka.tls_cert kafka.tls_key kafka.sasl_user kafka.sasl_password_file
 	vitrine_kafka_connected vitrine_plugin_engine_info{engine,reason}
 	vitrine_plugin_skipped_total{plugin} vitrine_plugin_denied_total{plugin} vitrine_plugin_quarantines_total{plugin}
 	vitrine_bus_queued_records vitrine_bus_max_bytes vitrine_bus_appends_total vitrine_bus_refused_total vitrine_bus_short_of_disk vitrine_bus_down vitrine_bus_restarts_total vitrine_archive_failing vitrine_archive_commits_total vitrine_archive_records_total
+	vitrine_archive_files vitrine_archive_bytes vitrine_archive_dates vitrine_archive_merged_files_total vitrine_archive_repeats_dropped_total
+	vitrine_archive_dates_dropped_total vitrine_archive_upkeep_failures_total
 	vitrine_archive_lag_frames vitrine_snapshot_lag_frames vitrine_snapshot_bytes vitrine_deadletters_dropped_total
 	vitrine_disk_bytes vitrine_lists_in_flight vitrine_work_share_ratio
 	recommend.log_share recommend.log_rate vitrine_served_lists_total{result}
@@ -664,7 +665,7 @@ func TestSettings(t *testing.T) {
 	dir, archive, plugins := shortDir(t), shortDir(t), shortDir(t)
 	own := []string{
 		"http.max_body=2KiB", "ingest.types.share=3", "recommend.limit=3", "recommend.exclude_seen=true", "compat.empty_for_unknown=true",
-		"log.format=json", "log.level=debug", "archive.url=file:" + archive, "archive.commit_every=1s", "bus.max_bytes=65MiB",
+		"log.format=json", "log.level=debug", "archive.url=file:" + archive, "archive.commit_every=1s", "archive.compact_every=1s", "archive.retention=1d", "bus.max_bytes=65MiB",
 		"ingest.dedup_window=2s", "deadletters.max_bytes=1MiB", "plugins.dir=" + plugins, "plugins.order=beta", "recommend.scenes=checkout=cart",
 	}
 	for _, name := range []string{"alpha", "beta"} {
@@ -716,6 +717,14 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	shown["archive.commit_every"] = p.Archive.Position >= 1 // 30 s by default
+	if !post(`{"user_id":"u1","item_id":"i1","event_type":"view","ts":"2020-01-01T00:00:00Z"}`, `"accepted":1`) {
+		t.Error("an event of long ago is refused")
+	}
+	for deadline := time.Now().Add(10 * time.Second); !shown["archive.retention"] && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		_, _, text := d.ask("GET", "/metrics", "")
+		shown["archive.retention"] = strings.Contains(text, "\nvitrine_archive_dates_dropped_total 1")
+		shown["archive.compact_every"] = shown["archive.retention"] // 5 minutes by default
+	}
 	shown["bus.max_bytes"] = p.Bus.Max_bytes == 65<<20
 	files, _ := filepath.Glob(filepath.Join(archive, "events", "dt=*", "*.parquet"))
 	shown["archive.url"] = len(files) > 0

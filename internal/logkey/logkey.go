@@ -24,10 +24,12 @@ const (
 	Paused  = "paused_seconds"
 	PID     = "pid"
 	Reason  = "reason"
+	Repeats = "repeats"
 	Rows    = "rows"
 	Seconds = "seconds"
 	Seq     = "seq"
 	Source  = "source"
 	Type    = "type"
 	Version = "version"
+	Written = "written"
 )

@@ -13,6 +13,7 @@ import (
 	"vitrine/appliance/bench/machine"
 	"vitrine/appliance/bench/report"
 	"vitrine/bridge/archive"
+	"vitrine/bridge/archive/follow"
 	"vitrine/bridge/event"
 	"vitrine/bridge/jetstream"
 	"vitrine/bridge/parquet"
@@ -74,7 +75,7 @@ func (b *Bench) archiveOnce(ctx context.Context, got samples) (err error) {
 		return err
 	}
 	before, start := machine.OwnTime(), time.Now()
-	if err := archive.NewFollower(a, bus, archive.FollowerOptions{}).Flush(ctx); err != nil {
+	if err := follow.New(a, bus, follow.Options{}).Flush(ctx); err != nil {
 		return err
 	}
 	rows := float64(b.Rows)

@@ -255,6 +255,7 @@ func (r *run) readArchive(ctx context.Context, d *data) error {
 	if err != nil {
 		return err
 	}
+	defer a.Close()
 	if at := a.Position(); at < r.job.Source.Position {
 		return fmt.Errorf("read archive %s: it ends at bus sequence %d, but was committed up to %d", r.job.Source.Dir, at, r.job.Source.Position)
 	}

@@ -1,4 +1,4 @@
-package archive
+package follow
 
 import (
 	"context"
@@ -11,8 +11,66 @@ import (
 	"testing"
 	"time"
 
+	"vitrine/bridge/archive"
 	"vitrine/bridge/event"
+	"vitrine/bridge/parquet"
 )
+
+const day0 = 1_700_006_400_000 // 2023-11-15, midnight
+
+var errCrash = errors.New("crash")
+
+func open(t testing.TB, dir string) *archive.Archive { t.Helper(); return openWith(t, dir, nil) }
+
+// openWith opens an archive whose steps can fail.
+func openWith(t testing.TB, dir string, step func(string) error) *archive.Archive {
+	t.Helper()
+	a, err := archive.Open(context.Background(), archive.Options{Dir: dir, Step: step})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func view(user, item, id string, ts int64) event.Record {
+	return event.Record{Kind: event.KindEvent, Event: event.Event{UserID: user, ItemID: item, Type: "view", Time: ts, EventID: id}}
+}
+
+func put(item string, price float64) event.Record {
+	return event.Record{Kind: event.KindItemPut, Item: event.Item{ID: item, Time: day0, Attributes: []event.Attribute{
+		{Name: "price", Value: event.Value{Kind: event.Number, Num: price}},
+	}}}
+}
+
+// eventIDs scans the archive and gives the ids in order.
+func eventIDs(t testing.TB, a *archive.Archive) (ids []string) {
+	t.Helper()
+	if err := a.ScanEvents(context.Background(), parquet.EventID, func(b *archive.EventBatch) error {
+		ids = append(ids, b.EventID...)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+func itemIDs(t testing.TB, a *archive.Archive) (ids []string) {
+	t.Helper()
+	if err := a.ScanItems(context.Background(), func(r *event.Record) error {
+		ids = append(ids, r.Item.ID)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+func equal(t testing.TB, what string, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Fatalf("%s: got %v, want %v", what, got, want)
+	}
+}
 
 // fakeBus is a bus in memory.
 type fakeBus struct {
@@ -77,7 +135,7 @@ func (b *fakeBus) len() int {
 
 func TestFlushArchivesAndTrims(t *testing.T) {
 	a, bus := open(t, t.TempDir()), newFakeBus()
-	f := NewFollower(a, bus, FollowerOptions{})
+	f := New(a, bus, Options{})
 	if err := f.Flush(t.Context()); err != nil {
 		t.Fatal("empty bus:", err)
 	}
@@ -101,7 +159,7 @@ func TestFlushArchivesAndTrims(t *testing.T) {
 func TestRolls(t *testing.T) {
 	a, bus := open(t, t.TempDir()), newFakeBus()
 	now := time.Unix(1_700_000_000, 0)
-	f := NewFollower(a, bus, FollowerOptions{RollBytes: 2000, Now: func() time.Time { return now }})
+	f := New(a, bus, Options{RollBytes: 2000, Now: func() time.Time { return now }})
 	turn := func(want uint64) {
 		t.Helper()
 		if err := f.turn(t.Context(), 0); err != nil {
@@ -153,7 +211,7 @@ func TestFlushEndsWhileMoreComes(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := NewFollower(a, bus, FollowerOptions{RollBytes: 1}).Flush(ctx); err != nil {
+	if err := New(a, bus, Options{RollBytes: 1}).Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if p := a.Position(); p != 5 {
@@ -172,17 +230,16 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func TestRunOutlivesErrorsThatPass(t *testing.T) {
-	a, bus := open(t, t.TempDir()), newFakeBus()
 	var full atomic.Bool
 	full.Store(true)
-	a.fault = func(string) error {
+	a, bus := openWith(t, t.TempDir(), func(string) error {
 		if full.Load() {
 			return errors.New("no space left")
 		}
 		return nil
-	}
+	}), newFakeBus()
 	bus.failTrim = 1
-	f := NewFollower(a, bus, FollowerOptions{RollEvery: 10 * time.Millisecond})
+	f := New(a, bus, Options{RollEvery: 10 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- f.Run(ctx) }()
@@ -214,12 +271,12 @@ func TestGapIsNamed(t *testing.T) {
 			a, bus := open(t, t.TempDir()), newFakeBus()
 			bus.append(view("u", "i", "e1", day0))
 			bus.append(view("u", "i", "e2", day0))
-			if err := NewFollower(a, bus, FollowerOptions{}).Flush(t.Context()); err != nil {
+			if err := New(a, bus, Options{}).Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			bus.append(view("u", "i", "e3", day0))
 			c.spoil(bus)
-			err := NewFollower(a, bus, FollowerOptions{}).Run(t.Context())
+			err := New(a, bus, Options{}).Run(t.Context())
 			var gap *GapError
 			if !errors.As(err, &gap) || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v", err)
@@ -233,7 +290,7 @@ func TestCorruptFrameKeepsWhatIsBeforeIt(t *testing.T) {
 	bus.append(view("u", "i", "e1", day0))
 	bus.append(view("u", "i", "e2", day0))
 	bus.frames[1][len(bus.frames[1])-1] ^= 1
-	err := NewFollower(a, bus, FollowerOptions{}).Flush(t.Context())
+	err := New(a, bus, Options{}).Flush(t.Context())
 	var frame *FrameError
 	if !errors.As(err, &frame) || frame.Seq != 2 {
 		t.Fatalf("got %v", err)
@@ -255,20 +312,19 @@ func TestCrashLoop(t *testing.T) {
 			sent = append(sent, id)
 			bus.append(view("u", "i", id, day0), view("u", "i", id, day0))
 		}
-		a := open(t, dir)
 		steps := 0
-		a.fault = func(string) error {
+		a := openWith(t, dir, func(string) error {
 			if steps++; steps == round%13 {
 				return errCrash
 			}
 			return nil
-		}
-		if err := NewFollower(a, bus, FollowerOptions{}).Flush(t.Context()); err != nil && !errors.Is(err, errCrash) {
+		})
+		if err := New(a, bus, Options{}).Flush(t.Context()); err != nil && !errors.Is(err, errCrash) {
 			t.Fatal(err)
 		}
 	}
 	a := open(t, dir)
-	if err := NewFollower(a, bus, FollowerOptions{}).Flush(t.Context()); err != nil {
+	if err := New(a, bus, Options{}).Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "events", eventIDs(t, a), sent)

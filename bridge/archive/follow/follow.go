@@ -1,4 +1,10 @@
-package archive
+// Package follow moves the bus into the archive, commit by commit, and trims the
+// bus behind it.
+//
+// It owns when a commit is due, and the join of bus and archive: a gap between
+// them ends it. It must not import anything of this module but bridge/archive,
+// bridge/event and internal/logkey.
+package follow
 
 import (
 	"context"
@@ -8,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"vitrine/bridge/archive"
 	"vitrine/bridge/event"
 	"vitrine/internal/logkey"
 )
@@ -22,7 +29,7 @@ type Reader interface {
 	Trim(ctx context.Context, upTo uint64) error
 }
 
-// Defaults of a zero FollowerOptions.
+// Defaults of a zero Options.
 const (
 	// DefaultRollEvery keeps well below the promise that what was acknowledged
 	// is in the archive within 60 s.
@@ -36,8 +43,8 @@ const (
 // the work and lets a bulk import roll as soon as it reaches RollBytes.
 const pollEvery = time.Second
 
-// FollowerOptions say when the follower commits. Zero fields are the defaults.
-type FollowerOptions struct {
+// Options say when the follower commits. Zero fields are the defaults.
+type Options struct {
 	// RollEvery is the longest that a record waits for its commit.
 	RollEvery time.Duration
 	// RollBytes commits at once when so many bytes of frames wait.
@@ -48,24 +55,24 @@ type FollowerOptions struct {
 
 // Follower moves the bus into the archive and trims the bus behind it.
 type Follower struct {
-	archive *Archive
+	archive *archive.Archive
 	bus     Reader
-	opt     FollowerOptions
+	opt     Options
 
 	// mu is held for a whole turn: Run and Flush take turns.
 	mu sync.Mutex
 	// batch holds what was read and is not committed; nil when nothing is.
-	batch *Batch
+	batch *archive.Batch
 	last  uint64
 	bytes int64
 	since time.Time
 
 	statsMu sync.Mutex
-	stats   FollowerStats
+	stats   Stats
 }
 
-// FollowerStats is what a status page shows.
-type FollowerStats struct {
+// Stats is what a status page shows.
+type Stats struct {
 	// Position is the last bus sequence committed.
 	Position uint64
 	// Commits and Records count since the start of the process.
@@ -104,8 +111,8 @@ func (e *FrameError) Error() string { return fmt.Sprintf("read bus message %d: %
 // Unwrap gives the cause.
 func (e *FrameError) Unwrap() error { return e.Err }
 
-// NewFollower makes a follower; Run or Flush start its work.
-func NewFollower(a *Archive, bus Reader, opt FollowerOptions) *Follower {
+// New makes a follower; Run or Flush start its work.
+func New(a *archive.Archive, bus Reader, opt Options) *Follower {
 	if opt.RollEvery == 0 {
 		opt.RollEvery = DefaultRollEvery
 	}
@@ -163,7 +170,7 @@ func (f *Follower) Flush(ctx context.Context) error {
 }
 
 // Stats tells how the follower is doing.
-func (f *Follower) Stats() FollowerStats {
+func (f *Follower) Stats() Stats {
 	f.statsMu.Lock()
 	defer f.statsMu.Unlock()
 	s := f.stats

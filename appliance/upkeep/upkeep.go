@@ -1,0 +1,125 @@
+// Package upkeep looks after what lies in the data folder while the appliance
+// runs: it keeps the archive in few files and within its retention, beside the
+// serving of requests.
+//
+// It owns the pace of such work and its figures; what is done with the archive
+// belongs to bridge/archive/compact. It knows no requests and no models.
+package upkeep
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"vitrine/bridge/archive"
+	"vitrine/bridge/archive/compact"
+	"vitrine/internal/logkey"
+)
+
+// Options say what is looked after.
+type Options struct {
+	Archive *archive.Archive
+	// Retention is how far back events are kept; 0 is for ever.
+	Retention time.Duration
+	// HalfLife is the age at which an event counts half in training.
+	HalfLife time.Duration
+	// Every is how often the archive is looked through.
+	Every time.Duration
+	Log   *slog.Logger
+}
+
+// Upkeep is the work on one data folder.
+type Upkeep struct {
+	every   time.Duration
+	compact *compact.Compactor
+}
+
+// New makes it; Run starts it.
+func New(opt Options) *Upkeep {
+	if opt.Retention > 0 && opt.Retention < opt.HalfLife {
+		// It is the operator's choice, and may be the law's.
+		opt.Log.Warn("archive.retention is shorter than train.half_life: what training would weigh by half and more is dropped",
+			logkey.Hint, "raise archive.retention, or lower train.half_life to it")
+	}
+	return &Upkeep{every: opt.Every, compact: compact.New(compact.Options{
+		Archive: opt.Archive, Retention: opt.Retention, Every: opt.Every, Pace: gently(), Log: opt.Log,
+	})}
+}
+
+// startAfter keeps the work out of the way of a start, and of commands that open
+// the appliance for a moment.
+const startAfter = 20 * time.Second
+
+// Run works until ctx ends, and returns ctx.Err().
+func (u *Upkeep) Run(ctx context.Context) error {
+	if err := pause(ctx, min(startAfter, u.every)); err != nil {
+		return err
+	}
+	return u.compact.Run(ctx)
+}
+
+// gently leaves two thirds of a core to the others, as long as it is called
+// every few milliseconds.
+func gently() func(ctx context.Context) error {
+	var last time.Time
+	return func(ctx context.Context) error {
+		// What took longer than a piece of work does was no work.
+		worked := min(time.Since(last), maxPiece)
+		err := pause(ctx, 2*worked)
+		last = time.Now()
+		return err
+	}
+}
+
+const maxPiece = 50 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// figure is one of /metrics.
+type figure struct {
+	name, help string
+	kind       prometheus.ValueType
+	read       func(compact.Stats) float64
+}
+
+func figures() []figure {
+	return []figure{
+		{"files", "Parquet files of the archive, as of the last look.", prometheus.GaugeValue, func(s compact.Stats) float64 { return float64(s.Files) }},
+		{"bytes", "Bytes of the archive's Parquet files, as of the last look.", prometheus.GaugeValue, func(s compact.Stats) float64 { return float64(s.Bytes) }},
+		{"dates", "Dates that the archive has events of.", prometheus.GaugeValue, func(s compact.Stats) float64 { return float64(s.Dates) }},
+		{"merged_files_total", "Small files that were merged into others.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Merged) }},
+		{"repeats_dropped_total", "Rows dropped while merging because they repeat an event.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Repeats) }},
+		{"dates_dropped_total", "Dates dropped because they are behind archive.retention.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Dropped) }},
+		{"upkeep_failures_total", "Looks through the archive that ended with an error; the log has it.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Failed) }},
+	}
+}
+
+func (f *figure) desc() *prometheus.Desc {
+	return prometheus.NewDesc("vitrine_archive_"+f.name, f.help, nil, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (u *Upkeep) Describe(ch chan<- *prometheus.Desc) {
+	for _, f := range figures() {
+		ch <- f.desc()
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (u *Upkeep) Collect(ch chan<- prometheus.Metric) {
+	s := u.compact.Stats()
+	for _, f := range figures() {
+		ch <- prometheus.MustNewConstMetric(f.desc(), f.kind, f.read(s))
+	}
+}

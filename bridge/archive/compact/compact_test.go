@@ -1,0 +1,377 @@
+package compact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"vitrine/bridge/archive"
+	"vitrine/bridge/event"
+	"vitrine/bridge/parquet"
+)
+
+const (
+	dayMillis = 24 * 60 * 60 * 1000
+	day0      = 1_700_006_400_000 // 2023-11-15, midnight
+)
+
+// world is an archive and a clock that stands well behind its days.
+type world struct {
+	t   testing.TB
+	dir string
+	now time.Time
+	opt Options
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), now: time.UnixMilli(day0 + 30*dayMillis)}
+	w.opt = Options{Archive: w.open(), Now: func() time.Time { return w.now }, Quiet: time.Minute}
+	return w
+}
+
+func (w *world) open() *archive.Archive {
+	w.t.Helper()
+	a, err := archive.Open(context.Background(), archive.Options{Dir: w.dir})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+func view(user, id string, ts int64) event.Record {
+	return event.Record{Kind: event.KindEvent, Event: event.Event{
+		UserID: user, ItemID: "i1", Type: "view", Time: ts, EventID: id, SessionID: "s-" + user, Value: 2, HasValue: id != "",
+		Props: `{"a":1}`,
+	}, Source: event.Source{Name: "topic@a", Partition: 3, Offset: ts % 1000}}
+}
+
+// commit archives the records, one bus message each.
+func (w *world) commit(records ...event.Record) {
+	w.t.Helper()
+	b, err := w.opt.Archive.Begin(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i := range records {
+		if err := b.Add(b.First()+uint64(i), &records[i]); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if err := b.Commit(context.Background(), b.First()+uint64(len(records))-1); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// fill commits n times two days' events and a change of an item and a user.
+func (w *world) fill(n int) {
+	w.t.Helper()
+	for i := range n {
+		w.commit(
+			view(fmt.Sprint("u", i%5), fmt.Sprint("a", i), day0+int64(i)),
+			view(fmt.Sprint("u", i%5), fmt.Sprint("b", i), day0+dayMillis+int64(i)),
+			view("nobody", "", day0+int64(i)),
+			event.Record{Kind: event.KindServed, Served: &event.Served{RequestID: fmt.Sprint("r", i), UserID: "u1", Time: day0 + int64(i), List: "recommend", Source: "live"}},
+			event.Record{Kind: event.KindItemPut, Item: event.Item{ID: fmt.Sprint("i", i), Time: day0}},
+			event.Record{Kind: event.KindUserPut, User: event.User{ID: fmt.Sprint("u", i), Time: day0}},
+		)
+	}
+}
+
+// content is all that readers see, in order, with every column that they can read.
+func content(t testing.TB, a *archive.Archive) (rows []string) {
+	t.Helper()
+	columns := parquet.UserID | parquet.ItemID | parquet.EventType | parquet.Time | parquet.Value | parquet.EventID | parquet.BusSeq | parquet.SessionID
+	err := a.ScanEvents(context.Background(), columns, func(b *archive.EventBatch) error {
+		for i := range b.Len {
+			rows = append(rows, fmt.Sprint(b.UserID.At(i), b.ItemID.At(i), b.EventType.At(i), b.Time[i], b.Value[i], b.EventID[i], b.BusSeq[i], b.SessionID[i]))
+		}
+		return nil
+	})
+	if err == nil {
+		err = a.ScanItemsAfter(context.Background(), 0, func(seq uint64, r *event.Record) error {
+			rows = append(rows, fmt.Sprint(seq, *r))
+			return nil
+		})
+	}
+	if err == nil {
+		err = a.ScanUsersAfter(context.Background(), 0, func(seq uint64, r *event.Record) error {
+			rows = append(rows, fmt.Sprint(seq, *r))
+			return nil
+		})
+	}
+	sum, sumErr := a.Summary(context.Background())
+	if err != nil || sumErr != nil {
+		t.Fatal(err, sumErr)
+	}
+	return append(rows, fmt.Sprint("served ", sum.Served))
+}
+
+// files lists the data files below the root, and what lies in _compact.
+func (w *world) files() (data, left []string) {
+	w.t.Helper()
+	err := filepath.WalkDir(w.dir, func(path string, d os.DirEntry, err error) error {
+		rel, _ := filepath.Rel(w.dir, path)
+		if err == nil && strings.HasPrefix(rel, "_compact/") {
+			left = append(left, rel)
+		} else if err == nil && strings.HasSuffix(rel, ".parquet") && !strings.HasPrefix(rel, "_") {
+			data = append(data, rel)
+		}
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return data, left
+}
+
+func (w *world) pass() *Compactor {
+	w.t.Helper()
+	c := New(w.opt)
+	if err := c.Pass(context.Background()); err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+// later makes what was written look older than it is.
+func (w *world) later() { w.now = time.Now().Add(time.Hour) }
+
+func TestMerge(t *testing.T) {
+	w := newWorld(t)
+	w.later()
+	w.fill(10)
+	w.commit(view("u0", "a0", day0), view("other", "b3", day0+dayMillis+3)) // repeat events
+	before := content(t, w.opt.Archive)
+	c := w.pass()
+	after := content(t, w.opt.Archive)
+	if !slices.Equal(before, after) {
+		t.Fatalf("before\n%s\nafter\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
+	}
+	data, left := w.files()
+	// The days are quiet; items and users, of no date, wait for more files.
+	if len(data) != 3+20 || len(left) != 0 {
+		t.Fatalf("files %v, left %v", data, left)
+	}
+	if s := c.Stats(); s.Merged != 32 || s.Written != 3 || s.Repeats != 2 || s.Files != 23 || s.Dates != 2 || s.Oldest.UnixMilli() != day0 || s.Passes != 1 || s.Failed != 0 {
+		t.Fatalf("%+v", s)
+	}
+	w.fill(60)
+	before = content(t, w.opt.Archive)
+	if w.pass(); !slices.Equal(before, content(t, w.open())) {
+		t.Fatal("a second merge changed what readers see")
+	}
+	if data, _ := w.files(); len(data) != 5 {
+		t.Fatalf("files %v", data)
+	}
+	if s := w.pass().Stats(); s.Merged != 0 {
+		t.Fatalf("a third pass found work: %+v", s)
+	}
+}
+
+// TestRepeatsGoFromFiles: whoever reads the files by a glob sees no event twice.
+func TestRepeatsGoFromFiles(t *testing.T) {
+	w := newWorld(t)
+	w.later()
+	w.commit(view("u1", "e1", day0), view("u1", "e1", day0+5), view("u1", "", day0+6))
+	w.commit(view("u2", "e1", day0+9), view("u2", "e2", day0+9), view("u1", "", day0+6))
+	w.pass()
+	data, _ := w.files()
+	if len(data) != 1 {
+		t.Fatalf("files %v", data)
+	}
+	f, err := w.opt.Archive.OpenData(data[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if info := f.Info(); info.Rows != 4 || info.Commit.First != 1 || info.Commit.Last != 6 {
+		t.Fatalf("%+v", info)
+	}
+}
+
+func TestPlan(t *testing.T) {
+	file := func(n int, bytes int64) archive.DataFile {
+		return archive.DataFile{Path: fmt.Sprint("x/", n), First: uint64(n), Last: uint64(n), Bytes: bytes, Written: time.UnixMilli(day0)}
+	}
+	many := func(n int) (files []archive.DataFile) {
+		for i := range n {
+			files = append(files, file(i, 10))
+		}
+		return files
+	}
+	day := time.UnixMilli(day0).UTC()
+	for name, c := range map[string]struct {
+		folder archive.Folder
+		now    time.Time
+		want   []int
+	}{
+		"a day that is over": {archive.Folder{Dated: true, Date: day, Files: many(3)}, day.Add(25 * time.Hour), []int{3}},
+		"today":              {archive.Folder{Dated: true, Date: day, Files: many(3)}, day.Add(23 * time.Hour), nil},
+		"today, many":        {archive.Folder{Dated: true, Date: day, Files: many(9)}, day.Add(23 * time.Hour), []int{9}},
+		"just over":          {archive.Folder{Dated: true, Date: day, Files: many(3)}, day.Add(24*time.Hour + time.Second), nil},
+		"no date":            {archive.Folder{Files: many(7)}, day.Add(25 * time.Hour), nil},
+		"no date, many":      {archive.Folder{Files: many(8)}, day.Add(25 * time.Hour), []int{8}},
+		"large ones stay": {
+			archive.Folder{Dated: true, Date: day, Files: append(append(many(2), file(2, 600)), many(3)...)}, day.Add(25 * time.Hour), []int{2, 3},
+		},
+		"up to the bound": {
+			archive.Folder{Dated: true, Date: day, Files: []archive.DataFile{file(0, 400), file(1, 400), file(2, 400), file(3, 400), file(4, 400)}},
+			day.Add(25 * time.Hour),
+			[]int{2, 2},
+		},
+		"a late file": {
+			archive.Folder{Dated: true, Date: day, Files: append(many(2), archive.DataFile{Bytes: 10, Written: day.Add(25 * time.Hour)})},
+			day.Add(25 * time.Hour), nil,
+		},
+	} {
+		var got []int
+		for _, run := range New(Options{Files: 8, Bytes: 1000, Quiet: time.Minute, Now: func() time.Time { return c.now }}).plan(&c.folder) {
+			got = append(got, len(run))
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: runs of %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+func TestRetention(t *testing.T) {
+	w := newWorld(t)
+	w.fill(3)
+	w.now = time.UnixMilli(day0 + 5*dayMillis)
+	w.opt.Retention = 4*24*time.Hour + time.Second // the first date is not all behind it
+	if s := w.pass().Stats(); s.Dropped != 0 || s.Dates != 2 {
+		t.Fatalf("%+v", s)
+	}
+	w.opt.Retention = 4 * 24 * time.Hour
+	if s := w.pass().Stats(); s.Dropped != 2 || s.Dates != 1 || s.Oldest.UnixMilli() != day0+dayMillis {
+		t.Fatalf("%+v", s)
+	}
+	if rows := content(t, w.open()); len(rows) != 10 { // one event and two changes a commit
+		t.Fatalf("rows %v", rows)
+	}
+	if _, left := w.files(); len(left) != 0 {
+		t.Fatalf("left %v", left)
+	}
+}
+
+// TestReadersKeepTheirFiles: a reader that has listed the files reads all of them,
+// however long it takes; the merge waits and comes through.
+func TestReadersKeepTheirFiles(t *testing.T) {
+	w := newWorld(t)
+	w.later()
+	w.fill(5)
+	reader, err := archive.OpenReadOnly(t.Context(), archive.Options{Dir: w.dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts, err := reader.EventParts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- New(w.opt).Pass(context.Background()) }()
+	time.Sleep(3 * busyPause / 2)
+	select {
+	case err := <-done:
+		t.Fatalf("files were replaced while they were read: %v", err)
+	default:
+	}
+	w.commit(view("late", "late", day0)) // commits do not wait
+	rows := 0
+	r := parts.Reader(parquet.UserID)
+	for n := range parts.Len() {
+		if err := r.Scan(t.Context(), n, func(b *archive.EventBatch) error { rows += b.Len; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Close(); err != nil || rows != 15 {
+		t.Fatalf("%d rows, %v", rows, err)
+	}
+	reader.Close()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	data, left := w.files()
+	events := 0
+	for _, path := range data {
+		if strings.HasPrefix(path, "events/") {
+			events++
+		}
+	}
+	if events != 3 || len(left) != 0 { // the late one came after the choice
+		t.Fatalf("files %v, left %v", data, left)
+	}
+	if rows := content(t, w.open()); len(rows) != 15+1+10+1 {
+		t.Fatalf("%d rows", len(rows))
+	}
+}
+
+// TestGlob: a program that lists the folder and reads what it found, without
+// knowing of locks, sees every row once or meets a missing file; it never sees
+// some twice or too few.
+func TestGlob(t *testing.T) {
+	w := newWorld(t)
+	w.later()
+	w.opt.Files, w.opt.Quiet = 4, time.Hour*24*365*100 // never quiet: merged over and over
+	const rounds = 30
+	stop := make(chan struct{})
+	type seen struct{ whole, gone int }
+	result := make(chan seen)
+	go func() {
+		var s seen
+		defer func() { result <- s }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			paths, err := os.ReadDir(filepath.Join(w.dir, "events", "dt=2023-11-15"))
+			if err != nil {
+				continue
+			}
+			rows, gone := int64(0), false
+			last := uint64(0)
+			for _, p := range paths {
+				info, err := parquet.ReadInfo(filepath.Join(w.dir, "events", "dt=2023-11-15", p.Name()))
+				if errors.Is(err, os.ErrNotExist) {
+					gone = true
+					break
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				rows += info.Rows
+				last = max(last, info.Commit.Last)
+			}
+			if gone {
+				s.gone++
+				continue
+			}
+			if want := int64(last); rows != want {
+				t.Errorf("%d rows up to message %d, want %d, in %v", rows, last, want, paths)
+				return
+			}
+			s.whole++
+		}
+	}()
+	for n := range rounds {
+		w.commit(view("u", fmt.Sprint("a", n), day0), view("u", fmt.Sprint("b", n), day0))
+		w.pass()
+	}
+	close(stop)
+	if s := <-result; s.whole == 0 {
+		t.Errorf("%+v", s)
+	}
+	if data, _ := w.files(); len(data) > 4 {
+		t.Errorf("%d files", len(data))
+	}
+}
