@@ -159,11 +159,14 @@ func (a *Appliance) Open(ctx context.Context) (h http.Handler, stop func() error
 
 // acquire takes the data folder, opens every part on it and joins them.
 func (a *Appliance) acquire(ctx context.Context) (err error) {
+	if err := checkClock(a.now()); err != nil {
+		return err
+	}
 	if a.folder, err = holdFolder(a.config.Data.Dir); err != nil {
 		return err
 	}
 	if a.parts, err = openParts(ctx, a.config, a.folder, a.log); err != nil {
-		return errors.Join(fmt.Errorf("open %s: %w", a.config.Data.Dir, err), a.folder.release())
+		return errors.Join(openFault(err, a.config.Data.Dir), a.folder.release())
 	}
 	a.plugins, err = pluginhost.Open(ctx, pluginhost.Options{
 		Dir: a.config.PluginsDir(), CacheDir: a.folder.path("cache", "plugins"), Compile: a.childCommand(childCompile),

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // folder is the data folder, held by this process alone.
@@ -18,13 +19,12 @@ type folder struct {
 // holdFolder makes the data folder if need be and locks it. The lock is the
 // kernel's: it goes with the process, however that ends.
 func holdFolder(dir string) (*folder, error) {
-	hint := "give another folder with --data DIR, or run as a user who may write there"
 	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o750); err != nil {
-		return nil, &Fault{Op: "make data folder " + dir, Err: bare(err), Hint: hint}
+		return nil, &Fault{Op: "make data folder " + dir, Err: bare(err), Hint: folderHint(err, dir)}
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "state", "lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, &Fault{Op: "lock data folder " + dir, Err: bare(err), Hint: hint}
+		return nil, &Fault{Op: "lock data folder " + dir, Err: bare(err), Hint: folderHint(err, dir)}
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(f.Name())
@@ -41,6 +41,43 @@ func holdFolder(dir string) (*folder, error) {
 	_ = f.Truncate(0)
 	_, _ = f.WriteAt([]byte(fmt.Sprintf("%d\n", os.Getpid())), 0)
 	return &folder{dir: dir, lock: f}, nil
+}
+
+// folderHint is what to do about a folder that cannot be written.
+func folderHint(err error, dir string) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return "make room on the disk of " + dir + " and start again; what was acknowledged is kept"
+	case errors.Is(err, syscall.EROFS):
+		return "a disk with errors becomes read-only: look at dmesg, then mount -o remount,rw; or give another folder with --data DIR"
+	}
+	return "give another folder with --data DIR, or run as a user who may write there"
+}
+
+// openFault is what kept the parts from opening. Libraries hide a full disk
+// behind errors of their own, so the disk is asked.
+func openFault(err error, dir string) error {
+	const little = 1 << 20
+	if free, _ := disk(dir); errors.Is(err, syscall.ENOSPC) || free >= 0 && free < little {
+		return &Fault{Op: "open " + dir, Err: fmt.Errorf("the disk is full: %w", err), Hint: folderHint(syscall.ENOSPC, dir)}
+	}
+	return fmt.Errorf("open %s: %w", dir, err)
+}
+
+// released is a time that no right clock is before.
+const released = 1_735_689_600 // 2025-01-01
+
+// checkClock refuses a clock that was never set. Events that bring a later
+// time of their own would be set back to it, and those without one be dated
+// by it, for ever.
+func checkClock(now time.Time) error {
+	if now.Unix() >= released {
+		return nil
+	}
+	return &Fault{
+		Op: "read the clock", Err: fmt.Errorf("it says %s, and events are kept by date", now.UTC().Format(time.DateOnly)),
+		Hint: "set it and start again: chronyc makestep, or date -s; systemctl enable chronyd keeps it right",
+	}
 }
 
 // bare leaves out the path of an error that is told with the folder.

@@ -53,7 +53,7 @@ echo "  ok: header and payload signed, a changed byte found"
 step "unit under this systemd"
 mkdir -p "$work/unit/usr/lib/systemd/system" "$work/unit/usr/bin" "$work/unit/bin"
 cp rpm/vitrine.service "$work/unit/usr/lib/systemd/system/"
-for unit in sysinit basic multi-user network shutdown; do printf '[Unit]\nDescription=%s\n' $unit >"$work/unit/usr/lib/systemd/system/$unit.target"; done
+for unit in sysinit basic multi-user network time-sync shutdown; do printf '[Unit]\nDescription=%s\n' $unit >"$work/unit/usr/lib/systemd/system/$unit.target"; done
 cp "$work/build-old/vitrine" "$work/unit/usr/bin/"
 cp "$(command -v kill || echo /bin/kill)" "$work/unit/bin/kill" 2>/dev/null || cp /bin/kill "$work/unit/bin/kill"
 complaints=$(systemd-analyze verify --man=no --root="$work/unit" vitrine.service 2>&1 || :)

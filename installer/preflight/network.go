@@ -10,13 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"vitrine/installer/words"
 )
-
-// dialTimeout is how long another service may take to answer a connection.
-const dialTimeout = 2 * time.Second
 
 // ports tries whether both listeners could be opened.
 func (h *host) ports(ctx context.Context) []Row {

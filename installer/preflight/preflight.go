@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"vitrine/appliance/config"
 	"vitrine/installer/words"
@@ -67,6 +68,8 @@ type Options struct {
 	Language     words.Language
 	// Root is where /proc, /sys and /etc are read (/).
 	Root string
+	// Now is what the clock says (the clock's).
+	Now time.Time
 	// Extra are rows that the caller has found; they are judged like the rest.
 	Extra []Row
 }
@@ -89,11 +92,15 @@ func Run(ctx context.Context, opt Options) Report {
 	if opt.Root == "" {
 		opt.Root = "/"
 	}
+	if opt.Now.IsZero() {
+		opt.Now = time.Now()
+	}
 	h := &host{root: opt.Root, opt: opt, data: opt.Config.Data.Dir}
 	var rows []Row
 	for _, look := range []func() []Row{h.system, h.processor, h.memory, h.disk, h.clock, h.limits, h.protection, h.account} {
 		rows = append(rows, look()...)
 	}
+	rows = append(rows, h.nodes(), h.manager(ctx), h.firewall())
 	rows = append(rows, h.ports(ctx)...)
 	rows = append(rows, h.services(ctx)...)
 	rows = append(rows, opt.Extra...)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"vitrine/appliance/config"
 	"vitrine/installer/words"
@@ -130,6 +131,48 @@ func TestPortTaken(t *testing.T) {
 	report, rows := look(t, el7(), func(o *Options) { o.Config.HTTP.Listen = l.Addr().String() })
 	if report.OK || rows["port.api"].Severity != Block || !strings.Contains(rows["port.api"].Fix, "http.listen") {
 		t.Errorf("%+v", rows["port.api"])
+	}
+}
+
+// TestSystemd judges what systemctl says of itself.
+func TestSystemd(t *testing.T) {
+	for _, c := range []struct {
+		said, value string
+		severity    Severity
+	}{
+		{"systemd 219\n+PAM +AUDIT\n", "219", OK}, {"systemd 252 (252.38-1)\n", "252", OK}, {"systemd 208\n", "208", Block}, {"", "-", Info}, {"systemd ?", "?", Info},
+	} {
+		if row := managerRow(c.said); row.Value != c.value || row.Severity != c.severity {
+			t.Errorf("%q: %+v", c.said, row)
+		}
+	}
+}
+
+// TestFirewallAndNodes: what stands between the API and others, and several
+// memory nodes, are told and block nothing.
+func TestFirewallAndNodes(t *testing.T) {
+	files := el7()
+	files["run/firewalld.pid"] = "812\n"
+	files["sys/devices/system/node/online"] = "0-1\n"
+	files["etc/firewalld/zones/public.xml"] = `<zone><service name="ssh"/></zone>`
+	if _, rows := look(t, files, nil); rows["firewalld"].Severity != OK || rows["numa"].Severity != Info || rows["numa"].Value != "0-1" {
+		t.Errorf("on loopback: %+v %+v", rows["firewalld"], rows["numa"])
+	}
+	others := func(o *Options) { o.Config.HTTP.Listen = "0.0.0.0:0" }
+	if report, rows := look(t, files, others); !report.OK || rows["firewalld"].Severity != Info || !strings.Contains(rows["firewalld"].Fix, "--add-service=vitrine") {
+		t.Errorf("a firewall in the way: %+v", rows["firewalld"])
+	}
+	files["etc/firewalld/zones/public.xml"] = `<zone><service name="vitrine"/></zone>`
+	if _, rows := look(t, files, others); rows["firewalld"].Severity != OK || rows["firewalld"].Value != "pid 812, vitrine in public" {
+		t.Errorf("opened: %+v", rows["firewalld"])
+	}
+}
+
+// TestClockNeverSet: a machine whose battery is empty blocks, on loopback too.
+func TestClockNeverSet(t *testing.T) {
+	report, rows := look(t, el7(), func(o *Options) { o.Now = time.Unix(60, 0) })
+	if report.OK || rows["clock"].Severity != Block || !strings.HasPrefix(rows["clock"].Value, "1970-01-01") || !strings.Contains(rows["clock"].Fix, "chronyc makestep") {
+		t.Errorf("%+v", rows["clock"])
 	}
 }
 
