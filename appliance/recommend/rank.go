@@ -9,14 +9,14 @@ import (
 	"vitrine/appliance/frame"
 )
 
-// maxCandidates bounds how far a request goes down the catalogue for items
-// that the plugins let pass.
+// maxCandidates is how many candidates plugins are shown at once.
 const maxCandidates = 4096
 
 // enough is the time after which a request asks for no further candidates: each
 // round has the plugins' budget of its own, and a short page in time is better
-// than a full one late.
-const enough = 10 * time.Millisecond
+// than a full one late. It leaves the last round and all else more than half of
+// the deadline of 100 ms.
+const enough = 40 * time.Millisecond
 
 // question is what a list answers.
 type question struct {
@@ -41,48 +41,60 @@ type question struct {
 }
 
 // list finds the candidates, lets plugins and rules rank them, and writes the
-// page. Where these leave less than a page it goes on with four times as many.
+// page. Where these leave less than a page it goes on with four times as many,
+// and at last with what is behind them.
 func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q question) {
-	depth := 0
+	sc.depth, sc.started = 0, time.Now()
 	if e.deps.Plugins != nil {
-		depth = e.deps.Plugins.Depth()
+		sc.depth = e.deps.Plugins.Depth()
 	}
-	started := time.Now()
 	sc.frame.Seed = seed(sc.frame.User, sc.frame.Now)
 	resp.Plugins.Reset()
 	if !q.closed {
 		e.pin(sc)
 	}
-	sc.want, sc.dropped = max(sc.limit, depth), false
+	sc.want, sc.dropped = max(sc.limit, sc.depth), false
 	if sc.plan.Ranks() {
 		sc.want = max(sc.want, min(reach*sc.limit, farthest))
 	}
-	sc.sorts = depth > 0 || sc.plan.Ranks() || q.given != nil || sc.why != nil
+	sc.sorts = sc.depth > 0 || sc.plan.Ranks() || q.given != nil || sc.why != nil
 	var reason string
 	for {
 		reason = e.gather(sc, q)
 		e.force(sc, q)
 		more := sc.frame.Len() >= sc.want && sc.want < maxCandidates
-		e.plug(ctx, sc, resp, depth)
+		full := sc.frame.Len() >= maxCandidates && q.given == nil
+		if full {
+			sc.deep.looked = append(sc.deep.looked[:0], sc.frame.Items...)
+		}
+		e.plug(ctx, sc, resp)
+		if full {
+			empty(&sc.deep.passed)
+			add(&sc.deep.passed, &sc.frame)
+		}
 		e.arrange(sc, q)
-		if !sc.sorts || !more || sc.frame.Len() >= sc.limit || denied(&resp.Plugins) || ctx.Err() != nil || time.Since(started) > enough {
+		if full && sc.sorts && sc.frame.Len() < sc.limit {
+			e.deepen(ctx, sc, resp, q)
+			break
+		}
+		if !sc.sorts || !more || sc.frame.Len() >= sc.limit || denied(&resp.Plugins) || ctx.Err() != nil || time.Since(sc.started) > e.enough {
 			break
 		}
 		sc.want = min(4*sc.want, maxCandidates)
-		sc.frame.Items, sc.frame.Scores, sc.frame.Mask = sc.frame.Items[:0], sc.frame.Scores[:0], sc.frame.Mask[:0]
+		empty(&sc.frame)
 	}
 	e.page(sc, resp, reason, q)
 }
 
 // plug lets the plugins rank the candidates.
-func (e *Engine) plug(ctx context.Context, sc *scratch, resp *Response, depth int) {
+func (e *Engine) plug(ctx context.Context, sc *scratch, resp *Response) {
 	sc.trace.Reset()
 	sc.trace.Watch = nil
 	if sc.why != nil {
 		sc.why.begin(&sc.frame)
 		sc.trace.Watch = sc.why.watch
 	}
-	if depth > 0 {
+	if sc.depth > 0 {
 		e.deps.Plugins.Rank(ctx, &sc.frame, &sc.trace)
 		addRound(&resp.Plugins, &sc.trace)
 	}

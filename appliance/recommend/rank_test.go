@@ -5,6 +5,7 @@ package recommend
 import (
 	"context"
 	"testing"
+	"time"
 
 	"vitrine/appliance/frame"
 )
@@ -60,6 +61,56 @@ func TestFiltersThatEatCandidatesGetMore(t *testing.T) {
 		if it.Code%100 != 7 {
 			t.Errorf("%s was filtered", it.ID)
 		}
+	}
+}
+
+// TestFewOfManyPass: where a filter, a plugin or a cap leaves 30 items of
+// 100,000, a list of 20 has 20, the best of them first, and one of 50 has 30.
+func TestFewOfManyPass(t *testing.T) {
+	const items, every = 100_000, 3334
+	h := newHeavy(t, items, 20)
+	list := func(req Request) Response {
+		t.Helper()
+		req.UserID, req.Now = "u1", 5
+		var resp Response
+		if err := h.Recommend(context.Background(), &req, &resp); err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	passes := func(code uint32) bool { return code%every == 7 }
+	h.deps.Filters, h.enough = &shop{items: items}, time.Minute
+	want := list(Request{Limit: 50, Filter: "7/3334"})
+	if len(want.Items) != 30 {
+		t.Fatalf("%d items pass the filter, want all 30", len(want.Items))
+	}
+	check := func(what string, got Response, n int) {
+		t.Helper()
+		if len(got.Items) != n || got.Source != SourceLive {
+			t.Fatalf("%s: %d %s items, want %d", what, len(got.Items), got.Source, n)
+		}
+		for j, it := range got.Items {
+			if !passes(it.Code) || it.Code != want.Items[j].Code {
+				t.Errorf("%s: place %d has %s, want %s", what, j+1, it.ID, want.Items[j].ID)
+			}
+		}
+	}
+	check("a filter", list(Request{Limit: 20, Filter: "7/3334"}), 20)
+	s := &stages{depth: 200, rank: func(f *frame.Frame, tr *frame.Trace) {
+		for i, item := range f.Items {
+			f.Mask[i] = passes(item)
+		}
+		tr.Calls = append(tr.Calls, frame.Call{Name: "few", Stage: "filter", Status: "ok"})
+	}}
+	h.deps.Plugins = s
+	check("a plugin", list(Request{Limit: 20}), 20)
+	check("a plugin, all of them", list(Request{Limit: 50}), 30)
+	seen := 0
+	for _, n := range s.sizes[len(s.sizes)-20:] {
+		seen = max(seen, n)
+	}
+	if seen > maxCandidates {
+		t.Errorf("the plugin was shown %d candidates at once, at most %d are meant", seen, maxCandidates)
 	}
 }
 

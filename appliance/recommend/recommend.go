@@ -204,10 +204,12 @@ type Engine struct {
 	rules   atomic.Pointer[rules.Plans]
 	served  servedLists
 	scratch sync.Pool // of *scratch
+	// enough is the constant; tests on busy machines take more.
+	enough time.Duration
 }
 
 // New returns an engine that has no model yet.
-func New(deps Deps) *Engine { return &Engine{deps: deps} }
+func New(deps Deps) *Engine { return &Engine{deps: deps, enough: enough} }
 
 // Swap makes v the live view; requests that run keep the one they began with.
 func (e *Engine) Swap(v *View) {
@@ -462,8 +464,10 @@ func (e *Engine) page(sc *scratch, resp *Response, reason string, q question) {
 
 // scratch is the working memory of one request.
 type scratch struct {
-	limit    int         // items of the page
-	want     int         // candidates
+	limit    int // items of the page
+	want     int // candidates
+	depth    int // how many the plugins want to see
+	started  time.Time
 	sorts    bool        // plugins will sort the candidates anew
 	dropped  bool        // the plugins dropped some
 	order    []place     // of the candidates after the plugins
@@ -497,6 +501,7 @@ type scratch struct {
 	recent     []uint32 // codes of the newest places of the history
 	history    []uint32 // rows of those that the model knows
 	mixing     neighbors.Scratch
+	deep       deep
 }
 
 func (e *Engine) begin(limit int, now int64) *scratch {
