@@ -42,10 +42,12 @@ bench-als: build ## training at 1M, 10M and 100M interactions
 # Other programs, into the user's cache folder, each as far as it can be had.
 PEERS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vitrine/peers
 
-bench-peers: build ## training beside implicit, Spark MLlib and Gorse, installed first
+bench-peers: build ## training and search beside implicit, Spark MLlib, Gorse, faiss and hnswlib, installed first
 	@mkdir -p $(PEERS)
 	-test -x $(PEERS)/venv/bin/python || python3 -m venv $(PEERS)/venv
 	-$(PEERS)/venv/bin/pip install -q implicit==0.7.3 numpy==2.4.6 scipy==1.17.1
+	-$(PEERS)/venv/bin/pip install -q faiss-cpu==1.15.1
+	-$(PEERS)/venv/bin/pip install -q hnswlib==0.8.0
 	-$(PEERS)/venv/bin/pip install -q pyspark==4.3.0
 	-test -d $(PEERS)/openblas || { cd $(PEERS) && apt-get download libopenblas0-pthread libgfortran5 libquadmath0 && \
 		for deb in *.deb; do dpkg -x $$deb openblas; done; }

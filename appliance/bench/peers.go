@@ -8,9 +8,11 @@ import (
 	"strings"
 
 	"vitrine/appliance/bench/gen"
+	"vitrine/appliance/bench/machine"
 	"vitrine/appliance/bench/peers"
 	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
+	"vitrine/appliance/bench/retrieval"
 	"vitrine/appliance/bench/training"
 )
 
@@ -70,7 +72,7 @@ func (r *run) peersIn(ctx context.Context, home string, shape gen.Shape) (*repor
 	if err != nil {
 		return nil, err
 	}
-	got := samples{"dot": {dotKernel()}}
+	got := samples{"dot": {machine.DotKernel()}}
 	part := &report.Part{Notes: []string{fmt.Sprintf(
 		"%d users, %d items, %d interactions, the same for all; seconds of one full iteration, both sides; ratio: processor time to ours, taken beside it", shape.Users, shape.Items, cells)}}
 	for _, c := range peerCases() {
@@ -84,10 +86,13 @@ func (r *run) peersIn(ctx context.Context, home string, shape gen.Shape) (*repor
 		}
 		part.Figures = append(part.Figures, figures...)
 	}
+	if err := r.searchPeers(ctx, part, home, dir); err != nil {
+		return nil, err
+	}
 	if len(part.Figures) == 0 {
 		return nil, fmt.Errorf("%w: no peer is installed in %s (make bench-peers does it): %s", ErrPart, home, strings.Join(part.Notes[1:], "; "))
 	}
-	part.Reference = dotReference(got["dot"])
+	part.Reference = machine.DotReference(got["dot"])
 	return part, nil
 }
 
@@ -100,7 +105,7 @@ func (r *run) against(ctx context.Context, job peers.Job, c peerCase, shape gen.
 	version := ""
 	for fit := range c.fits {
 		r.opt.Progress(name, int64(fit), int64(c.fits))
-		got.add("dot", dotKernel())
+		got.add("dot", machine.DotKernel())
 		var ours training.SolveResult
 		if _, err := process.Call(ctx, r.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: shape, Rank: c.rank, Iterations: peerIterations}, &ours); err != nil {
 			return nil, err
@@ -129,4 +134,34 @@ func (r *run) against(ctx context.Context, job peers.Job, c peerCase, shape gen.
 		got.figure(name+".wall", "s", ""), got.figure(name+".our_wall", "s", report.Lower),
 		got.figure(name+".peak_rss", "MiB", ""), got.figure(name+".our_peak_rss", "MiB", report.Lower),
 	}, nil
+}
+
+// searchPeers holds exact search over trained factors, and over flat ones,
+// against other libraries'.
+func (r *run) searchPeers(ctx context.Context, part *report.Part, home, dir string) error {
+	shop, err := r.shopProfile(ctx, shopShape())
+	if err != nil {
+		return err
+	}
+	version := ""
+	for _, c := range []struct {
+		*retrieval.Profile
+		retrieval.Bars
+	}{{shop, retrieval.Bars{One: 25, Batch: 4}}, {retrieval.Gowalla(), retrieval.Bars{One: 6, Batch: 1}}} {
+		r.opt.Progress("peers.search."+c.Name, 0, 1)
+		theirs, err := peers.RunSearch(ctx, peers.SearchJob{Home: home, Data: dir, Items: c.Items, Queries: c.Queries, Rank: retrieval.Rank, K: 100})
+		if errors.Is(err, peers.ErrAbsent) {
+			part.Notes = append(part.Notes, "absent: "+err.Error())
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		version = theirs.Version
+		search := report.Part{Figures: retrieval.Beside(c.Profile, theirs, c.Bars, retrieval.Options{Cost: process.ThreadTime, Repetitions: r.repetitions})}
+		r.judgeBars(&search)
+		part.Figures = append(part.Figures, search.Figures...)
+	}
+	part.Notes = append(part.Notes, fmt.Sprintf("search: %s, top 100 on one core; the ratio of a batch is to ours in a batch", version))
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"vitrine/als"
 	"vitrine/als/dataset"
 	"vitrine/appliance/bench/gen"
+	"vitrine/appliance/bench/machine"
 	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/bench/retrieval"
@@ -49,7 +50,7 @@ func (r *run) retrieve(ctx context.Context) (*report.Part, error) {
 	got := samples{}
 	mismatches := 0
 	opt := retrieval.Options{Cost: process.ThreadTime, Repetitions: r.repetitions, Progress: r.opt.Progress, Dot: func() float64 {
-		ns := dotKernel()
+		ns := machine.DotKernel()
 		got.add("dot", ns)
 		return ns
 	}}
@@ -66,7 +67,7 @@ func (r *run) retrieve(ctx context.Context) (*report.Part, error) {
 		mismatches += wrong
 		part.Figures = append(part.Figures, figures...)
 	}
-	part.Reference = dotReference(got["dot"])
+	part.Reference = machine.DotReference(got["dot"])
 	part.Figures = append(part.Figures, report.New("retrieve.all.mismatches", "", report.Lower, float64(mismatches)).WithBar(0))
 	if mismatches > 0 {
 		r.invalidate("retrieval differs from a naive scan in %d queries", mismatches)

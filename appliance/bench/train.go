@@ -10,6 +10,7 @@ import (
 
 	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/bench/gen"
+	"vitrine/appliance/bench/machine"
 	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/bench/training"
@@ -40,7 +41,7 @@ func (r *run) train(ctx context.Context) (*report.Part, error) {
 		return nil, fmt.Errorf("%w: there is no command for the training child", ErrPart)
 	}
 	t := &trainPart{run: r, got: samples{}}
-	t.got.add("dot", dotKernel())
+	t.got.add("dot", machine.DotKernel())
 	t.got.add("stream", training.StreamBandwidth())
 	for _, cells := range r.trainSizes() {
 		if err := t.measure(ctx, cells); err != nil {
@@ -85,7 +86,7 @@ func (t *trainPart) measure(ctx context.Context, cells int) error {
 	}()
 	for rep := range repetitions {
 		t.opt.Progress(size.name+"solve", int64(rep), int64(repetitions))
-		t.got.add("dot", dotKernel())
+		t.got.add("dot", machine.DotKernel())
 		t.got.add("stream", training.StreamBandwidth())
 		if size.cells, err = t.solve(ctx, &size); err != nil {
 			return err
@@ -122,7 +123,7 @@ func (t *trainPart) measure(ctx context.Context, cells int) error {
 // solve trains once on a matrix in memory; it returns the cells of the matrix.
 func (t *trainPart) solve(ctx context.Context, size *trained) (int, error) {
 	var result training.SolveResult
-	_, err := process.Call(ctx, t.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: size.shape, Rank: rank, Iterations: trainIterations}, &result)
+	_, err := process.Call(ctx, t.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: size.shape, Rank: machine.Rank, Iterations: trainIterations}, &result)
 	if err != nil {
 		return 0, err
 	}
@@ -147,7 +148,7 @@ func (t *trainPart) generate(ctx context.Context, size *trained, job training.Ar
 // publish trains once on an archive as the appliance does, and loads the model.
 // kind ends the names of what it measures.
 func (t *trainPart) publish(ctx context.Context, size *trained, kind string, job trainer.Job) error {
-	job.Out, job.Version, job.Rank, job.Iterations = filepath.Join(filepath.Dir(job.ArchiveDir), "model.bundle"), "bench", rank, trainIterations
+	job.Out, job.Version, job.Rank, job.Iterations = filepath.Join(filepath.Dir(job.ArchiveDir), "model.bundle"), "bench", machine.Rank, trainIterations
 	var result training.PublishResult
 	start := time.Now()
 	if _, err := process.Call(ctx, t.opt.ChildCommand(ChildPublish), job, &result); err != nil {
@@ -176,9 +177,9 @@ func (t *trainPart) publish(ctx context.Context, size *trained, kind string, job
 func (t *trainPart) part() *report.Part {
 	dot, stream := report.Median(t.got["dot"]), report.Median(t.got["stream"])
 	part := &report.Part{
-		Reference: dotReference(t.got["dot"]),
+		Reference: machine.DotReference(t.got["dot"]),
 		Notes: []string{
-			fmt.Sprintf("rank %d, %d iterations, generated data; per_visit is CPU time per interaction, side and iteration", rank, trainIterations),
+			fmt.Sprintf("rank %d, %d iterations, generated data; per_visit is CPU time per interaction, side and iteration", machine.Rank, trainIterations),
 			"to_published: from Parquet files with whole numbers as ids to a model in the appliance's memory, ALS alone; _blend with the tables beside it, _text with ids of 12 bytes; read_cpu, of a row, is loading, split and weights",
 			"ratios: per_visit and read_cpu to the dot kernel, solver_wall to the memory's floor (see stream), to_published to solver_wall",
 		},
@@ -204,7 +205,7 @@ func (t *trainPart) sized(size *trained, dot, stream float64) []report.Figure {
 	cpu, wall := t.got.figure(name+"solver_cpu", "s", report.Lower), t.got.figure(name+"solver_wall", "s", report.Lower)
 	visit := t.got.figure(name+"per_visit", "ns", report.Lower).Against(dot).WithBar(41)
 	// A visit fetches a row in half precision.
-	const visitBytes = 2 * rank
+	const visitBytes = 2 * machine.Rank
 	floor := 2 * trainIterations * float64(size.cells) * visitBytes / (stream * (1 << 20))
 	wall = wall.Against(floor)
 	if size.shape.Cells == gen.FullCells {
@@ -259,7 +260,7 @@ func (t *trainPart) verdict(part *report.Part) []report.Figure {
 		return nil
 	}
 	seconds := report.Median(took)
-	how := fmt.Sprintf("measured: %d interactions from Parquet files to a published model, rank %d, %d iterations", size.cells, rank, trainIterations)
+	how := fmt.Sprintf("measured: %d interactions from Parquet files to a published model, rank %d, %d iterations", size.cells, machine.Rank, trainIterations)
 	var figures []report.Figure
 	if size.shape.Cells != gen.FullCells {
 		// Users and items grow with the cells, so all work does alike.

@@ -12,6 +12,7 @@ import (
 	"vitrine/als"
 	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/bench/gen"
+	"vitrine/appliance/bench/machine"
 	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/bench/training"
@@ -20,7 +21,7 @@ import (
 
 func TestTrainChild(t *testing.T) {
 	t.Parallel()
-	job := training.SolveJob{Rank: rank, Shape: gen.Shape{Users: 3000, Items: 2000, Cells: 150_000, Seed: 1}, Iterations: 1}
+	job := training.SolveJob{Rank: machine.Rank, Shape: gen.Shape{Users: 3000, Items: 2000, Cells: 150_000, Seed: 1}, Iterations: 1}
 	var result training.SolveResult
 	peak, err := process.Call(t.Context(), child(ChildTrain), job, &result)
 	if err != nil {
@@ -74,7 +75,7 @@ func TestUselessModelIsNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, _, err := als.Train(t.Context(), data, als.Options{Rank: rank, Iterations: 3})
+	m, _, err := als.Train(t.Context(), data, als.Options{Rank: machine.Rank, Iterations: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,9 @@ func TestUselessModelIsNoticed(t *testing.T) {
 		t.Errorf("a trained model: %s", why)
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	m.Users = gaussian(rng, len(m.Users))
+	for i := range m.Users {
+		m.Users[i] = float32(rng.NormFloat64())
+	}
 	if training.Fault(m, data) == "" {
 		t.Error("random users are not noticed")
 	}

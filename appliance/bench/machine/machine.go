@@ -1,8 +1,9 @@
 // Package machine tells on which machine a benchmark runs, with which
-// configuration, and how much of it others use meanwhile.
+// configuration, how much of it others use meanwhile, and how fast its simplest
+// kernel is.
 //
-// It owns the reading of /proc for that. It may import the report's form and
-// the configuration, and must not know what is measured.
+// It owns the reading of /proc for that. It may import the report's form,
+// the configuration and als, and must not know what is measured.
 package machine
 
 import (

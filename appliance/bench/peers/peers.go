@@ -1,6 +1,6 @@
 // Package peers runs other implementations of the same algorithm on the
 // benchmark's data, for figures that do not depend on the machine: Python's
-// implicit, Spark MLlib and Gorse.
+// implicit, Spark MLlib and Gorse, and searches by faiss and hnswlib.
 //
 // It owns how each is called, and the form of the data they read. What is not
 // installed is absent, with the reason: nothing is ever fetched from here (make
@@ -32,7 +32,7 @@ import (
 
 // scripts are handed to the interpreter with the data.
 //
-//go:embed implicit.py spark.py
+//go:embed implicit.py spark.py retrieval.py
 var scripts embed.FS
 
 // Names of the peers.
@@ -106,10 +106,22 @@ type Job struct {
 // Run lets a peer train. It returns ErrAbsent, with what is missing, where it is
 // not installed.
 func Run(ctx context.Context, job Job) (*Result, error) {
+	var r Result
+	if err := call(ctx, job, &r); err != nil {
+		return nil, err
+	}
+	if !(r.CPU > 0) || !(r.Wall > 0) {
+		return nil, fmt.Errorf("run %s: it measured %v s of CPU and %v s of time", job.Peer, r.CPU, r.Wall)
+	}
+	return &r, nil
+}
+
+// call runs a peer and reads the last line that it printed.
+func call(ctx context.Context, job Job, result any) error {
 	peer, home := job.Peer, job.Home
 	command, err := command(home, job.Data, peer)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	command = append(command, job.Data, strconv.Itoa(job.Rank), strconv.Itoa(job.Iterations))
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
@@ -126,31 +138,22 @@ func Run(ctx context.Context, job Job) (*Result, error) {
 	cmd.Stderr = &stderr
 	output, err := cmd.Output()
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	if err != nil {
 		said := strings.TrimSpace(stderr.String())
 		lines := strings.Split(said, "\n")
 		last := lines[len(lines)-1]
 		if strings.HasPrefix(last, "ModuleNotFoundError") {
-			return nil, fmt.Errorf("%s: %w: %s", peer, ErrAbsent, last)
+			return fmt.Errorf("%s: %w: %s", peer, ErrAbsent, last)
 		}
-		return nil, fmt.Errorf("run %s: %w: %s", peer, err, last)
+		return fmt.Errorf("run %s: %w: %s", peer, err, last)
 	}
-	return answer(peer, output)
-}
-
-// answer reads the last line that a peer printed.
-func answer(peer string, output []byte) (*Result, error) {
 	lines := bytes.Split(bytes.TrimSpace(output), []byte("\n"))
-	var r Result
-	if err := json.Unmarshal(lines[len(lines)-1], &r); err != nil {
-		return nil, fmt.Errorf("understand what %s answered: %w", peer, err)
+	if err := json.Unmarshal(lines[len(lines)-1], result); err != nil {
+		return fmt.Errorf("understand what %s answered: %w", peer, err)
 	}
-	if !(r.CPU > 0) || !(r.Wall > 0) {
-		return nil, fmt.Errorf("run %s: it measured %v s of CPU and %v s of time", peer, r.CPU, r.Wall)
-	}
-	return &r, nil
+	return nil
 }
 
 // command is how a peer is called, but for its arguments.

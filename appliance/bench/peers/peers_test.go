@@ -73,3 +73,33 @@ func TestDataIsWrittenInBothForms(t *testing.T) {
 		t.Errorf("%d files, %v", len(files), err)
 	}
 }
+
+func TestSearch(t *testing.T) {
+	home := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(home, "venv", "bin"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ prints, want string }{
+		"answers": {`{"version":"v$3-$4","rows":[{"name":"a","us":2,"recall":1}]}`, ""},
+		"free":    {`{"rows":[{"name":"a","us":0,"recall":1}]}`, "a took 0 us"},
+		"nothing": {`{"rows":[]}`, "measured nothing"},
+	} {
+		// As large as what was written: 3 items and 1 query of rank 2.
+		script := "#!/bin/sh\ntest $(cat $2/items.f32 | wc -c) = 24 && test $(cat $2/queries.f32 | wc -c) = 8 || exit 1\ncat <<END\n" + c.prints + "\nEND\n"
+		if err := os.WriteFile(filepath.Join(home, "venv", "bin", "python"), []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		s, err := RunSearch(t.Context(), SearchJob{Home: home, Data: t.TempDir(), Items: make([]float32, 6), Queries: [][]float32{{1, 2}}, Rank: 2, K: 100})
+		switch {
+		case c.want != "":
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %q", name, err, c.want)
+			}
+		case err != nil || s.Version != "v2-100" || len(s.Rows) != 1:
+			t.Errorf("%s: %+v, %v", name, s, err)
+		}
+	}
+	if _, err := RunSearch(t.Context(), SearchJob{Home: t.TempDir(), Data: t.TempDir()}); !errors.Is(err, ErrAbsent) {
+		t.Error(err)
+	}
+}

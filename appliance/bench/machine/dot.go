@@ -1,4 +1,4 @@
-package bench
+package machine
 
 import (
 	"math"
@@ -9,26 +9,26 @@ import (
 	"vitrine/appliance/bench/report"
 )
 
-// rank of the factors that retrieval and training are measured with.
-const rank = 64
+// Rank of the factors that retrieval and training are measured with.
+const Rank = 64
 
 // dotRows of rank 64 are 256 KiB: they stay in the second-level cache, so the
 // reference is the kernel's own speed and not the memory's.
 const dotRows = 1024
 
-// dotKernel measures the reference of retrieval and training: nanoseconds per
+// DotKernel measures the reference of retrieval and training: nanoseconds per
 // inner product of two vectors. It is the quickest of many short passes, the
 // one that nobody disturbed.
-func dotKernel() float64 {
+func DotKernel() float64 {
 	const passes = 300
 	rng := rand.New(rand.NewPCG(1, 1))
-	rows, query := gaussian(rng, dotRows*rank), gaussian(rng, rank)
+	rows, query := gaussian(rng, dotRows*Rank), gaussian(rng, Rank)
 	sum := float32(0)
 	best := math.Inf(1)
 	for range passes {
 		start := time.Now()
 		for r := range dotRows {
-			sum += als.ReferenceDot(query, rows[r*rank:(r+1)*rank])
+			sum += als.ReferenceDot(query, rows[r*Rank:(r+1)*Rank])
 		}
 		best = min(best, float64(time.Since(start).Nanoseconds())/dotRows)
 	}
@@ -46,7 +46,7 @@ func gaussian(rng *rand.Rand, n int) []float32 {
 	return out
 }
 
-// dotReference is the part's reference from its repetitions.
-func dotReference(ns []float64) report.Reference {
+// DotReference is the part's reference from its repetitions.
+func DotReference(ns []float64) report.Reference {
 	return report.Reference{Name: "dot kernel, rank 64, in cache", Value: report.Median(ns), Unit: "ns"}
 }
