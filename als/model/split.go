@@ -30,7 +30,5 @@ func (f *Folder) Split(dst []float32, items []uint32, weights []float32, target 
 // Scores writes into dst the inner product of a vector and each of the given
 // item rows, which the model must have.
 func (m *Model) Scores(dst, vector []float32, rows []uint32) {
-	for j, row := range rows {
-		dst[j] = f32.Dot(vector, m.Items[int(row)*m.Rank:int(row+1)*m.Rank])
-	}
+	f32.BestKernels().DotsAt(dst[:len(rows)], m.Items, rows, vector[:m.Rank])
 }

@@ -131,6 +131,9 @@ const AvailableFrom = "available_from"
 // Expired says whether an item must not be shown at now (Unix milliseconds):
 // not any more, or not yet. A deleted item never may.
 func (c *Catalog) Expired(code uint32, now int64) bool {
+	if !c.ofItems.bounded.has(code) {
+		return false
+	}
 	it := c.ofItems.get(code)
 	return it != nil && (it.ExpiresAt != 0 && it.ExpiresAt <= now || it.from > now || it.gone)
 }
@@ -170,7 +173,10 @@ type entry struct {
 // attributes are those of all items, or of all users, by code. What is known
 // of a user is kept as an Item that never expires.
 type attributes struct {
-	known   chunked[atomic.Pointer[entry]]
+	known chunked[atomic.Pointer[entry]]
+	// bounded are those that may not always be shown. Most may, and asking that
+	// of a bit saves a request two walks to memory for each of its items.
+	bounded flags
 	columns columns
 	mu      sync.Mutex
 	// changes is told of every change; nil where nobody asks.
@@ -178,7 +184,7 @@ type attributes struct {
 	// shared holds one copy of short strings: names, brands and categories
 	// come up again and again.
 	shared map[string]string
-	// surplus counts what bounded has left out.
+	// surplus counts what cut has left out.
 	surplus atomic.Uint64
 }
 
@@ -196,6 +202,19 @@ func (a *attributes) get(code uint32) *entry {
 	return nil
 }
 
+// store makes next what is known. Its flag is never down while it is needed: up
+// before, down after.
+func (a *attributes) store(slot *atomic.Pointer[entry], code uint32, next *entry) {
+	bounded := next.ExpiresAt != 0 || next.from != 0 || next.gone
+	if bounded {
+		a.bounded.set(code, true)
+	}
+	slot.Store(next)
+	if !bounded {
+		a.bounded.set(code, false)
+	}
+}
+
 func (a *attributes) apply(code uint32, id string, it *event.Item, patch bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -208,14 +227,14 @@ func (a *attributes) apply(code uint32, id string, it *event.Item, patch bool) {
 		next.listed = min(old.listed, it.Time)
 	}
 	if patch {
-		next.Attributes = a.bounded(before, event.MergeAttributes(before, next.Attributes))
+		next.Attributes = a.cut(before, event.MergeAttributes(before, next.Attributes))
 		if old != nil && next.ExpiresAt == 0 {
 			next.ExpiresAt = old.ExpiresAt
 		}
 	}
 	next.from = next.availableFrom()
 	a.columns.update(code, before, next.Attributes)
-	slot.Store(next)
+	a.store(slot, code, next)
 	if a.changes != nil {
 		a.changes.add(code)
 	}
@@ -246,9 +265,9 @@ func (e *entry) availableFrom() int64 {
 	return 0
 }
 
-// bounded keeps patches, one on top of the other, from growing an item beyond
+// cut keeps patches, one on top of the other, from growing an item beyond
 // event.MaxAttributes: of the names that it did not have the last are left out.
-func (a *attributes) bounded(before, merged []event.Attribute) []event.Attribute {
+func (a *attributes) cut(before, merged []event.Attribute) []event.Attribute {
 	surplus := len(merged) - event.MaxAttributes
 	for j := len(merged) - 1; surplus > 0 && j >= 0; j-- {
 		if (&entry{Item: event.Item{Attributes: before}}).find(merged[j].Name) == nil {

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"testing"
@@ -212,5 +213,44 @@ func BenchmarkMemory(b *testing.B) {
 		runtime.ReadMemStats(&after)
 		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/user")
 		runtime.KeepAlive(c)
+	}
+}
+
+// TestExpiredOverTime: an item goes by what was said of it last, whatever it was
+// before, and its neighbours in the flags by what was said of them.
+func TestExpiredOverTime(t *testing.T) {
+	c := New()
+	random := rand.New(rand.NewPCG(2, 2))
+	type said struct{ until, from int64 }
+	last := map[string]said{}
+	for n := range int64(3000) {
+		id := fmt.Sprint("i", random.IntN(70))
+		it := event.Item{ID: id, Time: n}
+		now := said{}
+		switch random.IntN(5) {
+		case 0:
+			now.until = 100
+			it.ExpiresAt = 100
+		case 1:
+			now.from = 100
+			it.Attributes = []event.Attribute{{Name: AvailableFrom, Value: event.Value{Kind: event.Number, Num: 100}}}
+		}
+		c.ApplyItem(&it, false)
+		if random.IntN(5) == 0 {
+			c.DeleteItem(id, n)
+			now = said{until: 1}
+		}
+		last[id] = now
+		for id, s := range last {
+			code, _ := c.ItemCode(id)
+			for _, at := range []int64{50, 100, 150} {
+				if got, want := c.Expired(code, at), s.until != 0 && s.until <= at || s.from > at; got != want {
+					t.Fatalf("step %d: %s with %+v is expired at %d: %v", n, id, s, at, got)
+				}
+			}
+		}
+	}
+	if c.Expired(1<<31, 0) {
+		t.Error("a code that was never given is expired")
 	}
 }

@@ -38,3 +38,24 @@ func (c *chunked[T]) grow(j uint32) *T {
 	c.dir.Store(&dir)
 	return c.at(j)
 }
+
+// flags is a bit for every code, read without a lock while one writer sets it.
+type flags struct {
+	words chunked[atomic.Uint32] // bit code%32 of word code/32
+}
+
+// has tells whether a flag is up.
+func (f *flags) has(code uint32) bool {
+	word := f.words.at(code / 32)
+	return word != nil && word.Load()>>(code%32)&1 != 0
+}
+
+// set puts a flag up or down.
+func (f *flags) set(code uint32, up bool) {
+	switch bit := uint32(1) << (code % 32); {
+	case up:
+		f.words.grow(code / 32).Or(bit)
+	case f.has(code):
+		f.words.at(code / 32).And(^bit)
+	}
+}

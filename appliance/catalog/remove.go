@@ -71,7 +71,7 @@ func (a *attributes) remove(code uint32, id string, at int64) {
 		next.listed = min(old.listed, at)
 		a.columns.update(code, old.Attributes, nil)
 	}
-	slot.Store(next)
+	a.store(slot, code, next)
 	if a.changes != nil {
 		a.changes.add(code)
 	}

@@ -345,7 +345,7 @@ func (a *attributes) restore(code uint32, id string, it *event.Item, k kept) boo
 		next.from = next.availableFrom()
 		a.columns.update(code, nil, next.Attributes)
 	}
-	slot.Store(next)
+	a.store(slot, code, next)
 	return true
 }
 

@@ -37,6 +37,7 @@ type Store struct {
 	newest  atomic.Int64
 	popular popularity
 	trend   trend
+	weighed weighed
 	scratch sync.Pool // of *scratch
 }
 
@@ -225,33 +226,70 @@ func (s *Store) Measure(m signal.Measure) { s.weigher.Store(s.sig.As(m)) }
 // their codes. The visitor is a user, or frame.NoUser, who has just looked at
 // the items of session, oldest first.
 func (s *Store) Weights(user uint32, session []uint32, reference int64, dst *frame.Frame) {
+	o := occasion{user: user, reference: reference, weigher: s.weigher.Load()}
+	known := user != frame.NoUser && len(session) == 0
+	if known {
+		if o.seq = s.sequence(user); s.weighed.get(&o, dst) {
+			return
+		}
+	}
 	sc := s.getScratch()
 	defer s.scratch.Put(sc)
-	h := s.visitor(user, session, reference, sc)
-	sc.weights = s.weigher.Load().Weigh(h, reference, sc.weights)
+	var h []signal.Interaction
+	h, o.seq = s.visitor(user, session, reference, sc)
+	sc.weights = o.weigher.Weigh(h, reference, sc.weights)
 	for _, w := range sc.weights {
 		dst.Add(w.Item, w.Weight)
+	}
+	if known {
+		s.weighed.put(&o, sc.weights)
 	}
 }
 
 // Places appends to dst the items of the newest places of that history, at most
 // most of them, oldest first, as signal puts them in order.
 func (s *Store) Places(user uint32, session []uint32, most int, dst []uint32) []uint32 {
+	o := occasion{user: user}
+	known := user != frame.NoUser && len(session) == 0
+	if known {
+		o.seq = s.sequence(user)
+		if out, ok := s.weighed.placesOf(&o, most, dst); ok {
+			return out
+		}
+	}
 	sc := s.getScratch()
 	defer s.scratch.Put(sc)
-	sc.order = s.sig.Sequence(s.visitor(user, session, math.MinInt64, sc), most, sc.order[:0])
+	var h []signal.Interaction
+	h, o.seq = s.visitor(user, session, math.MinInt64, sc)
+	sc.order = s.sig.Sequence(h, most, sc.order[:0])
+	begin := len(dst)
 	for _, in := range sc.order {
 		dst = append(dst, in.Item)
+	}
+	if known {
+		s.weighed.putPlaces(&o, most, dst[begin:])
 	}
 	return dst
 }
 
-// visitor is the capped history of a user, if there is one, and behind it what
-// his session shows to have been looked at, not before now.
-func (s *Store) visitor(user uint32, session []uint32, now int64, sc *scratch) []signal.Interaction {
-	h := sc.history[:0]
+// sequence changes with every change of a user's history; 0 is none.
+func (s *Store) sequence(user uint32) uint64 {
+	sh := &s.shards[user%numShards]
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	if at := int(user / numShards); at < len(sh.histories) {
+		return sh.histories[at].seq
+	}
+	return 0
+}
+
+// visitor is the capped history of a user, if there is one, with its sequence
+// number, and behind it what his session shows to have been looked at, not
+// before now.
+func (s *Store) visitor(user uint32, session []uint32, now int64, sc *scratch) (h []signal.Interaction, seq uint64) {
+	h = sc.history[:0]
 	if user != frame.NoUser {
-		h, _ = s.read(user, h)
+		h, seq = s.read(user, h)
 	}
 	if len(h) > 0 {
 		now = max(now, h[len(h)-1].Time)
@@ -260,7 +298,7 @@ func (s *Store) visitor(user uint32, session []uint32, now int64, sc *scratch) [
 		h = append(h, s.sig.View(item, now))
 	}
 	sc.history = h
-	return s.sig.Trim(h)
+	return s.sig.Trim(h), seq
 }
 
 func (s *Store) getScratch() *scratch {

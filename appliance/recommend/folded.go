@@ -9,10 +9,10 @@ import (
 
 const (
 	// foldedUsers is a power of two; of two users that meet in a place the later
-	// one stays. With foldedRows it bounds the memory of a view's: 9 MiB at rank
+	// one stays. With foldedRows it bounds the memory of a view's: 18 MiB at rank
 	// 64 when all are full.
 	foldedUsers = 1 << 12
-	foldedRows  = 256
+	foldedRows  = 512
 )
 
 // folds remembers the vectors of users, so that one who asks again without

@@ -40,8 +40,9 @@ type tail struct {
 type newcomers struct {
 	at    int64
 	items []uint32
-	// guess has a row of factors for each item.
+	// guess has a row of factors for each item, rows lists them.
 	guess model.Model
+	rows  []uint32
 }
 
 // newcomers are the items that came into the catalogue in the last 30 days and
@@ -77,6 +78,7 @@ func (v *View) newcomers(e *Engine, now int64) *newcomers {
 			continue
 		}
 		if guess := v.guess(e.deps.Columns, item); guess != nil {
+			next.rows = append(next.rows, uint32(len(next.items)))
 			next.items = append(next.items, item)
 			next.guess.Items = append(next.guess.Items, guess...)
 		}
@@ -167,9 +169,7 @@ func (e *Engine) freshen(sc *scratch, q question) {
 		return
 	}
 	sc.suited = slices.Grow(sc.suited[:0], len(fresh.items))[:len(fresh.items)]
-	for j := range sc.suited {
-		fresh.guess.Scores(sc.suited[j:j+1], sc.vector, []uint32{uint32(j)})
-	}
+	fresh.guess.Scores(sc.suited, sc.vector, fresh.rows)
 	every := sc.limit / places
 	for n := range places {
 		best := -1
