@@ -247,7 +247,7 @@ func (t *trainer) fix(ctx context.Context, which int) *solve.Fixed {
 	}
 	s.fixed = solve.NewFixed(solve.Config{
 		Rank: t.opt.columns(), Factors: s.factors, Scale: s.scale, Items: which == itemSide,
-		Rooted: t.sides[1-which].rooted, Half: t.opt.Solver == SolverCG,
+		Rooted: t.sides[1-which].rooted, Half: t.opt.Solver == SolverCG, Free: t.sides[1-which].cells.Rows,
 		Loss: solve.Loss{
 			Explicit: p.Explicit, Biased: p.Biases, Mean: p.Mean,
 			Alpha0: p.Alpha0, Lambda: p.Lambda, Nu: p.Nu, BiasLambda: p.BiasLambda,
@@ -287,6 +287,7 @@ func (t *trainer) halfStep(ctx context.Context, which int, exact bool) error {
 		job.solve = func(dst []float32, row solve.Row, s *solve.Scratch) error {
 			return fixed.Gradient(dst, row, t.opt.CGSteps, s)
 		}
+		job.enter, job.leave = fixed.Enter, fixed.Leave
 	case t.opt.Solver == SolverBlocks:
 		job.solve = fixed.Blocks
 	}

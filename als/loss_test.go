@@ -345,6 +345,30 @@ func TestSolversAgree(t *testing.T) {
 	}
 }
 
+// TestManyRowsAreSolvedAlike: gradients end where exact half-steps do also where
+// users are many enough for a basis of their own.
+func TestManyRowsAreSolvedAlike(t *testing.T) {
+	data := tiny(t, 1500, 300)
+	for _, opt := range losses {
+		if opt.Loss == LossExplicit {
+			continue
+		}
+		opt.Rank, opt.Iterations, opt.TrackLoss = 8, 12, true
+		var lost [2][]float64
+		for i, solver := range []string{SolverCholesky, SolverCG} {
+			opt.Solver = solver
+			_, report, err := Train(context.Background(), data, opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lost[i] = report.Loss
+		}
+		if want, got := lost[0][11], lost[1][11]; math.Abs(got-want) > 1e-3*want {
+			t.Errorf("loss %v by gradients, %v exactly", got, want)
+		}
+	}
+}
+
 // TestExtremeShapes: a user with every item, an item with every user, a single
 // cell, and more factors than cells.
 func TestExtremeShapes(t *testing.T) {

@@ -30,7 +30,10 @@ type rowSolver func(dst []float32, row solve.Row, s *solve.Scratch) error
 type halfStep struct {
 	*side
 	solve rowSolver
-	next  atomic.Int64
+	// enter and leave, where they are there, turn rows into the basis that solve
+	// works in and back.
+	enter, leave func(rows []float32, s *solve.Scratch)
+	next         atomic.Int64
 }
 
 // run solves all rows, one goroutine for each scratch. The first failure stops
@@ -59,11 +62,19 @@ func (h *halfStep) work(ctx context.Context, columns int, s *solve.Scratch) erro
 		if lo >= h.cells.Rows || ctx.Err() != nil {
 			return nil
 		}
-		for row := lo; row < min(lo+unitRows, h.cells.Rows); row++ {
+		hi := min(lo+unitRows, h.cells.Rows)
+		unit := h.factors[lo*columns : hi*columns]
+		if h.enter != nil {
+			h.enter(unit, s)
+		}
+		for row := lo; row < hi; row++ {
 			dst := h.factors[row*columns : (row+1)*columns]
 			if err := h.solve(dst, h.row(row), s); err != nil {
 				return fmt.Errorf("row %d: %w", row, err)
 			}
+		}
+		if h.leave != nil {
+			h.leave(unit, s)
 		}
 	}
 }

@@ -68,6 +68,15 @@ func rootGeneric(x, y []float32) {
 	}
 }
 
+// bandGeneric is Band.
+func bandGeneric(y, below, diag, above, x []float32) {
+	n := len(y)
+	below, diag, above, x = below[:n], diag[:n], above[:n], x[:n+2]
+	for i := range y {
+		y[i] += below[i]*x[i] + diag[i]*x[i+1] + above[i]*x[i+2]
+	}
+}
+
 // axpy4 adds: y += c0*x0 + c1*x1 + c2*x2 + c3*x3, over the length of y. Four
 // rows at a time need one load and one store of y instead of four.
 func axpy4(y []float32, c *[4]float32, x0, x1, x2, x3 []float32) {

@@ -29,6 +29,11 @@ func subtractAVX2(x *float32, y *float32, n uintptr)
 //go:noescape
 func rootAVX2(x *float32, y *float32, n uintptr)
 
+// bandAVX2 adds y[i] += below[i]*x[i] + diag[i]*x[i+1] + above[i]*x[i+2] for i < 8*n.
+//
+//go:noescape
+func bandAVX2(y *float32, below *float32, diag *float32, above *float32, x *float32, n uintptr)
+
 // dots1AVX2 adds d[r] += row_r . p over 8 columns for n rows, stride bytes apart.
 //
 //go:noescape
@@ -121,6 +126,12 @@ func tile1AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
 //go:noescape
 func down1AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
 
+// times1AVX2 sets c[i][j] = sum_r a[i][r]*b[r][j] for i < 4 and j < 8 over n > 0 columns of a;
+// rows of a, b and c are stride bytes apart.
+//
+//go:noescape
+func times1AVX2(c *float32, a *float32, b *float32, stride uintptr, n uintptr)
+
 // tile2AVX2 adds c[i][j] += sum_r a[r][i]*b[r][j] for i < 4 and j < 16 over n rows;
 // rows of a, b and c are ldc bytes apart.
 //
@@ -133,6 +144,12 @@ func tile2AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
 //go:noescape
 func down2AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
 
+// times2AVX2 sets c[i][j] = sum_r a[i][r]*b[r][j] for i < 4 and j < 16 over n > 0 columns of a;
+// rows of a, b and c are stride bytes apart.
+//
+//go:noescape
+func times2AVX2(c *float32, a *float32, b *float32, stride uintptr, n uintptr)
+
 // tile3AVX2 adds c[i][j] += sum_r a[r][i]*b[r][j] for i < 4 and j < 24 over n rows;
 // rows of a, b and c are ldc bytes apart.
 //
@@ -144,6 +161,12 @@ func tile3AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
 //
 //go:noescape
 func down3AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
+
+// times3AVX2 sets c[i][j] = sum_r a[i][r]*b[r][j] for i < 4 and j < 24 over n > 0 columns of a;
+// rows of a, b and c are stride bytes apart.
+//
+//go:noescape
+func times3AVX2(c *float32, a *float32, b *float32, stride uintptr, n uintptr)
 
 // factorAVX2 replaces the upper triangle of the 8 x 8 block a, rows stride bytes apart, by U with
 // U^T U = a and 1/U[i][i] in the diagonal. It returns the least number that a root was taken of, or

@@ -148,6 +148,36 @@ done:
 	VZEROUPPER
 	RET
 
+// func bandAVX2(y *float32, below *float32, diag *float32, above *float32, x *float32, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·bandAVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ n+40(FP), CX
+	MOVQ below+8(FP), DX
+	MOVQ diag+16(FP), BX
+	MOVQ above+24(FP), SI
+	MOVQ x+32(FP), DI
+	XORQ R8, R8
+
+loop:
+	TESTQ       CX, CX
+	JZ          done
+	VMOVUPS     (AX)(R8*1), Y0
+	VMOVUPS     (DI)(R8*1), Y1
+	VFMADD231PS (DX)(R8*1), Y1, Y0
+	VMOVUPS     4(DI)(R8*1), Y1
+	VFMADD231PS (BX)(R8*1), Y1, Y0
+	VMOVUPS     8(DI)(R8*1), Y1
+	VFMADD231PS (SI)(R8*1), Y1, Y0
+	VMOVUPS     Y0, (AX)(R8*1)
+	ADDQ        $0x20, R8
+	DECQ        CX
+	JMP         loop
+
+done:
+	VZEROUPPER
+	RET
+
 // func dots1AVX2(d *float32, rows *float32, p *float32, stride uintptr, n uintptr)
 // Requires: AVX
 TEXT ·dots1AVX2(SB), NOSPLIT, $0-40
@@ -1277,6 +1307,44 @@ done:
 	VZEROUPPER
 	RET
 
+// func times1AVX2(c *float32, a *float32, b *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·times1AVX2(SB), NOSPLIT, $0-40
+	MOVQ   c+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   stride+24(FP), BX
+	MOVQ   n+32(FP), SI
+	LEAQ   (BX)(BX*2), DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+loop:
+	VMOVUPS      (DX), Y4
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VBROADCASTSS (CX)(BX*1), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	VBROADCASTSS (CX)(BX*2), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS (CX)(DI*1), Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         SI
+	JNZ          loop
+	VMOVUPS      Y0, (AX)
+	ADDQ         BX, AX
+	VMOVUPS      Y1, (AX)
+	ADDQ         BX, AX
+	VMOVUPS      Y2, (AX)
+	ADDQ         BX, AX
+	VMOVUPS      Y3, (AX)
+	VZEROUPPER
+	RET
+
 // func tile2AVX2(c *float32, ldc uintptr, a *float32, b *float32, n uintptr)
 // Requires: AVX, FMA3
 TEXT ·tile2AVX2(SB), NOSPLIT, $0-40
@@ -1406,6 +1474,57 @@ done:
 	VMOVUPS 32(AX), Y10
 	VSUBPS  Y7, Y10, Y7
 	VMOVUPS Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func times2AVX2(c *float32, a *float32, b *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·times2AVX2(SB), NOSPLIT, $0-40
+	MOVQ   c+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   stride+24(FP), BX
+	MOVQ   n+32(FP), SI
+	LEAQ   (BX)(BX*2), DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+loop:
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS (CX)(BX*1), Y10
+	VFMADD231PS  Y10, Y8, Y2
+	VFMADD231PS  Y10, Y9, Y3
+	VBROADCASTSS (CX)(BX*2), Y10
+	VFMADD231PS  Y10, Y8, Y4
+	VFMADD231PS  Y10, Y9, Y5
+	VBROADCASTSS (CX)(DI*1), Y10
+	VFMADD231PS  Y10, Y8, Y6
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         SI
+	JNZ          loop
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         BX, AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         BX, AX
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         BX, AX
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
 	VZEROUPPER
 	RET
 
@@ -1576,6 +1695,70 @@ done:
 	VMOVUPS 64(AX), Y15
 	VSUBPS  Y11, Y15, Y11
 	VMOVUPS Y11, 64(AX)
+	VZEROUPPER
+	RET
+
+// func times3AVX2(c *float32, a *float32, b *float32, stride uintptr, n uintptr)
+// Requires: AVX, FMA3
+TEXT ·times3AVX2(SB), NOSPLIT, $0-40
+	MOVQ   c+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   stride+24(FP), BX
+	MOVQ   n+32(FP), SI
+	LEAQ   (BX)(BX*2), DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+loop:
+	VMOVUPS      (DX), Y12
+	VMOVUPS      32(DX), Y13
+	VMOVUPS      64(DX), Y14
+	VBROADCASTSS (CX), Y15
+	VFMADD231PS  Y15, Y12, Y0
+	VFMADD231PS  Y15, Y13, Y1
+	VFMADD231PS  Y15, Y14, Y2
+	VBROADCASTSS (CX)(BX*1), Y15
+	VFMADD231PS  Y15, Y12, Y3
+	VFMADD231PS  Y15, Y13, Y4
+	VFMADD231PS  Y15, Y14, Y5
+	VBROADCASTSS (CX)(BX*2), Y15
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VFMADD231PS  Y15, Y14, Y8
+	VBROADCASTSS (CX)(DI*1), Y15
+	VFMADD231PS  Y15, Y12, Y9
+	VFMADD231PS  Y15, Y13, Y10
+	VFMADD231PS  Y15, Y14, Y11
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         SI
+	JNZ          loop
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	ADDQ         BX, AX
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y4, 32(AX)
+	VMOVUPS      Y5, 64(AX)
+	ADDQ         BX, AX
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      Y8, 64(AX)
+	ADDQ         BX, AX
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      Y10, 32(AX)
+	VMOVUPS      Y11, 64(AX)
 	VZEROUPPER
 	RET
 

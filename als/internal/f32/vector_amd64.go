@@ -134,6 +134,32 @@ func tileVector(c *float32, stride uintptr, left, right *float32, n uintptr, wid
 	}
 }
 
+// timesVector sets a multiple of 4 rows of dst, with tiles as syrkVector's.
+func timesVector(dst, a, b []float32, k int) {
+	stride := uintptr(4 * k)
+	for at := 0; at < len(a); at += 4 * k {
+		for v := 0; v < k/lanes; {
+			c, left, right := &dst[at+v*lanes], &a[at], &b[v*lanes]
+			switch k/lanes - v {
+			case 1:
+				times1AVX2(c, left, right, stride, uintptr(k))
+				v++
+			case 2, 4:
+				times2AVX2(c, left, right, stride, uintptr(k))
+				v += 2
+			default:
+				times3AVX2(c, left, right, stride, uintptr(k))
+				v += 3
+			}
+		}
+	}
+}
+
+func bandVector(y, below, diag, above, x []float32) {
+	bandAVX2(unsafe.SliceData(y), unsafe.SliceData(below), unsafe.SliceData(diag), unsafe.SliceData(above),
+		unsafe.SliceData(x), uintptr(len(y)/lanes))
+}
+
 // factorVector takes 8 rows at a time: their diagonal block, the columns right
 // of it, and then the rows below, where the time goes.
 func factorVector(a []float32, k int) bool {

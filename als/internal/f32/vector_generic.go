@@ -26,6 +26,8 @@ func syrkVector(a, rows []float32, first, k int, down bool)       { panic(none) 
 func factorVector(a []float32, k int) bool                        { panic(none) }
 func substituteVector(a, b []float32, k int)                      { panic(none) }
 func toHalfVector(dst []uint16, src []float32) float32            { panic(none) }
+func timesVector(dst, a, b []float32, k int)                      { panic(none) }
+func bandVector(y, below, diag, above, x []float32)               { panic(none) }
 func applyWide(q, p, rows []float32)                              { panic(none) }
 func residualWide(q, p, rows, t []float32)                        { panic(none) }
 func quadraticWide(p, rows []float32) float32                     { panic(none) }

@@ -21,7 +21,7 @@ const converged = 1e-20
 
 // Gradient improves dst, the row's present vector, by the given number of
 // conjugate gradient steps towards what Exact would compute. A row without
-// observations becomes zero.
+// observations becomes zero. With Config.Free it must have passed Enter.
 func (f *Fixed) Gradient(dst []float32, row Row, steps int, s *Scratch) error {
 	dst = dst[:f.Rank]
 	if len(row.Weights) == 0 {
@@ -132,7 +132,7 @@ func (g *gradient) residual() {
 	s := g.s
 	clear(s.r)
 	clear(s.q)
-	g.applyGram(s.q, s.x)
+	g.everywhere(s.q, s.aroundX)
 	g.each(func(c cells) { f32.ResidualRows(s.r, s.x, c.panel, c.targets) })
 	g.penalize(s.q, s.x)
 	f32.Axpy(-1, s.q, s.r)
@@ -142,7 +142,7 @@ func (g *gradient) residual() {
 func (g *gradient) apply() {
 	s := g.s
 	clear(s.q)
-	g.applyGram(s.q, s.p)
+	g.everywhere(s.q, s.aroundP)
 	g.penalize(s.q, s.p)
 	if g.all.panel != nil {
 		g.pieces(func(panel []float32) { f32.ApplyRows(s.q, s.p, panel) })
@@ -155,7 +155,7 @@ func (g *gradient) apply() {
 func (g *gradient) curvature() float32 {
 	s := g.s
 	clear(s.q)
-	g.applyGram(s.q, s.p)
+	g.everywhere(s.q, s.aroundP)
 	g.penalize(s.q, s.p)
 	sum := f32.Dot(s.p, s.q)
 	if g.all.panel != nil {
@@ -164,6 +164,16 @@ func (g *gradient) curvature() float32 {
 	}
 	g.each(func(c cells) { sum += f32.QuadraticRows(s.p, c.panel) })
 	return sum
+}
+
+// everywhere adds the share of all cells in A.p to q, p with a number more at
+// each end.
+func (g *gradient) everywhere(q, around []float32) {
+	if g.turn != nil {
+		f32.Band(q, g.turn.below, g.turn.diag, g.turn.above, around)
+		return
+	}
+	g.applyGram(q, around[1:1+g.width])
 }
 
 // penalize adds the regularization's share of A.p to q.

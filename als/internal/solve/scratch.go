@@ -1,5 +1,7 @@
 package solve
 
+import "vitrine/als/internal/f32"
+
 // Scratch is the working memory of one goroutine. Its zero value is ready; it
 // grows to what the largest row needs and is then reused without allocation.
 type Scratch struct {
@@ -12,6 +14,8 @@ type Scratch struct {
 	roots, targets []float32 // the roots of their weights, and their targets
 	ones           []float32 // the roots of the weights of ratings
 	x, r, p, q     []float32 // the unknowns and the conjugate gradients
+	aroundX        []float32 // x and p with a zero at each end
+	aroundP        []float32
 	dots           [exactFloats / blockWidth]float32
 	blocks         blocks
 }
@@ -23,8 +27,14 @@ func (s *Scratch) stopped() bool { return Workers{Done: s.Done}.stopped() }
 // targets of n cells.
 func (s *Scratch) fit(k, n int) {
 	if len(s.x) != k {
-		buf := make([]float32, 4*k)
-		s.x, s.r, s.p, s.q = buf[:k:k], buf[k:2*k:2*k], buf[2*k:3*k:3*k], buf[3*k:]
+		buf := make([]float32, 4*(k+f32.Lanes)+f32.Lanes)
+		for i, v := range []*[]float32{&s.x, &s.r, &s.p, &s.q} {
+			at := f32.Lanes + i*(k+f32.Lanes)
+			*v = buf[at : at+k : at+k]
+		}
+		s.aroundX = buf[f32.Lanes-1 : f32.Lanes+k+1]
+		at := f32.Lanes + 2*(k+f32.Lanes)
+		s.aroundP = buf[at-1 : at+k+1]
 	}
 	if len(s.roots) < n {
 		size := max(n, 2*len(s.roots), 64)

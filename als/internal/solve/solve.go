@@ -63,6 +63,10 @@ type Config struct {
 	Rooted bool
 	// Half lets Gradient fetch the fixed rows in half precision.
 	Half bool
+	// Free is how many rows will be solved between two calls of Refresh, as far
+	// as it is known: for many it pays to prepare more. Rows for Gradient then
+	// must pass Enter before and Leave after.
+	Free int
 	Loss Loss
 }
 
@@ -88,8 +92,9 @@ type Fixed struct {
 	offset []float32 // n: mean and bias of a rating; nil without
 	gram   []float32 // width x width: alpha0 sum_j f_j y_j y_j^T; nil when explicit
 	mass   float64   // alpha0 sum_j f_j
-	half   []uint16  // design in half precision; nil when it is not to be used
+	half   []uint16  // design in half precision, turned; nil when it is not to be used
 	halves []uint16  // where half lies
+	turn   *turn     // the basis of half and of rows for Gradient; nil: their own
 	copied bool      // design is not Factors itself
 }
 
@@ -128,48 +133,71 @@ func NewFixed(c Config, work Workers) *Fixed {
 // Refresh takes in what changed in Factors. When work is stopped early the
 // Fixed is of no use.
 func (f *Fixed) Refresh(work Workers) {
-	largest := f.prepare(work)
-	f.half = nil
-	if f.halves != nil && largest <= maxHalf {
-		f.half = f.halves
+	if f.copied {
+		f.parts(work, func(_, lo, hi int) { f.spread(lo, hi) })
 	}
-	if f.Loss.Explicit {
+	f.turn = nil
+	if !f.Loss.Explicit {
+		gram(f.gram, f.design, f.Scale, f.width, work)
+		for i := range f.gram {
+			f.gram[i] *= f.Loss.Alpha0
+		}
+		var sum float64
+		for _, s := range f.Scale {
+			sum += float64(s)
+		}
+		f.mass = float64(f.Loss.Alpha0) * sum
+		if f.turns() {
+			f.turn = newTurn(f.gram, f.width)
+		}
+	}
+	f.half = nil
+	if f.halves == nil {
 		return
 	}
-	gram(f.gram, f.design, f.Scale, f.width, work)
-	for i := range f.gram {
-		f.gram[i] *= f.Loss.Alpha0
+	if f.halve(work) <= maxHalf {
+		f.half = f.halves
+	} else {
+		f.turn = nil
 	}
-	var sum float64
-	for _, s := range f.Scale {
-		sum += float64(s)
-	}
-	f.mass = float64(f.Loss.Alpha0) * sum
 }
 
-// prepare fills design, offset and half, and returns the largest number that
-// went into half.
-func (f *Fixed) prepare(work Workers) float32 {
-	n, size := len(f.Scale), max(1, prepareFloats/f.width)
-	parts := (n + size - 1) / size
-	largest := make([]float32, parts)
-	work.Each(parts, func(part int) {
-		lo, hi := part*size, min((part+1)*size, n)
-		if f.copied {
-			f.spread(lo, hi)
+// halve fills halves and returns the largest number that went into it.
+func (f *Fixed) halve(work Workers) float32 {
+	largest := make([]float32, len(f.Scale)/max(1, prepareFloats/f.width)+1)
+	f.parts(work, func(part, lo, hi int) {
+		var s Scratch
+		step := hi - lo
+		if f.turn != nil {
+			step = turnedRows
+			s.roomFor(step * f.width)
 		}
-		if f.halves != nil {
-			largest[part] = f32.ToHalf(f.halves[lo*f.width:hi*f.width], f.design[lo*f.width:hi*f.width])
+		for ; lo < hi; lo += step {
+			rows := f.design[lo*f.width : min(lo+step, hi)*f.width]
+			to := f.halves[lo*f.width:][:len(rows)]
+			if f.turn != nil {
+				f32.Times(s.panel[:len(rows)], rows, f.turn.into, f.width)
+				rows = s.panel[:len(rows)]
+			}
+			// Written so that NaN counts as too large.
+			if v := f32.ToHalf(to, rows); !(v <= largest[part]) {
+				largest[part] = v
+			}
 		}
 	})
 	most := float32(0)
 	for _, v := range largest {
-		// Written so that NaN counts as too large.
 		if !(v <= most) {
 			most = v
 		}
 	}
 	return most
+}
+
+// parts calls fn for all fixed rows, lo to hi-1 of them at a time.
+func (f *Fixed) parts(work Workers, fn func(part, lo, hi int)) {
+	n, size := len(f.Scale), max(1, prepareFloats/f.width)
+	work.Each((n+size-1)/size, func(part int) { fn(part, part*size, min((part+1)*size, n)) })
 }
 
 // prepareFloats is about how much one part of the preparation covers.

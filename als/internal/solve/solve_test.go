@@ -351,13 +351,15 @@ func TestRowsOfMoreThanOnePanel(t *testing.T) {
 
 func TestNothingDependsOnWorkers(t *testing.T) {
 	for name, loss := range losses {
-		p := newProblem(4, loss, 13, 20001, 1, true)
-		p.Half = true
-		want := p.fixed(1)
-		for _, workers := range []int{0, 2, 3, 16} {
-			got := p.fixed(workers)
-			if !slices.Equal(got.gram, want.gram) || !slices.Equal(got.half, want.half) || !slices.Equal(got.design, want.design) {
-				t.Errorf("%s: %d workers prepare something else", name, workers)
+		for _, factors := range []int{13, 16} {
+			p := newProblem(4, loss, factors, 20001, 1, true)
+			p.Half, p.Free = true, 20001
+			want := p.fixed(1)
+			for _, workers := range []int{0, 2, 3, 16} {
+				got := p.fixed(workers)
+				if !slices.Equal(got.gram, want.gram) || !slices.Equal(got.half, want.half) || !slices.Equal(got.design, want.design) {
+					t.Errorf("%s, %d factors: %d workers prepare something else", name, factors, workers)
+				}
 			}
 		}
 	}

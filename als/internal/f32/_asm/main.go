@@ -23,6 +23,7 @@ func main() {
 	xpby()
 	subtract()
 	root()
+	band()
 	for nv := 1; nv <= maxColumns; nv++ {
 		dots(nv)
 		combine(nv)
@@ -30,6 +31,7 @@ func main() {
 	for nv := 1; nv <= 3; nv++ {
 		tile(nv, false)
 		tile(nv, true)
+		times(nv)
 	}
 	factor()
 	panel()
@@ -174,4 +176,35 @@ func root() {
 	Pragma("noescape")
 	x, y, n := Load(Param("x"), GP64()), Load(Param("y"), GP64()), Load(Param("n"), GP64())
 	elementwise(x, y, n, func(at Mem, v reg.VecVirtual) { VSQRTPS(at, v) })
+}
+
+// band: y += a tridiagonal matrix times x, over 8*n floats.
+func band() {
+	TEXT("bandAVX2", NOSPLIT, "func(y, below, diag, above, x *float32, n uintptr)")
+	Doc("bandAVX2 adds y[i] += below[i]*x[i] + diag[i]*x[i+1] + above[i]*x[i+2] for i < 8*n.")
+	Pragma("noescape")
+	y, n := Load(Param("y"), GP64()), Load(Param("n"), GP64())
+	var factors [3]reg.Register
+	for i, name := range []string{"below", "diag", "above"} {
+		factors[i] = Load(Param(name), GP64())
+	}
+	x, off := Load(Param("x"), GP64()), GP64()
+	XORQ(off, off)
+	Label("loop")
+	TESTQ(n, n)
+	JZ(LabelRef("done"))
+	sum := YMM()
+	VMOVUPS(Mem{Base: y, Index: off, Scale: 1}, sum)
+	for i, factor := range factors {
+		v := YMM()
+		VMOVUPS(Mem{Base: x, Index: off, Scale: 1, Disp: 4 * i}, v)
+		VFMADD231PS(Mem{Base: factor, Index: off, Scale: 1}, v, sum)
+	}
+	VMOVUPS(sum, Mem{Base: y, Index: off, Scale: 1})
+	ADDQ(Imm(vecBytes), off)
+	DECQ(n)
+	JMP(LabelRef("loop"))
+	Label("done")
+	VZEROUPPER()
+	RET()
 }

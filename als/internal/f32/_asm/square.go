@@ -68,6 +68,55 @@ func tile(nv int, down bool) {
 	RET()
 }
 
+// times: a 4 x 8*nv block of a product, in registers.
+func times(nv int) {
+	const mr = 4
+	name := fmt.Sprintf("times%dAVX2", nv)
+	TEXT(name, NOSPLIT, "func(c, a, b *float32, stride, n uintptr)")
+	Doc(fmt.Sprintf("%s sets c[i][j] = sum_r a[i][r]*b[r][j] for i < 4 and j < %d over n > 0 columns of a;", name, 8*nv),
+		"rows of a, b and c are stride bytes apart.")
+	Pragma("noescape")
+	c, a, b := Load(Param("c"), GP64()), Load(Param("a"), GP64()), Load(Param("b"), GP64())
+	stride, n := Load(Param("stride"), GP64()), Load(Param("n"), GP64())
+	stride3 := GP64()
+	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
+	left := [mr]Mem{{Base: a}, {Base: a, Index: stride, Scale: 1}, {Base: a, Index: stride, Scale: 2}, {Base: a, Index: stride3, Scale: 1}}
+	var acc [mr][]reg.VecVirtual
+	for i := range acc {
+		for range nv {
+			acc[i] = append(acc[i], zero(YMM()))
+		}
+	}
+	Label("loop")
+	var bv []reg.VecVirtual
+	for j := range nv {
+		v := YMM()
+		VMOVUPS(Mem{Base: b, Disp: j * vecBytes}, v)
+		bv = append(bv, v)
+	}
+	t := YMM()
+	for i := range acc {
+		VBROADCASTSS(left[i], t)
+		for j := range nv {
+			VFMADD231PS(t, bv[j], acc[i][j])
+		}
+	}
+	ADDQ(Imm(4), a)
+	ADDQ(stride, b)
+	DECQ(n)
+	JNZ(LabelRef("loop"))
+	for i := range acc {
+		for j := range nv {
+			VMOVUPS(acc[i][j], Mem{Base: c, Disp: j * vecBytes})
+		}
+		if i+1 < mr {
+			ADDQ(stride, c)
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
 // factor: the Cholesky factor of an 8 x 8 block. The rows stay in registers; a
 // finished row goes to memory, where its numbers are picked up for the rows
 // below.
