@@ -96,7 +96,7 @@ kill9: ## 20 kill -9 during ingest: nothing lost, nothing doubled
 test-real: ## against real servers: Apache Kafka 3.4 and the newest, HDFS (needs java and mvn; minutes)
 	@command -v java >/dev/null || apt-get install -y -q default-jre-headless
 	@command -v mvn >/dev/null || apt-get install -y -q maven
-	VITRINE_REAL=1 go test -v -count=1 -timeout 40m -p 1 -run 'Real|Kafka' ./internal/realservers ./bridge/hdfs ./internal/e2e
+	VITRINE_REAL=1 go test -v -count=1 -timeout 40m -p 1 -run 'Real|Kafka' ./internal/realservers ./bridge/mirror ./internal/e2e
 
 quality: ## ranking and rating quality on published data sets, against bars (minutes; data in ../shared/data or VITRINE_QUALITY_DATA)
 	VITRINE_QUALITY=full go test -v -count=1 -timeout 3h -run 'Test(Quality|Rule)$$' ./internal/quality

@@ -7,8 +7,10 @@ import (
 	"net"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
+	"vitrine/appliance/copies"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/signal"
 	"vitrine/internal/logkey"
@@ -57,14 +59,14 @@ func (a *Appliance) serve(ctx context.Context) error {
 type running struct {
 	appliance                                          *Appliance
 	pump, follower, plugins, snapshots, served, upkeep *task
-	// kafka is nil where no cluster is configured, and for commands.
-	kafka *task
+	// kafka and copy are nil where none is configured, and kafka for commands.
+	kafka, copy *task
 }
 
 // start lets the parts work; the failure of one is told to fail.
 func (a *Appliance) start(outer context.Context, fail context.CancelCauseFunc) *running {
 	a.working = outer
-	return &running{
+	r := &running{
 		appliance: a,
 		pump:      background(outer, fail, "ingest pump", a.parts.pump.Run),
 		follower:  background(outer, fail, "archive", a.parts.follower.Run),
@@ -73,11 +75,15 @@ func (a *Appliance) start(outer context.Context, fail context.CancelCauseFunc) *
 		served:    background(outer, fail, "served lists", a.served.Run),
 		upkeep:    background(outer, fail, "upkeep", a.parts.upkeep.Run),
 	}
+	if a.parts.copy != nil {
+		r.copy = background(outer, fail, "copy of the archive", a.parts.copy.Run)
+	}
+	return r
 }
 
 // stop ends the parts in order, when outer has ended and nothing is handed in
-// any more: topics, jobs and served lists, then the pump, then the archive with all that was
-// acknowledged, then a snapshot for the next start.
+// any more: topics, jobs and served lists, then the pump, then the archive with
+// all that was acknowledged, then its copy, and a snapshot for the next start.
 func (r *running) stop(ctx context.Context) error {
 	if r.kafka != nil {
 		r.kafka.stop()
@@ -91,8 +97,15 @@ func (r *running) stop(ctx context.Context) error {
 	r.follower.stop()
 	flush, done := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer done()
-	if err := r.appliance.parts.follower.Flush(flush); err != nil {
-		return err
+	flushErr := r.appliance.parts.follower.Flush(flush)
+	var copying sync.WaitGroup
+	defer copying.Wait()
+	if r.copy != nil {
+		r.copy.stop()
+		copying.Go(func() { copies.Finish(ctx, r.appliance.parts.copy, r.appliance.log) })
+	}
+	if flushErr != nil {
+		return flushErr
 	}
 	save, done := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer done()

@@ -7,6 +7,7 @@ import (
 
 	"vitrine/appliance/catalog"
 	"vitrine/appliance/config"
+	"vitrine/appliance/copies"
 	"vitrine/appliance/profile"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/signal"
@@ -18,6 +19,7 @@ import (
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/jetstream"
 	"vitrine/bridge/kafka"
+	"vitrine/bridge/mirror"
 )
 
 // parts are everything that holds state. They are opened and closed together.
@@ -33,7 +35,9 @@ type parts struct {
 	registry *registry.Registry
 	follower *follow.Follower
 	upkeep   *upkeep.Upkeep
-	// kafka is nil where no cluster is configured.
+	// copy is nil where the archive is on local disk only, kafka where no cluster
+	// is configured.
+	copy  *mirror.Mirror
 	kafka *kafka.Source
 }
 
@@ -49,6 +53,9 @@ func openParts(ctx context.Context, c *config.Config, f *folder, log *slog.Logge
 		return p, err
 	}
 	if p.archive, err = archive.Open(ctx, archive.Options{Dir: c.ArchiveDir(), Log: log}); err != nil {
+		return p, err
+	}
+	if p.copy, err = copies.Open(c, p.archive, log); err != nil {
 		return p, err
 	}
 	if p.bus, err = jetstream.Open(ctx, jetstream.Options{Dir: f.path("bus"), MaxBytes: c.Bus.MaxBytes, MinFree: c.Bus.MinFree, After: p.archive.Position(), Log: log}); err != nil {
@@ -80,6 +87,9 @@ func (p *parts) close() error {
 	var errs []error
 	if p.letters != nil {
 		errs = append(errs, p.letters.Close())
+	}
+	if p.copy != nil {
+		errs = append(errs, p.copy.Close())
 	}
 	if p.bus != nil {
 		errs = append(errs, p.bus.Close())

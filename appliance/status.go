@@ -47,7 +47,7 @@ func (a *Appliance) Pipeline(ctx context.Context) (adminapi.Pipeline, error) {
 // pipeline is the way of the events.
 func (a *Appliance) pipeline() *pipeline.Parts {
 	p := a.parts
-	return &pipeline.Parts{Bus: p.bus, Pump: p.pump, Archive: p.archive, Follower: p.follower, Letters: p.letters, Kafka: p.kafka}
+	return &pipeline.Parts{Bus: p.bus, Pump: p.pump, Archive: p.archive, Follower: p.follower, Letters: p.letters, Copy: p.copy, Kafka: p.kafka}
 }
 
 // watch registers the figures that are read when they are scraped.

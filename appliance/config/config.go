@@ -68,16 +68,6 @@ type Bus struct {
 	MinFree int64
 }
 
-// Archive says where the Parquet files lie, and how long the newest events wait
-// for them.
-type Archive struct {
-	URL         string
-	CommitEvery time.Duration
-	// Retention is how far back events are kept; 0 is for ever.
-	Retention    time.Duration
-	CompactEvery time.Duration
-}
-
 // Train configures the training runs. A zero number means "chosen by rule".
 type Train struct {
 	Preset         string
@@ -218,7 +208,7 @@ func Default() *Config {
 		Ingest:      Ingest{DedupWindow: 7 * 24 * time.Hour, Types: defaultTypes()},
 		Kafka:       Kafka{Topic: "user-events", Group: "vitrine", Format: kafka.JSON},
 		Bus:         Bus{MaxBytes: 8 << 30, MinFree: jetstream.DefaultMinFree},
-		Archive:     Archive{URL: "file:archive", CommitEvery: 30 * time.Second, CompactEvery: 5 * time.Minute},
+		Archive:     defaultArchive(),
 		Train:       Train{Preset: PresetDefault, Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
 		Recommend:   Recommend{Limit: 20, Deadline: 100 * time.Millisecond, LogShare: 1, LogRate: 100},
 		Plugins:     Plugins{Dir: "plugins", Budget: 10 * time.Millisecond},
@@ -232,14 +222,6 @@ func defaultTypes() map[string]float64 {
 		"view": 1, "click": 1, "favorite": 2, "cart": 4, "purchase": 8,
 		"impression": 0, "rating": 1,
 	}
-}
-
-// ArchiveDir is the local folder that Archive.URL names; a relative one lies
-// in the data folder.
-func (c *Config) ArchiveDir() string {
-	dir := strings.TrimPrefix(c.Archive.URL, "file:")
-	dir = strings.TrimPrefix(dir, "//")
-	return c.inData(dir)
 }
 
 // PluginsDir is the plugins folder; a relative one lies in the data folder.
@@ -280,10 +262,7 @@ func (c *Config) validate() []problem {
 	c.Kafka.validate(check)
 	check(c.Bus.MaxBytes >= 64<<20, "bus.max_bytes", "must be at least 64MiB")
 	check(c.Bus.MinFree >= 16<<20, "bus.min_free", "must be at least 16MiB: the largest frame, and a commit of the archive")
-	check(strings.HasPrefix(c.Archive.URL, "file:") && c.Archive.URL != "file:", "archive.url", "must be file:FOLDER (absolute, or relative to the data folder)")
-	check(c.Archive.CommitEvery >= time.Second && c.Archive.CommitEvery <= 45*time.Second, "archive.commit_every", "must be between 1s and 45s: what was acknowledged is in the archive within 60s")
-	check(c.Archive.CompactEvery >= time.Second && c.Archive.CompactEvery <= 24*time.Hour, "archive.compact_every", "must be between 1s and 24h")
-	check(c.Archive.Retention == 0 || c.Archive.Retention >= 24*time.Hour, "archive.retention", "must be 0, which is for ever, or at least 1d")
+	c.Archive.validate(check)
 	c.Train.validate(check)
 	c.Recommend.validate(check)
 	if err := validateBlend(c.Recommend.Blend); err != nil {

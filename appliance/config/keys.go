@@ -51,10 +51,7 @@ func keys() []key {
 	}, kafkaKeys(), []key{
 		size("bus.max_bytes", "Bound of the embedded log between ingest and archive; a full log refuses with 503.", func(c *Config) *int64 { return &c.Bus.MaxBytes }),
 		size("bus.min_free", "What of the data folder's disk is left free: with less, events are refused with 503 until a quarter more is free again. Answers go on.", func(c *Config) *int64 { return &c.Bus.MinFree }),
-		text("archive.url", "Where the Parquet files lie; a relative folder lies in the data folder.", func(c *Config) *string { return &c.Archive.URL }),
-		duration("archive.commit_every", "How often the newest events are committed to Parquet files.", func(c *Config) *time.Duration { return &c.Archive.CommitEvery }),
-		duration("archive.retention", "How far back events are kept: dates that lie behind it are dropped whole, and training knows them no more. 0 is for ever.", func(c *Config) *time.Duration { return &c.Archive.Retention }),
-		duration("archive.compact_every", "How often the archive is looked through for small files to merge, dates to drop and erased users.", func(c *Config) *time.Duration { return &c.Archive.CompactEvery }),
+	}, archiveKeys(), []key{
 		text("train.preset", `"default", or "article": the reference article's training, explicit ALS on counts of events, rank 10, 20 iterations, regularization 0.1.`, func(c *Config) *string { return &c.Train.Preset }),
 		loss("train.loss", `"implicit" ranks; "explicit" predicts ratings: the value of a user's newest rating of an item, else how many events he has of it.`),
 		boolean("train.biases", "Give an explicit model biases of users and items.", func(c *Config) *bool { return &c.Train.Biases }),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"vitrine/appliance/copies"
 	"vitrine/appliance/topics"
 	"vitrine/bridge/jetstream"
 )
@@ -85,6 +86,9 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, f := range c.figures {
 		ch <- f.desc
 	}
+	if c.parts.Copy != nil {
+		c.copy().Describe(ch)
+	}
 	if c.parts.Kafka != nil {
 		topics.Figures{Source: c.parts.Kafka}.Describe(ch)
 	}
@@ -97,7 +101,14 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for _, f := range c.figures {
 		ch <- prometheus.MustNewConstMetric(f.desc, f.kind, f.read(s))
 	}
+	if c.parts.Copy != nil {
+		c.copy().Collect(ch)
+	}
 	if c.parts.Kafka != nil {
 		topics.Figures{Source: c.parts.Kafka}.Collect(ch)
 	}
+}
+
+func (c collector) copy() copies.Figures {
+	return copies.Figures{Mirror: c.parts.Copy, Position: c.parts.Archive.Position}
 }

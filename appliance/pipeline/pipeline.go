@@ -8,6 +8,7 @@ package pipeline
 import (
 	"context"
 
+	"vitrine/appliance/copies"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/topics"
 	"vitrine/bridge"
@@ -16,6 +17,7 @@ import (
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/jetstream"
 	"vitrine/bridge/kafka"
+	"vitrine/bridge/mirror"
 )
 
 // Bus is the log as it is looked at.
@@ -30,7 +32,9 @@ type Parts struct {
 	Archive  *archive.Archive
 	Follower *follow.Follower
 	Letters  *deadletter.Store
-	// Kafka is nil where no cluster is configured.
+	// Copy is nil where the archive is on local disk only, Kafka where no cluster
+	// is configured.
+	Copy  *mirror.Mirror
 	Kafka *kafka.Source
 }
 
@@ -47,6 +51,7 @@ func (p *Parts) Status(ctx context.Context) adminapi.Pipeline {
 	if a.LastError != "" {
 		out.Archive.Error = &a.LastError
 	}
+	out.Archive.Copy = copies.Status(p.Copy, a.Position)
 	out.Kafka = topics.Status(p.Kafka)
 	letters := p.Letters.Stats()
 	out.Deadletters.Bytes, out.Deadletters.Count, out.Deadletters.Dropped = letters.Bytes, letters.Letters, letters.Dropped

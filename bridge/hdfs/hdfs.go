@@ -25,7 +25,6 @@ import (
 	"time"
 
 	"github.com/colinmarc/hdfs/v2"
-	krb "github.com/jcmturner/gokrb5/v8/client"
 
 	"vitrine/bridge/mirror"
 )
@@ -65,9 +64,10 @@ type Store struct {
 	// free are clients that are in nobody's hands.
 	free []*session
 	// first is the NameNode that is asked first.
-	first  int
-	idle   *time.Timer
-	ticket *krb.Client
+	first int
+	idle  *time.Timer
+
+	ticket ticket
 }
 
 var _ mirror.Store = (*Store)(nil)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vitrine/bridge/hdfs"
+	"vitrine/bridge/mirror"
 )
 
 // silent is a server that accepts and never answers.
@@ -54,7 +55,7 @@ func TestSilentNameNode(t *testing.T) {
 	for range 3 {
 		begin := time.Now()
 		_, err := s.List(t.Context(), "events")
-		var quiet *hdfs.SilentError
+		var quiet *mirror.SilentError
 		if !errors.As(err, &quiet) || quiet.Address != address || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("List: %v, want the silence of %s", err, address)
 		}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/colinmarc/hdfs/v2"
+
+	"vitrine/bridge/mirror"
 )
 
 // idleAfter is how long clients that nobody uses stay connected: the library
@@ -31,20 +33,6 @@ type session struct {
 	// silence is the first time that the other side did not answer.
 	silence error
 }
-
-// SilentError tells that a server accepted what was sent and did not answer.
-type SilentError struct {
-	Address string
-	For     time.Duration
-}
-
-// Error names the server.
-func (e *SilentError) Error() string {
-	return fmt.Sprintf("%s has been silent for %v", e.Address, e.For)
-}
-
-// Is makes it a context.DeadlineExceeded.
-func (e *SilentError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // take gives a client that is connected.
 func (s *Store) take(ctx context.Context) (*session, error) {
@@ -81,7 +69,7 @@ func (s *Store) askAnother(first int) {
 func (s *Store) give(ses *session, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		ses.close()
-		var silent *SilentError
+		var silent *mirror.SilentError
 		if errors.As(err, &silent) {
 			s.mu.Lock()
 			first := s.first
@@ -117,13 +105,9 @@ func (s *Store) Close() error {
 	if s.idle != nil {
 		s.idle.Stop()
 	}
-	ticket := s.ticket
-	s.ticket = nil
 	s.mu.Unlock()
 	s.drop()
-	if ticket != nil {
-		ticket.Destroy()
-	}
+	s.ticket.drop()
 	return nil
 }
 
@@ -140,7 +124,7 @@ func (s *Store) connect(ctx context.Context, first int) (*session, error) {
 		NamenodeDialFunc: ses.dialer(false), DatanodeDialFunc: ses.dialer(true),
 	}
 	if k := s.opt.Kerberos; k != nil {
-		ticket, err := s.login(k)
+		ticket, err := s.ticket.get(k)
 		if err != nil {
 			return nil, err
 		}
@@ -211,7 +195,7 @@ func (ses *session) note(addr string, err error) {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
 	if ses.silence == nil && !ses.aborted {
-		ses.silence = &SilentError{Address: addr, For: ses.timeout}
+		ses.silence = &mirror.SilentError{Address: addr, For: ses.timeout}
 	}
 }
 

@@ -110,10 +110,10 @@ type Stats struct {
 	Copied, Removed, Failures int64
 	// LastCopy is when the copy was last complete.
 	LastCopy time.Time
-	// LastError is what is wrong now, and Since since when; empty while all is
-	// well.
-	LastError string
-	Since     time.Time
+	// LastError is what is wrong now, Hint what may help, and Since since when;
+	// empty while all is well.
+	LastError, Hint string
+	Since           time.Time
 }
 
 // New prepares a mirror; Run or Flush start its work.
@@ -213,13 +213,13 @@ func (m *Mirror) Flush(ctx context.Context) error {
 	defer m.mu.Unlock()
 	switch {
 	case err == nil:
-		m.stats.LastError, m.stats.Since = "", time.Time{}
+		m.stats.LastError, m.stats.Hint, m.stats.Since = "", "", time.Time{}
 	case ctx.Err() == nil:
 		m.stats.Failures++
 		if m.stats.LastError == "" {
 			m.stats.Since = m.opt.Now()
 		}
-		m.stats.LastError = err.Error()
+		m.stats.LastError, m.stats.Hint = err.Error(), hint(err)
 	}
 	return err
 }
@@ -233,6 +233,9 @@ func (m *Mirror) Stats() Stats {
 
 // Name is the store's address.
 func (m *Mirror) Name() string { return m.opt.Name }
+
+// Close lets go of the store, when nothing is copied any more.
+func (m *Mirror) Close() error { return m.opt.Store.Close() }
 
 // suffix ends the names of this archive's files in the store.
 func (m *Mirror) suffix() string { return "-" + m.opt.ID + fileSuffix }

@@ -2,7 +2,9 @@ package mirror
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"time"
 )
 
 // Store is a file system elsewhere, such as HDFS. Paths lie below its root and
@@ -51,3 +53,18 @@ type Editor interface {
 	// Remove removes a file; one that is not there is removed already.
 	Remove(ctx context.Context, path string) error
 }
+
+// SilentError is a store's error when a server accepted what was sent and did
+// not answer.
+type SilentError struct {
+	Address string
+	For     time.Duration
+}
+
+// Error names the server.
+func (e *SilentError) Error() string {
+	return fmt.Sprintf("%s has been silent for %v", e.Address, e.For)
+}
+
+// Is makes it a context.DeadlineExceeded.
+func (e *SilentError) Is(target error) bool { return target == context.DeadlineExceeded }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"vitrine/appliance/config"
 	"vitrine/installer/words"
 )
 
@@ -93,17 +94,19 @@ func Services(settings map[string]any) []Service {
 	if address, ok := value("redis", "address").(string); ok {
 		add("redis", address)
 	}
-	for _, u := range []struct{ id, table, key, port string }{{"nats", "bus", "url", "4222"}, {"hdfs", "archive", "url", "9000"}} {
-		text, _ := value(u.table, u.key).(string)
-		parsed, err := url.Parse(text)
-		if err != nil || parsed.Host == "" || parsed.Scheme == "file" {
-			continue
-		}
+	text, _ := value("bus", "url").(string)
+	if parsed, err := url.Parse(text); err == nil && parsed.Host != "" {
 		address := parsed.Host
 		if parsed.Port() == "" {
-			address = net.JoinHostPort(parsed.Hostname(), u.port)
+			address = net.JoinHostPort(parsed.Hostname(), "4222")
 		}
-		add(u.id, address)
+		add("nats", address)
+	}
+	text, _ = value("archive", "url").(string)
+	if place := (&config.Archive{URL: text}).Elsewhere(); place != nil {
+		for _, node := range place.Nodes {
+			add("hdfs", node)
+		}
 	}
 	return out
 }

@@ -188,9 +188,9 @@ func TestServices(t *testing.T) {
 		"kafka":   map[string]any{"brokers": []any{"k1:9092", "k2:9092"}},
 		"redis":   map[string]any{"address": "r:6379"},
 		"bus":     map[string]any{"url": "nats://n"},
-		"archive": map[string]any{"url": "hdfs://nn:9000/user"},
+		"archive": map[string]any{"url": "hdfs://nn:9000,nn2:9000/user"},
 	})
-	want := []Service{{"kafka", "k1:9092"}, {"kafka", "k2:9092"}, {"redis", "r:6379"}, {"nats", "n:4222"}, {"hdfs", "nn:9000"}}
+	want := []Service{{"kafka", "k1:9092"}, {"kafka", "k2:9092"}, {"redis", "r:6379"}, {"nats", "n:4222"}, {"hdfs", "nn:9000"}, {"hdfs", "nn2:9000"}}
 	if len(got) != len(want) {
 		t.Fatalf("%v, want %v", got, want)
 	}

@@ -42,6 +42,7 @@ var rules = []rule{
 	{pkg: "bridge/archive", own: []string{"bridge/event", "bridge/parquet", "internal/durable", "internal/logkey"}, foreign: []string{"golang.org/x/sys"}},
 	{pkg: "bridge/mirror", own: []string{"bridge/archive", "internal/durable", "internal/logkey"}},
 	{pkg: "bridge/hdfs", own: []string{"bridge/mirror"}, foreign: []string{"github.com/colinmarc/hdfs/v2", "github.com/jcmturner/gokrb5/v8"}},
+	{pkg: "bridge/webhdfs", own: []string{"bridge/mirror"}},
 	{pkg: "bridge/file", own: []string{"bridge/event", "bridge/file/rowid", "bridge/file/stream", "bridge/file/strftime", "bridge/parquet", "internal/expr", "internal/logkey", "internal/nearest"}},
 	{pkg: "bridge/file/rowid", own: []string{"bridge/event"}},
 	{pkg: "bridge/file/strftime"},

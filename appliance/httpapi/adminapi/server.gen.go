@@ -417,6 +417,9 @@ type Pipeline struct {
 		// Commits Since the start.
 		Commits int64 `json:"commits"`
 
+		// Copy The copy of the archive's files elsewhere; absent with an archive on local disk.
+		Copy *PipelineCopy `json:"copy,omitempty"`
+
 		// Error Why events wait on the bus; absent while all is well.
 		Error *string `json:"error,omitempty"`
 
@@ -473,6 +476,42 @@ type Pipeline struct {
 
 // PipelineBusState Whether events are taken; `full` is the bus's own bound, `disk_full` too little room on the disk, `down` a log out of reach.
 type PipelineBusState string
+
+// PipelineCopy The copy of the archive's files elsewhere; absent with an archive on local disk.
+type PipelineCopy struct {
+	Bytes int64 `json:"bytes"`
+
+	// Copied Files since the start.
+	Copied int64 `json:"copied"`
+
+	// Error Why files wait on local disk; absent while all is well.
+	Error *string `json:"error,omitempty"`
+
+	// Failures Turns that ended with an error since the start.
+	Failures int64   `json:"failures"`
+	Files    int     `json:"files"`
+	Hint     *string `json:"hint,omitempty"`
+
+	// Lag Frames that are in the archive and not in the copy yet.
+	Lag uint64 `json:"lag"`
+
+	// LastCopy When the copy was last complete.
+	LastCopy *time.Time `json:"last_copy,omitempty"`
+
+	// Position Everything up to this sequence is in the copy.
+	Position uint64 `json:"position"`
+
+	// Removed Files since the start.
+	Removed int64 `json:"removed"`
+
+	// Since How long that is so.
+	Since        *time.Time `json:"since,omitempty"`
+	URL          string     `json:"url"`
+	WaitingBytes int64      `json:"waiting_bytes"`
+
+	// WaitingFiles Not copied yet.
+	WaitingFiles int `json:"waiting_files"`
+}
 
 // PipelineKafka The topics that are read; absent where no cluster is configured.
 type PipelineKafka struct {

@@ -1,0 +1,156 @@
+// Package copies joins the copy of the archive with the appliance: which store
+// the configuration names, and the copy's figures for the admin API and
+// /metrics.
+//
+// It imports bridge/mirror and its stores, appliance/config, the admin API's
+// types and the metrics library.
+package copies
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os/user"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"vitrine/appliance/config"
+	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/bridge/archive"
+	"vitrine/bridge/hdfs"
+	"vitrine/bridge/mirror"
+	"vitrine/bridge/webhdfs"
+	"vitrine/internal/logkey"
+)
+
+// Open makes the mirror of an archive; nil where the configuration has the
+// archive on local disk only. Nothing is connected yet.
+func Open(c *config.Config, a *archive.Archive, log *slog.Logger) (*mirror.Mirror, error) {
+	place := c.Archive.Elsewhere()
+	if place == nil {
+		return nil, nil
+	}
+	id, err := mirror.ID(c.ArchiveDir())
+	if err != nil {
+		return nil, err
+	}
+	store, err := open(&c.Archive, place)
+	if err != nil {
+		return nil, fmt.Errorf("open the copy at %s: %w", place, err)
+	}
+	return mirror.New(mirror.Options{Archive: a, Store: store, Name: place.String(), ID: id, Log: log}), nil
+}
+
+func open(c *config.Archive, place *config.Place) (mirror.Store, error) {
+	name := c.User
+	if name == "" {
+		u, err := user.Current()
+		if err != nil {
+			return nil, fmt.Errorf("find out who this program runs as (archive.user says it): %w", err)
+		}
+		name = u.Username
+	}
+	var kerberos *hdfs.Kerberos
+	if c.Principal != "" {
+		kerberos = &hdfs.Kerberos{Principal: c.Principal, Keytab: c.Keytab, Config: c.KerberosConfig, Service: c.Service}
+	}
+	if place.Scheme == config.SchemeHDFS {
+		return hdfs.New(hdfs.Options{
+			NameNodes: place.Nodes, Root: place.Path, User: name, Timeout: c.Timeout, Replication: c.Replication,
+			Hostnames: c.Hostnames, Kerberos: kerberos, Protection: c.Protection,
+		}), nil
+	}
+	opt := webhdfs.Options{
+		NameNodes: place.Nodes, TLS: place.Scheme == config.SchemeSWebHDFS, Root: place.Path, User: name,
+		Timeout: c.Timeout, Replication: c.Replication,
+	}
+	if kerberos != nil {
+		opt.User, opt.Authorize = "", hdfs.Negotiate(kerberos)
+	}
+	return webhdfs.New(opt), nil
+}
+
+// finishTimeout bounds the last copy of a clean stop.
+const finishTimeout = 5 * time.Second
+
+// Finish copies what the last commit of a clean stop brought; what it does not
+// get to is copied by the next start.
+func Finish(ctx context.Context, m *mirror.Mirror, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	if err := m.Flush(ctx); err != nil {
+		log.Warn("the newest events are in the archive on local disk and not copied yet; the next start copies them", logkey.Error, err)
+	}
+}
+
+// Status is the copy's part of the pipeline; nil without one.
+func Status(m *mirror.Mirror, position uint64) *adminapi.PipelineCopy {
+	if m == nil {
+		return nil
+	}
+	s := m.Stats()
+	out := &adminapi.PipelineCopy{
+		URL: m.Name(), Position: s.Position, Lag: position - min(position, s.Position), Files: s.Files, Bytes: s.Bytes,
+		WaitingFiles: s.Waiting, WaitingBytes: s.WaitingBytes, Copied: s.Copied, Removed: s.Removed, Failures: s.Failures,
+	}
+	if !s.LastCopy.IsZero() {
+		out.LastCopy = &s.LastCopy
+	}
+	if s.LastError != "" {
+		out.Error, out.Hint, out.Since = &s.LastError, &s.Hint, &s.Since
+	}
+	return out
+}
+
+// Figures are the copy's, for /metrics.
+type Figures struct {
+	Mirror *mirror.Mirror
+	// Position is the archive's.
+	Position func() uint64
+}
+
+// figure is one of them.
+type figure struct {
+	name, help string
+	kind       prometheus.ValueType
+	value      float64
+}
+
+func (f Figures) read() []figure {
+	s := f.Mirror.Stats()
+	failing := 0.0
+	if s.LastError != "" {
+		failing = 1
+	}
+	position := f.Position()
+	return []figure{
+		{"lag_frames", "Frames that are in the archive and not in its copy yet.", prometheus.GaugeValue, float64(position - min(position, s.Position))},
+		{"failing", "1 while the archive cannot be copied, 0 while all is well.", prometheus.GaugeValue, failing},
+		{"files", "Files of the copy.", prometheus.GaugeValue, float64(s.Files)},
+		{"bytes", "Size of the copy.", prometheus.GaugeValue, float64(s.Bytes)},
+		{"waiting_files", "Files that are not copied yet.", prometheus.GaugeValue, float64(s.Waiting)},
+		{"waiting_bytes", "Size of the files that are not copied yet.", prometheus.GaugeValue, float64(s.WaitingBytes)},
+		{"copied_total", "Files copied since the start.", prometheus.CounterValue, float64(s.Copied)},
+		{"removed_total", "Files removed from the copy since the start.", prometheus.CounterValue, float64(s.Removed)},
+		{"failures_total", "Turns of copying that ended with an error.", prometheus.CounterValue, float64(s.Failures)},
+	}
+}
+
+func (g figure) desc() *prometheus.Desc {
+	return prometheus.NewDesc("vitrine_archive_copy_"+g.name, g.help, nil, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (f Figures) Describe(ch chan<- *prometheus.Desc) {
+	for _, g := range f.read() {
+		ch <- g.desc()
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (f Figures) Collect(ch chan<- prometheus.Metric) {
+	for _, g := range f.read() {
+		ch <- prometheus.MustNewConstMetric(g.desc(), g.kind, g.value)
+	}
+}
