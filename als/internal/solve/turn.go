@@ -45,7 +45,7 @@ func newTurn(gram []float32, k int) *turn {
 	}
 	v, w := make([]float64, k), make([]float64, k)
 	for i := range k - 2 {
-		reflect(a, q, v[i+1:], w[i+1:], i, k)
+		reflect(a, q, v[i+1:], w[i+1:], i)
 	}
 	t := &turn{
 		into: make([]float32, k*k), back: make([]float32, k*k),
@@ -67,7 +67,8 @@ func newTurn(gram []float32, k int) *turn {
 // reflect clears what stands right of the diagonal's neighbour in row i of the
 // symmetric a, by a reflection v of the columns behind i, from both sides, and
 // turns q by it. v and w are working memory for these columns.
-func reflect(a, q, v, w []float64, i, k int) {
+func reflect(a, q, v, w []float64, i int) {
+	k := i + 1 + len(v)
 	row := a[i*k+i+1 : (i+1)*k]
 	copy(v, row)
 	length := math.Sqrt(product(row, row))
