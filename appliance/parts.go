@@ -29,7 +29,7 @@ type parts struct {
 	catalog  *catalog.Catalog
 	profile  *profile.Store
 	archive  *archive.Archive
-	bus      *jetstream.Bus
+	bus      bus
 	pump     *bridge.Pump
 	letters  *deadletter.Store
 	registry *registry.Registry
@@ -39,6 +39,35 @@ type parts struct {
 	// is configured.
 	copy  *mirror.Mirror
 	kafka *kafka.Source
+}
+
+// bus is the log, in this process or in a cluster.
+type bus interface {
+	bridge.Log
+	// Trim drops the frames up to a sequence.
+	Trim(ctx context.Context, upTo uint64) error
+	// MaxFrame is the largest frame.
+	MaxFrame() int
+	// Room is an error while the disk has too little room.
+	Room() error
+	Stats(ctx context.Context) jetstream.Stats
+	Close() error
+}
+
+// openBus opens the configured log.
+func openBus(ctx context.Context, c *config.Config, opt jetstream.Options) (bus, error) {
+	if len(c.Bus.Servers()) == 0 {
+		return jetstream.Open(ctx, opt)
+	}
+	b, err := jetstream.OpenCluster(ctx, c.Bus.Cluster(opt))
+	var fault *jetstream.Fault
+	switch {
+	case errors.As(err, &fault):
+		return nil, &Fault{Op: "open the bus", Err: err, Hint: fault.Hint}
+	case err != nil:
+		return nil, err
+	}
+	return b, nil
 }
 
 // openParts opens what lies in the data folder and fills what lives in RAM.
@@ -58,7 +87,9 @@ func openParts(ctx context.Context, c *config.Config, f *folder, log *slog.Logge
 	if p.copy, err = copies.Open(c, p.archive, log); err != nil {
 		return p, err
 	}
-	if p.bus, err = jetstream.Open(ctx, jetstream.Options{Dir: f.path("bus"), MaxBytes: c.Bus.MaxBytes, MinFree: c.Bus.MinFree, After: p.archive.Position(), Log: log}); err != nil {
+	if p.bus, err = openBus(ctx, c, jetstream.Options{
+		Dir: f.path("bus"), MaxBytes: c.Bus.MaxBytes, MinFree: c.Bus.MinFree, After: p.archive.Position(), Log: log,
+	}); err != nil {
 		return p, err
 	}
 	p.letters, err = deadletter.Open(deadletter.Options{Dir: f.path("deadletters"), MaxBytes: c.DeadLetters.MaxBytes, MaxAge: c.DeadLetters.MaxAge})
@@ -69,7 +100,7 @@ func openParts(ctx context.Context, c *config.Config, f *folder, log *slog.Logge
 		return p, err
 	}
 	p.state, err = state.Open(ctx, state.Options{
-		Dir: f.path("state", "snapshots"), Signal: p.signal, Archive: p.archive, Bus: p.bus, DedupWindow: c.Ingest.DedupWindow, Log: log,
+		Dir: f.path("state", "snapshots"), Signal: p.signal, Archive: p.archive, Bus: p.bus, MaxFrame: p.bus.MaxFrame(), DedupWindow: c.Ingest.DedupWindow, Log: log,
 	})
 	if err != nil {
 		return p, err

@@ -136,7 +136,7 @@ func (p *Pump) gather(now int64) {
 	started := false
 	for {
 		for p.builder.Size() < p.opt.FrameBytes {
-			r := p.queue.next(maxFrame)
+			r := p.queue.next(p.opt.maxCall())
 			if r == nil {
 				break
 			}

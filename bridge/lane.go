@@ -40,7 +40,7 @@ type Pending struct {
 func (l *Lane) Send(ctx context.Context, records []event.Record) *Pending {
 	out := &Pending{pump: l.pump}
 	for l.refused == nil && len(records) > 0 {
-		n, size := framed(records)
+		n, size := l.pump.framed(records)
 		if n == 0 {
 			l.refused = fmt.Errorf("submit a record of %d bytes: %w", sizeBound(&records[0]), ErrTooLarge)
 			break
@@ -88,10 +88,10 @@ func (b *Pending) Wait(ctx context.Context) (Result, error) {
 
 // framed is how many of the records go into one frame, and an upper bound of
 // their size in it.
-func framed(records []event.Record) (n, size int) {
+func (p *Pump) framed(records []event.Record) (n, size int) {
 	for n < len(records) {
 		s := sizeBound(&records[n])
-		if size+s > maxFrame {
+		if size+s > p.opt.maxCall() {
 			break
 		}
 		size += s

@@ -88,14 +88,14 @@ func TestLaneLarge(t *testing.T) {
 	large := make([]event.Record, 3)
 	for i := range large {
 		large[i] = topical(int64(i))
-		large[i].Event.Props = strings.Repeat("x", maxFrame/2)
+		large[i].Event.Props = strings.Repeat("x", defaultCall/2)
 	}
 	lane := p.Lane()
 	if res, err := lane.Send(t.Context(), large).Wait(t.Context()); err != nil || res.Accepted != 3 {
 		t.Errorf("%+v %v", res, err)
 	}
 	too := []event.Record{topical(3)}
-	too[0].Event.Props = strings.Repeat("x", maxFrame)
+	too[0].Event.Props = strings.Repeat("x", defaultCall)
 	if _, err := lane.Send(t.Context(), too).Wait(t.Context()); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("a record that no frame holds: %v", err)
 	}

@@ -39,6 +39,9 @@ type Options struct {
 	// FrameBytes is the size at which a frame is closed. Default 256 KiB: half
 	// a million small events per second on a disk that does 400 fsyncs.
 	FrameBytes int
+	// MaxFrame is the largest frame that the log takes. Default 4 MiB beside
+	// FrameBytes; one call that does not fit is cut into parts.
+	MaxFrame int
 	// FrameDelay is the longest that a frame waits for the calls that seem to
 	// be on their way; a lone caller never waits. Default 5 ms.
 	FrameDelay time.Duration
@@ -62,6 +65,10 @@ func (o Options) withDefaults() Options {
 	if o.FrameBytes <= 0 {
 		o.FrameBytes = 256 << 10
 	}
+	if o.MaxFrame <= 0 {
+		o.MaxFrame = o.FrameBytes + defaultCall
+	}
+	o.FrameBytes = min(o.FrameBytes, o.MaxFrame/4)
 	if o.FrameDelay <= 0 {
 		o.FrameDelay = 5 * time.Millisecond
 	}
@@ -108,9 +115,12 @@ type Stats struct {
 	Last, News uint64
 }
 
-// maxFrame bounds the records of one request, so that a frame (one request
-// after at most FrameBytes of others) stays well below the 8 MB of a message.
-const maxFrame = 4 << 20
+// defaultCall is what one call may take of a frame.
+const defaultCall = 4 << 20
+
+// maxCall bounds the records of one request, so that a frame, one request after
+// at most FrameBytes of others, stays within MaxFrame.
+func (o *Options) maxCall() int { return min(o.MaxFrame-o.FrameBytes, defaultCall) }
 
 // Pump is the ingest pump. Its methods are safe for concurrent use, but
 // Restore, Seen, Passed and Replay belong before Run.
@@ -165,12 +175,12 @@ func New(log Log, consumers []Consumer, opt Options) *Pump {
 func (p *Pump) Submit(ctx context.Context, records []event.Record) (Result, error) {
 	var sum Result
 	for i := range records {
-		if n := sizeBound(&records[i]); n > maxFrame {
+		if n := sizeBound(&records[i]); n > p.opt.maxCall() {
 			return sum, fmt.Errorf("submit record %d of %d bytes: %w", i, n, ErrTooLarge)
 		}
 	}
 	for len(records) > 0 {
-		n, size := framed(records)
+		n, size := p.framed(records)
 		res, err := p.submit(ctx, records[:n:n], size)
 		sum.Accepted += res.Accepted
 		sum.Duplicate += res.Duplicate

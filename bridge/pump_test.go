@@ -571,11 +571,11 @@ func TestLargeCalls(t *testing.T) {
 		big[i].Event.Props = strings.Repeat("x", 1000)
 	}
 	submit(t, p, big, 10000, 0)
-	if st := p.Stats(); st.Frames != 4 || st.FrameBytes > 4*maxFrame {
+	if st := p.Stats(); st.Frames != 4 || st.FrameBytes > 4*defaultCall {
 		t.Fatalf("%+v", st)
 	}
 	equal(t, w.all(), log.records(t)...)
-	big[3].Event.Props = strings.Repeat("x", maxFrame)
+	big[3].Event.Props = strings.Repeat("x", defaultCall)
 	if res, err := p.Submit(t.Context(), big); !errors.Is(err, ErrTooLarge) || res.Accepted != 0 {
 		t.Fatal(res, err)
 	}

@@ -178,6 +178,7 @@ func (e ModelState) Valid() bool {
 
 // Defines values for PipelineBusState.
 const (
+	BusAside    PipelineBusState = "aside"
 	BusDiskFull PipelineBusState = "disk_full"
 	BusDown     PipelineBusState = "down"
 	BusFull     PipelineBusState = "full"
@@ -187,6 +188,8 @@ const (
 // Valid indicates whether the value is a known member of the PipelineBusState enum.
 func (e PipelineBusState) Valid() bool {
 	switch e {
+	case BusAside:
+		return true
 	case BusDiskFull:
 		return true
 	case BusDown:
@@ -774,8 +777,12 @@ type Pipeline struct {
 		AppendSeconds float64 `json:"append_seconds"`
 
 		// Appends Frames made durable since the start.
-		Appends uint64 `json:"appends"`
-		Bytes   uint64 `json:"bytes"`
+		Appends    uint64 `json:"appends"`
+		AsideBytes uint64 `json:"aside_bytes"`
+
+		// AsideFrames Frames that wait in the data folder for the cluster.
+		AsideFrames uint64 `json:"aside_frames"`
+		Bytes       uint64 `json:"bytes"`
 
 		// DiskFree Bytes that are free on the disk of the data folder.
 		DiskFree uint64 `json:"disk_free"`
@@ -799,7 +806,7 @@ type Pipeline struct {
 		// Restarts Times that the embedded server had to be started again.
 		Restarts uint64 `json:"restarts"`
 
-		// State Whether events are taken; `full` is the bus's own bound, `disk_full` too little room on the disk, `down` a log out of reach.
+		// State Whether events are taken, and where. `aside` is the data folder while the cluster of bus.url is away; `full` is the bus's own bound, `disk_full` too little room on the disk, `down` a log out of reach.
 		State PipelineBusState `json:"state"`
 	} `json:"bus"`
 	Deadletters struct {
@@ -812,7 +819,7 @@ type Pipeline struct {
 	Kafka *PipelineKafka `json:"kafka,omitempty"`
 }
 
-// PipelineBusState Whether events are taken; `full` is the bus's own bound, `disk_full` too little room on the disk, `down` a log out of reach.
+// PipelineBusState Whether events are taken, and where. `aside` is the data folder while the cluster of bus.url is away; `full` is the bus's own bound, `disk_full` too little room on the disk, `down` a log out of reach.
 type PipelineBusState string
 
 // PipelineCopy The copy of the archive's files elsewhere; absent with an archive on local disk.

@@ -16,7 +16,6 @@ import (
 
 	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/recommend"
-	"vitrine/bridge/jetstream"
 	"vitrine/bridge/kafka"
 )
 
@@ -59,13 +58,6 @@ type Ingest struct {
 	DedupWindow time.Duration
 	// Types maps an event type to its weight.
 	Types map[string]float64
-}
-
-// Bus configures the durable log.
-type Bus struct {
-	MaxBytes int64
-	// MinFree is what of the disk is left free.
-	MinFree int64
 }
 
 // Train configures the training runs. A zero number means "chosen by rule".
@@ -207,7 +199,7 @@ func Default() *Config {
 		Auth:        Auth{KeysFile: "keys.json"},
 		Ingest:      Ingest{DedupWindow: 7 * 24 * time.Hour, Types: defaultTypes()},
 		Kafka:       Kafka{Topic: "user-events", Group: "vitrine", Format: kafka.JSON},
-		Bus:         Bus{MaxBytes: 8 << 30, MinFree: jetstream.DefaultMinFree},
+		Bus:         defaultBus(),
 		Archive:     defaultArchive(),
 		Train:       Train{Preset: PresetDefault, Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
 		Recommend:   Recommend{Limit: 20, Deadline: 100 * time.Millisecond, LogShare: 1, LogRate: 100},
@@ -260,8 +252,7 @@ func (c *Config) validate() []problem {
 		check(name != "remove", "ingest.types.remove", "has no weight of its own: it takes interactions back")
 	}
 	c.Kafka.validate(check)
-	check(c.Bus.MaxBytes >= 64<<20, "bus.max_bytes", "must be at least 64MiB")
-	check(c.Bus.MinFree >= 16<<20, "bus.min_free", "must be at least 16MiB: the largest frame, and a commit of the archive")
+	c.Bus.validate(check)
 	c.Archive.validate(check)
 	c.Train.validate(check)
 	c.Recommend.validate(check)

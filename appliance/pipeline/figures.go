@@ -69,6 +69,8 @@ func busFigures() []figure {
 		counter("vitrine_bus_refused_total", "Frames that the bus had no room for.", func(s *sample) float64 { return float64(s.bus.Refused) }),
 		counter("vitrine_bus_restarts_total", "Times that the embedded server had to be started again.", func(s *sample) float64 { return float64(s.bus.Restarts) }),
 		gauge("vitrine_bus_short_of_disk", "1 while events are refused because the disk has too little room.", func(s *sample) float64 { return flag(s.bus.Short) }),
+		gauge("vitrine_bus_away", "1 while the cluster of bus.url is away and events are kept aside in the data folder.", func(s *sample) float64 { return flag(s.bus.Away != nil) }),
+		gauge("vitrine_bus_aside_frames", "Frames that wait in the data folder for the cluster.", func(s *sample) float64 { return float64(s.bus.AsideFrames) }),
 		gauge("vitrine_bus_down", "1 while the bus is out of reach.", func(s *sample) float64 { return flag(s.bus.Down != nil) }),
 	}
 }

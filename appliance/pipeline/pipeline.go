@@ -65,9 +65,12 @@ func (p *Parts) bus(ctx context.Context, out *adminapi.Pipeline) {
 	b.Bytes, b.MaxBytes, b.DiskFree, b.MinFree = s.Bytes, s.MaxBytes, s.DiskFree, s.MinFree
 	b.Queued = int64(p.Pump.Stats().Queued)
 	b.Appends, b.AppendSeconds, b.Refused, b.Restarts = s.Appends, s.AppendTime.Seconds(), s.Refused, s.Restarts
+	b.AsideFrames, b.AsideBytes = s.AsideFrames, s.AsideBytes
 	switch {
 	case s.Down != nil:
 		b.State, b.Error = adminapi.BusDown, new(s.Down.Error())
+	case s.Away != nil:
+		b.State, b.Error = adminapi.BusAside, new(s.Away.Error())
 	case s.Short:
 		b.State, b.Error = adminapi.BusDiskFull, new("the disk has too little room; events are refused until there is more")
 	case s.Full:

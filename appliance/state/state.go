@@ -36,6 +36,8 @@ type Options struct {
 	// Archive and Bus are the log: together they have all of it.
 	Archive *archive.Archive
 	Bus     bridge.Log
+	// MaxFrame is the largest frame that the bus takes; 0 is the pump's default.
+	MaxFrame int
 	// DedupWindow is for how long event ids are remembered.
 	DedupWindow time.Duration
 	// Every is how often a snapshot is written, if anything came. Default 5
@@ -103,7 +105,7 @@ func (s *State) Snapshot() (position uint64, size int64) { return s.position.Loa
 func (s *State) clear() {
 	s.Catalog = catalog.New()
 	s.Profile = profile.New(s.opt.Signal, s.Catalog)
-	s.Pump = bridge.New(s.opt.Bus, []bridge.Consumer{s.Catalog, s.Profile}, bridge.Options{DedupWindow: s.opt.DedupWindow, Log: s.opt.Log})
+	s.Pump = bridge.New(s.opt.Bus, []bridge.Consumer{s.Catalog, s.Profile}, bridge.Options{DedupWindow: s.opt.DedupWindow, MaxFrame: s.opt.MaxFrame, Log: s.opt.Log})
 	s.position.Store(0)
 	s.size.Store(0)
 }

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"vitrine/bridge"
 	"vitrine/internal/logkey"
@@ -24,6 +22,8 @@ const (
 
 	// maxPayload takes a frame of the pump with room to spare.
 	maxPayload = 8 << 20
+	// frameSpare is for a message's subject and headers.
+	frameSpare = 4096
 
 	defaultMaxBytes = 8 << 30
 
@@ -35,14 +35,6 @@ const (
 	restartPause = time.Second
 
 	startTimeout = 30 * time.Second
-
-	// storeFailed is JetStream's code for every refusal of the store, full or
-	// broken; only its text tells which.
-	storeFailed   jetstream.ErrorCode = 10077
-	storeFullText                     = "maximum bytes exceeded"
-	// noResources and noStorage are the server's own limits.
-	noResources jetstream.ErrorCode = 10023
-	noStorage   jetstream.ErrorCode = 10047
 )
 
 var (
@@ -89,6 +81,10 @@ type Stats struct {
 	// Down is why the log is out of reach; the figures of the log itself are then
 	// the last that are known. nil while all is well.
 	Down error
+	// Away is why frames are kept aside instead of in the cluster, AsideFrames
+	// and AsideBytes how many.
+	Away                    error
+	AsideFrames, AsideBytes uint64
 }
 
 // Bus is the log. Its methods are safe for concurrent use.
@@ -115,13 +111,8 @@ type Bus struct {
 
 // node is one life of the embedded server with its clients.
 type node struct {
+	stream
 	srv *server.Server
-	// Appends have a connection of their own, so that they do not wait behind
-	// a batch of frames that is being read.
-	writes, reads *nats.Conn
-	// put publishes over writes, ask does all else over reads.
-	put, ask jetstream.JetStream
-	maxBytes int64
 	// life ends when the server has stopped, or has failed to write and will
 	// not answer any more.
 	life context.Context
@@ -157,7 +148,7 @@ func Open(ctx context.Context, opt Options) (*Bus, error) {
 // when it is on stable storage. bridge.ErrBusFull and bridge.ErrFenced mean
 // that it was not added; after any other error the next Bounds tells.
 func (b *Bus) Append(ctx context.Context, frame []byte, expectLast uint64) (uint64, error) {
-	if len(frame) > maxPayload-4096 {
+	if len(frame) > maxPayload-frameSpare {
 		return 0, fmt.Errorf("append a frame of %d bytes: %w", len(frame), bridge.ErrTooLarge)
 	}
 	seq, sent, err := b.append(ctx, frame, expectLast)
@@ -197,35 +188,16 @@ func (b *Bus) append(ctx context.Context, frame []byte, expectLast uint64) (uint
 	ctx, cancel := context.WithTimeout(n.life, appendTimeout)
 	defer cancel()
 	began := time.Now()
-	// The fence is on the last sequence of the stream, which has this one
-	// subject only: unlike the last sequence of the subject it is still there
-	// when the stream is empty.
-	ack, err := n.put.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: frame}, jetstream.WithExpectLastSequence(expectLast))
+	seq, err := n.append(ctx, frame, expectLast)
 	if err != nil {
 		if broken := context.Cause(n.life); broken != nil {
 			err = broken
 		}
-		return 0, n, refusal(err)
+		return 0, n, err
 	}
 	b.appends.Add(1)
 	b.appendTime.Add(int64(time.Since(began)))
-	return ack.Sequence, n, nil
-}
-
-// refusal names the errors that surely kept the frame out.
-func refusal(err error) error {
-	var api *jetstream.APIError
-	if !errors.As(err, &api) {
-		return err
-	}
-	switch {
-	case api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
-		return fmt.Errorf("%w (%s)", bridge.ErrFenced, api.Description)
-	case api.ErrorCode == storeFailed && api.Description == storeFullText,
-		api.ErrorCode == noResources, api.ErrorCode == noStorage:
-		return fmt.Errorf("%w (%s)", bridge.ErrBusFull, api.Description)
-	}
-	return err
+	return seq, n, nil
 }
 
 // Bounds gives the first and the last sequence of the log; last is first-1
@@ -308,6 +280,19 @@ func (b *Bus) Close() error {
 	}
 	return nil
 }
+
+// advance moves the end of the log to the sequence after, where it lies before.
+func (b *Bus) advance(ctx context.Context, after uint64) error {
+	n, err := b.use()
+	if err != nil {
+		return err
+	}
+	defer b.mu.RUnlock()
+	return n.purge(ctx, after+1)
+}
+
+// MaxFrame is the largest frame that an append takes.
+func (b *Bus) MaxFrame() int { return maxPayload - frameSpare }
 
 // Room is an error while the disk has too little room for more.
 func (b *Bus) Room() error { return b.room.check(0) }

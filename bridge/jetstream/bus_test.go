@@ -244,6 +244,7 @@ func TestFullRefusesAndTakesAgainAfterTrim(t *testing.T) {
 // The bus refuses before the disk is full, and takes frames again when there
 // is room, without a new start.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	dir := small(t, 100)
 	b := open(t, Options{Dir: filepath.Join(dir, "bus"), MinFree: 64 << 20})
 	last := fill(t, b, 3, 256<<10)
@@ -303,6 +304,7 @@ func occupy(t *testing.T, dir string, left uint64) (path string) {
 // A disk at the edge does not refuse every other frame: a shortage ends only
 // when a quarter more is free.
 func TestShortageEndsWithRoomToSpare(t *testing.T) {
+	t.Parallel()
 	dir := small(t, 80)
 	b := open(t, Options{Dir: filepath.Join(dir, "bus"), MinFree: 16 << 20})
 	last := fill(t, b, 1, 1000)
@@ -326,6 +328,7 @@ func TestShortageEndsWithRoomToSpare(t *testing.T) {
 // else takes the last of it, breaks the server. The append says so at once, and
 // the bus takes frames again as soon as there is room.
 func TestEndOfTheDisk(t *testing.T) {
+	t.Parallel()
 	dir := small(t, 40)
 	b := open(t, Options{Dir: filepath.Join(dir, "bus"), MinFree: 1})
 	last := fill(t, b, 3, 256<<10)
@@ -435,6 +438,7 @@ func TestCancelled(t *testing.T) {
 
 // After a broken store the server is started again, and no frame is doubled.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	b := open(t, Options{})
 	last := fill(t, b, 5, 100)
 	broken := b.node
@@ -458,6 +462,7 @@ func TestRestart(t *testing.T) {
 // The sequence of events: a process appends, each acknowledged sequence goes
 // to a pipe, SIGKILL hits it anywhere, this process opens the folder.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var acked uint64
 	for round := range 3 {

@@ -6,18 +6,16 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"vitrine/internal/logkey"
 )
 
 // start brings up a server over opt.Dir with its clients and the log.
 func start(ctx context.Context, opt Options) (_ *node, err error) {
-	n := &node{}
+	n := &node{stream: stream{name: streamName, subject: subject, replicas: 1}}
 	n.life, n.end = context.WithCancelCause(context.Background())
 	defer func() {
 		if err != nil {
@@ -57,11 +55,8 @@ func start(ctx context.Context, opt Options) (_ *node, err error) {
 			return nil, fmt.Errorf("connect to the server: %w", err)
 		}
 	}
-	if n.put, err = jetstream.New(n.writes); err != nil {
-		return nil, fmt.Errorf("connect to the store: %w", err)
-	}
-	if n.ask, err = jetstream.New(n.reads); err != nil {
-		return nil, fmt.Errorf("connect to the store: %w", err)
+	if err = n.connect(); err != nil {
+		return nil, err
 	}
 	if err = n.open(ctx, opt); err != nil {
 		return nil, err
@@ -69,7 +64,7 @@ func start(ctx context.Context, opt Options) (_ *node, err error) {
 	return n, nil
 }
 
-// open creates the stream or takes the existing one, with the limits of today.
+// open makes the log ready.
 func (n *node) open(ctx context.Context, opt Options) error {
 	_, size, err := disk(opt.Dir)
 	if err != nil {
@@ -78,86 +73,17 @@ func (n *node) open(ctx context.Context, opt Options) error {
 	// From the size, not from what is free just now: a start on a full disk
 	// must not leave a small log behind. Append looks at what is free.
 	n.maxBytes = min(opt.MaxBytes, int64(size/2))
-	st, err := n.state(ctx)
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("look up the log: %w", err)
-	}
-	_, err = n.ask.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name:        streamName,
-		Subjects:    []string{subject},
-		Storage:     jetstream.FileStorage,
-		Retention:   jetstream.LimitsPolicy,
-		Discard:     jetstream.DiscardNew,
-		MaxBytes:    n.maxBytes,
-		AllowDirect: true,
-		// Frames are never identified by message id, so the window, which
-		// cannot be switched off, is the shortest.
-		Duplicates: 100 * time.Millisecond,
-	})
-	if err != nil {
-		return fmt.Errorf("create the log: %w", err)
-	}
-	return n.skip(ctx, st.LastSeq, opt)
-}
-
-// skip moves the end of the log from last to opt.After if that is later.
-func (n *node) skip(ctx context.Context, last uint64, opt Options) error {
-	if last >= opt.After {
-		return nil
-	}
-	if last > 0 {
-		opt.Log.Warn("bus ends before what was taken from it", logkey.Last, last, logkey.Seq, opt.After)
-	}
-	if err := n.purge(ctx, opt.After+1); err != nil {
-		return fmt.Errorf("set the next sequence to %d: %w", opt.After+1, err)
-	}
-	return nil
-}
-
-// state asks the server for the figures of the log. The handle is fresh every
-// time, as the library's is not safe for concurrent use.
-func (n *node) state(ctx context.Context) (jetstream.StreamState, error) {
-	s, err := n.ask.Stream(ctx, streamName)
-	if err != nil {
-		return jetstream.StreamState{}, err
-	}
-	st := s.CachedInfo().State
-	if st.Msgs == 0 {
-		st.FirstSeq = st.LastSeq + 1
-	}
-	return st, nil
-}
-
-// trim drops the frames up to upTo, but never the newest.
-func (n *node) trim(ctx context.Context, upTo uint64) error {
-	st, err := n.state(ctx)
+	last, err := n.stream.open(ctx)
 	if err != nil {
 		return err
 	}
-	keep := min(upTo+1, st.LastSeq)
-	if st.Msgs == 0 || keep <= st.FirstSeq {
-		return nil
-	}
-	return n.purge(ctx, keep)
-}
-
-// purge makes first the first sequence of the log.
-func (n *node) purge(ctx context.Context, first uint64) error {
-	s, err := n.ask.Stream(ctx, streamName)
-	if err != nil {
-		return err
-	}
-	return s.Purge(ctx, jetstream.WithPurgeSequence(first))
+	return n.skip(ctx, last, &opt)
 }
 
 // stop ends what start has begun and waits for it.
 func (n *node) stop() {
 	n.end(errClosed)
-	for _, c := range []*nats.Conn{n.writes, n.reads} {
-		if c != nil {
-			c.Close()
-		}
-	}
+	n.close()
 	if n.srv != nil {
 		n.srv.Shutdown()
 		n.srv.WaitForShutdown()

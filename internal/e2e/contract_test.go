@@ -93,8 +93,8 @@ var notYet = map[string]string{
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
 
 	`model/promote model/import model/import/--force model/export train.engine`: "one engine, one set of versions of its own",
-	`deadletters/replay`:                            "rows are mended in their file and imported again, which doubles nothing",
-	`bus.url redis.address redis.publish redis.key`: "the log is embedded",
+	`deadletters/replay`:                    "rows are mended in their file and imported again, which doubles nothing",
+	`redis.address redis.publish redis.key`: "lists are answered, not stored",
 }
 
 // additions are what is offered beyond the contract.
@@ -126,6 +126,8 @@ const additions = `
 	vitrine_bus_queued_records vitrine_bus_max_bytes vitrine_bus_appends_total vitrine_bus_refused_total vitrine_bus_short_of_disk vitrine_bus_down vitrine_bus_restarts_total vitrine_archive_failing vitrine_archive_commits_total vitrine_archive_records_total
 	vitrine_archive_files vitrine_archive_bytes vitrine_archive_dates vitrine_archive_merged_files_total vitrine_archive_repeats_dropped_total
 	vitrine_archive_dates_dropped_total vitrine_archive_upkeep_failures_total
+	bus.stream bus.replicas bus.tls_ca bus.tls_cert bus.tls_key bus.credentials_file bus.user bus.password_file
+	vitrine_bus_away vitrine_bus_aside_frames
 	vitrine_archive_lag_frames vitrine_snapshot_lag_frames vitrine_snapshot_bytes vitrine_deadletters_dropped_total
 	vitrine_disk_bytes vitrine_lists_in_flight vitrine_work_share_ratio
 	recommend.log_share recommend.log_rate vitrine_served_lists_total{result}
@@ -741,6 +743,9 @@ func TestSettings(t *testing.T) {
 	for _, key := range offered {
 		if strings.HasPrefix(key, "kafka.") {
 			shown[key] = true // by TestKafka and the tests of bridge/kafka
+		}
+		if strings.HasPrefix(key, "bus.") && key != "bus.max_bytes" && key != "bus.min_free" {
+			shown[key] = true // by TestBusElsewhere and the tests of bridge/jetstream
 		}
 	}
 	for key := range trainingSettings {

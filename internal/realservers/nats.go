@@ -1,0 +1,213 @@
+package realservers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// natsModule has the server's program; its version is that of go.mod.
+const natsModule = "github.com/nats-io/nats-server/v2"
+
+// NATS is a cluster of nats-server processes with JetStream.
+type NATS struct {
+	// URLs are where clients reach the servers.
+	URLs []string
+
+	program string
+	nodes   []*natsNode
+}
+
+type natsNode struct {
+	conf, log, address string
+	cmd                *exec.Cmd
+	done               chan struct{}
+}
+
+// StartNATS starts n servers on free ports, with everything that they write
+// below dir, and returns when they have a leader. The program is built from the
+// module that this one uses anyway.
+func StartNATS(ctx context.Context, dir string, n int) (*NATS, error) {
+	program, err := natsProgram(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(2 * n)
+	if err != nil {
+		return nil, err
+	}
+	routes := make([]string, n)
+	for i := range routes {
+		routes[i] = "nats://" + ports[n+i]
+	}
+	c := &NATS{program: program}
+	for i := range n {
+		node := &natsNode{conf: filepath.Join(dir, fmt.Sprintf("n%d.conf", i+1)), log: filepath.Join(dir, fmt.Sprintf("n%d.log", i+1)), address: ports[i]}
+		text := fmt.Sprintf("server_name: n%d\nlisten: %q\nmax_payload: 8MB\njetstream { store_dir: %q, sync_interval: always }\n", i+1, ports[i], filepath.Join(dir, fmt.Sprint("n", i+1)))
+		if n > 1 {
+			text += fmt.Sprintf("cluster { name: shop, listen: %q, routes: [%s] }\n", ports[n+i], strings.Join(routes, ", "))
+		}
+		if err := os.WriteFile(node.conf, []byte(text), 0o644); err != nil {
+			return nil, fmt.Errorf("configure nats-server: %w", err)
+		}
+		c.nodes = append(c.nodes, node)
+		c.URLs = append(c.URLs, "nats://"+ports[i])
+	}
+	for i := range c.nodes {
+		if err := c.launch(i); err != nil {
+			return nil, errors.Join(err, c.Stop())
+		}
+	}
+	for i := range c.nodes {
+		if err := c.await(ctx, i); err != nil {
+			return nil, errors.Join(err, c.Stop())
+		}
+	}
+	return c, nil
+}
+
+// natsProgram builds the server once.
+func natsProgram(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Version}}", natsModule).Output()
+	if err != nil {
+		return "", fmt.Errorf("ask for the version of nats-server: %w", err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the cache folder: %w", err)
+	}
+	path := filepath.Join(cache, "vitrine", "servers", "nats-server-"+strings.TrimSpace(string(out)))
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	// Built beside its place and moved in: two test runs may do it at once.
+	work := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", work, natsModule).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build nats-server: %w\n%s", err, tail(out))
+	}
+	if err := os.Rename(work, path); err != nil {
+		return "", fmt.Errorf("keep nats-server: %w", err)
+	}
+	return path, nil
+}
+
+// launch starts a server, on its old data and ports.
+func (c *NATS) launch(i int) error {
+	node := c.nodes[i]
+	out, err := os.OpenFile(node.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("start nats-server: %w", err)
+	}
+	defer func() { _ = out.Close() }() // the server has its own copy
+	cmd := exec.Command(c.program, "-c", node.conf)
+	cmd.Stdout, cmd.Stderr = out, out
+	// The server goes with the test, even one that is killed.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start nats-server: %w", err)
+	}
+	node.cmd, node.done = cmd, make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is in its log
+		close(node.done)
+	}()
+	return nil
+}
+
+// await returns when a server takes connections and its cluster has a leader.
+func (c *NATS) await(ctx context.Context, i int) error {
+	node := c.nodes[i]
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		log, _ := os.ReadFile(node.log)
+		conn, err := net.DialTimeout("tcp", node.address, time.Second)
+		if err == nil {
+			_ = conn.Close()
+		}
+		if led := len(c.nodes) == 1 || strings.Contains(string(log), "JetStream cluster new metadata leader") || strings.Contains(string(log), "Self is new JetStream cluster metadata leader"); err == nil && led {
+			return nil
+		}
+		select {
+		case <-node.done:
+			return fmt.Errorf("nats-server ended at its start:\n%s", tail(log))
+		case <-ctx.Done():
+			return fmt.Errorf("nats-server is not ready: %w\n%s", ctx.Err(), tail(log))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Kill ends server i as a power cut would end the process.
+func (c *NATS) Kill(i int) error { return c.end(i, syscall.SIGKILL) }
+
+// Restart starts server i again.
+func (c *NATS) Restart(ctx context.Context, i int) error {
+	if err := c.launch(i); err != nil {
+		return err
+	}
+	return c.await(ctx, i)
+}
+
+// Signal sends a signal to server i, such as SIGSTOP and SIGCONT.
+func (c *NATS) Signal(i int, s os.Signal) error { return c.nodes[i].cmd.Process.Signal(s) }
+
+// Leader is the server that leads a stream, as the servers' logs say.
+func (c *NATS) Leader(stream string) int {
+	best, at := 0, time.Time{}
+	for i, node := range c.nodes {
+		log, _ := os.ReadFile(node.log)
+		for line := range strings.Lines(string(log)) {
+			if !strings.Contains(line, "JetStream cluster new stream leader for '$G > "+stream+"'") {
+				continue
+			}
+			// "[PID] 2026/11/25 21:50:00.123456 [INF] ..."
+			fields := strings.Fields(line)
+			if len(fields) < 3 {
+				continue
+			}
+			if t, err := time.Parse("2006/01/02 15:04:05.000000", fields[1]+" "+fields[2]); err == nil && t.After(at) {
+				best, at = i, t
+			}
+		}
+	}
+	return best
+}
+
+func (c *NATS) end(i int, how os.Signal) error {
+	node := c.nodes[i]
+	if node.cmd == nil {
+		return nil
+	}
+	err := node.cmd.Process.Signal(how)
+	select {
+	case <-node.done:
+	case <-time.After(10 * time.Second):
+		_ = node.cmd.Process.Kill() // it did not listen
+		<-node.done
+	}
+	node.cmd = nil
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
+
+// Stop ends the servers that run.
+func (c *NATS) Stop() error {
+	var errs []error
+	for i, node := range c.nodes {
+		if node.cmd != nil {
+			_ = node.cmd.Process.Signal(syscall.SIGCONT) // a stopped one cannot end
+			errs = append(errs, c.end(i, syscall.SIGTERM))
+		}
+	}
+	return errors.Join(errs...)
+}
