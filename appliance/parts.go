@@ -8,6 +8,7 @@ import (
 	"vitrine/appliance/catalog"
 	"vitrine/appliance/config"
 	"vitrine/appliance/copies"
+	"vitrine/appliance/pipeline"
 	"vitrine/appliance/profile"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/signal"
@@ -29,7 +30,7 @@ type parts struct {
 	catalog  *catalog.Catalog
 	profile  *profile.Store
 	archive  *archive.Archive
-	bus      bus
+	bus      pipeline.Bus
 	pump     *bridge.Pump
 	letters  *deadletter.Store
 	registry *registry.Registry
@@ -39,35 +40,6 @@ type parts struct {
 	// is configured.
 	copy  *mirror.Mirror
 	kafka *kafka.Source
-}
-
-// bus is the log, in this process or in a cluster.
-type bus interface {
-	bridge.Log
-	// Trim drops the frames up to a sequence.
-	Trim(ctx context.Context, upTo uint64) error
-	// MaxFrame is the largest frame.
-	MaxFrame() int
-	// Room is an error while the disk has too little room.
-	Room() error
-	Stats(ctx context.Context) jetstream.Stats
-	Close() error
-}
-
-// openBus opens the configured log.
-func openBus(ctx context.Context, c *config.Config, opt jetstream.Options) (bus, error) {
-	if len(c.Bus.Servers()) == 0 {
-		return jetstream.Open(ctx, opt)
-	}
-	b, err := jetstream.OpenCluster(ctx, c.Bus.Cluster(opt))
-	var fault *jetstream.Fault
-	switch {
-	case errors.As(err, &fault):
-		return nil, &Fault{Op: "open the bus", Err: err, Hint: fault.Hint}
-	case err != nil:
-		return nil, err
-	}
-	return b, nil
 }
 
 // openParts opens what lies in the data folder and fills what lives in RAM.
@@ -87,9 +59,12 @@ func openParts(ctx context.Context, c *config.Config, f *folder, log *slog.Logge
 	if p.copy, err = copies.Open(c, p.archive, log); err != nil {
 		return p, err
 	}
-	if p.bus, err = openBus(ctx, c, jetstream.Options{
-		Dir: f.path("bus"), MaxBytes: c.Bus.MaxBytes, MinFree: c.Bus.MinFree, After: p.archive.Position(), Log: log,
-	}); err != nil {
+	p.bus, err = pipeline.OpenBus(ctx, c.Bus, jetstream.Options{Dir: f.path("bus"), After: p.archive.Position(), Log: log})
+	var fault *jetstream.Fault
+	switch {
+	case errors.As(err, &fault):
+		return p, &Fault{Op: "open the bus", Err: err, Hint: fault.Hint}
+	case err != nil:
 		return p, err
 	}
 	p.letters, err = deadletter.Open(deadletter.Options{Dir: f.path("deadletters"), MaxBytes: c.DeadLetters.MaxBytes, MaxAge: c.DeadLetters.MaxAge})

@@ -1,8 +1,8 @@
-// Package pipeline tells where an event's way from the bus to the archive
-// stands: for the admin API's /v1/pipeline and for /metrics.
+// Package pipeline opens the configured log, and tells where an event's way from
+// there to the archive stands: for the admin API's /v1/pipeline and for /metrics.
 //
-// It imports the parts of bridge that it reads, the admin API's types and the
-// metrics library; it changes nothing.
+// It imports config, the parts of bridge that it reads, the admin API's types
+// and the metrics library.
 package pipeline
 
 import (
@@ -15,15 +15,9 @@ import (
 	"vitrine/bridge/archive"
 	"vitrine/bridge/archive/follow"
 	"vitrine/bridge/deadletter"
-	"vitrine/bridge/jetstream"
 	"vitrine/bridge/kafka"
 	"vitrine/bridge/mirror"
 )
-
-// Bus is the log as it is looked at.
-type Bus interface {
-	Stats(ctx context.Context) jetstream.Stats
-}
 
 // Parts are what is looked at.
 type Parts struct {
