@@ -93,9 +93,10 @@ kill9: ## 20 kill -9 during ingest: nothing lost, nothing doubled
 	VITRINE_KILLS=20 go test -v -count=1 -run TestKill ./internal/e2e
 
 # Debian's packages, where java or mvn are missing.
-test-real: ## against real servers: Apache Kafka 3.4 and the newest, HDFS, NATS (needs java and mvn; minutes)
+test-real: ## against real servers: Apache Kafka 3.4 and the newest, HDFS, NATS, Redis (needs java and mvn; minutes)
 	@command -v java >/dev/null || apt-get install -y -q default-jre-headless
 	@command -v mvn >/dev/null || apt-get install -y -q maven
+	@command -v redis-server >/dev/null || apt-get install -y -q redis-server
 	VITRINE_REAL=1 go test -v -count=1 -timeout 40m -p 1 -run 'Real|Kafka' ./internal/realservers ./bridge/mirror ./internal/e2e
 
 quality: ## ranking and rating quality on published data sets, against bars (minutes; data in ../shared/data or VITRINE_QUALITY_DATA)

@@ -1,12 +1,17 @@
 package mirror_test
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"vitrine/bridge/hdfs"
+	"vitrine/bridge/mirror"
 	"vitrine/bridge/mirror/storetest"
 	"vitrine/bridge/webhdfs"
 	"vitrine/internal/realservers"
@@ -51,5 +56,66 @@ func stop(t *testing.T, c *realservers.Cluster) {
 	t.Helper()
 	if err := c.Stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRealDataNodeKilled kills a DataNode in the middle of a file of many
+// blocks, by both ways: the file comes whole, and no goroutine stays.
+func TestRealDataNodeKilled(t *testing.T) {
+	realservers.Require(t)
+	c, err := realservers.HDFS{Dir: t.TempDir(), BlockSize: 4 << 20}.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, c)
+	f := &folder{dir: t.TempDir(), position: 1}
+	want := storetest.Bytes(128 << 20)
+	f.put(t, "events/dt=2026-11-25/a.parquet", string(want))
+	for name, store := range map[string]mirror.Store{
+		"hdfs":    hdfs.New(hdfs.Options{NameNodes: []string{c.Address}, Root: "/killed/hdfs", User: "shop"}),
+		"webhdfs": webhdfs.New(webhdfs.Options{NameNodes: []string{c.WebAddress}, Root: "/killed/webhdfs", User: "shop"}),
+	} {
+		for i, victim := range c.DataNodes {
+			before := runtime.NumGoroutine()
+			m := mirror.New(mirror.Options{Archive: f, Store: store, ID: fmt.Sprintf("%012d", i)})
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- m.Run(ctx) }()
+			time.Sleep(500 * time.Millisecond)
+			if m.Stats().Copied > 0 {
+				t.Log("the file was copied before the kill")
+			}
+			begin := time.Now()
+			if err := victim.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			for m.Stats().Position != 1 {
+				if time.Since(begin) > 2*time.Minute {
+					t.Fatalf("%s: not copied: %+v", name, m.Stats())
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			t.Logf("%s, datanode %d of 3 killed in mid-write: whole after %.1f s and %d failures", name, i+1, time.Since(begin).Seconds(), m.Stats().Failures)
+			cancel()
+			<-done
+			if got := storetest.Get(t, store, fmt.Sprintf("events/dt=2026-11-25/a-%012d.parquet", i)); !bytes.Equal(got, want) {
+				t.Errorf("%s: the copy differs", name)
+			}
+			if err := store.Close(); err != nil {
+				t.Error(err)
+			}
+			for begin := time.Now(); runtime.NumGoroutine() > before; time.Sleep(50 * time.Millisecond) {
+				if time.Since(begin) > 10*time.Second {
+					buf := make([]byte, 1<<20)
+					t.Fatalf("%s: %d goroutines, %d before:\n%s", name, runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+				}
+			}
+			if err := victim.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Await(t.Context(), len(c.DataNodes)); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
