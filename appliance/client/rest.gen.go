@@ -1694,7 +1694,7 @@ type ClientInterface interface {
 
 	// IngestEventsWithBody Takes one event, an array of events, or one event a line.
 	//
-	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1703,7 +1703,7 @@ type ClientInterface interface {
 
 	// IngestEventsWithApplicationCloudeventsPlusJSONBody Takes one event, an array of events, or one event a line.
 	//
-	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 	//
 	// Takes a body of the `application/cloudevents+json` content type.
 	//
@@ -1712,7 +1712,7 @@ type ClientInterface interface {
 
 	// IngestEventsWithApplicationCloudeventsBatchPlusJSONBody Takes one event, an array of events, or one event a line.
 	//
-	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 	//
 	// Takes a body of the `application/cloudevents-batch+json` content type.
 	//
@@ -1721,7 +1721,7 @@ type ClientInterface interface {
 
 	// IngestEvents Takes one event, an array of events, or one event a line.
 	//
-	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2178,7 +2178,7 @@ func (c *Rest) GetDeadLetter(ctx context.Context, id string, reqEditors ...Reque
 
 // IngestEventsWithBody Takes one event, an array of events, or one event a line.
 //
-// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2197,7 +2197,7 @@ func (c *Rest) IngestEventsWithBody(ctx context.Context, contentType string, bod
 
 // IngestEventsWithApplicationCloudeventsPlusJSONBody Takes one event, an array of events, or one event a line.
 //
-// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 //
 // Takes a body of the `application/cloudevents+json` content type.
 //
@@ -2216,7 +2216,7 @@ func (c *Rest) IngestEventsWithApplicationCloudeventsPlusJSONBody(ctx context.Co
 
 // IngestEventsWithApplicationCloudeventsBatchPlusJSONBody Takes one event, an array of events, or one event a line.
 //
-// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 //
 // Takes a body of the `application/cloudevents-batch+json` content type.
 //
@@ -2235,7 +2235,7 @@ func (c *Rest) IngestEventsWithApplicationCloudeventsBatchPlusJSONBody(ctx conte
 
 // IngestEvents Takes one event, an array of events, or one event a line.
 //
-// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5710,7 +5710,7 @@ type ClientWithResponsesInterface interface {
 
 	// IngestEventsWithBodyWithResponse Takes one event, an array of events, or one event a line.
 	//
-	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5719,7 +5719,7 @@ type ClientWithResponsesInterface interface {
 
 	// IngestEventsWithApplicationCloudeventsPlusJSONBodyWithResponse Takes one event, an array of events, or one event a line.
 	//
-	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 	//
 	// Takes a body of the `application/cloudevents+json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5728,7 +5728,7 @@ type ClientWithResponsesInterface interface {
 
 	// IngestEventsWithApplicationCloudeventsBatchPlusJSONBodyWithResponse Takes one event, an array of events, or one event a line.
 	//
-	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 	//
 	// Takes a body of the `application/cloudevents-batch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5737,7 +5737,7 @@ type ClientWithResponsesInterface interface {
 
 	// IngestEventsWithResponse Takes one event, an array of events, or one event a line.
 	//
-	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9748,7 +9748,7 @@ func (c *ClientWithResponses) GetDeadLetterWithResponse(ctx context.Context, id 
 
 // IngestEventsWithBodyWithResponse Takes one event, an array of events, or one event a line.
 //
-// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9763,7 +9763,7 @@ func (c *ClientWithResponses) IngestEventsWithBodyWithResponse(ctx context.Conte
 
 // IngestEventsWithApplicationCloudeventsPlusJSONBodyWithResponse Takes one event, an array of events, or one event a line.
 //
-// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 //
 // Takes a body of the `application/cloudevents+json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9778,7 +9778,7 @@ func (c *ClientWithResponses) IngestEventsWithApplicationCloudeventsPlusJSONBody
 
 // IngestEventsWithApplicationCloudeventsBatchPlusJSONBodyWithResponse Takes one event, an array of events, or one event a line.
 //
-// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 //
 // Takes a body of the `application/cloudevents-batch+json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9793,7 +9793,7 @@ func (c *ClientWithResponses) IngestEventsWithApplicationCloudeventsBatchPlusJSO
 
 // IngestEventsWithResponse Takes one event, an array of events, or one event a line.
 //
-// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again.
+// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

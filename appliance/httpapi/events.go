@@ -147,6 +147,8 @@ func (b *batch) run(media string) error {
 	switch {
 	case errors.As(err, &inv):
 		return refuse(inv.Code, "%s", inv.Detail)
+	case errors.Is(err, errRejected):
+		complete = false
 	case err != nil:
 		return err
 	}
@@ -154,7 +156,7 @@ func (b *batch) run(media string) error {
 		return err
 	}
 	if n := len(b.rejected); !complete && n > 0 {
-		b.rejected[n-1].detail += "; nothing of the array behind this fault was read, send the rest again"
+		b.rejected[n-1].detail += "; nothing behind this one was read, send the rest again"
 	}
 	if media == mediaJSON && b.counts.Rejected == 1 && b.counts.Accepted+b.counts.Duplicate == 0 &&
 		b.rejected[0].code == event.CodeInvalidJSON {
@@ -166,8 +168,18 @@ func (b *batch) run(media string) error {
 	return nil
 }
 
+// maxRejected is the most rejected records of one request: an answer names each
+// of them, and 10 MB of "{}" would be answered with 300.
+const maxRejected = 10_000
+
+// errRejected ends a request with that many.
+var errRejected = errors.New("too many records are rejected")
+
 // take is given each record's bytes.
 func (b *batch) take(index int, raw []byte) error {
+	if b.counts.Rejected >= maxRejected {
+		return errRejected
+	}
 	if b.lost != nil {
 		b.reject(index, b.lost)
 		return nil

@@ -97,7 +97,7 @@ func TestBrokenArray(t *testing.T) {
 		"[" + goodEvent + ",5," + goodEvent + "]": false,
 	} {
 		w := call{do: "POST /v1/events", body: body}.to(srv.API())
-		if w.Code != 202 || strings.Contains(w.Body.String(), "nothing of the array behind this fault was read, send the rest again") != lost {
+		if w.Code != 202 || strings.Contains(w.Body.String(), "nothing behind this one was read, send the rest again") != lost {
 			t.Errorf("%s: %d %s", body, w.Code, w.Body)
 		}
 	}
@@ -222,6 +222,33 @@ func (s sink) Header() http.Header { return s.h }
 
 // The limit: reading the JSON of an event costs about 0.3 us; everything else
 // here should cost less than 1 us an event.
+// TestManyRejected: an answer names each rejected record, so there is an end to
+// them, and the answer says that the rest was not read; what stood before it is
+// taken.
+func TestManyRejected(t *testing.T) {
+	for _, c := range []struct {
+		bad, good int
+		cut       bool
+	}{{maxRejected, 0, false}, {maxRejected, 1, true}, {maxRejected + 5, 0, true}} {
+		s := newShop()
+		s.submit = func(records []event.Record) (Result, error) { return Result{Accepted: len(records)}, nil }
+		srv, _ := serverOf(t, s, Config{})
+		body := goodEvent + "\n" + strings.Repeat("{}\n", c.bad) + strings.Repeat(goodEvent+"\n", c.good)
+		w := call{do: "POST /v1/events", headers: "Content-Type: application/x-ndjson", body: body}.to(srv.API())
+		var got struct {
+			Accepted int
+			Rejected []struct{ Detail string }
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 202 {
+			t.Fatal(w.Code, err)
+		}
+		last := got.Rejected[len(got.Rejected)-1].Detail
+		if got.Accepted != 1 || len(got.Rejected) != maxRejected || strings.Contains(last, "send the rest again") != c.cut {
+			t.Errorf("%d bad and %d good: %d accepted, %d rejected, the last %q", c.bad, c.good, got.Accepted, len(got.Rejected), last)
+		}
+	}
+}
+
 func BenchmarkIngest100(b *testing.B) {
 	s := newShop()
 	s.submit = func(records []event.Record) (Result, error) { return Result{Accepted: len(records)}, nil }

@@ -26,13 +26,11 @@ func ReadBody(c echo.Context, limit int64, buf []byte) ([]byte, error) {
 	return out, err
 }
 
-// atOnce is the size up to which memory for a body is made by its
-// announcement; beyond it, only as bytes come, or a thousand callers that send
-// slowly would hold as much memory as they say.
-const atOnce = 1 << 20
-
-// firstRead is what is made for a body of unknown length.
-const firstRead = 64 << 10
+// firstRead is what is made for a body at first, whatever it announces; more
+// only as bytes come, or callers that send slowly would hold as much memory as
+// they say. As many of them as there may be connections take half of the budget
+// of bodies.
+const firstRead = 16 << 10
 
 // ReadHeld is ReadBody for bodies of which many at a time would fill the
 // memory: what buf grows by is taken from the budget, and held says how much
@@ -76,7 +74,7 @@ func ReadHeld(c echo.Context, limit int64, buf []byte, budget *admit.Budget) (ou
 // without growing.
 func grown(size int, announced int64) int {
 	next := max(firstRead, 2*size)
-	if announced >= 0 && (announced < atOnce || int64(next) > announced) && int64(size) <= announced {
+	if announced >= 0 && int64(next) > announced && int64(size) <= announced {
 		next = int(announced) + 1
 	}
 	return next
