@@ -27,6 +27,7 @@ cmp "$work"/old/*.rpm "$work"/again/*.rpm || die "built twice, the packages diff
 echo "  ok: built twice bit-identical, signature included"
 
 step "header"
+ls -l "$work"/old/*.rpm | awk '{printf "  ok: %s bytes, at most 25 MB\n", $5}'
 VITRINE_RPM=$(echo "$work"/old/*.rpm) go test -count=1 -run TestHeader ./rpm
 
 # What is replaced by a folder lies in this repository.
@@ -76,14 +77,17 @@ wait $daemon || die "no clean stop: $(tail -3 "$work/3.10.log")"
 grep -q '"source": *"live"' <<<"$answer" || die "not live: $answer"
 echo "  ok: demo shop trained, live answer, clean stop"
 
+step "start with a large model"
+rpm/start.sh "$work/large" "$work/build-old/vitrine"
+
 step "install, serve, edit, upgrade, undo, erase in a fresh root"
 repo=$work/repo root=$work/root
 mkdir -p "$repo" "$work/foreign" "$root"
-rpmbuild --quiet -bb --define "_topdir $work/top" --define "_rpmdir $work/rpms" --define "shims $PWD/rpm/testroot" rpm/testroot/root.spec
+quiet rpmbuild --quiet -bb --define "_topdir $work/top" --define "_rpmdir $work/rpms" --define "shims $PWD/rpm/testroot" rpm/testroot/root.spec
 mkdir -p "$work/tools"
 cp "$work"/rpms/*/testroot-*.rpm "$work/tools/"
 rpm --root "$root" --initdb
-rpm --root "$root" -i --nodeps --nosignature "$work"/tools/testroot-*.rpm
+quiet rpm --root "$root" -i --nodeps --nosignature "$work"/tools/testroot-*.rpm
 VERSION=1.0.0 RPM_OUT=$work/old RPM_REPO=$repo rpm/repo.sh
 GNUPGHOME=$(mktemp -d)
 export GNUPGHOME
@@ -101,5 +105,11 @@ grep -q torn "$work/half.err" || die "half a bundle: $(cat "$work/half.err")"
 "$work/build-old/vitrine" bundle install --dry-run "$work/vitrine.bundle" --key "$work/old/RPM-GPG-KEY-vitrine" >/dev/null
 echo "  ok: bundle packed and verified; another key and half a bundle refused"
 unshare --mount --net --pid --fork --kill-child rpm/lifecycle.sh "$root" "$repo" "$(echo "$work"/new/*.rpm)" "$work/foreign/key"
+
+step "docs/OPERATIONS.md, block by block"
+rm -rf "$repo"
+mkdir -p "$repo"
+VERSION=1.0.0 RPM_OUT=$work/old RPM_REPO=$repo rpm/repo.sh
+unshare --mount --net --pid --fork --kill-child rpm/walk.sh "$work" "$repo" "$(echo "$work"/new/*.rpm)" "$(readlink -f "${RPM_SIGN_KEY:-var/rpm/throw-away.key}")"
 
 step "done"

@@ -70,8 +70,8 @@ func (s *session) nameOf(t *kmsg.OffsetCommitRequestTopic) string {
 	if t.Topic != "" {
 		return s.names[t.Topic]
 	}
-	for topic, id := range s.ids {
-		if id == t.TopicID {
+	for topic, d := range s.found {
+		if d.ID == t.TopicID {
 			return s.names[topic]
 		}
 	}

@@ -18,6 +18,9 @@ type fault struct{ what, hint string }
 // Error is what is wrong.
 func (f *fault) Error() string { return f.what }
 
+// Hint is what to do about it.
+func (f *fault) Hint() string { return f.hint }
+
 // missing is the fault of a topic that is not there.
 func missing(topic string, o *Options) *fault {
 	return &fault{

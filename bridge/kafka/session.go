@@ -48,7 +48,8 @@ type session struct {
 	// made is closed when client and admin are set: the client's own goroutines
 	// call back before that.
 	made chan struct{}
-	ids  map[string][16]byte
+	// found are the topics as they were at the start.
+	found kadm.TopicDetails
 	// names are the topics' Source.Names.
 	names map[string]string
 
@@ -63,13 +64,13 @@ type session struct {
 // session reads until something goes wrong or ctx ends.
 func (s *Source) session(ctx context.Context) error {
 	defer s.forget(nil)
-	ids, err := s.probe(ctx)
+	found, err := s.probe(ctx)
 	if err != nil {
 		return err
 	}
-	ss := &session{Source: s, made: make(chan struct{}), ids: ids, names: map[string]string{}, commits: offsets{}, committed: s.opt.Now()}
-	for topic, id := range ids {
-		ss.names[topic] = event.TopicSource(topic, id)
+	ss := &session{Source: s, made: make(chan struct{}), found: found, names: map[string]string{}, commits: offsets{}, committed: s.opt.Now()}
+	for topic, d := range found {
+		ss.names[topic] = event.TopicSource(topic, d.ID)
 	}
 	opts, err := s.opt.base()
 	if err != nil {
@@ -114,9 +115,29 @@ func (s *Source) session(ctx context.Context) error {
 	return err
 }
 
+// Check asks a cluster for the topics of the options, as a source does at first,
+// and gives the number of partitions of each. An error has a method Hint, which
+// says what to do about it.
+func Check(ctx context.Context, opt Options) (partitions map[string]int, err error) {
+	s, err := New(opt)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.probe(ctx)
+	if err != nil {
+		f := explain(err, &s.opt)
+		return nil, &f
+	}
+	partitions = map[string]int{}
+	for name, topic := range found {
+		partitions[name] = len(topic.Partitions)
+	}
+	return partitions, nil
+}
+
 // probe looks whether the cluster answers and the topics are there, and gives
-// their ids.
-func (s *Source) probe(ctx context.Context) (map[string][16]byte, error) {
+// these.
+func (s *Source) probe(ctx context.Context) (kadm.TopicDetails, error) {
 	opts, err := s.opt.base()
 	if err != nil {
 		return nil, err
@@ -134,25 +155,21 @@ func (s *Source) probe(ctx context.Context) (map[string][16]byte, error) {
 	return s.lookUp(ctx, kadm.NewClient(client))
 }
 
-// lookUp gives the ids of the topics, or a fault that names one that is
-// missing.
-func (s *Source) lookUp(ctx context.Context, admin *kadm.Client) (map[string][16]byte, error) {
+// lookUp gives the topics, or a fault that names one that is missing.
+func (s *Source) lookUp(ctx context.Context, admin *kadm.Client) (kadm.TopicDetails, error) {
 	details, err := admin.ListTopics(ctx, s.topics()...)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the topics: %w", err)
 	}
-	ids := map[string][16]byte{}
 	for _, topic := range s.topics() {
 		switch d, there := details[topic]; {
 		case !there || errors.Is(d.Err, kerr.UnknownTopicOrPartition):
 			return nil, missing(topic, &s.opt)
 		case d.Err != nil:
 			return nil, fmt.Errorf("ask for topic %s: %w", topic, d.Err)
-		default:
-			ids[topic] = d.ID
 		}
 	}
-	return ids, nil
+	return details, nil
 }
 
 // leave ends the membership, so that others need not wait for its time-out. A
@@ -183,7 +200,7 @@ func (s *session) watch(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		ids, err := s.lookUp(ctx, s.admin)
+		found, err := s.lookUp(ctx, s.admin)
 		var gone *fault
 		switch {
 		case ctx.Err() != nil:
@@ -195,8 +212,8 @@ func (s *session) watch(ctx context.Context) error {
 			s.fail(fault) // the client goes on trying
 			continue
 		}
-		for topic, id := range ids {
-			if id != s.ids[topic] {
+		for topic, d := range found {
+			if d.ID != s.found[topic].ID {
 				return &fault{"topic " + topic + " was deleted and created again", "it is read from its start"}
 			}
 		}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -358,6 +359,12 @@ func TestFaults(t *testing.T) {
 			if !strings.Contains(s.Error, test.what) || !strings.Contains(s.Hint, test.hint) || s.Connected {
 				t.Errorf("%q (hint %q), want %q (hint %q)", s.Error, s.Hint, test.what, test.hint)
 			}
+			test.opt.Topic = cmp.Or(test.opt.Topic, "user-events")
+			_, err := Check(t.Context(), test.opt)
+			var f *fault
+			if !errors.As(err, &f) || !strings.Contains(f.Error(), test.what) || !strings.Contains(f.Hint(), test.hint) {
+				t.Errorf("Check: %v, want %q (hint %q)", err, test.what, test.hint)
+			}
 		})
 	}
 	for name, opt := range map[string]Options{
@@ -370,6 +377,15 @@ func TestFaults(t *testing.T) {
 		if _, err := New(opt); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// TestCheck: what a cluster has is told without a member in the group.
+func TestCheck(t *testing.T) {
+	broker, _ := cluster(t, 3)
+	found, err := Check(t.Context(), Options{Brokers: []string{broker}, Topic: "user-events"})
+	if err != nil || len(found) != 1 || found["user-events"] != 3 {
+		t.Errorf("%v, %v; want 3 partitions", found, err)
 	}
 }
 

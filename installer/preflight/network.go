@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"vitrine/appliance/config"
+	"vitrine/bridge/kafka"
 	"vitrine/installer/words"
 )
 
@@ -44,14 +47,26 @@ func (h *host) ports(ctx context.Context) []Row {
 }
 
 // Service is another service that the configuration names.
-type Service struct{ ID, Address string }
+type Service struct {
+	ID, Address string
+	// kafka are the settings of a cluster, which is asked for its topics.
+	kafka kafka.Options
+}
 
 // services connects to each service that the configuration names.
 func (h *host) services(ctx context.Context) []Row {
 	var rows []Row
-	for _, s := range Services(h.opt.Config.Map()) {
+	for _, s := range Services(h.opt.Config) {
 		row := Row{ID: s.ID, Value: s.Address, Want: words.New("answers"), Severity: OK}
-		if err := Reach(ctx, s); err != nil {
+		found, err := Reach(ctx, s)
+		var own interface{ Hint() string }
+		switch {
+		case err == nil && found != "":
+			row.Value += ": " + found
+		case errors.As(err, &own) && own.Hint() != "":
+			row.Severity, row.Value = Block, err.Error()
+			row.Why, row.Fix = words.New("the configuration names it, and it cannot be used like this"), words.New("%s", own.Hint())
+		case err != nil:
 			row.Severity = Block
 			row.Value += ": " + err.Error()
 			row.Why, row.Fix = words.New("the configuration names it, and it does not answer"), words.New("is it running, is the name right, is the firewall open? see %s", configKey(s.ID))
@@ -61,16 +76,37 @@ func (h *host) services(ctx context.Context) []Row {
 	return rows
 }
 
-// Reach opens a connection to a service and closes it again.
-func Reach(ctx context.Context, s Service) error { return reachable(ctx, "tcp", s.Address) }
-
-func configKey(id string) string {
-	return map[string]string{"kafka": "kafka.brokers", "redis": "redis.address", "nats": "bus.url", "hdfs": "archive.url"}[id]
+// Reach tries a service and tells what it found there. A Kafka is asked for the
+// topics that are read, with the security that is configured; to the others a
+// connection is opened. An error of Kafka has a method Hint.
+func Reach(ctx context.Context, s Service) (found string, err error) {
+	if len(s.kafka.Brokers) == 0 {
+		return "", reachable(ctx, "tcp", s.Address)
+	}
+	partitions, err := kafka.Check(ctx, s.kafka)
+	var topics []string
+	for _, name := range slices.Sorted(maps.Keys(partitions)) {
+		topics = append(topics, fmt.Sprintf("%s (%d)", name, partitions[name]))
+	}
+	return strings.Join(topics, ", "), err
 }
 
-// Services finds in a configuration, as config.Map gives it, what it connects
-// to.
-func Services(settings map[string]any) []Service {
+func configKey(id string) string {
+	return map[string]string{"redis": "redis.address", "nats": "bus.url", "hdfs": "archive.url"}[id]
+}
+
+// Services finds in a configuration what it connects to.
+func Services(c *config.Config) []Service {
+	out := named(c.Map())
+	if opt := c.Kafka.Options(); len(opt.Brokers) > 0 {
+		out = append([]Service{{ID: "kafka", Address: strings.Join(opt.Brokers, ","), kafka: opt}}, out...)
+	}
+	return out
+}
+
+// named finds the addresses that settings have as text, as config.Map gives
+// them.
+func named(settings map[string]any) []Service {
 	var out []Service
 	value := func(table, key string) any {
 		t, _ := settings[table].(map[string]any)
@@ -79,16 +115,6 @@ func Services(settings map[string]any) []Service {
 	add := func(id, address string) {
 		if address = strings.TrimSpace(address); address != "" {
 			out = append(out, Service{ID: id, Address: address})
-		}
-	}
-	switch brokers := value("kafka", "brokers").(type) {
-	case []any:
-		for _, b := range brokers {
-			add("kafka", fmt.Sprint(b))
-		}
-	case string:
-		for b := range strings.SplitSeq(brokers, ",") {
-			add("kafka", b)
 		}
 	}
 	if address, ok := value("redis", "address").(string); ok {

@@ -4,9 +4,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
 
 	"vitrine/appliance/config"
 	"vitrine/installer/words"
@@ -184,25 +187,49 @@ func TestChinese(t *testing.T) {
 }
 
 func TestServices(t *testing.T) {
-	got := Services(map[string]any{
-		"kafka":   map[string]any{"brokers": []any{"k1:9092", "k2:9092"}},
+	got := named(map[string]any{
 		"redis":   map[string]any{"address": "r:6379"},
 		"bus":     map[string]any{"url": "nats://n"},
 		"archive": map[string]any{"url": "hdfs://nn:9000,nn2:9000/user"},
 	})
-	want := []Service{{"kafka", "k1:9092"}, {"kafka", "k2:9092"}, {"redis", "r:6379"}, {"nats", "n:4222"}, {"hdfs", "nn:9000"}, {"hdfs", "nn2:9000"}}
-	if len(got) != len(want) {
-		t.Fatalf("%v, want %v", got, want)
+	var names []string
+	for _, s := range got {
+		names = append(names, s.ID+" "+s.Address)
 	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("%v, want %v", got[i], want[i])
-		}
+	if want := []string{"redis r:6379", "nats n:4222", "hdfs nn:9000", "hdfs nn2:9000"}; !slices.Equal(names, want) {
+		t.Errorf("%v, want %v", names, want)
 	}
-	if got := Services(map[string]any{"archive": map[string]any{"url": "file:archive"}, "bus": map[string]any{"url": "embedded"}}); got != nil {
+	if got := named(map[string]any{"archive": map[string]any{"url": "file:archive"}, "bus": map[string]any{"url": "embedded"}}); got != nil {
 		t.Errorf("nothing is configured: %v", got)
 	}
-	if err := Reach(t.Context(), Service{"redis", "127.0.0.1:1"}); err == nil {
+	if _, err := Reach(t.Context(), Service{ID: "redis", Address: "127.0.0.1:1"}); err == nil {
 		t.Error("nothing listens there")
+	}
+}
+
+// TestKafka asks a cluster for the topics that are configured: what is there is
+// told, what is missing with the command that makes it.
+func TestKafka(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(8, "user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	broker := cluster.ListenAddrs()[0]
+	configured := func(change func(*config.Kafka)) func(*Options) {
+		return func(o *Options) {
+			o.Config.Kafka.Brokers = []string{broker}
+			change(&o.Config.Kafka)
+		}
+	}
+	if _, rows := look(t, el7(), configured(func(*config.Kafka) {})); rows["kafka"].Severity != OK || rows["kafka"].Value != broker+": user-events (8)" {
+		t.Errorf("%+v", rows["kafka"])
+	}
+	report, rows := look(t, el7(), func(o *Options) {
+		o.Production = true
+		configured(func(k *config.Kafka) { k.ItemsTopic = "items" })(o)
+	})
+	if r := rows["kafka"]; report.OK || r.Severity != Block || !strings.Contains(r.Value, "topic items does not exist") || !strings.Contains(r.Fix, "kafka-topics.sh --create --topic items") {
+		t.Errorf("%+v", r)
 	}
 }

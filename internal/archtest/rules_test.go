@@ -104,7 +104,7 @@ var rules = []rule{
 		foreign: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 	},
 	{pkg: "installer/words"},
-	{pkg: "installer", own: []string{"installer/...", "appliance/client", "appliance/config"}},
+	{pkg: "installer", own: []string{"installer/...", "appliance/client", "appliance/config", "bridge/kafka"}},
 	{pkg: "rpm"},
 	{pkg: "internal/archtest", own: []string{anything}, foreign: []string{anything}},
 	{pkg: "internal/realservers"},

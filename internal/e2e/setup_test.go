@@ -80,7 +80,7 @@ func configures(t *testing.T, dir string, free []string) {
 	if r := run("[recommend]\nlimits = 3\n"); r.code != 78 || !strings.Contains(r.err, "answers:2: unknown key") || !strings.Contains(r.err, "nearest key: recommend.limit") {
 		t.Errorf("an unknown key: code %d, %s", r.code, r.err)
 	}
-	if r := run("[kafka]\nbrokers = [\"127.0.0.1:1\"]\n"); r.code != 1 || !strings.Contains(r.err, "kafka does not answer at 127.0.0.1:1") || !strings.Contains(r.err, "\nhint: ") {
+	if r := run("[kafka]\nbrokers = [\"127.0.0.1:1\"]\n"); r.code != 1 || !strings.Contains(r.err, "kafka does not serve at 127.0.0.1:1: no connection") || !strings.Contains(r.err, "\nhint: ") {
 		t.Errorf("a broker that is not there: code %d, %s", r.code, r.err)
 	}
 	if r := run("[recommend]\nlimit = 3\n", "--dry-run").must(t); !strings.Contains(r.out, `"+limit = 3"`) {

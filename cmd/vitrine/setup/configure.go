@@ -175,18 +175,27 @@ func (r *configuring) ask(c *config.Config) ([]string, error) {
 	return answers, nil
 }
 
-// try connects to every service that the settings name.
+// try looks at every service that the settings name.
 func (r *configuring) try(ctx context.Context, c *config.Config) error {
 	var failed error
-	for _, s := range preflight.Services(c.Map()) {
-		if err := preflight.Reach(ctx, s); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%s does not answer at %s: %w", s.ID, s.Address, err))
+	hint := "nothing was written; mend the address, or write it all the same with --skip-tests"
+	for _, s := range preflight.Services(c) {
+		found, err := preflight.Reach(ctx, s)
+		if err != nil {
+			var own interface{ Hint() string }
+			if errors.As(err, &own) && own.Hint() != "" {
+				hint = "nothing was written; " + own.Hint() + "; or write it all the same with --skip-tests"
+			}
+			failed = errors.Join(failed, fmt.Errorf("%s does not serve at %s: %w", s.ID, s.Address, err))
 			continue
 		}
-		fmt.Fprintf(r.Err, "%s answers at %s\n", s.ID, s.Address)
+		if found != "" {
+			found = ": " + found
+		}
+		fmt.Fprintf(r.Err, "%s answers at %s%s\n", s.ID, s.Address, found)
 	}
 	if failed != nil {
-		return fault{failed, "nothing was written; mend the address, or write it all the same with --skip-tests"}
+		return fault{failed, hint}
 	}
 	return nil
 }
