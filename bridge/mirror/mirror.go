@@ -75,7 +75,7 @@ const (
 	recheckEvery = 15 * time.Minute
 	// retryLeast and retryMost are the waits after an error, so that a store
 	// that is back is noticed within seconds.
-	retryLeast, retryMost = 500 * time.Millisecond, 2 * time.Second
+	retryLeast, retryMost = 500 * time.Millisecond, time.Second
 	// remindEvery is how often the log repeats an error that stays.
 	remindEvery = 5 * time.Minute
 )

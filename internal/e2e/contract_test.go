@@ -128,6 +128,8 @@ const additions = `
 	vitrine_archive_dates_dropped_total vitrine_archive_upkeep_failures_total
 	bus.stream bus.replicas bus.tls_ca bus.tls_cert bus.tls_key bus.credentials_file bus.user bus.password_file
 	vitrine_bus_away vitrine_bus_aside_frames
+	vitrine_archive_copy_lag_frames vitrine_archive_copy_failing vitrine_archive_copy_files vitrine_archive_copy_bytes vitrine_archive_copy_waiting_files
+	vitrine_archive_copy_waiting_bytes vitrine_archive_copy_copied_total vitrine_archive_copy_removed_total vitrine_archive_copy_failures_total
 	vitrine_archive_lag_frames vitrine_snapshot_lag_frames vitrine_snapshot_bytes vitrine_deadletters_dropped_total
 	vitrine_disk_bytes vitrine_lists_in_flight vitrine_work_share_ratio
 	recommend.log_share recommend.log_rate vitrine_served_lists_total{result}
@@ -180,7 +182,8 @@ func TestContract(t *testing.T) {
 	t.Parallel()
 	broker := fakeKafka(t)
 	kafkaClient(t, broker, "user-events")
-	d := start(t, shortDir(t), "--set", "kafka.brokers="+broker)
+	// A copy of the archive that nobody takes has its figures, too.
+	d := start(t, shortDir(t), "--set", "kafka.brokers="+broker, "--set", "archive.url=webhdfs://127.0.0.1:1/nobody")
 	smallShop(t, d)
 	d.until("the topic is read", func(p pipeline) bool { return len(p.Kafka.Partitions) == 8 })
 	vitrine(t, "train", "--data", d.dir).must(t)
