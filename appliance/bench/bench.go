@@ -61,7 +61,7 @@ type Options struct {
 	// Target is the URL of a running appliance on this machine that Serve
 	// measures instead of one of its own.
 	Target string
-	// Only are some of Cases(), for Serve on appliances of its own; nil is all.
+	// Only are some of the only part's Cases; nil is all.
 	Only []string
 	// Key is the API key that Target is sent, "" for none.
 	Key string

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"vitrine/appliance/bench/peers"
 	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/bench/serving"
@@ -26,9 +27,19 @@ const (
 	caseSwaps    = "swaps"
 )
 
-// Cases lists the cases of the part serve.
-func Cases() []string {
-	return []string{caseBase, caseRows, caseSteady, caseOverload, caseTraining, caseSwaps}
+// Cases lists what Options.Only picks from of a part; nil for most.
+func Cases(part string) []string {
+	switch part {
+	case Serve:
+		return []string{caseBase, caseRows, caseSteady, caseOverload, caseTraining, caseSwaps}
+	case Peers:
+		var names []string
+		for _, c := range peers.Cases() {
+			names = append(names, c.Name())
+		}
+		return names
+	}
+	return nil
 }
 
 // wants tells whether a case is to be measured.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"vitrine/appliance/bench/gen"
@@ -16,33 +17,8 @@ import (
 	"vitrine/appliance/bench/training"
 )
 
-// peerCase is a peer at a rank, and how many times our processor time it is to
-// take at least.
-type peerCase struct {
-	peer             string
-	rank, iterations int
-	// fits is how often it is measured.
-	fits int
-	want float64
-}
-
-// peerCases are ordered so that what is quick comes first.
-func peerCases() []peerCase {
-	return []peerCase{
-		{peers.Implicit, 64, 4, repetitions, 4.4},
-		{peers.Implicit, 128, 4, repetitions, 3.1},
-		{peers.Gorse, 64, 2, 1, 24},
-		{peers.Spark, 64, 3, 1, 35},
-	}
-}
-
 // peerIterations of our own: the first and the last are not counted.
 const peerIterations = 6
-
-// peerShape is the data of the comparison.
-func peerShape() gen.Shape {
-	return gen.Shape{Users: 200_000, Items: 50_000, Cells: 10_000_000, Seed: 1}
-}
 
 // peers holds training against other implementations on the same data.
 func (r *run) peers(ctx context.Context) (*report.Part, error) {
@@ -53,40 +29,18 @@ func (r *run) peers(ctx context.Context) (*report.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.peersIn(ctx, home, peerShape())
+	return r.peersIn(ctx, home, peers.Shape(), gen.Sized(gen.FullCells))
 }
 
-func (r *run) peersIn(ctx context.Context, home string, shape gen.Shape) (*report.Part, error) {
-	dir, err := os.MkdirTemp(r.opt.TempDir, "vitrine-bench-")
-	if err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
-	}
-	defer func() {
-		if err := os.RemoveAll(dir); err != nil {
-			r.warn("the data folder of the run could not be removed: %v", err)
-		}
-	}()
-	fmt.Fprintf(r.data, "peers %+v\n", shape)
-	r.opt.Progress("peers.data", 0, 1)
-	cells, err := peers.Write(ctx, dir, shape)
-	if err != nil {
+// peersIn measures all cases that are asked for, the large ones on data of
+// their own.
+func (r *run) peersIn(ctx context.Context, home string, shape, large gen.Shape) (*report.Part, error) {
+	got := samples{"dot": {machine.DotKernel()}}
+	part := &report.Part{Notes: []string{"seconds are of one full iteration, both sides; ratio: processor time to ours, taken beside it"}}
+	if err := r.peersOn(ctx, part, peerData{home, shape, false}, got); err != nil {
 		return nil, err
 	}
-	got := samples{"dot": {machine.DotKernel()}}
-	part := &report.Part{Notes: []string{fmt.Sprintf(
-		"%d users, %d items, %d interactions, the same for all; seconds of one full iteration, both sides; ratio: processor time to ours, taken beside it", shape.Users, shape.Items, cells)}}
-	for _, c := range peerCases() {
-		figures, err := r.against(ctx, peers.Job{Peer: c.peer, Home: home, Data: dir, Rank: c.rank, Iterations: c.iterations}, c, shape, got)
-		if errors.Is(err, peers.ErrAbsent) {
-			part.Notes = append(part.Notes, "absent: "+err.Error())
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		part.Figures = append(part.Figures, figures...)
-	}
-	if err := r.searchPeers(ctx, part, home, dir); err != nil {
+	if err := r.peersOn(ctx, part, peerData{home, large, true}, got); err != nil {
 		return nil, err
 	}
 	if len(part.Figures) == 0 {
@@ -96,18 +50,63 @@ func (r *run) peersIn(ctx context.Context, home string, shape gen.Shape) (*repor
 	return part, nil
 }
 
-// name is that of the case in figures.
-func (c *peerCase) name() string { return fmt.Sprintf("peers.%s_%d", c.peer, c.rank) }
+// peerData is where peers are and what they train on.
+type peerData struct {
+	home  string
+	shape gen.Shape
+	large bool
+}
+
+// peersOn measures the cases of one data set.
+func (r *run) peersOn(ctx context.Context, part *report.Part, d peerData, got samples) error {
+	cases := slices.DeleteFunc(peers.Cases(), func(c peers.Case) bool {
+		return c.Large != d.large || !r.wants(c.Name()) || c.Large && !r.opt.Full && len(r.opt.Only) == 0
+	})
+	if len(cases) == 0 {
+		return nil
+	}
+	dir, err := os.MkdirTemp(r.opt.TempDir, "vitrine-bench-")
+	if err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	defer func() {
+		if err := os.RemoveAll(dir); err != nil {
+			r.warn("the data folder of the run could not be removed: %v", err)
+		}
+	}()
+	fmt.Fprintf(r.data, "peers %+v\n", d.shape)
+	r.opt.Progress("peers.data", 0, 1)
+	cells, err := peers.Write(ctx, dir, d.shape, !d.large)
+	if err != nil {
+		return err
+	}
+	part.Notes = append(part.Notes, fmt.Sprintf("%d users, %d items, %d interactions, the same for all", d.shape.Users, d.shape.Items, cells))
+	for _, c := range cases {
+		figures, err := r.against(ctx, peers.Job{Peer: c.Peer, Home: d.home, Data: dir, Rank: c.Rank, Iterations: c.Iterations}, c, d.shape, got)
+		if errors.Is(err, peers.ErrAbsent) {
+			part.Notes = append(part.Notes, "absent: "+err.Error())
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		part.Figures = append(part.Figures, figures...)
+	}
+	if d.large || len(r.opt.Only) > 0 {
+		return nil
+	}
+	return r.searchPeers(ctx, part, d.home, dir)
+}
 
 // against measures a peer and, before every time, ourselves.
-func (r *run) against(ctx context.Context, job peers.Job, c peerCase, shape gen.Shape, got samples) ([]report.Figure, error) {
-	name := c.name()
+func (r *run) against(ctx context.Context, job peers.Job, c peers.Case, shape gen.Shape, got samples) ([]report.Figure, error) {
+	name := "peers." + c.Name()
 	version := ""
-	for fit := range c.fits {
-		r.opt.Progress(name, int64(fit), int64(c.fits))
+	for fit := range c.Fits {
+		r.opt.Progress(name, int64(fit), int64(c.Fits))
 		got.add("dot", machine.DotKernel())
 		var ours training.SolveResult
-		if _, err := process.Call(ctx, r.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: shape, Rank: c.rank, Iterations: peerIterations}, &ours); err != nil {
+		if err := process.Call(ctx, r.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: shape, Rank: c.Rank, Iterations: peerIterations}, &ours); err != nil {
 			return nil, err
 		}
 		theirs, err := peers.Run(ctx, job)
@@ -123,13 +122,21 @@ func (r *run) against(ctx context.Context, job peers.Job, c peerCase, shape gen.
 		got.add(name+".our_peak_rss", ours.PeakMiB)
 		got.add(name+".cpu_ratio", theirs.CPU/ours.IterationCPU)
 		got.add(name+".wall_ratio", theirs.Wall/ours.IterationWall)
+		got.add(name+".memory_share", ours.PeakMiB/theirs.PeakMiB)
 	}
-	ratio := got.figure(name+".cpu_ratio", "x", report.Higher).WithBar(c.want)
-	v := report.Judge(name, c.want, ratio.Value, "x", report.Higher)
-	v.How = fmt.Sprintf("processor time of an iteration at rank %d, %s %s to ours", c.rank, c.peer, version)
+	ratio := got.figure(name+".cpu_ratio", "x", report.Higher).WithBar(c.Want)
+	v := report.Judge(name, c.Want, ratio.Value, "x", report.Higher)
+	v.How = fmt.Sprintf("processor time of an iteration at rank %d, %s %s to ours", c.Rank, c.Peer, version)
 	r.report.Verdict = append(r.report.Verdict, v)
+	memory := got.figure(name+".memory_share", "x", report.Lower)
+	if c.Memory > 0 {
+		memory = memory.WithBar(c.Memory)
+		v := report.Judge(memory.Name, c.Memory, memory.Value, "x", report.Lower)
+		v.How = "our most memory, the making of the data included, to that of " + c.Peer
+		r.report.Verdict = append(r.report.Verdict, v)
+	}
 	return []report.Figure{
-		ratio, got.figure(name+".wall_ratio", "x", report.Higher),
+		ratio, got.figure(name+".wall_ratio", "x", report.Higher), memory,
 		got.figure(name+".cpu", "s", ""), got.figure(name+".our_cpu", "s", report.Lower),
 		got.figure(name+".wall", "s", ""), got.figure(name+".our_wall", "s", report.Lower),
 		got.figure(name+".peak_rss", "MiB", ""), got.figure(name+".our_peak_rss", "MiB", report.Lower),

@@ -123,7 +123,7 @@ func (t *trainPart) measure(ctx context.Context, cells int) error {
 // solve trains once on a matrix in memory; it returns the cells of the matrix.
 func (t *trainPart) solve(ctx context.Context, size *trained) (int, error) {
 	var result training.SolveResult
-	_, err := process.Call(ctx, t.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: size.shape, Rank: machine.Rank, Iterations: trainIterations}, &result)
+	err := process.Call(ctx, t.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: size.shape, Rank: machine.Rank, Iterations: trainIterations}, &result)
 	if err != nil {
 		return 0, err
 	}
@@ -140,7 +140,7 @@ func (t *trainPart) solve(ctx context.Context, size *trained) (int, error) {
 func (t *trainPart) generate(ctx context.Context, size *trained, job training.ArchiveJob) error {
 	t.opt.Progress(size.name+"generate", 0, 1)
 	var made training.ArchiveResult
-	_, err := process.Call(ctx, t.opt.ChildCommand(ChildArchive), job, &made)
+	err := process.Call(ctx, t.opt.ChildCommand(ChildArchive), job, &made)
 	size.rows = made.Rows
 	return err
 }
@@ -151,7 +151,7 @@ func (t *trainPart) publish(ctx context.Context, size *trained, kind string, job
 	job.Out, job.Version, job.Rank, job.Iterations = filepath.Join(filepath.Dir(job.ArchiveDir), "model.bundle"), "bench", machine.Rank, trainIterations
 	var result training.PublishResult
 	start := time.Now()
-	if _, err := process.Call(ctx, t.opt.ChildCommand(ChildPublish), job, &result); err != nil {
+	if err := process.Call(ctx, t.opt.ChildCommand(ChildPublish), job, &result); err != nil {
 		return err
 	}
 	if !result.Result.Gate.Passed {

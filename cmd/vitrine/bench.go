@@ -55,8 +55,8 @@ which holds training against other programs that must be installed first.`,
 				return usage(cmd, "--target is measured by the part %s alone", bench.Serve)
 			}
 			for _, name := range opt.Only {
-				if !slices.Contains(bench.Cases(), name) || opt.Target != "" || opt.Parts == nil || opt.Parts[0] != bench.Serve {
-					return usage(cmd, "--only %s: the part %s has the cases %s, without --target", name, bench.Serve, strings.Join(bench.Cases(), ", "))
+				if opt.Target != "" || opt.Parts == nil || !slices.Contains(bench.Cases(opt.Parts[0]), name) {
+					return usage(cmd, "--only %s: without --target %s", name, benchCases())
 				}
 			}
 			if cmd.Flags().Changed("target") && opt.Target == "" {
@@ -81,7 +81,7 @@ which holds training against other programs that must be installed first.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opt.Target, "target", "", "URL of a running appliance on this machine to measure instead of one of our own (serve)")
-	flags.StringSliceVar(&opt.Only, "only", nil, "some of the cases: "+strings.Join(bench.Cases(), ", ")+" (serve)")
+	flags.StringSliceVar(&opt.Only, "only", nil, "some of the cases of a part; "+benchCases())
 	flags.StringVar(&keyFile, "key-file", "", "file that holds the API key (scope recommend) which --target wants")
 	flags.StringVar(&opt.Pairs, "pairs", "", "text file with lines USER ITEM ITEM ..., whose trained factors are searched, too (retrieve)")
 	flags.BoolVar(&opt.Full, "full", false, "the targets' own sizes: minutes to hours instead of seconds")
@@ -89,6 +89,17 @@ which holds training against other programs that must be installed first.`,
 	flags.StringVar(&out.html, "html", "", "write the report to this file as a page for browsers, too")
 	cmd.AddCommand(a.benchCompareCommand(), a.benchChildCommand())
 	return cmd
+}
+
+// benchCases tells which parts have which cases.
+func benchCases() string {
+	var all []string
+	for _, part := range bench.Parts() {
+		if cases := bench.Cases(part); cases != nil {
+			all = append(all, part+" has "+strings.Join(cases, ", "))
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // maxKeyFile is more than a key and the end of its line take.

@@ -243,17 +243,6 @@ func (r *Result) Errors() string {
 	return fmt.Sprintf("of %d requests %d got a wrong answer, %d were refused, %d failed: %s", r.Requests, r.Wrong, r.Refused, r.Failed, r.FirstFault)
 }
 
-// Invalid lists why the run cannot be believed; it is empty for a good run.
-func (r *Result) Invalid() []string {
-	var out []string
-	for _, reason := range []string{r.Errors(), r.Short(), r.Late()} {
-		if reason != "" {
-			out = append(out, reason)
-		}
-	}
-	return out
-}
-
 // Run sends the load. It fails when no connection can be had or ctx ends;
 // what goes wrong later is in the Result.
 func Run(ctx context.Context, opt Options) (*Result, error) {

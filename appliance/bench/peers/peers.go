@@ -2,13 +2,15 @@
 // benchmark's data, for figures that do not depend on the machine: Python's
 // implicit, Spark MLlib and Gorse, and searches by faiss and hnswlib.
 //
-// It owns how each is called, and the form of the data they read. What is not
-// installed is absent, with the reason: nothing is ever fetched from here (make
-// bench-peers does that). It may import appliance/bench/gen and als/dataset; it
-// must not know figures and bars.
+// It owns which are measured on what, how each is called, and the form of the
+// data they read. What is not installed is absent, with the reason: nothing is
+// ever fetched from here (make bench-peers does that). It may import
+// appliance/bench/gen and als/dataset; it must not know how we are measured
+// beside them.
 package peers
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"embed"
@@ -16,12 +18,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -65,8 +68,9 @@ func Dir() (string, error) {
 }
 
 // Write puts the data into a folder in the forms that the peers read: the cells
-// as three files of plain numbers, and the archive's Parquet files.
-func Write(ctx context.Context, dir string, shape gen.Shape) (cells int, err error) {
+// as three files of plain numbers, and, for all but implicit, the archive's
+// Parquet files.
+func Write(ctx context.Context, dir string, shape gen.Shape, archive bool) (cells int, err error) {
 	m, err := gen.Matrix(ctx, shape)
 	if err != nil {
 		return 0, err
@@ -74,24 +78,46 @@ func Write(ctx context.Context, dir string, shape gen.Shape) (cells int, err err
 	if err := writeCells(dir, m); err != nil {
 		return 0, fmt.Errorf("write the peers' data: %w", err)
 	}
+	if !archive {
+		return m.NNZ(), nil
+	}
 	return gen.Archive(ctx, filepath.Join(dir, "archive"), shape, false)
 }
 
+// writeCells streams the cells, of which the article's size has 1.2 GB.
 func writeCells(dir string, m *dataset.CSR) error {
-	users := make([]byte, 0, 4*m.NNZ())
-	items, weights := make([]byte, 0, 4*m.NNZ()), make([]byte, 0, 4*m.NNZ())
-	for user := range m.Rows {
-		cols, w := m.Row(user)
-		for i, item := range cols {
-			users = binary.LittleEndian.AppendUint32(users, uint32(user))
-			items = binary.LittleEndian.AppendUint32(items, item)
-			weights = binary.LittleEndian.AppendUint32(weights, math.Float32bits(w[i]))
+	err := writeFile(filepath.Join(dir, "users.i32"), func(w io.Writer) {
+		var number [4]byte
+		for user := range m.Rows {
+			binary.LittleEndian.PutUint32(number[:], uint32(user))
+			cols, _ := m.Row(user)
+			for range cols {
+				_, _ = w.Write(number[:]) // the flush tells
+			}
 		}
+	})
+	return errors.Join(err,
+		writeFile(filepath.Join(dir, "items.i32"), func(w io.Writer) { writeNumbers(w, m.Indices) }),
+		writeFile(filepath.Join(dir, "weights.f32"), func(w io.Writer) { writeNumbers(w, m.Weights) }))
+}
+
+// writeNumbers writes some numbers at a time, for they are encoded in memory.
+func writeNumbers[T uint32 | float32](w io.Writer, numbers []T) {
+	for some := range slices.Chunk(numbers, 1<<14) {
+		_ = binary.Write(w, binary.LittleEndian, some) // the flush tells
 	}
-	return errors.Join(
-		os.WriteFile(filepath.Join(dir, "users.i32"), users, 0o600),
-		os.WriteFile(filepath.Join(dir, "items.i32"), items, 0o600),
-		os.WriteFile(filepath.Join(dir, "weights.f32"), weights, 0o600))
+}
+
+// writeFile makes a file of what fill writes. An error of a write is the
+// flush's, too.
+func writeFile(path string, fill func(w io.Writer)) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(f)
+	fill(w)
+	return errors.Join(w.Flush(), f.Close())
 }
 
 // Job is what a peer is asked for.

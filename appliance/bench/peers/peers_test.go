@@ -60,7 +60,7 @@ func TestAbsentPeersAreNamed(t *testing.T) {
 
 func TestDataIsWrittenInBothForms(t *testing.T) {
 	dir := t.TempDir()
-	cells, err := Write(t.Context(), dir, gen.Shape{Users: 300, Items: 200, Cells: 5000, Seed: 1})
+	cells, err := Write(t.Context(), dir, gen.Shape{Users: 300, Items: 200, Cells: 5000, Seed: 1}, true)
 	if err != nil || cells < 4000 {
 		t.Fatal(cells, err)
 	}

@@ -149,11 +149,11 @@ func (p *Process) Kill() {
 }
 
 // Call runs a child that takes one JSON value and answers with JSON lines, of
-// which the last is the result. It returns the most memory the child had.
-func Call(ctx context.Context, command []string, in, result any) (peakMiB float64, err error) {
+// which the last is the result.
+func Call(ctx context.Context, command []string, in, result any) error {
 	input, err := json.Marshal(in)
 	if err != nil {
-		return 0, fmt.Errorf("encode for child: %w", err)
+		return fmt.Errorf("encode for child: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -161,16 +161,13 @@ func Call(ctx context.Context, command []string, in, result any) (peakMiB float6
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), stderr
 	output, err := cmd.Output()
 	if ctx.Err() != nil {
-		return 0, ctx.Err()
+		return ctx.Err()
 	}
 	if err != nil {
-		return 0, fmt.Errorf("run %s: %w: %s", command[0], err, stderr)
+		return fmt.Errorf("run %s: %w: %s", command[0], err, stderr)
 	}
 	if err := json.Unmarshal(output, result); err != nil {
-		return 0, fmt.Errorf("understand what %s answered: %w", command[0], err)
+		return fmt.Errorf("understand what %s answered: %w", command[0], err)
 	}
-	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		peakMiB = float64(u.Maxrss) / 1024
-	}
-	return peakMiB, nil
+	return nil
 }
