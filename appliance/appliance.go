@@ -24,6 +24,7 @@ import (
 	"vitrine/appliance/access"
 	"vitrine/appliance/admit"
 	"vitrine/appliance/config"
+	"vitrine/appliance/datadir"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/pluginhost"
 	"vitrine/appliance/recommend"
@@ -42,6 +43,8 @@ type Options struct {
 	// Command starts this program's child processes: the program and the
 	// arguments that lead to Child, but for the kind, which comes last.
 	Command []string
+	// Version is this program's, for the data folder's mark.
+	Version string
 	// Demo fills an empty data folder with the generated shop.
 	Demo bool
 	// AwaitPlugins makes Open wait until every plugin of the folder is loaded.
@@ -70,7 +73,7 @@ type Appliance struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	folder   *folder
+	folder   *datadir.Folder
 	parts    *parts
 	plugins  *pluginhost.Host
 	keys     *access.Store
@@ -162,14 +165,14 @@ func (a *Appliance) acquire(ctx context.Context) (err error) {
 	if err := checkClock(a.now()); err != nil {
 		return err
 	}
-	if a.folder, err = holdFolder(a.config.Data.Dir); err != nil {
+	if a.folder, err = datadir.Hold(a.config.Data.Dir, a.opt.Version); err != nil {
 		return err
 	}
 	if a.parts, err = openParts(ctx, a.config, a.folder, a.log); err != nil {
-		return errors.Join(openFault(err, a.config.Data.Dir), a.folder.release())
+		return errors.Join(openFault(err, a.config.Data.Dir), a.folder.Release())
 	}
 	a.plugins, err = pluginhost.Open(ctx, pluginhost.Options{
-		Dir: a.config.PluginsDir(), CacheDir: a.folder.path("cache", "plugins"), Compile: a.childCommand(childCompile),
+		Dir: a.config.PluginsDir(), CacheDir: a.folder.Path("cache", "plugins"), Compile: a.childCommand(childCompile),
 		Columns: a.parts.catalog, RequestBudget: a.config.Plugins.Budget, Order: a.config.Plugins.Order, Log: a.log, Now: a.now,
 	})
 	if err == nil {
@@ -190,7 +193,7 @@ func (a *Appliance) letGo() error {
 	if a.plugins != nil {
 		errs = append(errs, a.plugins.Close())
 	}
-	return errors.Join(append(errs, a.parts.close(), a.folder.release())...)
+	return errors.Join(append(errs, a.parts.close(), a.folder.Release())...)
 }
 
 // wire joins the open parts.
@@ -200,7 +203,7 @@ func (a *Appliance) wire() error {
 		History: p.profile, Popularity: p.profile, Trends: p.profile, News: p.catalog, Codes: p.catalog, Shelf: p.catalog,
 		Columns: p.catalog, Filters: p.catalog, Plugins: a.plugins, Scenes: a.config.Recommend.Presets(),
 	})
-	book, err := openRules(a.folder.path("state", "rules"), a.engine, p.catalog, a.now, a.log)
+	book, err := openRules(a.folder.Path("state", "rules"), a.engine, p.catalog, a.now, a.log)
 	if err != nil {
 		return err
 	}
@@ -236,7 +239,7 @@ func (a *Appliance) wire() error {
 		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog, p.profile}, DeadLetters: refused,
 		Recommender: a.ladder(),
 		Importer:    importer{ingester: in, letters: refused, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
-		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Readiness: a, Keys: store,
+		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Backup: a, Readiness: a, Keys: store,
 		Metrics: a.metrics.handler(), Observer: a.metrics, Served: a.served, Now: a.now,
 	}, a.log)
 	a.server = server

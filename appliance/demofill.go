@@ -24,7 +24,7 @@ type demoMark struct {
 // demoPending decides whether the demo shop must be filled in: yes for an
 // empty data folder and for one whose fill was cut short.
 func (a *Appliance) demoPending() (demoMark, bool, error) {
-	path := a.folder.path("state", "demo.json")
+	path := a.folder.Path("state", "demo.json")
 	text, err := os.ReadFile(path)
 	var mark demoMark
 	switch {
@@ -44,7 +44,7 @@ func (a *Appliance) demoPending() (demoMark, bool, error) {
 }
 
 func (a *Appliance) writeMark(mark demoMark) error {
-	path := a.folder.path("state", "demo.json")
+	path := a.folder.Path("state", "demo.json")
 	text, err := json.Marshal(mark)
 	if err == nil {
 		err = os.WriteFile(path+".tmp", text, 0o640)

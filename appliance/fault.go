@@ -1,17 +1,39 @@
 package appliance
 
-// Fault is a failure that an operator can mend: what could not be done, why,
-// and what to type next.
-type Fault struct {
-	// Op is what was tried, such as "open data folder".
-	Op  string
-	Err error
-	// Hint is the next thing to do.
-	Hint string
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"vitrine/appliance/datadir"
+)
+
+// Fault is a failure that an operator can mend.
+type Fault = datadir.Fault
+
+// openFault is what kept the parts from opening. Libraries hide a full disk
+// behind errors of their own, so the disk is asked.
+func openFault(err error, dir string) error {
+	const little = 1 << 20
+	if free, _ := disk(dir); errors.Is(err, syscall.ENOSPC) || free >= 0 && free < little {
+		return &Fault{Op: "open " + dir, Err: fmt.Errorf("the disk is full: %w", err), Hint: datadir.Hint(syscall.ENOSPC, dir)}
+	}
+	return fmt.Errorf("open %s: %w", dir, err)
 }
 
-// Error is what was tried and why it failed.
-func (f *Fault) Error() string { return f.Op + ": " + f.Err.Error() }
+// released is a time that no right clock is before.
+const released = 1_735_689_600 // 2025-01-01
 
-// Unwrap gives the cause.
-func (f *Fault) Unwrap() error { return f.Err }
+// checkClock refuses a clock that was never set. Events that bring a later
+// time of their own would be set back to it, and those without one be dated
+// by it, for ever.
+func checkClock(now time.Time) error {
+	if now.Unix() >= released {
+		return nil
+	}
+	return &Fault{
+		Op: "read the clock", Err: fmt.Errorf("it says %s, and events are kept by date", now.UTC().Format(time.DateOnly)),
+		Hint: "set it and start again: chronyc makestep, or date -s; systemctl enable chronyd keeps it right",
+	}
+}

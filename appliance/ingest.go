@@ -62,7 +62,7 @@ func (a *Appliance) openKafka() (err error) {
 	}
 	opt.Into, opt.Letters, opt.Types, opt.Log, opt.Now = a.parts.pump, a.parts.letters, a.parts.signal, a.log, a.now
 	opt.Observe = func(n kafka.Counts) { a.metrics.Ingested(httpapi.Ingested(n)) }
-	if a.parts.kafka, err = topics.Open(opt, a.folder.path("state", "instance")); err != nil {
+	if a.parts.kafka, err = topics.Open(opt, a.folder.Path("state", "instance")); err != nil {
 		return &Fault{Op: "read Kafka", Err: err, Hint: "the keys of [kafka] in the configuration"}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vitrine/appliance/config"
+	"vitrine/appliance/datadir"
 )
 
 // TestClockNeverSet: with the clock of a machine whose battery is empty nothing
@@ -26,7 +27,7 @@ func TestClockNeverSet(t *testing.T) {
 	if !errors.As(err, &f) || !strings.Contains(err.Error(), "it says 1970-01-01") || !strings.Contains(f.Hint, "chronyc makestep") {
 		t.Errorf("with a clock in 1970: %v", err)
 	}
-	if _, err := holdFolder(c.Data.Dir); err != nil {
+	if _, err := datadir.Hold(c.Data.Dir, "dev"); err != nil {
 		t.Errorf("the folder is held: %v", err)
 	}
 }

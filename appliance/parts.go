@@ -8,6 +8,7 @@ import (
 	"vitrine/appliance/catalog"
 	"vitrine/appliance/config"
 	"vitrine/appliance/copies"
+	"vitrine/appliance/datadir"
 	"vitrine/appliance/pipeline"
 	"vitrine/appliance/profile"
 	"vitrine/appliance/registry"
@@ -43,7 +44,7 @@ type parts struct {
 }
 
 // openParts opens what lies in the data folder and fills what lives in RAM.
-func openParts(ctx context.Context, c *config.Config, f *folder, log *slog.Logger) (p *parts, err error) {
+func openParts(ctx context.Context, c *config.Config, f *datadir.Folder, log *slog.Logger) (p *parts, err error) {
 	p = &parts{}
 	defer func() {
 		if err != nil {
@@ -59,7 +60,7 @@ func openParts(ctx context.Context, c *config.Config, f *folder, log *slog.Logge
 	if p.copy, err = copies.Open(c, p.archive, log); err != nil {
 		return p, err
 	}
-	p.bus, err = pipeline.OpenBus(ctx, c.Bus, jetstream.Options{Dir: f.path("bus"), After: p.archive.Position(), Log: log})
+	p.bus, err = pipeline.OpenBus(ctx, c.Bus, jetstream.Options{Dir: f.Path("bus"), After: p.archive.Position(), Log: log})
 	var fault *jetstream.Fault
 	switch {
 	case errors.As(err, &fault):
@@ -67,15 +68,15 @@ func openParts(ctx context.Context, c *config.Config, f *folder, log *slog.Logge
 	case err != nil:
 		return p, err
 	}
-	p.letters, err = deadletter.Open(deadletter.Options{Dir: f.path("deadletters"), MaxBytes: c.DeadLetters.MaxBytes, MaxAge: c.DeadLetters.MaxAge})
+	p.letters, err = deadletter.Open(deadletter.Options{Dir: f.Path("deadletters"), MaxBytes: c.DeadLetters.MaxBytes, MaxAge: c.DeadLetters.MaxAge})
 	if err != nil {
 		return p, err
 	}
-	if p.registry, err = registry.Open(f.path("models"), 0, log); err != nil {
+	if p.registry, err = registry.Open(f.Path("models"), 0, log); err != nil {
 		return p, err
 	}
 	p.state, err = state.Open(ctx, state.Options{
-		Dir: f.path("state", "snapshots"), Signal: p.signal, Archive: p.archive, Bus: p.bus, MaxFrame: p.bus.MaxFrame(), DedupWindow: c.Ingest.DedupWindow, Log: log,
+		Dir: f.Path("state", "snapshots"), Signal: p.signal, Archive: p.archive, Bus: p.bus, MaxFrame: p.bus.MaxFrame(), DedupWindow: c.Ingest.DedupWindow, Log: log,
 	})
 	if err != nil {
 		return p, err

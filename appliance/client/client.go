@@ -222,6 +222,18 @@ func (c *Client) Import(ctx context.Context, body io.Reader, params ImportFilePa
 	return decode[ImportResult](c)(c.rest.ImportFileWithBody(ctx, &params, "application/octet-stream", body))
 }
 
+// Backup is a copy of the data folder as a tar stream, which must be closed.
+func (c *Client) Backup(ctx context.Context) (io.ReadCloser, error) {
+	r, err := c.rest.GetBackup(ctx)
+	if err == nil && r.StatusCode == http.StatusOK {
+		return r.Body, nil
+	}
+	if _, err = c.body(r, err); err == nil {
+		err = fmt.Errorf("back up from vitrine at %s: it answers %d", c.where, r.StatusCode)
+	}
+	return nil, err
+}
+
 // StartJob starts long work: a training or an evaluation.
 func (c *Client) StartJob(ctx context.Context, req JobRequest) (*Job, error) {
 	return decode[Job](c)(c.rest.StartJob(ctx, req))

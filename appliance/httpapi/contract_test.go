@@ -158,6 +158,7 @@ var good = []struct {
 	{call{do: "POST /v1/keys", body: `{"name":"shop","scope":"recommend"}`}, 201},
 	{call{do: "DELETE /v1/keys/shop"}, 204},
 	{call{do: "GET /v1/pipeline"}, 200},
+	{call{do: "GET /v1/backup"}, 200},
 	{call{do: "GET /metrics"}, 200},
 }
 

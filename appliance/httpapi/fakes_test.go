@@ -315,6 +315,14 @@ func (s shopAdmin) Pipeline(context.Context) (adminapi.Pipeline, error) {
 	return p, nil
 }
 
+func (s shopAdmin) Backup(_ context.Context, w io.Writer) error {
+	if s.ready != nil {
+		return s.ready
+	}
+	_, err := io.WriteString(w, "a tar stream")
+	return err
+}
+
 func (s *shop) Live() error  { return nil }
 func (s *shop) Ready() error { return s.ready }
 
@@ -372,7 +380,7 @@ func serverOf(t testing.TB, s *shop, cfg Config) (*Server, *lockedBuffer) {
 	})
 	srv, err := New(cfg, Deps{
 		Ingester: s, Types: s, Recommender: s, Items: s, Users: s, DeadLetters: shopLetters{s}, Importer: shopAdmin{s},
-		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Plugins: shopPlugins{}, Rules: shopRules{&adminapi.RuleSet{Rules: []map[string]any{}}}, Pipeline: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s, Served: s, Keys: shopKeys(t),
+		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Plugins: shopPlugins{}, Rules: shopRules{&adminapi.RuleSet{Rules: []map[string]any{}}}, Pipeline: shopAdmin{s}, Backup: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s, Served: s, Keys: shopKeys(t),
 		Now: func() time.Time { return time.UnixMilli(1790000000000) },
 	}, slog.New(slog.NewJSONHandler(log, nil)))
 	if err != nil {

@@ -117,6 +117,7 @@ func OpenReadOnly(ctx context.Context, opt Options) (*Archive, error) {
 		return nil, fmt.Errorf("open archive %s: %w", a.dir, err)
 	}
 	a.position.Store(state.finished)
+	a.setTopics(state.done)
 	return a, nil
 }
 

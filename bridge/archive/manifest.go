@@ -128,10 +128,21 @@ func (a *Archive) manifestNames() ([]string, error) {
 	return names, nil
 }
 
+// Mark is a manifest for a copy of the files up to Position, and its path below
+// the root; "" where there is nothing to say.
+func (a *Archive) Mark() (path string, data []byte, err error) {
+	if a.Position() == 0 {
+		return "", nil, nil
+	}
+	m := &manifest{Schema: manifestSchema, First: 1, Last: a.Position(), Done: true, Files: []manifestFile{}, Topics: a.Topics()}
+	data, err = json.MarshalIndent(m, "", " ")
+	return m.path(), data, err
+}
+
 // commits is what the folders tell of the archive's state.
 type commits struct {
-	// newest is nil where no manifest is left.
-	newest *manifest
+	// newest is nil where no manifest is left, done where none says that it is.
+	newest, done *manifest
 	// finished is the last sequence whose files are all in place.
 	finished uint64
 }
@@ -170,7 +181,7 @@ func (a *Archive) tryReadCommits() (commits, error) {
 			state.newest = m
 		}
 		if m.Done {
-			state.finished = m.Last
+			state.finished, state.done = m.Last, m
 			return state, nil
 		}
 	}

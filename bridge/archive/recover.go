@@ -18,12 +18,7 @@ func (a *Archive) recover(ctx context.Context) error {
 		return err
 	}
 	position := state.finished
-	a.topics = map[topicPart]int64{}
-	if state.newest != nil {
-		for _, t := range state.newest.Topics {
-			a.topics[topicPart{t.Name, t.Partition}] = t.Next
-		}
-	}
+	a.setTopics(state.newest)
 	if m := state.newest; m != nil && !m.Done {
 		a.log.Info("finishing an interrupted archive commit", logkey.First, m.First, logkey.Last, m.Last)
 		if err := a.finish(ctx, m); err != nil {

@@ -48,6 +48,17 @@ func (t *topicRun) all() map[topicPart]int64 {
 	return t.next
 }
 
+// setTopics takes the positions of topics as of a commit; nil is none.
+func (a *Archive) setTopics(m *manifest) {
+	a.topics = map[topicPart]int64{}
+	if m == nil {
+		return
+	}
+	for _, t := range m.Topics {
+		a.topics[topicPart{t.Name, t.Partition}] = t.Next
+	}
+}
+
 // topicPositions lists them by name and partition.
 func topicPositions(topics map[topicPart]int64) []TopicPosition {
 	out := make([]TopicPosition, 0, len(topics))

@@ -67,7 +67,7 @@ func (a *app) withAppliance(ctx context.Context, what string, do func(*client.Cl
 	}
 	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelError}))
 	handler, stop, err := appliance.New(appliance.Options{
-		Config: c, Log: log, Command: command, AwaitPlugins: strings.HasPrefix(what, "plugin "),
+		Config: c, Log: log, Command: command, Version: version, AwaitPlugins: strings.HasPrefix(what, "plugin "),
 	}).Open(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)

@@ -12,6 +12,7 @@ import (
 	"vitrine/appliance"
 	"vitrine/appliance/client"
 	"vitrine/appliance/config"
+	"vitrine/cmd/vitrine/copies"
 	"vitrine/cmd/vitrine/setup"
 )
 
@@ -99,6 +100,10 @@ func (a *app) root() *cobra.Command {
 		Load: func(unguarded bool) (*config.Config, error) {
 			return config.Load(config.Sources{File: a.configFile, Set: a.set, DataDir: a.dataDir, Unguarded: unguarded})
 		},
+	})...)
+	root.AddCommand(copies.Commands(&copies.Shared{
+		Out: a.out, Err: a.err, JSON: &a.json, Print: a.printJSON, Load: a.load, With: a.withAppliance, Dir: exactly("DIR"), Version: version,
+		Hint: func(err error, hint string) error { return hinted{err, hint} },
 	})...)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (default "+config.SystemFile+" if it exists)")

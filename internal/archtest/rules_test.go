@@ -91,6 +91,8 @@ var rules = []rule{
 		foreign: []string{"github.com/labstack/echo/v4", "github.com/oapi-codegen/runtime"},
 	},
 	{pkg: "appliance/systemd"},
+	{pkg: "appliance/datadir", own: []string{"internal/durable"}},
+	{pkg: "appliance/backup", own: []string{"appliance/datadir", "bridge/archive", "internal/durable"}},
 	{pkg: "appliance/client", foreign: []string{"github.com/oapi-codegen/runtime"}},
 	{pkg: "appliance/demo", own: []string{"bridge/event"}},
 	{pkg: "appliance/config", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "internal/nearest"}, foreign: []string{"github.com/pelletier/go-toml/v2"}},
@@ -100,7 +102,7 @@ var rules = []rule{
 	},
 	{
 		pkg:     "cmd/vitrine",
-		own:     []string{"cmd/vitrine/...", "installer/...", "appliance", "appliance/systemd", "appliance/access", "appliance/bench", "appliance/bench/gap", "appliance/client", "appliance/config", "appliance/demo", "appliance/pluginhost", "sdk"},
+		own:     []string{"cmd/vitrine/...", "installer/...", "appliance", "appliance/systemd", "appliance/access", "appliance/backup", "appliance/bench", "appliance/bench/gap", "appliance/client", "appliance/config", "appliance/demo", "appliance/pluginhost", "sdk"},
 		foreign: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 	},
 	{pkg: "installer/words"},

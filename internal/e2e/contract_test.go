@@ -87,8 +87,8 @@ const (
 // notYet is the one place for what the contract names and this version does
 // not offer, each group with its reason.
 var notYet = map[string]string{
-	`export export/--to export/--codes backup restore top`: "operating tools; until then the archive is plain Parquet, and a stopped data folder can be copied",
-	`bench/--archive`: "the benchmark measures generated data",
+	`export export/--to export/--codes top`: "operating tools; until then the archive is plain Parquet, and a stopped data folder can be copied",
+	`bench/--archive`:                       "the benchmark measures generated data",
 	`plugin/new plugin/new/--lang plugin/new/--kind plugin/test plugin/bench plugin/sign plugin/verify
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
 
@@ -108,7 +108,7 @@ const additions = `
 	completion/bash/--no-descriptions completion/fish/--no-descriptions completion/powershell/--no-descriptions completion/zsh/--no-descriptions
 	POST:/v1/import POST:/v1/import?name POST:/v1/import?kind POST:/v1/import?format POST:/v1/import?map POST:/v1/import?where
 	POST:/v1/import?remove_where POST:/v1/import?ts_format POST:/v1/import?tz
-	POST:/v1/models/rollback GET:/v1/deadletters/{id}
+	POST:/v1/models/rollback GET:/v1/deadletters/{id} GET:/v1/backup
 	GET:/v1/explain?user_id GET:/v1/explain?item_id GET:/v1/explain?session GET:/v1/explain?limit GET:/v1/explain?scene GET:/v1/explain?filter
 	GET:/v1/explain?exclude GET:/v1/explain?exclude_seen GET:/v1/explain?personalized GET:/v1/explain?after PUT:/v1/rules?check
 	GET:/v1/items/{id}/similar?limit GET:/v1/items/{id}/similar?fields GET:/v1/popular?limit GET:/v1/popular?fields GET:/v1/popular?filter GET:/v1/popular?category
@@ -349,6 +349,7 @@ func contractOfCommands(t *testing.T, d *daemon) {
 		{"config show", "--set train.rank=17", "rank = 17", true},
 		{"config sample", "", "# rank = 0", false},
 		{"demo", shortDir(t), "events.ndjson", false},
+		{"backup", filepath.Join(shortDir(t), "copy"), "backed up and verified: ", false},
 		{"version", "", "vitrine ", true},
 		{"help", "import", "--remove-where", false},
 		{"completion", "bash", "__vitrine", false},
@@ -366,6 +367,7 @@ func contractOfCommands(t *testing.T, d *daemon) {
 		}
 	}
 	works = append(works, "preflight", "tune", "configure", "doctor", "bundle/create", "bundle/verify", "bundle/install") // by TestSetup
+	works = append(works, "restore")                                                                                      // by TestBackup
 	works = append(works, "plugin/build", "plugin/remove")                                                                // the one has made the module, the other ends this test
 	for _, name := range offered {
 		if !strings.Contains(name, "-") && !slices.Contains(works, name) && !strings.HasPrefix(name, "completion/") {
@@ -494,6 +496,7 @@ func contractOfRoutes(t *testing.T, d *daemon) {
 		{"GET:/v1/models", "/v1/models", "", 200, `"state":"live"`},
 		{"POST:/v1/models/rollback", "/v1/models/rollback", "", 0, ""}, // `model rollback` has called it
 		{"GET:/v1/pipeline", "/v1/pipeline", "", 200, `"archive":{`},
+		{"GET:/v1/backup", "/v1/backup", "", 200, `"position":`},
 		{"POST:/v1/jobs", "/v1/jobs", `{"kind":"nothing"}`, 400, `"code":"invalid_kind"`},
 		{"GET:/v1/jobs/{id}", "/v1/jobs/" + jobID[1], "", 200, `"kind":"eval"`},
 		{"GET:/v1/deadletters", "/v1/deadletters?limit=1&cursor=", "", 200, `"total":`},

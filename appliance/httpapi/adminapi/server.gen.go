@@ -786,6 +786,9 @@ type ServerInterface interface {
 	// Metrics Figures in the Prometheus text format; without a key.
 	// (GET /metrics)
 	Metrics(ctx echo.Context) error
+	// GetBackup A copy of the data folder as a tar stream.
+	// (GET /v1/backup)
+	GetBackup(ctx echo.Context) error
 	// ListDeadLetters Rows and events that were refused, oldest first.
 	// (GET /v1/deadletters)
 	ListDeadLetters(ctx echo.Context, params ListDeadLettersParams) error
@@ -853,6 +856,15 @@ func (w *ServerInterfaceWrapper) Metrics(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.Metrics(ctx)
+	return err
+}
+
+// GetBackup converts echo context to params.
+func (w *ServerInterfaceWrapper) GetBackup(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetBackup(ctx)
 	return err
 }
 
@@ -1191,6 +1203,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	}
 
 	router.GET(options.BaseURL+"/metrics", wrapper.Metrics, options.OperationMiddlewares["metrics"]...)
+	router.GET(options.BaseURL+"/v1/backup", wrapper.GetBackup, options.OperationMiddlewares["getBackup"]...)
 	router.GET(options.BaseURL+"/v1/deadletters", wrapper.ListDeadLetters, options.OperationMiddlewares["listDeadLetters"]...)
 	router.GET(options.BaseURL+"/v1/deadletters/:id", wrapper.GetDeadLetter, options.OperationMiddlewares["getDeadLetter"]...)
 	router.POST(options.BaseURL+"/v1/import", wrapper.ImportFile, options.OperationMiddlewares["importFile"]...)

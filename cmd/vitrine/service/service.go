@@ -84,7 +84,7 @@ func (r *run) serve(ctx context.Context) (next *config.Config, err error) {
 		}
 	})
 	app := appliance.New(appliance.Options{
-		Config: r.config, Log: r.log, Demo: r.opt.Demo, Command: r.opt.Command,
+		Config: r.config, Log: r.log, Version: r.opt.Version, Demo: r.opt.Demo, Command: r.opt.Command,
 		Progress: func(stage string, done, total int64) {
 			r.opt.Progress(stage, done, total)
 			r.tell(systemd.Status("preparing the demo shop: " + stage))
