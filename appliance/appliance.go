@@ -227,7 +227,10 @@ func (a *Appliance) wire() error {
 	}
 	a.keys = store
 	in := ingester{pump: p.pump, metrics: a.metrics}
-	refused := letters{p.letters, p.bus.Room}
+	refused, err := a.letters(in)
+	if err != nil {
+		return err
+	}
 	a.served = a.servedLog(book)
 	a.metrics.registry.MustRegister(a.served)
 	server, err := httpapi.New(httpapi.Config{

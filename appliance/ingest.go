@@ -11,6 +11,7 @@ import (
 
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/replay"
 	"vitrine/appliance/topics"
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
@@ -68,66 +69,34 @@ func (a *Appliance) openKafka() (err error) {
 	return nil
 }
 
-// letters lets the HTTP layer speak to the dead letter store.
-type letters struct {
-	store *deadletter.Store
-	// room is an error while the disk has too little room, also for letters.
-	room func() error
-}
-
-func (l letters) Add(ctx context.Context, in []httpapi.Letter) (int, error) {
-	if err := l.room(); err != nil {
-		return 0, refusal(err)
-	}
-	out := make([]deadletter.Letter, len(in))
-	for i := range in {
-		out[i] = deadletter.Letter{
-			Source: in[i].Source, Partition: in[i].Partition, Line: in[i].Line, Offset: in[i].Offset,
-			Code: in[i].Code, Detail: in[i].Detail, Time: in[i].Time, Raw: in[i].Raw, Truncated: in[i].Truncated,
-		}
-	}
-	return l.store.Add(ctx, out)
-}
-
-func (l letters) List(limit int, cursor string) (httpapi.LetterPage, error) {
-	page, err := l.store.List(limit, cursor)
+// letters are the dead letters for the HTTP layer.
+func (a *Appliance) letters(in ingester) (*replay.Desk, error) {
+	opt := a.config.Kafka.Options()
+	opt.Types, opt.Now = a.parts.signal, a.now
+	topics, err := kafka.NewAgain(opt)
 	if err != nil {
-		if errors.Is(err, deadletter.ErrCursor) {
-			return httpapi.LetterPage{}, &httpapi.Problem{
-				Status: http.StatusBadRequest, Code: "invalid_cursor", Detail: err.Error(), Hint: "start again without a cursor",
-			}
+		return nil, &Fault{Op: "read Kafka", Err: err, Hint: "the keys of [kafka] in the configuration"}
+	}
+	room := func() error {
+		if err := a.parts.bus.Room(); err != nil {
+			return refusal(err)
 		}
-		return httpapi.LetterPage{}, err
+		return nil
 	}
-	out := httpapi.LetterPage{Total: page.Total, Next: page.Next, Letters: make([]httpapi.Letter, len(page.Letters))}
-	for i := range page.Letters {
-		out.Letters[i] = letterOf(&page.Letters[i])
-	}
-	return out, nil
-}
-
-func (l letters) Get(id string) (httpapi.Letter, error) {
-	letter, err := l.store.Get(id)
-	if errors.Is(err, deadletter.ErrNotFound) {
-		return httpapi.Letter{}, httpapi.ErrNotFound
-	}
-	if err != nil {
-		return httpapi.Letter{}, err
-	}
-	return letterOf(&letter), nil
-}
-
-func letterOf(l *deadletter.Letter) httpapi.Letter {
-	return httpapi.Letter{
-		ID: l.ID, Source: l.Source, Partition: l.Partition, Line: l.Line, Offset: l.Offset,
-		Code: l.Code, Detail: l.Detail, Time: l.Time, Raw: l.Raw, Truncated: l.Truncated,
-	}
+	return &replay.Desk{Room: room, Replayer: replay.Replayer{
+		Letters: a.parts.letters, Kafka: topics, Known: replay.Changes{Catalog: a.parts.catalog}, Types: a.parts.signal, Now: a.now,
+		Submit: func(ctx context.Context, records []event.Record) (int, error) {
+			res, err := in.Submit(ctx, records)
+			a.metrics.Ingested(httpapi.Ingested{Accepted: res.Accepted, Duplicate: res.Duplicate})
+			return res.Duplicate, err
+		},
+	}}, nil
 }
 
 // importer loads files that are streamed in.
 type importer struct {
 	ingester ingester
-	letters  letters
+	letters  *replay.Desk
 	types    event.Types
 	metrics  *metrics
 	log      *slog.Logger
@@ -138,21 +107,15 @@ type importer struct {
 // broken rows dead letters.
 func (im importer) Import(ctx context.Context, body io.Reader, req httpapi.ImportRequest) (adminapi.ImportResult, error) {
 	start := im.now()
-	mapping, err := file.ParseMap(req.Map)
+	how := replay.Import{
+		Kind: req.Kind, Format: req.Format, Map: req.Map, Where: req.Where, RemoveWhere: req.RemoveWhere, TSFormat: req.TSFormat, TZ: req.TZ,
+	}
+	spec, err := how.Spec()
 	if err != nil {
 		return adminapi.ImportResult{}, importProblem(err)
 	}
-	spec := file.Spec{
-		Name: req.Name, Format: req.Format, Map: mapping, Where: req.Where, RemoveWhere: req.RemoveWhere,
-		TSFormat: req.TSFormat, TZ: req.TZ, Types: im.types, Now: start,
-	}
-	switch req.Kind {
-	case "items":
-		spec.Kind = file.Items
-	case "users":
-		spec.Kind = file.Users
-	}
-	sink := &importSink{importer: im, name: req.Name}
+	spec.Name, spec.Types, spec.Now = req.Name, im.types, start
+	sink := &importSink{importer: im, name: req.Name, how: how}
 	counts, err := file.Read(ctx, body, spec, sink)
 	result := adminapi.ImportResult{
 		Read: counts.Read, Rejected: counts.Rejected, Skipped: counts.Skipped,
@@ -180,6 +143,7 @@ func importProblem(err error) error {
 type importSink struct {
 	importer
 	name               string
+	how                replay.Import
 	duplicate, removes int64
 }
 
@@ -196,15 +160,20 @@ func (s *importSink) Records(ctx context.Context, records []event.Record) error 
 
 func (s *importSink) Reject(ctx context.Context, rejected []file.Rejected) error {
 	now := s.now().UnixMilli()
+	if len(rejected) > 0 {
+		s.how.Head = rejected[0].Head
+	}
+	context := s.how.Context()
 	letters := make([]deadletter.Letter, len(rejected))
 	for i, r := range rejected {
 		letters[i] = deadletter.Letter{
 			Source: s.name, Line: r.Line, Code: r.Code, Detail: r.Detail, Time: now, Raw: r.Raw, Truncated: r.Truncated,
+			Context: context,
 		}
 	}
-	if err := s.letters.room(); err != nil {
-		return refusal(err)
+	if err := s.letters.Room(); err != nil {
+		return err
 	}
-	_, err := s.letters.store.Add(ctx, letters)
+	_, err := s.letters.Letters.Add(ctx, letters)
 	return err
 }

@@ -349,6 +349,11 @@ func (c *Client) DeadLetter(ctx context.Context, id string) (*DeadLetter, error)
 	return decode[DeadLetter](c)(c.rest.GetDeadLetter(ctx, id))
 }
 
+// Replay has a page of refused rows read again.
+func (c *Client) Replay(ctx context.Context, req Replay) (*ReplayResult, error) {
+	return decode[ReplayResult](c)(c.rest.ReplayDeadLetters(ctx, req))
+}
+
 // Pipeline asks where the bus and the archive stand.
 func (c *Client) Pipeline(ctx context.Context) (*Pipeline, error) {
 	return decode[Pipeline](c)(c.rest.GetPipeline(ctx))

@@ -1082,6 +1082,53 @@ type RejectedEvent struct {
 	Index int `json:"index"`
 }
 
+// Replay defines model for Replay.
+type Replay struct {
+	// Code Only letters with this code.
+	Code *string `json:"code,omitempty"`
+
+	// Cursor The `next_cursor` of the answer before.
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Ids These letters; of all others only `map` counts then.
+	Ids *[]string `json:"ids,omitempty"`
+
+	// Limit How many letters are looked at.
+	Limit *int `json:"limit,omitempty"`
+
+	// Map Replaces the `map` with which files were imported.
+	Map *string `json:"map,omitempty"`
+
+	// Source Only letters of this file or topic, or of `http`.
+	Source *string `json:"source,omitempty"`
+}
+
+// ReplayResult defines model for ReplayResult.
+type ReplayResult struct {
+	// Read The letters of the page that were asked for.
+	Read     int64 `json:"read"`
+	Accepted int64 `json:"accepted"`
+
+	// Duplicate Those that were known already, or had been overtaken by something newer.
+	Duplicate int64 `json:"duplicate"`
+
+	// Skipped Rows that the `where` of their import leaves out.
+	Skipped int64 `json:"skipped"`
+
+	// Rejected Those that stay.
+	Rejected []ReplayRejection `json:"rejected"`
+
+	// NextCursor Empty at the end.
+	NextCursor string `json:"next_cursor"`
+}
+
+// ReplayRejection defines model for ReplayResult.rejected.
+type ReplayRejection struct {
+	ID     string `json:"id"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
 // Rule `boost` (filter, factor), `bury` and `exclude` (filter), `pin` (item_id, slot), `quota` (attribute, most), `diversity` (strength), `freshness` (strength, half_life, percent), `promote` (filter, percent), `cap` (times, window, filter), `rotate` (every, strength). Instead of a filter there may be item_id or item_ids.
 type Rule struct {
 	Action string `json:"action"`
@@ -1533,6 +1580,9 @@ type UserHistoryParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ReplayDeadLettersJSONRequestBody defines body for ReplayDeadLetters for application/json ContentType.
+type ReplayDeadLettersJSONRequestBody = Replay
+
 // IngestEventsApplicationCloudeventsPlusJSONRequestBody defines body for IngestEvents for application/cloudevents+json ContentType.
 type IngestEventsApplicationCloudeventsPlusJSONRequestBody = CloudEvent
 
@@ -1698,6 +1748,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/deadletters/{id} (the `GetDeadLetter` operationId).
 	GetDeadLetter(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayDeadLettersWithBody Reads refused rows and events again, as the configuration says now.
+	//
+	// What has become whole is on disk and counted when the answer comes, and is no dead letter any more; what is refused again stays. One call looks at one page. A replay that was cut short can be begun anew: nothing counts twice.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/deadletters:replay (the `ReplayDeadLetters` operationId).
+	ReplayDeadLettersWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayDeadLetters Reads refused rows and events again, as the configuration says now.
+	//
+	// What has become whole is on disk and counted when the answer comes, and is no dead letter any more; what is refused again stays. One call looks at one page. A replay that was cut short can be begun anew: nothing counts twice.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/deadletters:replay (the `ReplayDeadLetters` operationId).
+	ReplayDeadLetters(ctx context.Context, body ReplayDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// IngestEventsWithBody Takes one event, an array of events, or one event a line.
 	//
@@ -2190,6 +2258,44 @@ func (c *Rest) ListDeadLetters(ctx context.Context, params *ListDeadLettersParam
 // Corresponds with GET /v1/deadletters/{id} (the `GetDeadLetter` operationId).
 func (c *Rest) GetDeadLetter(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetDeadLetterRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayDeadLettersWithBody Reads refused rows and events again, as the configuration says now.
+//
+// What has become whole is on disk and counted when the answer comes, and is no dead letter any more; what is refused again stays. One call looks at one page. A replay that was cut short can be begun anew: nothing counts twice.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/deadletters:replay (the `ReplayDeadLetters` operationId).
+func (c *Rest) ReplayDeadLettersWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayDeadLettersRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayDeadLetters Reads refused rows and events again, as the configuration says now.
+//
+// What has become whole is on disk and counted when the answer comes, and is no dead letter any more; what is refused again stays. One call looks at one page. A replay that was cut short can be begun anew: nothing counts twice.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/deadletters:replay (the `ReplayDeadLetters` operationId).
+func (c *Rest) ReplayDeadLetters(ctx context.Context, body ReplayDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayDeadLettersRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3413,6 +3519,46 @@ func NewGetDeadLetterRequest(server string, id string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewReplayDeadLettersRequest calls the generic ReplayDeadLetters builder with application/json body
+func NewReplayDeadLettersRequest(server string, body ReplayDeadLettersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReplayDeadLettersRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewReplayDeadLettersRequestWithBody constructs an http.Request for the ReplayDeadLetters method, with any body, and a specified content type
+func NewReplayDeadLettersRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/deadletters:replay")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -5768,6 +5914,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/deadletters/{id} (the `GetDeadLetter` operationId).
 	GetDeadLetterWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetDeadLetterResponse, error)
 
+	// ReplayDeadLettersWithBodyWithResponse Reads refused rows and events again, as the configuration says now.
+	//
+	// What has become whole is on disk and counted when the answer comes, and is no dead letter any more; what is refused again stays. One call looks at one page. A replay that was cut short can be begun anew: nothing counts twice.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/deadletters:replay (the `ReplayDeadLetters` operationId).
+	ReplayDeadLettersWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayDeadLettersResponse, error)
+
+	// ReplayDeadLettersWithResponse Reads refused rows and events again, as the configuration says now.
+	//
+	// What has become whole is on disk and counted when the answer comes, and is no dead letter any more; what is refused again stays. One call looks at one page. A replay that was cut short can be begun anew: nothing counts twice.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/deadletters:replay (the `ReplayDeadLetters` operationId).
+	ReplayDeadLettersWithResponse(ctx context.Context, body ReplayDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayDeadLettersResponse, error)
+
 	// IngestEventsWithBodyWithResponse Takes one event, an array of events, or one event a line.
 	//
 	// Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
@@ -6797,6 +6961,84 @@ func (r GetDeadLetterResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetDeadLetterResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReplayDeadLettersResponse200Headers the declared response headers of an HTTP 200 response for ReplayDeadLetters
+type ReplayDeadLettersResponse200Headers struct {
+	XRequestID string
+}
+
+// ReplayDeadLettersResponse4XXHeaders the declared response headers of an HTTP 4XX response for ReplayDeadLetters
+type ReplayDeadLettersResponse4XXHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+// ReplayDeadLettersResponseDefaultHeaders the declared response headers of an HTTP default response for ReplayDeadLetters
+type ReplayDeadLettersResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type ReplayDeadLettersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReplayResult
+	// ApplicationProblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationProblemJSON4XX *Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReplayDeadLettersResponse200Headers
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *ReplayDeadLettersResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReplayDeadLettersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReplayDeadLettersResponse) GetJSON200() *ReplayResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r ReplayDeadLettersResponse) GetApplicationProblemJSON4XX() *Problem {
+	return r.ApplicationProblemJSON4XX
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReplayDeadLettersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReplayDeadLettersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReplayDeadLettersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReplayDeadLettersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReplayDeadLettersResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9892,6 +10134,36 @@ func (c *ClientWithResponses) GetDeadLetterWithResponse(ctx context.Context, id 
 	return ParseGetDeadLetterResponse(rsp)
 }
 
+// ReplayDeadLettersWithBodyWithResponse Reads refused rows and events again, as the configuration says now.
+//
+// What has become whole is on disk and counted when the answer comes, and is no dead letter any more; what is refused again stays. One call looks at one page. A replay that was cut short can be begun anew: nothing counts twice.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/deadletters:replay (the `ReplayDeadLetters` operationId).
+func (c *ClientWithResponses) ReplayDeadLettersWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayDeadLettersResponse, error) {
+	rsp, err := c.ReplayDeadLettersWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayDeadLettersResponse(rsp)
+}
+
+// ReplayDeadLettersWithResponse Reads refused rows and events again, as the configuration says now.
+//
+// What has become whole is on disk and counted when the answer comes, and is no dead letter any more; what is refused again stays. One call looks at one page. A replay that was cut short can be begun anew: nothing counts twice.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/deadletters:replay (the `ReplayDeadLetters` operationId).
+func (c *ClientWithResponses) ReplayDeadLettersWithResponse(ctx context.Context, body ReplayDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayDeadLettersResponse, error) {
+	rsp, err := c.ReplayDeadLetters(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayDeadLettersResponse(rsp)
+}
+
 // IngestEventsWithBodyWithResponse Takes one event, an array of events, or one event a line.
 //
 // Accepted means on disk and counted in that user's next answer. A broken event goes to the dead letters and does not stop the others of the request. CloudEvents 1.0 are taken structured, batched and binary: their data is an event, and what it leaves out comes from the envelope (event_id from source and id, ts from time, event_type from the last part of type, user_id and item_id from the extensions userid and itemid, item_id from subject). On 503 nothing of the request was kept. Should the log fill up in the midst of a very large request, the events that were not kept are listed as rejected with the code `bus_full`: send these again. Behind the 10,000th rejected event nothing is read, as behind a syntax error in an array; the last `detail` says so.
@@ -11314,6 +11586,93 @@ func ParseGetDeadLetterResponse(rsp *http.Response) (*GetDeadLetterResponse, err
 		response.Headers4XX = &headers
 	case true:
 		var headers GetDeadLetterResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReplayDeadLettersResponse parses an HTTP response from a ReplayDeadLettersWithResponse call
+func ParseReplayDeadLettersResponse(rsp *http.Response) (*ReplayDeadLettersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReplayDeadLettersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReplayResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReplayDeadLettersResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode/100 == 4:
+		var headers ReplayDeadLettersResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers ReplayDeadLettersResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

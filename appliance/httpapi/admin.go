@@ -253,6 +253,28 @@ func (a *admin) GetDeadLetter(c echo.Context, id string) error {
 	return sendJSON(c, http.StatusOK, deadLetter(&letter))
 }
 
+// ReplayDeadLetters is POST /v1/deadletters:replay.
+func (a *admin) ReplayDeadLetters(c echo.Context) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	var req adminapi.Replay
+	if err := readJSON(c, &req); err != nil {
+		return err
+	}
+	if req.Limit != nil && (*req.Limit < 1 || *req.Limit > MaxLimit) {
+		return badLimit()
+	}
+	result, err := a.deps.DeadLetters.Replay(c.Request().Context(), req)
+	if errors.Is(err, ErrNotFound) {
+		return &Problem{Status: http.StatusNotFound, Code: "unknown_letter", Detail: "one of the ids is no dead letter's"}
+	}
+	if err != nil {
+		return fmt.Errorf("replay dead letters: %w", err)
+	}
+	return sendJSON(c, http.StatusOK, result)
+}
+
 func deadLetter(l *Letter) adminapi.DeadLetter {
 	d := adminapi.DeadLetter{
 		ID: l.ID, Source: l.Source, Code: l.Code, Detail: l.Detail, TS: time.UnixMilli(l.Time).UTC(), Raw: l.Raw, Truncated: l.Truncated,

@@ -145,6 +145,9 @@ type Letter struct {
 	Time      int64
 	Raw       []byte
 	Truncated bool
+	// Context has the headers that say what Raw is, where it is no event of the
+	// API's own form.
+	Context []byte
 }
 
 // LetterPage is one page of letters, oldest first.
@@ -161,6 +164,8 @@ type DeadLetters interface {
 	Add(ctx context.Context, letters []Letter) (added int, err error)
 	List(limit int, cursor string) (LetterPage, error)
 	Get(id string) (Letter, error)
+	// Replay reads letters again. Ids that are not there are ErrNotFound.
+	Replay(ctx context.Context, req adminapi.Replay) (adminapi.ReplayResult, error)
 }
 
 // ImportRequest describes a file that is streamed in.

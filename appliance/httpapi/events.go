@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -49,6 +51,9 @@ type intake struct {
 	// parse makes the record of one element. A fault sends it to the dead
 	// letters.
 	parse func(b *batch, raw []byte, r *event.Record) *event.Invalid
+	// context is what a dead letter keeps to be read again; nil for the events
+	// of this API.
+	context []byte
 }
 
 // batch is the scratch of one ingest request.
@@ -86,16 +91,31 @@ func (p *public) IngestEvents(c echo.Context) error {
 	h := c.Request().Header
 	switch media, _, _ := mime.ParseMediaType(h.Get("Content-Type")); {
 	case media == cloudevents.Structured, media == cloudevents.Batched:
+		in.context = headerLines(h)
 		in.parse = (*batch).parseCloudEvent
 	case cloudevents.Binary(h):
 		in.media = []string{mediaJSON}
 		in.whole = true
+		in.context = headerLines(h)
 		in.parse = func(b *batch, raw []byte, r *event.Record) *event.Invalid {
 			unknown, inv := cloudevents.ParseBinary(h, raw, &r.Event)
 			return b.checkEvent(r, unknown, inv)
 		}
 	}
 	return p.ingest(c, in)
+}
+
+// headerLines are the headers that say what a CloudEvent is.
+func headerLines(h http.Header) []byte {
+	var out bytes.Buffer
+	kept := http.Header{}
+	for name, values := range h {
+		if name == "Content-Type" || strings.HasPrefix(name, "Ce-") {
+			kept[name] = values
+		}
+	}
+	_ = kept.Write(&out) // a buffer takes all
+	return out.Bytes()
 }
 
 // ingest answers a request with many records in it.
@@ -206,7 +226,7 @@ func (b *batch) take(index int, raw []byte) error {
 		b.reject(index, inv)
 		b.letters = append(b.letters, Letter{
 			Source: entities.Source, Code: inv.Code, Detail: inv.Detail,
-			Time: b.now.UnixMilli(), Raw: raw,
+			Time: b.now.UnixMilli(), Raw: raw, Context: b.context,
 		})
 		return nil
 	}

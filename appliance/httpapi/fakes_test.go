@@ -258,6 +258,13 @@ func (s shopLetters) List(_ int, cursor string) (LetterPage, error) {
 	}}, nil
 }
 
+func (s shopLetters) Replay(_ context.Context, req adminapi.Replay) (adminapi.ReplayResult, error) {
+	if req.Ids != nil && (*req.Ids)[0] != "a1" {
+		return adminapi.ReplayResult{}, ErrNotFound
+	}
+	return adminapi.ReplayResult{Read: 2, Accepted: 1, Rejected: []adminapi.ReplayRejection{{ID: "a1", Code: "missing_user_id", Detail: "no user"}}}, nil
+}
+
 func (s shopLetters) Get(id string) (Letter, error) {
 	if id != "a1" {
 		return Letter{}, ErrNotFound

@@ -16,7 +16,7 @@ const maxItems = 10_000
 
 // PutItems is POST /v1/items:batch.
 func (p *public) PutItems(c echo.Context) error {
-	return p.ingest(c, &intake{route: "/v1/items:batch", media: []string{mediaJSON}, check: checkItems, parse: (*batch).parseItem})
+	return p.ingest(c, &intake{route: "/v1/items:batch", media: []string{mediaJSON}, check: checkItems, parse: (*batch).parseItem, context: []byte("Path: /v1/items:batch\r\n")})
 }
 
 // checkItems refuses a body that is no array, or too long a one, before

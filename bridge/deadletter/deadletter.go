@@ -29,6 +29,8 @@ const (
 const (
 	// MaxRaw is the most broken bytes that are kept.
 	MaxRaw = 64 << 10
+	// MaxContext is the most bytes of context.
+	MaxContext = 16 << 10
 
 	maxDetail = 4 << 10
 	maxSource = 4 << 10
@@ -63,6 +65,10 @@ type Letter struct {
 	Raw []byte
 	// Truncated tells that there were more.
 	Truncated bool
+	// Context is what else is needed to read Raw again, in a form that only who
+	// rejected it knows; nil where Raw is enough. One of more than MaxContext
+	// bytes is not kept.
+	Context []byte
 }
 
 // Options configures a Store.
@@ -109,6 +115,7 @@ type Store struct {
 	known   map[identity]struct{}
 	bytes   int64
 	letters int64
+	dropped int64
 	damaged int64
 	closed  bool
 	buf     []byte
@@ -339,6 +346,9 @@ func (s *Store) drop(g *segment) error {
 		delete(s.known, r.id)
 		return true
 	})
+	if err := s.countDropped(g.letters); err != nil {
+		return err
+	}
 	if err := os.Remove(g.path); err != nil {
 		return err
 	}
@@ -363,11 +373,7 @@ func (s *Store) Prune() error {
 func (s *Store) Stats() Stats {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	st := Stats{Letters: s.letters, Bytes: s.bytes, DamagedBytes: s.damaged}
-	if len(s.segments) > 0 {
-		st.Dropped = int64(s.segments[0].first - 1)
-	}
-	return st
+	return Stats{Letters: s.letters, Bytes: s.bytes, Dropped: s.dropped, DamagedBytes: s.damaged}
 }
 
 // Close closes the store. It is harmless to call it again.

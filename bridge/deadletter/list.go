@@ -27,6 +27,10 @@ type Page struct {
 // meanwhile come at the end, and dropped ones are passed over, so following
 // Next shows every kept letter exactly once.
 func (s *Store) List(limit int, cursor string) (Page, error) {
+	return s.page(limit, cursor, false)
+}
+
+func (s *Store) page(limit int, cursor string, raw bool) (Page, error) {
 	if limit <= 0 || limit > MaxPage {
 		limit = MaxPage
 	}
@@ -43,15 +47,28 @@ func (s *Store) List(limit int, cursor string) (Page, error) {
 		return Page{}, ErrClosed
 	}
 	page := Page{Total: s.letters}
+	size := 0
 	err := s.walk(from, func(r *record) bool {
-		if len(page.Letters) == limit {
+		if len(page.Letters) == limit || size >= loadBytes {
 			page.Next = formatID(r.number)
 			return false
 		}
-		page.Letters = append(page.Letters, r.letter(false))
+		l := r.letter(raw)
+		size += len(l.Raw) + len(l.Context)
+		page.Letters = append(page.Letters, l)
 		return true
 	})
 	return page, err
+}
+
+// loadBytes bounds the raw bytes and contexts of one Load, which may go beyond
+// it by one letter.
+const loadBytes = 8 << 20
+
+// Load is List with the bytes of the letters; a page may be shorter than limit
+// because these are many.
+func (s *Store) Load(limit int, cursor string) (Page, error) {
+	return s.page(limit, cursor, true)
 }
 
 // Get returns one letter with its Raw, or ErrNotFound.

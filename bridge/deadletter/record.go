@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"hash/crc32"
 	"unicode/utf8"
 )
@@ -17,12 +18,13 @@ import (
 //	12      8     number of the letter, counted from 1 over all segments
 //
 // The payload is the 16 bytes of the identity, a byte of flags (bit 0:
-// truncated), varints partition, line, offset and time, and the texts source,
-// code, detail and raw, each a uvarint length and its bytes.
+// truncated), varints time, partition, line and offset, and the texts source,
+// code, detail, raw and context, each a uvarint length and its bytes. Context
+// is not there in letters of older versions.
 const (
 	recordHeader = 20
 	// maxPayload is more than the longest payload that appendRecord writes.
-	maxPayload = MaxRaw + maxDetail + maxSource + maxCode + 128
+	maxPayload = MaxRaw + MaxContext + maxDetail + maxSource + maxCode + 128
 )
 
 // recordMark begins every record; its first and last byte are in no UTF-8
@@ -50,6 +52,13 @@ func identify(l *Letter) identity {
 	}
 	sum := sha256.Sum256(b)
 	return identity(sum[:16])
+}
+
+// Key is what the letter is known by, as text: the same place, or over HTTP the
+// same bytes, give the same.
+func (l *Letter) Key() string {
+	id := identify(l)
+	return hex.EncodeToString(id[:])
 }
 
 // record is a letter as it lies in a segment.
@@ -86,6 +95,10 @@ func appendRecord(dst []byte, number uint64, id identity, l *Letter, time int64)
 	dst = appendText(dst, cut(l.Detail, maxDetail))
 	dst = binary.AppendUvarint(dst, uint64(len(raw)))
 	dst = append(dst, raw...)
+	if len(l.Context) <= MaxContext {
+		dst = binary.AppendUvarint(dst, uint64(len(l.Context)))
+		dst = append(dst, l.Context...)
+	}
 	rec := dst[start:]
 	copy(rec, recordMark)
 	binary.LittleEndian.PutUint32(rec[4:], uint32(len(rec)-recordHeader))
@@ -179,6 +192,9 @@ func (r *record) letter(raw bool) Letter {
 	l.Source, l.Code, l.Detail = string(d.text()), string(d.text()), string(d.text())
 	if raw {
 		l.Raw = bytes.Clone(d.text())
+		if text := d.text(); len(text) > 0 {
+			l.Context = bytes.Clone(text)
+		}
 	}
 	return l
 }

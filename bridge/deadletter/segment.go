@@ -116,6 +116,9 @@ func (s *Store) load() error {
 			return err
 		}
 	}
+	if err := errors.Join(s.loadDropped(firsts), s.clean()); err != nil {
+		return err
+	}
 	if len(s.segments) == 0 {
 		return s.rotate()
 	}

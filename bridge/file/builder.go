@@ -87,11 +87,8 @@ func (b *builder) reject(r *row, inv *event.Invalid) {
 	raw := r.raw[:min(len(r.raw), MaxRaw)]
 	b.batch.counts.Rejected++
 	b.batch.rejected = append(b.batch.rejected, Rejected{
-		Line:      r.line,
-		Code:      inv.Code,
-		Detail:    inv.Detail,
-		Raw:       bytes.Clone(raw),
-		Truncated: len(r.raw) > MaxRaw,
+		Line: r.line, Code: inv.Code, Detail: inv.Detail,
+		Raw: bytes.Clone(raw), Truncated: len(r.raw) > MaxRaw, Head: b.plan.cols.head,
 	})
 	b.rawBytes += len(raw)
 }

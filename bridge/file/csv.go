@@ -66,6 +66,7 @@ func newCSVRows(w *stream.Window, spec *Spec, delimiter byte) (*csvRows, error) 
 			}
 			c.cols.add(strings.TrimSpace(string(cell.text)))
 		}
+		c.cols.head = bytes.Clone(row.raw)
 		return c, nil
 	}
 }

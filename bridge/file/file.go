@@ -116,6 +116,8 @@ type Rejected struct {
 	Raw []byte
 	// Truncated says that the row is longer than Raw.
 	Truncated bool
+	// Head is the header as it stands in the file, nil without one.
+	Head []byte
 }
 
 const (

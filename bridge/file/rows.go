@@ -26,6 +26,7 @@ type columns struct {
 	index map[string]int
 	// noun is what the format calls a column, for faults.
 	noun string
+	head []byte // the header as it stands in the file
 }
 
 func newColumns(noun string) *columns { return &columns{index: map[string]int{}, noun: noun} }

@@ -131,18 +131,7 @@ func (s *session) add(b *batch, decode decoder, from event.Source, r *kgo.Record
 	b.records = b.records[:n+1]
 	dst := &b.records[n]
 	*dst = event.Record{Source: from}
-	unknown, inv := decode(r, dst)
-	b.counts.UnknownFields += unknown
-	if inv == nil && dst.Kind == event.KindEvent {
-		if inv = dst.Event.Validate(s.opt.Types); inv == nil {
-			if dst.Event.Time == 0 {
-				dst.Event.Time = max(r.Timestamp.UnixMilli(), 0)
-			}
-			if dst.Event.Normalize(now) {
-				b.counts.Clamped++
-			}
-		}
-	}
+	inv := s.opt.read(decode, r, dst, now, &b.counts)
 	if inv == nil {
 		return
 	}
@@ -150,5 +139,25 @@ func (s *session) add(b *batch, decode decoder, from event.Source, r *kgo.Record
 	b.counts.Rejected++
 	b.letters = append(b.letters, deadletter.Letter{
 		Source: r.Topic, Partition: r.Partition, Offset: r.Offset, Code: inv.Code, Detail: inv.Detail, Time: now.UnixMilli(), Raw: r.Value,
+		Context: contextOf(r),
 	})
+}
+
+// read makes dst, whose Source is set, what a record says.
+func (o *Options) read(decode decoder, r *kgo.Record, dst *event.Record, now time.Time, counts *Counts) *event.Invalid {
+	unknown, inv := decode(r, dst)
+	counts.UnknownFields += unknown
+	if inv != nil || dst.Kind != event.KindEvent {
+		return inv
+	}
+	if inv := dst.Event.Validate(o.Types); inv != nil {
+		return inv
+	}
+	if dst.Event.Time == 0 {
+		dst.Event.Time = max(r.Timestamp.UnixMilli(), 0)
+	}
+	if dst.Event.Normalize(now) {
+		counts.Clamped++
+	}
+	return nil
 }

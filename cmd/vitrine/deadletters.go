@@ -70,7 +70,53 @@ func (a *app) deadlettersCommand() *cobra.Command {
 			return nil
 		},
 	}
-	return group(&cobra.Command{Use: "deadletters", Short: "List and show refused input"}, list, show)
+	return group(&cobra.Command{Use: "deadletters", Short: "List, show and replay refused input"}, list, show, a.replayCommand())
+}
+
+// replayPage is how many refused rows one request reads again.
+const replayPage = 500
+
+func (a *app) replayCommand() *cobra.Command {
+	var source, code, mapping string
+	cmd := &cobra.Command{
+		Use: "replay [ID...]", Short: "Read refused rows and events again, as the configuration says now",
+		Long: `Reads refused rows and events again, all or some of them, after event types, formats or maps
+have been mended. What has become whole counts, once, and is no dead letter any more; what is
+refused again stays.`,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			cl, err := a.daemon(cmd.Context(), "deadletters replay")
+			if err != nil {
+				return err
+			}
+			sum := client.ReplayResult{Rejected: []client.ReplayRejection{}}
+			for more := true; more; more = sum.NextCursor != "" {
+				req := client.Replay{Source: &source, Code: &code, Map: &mapping, Limit: new(replayPage), Cursor: &sum.NextCursor}
+				if len(ids) > 0 {
+					req.Ids = &ids
+				}
+				page, err := cl.Replay(cmd.Context(), req)
+				if err != nil {
+					return fmt.Errorf("deadletters replay: %w", err)
+				}
+				sum.Read, sum.Accepted = sum.Read+page.Read, sum.Accepted+page.Accepted
+				sum.Duplicate, sum.Skipped = sum.Duplicate+page.Duplicate, sum.Skipped+page.Skipped
+				sum.Rejected, sum.NextCursor = append(sum.Rejected, page.Rejected...), page.NextCursor
+			}
+			if a.json {
+				return a.printJSON(sum)
+			}
+			fmt.Fprintf(a.out, "%s read again: %s accepted, %s known already, %s left out, %s stay\n", progress.Count(sum.Read),
+				progress.Count(sum.Accepted), progress.Count(sum.Duplicate), progress.Count(sum.Skipped), progress.Count(int64(len(sum.Rejected))))
+			for _, l := range sum.Rejected[:min(10, len(sum.Rejected))] {
+				fmt.Fprintf(a.out, "  %s  %s  %s\n", l.ID, l.Code, l.Detail)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&source, "source", "", "only those of this `FILE`, topic, or http")
+	cmd.Flags().StringVar(&code, "code", "", "only those with this `CODE`")
+	cmd.Flags().StringVar(&mapping, "map", "", "of files: instead of the `MAP` that they were imported with")
+	return cmd
 }
 
 // lineOf is the line of a letter's file, "-" where it came by HTTP.

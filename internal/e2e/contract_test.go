@@ -93,8 +93,7 @@ var notYet = map[string]string{
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
 
 	`model/promote model/import model/import/--force model/export train.engine`: "one engine, one set of versions of its own",
-	`deadletters/replay`:                    "rows are mended in their file and imported again, which doubles nothing",
-	`redis.address redis.publish redis.key`: "lists are answered, not stored",
+	`redis.address redis.publish redis.key`:                                     "lists are answered, not stored",
 }
 
 // additions are what is offered beyond the contract.
@@ -104,11 +103,12 @@ const additions = `
 	doctor/--archive doctor/--lang bundle/create/--repo bundle/create/--key bundle/create/--dry-run bundle/verify/--key bundle/install/--key bundle/install/--dry-run
 	eval/--format eval/--where eval/--ts-format eval/--tz eval/--ease-items
 	similar/-n bench/--key-file bench/--pairs bench/--only deadletters/list/--limit deadletters/list/-n deadletters/list/--cursor
+	deadletters/replay/--source deadletters/replay/--code deadletters/replay/--map
 	completion/bash completion/fish completion/powershell completion/zsh
 	completion/bash/--no-descriptions completion/fish/--no-descriptions completion/powershell/--no-descriptions completion/zsh/--no-descriptions
 	POST:/v1/import POST:/v1/import?name POST:/v1/import?kind POST:/v1/import?format POST:/v1/import?map POST:/v1/import?where
 	POST:/v1/import?remove_where POST:/v1/import?ts_format POST:/v1/import?tz
-	POST:/v1/models/rollback GET:/v1/deadletters/{id} GET:/v1/backup
+	POST:/v1/models/rollback GET:/v1/deadletters/{id} POST:/v1/deadletters:replay GET:/v1/backup
 	GET:/v1/explain?user_id GET:/v1/explain?item_id GET:/v1/explain?session GET:/v1/explain?limit GET:/v1/explain?scene GET:/v1/explain?filter
 	GET:/v1/explain?exclude GET:/v1/explain?exclude_seen GET:/v1/explain?personalized GET:/v1/explain?after PUT:/v1/rules?check
 	GET:/v1/items/{id}/similar?limit GET:/v1/items/{id}/similar?fields GET:/v1/popular?limit GET:/v1/popular?fields GET:/v1/popular?filter GET:/v1/popular?category
@@ -340,6 +340,7 @@ func contractOfCommands(t *testing.T, d *daemon) {
 		{"model rollback", "", " is live", false},
 		{"deadletters list", "--limit 1", "missing_user_id", true},
 		{"deadletters show", id, "user_id is missing", true},
+		{"deadletters replay", "--source nowhere --code none --map ts=ts", "0 read again", true},
 		{"plugin inspect", built, "reads ", true},
 		{"plugin install", built, "price-band 1", false},
 		{"plugin list", "", "active", true},
@@ -501,6 +502,7 @@ func contractOfRoutes(t *testing.T, d *daemon) {
 		{"GET:/v1/jobs/{id}", "/v1/jobs/" + jobID[1], "", 200, `"kind":"eval"`},
 		{"GET:/v1/deadletters", "/v1/deadletters?limit=1&cursor=", "", 200, `"total":`},
 		{"GET:/v1/deadletters/{id}", "/v1/deadletters/" + letter[1], "", 200, `"raw":`},
+		{"POST:/v1/deadletters:replay", "/v1/deadletters:replay", `{"code":"none"}`, 200, `"read":0`},
 		{"POST:/v1/import", "/v1/import", "", 0, ""}, // `import` has called it
 		{"GET:/v1/plugins", "/v1/plugins", "", 200, `"name":"price-band"`},
 		{"POST:/v1/plugins", "/v1/plugins", `{"name":"noise","wasm":"AAAA"}`, 422, `"code":"plugin_refused"`},

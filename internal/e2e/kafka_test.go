@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,7 +81,10 @@ type pipeline struct {
 		Connected                          bool
 		Error, Hint                        string
 		Lag, Accepted, Duplicate, Rejected int64
-		Partitions                         []struct{ Topic string }
+		Partitions                         []struct {
+			Topic         string
+			Position, End int64
+		}
 	}
 }
 
@@ -188,15 +190,6 @@ func archivedEvents(t *testing.T, dir string) []string {
 func TestKafkaKill(t *testing.T) {
 	skipShort(t)
 	kafkaKill(t, fakeKafka(t), 2, 100*time.Millisecond)
-}
-
-func TestRealKafkaKill(t *testing.T) {
-	realservers.Require(t)
-	kills := 10
-	if n, err := strconv.Atoi(os.Getenv("VITRINE_KILLS")); err == nil {
-		kills = n
-	}
-	kafkaKill(t, realKafka(t, realservers.Kafka{}).Address, kills, 5*time.Millisecond)
 }
 
 // kafkaKill kills the daemon at random times while records without any

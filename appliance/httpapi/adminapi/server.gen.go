@@ -610,6 +610,53 @@ type Problem struct {
 	RequestID string        `json:"request_id"`
 }
 
+// Replay defines model for Replay.
+type Replay struct {
+	// Code Only letters with this code.
+	Code *string `json:"code,omitempty"`
+
+	// Cursor The `next_cursor` of the answer before.
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Ids These letters; of all others only `map` counts then.
+	Ids *[]string `json:"ids,omitempty"`
+
+	// Limit How many letters are looked at.
+	Limit *int `json:"limit,omitempty"`
+
+	// Map Replaces the `map` with which files were imported.
+	Map *string `json:"map,omitempty"`
+
+	// Source Only letters of this file or topic, or of `http`.
+	Source *string `json:"source,omitempty"`
+}
+
+// ReplayResult defines model for ReplayResult.
+type ReplayResult struct {
+	// Read The letters of the page that were asked for.
+	Read     int64 `json:"read"`
+	Accepted int64 `json:"accepted"`
+
+	// Duplicate Those that were known already, or had been overtaken by something newer.
+	Duplicate int64 `json:"duplicate"`
+
+	// Skipped Rows that the `where` of their import leaves out.
+	Skipped int64 `json:"skipped"`
+
+	// Rejected Those that stay.
+	Rejected []ReplayRejection `json:"rejected"`
+
+	// NextCursor Empty at the end.
+	NextCursor string `json:"next_cursor"`
+}
+
+// ReplayRejection defines model for ReplayResult.rejected.
+type ReplayRejection struct {
+	ID     string `json:"id"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
 // Rule `boost` (filter, factor), `bury` and `exclude` (filter), `pin` (item_id, slot), `quota` (attribute, most), `diversity` (strength), `freshness` (strength, half_life, percent), `promote` (filter, percent), `cap` (times, window, filter), `rotate` (every, strength). Instead of a filter there may be item_id or item_ids.
 type Rule struct {
 	Action string `json:"action"`
@@ -769,6 +816,9 @@ type PutRulesParams struct {
 	Check *bool `form:"check,omitempty" json:"check,omitempty"`
 }
 
+// ReplayDeadLettersJSONRequestBody defines body for ReplayDeadLetters for application/json ContentType.
+type ReplayDeadLettersJSONRequestBody = Replay
+
 // StartJobJSONRequestBody defines body for StartJob for application/json ContentType.
 type StartJobJSONRequestBody = JobRequest
 
@@ -795,6 +845,9 @@ type ServerInterface interface {
 	// GetDeadLetter One refused row with its bytes.
 	// (GET /v1/deadletters/{id})
 	GetDeadLetter(ctx echo.Context, id string) error
+	// ReplayDeadLetters Reads refused rows and events again, as the configuration says now.
+	// (POST /v1/deadletters:replay)
+	ReplayDeadLetters(ctx echo.Context) error
 	// ImportFile Loads a file of events, items or users; the body is the file as it is.
 	// (POST /v1/import)
 	ImportFile(ctx echo.Context, params ImportFileParams) error
@@ -906,6 +959,15 @@ func (w *ServerInterfaceWrapper) GetDeadLetter(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetDeadLetter(ctx, id)
+	return err
+}
+
+// ReplayDeadLetters converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplayDeadLetters(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplayDeadLetters(ctx)
 	return err
 }
 
@@ -1206,6 +1268,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/backup", wrapper.GetBackup, options.OperationMiddlewares["getBackup"]...)
 	router.GET(options.BaseURL+"/v1/deadletters", wrapper.ListDeadLetters, options.OperationMiddlewares["listDeadLetters"]...)
 	router.GET(options.BaseURL+"/v1/deadletters/:id", wrapper.GetDeadLetter, options.OperationMiddlewares["getDeadLetter"]...)
+	router.POST(options.BaseURL+"/v1/deadletters\\:replay", wrapper.ReplayDeadLetters, options.OperationMiddlewares["replayDeadLetters"]...)
 	router.POST(options.BaseURL+"/v1/import", wrapper.ImportFile, options.OperationMiddlewares["importFile"]...)
 	router.POST(options.BaseURL+"/v1/jobs", wrapper.StartJob, options.OperationMiddlewares["startJob"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)

@@ -1,0 +1,104 @@
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"vitrine/bridge/deadletter"
+	"vitrine/bridge/event"
+)
+
+// Again reads records that were refused before, as the options say now. It
+// connects to no broker, only to a schema registry. It may be used by any
+// goroutine.
+type Again struct {
+	opt Options
+
+	mu     sync.Mutex
+	reader *reader
+}
+
+// NewAgain makes one; of the options those of topics and formats count, and
+// Types and Now.
+func NewAgain(opt Options) (*Again, error) {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Format == "" {
+		opt.Format = JSON
+	}
+	r, err := newReader(&opt)
+	if err != nil {
+		return nil, err
+	}
+	return &Again{opt: opt, reader: r}, nil
+}
+
+// Knows tells whether the source of letters is one of the topics.
+func (a *Again) Knows(source string) bool { return a.reader.decode[source] != nil }
+
+// Read reads the record of a letter. Its Source is the topic's name alone, since
+// the partition has long gone on: the fence of positions does not hold for it.
+// An error is no fault of the record.
+func (a *Again) Read(ctx context.Context, l *deadletter.Letter) (event.Record, *event.Invalid, error) {
+	var c letterContext
+	if len(l.Context) > 0 {
+		if err := json.Unmarshal(l.Context, &c); err != nil {
+			return event.Record{}, nil, fmt.Errorf("read the key and the headers of the record: %w", err)
+		}
+	}
+	if c.Time == 0 {
+		c.Time = l.Time
+	}
+	r := &kgo.Record{Topic: l.Source, Partition: l.Partition, Offset: l.Offset, Key: c.Key, Value: l.Raw, Timestamp: time.UnixMilli(c.Time)}
+	for _, h := range c.Headers {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.reader.prepare != nil && l.Source == a.opt.Topic {
+		if err := a.reader.prepare(ctx, r.Value); err != nil {
+			return event.Record{}, nil, err
+		}
+	}
+	out := event.Record{Source: event.Source{Name: l.Source, Partition: l.Partition, Offset: l.Offset}}
+	inv := a.opt.read(a.reader.decode[l.Source], r, &out, a.opt.Now(), &Counts{})
+	return out, inv, nil
+}
+
+// letterContext is what a letter keeps of a record beside its value.
+type letterContext struct {
+	Key     []byte         `json:"key,omitempty"`
+	Time    int64          `json:"time,omitempty"`
+	Headers []letterHeader `json:"headers,omitempty"`
+}
+
+type letterHeader struct {
+	Key   string `json:"key"`
+	Value []byte `json:"value,omitempty"`
+}
+
+// contextOf writes it. Headers that are too long are left out, and then the key.
+func contextOf(r *kgo.Record) []byte {
+	c := letterContext{Key: r.Key, Time: r.Timestamp.UnixMilli()}
+	size := len(c.Key)
+	for i := range r.Headers {
+		if size += len(r.Headers[i].Key) + len(r.Headers[i].Value) + 32; size > deadletter.MaxContext/2 {
+			break
+		}
+		c.Headers = append(c.Headers, letterHeader{r.Headers[i].Key, r.Headers[i].Value})
+	}
+	if len(c.Key) > deadletter.MaxContext/2 {
+		c.Key = nil
+	}
+	out, err := json.Marshal(&c)
+	if err != nil {
+		return nil // no field of it has no form in JSON
+	}
+	return out
+}
