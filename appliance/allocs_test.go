@@ -28,7 +28,7 @@ func TestAllocationsOfAList(t *testing.T) {
 		t.Fatalf("make a key: %d", code)
 	}
 	h := r.app.server.API()
-	for path, most := range map[string]float64{"/v1/recommend?user_id=u1&limit=20": 25, "/recommend?user_id=u1&limit=20": 25} {
+	for path, most := range map[string]float64{"/v1/recommend?user_id=u1&limit=20": 5, "/recommend?user_id=u1&limit=20": 5} {
 		req := httptest.NewRequest("GET", path, nil)
 		req.Header.Set("Authorization", "Bearer "+key.Key)
 		w := &discard{h: http.Header{}}

@@ -32,6 +32,8 @@ type public struct {
 	pool sync.Pool
 	// batches holds *batch, the same for ingest.
 	batches sync.Pool
+	// live is the header of nearly all lists; never changed.
+	live []string
 }
 
 // listing is the scratch of one list request.
@@ -43,12 +45,19 @@ type listing struct {
 	list   List
 	fields []string
 	buf    []byte
+
+	// body, names (of fields), limit and flags are what quickly reads.
+	body  publicapi.RecommendRequest
+	names []string
+	limit int
+	flags [2]bool
 }
 
 func newPublic(s *Server) *public {
 	p := &public{Server: s, Routes: entities.New(entities.Deps{
 		Ingester: s.deps.Ingester, Items: s.deps.Items, Users: s.deps.Users, Now: s.deps.Now,
 	})}
+	p.live = []string{SourceLive}
 	p.pool.New = func() any { return new(listing) }
 	p.batches.New = func() any { return new(batch) }
 	return p
@@ -308,9 +317,10 @@ func (l *listing) setFields(fields *[]string) error {
 // listed sets the headers that every list has and tells the observer.
 func (p *public) listed(c echo.Context, source, reason string) {
 	h := c.Response().Header()
-	h[headerSource] = []string{source}
-	if source != SourceLive {
-		h[headerReason] = []string{reason}
+	if source == SourceLive {
+		h[headerSource] = p.live
+	} else {
+		h[headerSource], h[headerReason] = []string{source}, []string{reason}
 	}
 	p.deps.Observer.Listed(source, reason)
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"vitrine/appliance/admit"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/httpapi/door"
@@ -119,7 +121,7 @@ func New(cfg Config, deps Deps, log *slog.Logger) (*Server, error) {
 	api := s.newEcho()
 	api.Use(guards.API)
 	publicapi.RegisterHandlers(api, pub)
-	s.api = wire.HeadAsGet(api)
+	s.api = wire.HeadAsGet(pub.quickly(func(h echo.HandlerFunc) echo.HandlerFunc { return s.shell(guards.API(h)) }, api))
 
 	guarded := s.newEcho()
 	guarded.Use(guards.Admin)

@@ -42,8 +42,9 @@ func (s *Server) newEcho() *echo.Echo {
 func (s *Server) shell(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
-		id := wire.RequestID(c.Request().Header)
-		c.Response().Header()[wire.HeaderRequestID] = []string{id}
+		name := wire.RequestID(c.Request().Header)
+		id := name[0]
+		c.Response().Header()[wire.HeaderRequestID] = name
 		defer func() {
 			if p := recover(); p != nil {
 				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -141,10 +142,18 @@ func ReadJSONUpTo(c echo.Context, dst any, limit int64) error {
 // so never changed.
 var jsonType = []string{"application/json"}
 
+// countedByNetHTTP is how much of an answer waits in net/http's buffer for its
+// length to be known; longer ones would be sent in chunks.
+const countedByNetHTTP = 2048
+
 // Send writes a JSON answer that was appended by hand.
 func Send(c echo.Context, status int, body []byte) error {
 	w := c.Response()
-	w.Header()["Content-Type"] = jsonType
+	h := w.Header()
+	h["Content-Type"] = jsonType
+	if len(body) > countedByNetHTTP {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	w.WriteHeader(status)
 	_, err := w.Write(body)
 	return err

@@ -23,20 +23,20 @@ const HeaderRequestID = "X-Request-Id"
 const MaxID = 256
 
 // RequestID keeps a sane id of the caller, or that of the span that he traces
-// the request by, else makes one.
-func RequestID(h http.Header) string {
+// the request by, else makes one. It comes as the one value of a header.
+func RequestID(h http.Header) []string {
 	if v := h[HeaderRequestID]; len(v) == 1 && saneID(v[0]) {
-		return v[0]
+		return v[:1:1]
 	}
 	if v := h["Traceparent"]; len(v) == 1 {
 		if trace, span, ok := parseTrace(v[0]); ok {
-			return trace + "-" + span
+			return []string{trace + "-" + span}
 		}
 	}
 	var buf [32]byte
 	b := strconv.AppendUint(buf[:0], rand.Uint64()|1<<63, 36)
 	b = strconv.AppendUint(b, rand.Uint64()|1<<63, 36)
-	return string(b)
+	return []string{string(b)}
 }
 
 // Trace is the trace that a request belongs to (W3C Trace Context), "" where

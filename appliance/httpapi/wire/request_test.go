@@ -30,7 +30,7 @@ func TestTraces(t *testing.T) {
 		if g.own != "" {
 			h.Set("X-Request-ID", g.own)
 		}
-		id := RequestID(h)
+		id := RequestID(h)[0]
 		if g.id != "" && id != g.id || g.id == "" && (id == "" || strings.Contains(id, "-")) || Trace(h) != g.trace {
 			t.Errorf("%q %q: id %q, trace %q", g.parent, g.own, id, Trace(h))
 		}
