@@ -42,6 +42,9 @@ func TestRealConformance(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+		inTurn(t, rpc, func(nodes []string) mirror.Store {
+			return hdfs.New(hdfs.Options{NameNodes: nodes, Root: root + "/turn", User: "shop", Timeout: 2 * time.Second})
+		})
 	})
 	t.Run("webhdfs", func(t *testing.T) {
 		s := webhdfs.New(webhdfs.Options{NameNodes: []string{web}, Root: root + "/webhdfs", User: "shop"})
@@ -49,7 +52,35 @@ func TestRealConformance(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+		inTurn(t, web, func(nodes []string) mirror.Store {
+			return webhdfs.New(webhdfs.Options{NameNodes: nodes, Root: root + "/turn", User: "shop", Timeout: 2 * time.Second})
+		})
 	})
+}
+
+// inTurn wants a store to get past a first NameNode that does not answer: one
+// call may fail, the next ones do not.
+func inTurn(t *testing.T, target string, open func(nodes []string) mirror.Store) {
+	first, err := realservers.NewProxy(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	for _, fault := range []realservers.Fault{realservers.Silent, realservers.Refused} {
+		if err := first.Set(fault); err != nil {
+			t.Fatal(err)
+		}
+		s := open([]string{first.Address, target})
+		if _, err := s.List(t.Context(), ""); err != nil {
+			t.Logf("%s: the first call: %v", fault, err)
+		}
+		for range 3 {
+			storetest.Put(t, s, "turn", []byte("x"))
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func stop(t *testing.T, c *realservers.Cluster) {

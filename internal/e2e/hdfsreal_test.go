@@ -98,6 +98,11 @@ func hdfsGoesWrong(t *testing.T, c *realservers.Cluster, scheme, target string) 
 	if now := d.goroutines(); now > goroutines+20 {
 		t.Errorf("%d goroutines, %d before the faults", now, goroutines)
 	}
+	if removed := d.removed(); removed == 0 {
+		t.Error("nothing was merged in all that time: replacing files was not tested")
+	} else {
+		t.Logf("%d files of the copy were replaced by merged ones", removed)
+	}
 	stop()
 	d.stop()
 	sameCopy(t, c, d.dir, root)
@@ -178,6 +183,19 @@ func (d *daemon) copyState() (position, copied uint64, fault string) {
 		d.t.Errorf("no hint for %q", a.Copy.Error)
 	}
 	return a.Position, a.Copy.Position, a.Copy.Error
+}
+
+// removed counts the files that were removed from the copy.
+func (d *daemon) removed() (n int64) {
+	d.t.Helper()
+	var p struct {
+		Archive struct{ Copy struct{ Removed int64 } }
+	}
+	_, _, body := d.ask(http.MethodGet, "/v1/pipeline", "")
+	if err := json.Unmarshal([]byte(body), &p); err != nil {
+		d.t.Fatal(err, body)
+	}
+	return p.Archive.Copy.Removed
 }
 
 // wrong waits as long as the fault lasts, and returns what is told of it.
