@@ -14,6 +14,7 @@ import (
 	"vitrine/appliance/config"
 	"vitrine/cmd/vitrine/copies"
 	"vitrine/cmd/vitrine/setup"
+	"vitrine/cmd/vitrine/top"
 )
 
 // The exit codes of docs/OPERATIONS.md.
@@ -95,6 +96,7 @@ func (a *app) root() *cobra.Command {
 		a.recommendCommand(), a.similarCommand(), a.modelCommand(), a.deadlettersCommand(),
 		a.pluginCommand(), a.rulesCommand(), a.keyCommand(), a.benchCommand(), a.configCommand(), a.demoCommand(), a.versionCommand(), a.childCommand(), a.manualCommand(),
 	)
+	root.AddCommand(top.Command(&top.Shared{Out: a.out, JSON: &a.json, Connect: a.daemon, Usage: usage}))
 	root.AddCommand(setup.Commands(&setup.Shared{
 		In: a.in, Out: a.out, Err: a.err, JSON: &a.json, ConfigFile: &a.configFile, Usage: usage, Group: group, Version: version,
 		Load: func(unguarded bool) (*config.Config, error) {

@@ -87,8 +87,8 @@ const (
 // notYet is the one place for what the contract names and this version does
 // not offer, each group with its reason.
 var notYet = map[string]string{
-	`export export/--to export/--codes top`: "operating tools; until then the archive is plain Parquet, and a stopped data folder can be copied",
-	`bench/--archive`:                       "the benchmark measures generated data",
+	`export export/--to export/--codes`: "operating tools; until then the archive is plain Parquet",
+	`bench/--archive`:                   "the benchmark measures generated data",
 	`plugin/new plugin/new/--lang plugin/new/--kind plugin/test plugin/bench plugin/sign plugin/verify
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
 
@@ -126,7 +126,7 @@ const additions = `
 	vitrine_bus_queued_records vitrine_bus_max_bytes vitrine_bus_appends_total vitrine_bus_refused_total vitrine_bus_short_of_disk vitrine_bus_down vitrine_bus_restarts_total vitrine_archive_failing vitrine_archive_commits_total vitrine_archive_records_total
 	vitrine_archive_files vitrine_archive_bytes vitrine_archive_dates vitrine_archive_merged_files_total vitrine_archive_repeats_dropped_total
 	vitrine_archive_dates_dropped_total vitrine_archive_upkeep_failures_total
-	bus.stream bus.replicas bus.tls_ca bus.tls_cert bus.tls_key bus.credentials_file bus.user bus.password_file
+	top/-n top/--every bus.stream bus.replicas bus.tls_ca bus.tls_cert bus.tls_key bus.credentials_file bus.user bus.password_file
 	vitrine_bus_away vitrine_bus_aside_frames
 	vitrine_archive_copy_lag_frames vitrine_archive_copy_failing vitrine_archive_copy_files vitrine_archive_copy_bytes vitrine_archive_copy_waiting_files
 	vitrine_archive_copy_waiting_bytes vitrine_archive_copy_copied_total vitrine_archive_copy_removed_total vitrine_archive_copy_failures_total
@@ -332,6 +332,7 @@ func contractOfCommands(t *testing.T, d *daemon) {
 		{"recommend", "u1 -n 3", "source: live", true},
 		{"recommend", "u1 -n 3 --explain", "BECAUSE OF", true},
 		{"similar", "i1 -n 3", "source: live", true},
+		{"top", "-n 1 --every 200ms", "bus=ok", true},
 		{"rules check", ruleFile, "no faults, rules: 2", true},
 		{"rules set", ruleFile, "rules in force: 2, version 1", true},
 		{"rules show", "", `"filter": "price < 5 && has(x)"`, true},
