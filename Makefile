@@ -9,7 +9,7 @@ RACE     := ./bridge/... ./appliance/... ./als/...
 NESTED   := sdk plugins
 export GOFLAGS := -buildvcs=false
 
-.PHONY: help api-lint run build bench-als bench-peers plugins shelf rpm repo image test-rpm test unit nested noasm race e2e kill9 test-real faults quality check format lint tidy generate generate-check clean-tree
+.PHONY: help api-lint run build bench-als bench-peers plugins shelf rpm repo image test-rpm test unit nested noasm race e2e kill9 test-real faults chaos quality check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ test-real: ## against real servers: Apache Kafka 3.4 and the newest, HDFS, NATS,
 
 faults: ## each fault of HDFS for 30 s under a daemon: what is told, recovery, nothing lost (needs java and mvn; 15 minutes)
 	VITRINE_REAL=1 VITRINE_FAULT=30s go test -v -count=1 -timeout 40m -run 'TestRealHDFS$$' ./internal/e2e
+
+chaos: ## the table of faults: Kafka, HDFS and NATS, each refused, silent, slow and reset, SECONDS each (30)
+	VITRINE_REAL=1 VITRINE_FAULT=$(or $(SECONDS),30)s go test -v -count=1 -timeout 60m -run 'TestRealChaos$$' ./internal/e2e
 
 quality: ## ranking and rating quality on published data sets, against bars (minutes; data in ../shared/data or VITRINE_QUALITY_DATA)
 	VITRINE_QUALITY=full go test -v -count=1 -timeout 3h -run 'Test(Quality|Rule)$$' ./internal/quality

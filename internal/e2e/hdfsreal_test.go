@@ -267,8 +267,8 @@ func (d *daemon) goroutines() int {
 
 // answers are what a trickle saw.
 type answers struct {
-	acked, refused, failed int
-	p99                    time.Duration
+	lists, acked, refused, failed int
+	p99                           time.Duration
 }
 
 // trickle sends a thousand events a second and asks for lists.
@@ -337,6 +337,7 @@ func (k *trickle) list(client *http.Client) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.took = append(k.took, time.Since(begin))
+	k.seen.lists++
 	if err != nil || resp.StatusCode != http.StatusOK {
 		k.seen.failed++
 	}

@@ -2,6 +2,7 @@ package realservers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -37,6 +38,9 @@ type Kafka struct {
 	Version string
 	// Dir is an empty folder for everything that the broker writes.
 	Dir string
+	// Advertised is the address that clients are told, such as that of a proxy
+	// before the broker; "" is its own.
+	Advertised string
 	// Secure adds a listener with TLS and SASL SCRAM, for Broker.Secure.
 	Secure bool
 	// MaxMessage is the largest record batch in bytes; 0 is Kafka's default of
@@ -144,7 +148,7 @@ func (b *Broker) configure(controller string) error {
 			fmt.Sprintf("socket.request.max.bytes=%d", max(100<<20, 2*b.opt.MaxMessage)))
 	}
 	protocols := "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT"
-	listeners, advertised := "PLAINTEXT://"+b.Address+",CONTROLLER://"+controller, "PLAINTEXT://"+b.Address
+	listeners, advertised := "PLAINTEXT://"+b.Address+",CONTROLLER://"+controller, "PLAINTEXT://"+cmp.Or(b.opt.Advertised, b.Address)
 	if b.opt.Secure {
 		protocols += ",SASL_SSL:SASL_SSL"
 		listeners += ",SASL_SSL://" + b.SecureAddress

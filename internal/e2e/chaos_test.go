@@ -1,0 +1,215 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"vitrine/internal/realservers"
+)
+
+// The bars of each cell of the table.
+const (
+	chaosLists    = 100 * time.Millisecond
+	chaosRecovery = 5 * time.Second
+)
+
+// chaosServer is a server that an appliance depends on, behind a proxy.
+type chaosServer struct {
+	name  string
+	proxy *realservers.Proxy
+	// settings lead the appliance to it.
+	settings []string
+	// mark is called when a fault ends; what it returns tells whether the
+	// appliance has got over it.
+	mark func(d *daemon) (recovered func() bool)
+	// sent are users whose events went another way than by HTTP.
+	sent func() []string
+}
+
+// TestRealChaos is the table of faults: each server that an appliance depends
+// on is refused, silent, slow and reset in mid-answer, for VITRINE_FAULT (30 s in
+// make chaos), under load by HTTP, with a trained shop. In the end everything that
+// was acknowledged must be in the archive once.
+func TestRealChaos(t *testing.T) {
+	realservers.Require(t)
+	table := []string{fmt.Sprintf("%-6s %-20s %9s %8s %5s %8s %8s %9s %10s", "server", "fault", "seconds", "p99 ms", "5xx", "lists", "events", "refused", "recovery s")}
+	for _, make := range []func(*testing.T) *chaosServer{chaosKafka, chaosHDFS, chaosNATS} {
+		s := make(t)
+		t.Run(s.name, func(t *testing.T) { table = append(table, chaos(t, s)...) })
+	}
+	t.Log("\n" + strings.Join(table, "\n"))
+}
+
+func chaos(t *testing.T, s *chaosServer) (rows []string) {
+	args := []string{"--demo", "--set", "archive.commit_every=1s", "--set", "train.schedule=off"}
+	for _, setting := range s.settings {
+		args = append(args, "--set", setting)
+	}
+	d := start(t, shortDir(t), args...)
+	load := &ledger{sent: map[string]bool{}, acked: map[string]bool{}}
+	clicks := &trickle{ledger: load, url: d.url}
+	stop := clicks.run(t)
+	time.Sleep(time.Second)
+	for _, fault := range []realservers.Fault{realservers.Refused, realservers.Silent, realservers.Slow, realservers.Reset} {
+		clicks.take()
+		if err := s.proxy.Set(fault); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(faultTime())
+		seen := clicks.take()
+		if err := s.proxy.Set(realservers.None); err != nil {
+			t.Fatal(err)
+		}
+		began, recovered := time.Now(), s.mark(d)
+		for !recovered() {
+			if time.Since(began) > time.Minute {
+				t.Fatalf("%s: not over it a minute later\n%s", fault, d.err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		took := time.Since(began)
+		after := clicks.take()
+		failed, refused := seen.failed+after.failed, seen.refused+after.refused
+		rows = append(rows, fmt.Sprintf("%-6s %-20s %9.0f %8.1f %5d %8d %8d %9d %10.1f", s.name, fault, faultTime().Seconds(),
+			seen.p99.Seconds()*1000, failed, seen.lists, seen.acked, refused, took.Seconds()))
+		t.Log(rows[len(rows)-1])
+		if seen.p99 > chaosLists || failed+refused > 0 || seen.acked == 0 || took > chaosRecovery {
+			t.Errorf("%s: p99 %v (bar %v), %d lists failed, %d events acknowledged and %d requests refused, over it after %v (bar %v)",
+				fault, seen.p99, chaosLists, failed, seen.acked, refused, took, chaosRecovery)
+		}
+	}
+	stop()
+	users := s.sent()
+	d.stop()
+	found := archived(t, d.dir)
+	lost, doubled := 0, 0
+	for user := range load.acked {
+		users = append(users, user)
+	}
+	for _, user := range users {
+		switch n := found[user]; {
+		case n == 0:
+			lost++
+		case n > 1:
+			doubled++
+		}
+	}
+	rows = append(rows, fmt.Sprintf("%-6s %d events acknowledged: %d lost, %d doubled", s.name, len(users), lost, doubled))
+	if lost+doubled > 0 {
+		t.Error(rows[len(rows)-1])
+	}
+	return rows
+}
+
+func chaosProxy(t *testing.T, target string) *realservers.Proxy {
+	t.Helper()
+	p, err := realservers.NewProxy(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// chaosKafka is a broker that 400 records a second go to, past the proxy.
+func chaosKafka(t *testing.T) *chaosServer {
+	proxy := chaosProxy(t, "")
+	b := realKafka(t, realservers.Kafka{Advertised: proxy.Address})
+	proxy.Target = b.Address
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Address), kgo.Dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, b.Address)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 8, 1, nil, "user-events"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var produced atomic.Int64
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			n := produced.Load()
+			batch := make([]*kgo.Record, 40)
+			for i := range batch {
+				user := "k-" + strconv.Itoa(int(n)+i)
+				batch[i] = &kgo.Record{Topic: "user-events", Key: []byte(user), Value: []byte(`{"user_id":"` + user + `","item_id":"i1","event_type":"view"}`)}
+			}
+			if err := cl.ProduceSync(ctx, batch...).FirstErr(); err != nil && !errors.Is(err, context.Canceled) {
+				t.Error(err)
+				return
+			}
+			produced.Add(int64(len(batch)))
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+	stop := func() { cancel(); wg.Wait(); cl.Close() }
+	t.Cleanup(stop)
+	mark := func(d *daemon) func() bool {
+		want := produced.Load()
+		return func() bool { p := d.pipeline(); return p.Kafka.Connected && p.Kafka.Accepted >= want }
+	}
+	var last *daemon
+	return &chaosServer{
+		name: "kafka", proxy: proxy, settings: []string{"kafka.brokers=" + proxy.Address},
+		mark: func(d *daemon) func() bool { last = d; return mark(d) },
+		sent: func() []string {
+			cancel()
+			wg.Wait()
+			users := make([]string, produced.Load())
+			for i := range users {
+				users[i] = "k-" + strconv.Itoa(i)
+			}
+			until(t, "all records are read", mark(last))
+			return users
+		},
+	}
+}
+
+// chaosHDFS is a NameNode with one DataNode, which keeps the copy of the archive.
+// Only the NameNode is behind the proxy.
+func chaosHDFS(t *testing.T) *chaosServer {
+	c, err := realservers.HDFS{Dir: t.TempDir(), DataNodes: 1}.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	proxy := chaosProxy(t, c.Address)
+	return &chaosServer{
+		name: "hdfs", proxy: proxy, settings: []string{"archive.url=hdfs://" + proxy.Address + "/user/chaos", "archive.replication=1"},
+		mark: func(d *daemon) func() bool {
+			want, _, _ := d.copyState()
+			return func() bool { _, have, fault := d.copyState(); return have >= want && fault == "" }
+		},
+		sent: func() []string { return nil },
+	}
+}
+
+// chaosNATS is the server that keeps the log.
+func chaosNATS(t *testing.T) *chaosServer {
+	c := realNATS(t, 1)
+	proxy := chaosProxy(t, strings.TrimPrefix(c.URLs[0], "nats://"))
+	return &chaosServer{
+		name: "nats", proxy: proxy, settings: []string{"bus.url=nats://" + proxy.Address, "bus.replicas=1"},
+		mark: func(d *daemon) func() bool {
+			return func() bool { s := d.bus(); return s.State == "ok" && s.AsideFrames == 0 }
+		},
+		sent: func() []string { return nil },
+	}
+}
