@@ -474,3 +474,28 @@ func BenchmarkScan(b *testing.B) {
 		b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 	})
 }
+
+// TestFilesNameTheirColumns: other readers find columns by the paths in the row
+// groups, in every file that a writer writes, whatever it wrote before.
+func TestFilesNameTheirColumns(t *testing.T) {
+	w := NewEventWriter()
+	for n := range 3 {
+		table := NewEventTable(NewStrings())
+		for _, r := range sampleEvents(10) {
+			table.Append(1, &r)
+		}
+		var b bytes.Buffer
+		if err := w.Write(&b, table, Commit{First: 1, Last: 1}); err != nil {
+			t.Fatal(err)
+		}
+		f, err := parquet.OpenFile(bytes.NewReader(b.Bytes()), int64(b.Len()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, field := range f.Schema().Fields() {
+			if got := []string(f.Metadata().RowGroups[0].Columns[i].MetaData.PathInSchema); !reflect.DeepEqual(got, []string{field.Name()}) {
+				t.Errorf("file %d: column %d is %q, want %q", n, i, got, field.Name())
+			}
+		}
+	}
+}

@@ -34,7 +34,7 @@ func NewEventWriter() *EventWriter {
 
 // Write writes one whole file. The rows keep the order of the table.
 func (w *EventWriter) Write(out io.Writer, t *EventTable, commit Commit) error {
-	w.out.Reset(out)
+	w.reset(out)
 	for i := range t.blocks {
 		chunk := w.rows[:len(t.blocks[i].rows)]
 		t.blocks[i].fill(chunk, t.strings.list)
@@ -48,6 +48,19 @@ func (w *EventWriter) Write(out io.Writer, t *EventTable, commit Commit) error {
 		return fmt.Errorf("write event file: %w", err)
 	}
 	return nil
+}
+
+// reset begins the next file. The footer of the last one shares the paths of its
+// columns with the library's writer, whose Reset (v0.32.0) blanks what it finds
+// in the footer: without this, all files but the first name no columns in their
+// row groups, and Spark refuses them.
+func (w *EventWriter) reset(out io.Writer) {
+	for _, group := range w.out.File().Metadata().RowGroups {
+		for i := range group.Columns {
+			group.Columns[i].MetaData.PathInSchema = nil
+		}
+	}
+	w.out.Reset(out)
 }
 
 // WriteItems writes one whole file of item changes in the table's order.
