@@ -9,7 +9,7 @@ RACE     := ./bridge/... ./appliance/... ./als/...
 NESTED   := sdk plugins
 export GOFLAGS := -buildvcs=false
 
-.PHONY: help api-lint run build bench-als bench-peers plugins shelf rpm repo image test-rpm test unit nested noasm race e2e kill9 test-real faults chaos quality check format lint tidy generate generate-check clean-tree
+.PHONY: help api-lint run build bench-als bench-peers plugins shelf rpm repo image test-rpm test unit nested noasm race e2e kill9 kill-table test-real faults chaos quality check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,11 @@ e2e: ## the end-to-end tests alone, on the real binary
 
 kill9: ## 20 kill -9 during ingest: nothing lost, nothing doubled
 	VITRINE_KILLS=20 go test -v -count=1 -run TestKill ./internal/e2e
+
+kill-table: ## 100 kill -9 under ingest over HTTP and from a real Kafka, 20 power cuts; prints a line each (root; java and mvn; half an hour)
+	@command -v java >/dev/null || apt-get install -y -q default-jre-headless
+	@command -v mvn >/dev/null || apt-get install -y -q maven
+	VITRINE_REAL=1 VITRINE_KILLS=100 VITRINE_POWER_CUTS=20 go test -v -count=1 -timeout 2h -run '^Test(Kill|PowerCut|RealKafkaKill)$$' ./internal/e2e
 
 # Debian's packages, where java or mvn are missing.
 test-real: ## against real servers: Apache Kafka 3.4 and the newest, HDFS, NATS, Redis (needs java and mvn; minutes)

@@ -45,21 +45,8 @@ func TestKill(t *testing.T) {
 	start(t, dir).stop() // what the last kill left on the bus goes to the archive
 
 	found := archived(t, dir)
-	lost, doubled, invented := 0, 0, 0
-	for user := range ledger.acked {
-		if found[user] == 0 {
-			lost++
-		}
-	}
-	for user, n := range found {
-		if n > 1 {
-			doubled++
-		}
-		if !ledger.sent[user] {
-			invented++
-		}
-	}
-	t.Logf("%d kills: %d sent, %d acknowledged, %d in the archive; %d lost, %d doubled, %d never sent",
+	lost, doubled, invented := ledger.compare(found)
+	t.Logf("kill table, HTTP: %d kills | %d sent | %d acknowledged | %d in the archive | %d lost | %d doubled | %d never sent",
 		kills, len(ledger.sent), len(ledger.acked), len(found), lost, doubled, invented)
 	if lost+doubled+invented > 0 {
 		t.Errorf("%d lost, %d doubled, %d never sent", lost, doubled, invented)
@@ -101,6 +88,24 @@ func (l *ledger) load(url, name string, stop <-chan struct{}) {
 			l.note(l.acked, users)
 		}
 	}
+}
+
+// compare holds the user ids in the archive against the ledger.
+func (l *ledger) compare(found map[string]int) (lost, doubled, invented int) {
+	for user := range l.acked {
+		if found[user] == 0 {
+			lost++
+		}
+	}
+	for user, n := range found {
+		if n > 1 {
+			doubled++
+		}
+		if !l.sent[user] {
+			invented++
+		}
+	}
+	return lost, doubled, invented
 }
 
 func (l *ledger) note(into map[string]bool, users []string) {
