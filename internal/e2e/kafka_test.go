@@ -49,13 +49,13 @@ func realKafka(t *testing.T, k realservers.Kafka) *realservers.Broker {
 // kafkaClient is a client of the test's own.
 func kafkaClient(t *testing.T, broker string, topics ...string) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerBatchMaxBytes(30<<20), kgo.MaxProduceRequestsInflightPerBroker(1))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(broker, ",")...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerBatchMaxBytes(30<<20), kgo.MaxProduceRequestsInflightPerBroker(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cl.Close)
 	for _, topic := range topics {
-		if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 8, 1, nil, topic); err != nil {
+		if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 8, -1, nil, topic); err != nil {
 			t.Fatal(err)
 		}
 	}

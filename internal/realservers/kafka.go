@@ -48,7 +48,8 @@ type Kafka struct {
 	MaxMessage int
 }
 
-// Broker is one running Kafka, broker and controller in one process.
+// Broker is one running Kafka, broker and controller in one process, alone or
+// one of a cluster.
 type Broker struct {
 	// Address is the plain listener, host:port.
 	Address string
@@ -56,11 +57,16 @@ type Broker struct {
 	// the PEM file of the authority that signed its certificate.
 	SecureAddress, CA string
 
-	opt  Kafka
-	java string
-	lib  string
-	cmd  *exec.Cmd
-	done chan struct{}
+	opt Kafka
+	// node is the number of the broker, voters are all controllers as the
+	// configuration names them, and brokers is how many there are.
+	node    int
+	voters  string
+	brokers int
+	java    string
+	lib     string
+	cmd     *exec.Cmd
+	done    chan struct{}
 }
 
 // startTimeout bounds the start of a broker on a busy machine.
@@ -69,6 +75,17 @@ const startTimeout = 2 * time.Minute
 // Start fetches the version if need be, formats the folder and returns when the
 // broker is ready.
 func (k Kafka) Start(ctx context.Context) (*Broker, error) {
+	brokers, err := k.StartCluster(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	return brokers[0], nil
+}
+
+// StartCluster starts n brokers that are one cluster, each controller too, and
+// returns when all are ready. With three or more, topics, offsets and
+// transactions have three replicas, of which two must have what is acknowledged.
+func (k Kafka) StartCluster(ctx context.Context, n int) (brokers []*Broker, err error) {
 	if k.Version == "" {
 		k.Version = KafkaNewest
 	}
@@ -80,24 +97,57 @@ func (k Kafka) Start(ctx context.Context) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(3)
+	ports, err := freePorts(3 * n)
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{opt: k, java: java, lib: lib, Address: ports[0]}
-	if k.Secure {
-		b.SecureAddress, b.CA = ports[2], filepath.Join(k.Dir, "ca.pem")
-		if err := makeCertificates(ctx, k.Dir); err != nil {
-			return nil, err
+	voters := make([]string, n)
+	for i := range voters {
+		voters[i] = fmt.Sprintf("%d@%s", i+1, ports[3*i+1])
+	}
+	id := clusterID()
+	defer func() {
+		if err != nil {
+			for _, b := range brokers {
+				err = errors.Join(err, b.Kill())
+			}
+		}
+	}()
+	for i := range n {
+		b := &Broker{opt: k, node: i + 1, voters: strings.Join(voters, ","), brokers: n, java: java, lib: lib, Address: ports[3*i]}
+		if n > 1 {
+			b.opt.Dir = filepath.Join(k.Dir, fmt.Sprint(i+1))
+		}
+		if err := b.prepare(ctx, ports[3*i+1:3*i+3], id); err != nil {
+			return brokers, err
+		}
+		if err := b.launch(); err != nil {
+			return brokers, err
+		}
+		brokers = append(brokers, b)
+	}
+	// A controller alone is no quorum, so none is ready before the others run.
+	for _, b := range brokers {
+		if err := b.await(ctx); err != nil {
+			return brokers, err
 		}
 	}
-	if err := b.configure(ports[1]); err != nil {
-		return nil, fmt.Errorf("configure kafka %s: %w", k.Version, err)
+	return brokers, nil
+}
+
+// prepare writes the broker's configuration and formats its folder. ports are
+// those of the controller and of the secure listener.
+func (b *Broker) prepare(ctx context.Context, ports []string, cluster string) error {
+	if b.opt.Secure {
+		b.SecureAddress, b.CA = ports[1], filepath.Join(b.opt.Dir, "ca.pem")
+		if err := makeCertificates(ctx, b.opt.Dir); err != nil {
+			return err
+		}
 	}
-	if err := b.format(ctx); err != nil {
-		return nil, err
+	if err := b.configure(ports[0]); err != nil {
+		return fmt.Errorf("configure kafka %s: %w", b.opt.Version, err)
 	}
-	return b, b.Restart(ctx)
+	return b.format(ctx, cluster)
 }
 
 // modern tells the versions from 4.0 on.
@@ -131,14 +181,16 @@ func (b *Broker) configure(controller string) error {
 	if err := os.WriteFile(filepath.Join(conf, logFile), []byte(logConf), 0o644); err != nil {
 		return err
 	}
+	replicas := min(3, b.brokers)
+	insync := fmt.Sprint((replicas + 1) / 2)
 	lines := []string{
-		"process.roles=broker,controller", "node.id=1",
-		"controller.quorum.voters=1@" + controller, "controller.listener.names=CONTROLLER",
+		"process.roles=broker,controller", fmt.Sprintf("node.id=%d", b.node),
+		"controller.quorum.voters=" + b.voters, "controller.listener.names=CONTROLLER",
 		"inter.broker.listener.name=PLAINTEXT",
 		"log.dirs=" + filepath.Join(b.opt.Dir, "data"), "num.partitions=8", "auto.create.topics.enable=false",
-		"default.replication.factor=1", "min.insync.replicas=1",
-		"offsets.topic.replication.factor=1", "offsets.topic.num.partitions=8",
-		"transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1", "transaction.state.log.num.partitions=8",
+		fmt.Sprintf("default.replication.factor=%d", replicas), "min.insync.replicas=" + insync,
+		fmt.Sprintf("offsets.topic.replication.factor=%d", replicas), "offsets.topic.num.partitions=8",
+		fmt.Sprintf("transaction.state.log.replication.factor=%d", replicas), "transaction.state.log.min.isr=" + insync, "transaction.state.log.num.partitions=8",
 		"group.initial.rebalance.delay.ms=0", "num.network.threads=2", "num.io.threads=4",
 		"log.cleaner.dedupe.buffer.size=16777216", "log.cleaner.threads=1",
 		"controlled.shutdown.max.retries=1",
@@ -178,8 +230,8 @@ func (b *Broker) classPath() string {
 	return filepath.Join(b.opt.Dir, "conf") + ":" + filepath.Join(b.lib, "*")
 }
 
-func (b *Broker) format(ctx context.Context) error {
-	args := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", b.classPath(), "kafka.tools.StorageTool", "format", "-t", clusterID(), "-c", b.properties()}
+func (b *Broker) format(ctx context.Context, cluster string) error {
+	args := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", b.classPath(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", b.properties()}
 	if b.opt.Secure && b.opt.modern() {
 		for _, mechanism := range []string{"SCRAM-SHA-512", "SCRAM-SHA-256"} {
 			args = append(args, "--add-scram", mechanism+"=[name="+User+",password="+Password+"]")
@@ -202,8 +254,18 @@ func clusterID() string {
 // Restart starts a broker that was stopped or killed, on its old data and
 // ports, and returns when it is ready.
 func (b *Broker) Restart(ctx context.Context) error {
-	path := filepath.Join(b.opt.Dir, "server.log")
-	out, err := os.Create(path)
+	if err := b.launch(); err != nil {
+		return err
+	}
+	return b.await(ctx)
+}
+
+// log is the file of what the broker says.
+func (b *Broker) log() string { return filepath.Join(b.opt.Dir, "server.log") }
+
+// launch starts the process.
+func (b *Broker) launch() error {
+	out, err := os.Create(b.log())
 	if err != nil {
 		return fmt.Errorf("start kafka: %w", err)
 	}
@@ -221,14 +283,15 @@ func (b *Broker) Restart(ctx context.Context) error {
 		_ = cmd.Wait() // how it ended is in its log
 		close(done)
 	}(b.done)
-	return b.await(ctx, path)
+	return nil
 }
 
-func (b *Broker) await(ctx context.Context, path string) error {
+// await returns when the broker says that it is ready.
+func (b *Broker) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
-		log, err := os.ReadFile(path)
+		log, err := os.ReadFile(b.log())
 		if err == nil && bytes.Contains(log, []byte("Kafka Server started")) {
 			return nil
 		}
