@@ -24,6 +24,15 @@ func (r *run) builder() *blend.Builder {
 	return &blend.Builder{Data: material{r.window, r.sig}, Signal: r.sig, Users: len(r.window.userIDs), Items: len(r.window.itemIDs)}
 }
 
+// steps makes a builder tell how far it is on its way through so many steps.
+func (r *run) steps(b *blend.Builder, total int) {
+	done := 0
+	b.Step = func(steps int) {
+		done += steps
+		r.progress(Progress{Stage: "tables", Done: done, Total: total})
+	}
+}
+
 // tables chooses the weights and builds the sources on the older part.
 func (r *run) tables(ctx context.Context) (err error) {
 	if !r.blends() {
@@ -31,9 +40,12 @@ func (r *run) tables(ctx context.Context) (err error) {
 	}
 	b, settings := r.builder(), tables.Given(r.job.Blend)
 	if r.job.Blend == nil {
-		if settings, err = b.Choose(ctx, r.older, r.options("tables")); err != nil {
+		r.steps(b, blend.ChooseSteps(r.settings)+blend.BuildSteps)
+		if settings, err = b.Choose(ctx, r.older, r.settings); err != nil {
 			return err
 		}
+	} else {
+		r.steps(b, blend.BuildSteps)
 	}
 	r.sources, err = b.Build(ctx, blend.Part{Span: r.older, Newest: r.newestOld, Matrix: r.train}, settings)
 	if err != nil {
@@ -48,8 +60,9 @@ func (r *run) rebuildTables(ctx context.Context) (err error) {
 	if r.sources == nil {
 		return nil
 	}
-	part := blend.Part{Span: r.window.whole, Newest: r.window.newest, Matrix: r.all}
-	if r.sources, err = r.builder().Build(ctx, part, r.sources.Settings); err != nil {
+	b, part := r.builder(), blend.Part{Span: r.window.whole, Newest: r.window.newest, Matrix: r.all}
+	r.steps(b, blend.BuildSteps)
+	if r.sources, err = b.Build(ctx, part, r.sources.Settings); err != nil {
 		return err
 	}
 	r.result.Options.Sources.Bytes = r.sources.Bytes()

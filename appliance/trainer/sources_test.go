@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"vitrine/als"
 	"vitrine/als/neighbors"
 	"vitrine/als/neighbors/tables"
 	"vitrine/als/topk"
@@ -70,20 +71,28 @@ func TestBlendIsChosenJudgedAndWritten(t *testing.T) {
 
 // TestWeightsAreChosenWithSettledFactors: those of fewer sweeps lose to tables
 // that the published ones beat, and the blend then ranks worse than they do: by a
-// third with a quarter of the sweeps on a million generated interactions.
+// third with a quarter of the sweeps on a million generated interactions. Every
+// sweep is a step of the stage, whose steps add up.
 func TestWeightsAreChosenWithSettledFactors(t *testing.T) {
 	j := job(t, archiveOf(t, 5000, trails(60, 12)...))
 	j.Iterations = 13
-	sweeps := 0
+	var done, total []int
 	if _, err := Run(t.Context(), j, func(p Progress) {
-		if p.Stage == "tables" {
-			sweeps = max(sweeps, p.Done)
+		switch {
+		case p.Stage == "tables" && p.Total == 0: // it begins
+			done, total = append(done, 0), append(total, 0)
+		case p.Stage == "tables":
+			if n := len(done) - 1; p.Done <= done[n] || total[n] != 0 && p.Total != total[n] {
+				t.Errorf("%d of %d after %d of %d", p.Done, p.Total, done[n], total[n])
+			}
+			done[len(done)-1], total[len(total)-1] = p.Done, p.Total
 		}
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if sweeps != j.Iterations {
-		t.Errorf("%d sweeps, the fit makes %d", sweeps, j.Iterations)
+	want := []int{blend.ChooseSteps(als.Options{Iterations: j.Iterations}) + blend.BuildSteps, blend.BuildSteps}
+	if !slices.Equal(done, want) || !slices.Equal(total, want) {
+		t.Errorf("%d steps of %d, want %d", done, total, want)
 	}
 }
 

@@ -45,6 +45,26 @@ type Builder struct {
 	Signal *signal.Signal
 	// Users and Items are the numbers of rows.
 	Users, Items int
+	// Step, when set, is told after each piece of work how many of BuildSteps
+	// or ChooseSteps it was.
+	Step func(steps int)
+}
+
+// The steps that a build tells, by about what each takes.
+const (
+	countSteps       = 1
+	similarSteps     = 6
+	transitionsSteps = 3
+	sessionsSteps    = 1
+	// BuildSteps is what a Build tells in all.
+	BuildSteps = countSteps + similarSteps + transitionsSteps + sessionsSteps
+)
+
+// step tells that a piece of work is done.
+func (b *Builder) step(steps int) {
+	if b.Step != nil {
+		b.Step(steps)
+	}
 }
 
 // Part is a part of the data with what is known of it.
@@ -248,14 +268,16 @@ func (l *sessionList) inOrder() neighbors.Sequences {
 
 // Build makes the tables of the sources that weigh something.
 func (b *Builder) Build(ctx context.Context, part Part, settings tables.Settings) (*tables.Set, error) {
-	set, err := b.count(part).build(ctx, settings)
+	s := b.count(part)
+	b.step(countSteps)
+	set, err := s.build(ctx, settings, b.step)
 	if err != nil {
 		return nil, fmt.Errorf("build the tables: %w", err)
 	}
 	return set, nil
 }
 
-func (s *statistics) build(ctx context.Context, settings tables.Settings) (*tables.Set, error) {
+func (s *statistics) build(ctx context.Context, settings tables.Settings, step func(steps int)) (*tables.Set, error) {
 	items := s.matrix.Cols
 	set := &tables.Set{Items: items, Settings: settings}
 	top := min(tableTop, max(tableEntries/max(items, 1), 10))
@@ -269,18 +291,21 @@ func (s *statistics) build(ctx context.Context, settings tables.Settings) (*tabl
 			return nil, err
 		}
 	}
+	step(similarSteps)
 	if weighs(tables.PartTransitions) {
 		opt := neighbors.TransitionOptions{Items: items, Top: top}
 		if set.Transitions, err = neighbors.Transitions(ctx, &s.sequences, opt); err != nil {
 			return nil, err
 		}
 	}
+	step(transitionsSteps)
 	if weighs(tables.PartSessions) {
 		opt := neighbors.SessionOptions{Items: items, Newest: maxSessions}
 		if set.Sessions, err = neighbors.NewSessions(ctx, &s.sequences, opt); err != nil {
 			return nil, err
 		}
 	}
+	step(sessionsSteps)
 	if weighs(tables.PartPopular) {
 		set.Popular = neighbors.Rank(s.long, listed)
 	}

@@ -47,8 +47,15 @@ func Default() tables.Settings {
 	}
 }
 
+// kindSteps is what the weights of one kind of request take, of three.
+const kindSteps = 4
+
+// ChooseSteps is what a Choose with these options tells in all. Where there is
+// little to choose by, it tells less.
+func ChooseSteps(opt als.Options) int { return BuildSteps + opt.Iterations + 3*kindSteps }
+
 // Choose finds the weights on the newest part of older: opt is how factors are
-// trained.
+// trained. It tells its own progress, not that of opt.
 func (b *Builder) Choose(ctx context.Context, older Span, opt als.Options) (tables.Settings, error) {
 	t, err := b.newTuner(ctx, older, opt)
 	if err != nil {
@@ -168,6 +175,7 @@ func (b *Builder) newTuner(ctx context.Context, older Span, opt als.Options) (*t
 		}
 		n += int(before[user])
 	}
+	opt.Progress = func(als.Progress) { b.step(1) }
 	t := &tuner{b: b, opt: opt}
 	t.early = func(user int) (lo, hi int) { return 0, int(before[user]) }
 	t.late = func(user int) (lo, hi int) {
@@ -250,6 +258,7 @@ func (t *tuner) choose(ctx context.Context) (tables.Settings, error) {
 		if chosen != nil {
 			*kind.weights = chosen
 		}
+		t.b.step(kindSteps)
 	}
 	return settings, nil
 }
