@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"vitrine/bridge/archive"
+	"vitrine/bridge/mirror"
 )
 
 // Format is the version of the form of a backup. A program reads its own and all
@@ -204,6 +205,11 @@ func (s *Source) open(ctx context.Context) (files []opened, err error) {
 				return files, err
 			}
 		}
+	}
+	// With another id, a copy of the archive elsewhere would be begun anew beside
+	// the old one.
+	if err := add("archive/"+mirror.IDFile, filepath.Join(s.Archive, mirror.IDFile)); err != nil {
+		return files, err
 	}
 	return files, add(keysName, s.Keys)
 }

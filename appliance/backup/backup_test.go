@@ -27,7 +27,7 @@ func folder(t *testing.T) Source {
 		"state/lock": "1", "state/format": `{"format":1,"vitrine":"1"}`, "state/instance": "name", "state/rules/1.json": "{}",
 		"state/snapshots/00000000000000000001.snapshot": "old", "state/snapshots/00000000000000000002.snapshot": "new",
 		"deadletters/00000000000000000001.letters": "letters", "plugins/p.wasm": "wasm", "plugins/.p.tmp": "half",
-		"bus/jetstream/x": "log", "cache/x": "cache", "keys.json": "keys",
+		"bus/jetstream/x": "log", "archive/_id": "0123456789ab\n", "cache/x": "cache", "keys.json": "keys",
 	} {
 		path := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o750), os.WriteFile(path, []byte(text), 0o600)); err != nil {
@@ -90,6 +90,7 @@ func TestRoundTrip(t *testing.T) {
 	slices.Sort(names)
 	want := []string{
 		"archive/_commits/00000000000000000001-00000000000000000005.json",
+		"archive/_id",
 		"archive/events/dt=2023-11-14/b00000000000000000001-00000000000000000005.parquet",
 		"deadletters/00000000000000000001.letters", "keys.json", "models/a.bundle", "models/live", "models/trials.json", "plugins/p.wasm",
 		"state/instance", "state/rules/1.json", "state/snapshots/00000000000000000002.snapshot",

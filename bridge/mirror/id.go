@@ -13,8 +13,8 @@ import (
 	"vitrine/internal/durable"
 )
 
-// idFile lies in the archive's folder, and so goes where the archive goes.
-const idFile = "_id"
+// IDFile lies in the archive's folder, and so goes where the archive goes.
+const IDFile = "_id"
 
 // idDigits is the length of an id: so short that names stay readable, so long
 // that no two archives of one shop have the same.
@@ -24,7 +24,7 @@ const idDigits = 12
 // the folder has the same one: two appliances on it would take each other's
 // files for their own, which BehindError stops.
 func ID(dir string) (string, error) {
-	at := filepath.Join(dir, idFile)
+	at := filepath.Join(dir, IDFile)
 	data, err := os.ReadFile(at)
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeID(at)

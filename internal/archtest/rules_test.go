@@ -92,7 +92,7 @@ var rules = []rule{
 	},
 	{pkg: "appliance/systemd"},
 	{pkg: "appliance/datadir", own: []string{"internal/durable"}},
-	{pkg: "appliance/backup", own: []string{"appliance/datadir", "bridge/archive", "internal/durable"}},
+	{pkg: "appliance/backup", own: []string{"appliance/datadir", "bridge/archive", "bridge/mirror", "internal/durable"}},
 	{pkg: "appliance/client", foreign: []string{"github.com/oapi-codegen/runtime"}},
 	{pkg: "appliance/demo", own: []string{"bridge/event"}},
 	{pkg: "appliance/config", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "internal/nearest"}, foreign: []string{"github.com/pelletier/go-toml/v2"}},
