@@ -26,6 +26,7 @@ import (
 	"vitrine/appliance/config"
 	"vitrine/appliance/datadir"
 	"vitrine/appliance/httpapi"
+	"vitrine/appliance/kept"
 	"vitrine/appliance/pluginhost"
 	"vitrine/appliance/recommend"
 	"vitrine/appliance/registry"
@@ -255,7 +256,7 @@ func (a *Appliance) ladder() *ladder {
 	a.gate = admit.NewGate(admit.Options{})
 	return &ladder{
 		live: newRecommender(a.engine, func() int64 { return a.now().UnixMilli() }),
-		gate: a.gate, kept: newKeptLists(), deadline: a.config.Recommend.Deadline, log: a.log,
+		gate: a.gate, kept: kept.New(), deadline: a.config.Recommend.Deadline, log: a.log,
 		known: func(id string) bool {
 			code, ok := p.catalog.UserCode(id)
 			return ok && p.profile.Has(code)

@@ -81,5 +81,16 @@ func (j *jobs) get(id string) (adminapi.Job, error) {
 	return adminapi.Job{}, httpapi.ErrNotFound
 }
 
+// all are copies of those that are remembered, newest first.
+func (j *jobs) all() []adminapi.Job {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := make([]adminapi.Job, 0, len(j.list))
+	for _, job := range slices.Backward(j.list) {
+		out = append(out, *job)
+	}
+	return out
+}
+
 // wait returns when no job runs.
 func (j *jobs) wait() { j.wg.Wait() }

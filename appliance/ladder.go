@@ -11,6 +11,7 @@ import (
 
 	"vitrine/appliance/admit"
 	"vitrine/appliance/httpapi"
+	"vitrine/appliance/kept"
 	"vitrine/internal/logkey"
 )
 
@@ -31,7 +32,7 @@ const overloadRetry = 1
 type ladder struct {
 	live     httpapi.Recommender
 	gate     *admit.Gate
-	kept     *keptLists
+	kept     *kept.Lists
 	deadline time.Duration
 	log      *slog.Logger
 	// known says whether a user has a history: after his erasure nothing that
@@ -68,12 +69,12 @@ func (l *ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.
 		if err := l.live.Recommend(ctx, q, list); err != nil {
 			return err
 		}
-		if keepable(q) && list.Source == httpapi.SourceLive {
-			l.kept.put(q, list)
+		if kept.Keepable(q) && list.Source == httpapi.SourceLive {
+			l.kept.Put(q, list)
 		}
 		return nil
 	}, func(reason string) error {
-		if keepable(q) && l.known(q.UserID) && l.kept.get(q, list, l.shown) {
+		if kept.Keepable(q) && l.known(q.UserID) && l.kept.Get(q, list, l.shown) {
 			list.Reason = reason
 			return nil
 		}

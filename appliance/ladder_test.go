@@ -13,6 +13,7 @@ import (
 
 	"vitrine/appliance/admit"
 	"vitrine/appliance/httpapi"
+	"vitrine/appliance/kept"
 )
 
 // moody recommends what it is told to.
@@ -72,7 +73,7 @@ func (m *moody) Popular(_ context.Context, _ *httpapi.ListQuery, list *httpapi.L
 func ladderOver(m *moody, opt admit.Options) (*ladder, *bytes.Buffer) {
 	log := new(bytes.Buffer)
 	return &ladder{
-		live: m, gate: admit.NewGate(opt), kept: newKeptLists(), deadline: time.Second, log: slog.New(slog.NewTextHandler(log, nil)),
+		live: m, gate: admit.NewGate(opt), kept: kept.New(), deadline: time.Second, log: slog.New(slog.NewTextHandler(log, nil)),
 		known: func(id string) bool { return id != "erased" }, shown: func(id string, _ int64) bool { return !strings.HasSuffix(id, "-1") },
 	}, log
 }
@@ -192,17 +193,5 @@ func TestDeadlineWithoutATimer(t *testing.T) {
 	}
 	if time.Sleep(25 * time.Millisecond); !errors.Is(own.Err(), context.DeadlineExceeded) {
 		t.Error(own.Err())
-	}
-}
-
-// BenchmarkKept: the limit is a hash of the id and copying 20 picks, 480
-// bytes, under a lock: about 100 ns.
-func BenchmarkKept(b *testing.B) {
-	k := newKeptLists()
-	q := &httpapi.Query{UserID: "user-1234", Limit: 20}
-	list := &httpapi.List{Picks: make([]httpapi.Pick, 20)}
-	b.ReportAllocs()
-	for b.Loop() {
-		k.put(q, list)
 	}
 }

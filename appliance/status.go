@@ -39,6 +39,9 @@ func (a *Appliance) Start(_ context.Context, req adminapi.JobRequest) (adminapi.
 // Job is the present state of a job.
 func (a *Appliance) Job(id string) (adminapi.Job, error) { return a.jobs.get(id) }
 
+// Jobs are the last jobs, newest first.
+func (a *Appliance) Jobs() []adminapi.Job { return a.jobs.all() }
+
 // Pipeline tells where bus, archive and dead letters stand.
 func (a *Appliance) Pipeline(ctx context.Context) (adminapi.Pipeline, error) {
 	return a.pipeline().Status(ctx), nil

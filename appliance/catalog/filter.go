@@ -121,6 +121,18 @@ func (f *filter) Selection() *frame.Selection {
 	return f.keep(next)
 }
 
+// Unknown are the names in the filter that no item has as an attribute now: most
+// likely they are misspelt.
+func (f *filter) Unknown() (names []string) {
+	columns := &f.catalog.ofItems.columns
+	for _, name := range f.program.Names() {
+		if name != ItemID && columns.find(name) == nil && columns.crowded.Load() == 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func (f *filter) keep(s *selected) *frame.Selection {
 	f.last.Store(s)
 	return &s.Selection

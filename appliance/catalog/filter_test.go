@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -94,6 +95,24 @@ func TestFilters(t *testing.T) {
 
 // TestManyChanges: a filter that was not asked for longer than changes are kept
 // looks at everything again.
+// TestUnknownNames: a filter tells which attributes no item has, as of now.
+func TestUnknownNames(t *testing.T) {
+	c := New()
+	putItem(c, "a", text("brand", "x"))
+	f, err := c.Filter(`brand == "x" && (colour == "red" || item_id == "a") && has(size)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := func() []string { return f.(interface{ Unknown() []string }).Unknown() }
+	if got := unknown(); !slices.Equal(got, []string{"colour", "size"}) {
+		t.Errorf("unknown: %q", got)
+	}
+	putItem(c, "b", text("colour", "red"))
+	if got := unknown(); !slices.Equal(got, []string{"size"}) {
+		t.Errorf("unknown after a put: %q", got)
+	}
+}
+
 func TestManyChanges(t *testing.T) {
 	c := New()
 	f, err := c.Filter(`price > 5`)

@@ -165,6 +165,19 @@ func (a *admin) GetJob(c echo.Context, id string) error {
 	return sendJSON(c, http.StatusOK, job)
 }
 
+// ListJobs is GET /v1/jobs.
+func (a *admin) ListJobs(c echo.Context) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	list := adminapi.JobList{Jobs: []adminapi.Job{}}
+	for _, job := range a.deps.Jobs.Jobs() {
+		job.Report = nil
+		list.Jobs = append(list.Jobs, job)
+	}
+	return sendJSON(c, http.StatusOK, list)
+}
+
 // ListModels is GET /v1/models.
 func (a *admin) ListModels(c echo.Context) error {
 	if err := onlyParams(c); err != nil {
@@ -181,6 +194,27 @@ func (a *admin) ListModels(c echo.Context) error {
 		filled(&models[i])
 	}
 	return sendJSON(c, http.StatusOK, adminapi.ModelList{Models: models})
+}
+
+// GetModel is GET /v1/models/{version}.
+func (a *admin) GetModel(c echo.Context, version string) error {
+	if err := onlyParams(c); err != nil {
+		return err
+	}
+	models, err := a.deps.Models.List()
+	if err != nil {
+		return fmt.Errorf("look up model: %w", err)
+	}
+	for i := range models {
+		if models[i].Version == version {
+			filled(&models[i])
+			return sendJSON(c, http.StatusOK, models[i])
+		}
+	}
+	return &Problem{
+		Status: http.StatusNotFound, Code: "unknown_model", Detail: fmt.Sprintf("there is no version %.64q", version),
+		Hint: "vitrine model list shows the versions",
+	}
 }
 
 // RollbackModel is POST /v1/models/rollback.

@@ -139,6 +139,8 @@ var good = []struct {
 	{call{do: "POST /v1/jobs", body: `{"kind":"train"}`}, 202},
 	{call{do: "POST /v1/jobs", body: `{"kind":"eval","k":20,"set":["train.rank=32"]}`}, 202},
 	{call{do: "GET /v1/jobs/j%201"}, 200},
+	{call{do: "GET /v1/jobs"}, 200},
+	{call{do: "GET /v1/models/v2"}, 200},
 	{call{do: "GET /v1/models"}, 200},
 	{call{do: "POST /v1/models/rollback"}, 200},
 	{call{do: "GET /v1/deadletters?limit=500&cursor=c1"}, 200},

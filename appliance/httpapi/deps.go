@@ -191,6 +191,8 @@ type Importer interface {
 type Jobs interface {
 	Start(ctx context.Context, req adminapi.JobRequest) (adminapi.Job, error)
 	Job(id string) (adminapi.Job, error)
+	// Jobs are those that are remembered, newest first.
+	Jobs() []adminapi.Job
 }
 
 // Models lists the versions, newest first, and goes back by one.

@@ -143,6 +143,7 @@ func TestProblems(t *testing.T) {
 		{call{do: "POST /v1/jobs", body: `{"kind":"eval","k":"x"}`}, 400, "invalid_k"},
 		{call{do: "POST /v1/recommend", body: "{\"user_id\":\"\xff\"}"}, 400, "invalid_utf8"},
 		{call{do: "GET /v1/jobs/none"}, 404, "unknown_job"},
+		{call{do: "GET /v1/models/none"}, 404, "unknown_model"},
 		{call{do: "GET /v1/deadletters?limit=501"}, 400, "invalid_limit"},
 		{call{do: "GET /v1/deadletters?cursor=bad"}, 400, "invalid_cursor"},
 		{call{do: "GET /v1/deadletters/zz"}, 404, "unknown_letter"},

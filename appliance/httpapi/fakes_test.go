@@ -289,6 +289,11 @@ func (s shopAdmin) Start(_ context.Context, req adminapi.JobRequest) (adminapi.J
 	return adminapi.Job{ID: "j 1", Kind: req.Kind, State: adminapi.Queued, CreatedAt: time.Unix(1790000000, 0).UTC()}, nil
 }
 
+func (s shopAdmin) Jobs() []adminapi.Job {
+	job, _ := s.Job("j 1")
+	return []adminapi.Job{job}
+}
+
 func (s shopAdmin) Job(id string) (adminapi.Job, error) {
 	if id != "j 1" {
 		return adminapi.Job{}, ErrNotFound

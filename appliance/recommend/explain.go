@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"vitrine/appliance/frame"
 	"vitrine/appliance/rules"
@@ -237,7 +238,11 @@ func (e *Engine) dropped(req *Request, sc *scratch, q question) (stage, detail s
 	}
 	if req.Filter != "" {
 		if f, err := e.deps.Filters.Filter(req.Filter); err == nil && !f.Selection().Has(code) {
-			return StageFilter, "the item does not pass the request's filter"
+			detail = "the item does not pass the request's filter"
+			if names := sc.unknown(); len(names) > 0 {
+				detail += ": no item has an attribute " + strings.Join(names, ", nor ")
+			}
+			return StageFilter, detail
 		}
 	}
 	by := ""

@@ -42,7 +42,21 @@ func (e *Engine) filter(text string, sc *scratch) error {
 		return &FilterError{err}
 	}
 	sc.conditions = append(sc.conditions, condition{f.Selection(), true})
+	sc.filters = append(sc.filters, f)
 	return nil
+}
+
+// knower is a filter that can tell which attributes in it no item has.
+type knower interface{ Unknown() []string }
+
+// unknown are the attributes in the request's filters that no item has.
+func (sc *scratch) unknown() (names []string) {
+	for _, f := range sc.filters {
+		if k, ok := f.(knower); ok {
+			names = append(names, k.Unknown()...)
+		}
+	}
+	return names
 }
 
 // fulfils tells whether an item fulfils every condition.

@@ -170,6 +170,9 @@ const (
 	ReasonNoTrend = "no_trend"
 	// ReasonNothingNew: no item was put that may be shown, or none in the window.
 	ReasonNothingNew = "nothing_new"
+	// ReasonUnknownAttribute: nothing passes the filter, which names an attribute
+	// that no item has.
+	ReasonUnknownAttribute = "unknown_attribute"
 	// ReasonNoItems: there is no item that may be shown.
 	ReasonNoItems = "no_items"
 	// ReasonFiltered: the plugins dropped every candidate.
@@ -448,6 +451,8 @@ func (e *Engine) page(sc *scratch, resp *Response, reason string, q question) {
 	case len(resp.Items) == 0:
 		resp.Source = SourceEmpty
 		switch {
+		case len(sc.unknown()) > 0:
+			resp.Reason = ReasonUnknownAttribute
 		case sc.dropped:
 			resp.Reason = ReasonFiltered
 		case slices.Contains([]string{ReasonNoCandidates, ReasonNotPersonalized, ReasonNoTrend, ReasonNothingNew}, reason):
@@ -480,7 +485,8 @@ type scratch struct {
 	excluded []uint32 // codes
 	// conditions are what the items of the list must fulfil.
 	conditions []condition
-	buried     []condition // from rules
+	filters    []frame.Filter // of the request
+	buried     []condition    // from rules
 	plan       *rules.Plan
 	pins       []rules.Place
 	arranging  rules.Scratch
@@ -519,7 +525,7 @@ func (e *Engine) begin(limit int, now int64) *scratch {
 	sc.session, sc.excluded, sc.conditions = sc.session[:0], sc.excluded[:0], sc.conditions[:0]
 	sc.rows, sc.weights, sc.history = sc.rows[:0], sc.weights[:0], sc.history[:0]
 	sc.buried, sc.pins, sc.before, sc.offset = sc.buried[:0], sc.pins[:0], sc.before[:0], 0
-	sc.plan, sc.why = nil, nil
+	sc.plan, sc.why, sc.filters = nil, nil, sc.filters[:0]
 	return sc
 }
 

@@ -108,7 +108,7 @@ const additions = `
 	completion/bash/--no-descriptions completion/fish/--no-descriptions completion/powershell/--no-descriptions completion/zsh/--no-descriptions
 	POST:/v1/import POST:/v1/import?name POST:/v1/import?kind POST:/v1/import?format POST:/v1/import?map POST:/v1/import?where
 	POST:/v1/import?remove_where POST:/v1/import?ts_format POST:/v1/import?tz
-	POST:/v1/models/rollback GET:/v1/deadletters/{id} POST:/v1/deadletters:replay GET:/v1/backup
+	POST:/v1/models/rollback GET:/v1/models/{version} GET:/v1/jobs GET:/v1/deadletters/{id} POST:/v1/deadletters:replay GET:/v1/backup
 	GET:/v1/explain?user_id GET:/v1/explain?item_id GET:/v1/explain?session GET:/v1/explain?limit GET:/v1/explain?scene GET:/v1/explain?filter
 	GET:/v1/explain?exclude GET:/v1/explain?exclude_seen GET:/v1/explain?personalized GET:/v1/explain?after PUT:/v1/rules?check
 	GET:/v1/items/{id}/similar?limit GET:/v1/items/{id}/similar?fields GET:/v1/popular?limit GET:/v1/popular?fields GET:/v1/popular?filter GET:/v1/popular?category
@@ -496,6 +496,8 @@ func contractOfRoutes(t *testing.T, d *daemon) {
 		{"GET:/openapi.json", "/openapi.json", "", 200, `"openapi"`},
 		{"GET:/metrics", "/metrics", "", 200, "vitrine_"},
 		{"GET:/v1/models", "/v1/models", "", 200, `"state":"live"`},
+		{"GET:/v1/models/{version}", "/v1/models/none", "", 404, `"code":"unknown_model"`},
+		{"GET:/v1/jobs", "/v1/jobs", "", 200, `"kind":"train"`},
 		{"POST:/v1/models/rollback", "/v1/models/rollback", "", 0, ""}, // `model rollback` has called it
 		{"GET:/v1/pipeline", "/v1/pipeline", "", 200, `"archive":{`},
 		{"GET:/v1/backup", "/v1/backup", "", 200, `"position":`},

@@ -51,6 +51,10 @@ func TestRulesOfTheShop(t *testing.T) {
 			t.Fatalf("a second after its PUT: %v", got)
 		}
 	}
+	var none list
+	if d.get(path+"&filter=colour=='red'", &none); none.Source != "empty" || none.Reason != "unknown_attribute" {
+		t.Errorf("an attribute that no item has: %s %s", none.Source, none.Reason)
+	}
 	write(`{"rules":[{"action":"pinn"},{"action":"boost","filter":"price <","factor":2}]}`)
 	refused := vitrine(t, "rules", "set", file, "--data", dir)
 	if refused.code != 1 || !strings.Contains(refused.err, "rule 1: ") || !strings.Contains(refused.err, "rule 2: filter: at character 8") {

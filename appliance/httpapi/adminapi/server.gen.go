@@ -281,6 +281,11 @@ type Job struct {
 // JobKind `train` fits, evaluates, and publishes a model that passes the gate; `eval` fits and evaluates only.
 type JobKind string
 
+// JobList defines model for JobList.
+type JobList struct {
+	Jobs []Job `json:"jobs"`
+}
+
 // JobProgress defines model for JobProgress.
 type JobProgress struct {
 	Done int64 `json:"done"`
@@ -851,6 +856,9 @@ type ServerInterface interface {
 	// ImportFile Loads a file of events, items or users; the body is the file as it is.
 	// (POST /v1/import)
 	ImportFile(ctx echo.Context, params ImportFileParams) error
+	// ListJobs The last 50 jobs since the start, newest first.
+	// (GET /v1/jobs)
+	ListJobs(ctx echo.Context) error
 	// StartJob Starts a job, such as a training run.
 	// (POST /v1/jobs)
 	StartJob(ctx echo.Context) error
@@ -872,6 +880,9 @@ type ServerInterface interface {
 	// RollbackModel Makes the previous model version live again.
 	// (POST /v1/models/rollback)
 	RollbackModel(ctx echo.Context) error
+	// GetModel One model version.
+	// (GET /v1/models/{version})
+	GetModel(ctx echo.Context, version string) error
 	// GetPipeline Where the bus and the archive stand.
 	// (GET /v1/pipeline)
 	GetPipeline(ctx echo.Context) error
@@ -1038,6 +1049,15 @@ func (w *ServerInterfaceWrapper) ImportFile(ctx echo.Context) error {
 	return err
 }
 
+// ListJobs converts echo context to params.
+func (w *ServerInterfaceWrapper) ListJobs(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListJobs(ctx)
+	return err
+}
+
 // StartJob converts echo context to params.
 func (w *ServerInterfaceWrapper) StartJob(ctx echo.Context) error {
 	var err error
@@ -1112,6 +1132,22 @@ func (w *ServerInterfaceWrapper) RollbackModel(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RollbackModel(ctx)
+	return err
+}
+
+// GetModel converts echo context to params.
+func (w *ServerInterfaceWrapper) GetModel(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "version" -------------
+	var version string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", ctx.Param("version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter version: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetModel(ctx, version)
 	return err
 }
 
@@ -1270,12 +1306,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/deadletters/:id", wrapper.GetDeadLetter, options.OperationMiddlewares["getDeadLetter"]...)
 	router.POST(options.BaseURL+"/v1/deadletters\\:replay", wrapper.ReplayDeadLetters, options.OperationMiddlewares["replayDeadLetters"]...)
 	router.POST(options.BaseURL+"/v1/import", wrapper.ImportFile, options.OperationMiddlewares["importFile"]...)
+	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.POST(options.BaseURL+"/v1/jobs", wrapper.StartJob, options.OperationMiddlewares["startJob"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
 	router.GET(options.BaseURL+"/v1/keys", wrapper.ListKeys, options.OperationMiddlewares["listKeys"]...)
 	router.POST(options.BaseURL+"/v1/keys", wrapper.NewKey, options.OperationMiddlewares["newKey"]...)
 	router.DELETE(options.BaseURL+"/v1/keys/:name", wrapper.RevokeKey, options.OperationMiddlewares["revokeKey"]...)
 	router.GET(options.BaseURL+"/v1/models", wrapper.ListModels, options.OperationMiddlewares["listModels"]...)
+	router.GET(options.BaseURL+"/v1/models/:version", wrapper.GetModel, options.OperationMiddlewares["getModel"]...)
 	router.POST(options.BaseURL+"/v1/models/rollback", wrapper.RollbackModel, options.OperationMiddlewares["rollbackModel"]...)
 	router.GET(options.BaseURL+"/v1/pipeline", wrapper.GetPipeline, options.OperationMiddlewares["getPipeline"]...)
 	router.GET(options.BaseURL+"/v1/plugins", wrapper.ListPlugins, options.OperationMiddlewares["listPlugins"]...)

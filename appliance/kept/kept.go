@@ -1,4 +1,9 @@
-package appliance
+// Package kept remembers the last good list of each user for a while: what the
+// ladder answers when a new one cannot be had.
+//
+// It owns their memory, which is bounded, and which questions they answer. It
+// imports the HTTP layer's terms only.
+package kept
 
 import (
 	"hash/maphash"
@@ -10,47 +15,48 @@ import (
 )
 
 const (
-	// keptUsers is a power of two; of two users that meet in a place the later
-	// one stays. With keptItems it bounds the memory: some 8 MB when full.
-	keptUsers = 1 << 13
-	keptItems = 32
-	// keptFor is how old a list may be that is shown for want of a new one.
-	keptFor = time.Hour
+	// users is a power of two; of two users that meet in a place the later
+	// one stays. With places it bounds the memory: some 8 MB when full.
+	users  = 1 << 13
+	places = 32
+	// goodFor is how old a list may be that is shown for want of a new one.
+	goodFor = time.Hour
 )
 
-// keptLists are the last good lists of users.
-type keptLists struct {
+// Lists are the last good lists of users.
+type Lists struct {
 	seed  maphash.Seed
-	slots [keptUsers]atomic.Pointer[keptList]
+	slots [users]atomic.Pointer[one]
 }
 
-// keptList is one.
-type keptList struct {
+// one is a user's.
+type one struct {
 	mu      sync.Mutex
 	user    uint64
 	at      int64 // Unix milliseconds
 	seen    bool  // whether seen items were left out
 	n       int
-	picks   [keptItems]httpapi.Pick
+	picks   [places]httpapi.Pick
 	version string
 	created int64
 }
 
-func newKeptLists() *keptLists { return &keptLists{seed: maphash.MakeSeed()} }
+// New returns an empty memory.
+func New() *Lists { return &Lists{seed: maphash.MakeSeed()} }
 
-// keepable says whether the list for a query is simply that of its user.
-func keepable(q *httpapi.Query) bool {
+// Keepable says whether the list for a query is simply that of its user.
+func Keepable(q *httpapi.Query) bool {
 	return q.UserID != "" && len(q.Session) == 0 && len(q.Exclude) == 0 && q.Filter == "" && !q.NotPersonalized &&
 		q.Scene == "" && q.After == "" && (q.Explain == "" || q.Explain == httpapi.ExplainNone)
 }
 
-// put keeps the beginning of a list.
-func (k *keptLists) put(q *httpapi.Query, list *httpapi.List) {
+// Put keeps the beginning of a list.
+func (k *Lists) Put(q *httpapi.Query, list *httpapi.List) {
 	user := maphash.String(k.seed, q.UserID)
-	slot := &k.slots[user%keptUsers]
+	slot := &k.slots[user%users]
 	kept := slot.Load()
 	if kept == nil {
-		kept = new(keptList)
+		kept = new(one)
 		if !slot.CompareAndSwap(nil, kept) {
 			kept = slot.Load()
 		}
@@ -64,17 +70,17 @@ func (k *keptLists) put(q *httpapi.Query, list *httpapi.List) {
 	kept.version, kept.created = list.ModelVersion, q.Now-list.ModelAge.Milliseconds()
 }
 
-// get fills list with what is kept for a query's user and may still be shown;
+// Get fills list with what is kept for a query's user and may still be shown;
 // false when there is nothing, or less than is asked for.
-func (k *keptLists) get(q *httpapi.Query, list *httpapi.List, shown func(string, int64) bool) bool {
+func (k *Lists) Get(q *httpapi.Query, list *httpapi.List, shown func(string, int64) bool) bool {
 	user := maphash.String(k.seed, q.UserID)
-	kept := k.slots[user%keptUsers].Load()
+	kept := k.slots[user%users].Load()
 	if kept == nil {
 		return false
 	}
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
-	if kept.user != user || kept.n < q.Limit || kept.seen != q.ExcludeSeen || q.Now-kept.at > keptFor.Milliseconds() {
+	if kept.user != user || kept.n < q.Limit || kept.seen != q.ExcludeSeen || q.Now-kept.at > goodFor.Milliseconds() {
 		return false
 	}
 	picks := list.Picks[:0]
