@@ -201,7 +201,7 @@ func (a *Appliance) letGo() error {
 func (a *Appliance) wire() error {
 	p := a.parts
 	a.engine = recommend.New(recommend.Deps{
-		History: p.profile, Popularity: p.profile, Trends: p.profile, News: p.catalog, Codes: p.catalog, Shelf: p.catalog,
+		History: p.profile, Popularity: p.profile, Trends: p.profile, Windows: p.profile, News: p.catalog, Codes: p.catalog, Shelf: p.catalog,
 		Columns: p.catalog, Filters: p.catalog, Plugins: a.plugins, Scenes: a.config.Recommend.Presets(),
 	})
 	book, err := openRules(a.folder.Path("state", "rules"), a.engine, p.catalog, a.now, a.log)

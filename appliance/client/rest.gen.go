@@ -275,6 +275,45 @@ func (e PluginCallStatus) Valid() bool {
 	}
 }
 
+// Defines values for EventWindow.
+const (
+	EventWindowN12H EventWindow = "12h"
+	EventWindowN14D EventWindow = "14d"
+	EventWindowN1D  EventWindow = "1d"
+	EventWindowN1H  EventWindow = "1h"
+	EventWindowN30D EventWindow = "30d"
+	EventWindowN3D  EventWindow = "3d"
+	EventWindowN6H  EventWindow = "6h"
+	EventWindowN7D  EventWindow = "7d"
+	EventWindowN90D EventWindow = "90d"
+)
+
+// Valid indicates whether the value is a known member of the EventWindow enum.
+func (e EventWindow) Valid() bool {
+	switch e {
+	case EventWindowN12H:
+		return true
+	case EventWindowN14D:
+		return true
+	case EventWindowN1D:
+		return true
+	case EventWindowN1H:
+		return true
+	case EventWindowN30D:
+		return true
+	case EventWindowN3D:
+		return true
+	case EventWindowN6H:
+		return true
+	case EventWindowN7D:
+		return true
+	case EventWindowN90D:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImportFileParamsKind.
 const (
 	Events ImportFileParamsKind = "events"
@@ -311,6 +350,84 @@ func (e ImportFileParamsFormat) Valid() bool {
 	case Ndjson:
 		return true
 	case Tsv:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PopularItemsParamsWindow.
+const (
+	PopularItemsParamsWindowN12H PopularItemsParamsWindow = "12h"
+	PopularItemsParamsWindowN14D PopularItemsParamsWindow = "14d"
+	PopularItemsParamsWindowN1D  PopularItemsParamsWindow = "1d"
+	PopularItemsParamsWindowN1H  PopularItemsParamsWindow = "1h"
+	PopularItemsParamsWindowN30D PopularItemsParamsWindow = "30d"
+	PopularItemsParamsWindowN3D  PopularItemsParamsWindow = "3d"
+	PopularItemsParamsWindowN6H  PopularItemsParamsWindow = "6h"
+	PopularItemsParamsWindowN7D  PopularItemsParamsWindow = "7d"
+	PopularItemsParamsWindowN90D PopularItemsParamsWindow = "90d"
+)
+
+// Valid indicates whether the value is a known member of the PopularItemsParamsWindow enum.
+func (e PopularItemsParamsWindow) Valid() bool {
+	switch e {
+	case PopularItemsParamsWindowN12H:
+		return true
+	case PopularItemsParamsWindowN14D:
+		return true
+	case PopularItemsParamsWindowN1D:
+		return true
+	case PopularItemsParamsWindowN1H:
+		return true
+	case PopularItemsParamsWindowN30D:
+		return true
+	case PopularItemsParamsWindowN3D:
+		return true
+	case PopularItemsParamsWindowN6H:
+		return true
+	case PopularItemsParamsWindowN7D:
+		return true
+	case PopularItemsParamsWindowN90D:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrendingItemsParamsWindow.
+const (
+	TrendingItemsParamsWindowN12H TrendingItemsParamsWindow = "12h"
+	TrendingItemsParamsWindowN14D TrendingItemsParamsWindow = "14d"
+	TrendingItemsParamsWindowN1D  TrendingItemsParamsWindow = "1d"
+	TrendingItemsParamsWindowN1H  TrendingItemsParamsWindow = "1h"
+	TrendingItemsParamsWindowN30D TrendingItemsParamsWindow = "30d"
+	TrendingItemsParamsWindowN3D  TrendingItemsParamsWindow = "3d"
+	TrendingItemsParamsWindowN6H  TrendingItemsParamsWindow = "6h"
+	TrendingItemsParamsWindowN7D  TrendingItemsParamsWindow = "7d"
+	TrendingItemsParamsWindowN90D TrendingItemsParamsWindow = "90d"
+)
+
+// Valid indicates whether the value is a known member of the TrendingItemsParamsWindow enum.
+func (e TrendingItemsParamsWindow) Valid() bool {
+	switch e {
+	case TrendingItemsParamsWindowN12H:
+		return true
+	case TrendingItemsParamsWindowN14D:
+		return true
+	case TrendingItemsParamsWindowN1D:
+		return true
+	case TrendingItemsParamsWindowN1H:
+		return true
+	case TrendingItemsParamsWindowN30D:
+		return true
+	case TrendingItemsParamsWindowN3D:
+		return true
+	case TrendingItemsParamsWindowN6H:
+		return true
+	case TrendingItemsParamsWindowN7D:
+		return true
+	case TrendingItemsParamsWindowN90D:
 		return true
 	default:
 		return false
@@ -1281,6 +1398,9 @@ type Category = string
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// EventWindow defines model for EventWindow.
+type EventWindow string
+
 // Exclude defines model for Exclude.
 type Exclude = []ID
 
@@ -1482,7 +1602,13 @@ type PopularItemsParams struct {
 
 	// Category Only items whose attribute `category` is this, besides `filter`.
 	Category *Category `form:"category,omitempty" json:"category,omitempty"`
+
+	// Window Counts only what happened in so long a time before the newest event, and all of it alike; without it, older events count less and less. Where nothing did, popular items stand in.
+	Window *PopularItemsParamsWindow `form:"window,omitempty" json:"window,omitempty"`
 }
+
+// PopularItemsParamsWindow defines parameters for PopularItems.
+type PopularItemsParamsWindow string
 
 // RecommendParams defines parameters for Recommend.
 type RecommendParams struct {
@@ -1539,7 +1665,13 @@ type TrendingItemsParams struct {
 
 	// Category Only items whose attribute `category` is this, besides `filter`.
 	Category *Category `form:"category,omitempty" json:"category,omitempty"`
+
+	// Window Counts only what happened in so long a time before the newest event, and all of it alike; without it, older events count less and less. Where nothing did, popular items stand in.
+	Window *TrendingItemsParamsWindow `form:"window,omitempty" json:"window,omitempty"`
 }
+
+// TrendingItemsParamsWindow defines parameters for TrendingItems.
+type TrendingItemsParamsWindow string
 
 // DeleteUserParams defines parameters for DeleteUser.
 type DeleteUserParams struct {
@@ -5011,6 +5143,18 @@ func NewPopularItemsRequest(server string, params *PopularItemsParams) (*http.Re
 
 		}
 
+		if params.Window != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "window", *params.Window, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -5480,6 +5624,18 @@ func NewTrendingItemsRequest(server string, params *TrendingItemsParams) (*http.
 		if params.Category != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "category", *params.Category, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Window != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "window", *params.Window, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -115,6 +115,7 @@ var good = []struct {
 	{call{do: "POST /v1/recommend:batch", body: `{"requests":[{"user_id":"u1","limit":1},{"session":["i1"]},{"personalized":false,"fields":["price"]}]}`}, 200},
 	{call{do: "GET /v1/items/i1/similar?limit=3&fields=price"}, 200},
 	{call{do: "GET /v1/popular?limit=3"}, 200},
+	{call{do: "GET /v1/popular?limit=3&window=7d"}, 200},
 	{call{do: "GET /v1/trending?limit=3&fields=price&filter=price+%3E+1&category=c%22x"}, 200},
 	{call{do: "GET /v1/latest?limit=3&fields=price&filter=price+%3E+1&category=c1&window=7d"}, 200},
 	{call{do: "POST /v1/events", body: `{"user_id":"u","item_id":7,"event_type":"view"}`}, 202},

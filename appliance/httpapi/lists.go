@@ -3,7 +3,9 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -36,7 +38,10 @@ type Lists interface {
 func (p *public) PopularItems(c echo.Context, params publicapi.PopularItemsParams) error {
 	l := p.get(c)
 	defer p.pool.Put(l)
-	q, err := l.common(c, commonParams{params.Limit, params.Fields, params.Filter, params.Category})
+	q, err := l.common(c, commonParams{params.Limit, params.Fields, params.Filter, params.Category}, "window")
+	if err == nil {
+		q.Window, err = eventWindow((*string)(params.Window))
+	}
 	if err != nil {
 		return err
 	}
@@ -54,7 +59,10 @@ func (p *public) PopularItems(c echo.Context, params publicapi.PopularItemsParam
 func (p *public) TrendingItems(c echo.Context, params publicapi.TrendingItemsParams) error {
 	l := p.get(c)
 	defer p.pool.Put(l)
-	q, err := l.common(c, commonParams{params.Limit, params.Fields, params.Filter, params.Category})
+	q, err := l.common(c, commonParams{params.Limit, params.Fields, params.Filter, params.Category}, "window")
+	if err == nil {
+		q.Window, err = eventWindow((*string)(params.Window))
+	}
 	if err != nil {
 		return err
 	}
@@ -94,7 +102,7 @@ type commonParams struct {
 
 // common checks them; further names the route's other parameters.
 func (l *listing) common(c echo.Context, in commonParams, further ...string) (ListQuery, error) {
-	if err := onlyParams(c, append(further, "limit", "fields", "filter", "category")...); err != nil {
+	if err := onlyParams(c, append([]string{"limit", "fields", "filter", "category"}, further...)...); err != nil {
 		return ListQuery{}, err
 	}
 	if in.filter != nil {
@@ -122,6 +130,19 @@ func categoryFilter(category string) (string, error) {
 		return "", refuse("invalid_category", "category must be UTF-8 of 1 to 256 bytes")
 	}
 	return "category == " + strconv.Quote(category), nil
+}
+
+// eventWindow is one of the windows of events that the document has; nil is
+// none. They are few, because each takes a look at every history.
+func eventWindow(text *string) (time.Duration, error) {
+	if text == nil {
+		return 0, nil
+	}
+	known := []string{"1h", "6h", "12h", "1d", "3d", "7d", "14d", "30d", "90d"}
+	if !slices.Contains(known, *text) {
+		return 0, refuse("invalid_window", "window must be one of %s, not %.20q", strings.Join(known, ", "), *text)
+	}
+	return parseWindow(*text)
 }
 
 // parseWindow reads a whole number of seconds, minutes, hours or days.

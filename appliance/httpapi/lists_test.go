@@ -17,6 +17,8 @@ func TestListsOfEverybody(t *testing.T) {
 		"GET /v1/trending?filter=price%3C2&category=a%22b": {Filter: "price<2", Category: `category == "a\"b"`},
 		"GET /v1/latest?window=36h":                        {Window: 36 * time.Hour},
 		"GET /v1/latest?window=7d&category=c1":             {Window: 7 * 24 * time.Hour, Category: `category == "c1"`},
+		"GET /v1/popular?window=7d":                        {Window: 7 * 24 * time.Hour},
+		"GET /v1/trending?window=12h":                      {Window: 12 * time.Hour},
 	} {
 		w := (call{do: do}).to(h)
 		if w.Code != 200 {
@@ -39,7 +41,8 @@ func TestListsOfEverybody(t *testing.T) {
 		"GET /v1/latest?window=":        "invalid_window",
 		"GET /v1/trending?category=":    "invalid_category",
 		"GET /v1/trending?limit=501":    "invalid_limit",
-		"GET /v1/trending?window=1d":    "unknown_parameter",
+		"GET /v1/trending?window=2d":    "invalid_window",
+		"GET /v1/popular?window=":       "invalid_window",
 	} {
 		if w := (call{do: do}).to(h); w.Code != 400 || !strings.Contains(w.Body.String(), code) {
 			t.Errorf("%s: %d %s", do, w.Code, w.Body)

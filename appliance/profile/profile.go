@@ -37,6 +37,7 @@ type Store struct {
 	newest  atomic.Int64
 	popular popularity
 	trend   trend
+	windows windows
 	weighed weighed
 	scratch sync.Pool // of *scratch
 }

@@ -15,6 +15,13 @@ type Trends interface {
 	Trending(n int, dst *frame.Frame)
 }
 
+// Windows ranks items by what happened in the time before the newest event.
+type Windows interface {
+	// Within adds to dst the n items that most was done with in the window, or
+	// that rise most in it, best first.
+	Within(window time.Duration, rising bool, n int, dst *frame.Frame)
+}
+
 // News ranks items by when they came into the catalogue.
 type News interface {
 	// Latest adds to dst the n newest items, those of since (Unix ms) and
@@ -29,7 +36,8 @@ type ListRequest struct {
 	// Filter and Category are conditions that every item fulfils; empty means
 	// none.
 	Filter, Category string
-	// Window is how far back Latest looks; 0 is without end.
+	// Window is how far back the list looks; 0 is without end, with older events
+	// weighing less.
 	Window time.Duration
 	// Now is the time of the request in Unix milliseconds.
 	Now int64
@@ -37,13 +45,32 @@ type ListRequest struct {
 
 // Popular fills resp with the most popular items. It fails like Recommend.
 func (e *Engine) Popular(ctx context.Context, req *ListRequest, resp *Response) error {
-	return e.listed(ctx, req, resp, question{reason: ReasonNotPersonalized, filled: true})
+	if req.Window == 0 {
+		return e.listed(ctx, req, resp, question{reason: ReasonNotPersonalized, filled: true})
+	}
+	err := e.listed(ctx, req, resp, e.within(req.Window, false))
+	if resp.Source == SourceLive {
+		resp.Source, resp.Reason, resp.Exact = SourcePopular, ReasonNotPersonalized, false
+	}
+	return err
+}
+
+// within asks for what happened in a window.
+func (e *Engine) within(window time.Duration, rising bool) question {
+	rank := func(n int, dst *frame.Frame) { e.deps.Windows.Within(window, rising, n, dst) }
+	if rising {
+		return question{rank: rank, otherwise: ReasonNoTrend}
+	}
+	return question{rank: rank, otherwise: ReasonNothingNew}
 }
 
 // Trending fills resp with the items that rise most above their own past,
 // without any model. Where none does popular ones stand in. It fails like
 // Recommend.
 func (e *Engine) Trending(ctx context.Context, req *ListRequest, resp *Response) error {
+	if req.Window > 0 {
+		return e.listed(ctx, req, resp, e.within(req.Window, true))
+	}
 	return e.listed(ctx, req, resp, question{rank: e.deps.Trends.Trending, otherwise: ReasonNoTrend})
 }
 

@@ -79,9 +79,11 @@ type Deps struct {
 	Popularity Popularity
 	Codes      Codes
 	Shelf      Shelf
-	// Trends and News may be nil where nobody asks for Trending and Latest.
-	Trends Trends
-	News   News
+	// Trends, Windows and News may be nil where nobody asks for Trending, for
+	// windows of it or of Popular, and for Latest.
+	Trends  Trends
+	Windows Windows
+	News    News
 	// Columns are the attributes by which new items are likened to known ones;
 	// nil, like News, leaves items out that no model knows.
 	Columns frame.Columns
@@ -168,7 +170,8 @@ const (
 	ReasonFoldFailed = "fold_failed"
 	// ReasonNoTrend: no item rises above its own past.
 	ReasonNoTrend = "no_trend"
-	// ReasonNothingNew: no item was put that may be shown, or none in the window.
+	// ReasonNothingNew: no item was put that may be shown, or none in the window;
+	// or nothing happened in it.
 	ReasonNothingNew = "nothing_new"
 	// ReasonUnknownAttribute: nothing passes the filter, which names an attribute
 	// that no item has.

@@ -111,7 +111,7 @@ const additions = `
 	POST:/v1/models/rollback GET:/v1/models/{version} GET:/v1/jobs GET:/v1/deadletters/{id} POST:/v1/deadletters:replay GET:/v1/backup
 	GET:/v1/explain?user_id GET:/v1/explain?item_id GET:/v1/explain?session GET:/v1/explain?limit GET:/v1/explain?scene GET:/v1/explain?filter
 	GET:/v1/explain?exclude GET:/v1/explain?exclude_seen GET:/v1/explain?personalized GET:/v1/explain?after PUT:/v1/rules?check
-	GET:/v1/items/{id}/similar?limit GET:/v1/items/{id}/similar?fields GET:/v1/popular?limit GET:/v1/popular?fields GET:/v1/popular?filter GET:/v1/popular?category
+	GET:/v1/items/{id}/similar?limit GET:/v1/items/{id}/similar?fields GET:/v1/popular?limit GET:/v1/popular?fields GET:/v1/popular?filter GET:/v1/popular?category GET:/v1/popular?window GET:/v1/trending?window
 	GET:/v1/trending?limit GET:/v1/trending?fields GET:/v1/trending?filter GET:/v1/trending?category
 	GET:/v1/latest?limit GET:/v1/latest?fields GET:/v1/latest?filter GET:/v1/latest?category GET:/v1/latest?window
 	POST:/v1/plugins DELETE:/v1/plugins/{name} POST:/v1/plugins/{name}/enable POST:/v1/plugins/{name}/disable
@@ -472,7 +472,7 @@ func contractOfRoutes(t *testing.T, d *daemon) {
 		{"POST:/v1/recommend", "/v1/recommend", `{"user_id":"u1","limit":3}`, 200, `"rank":3`},
 		{"POST:/v1/recommend:batch", "/v1/recommend:batch", `{"requests":[{"user_id":"u1","limit":3},{"user_id":"u2"}]}`, 200, `"user_id":"u2"`},
 		{"GET:/v1/items/{id}/similar", "/v1/items/i1/similar?limit=3&fields=name", "", 200, `"rank":3`},
-		{"GET:/v1/popular", "/v1/popular?limit=3&fields=name", "", 200, `"rank":3`},
+		{"GET:/v1/popular", "/v1/popular?limit=3&fields=name&window=90d", "", 200, `"rank":3`},
 		{"GET:/v1/popular?filter", "/v1/popular?limit=3&filter=has(name)", "", 200, `"rank":3`},
 		{"GET:/v1/popular?category", "/v1/popular?category=none", "", 200, `"source":"empty","reason":"no_items"`},
 		{"GET:/v1/trending", "/v1/trending?limit=3&fields=name&filter=has(name)", "", 200, `"items":[`},
