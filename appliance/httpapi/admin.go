@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/pprof"
-	"net/url"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/httpapi/entities"
+	"vitrine/appliance/httpapi/operate"
 	"vitrine/appliance/httpapi/wire"
 )
 
@@ -23,11 +23,13 @@ const defaultLetters = 100
 const (
 	maxText = 4096
 	maxMap  = 16384
-	maxSet  = 64
 )
 
 // admin answers the routes of the admin listener and the socket.
-type admin struct{ *Server }
+type admin struct {
+	*Server
+	*operate.Routes
+}
 
 // ImportFile is POST /v1/import.
 func (a *admin) ImportFile(c echo.Context, params adminapi.ImportFileParams) error {
@@ -112,135 +114,6 @@ func (a *admin) untilStop(c echo.Context) (context.Context, context.CancelFunc) 
 		conn.SetReadDeadline(time.Now())
 	})
 	return ctx, func() { release(); cancel() }
-}
-
-// StartJob is POST /v1/jobs.
-func (a *admin) StartJob(c echo.Context) error {
-	if err := onlyParams(c); err != nil {
-		return err
-	}
-	var body adminapi.JobRequest
-	if err := readJSON(c, &body); err != nil {
-		return err
-	}
-	if err := checkJob(&body); err != nil {
-		return err
-	}
-	job, err := a.deps.Jobs.Start(c.Request().Context(), body)
-	if err != nil {
-		return fmt.Errorf("start job: %w", err)
-	}
-	c.Response().Header().Set("Location", "/v1/jobs/"+url.PathEscape(job.ID))
-	return sendJSON(c, http.StatusAccepted, job)
-}
-
-// checkJob holds the body against the document's bounds, and refuses what
-// would be without effect.
-func checkJob(body *adminapi.JobRequest) error {
-	switch {
-	case !body.Kind.Valid():
-		return refuse("invalid_kind", "kind must be train or eval, not %.64q", string(body.Kind))
-	case body.Kind != adminapi.Eval && (body.K != 0 || len(body.Set) > 0 || body.Split != "" || body.Seen != "" || body.Mode != "" || body.EaseItems != 0):
-		return refuse("invalid_job", "k, set, split, seen, mode and ease_items are for an evaluation; a training runs as it is configured")
-	case body.K < 0 || body.K > MaxLimit:
-		return refuse("invalid_k", "k must be a whole number from 1 to %d", MaxLimit)
-	case len(body.Set) > maxSet:
-		return refuse("invalid_set", "set has %d entries, the most is %d", len(body.Set), maxSet)
-	}
-	return nil
-}
-
-// GetJob is GET /v1/jobs/{id}.
-func (a *admin) GetJob(c echo.Context, id string) error {
-	if err := onlyParams(c); err != nil {
-		return err
-	}
-	job, err := a.deps.Jobs.Job(id)
-	if errors.Is(err, ErrNotFound) {
-		return &Problem{Status: http.StatusNotFound, Code: "unknown_job", Detail: fmt.Sprintf("there is no job %.64q", id)}
-	}
-	if err != nil {
-		return fmt.Errorf("look up job: %w", err)
-	}
-	return sendJSON(c, http.StatusOK, job)
-}
-
-// ListJobs is GET /v1/jobs.
-func (a *admin) ListJobs(c echo.Context) error {
-	if err := onlyParams(c); err != nil {
-		return err
-	}
-	list := adminapi.JobList{Jobs: []adminapi.Job{}}
-	for _, job := range a.deps.Jobs.Jobs() {
-		job.Report = nil
-		list.Jobs = append(list.Jobs, job)
-	}
-	return sendJSON(c, http.StatusOK, list)
-}
-
-// ListModels is GET /v1/models.
-func (a *admin) ListModels(c echo.Context) error {
-	if err := onlyParams(c); err != nil {
-		return err
-	}
-	models, err := a.deps.Models.List()
-	if err != nil {
-		return fmt.Errorf("list models: %w", err)
-	}
-	if models == nil {
-		models = []adminapi.Model{}
-	}
-	for i := range models {
-		filled(&models[i])
-	}
-	return sendJSON(c, http.StatusOK, adminapi.ModelList{Models: models})
-}
-
-// GetModel is GET /v1/models/{version}.
-func (a *admin) GetModel(c echo.Context, version string) error {
-	if err := onlyParams(c); err != nil {
-		return err
-	}
-	models, err := a.deps.Models.List()
-	if err != nil {
-		return fmt.Errorf("look up model: %w", err)
-	}
-	for i := range models {
-		if models[i].Version == version {
-			filled(&models[i])
-			return sendJSON(c, http.StatusOK, models[i])
-		}
-	}
-	return &Problem{
-		Status: http.StatusNotFound, Code: "unknown_model", Detail: fmt.Sprintf("there is no version %.64q", version),
-		Hint: "vitrine model list shows the versions",
-	}
-}
-
-// RollbackModel is POST /v1/models/rollback.
-func (a *admin) RollbackModel(c echo.Context) error {
-	if err := onlyParams(c); err != nil {
-		return err
-	}
-	model, err := a.deps.Models.Rollback(c.Request().Context())
-	if errors.Is(err, ErrNotFound) {
-		return &Problem{
-			Status: http.StatusConflict, Code: "no_previous_model",
-			Detail: "there is no version before the live one", Hint: "vitrine model list shows the versions",
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("roll back model: %w", err)
-	}
-	filled(&model)
-	return sendJSON(c, http.StatusOK, model)
-}
-
-// filled makes an absent list an empty one, as the document promises.
-func filled(m *adminapi.Model) {
-	if m.Metrics == nil {
-		m.Metrics = []adminapi.ModelMetrics{}
-	}
 }
 
 // ListDeadLetters is GET /v1/deadletters.

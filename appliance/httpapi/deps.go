@@ -7,10 +7,9 @@ import (
 	"net/http"
 	"time"
 
-	"vitrine/appliance/access"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/httpapi/entities"
-	"vitrine/appliance/httpapi/gate"
+	"vitrine/appliance/httpapi/operate"
 	"vitrine/bridge/event"
 )
 
@@ -186,30 +185,13 @@ type Importer interface {
 	Import(ctx context.Context, body io.Reader, req ImportRequest) (adminapi.ImportResult, error)
 }
 
-// Jobs runs long work in the background, beyond the request that starts it. Job returns ErrNotFound for an
-// unknown id.
-type Jobs interface {
-	Start(ctx context.Context, req adminapi.JobRequest) (adminapi.Job, error)
-	Job(id string) (adminapi.Job, error)
-	// Jobs are those that are remembered, newest first.
-	Jobs() []adminapi.Job
-}
-
-// Models lists the versions, newest first, and goes back by one.
-type Models interface {
-	List() ([]adminapi.Model, error)
-	Rollback(ctx context.Context) (adminapi.Model, error)
-}
-
-// Plugins manages the plugins folder. Names that are not there are ErrNotFound.
-// Install returns when the module ranks, or a *Problem that says why it does
-// not.
-type Plugins interface {
-	List() []adminapi.Plugin
-	Install(ctx context.Context, in adminapi.PluginInstall) (adminapi.Plugin, error)
-	SetEnabled(ctx context.Context, name string, enabled bool) (adminapi.Plugin, error)
-	Remove(ctx context.Context, name string) error
-}
+// What operators manage; see operate.
+type (
+	Jobs    = operate.Jobs
+	Models  = operate.Models
+	Plugins = operate.Plugins
+	Keys    = operate.Keys
+)
 
 // Rules are the business rules. A set that has faults is refused whole by a
 // *Problem that lists them; check only looks for faults.
@@ -251,14 +233,6 @@ type Served struct {
 
 // ServedLog is told of every list that is answered. It must not block.
 type ServedLog interface{ Served(Served) }
-
-// Keys are the API keys. New and Revoke count at once.
-type Keys interface {
-	gate.Keys
-	New(name string, scope access.Scope) (secret string, err error)
-	List() []access.Key
-	Revoke(name string) error
-}
 
 // Observer is told of every answer, for the metrics. route is the template of
 // the document, such as /v1/items/:id, or "unmatched".

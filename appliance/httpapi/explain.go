@@ -3,6 +3,7 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
@@ -89,6 +90,15 @@ func (p *public) Explain(c echo.Context, params publicapi.ExplainParams) error {
 		out.Reasons = append(out.Reasons, publicapi.Reason{Kind: r.Kind, Name: r.Name, Change: r.Change})
 	}
 	return sendJSON(c, http.StatusOK, out)
+}
+
+// append appends the call as JSON.
+func (p *PluginCall) append(b []byte) []byte {
+	for _, field := range [...][2]string{{`{"name":`, p.Name}, {`,"version":`, p.Version}, {`,"stage":`, p.Stage}, {`,"status":`, p.Status}} {
+		b = appendString(append(b, field[0]...), field[1])
+	}
+	b = strconv.AppendInt(append(b, `,"micros":`...), p.Micros, 10)
+	return append(b, '}')
 }
 
 func appendReasons(b []byte, reasons []Reason) []byte {

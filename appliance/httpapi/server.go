@@ -15,6 +15,7 @@ import (
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/httpapi/door"
 	"vitrine/appliance/httpapi/gate"
+	"vitrine/appliance/httpapi/operate"
 	"vitrine/appliance/httpapi/publicapi"
 	"vitrine/appliance/httpapi/wire"
 )
@@ -116,7 +117,7 @@ func New(cfg Config, deps Deps, log *slog.Logger) (*Server, error) {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
-	pub, adm := newPublic(s), &admin{s}
+	pub, adm := newPublic(s), &admin{s, operate.New(operate.Deps{Jobs: deps.Jobs, Models: deps.Models, Plugins: deps.Plugins, Keys: deps.Keys})}
 
 	api := s.newEcho()
 	api.Use(guards.API)
