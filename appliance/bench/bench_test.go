@@ -323,3 +323,16 @@ func TestRunWritesTheContract(t *testing.T) {
 		}
 	}
 }
+
+// A missed bar that is a target fails the run.
+func TestJudgeBars(t *testing.T) {
+	r := quick("")
+	r.judgeBars([]report.Figure{report.New("serve.als.rate", "1/s", report.Higher, 5), report.New("serve.als.to_hello", "x", report.Higher, .6).WithBar(.5)})
+	if code := r.report.ExitCode(); code != report.ExitMet || len(r.report.Verdict) != 1 {
+		t.Errorf("met: exit code %d, verdict %+v", code, r.report.Verdict)
+	}
+	r.judgeBars([]report.Figure{report.New("serve.blend.allocations", "", report.Lower, 44).WithBar(25)})
+	if code := r.report.ExitCode(); code != report.ExitMissed || r.report.Verdict[1].Met || r.report.Verdict[1].Target != "serve.blend.allocations" {
+		t.Errorf("missed: exit code %d, verdict %+v", code, r.report.Verdict)
+	}
+}

@@ -48,6 +48,6 @@ func (r *run) ingest(ctx context.Context) (_ *report.Part, err error) {
 		"http: every event has an id of its own and is on disk when it is acknowledged; clients send the next request when the last one is answered; server and generator share the machine",
 		fmt.Sprintf("archive: %d events of 12-byte ids from the bus into Parquet, then training's columns read on all cores", b.Rows),
 	}}
-	r.judgeBars(part)
+	r.judgeBars(part.Figures)
 	return part, nil
 }

@@ -166,7 +166,7 @@ func (r *run) searchPeers(ctx context.Context, part *report.Part, home, dir stri
 		}
 		version = theirs.Version
 		search := report.Part{Figures: retrieval.Beside(c.Profile, theirs, c.Bars, retrieval.Options{Cost: process.ThreadTime, Repetitions: r.repetitions})}
-		r.judgeBars(&search)
+		r.judgeBars(search.Figures)
 		part.Figures = append(part.Figures, search.Figures...)
 	}
 	part.Notes = append(part.Notes, fmt.Sprintf("search: %s, top 100 on one core; the ratio of a batch is to ours in a batch", version))

@@ -49,13 +49,13 @@ func (r *run) recover(ctx context.Context) (*report.Part, error) {
 		fmt.Sprintf("%d items, %d users, %d events imported and trained on; then 100,000 events/s over HTTP for %s, kill -9, and a start", shop.Items, shop.Customers, shop.Events, b.Ingest),
 		"lost: events that were acknowledged and are taken as new when they are sent again",
 	}}
-	r.judgeBars(part)
+	r.judgeBars(part.Figures)
 	return part, nil
 }
 
-// judgeBars makes a target of each bar of a part.
-func (r *run) judgeBars(part *report.Part) {
-	for _, f := range part.Figures {
+// judgeBars makes a target of the bar of each figure that has one.
+func (r *run) judgeBars(figures []report.Figure) {
+	for _, f := range figures {
 		if f.Bar != nil {
 			v := report.Judge(f.Name, *f.Bar, f.Value, f.Unit, f.Better)
 			v.How = fmt.Sprintf("median of %d", f.Repetitions)

@@ -98,6 +98,7 @@ func (r *run) measureOwn(ctx context.Context, part *report.Part, hello *subject,
 	}
 	figures, err := r.cases(ctx, hello)
 	part.Figures = append(part.Figures, figures...)
+	r.judgeBars(figures)
 	return err
 }
 

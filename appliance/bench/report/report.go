@@ -158,8 +158,8 @@ func Quantile(values []float64, q float64) float64 {
 
 // Verdict is one target held against what was measured.
 type Verdict struct {
-	// Target is "latency", "training" or "qps", those of the article, or one
-	// of the plugins' own, which begin with "plugin.".
+	// Target is "latency", "training" or "qps", those of the article, one of the
+	// plugins' own, which begin with "plugin.", or a figure whose bar is a target.
 	Target   string  `json:"target"`
 	Want     float64 `json:"want"`
 	Measured float64 `json:"measured"`
@@ -193,8 +193,8 @@ func (r *Report) Find(name string) (Figure, bool) {
 }
 
 // ExitCode is ExitInvalid for an invalid run, else ExitMissed when a target of
-// the verdict is missed. The figures' own bars are for the machine that they
-// were set on, so missing one of them is shown but fails nothing.
+// the verdict is missed. Bars that no part has made targets are for the machine
+// that they were set on: missing one of them is shown but fails nothing.
 func (r *Report) ExitCode() int {
 	if !r.Valid {
 		return ExitInvalid
