@@ -2,7 +2,6 @@ package recommend
 
 import (
 	"context"
-	"time"
 
 	"vitrine/als/topk"
 	"vitrine/appliance/frame"
@@ -49,7 +48,7 @@ func (e *Engine) deepen(ctx context.Context, sc *scratch, resp *Response, q ques
 		}
 	}
 	d.code, d.hits, d.at, d.ahead = 0, d.hits[:0], 0, maxCandidates
-	for f.Len() < sc.limit && !denied(&resp.Plugins) && ctx.Err() == nil && time.Since(sc.started) < e.enough {
+	for f.Len() < sc.limit && !denied(&resp.Plugins) && ctx.Err() == nil && !e.late(sc) {
 		empty(f)
 		if scale != 0 {
 			e.further(sc, q, scale)

@@ -12,10 +12,11 @@ import (
 // maxCandidates is how many candidates plugins are shown at once.
 const maxCandidates = 4096
 
-// enough is the time after which a request asks for no further candidates: each
-// round has the plugins' budget of its own, and a short page in time is better
-// than a full one late. It leaves the last round and all else more than half of
-// the deadline of 100 ms.
+// enough is the time after which a request shows plugins no further candidates:
+// each round has their budget of its own, and a short page in time is better than
+// a full one late. Rules alone cost so little that a page is filled for them
+// however long the machine was busy with others. It leaves the last round and all
+// else more than half of the deadline of 100 ms.
 const enough = 40 * time.Millisecond
 
 // question is what a list answers.
@@ -77,7 +78,7 @@ func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q questi
 			e.deepen(ctx, sc, resp, q)
 			break
 		}
-		if !sc.sorts || !more || sc.frame.Len() >= sc.limit || denied(&resp.Plugins) || ctx.Err() != nil || time.Since(sc.started) > e.enough {
+		if !sc.sorts || !more || sc.frame.Len() >= sc.limit || denied(&resp.Plugins) || ctx.Err() != nil || e.late(sc) {
 			break
 		}
 		sc.want = min(4*sc.want, maxCandidates)
@@ -85,6 +86,9 @@ func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q questi
 	}
 	e.page(sc, resp, reason, q)
 }
+
+// late tells whether plugins have had their time.
+func (e *Engine) late(sc *scratch) bool { return sc.depth > 0 && time.Since(sc.started) > e.enough }
 
 // plug lets the plugins rank the candidates.
 func (e *Engine) plug(ctx context.Context, sc *scratch, resp *Response) {

@@ -306,3 +306,24 @@ func TestExplain(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestRulesFillThePageHoweverLate: what rules hold back is made up for from
+// farther down, also when the machine was busy with others since the request
+// came. Only plugins, which cost time, are asked no more then.
+func TestRulesFillThePageHoweverLate(t *testing.T) {
+	e, _ := ruled(t, `{"action":"cap","times":1,"window":"1h","filter":"0/1"}`)
+	e.enough = 0
+	seen := map[uint32]bool{}
+	for n := range 12 {
+		list := listOf(t, e, Request{UserID: "u1", Limit: 20, Now: int64(5 + n), RequestID: fmt.Sprint("r", n)})
+		if len(list) != 20 {
+			t.Fatalf("list %d has %d items", n, len(list))
+		}
+		for _, code := range list {
+			if seen[code] {
+				t.Errorf("list %d has item %d again", n, code)
+			}
+			seen[code] = true
+		}
+	}
+}
