@@ -2,9 +2,6 @@ package httpapi
 
 import (
 	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -53,10 +50,10 @@ func (p *public) quickList(otherwise echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		l := p.get(c)
 		defer p.pool.Put(l)
-		if !l.read(c.Request().URL.RawQuery) {
+		if !l.read.Query(c.Request().URL.RawQuery) {
 			return otherwise(c)
 		}
-		if err := p.ask(c, l, &l.body, &l.names); err != nil {
+		if err := p.ask(c, l, &l.read.Body, &l.read.Fields); err != nil {
 			return err
 		}
 		return p.sendList(c, l, "user_id", l.query.UserID)
@@ -68,91 +65,13 @@ func (p *public) quickArticle(otherwise echo.HandlerFunc) echo.HandlerFunc {
 		l := p.get(c)
 		defer p.pool.Put(l)
 		// A parameter other than these two has no effect here.
-		if !l.read(c.Request().URL.RawQuery) {
+		if !l.read.Query(c.Request().URL.RawQuery) {
 			return otherwise(c)
 		}
-		params := publicapi.ArticleRecommendParams{Limit: l.body.Limit}
-		if l.body.UserID != "" {
-			params.UserID = &l.body.UserID
+		params := publicapi.ArticleRecommendParams{Limit: l.read.Body.Limit}
+		if l.read.Body.UserID != "" {
+			params.UserID = &l.read.Body.UserID
 		}
 		return p.ArticleRecommend(c, params)
 	}
-}
-
-// read takes a query apart; false when there is anything in it that the generated
-// code could mean otherwise, or refuse.
-func (l *listing) read(query string) bool {
-	l.body = publicapi.RecommendRequest{Session: l.body.Session[:0], Exclude: l.body.Exclude[:0]}
-	l.names = l.names[:0]
-	for more := query != ""; more; {
-		var pair string
-		pair, query, more = strings.Cut(query, "&")
-		name, value, _ := strings.Cut(pair, "=")
-		if strings.ContainsAny(value, "%+;") {
-			var err error
-			if value, err = url.QueryUnescape(value); err != nil {
-				return false
-			}
-		}
-		if value == "" || !l.take(name, value) {
-			return false
-		}
-	}
-	return true
-}
-
-// take takes one parameter that is not empty.
-func (l *listing) take(name, value string) bool {
-	b := &l.body
-	switch name {
-	case "user_id":
-		return once(&b.UserID, value)
-	case "limit":
-		n, err := strconv.Atoi(value)
-		if err != nil || b.Limit != nil {
-			return false
-		}
-		l.limit = n
-		b.Limit = &l.limit
-	case "session":
-		b.Session = append(b.Session, value)
-	case "exclude":
-		b.Exclude = append(b.Exclude, value)
-	case "fields":
-		l.names = append(l.names, value)
-	case "filter":
-		return once(&b.Filter, value)
-	case "scene":
-		return once(&b.Scene, value)
-	case "after":
-		return once(&b.After, value)
-	case "explain":
-		return once(&b.Explain, value)
-	case "exclude_seen":
-		return l.flag(&b.ExcludeSeen, &l.flags[0], value)
-	case "personalized":
-		return l.flag(&b.Personalized, &l.flags[1], value)
-	default:
-		return false
-	}
-	return true
-}
-
-// once sets a text that may be given once.
-func once(field *string, value string) bool {
-	if *field != "" {
-		return false
-	}
-	*field = value
-	return true
-}
-
-// flag sets a truth value that may be given once, in the given memory.
-func (l *listing) flag(field **bool, memory *bool, value string) bool {
-	if *field != nil || value != "true" && value != "false" {
-		return false
-	}
-	*memory = value == "true"
-	*field = memory
-	return true
 }

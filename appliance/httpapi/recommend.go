@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"vitrine/appliance/httpapi/entities"
+	"vitrine/appliance/httpapi/listquery"
 	"vitrine/appliance/httpapi/publicapi"
 	"vitrine/appliance/httpapi/wire"
 	"vitrine/bridge/event"
@@ -46,11 +47,8 @@ type listing struct {
 	fields []string
 	buf    []byte
 
-	// body, names (of fields), limit and flags are what quickly reads.
-	body  publicapi.RecommendRequest
-	names []string
-	limit int
-	flags [2]bool
+	// read is what quickly reads.
+	read listquery.Reader
 }
 
 func newPublic(s *Server) *public {
