@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -63,11 +64,16 @@ func (c *conn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// silence names the server that did not answer.
+// silence names the server that did not answer, and takes the address of a
+// request out of its error: that may hold a token.
 func (s *Store) silence(host string, err error) error {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return &mirror.SilentError{Address: host, For: s.opt.Timeout}
+	}
+	var request *url.Error
+	if errors.As(err, &request) {
+		return fmt.Errorf("ask %s: %w", host, request.Err)
 	}
 	return err
 }

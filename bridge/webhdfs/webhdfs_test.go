@@ -116,6 +116,23 @@ func TestSilent(t *testing.T) {
 	}
 }
 
+// TestTokensStayOut: the address of a DataNode may hold a token, which no error
+// tells.
+func TestTokensStayOut(t *testing.T) {
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "http://127.0.0.1:1/webhdfs/v1/x?op=CREATE&delegation=secret")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	}))
+	defer node.Close()
+	s := open(t, node.Listener.Addr().String())
+	_, readErr := s.Open(t.Context(), "x")
+	for _, err := range []error{s.Write(t.Context(), "x", strings.NewReader("x")), readErr} {
+		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "127.0.0.1:1: ") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func FuzzAnswer(f *testing.F) {
 	f.Add(200, []byte(`{"FileStatuses":{"FileStatus":[{"pathSuffix":"b","length":7,"type":"FILE"}]}}`))
 	f.Add(404, []byte(`{"RemoteException":{"exception":"FileNotFoundException","message":"\n"}}`))

@@ -69,7 +69,8 @@ func hdfsGoesWrong(t *testing.T, c *realservers.Cluster, scheme, target string) 
 	}
 	defer proxy.Close()
 	root := "/user/" + scheme
-	d := start(t, shortDir(t), "--set", "archive.url="+scheme+"://"+proxy.Address+root, "--set", "archive.commit_every=1s", "--set", "archive.compact_every=1s")
+	settings := []string{"--set", "archive.url=" + scheme + "://" + proxy.Address + root, "--set", "archive.commit_every=1s", "--set", "archive.compact_every=1s"}
+	d := start(t, shortDir(t), settings...)
 	load := &ledger{sent: map[string]bool{}, acked: map[string]bool{}}
 	clicks := &trickle{ledger: load, url: d.url}
 	stop := clicks.run(t)
@@ -103,7 +104,23 @@ func hdfsGoesWrong(t *testing.T, c *realservers.Cluster, scheme, target string) 
 	} else {
 		t.Logf("%d files of the copy were replaced by merged ones", removed)
 	}
+	// Killed while it takes events and copies; then stopped while the NameNode is
+	// silent. The next start makes both good.
+	d.kill()
 	stop()
+	d = start(t, d.dir, settings...)
+	d.copied()
+	if err := proxy.Set(realservers.Silent); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	d.stop()
+	t.Logf("a clean stop with a silent namenode takes %.1f s", time.Since(begin).Seconds())
+	if err := proxy.Set(realservers.None); err != nil {
+		t.Fatal(err)
+	}
+	d = start(t, d.dir, settings...)
+	d.copied()
 	d.stop()
 	sameCopy(t, c, d.dir, root)
 	found := archived(t, d.dir)
