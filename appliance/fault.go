@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vitrine/appliance/datadir"
+	"vitrine/bridge/jetstream"
 )
 
 // Fault is a failure that an operator can mend.
@@ -37,3 +38,7 @@ func checkClock(now time.Time) error {
 		Hint: "set it and start again: chronyc makestep, or date -s; systemctl enable chronyd keeps it right",
 	}
 }
+
+// Damaged tells whether an appliance ended because its log is damaged on the
+// disk, which another start mends.
+func Damaged(err error) bool { return errors.Is(err, jetstream.ErrDamaged) }

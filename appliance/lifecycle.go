@@ -12,6 +12,7 @@ import (
 
 	"vitrine/appliance/copies"
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/pipeline"
 	"vitrine/appliance/signal"
 	"vitrine/internal/logkey"
 )
@@ -35,6 +36,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	if a.parts.kafka != nil {
 		running.kafka = background(outer, cancel, "Kafka", a.parts.kafka.Run)
 	}
+	bus := background(outer, cancel, "bus", func(ctx context.Context) error { return pipeline.Watch(ctx, a.parts.bus) })
 	if err := a.announce(outer); err != nil {
 		cancel(err)
 	}
@@ -43,6 +45,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	a.log.Info("stopping")
 	server.stop()
 	gate.stop()
+	bus.stop()
 	keys.stop()
 	scheduler.stop()
 	err := running.stop(ctx)

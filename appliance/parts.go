@@ -75,8 +75,10 @@ func openParts(ctx context.Context, c *config.Config, f *datadir.Folder, log *sl
 	if p.registry, err = registry.Open(f.Path("models"), 0, log); err != nil {
 		return p, err
 	}
+	stats := p.bus.Stats(ctx)
 	p.state, err = state.Open(ctx, state.Options{
-		Dir: f.Path("state", "snapshots"), Signal: p.signal, Archive: p.archive, Bus: p.bus, MaxFrame: p.bus.MaxFrame(), DedupWindow: c.Ingest.DedupWindow, Log: log,
+		Lost: pipeline.Lost(&stats, p.archive.Position()),
+		Dir:  f.Path("state", "snapshots"), Signal: p.signal, Archive: p.archive, Bus: p.bus, MaxFrame: p.bus.MaxFrame(), DedupWindow: c.Ingest.DedupWindow, Log: log,
 	})
 	if err != nil {
 		return p, err

@@ -168,7 +168,7 @@ func (p *Pump) take(r *request, now int64) {
 	}
 	p.group = append(p.group, r)
 	for i := range r.records {
-		if !p.places.take(&r.records[i].Source) {
+		if !p.places.take(&r.records[i].Source, true) {
 			r.res.Duplicate++
 			continue
 		}
@@ -328,6 +328,9 @@ func (p *Pump) replay(ctx context.Context, from uint64) error {
 		}); err != nil {
 			return fmt.Errorf("decode frame %d: %w", seq, err)
 		}
+		if len(p.fresh) == 0 { // the log's own mark, for the committer makes no such frame
+			p.places.lost()
+		}
 		p.remember(p.fresh)
 		p.replayed += len(p.fresh)
 		p.apply(seq, p.fresh)
@@ -336,6 +339,7 @@ func (p *Pump) replay(ctx context.Context, from uint64) error {
 	if err != nil {
 		return err
 	}
+	p.places.whole()
 	p.position(next - 1)
 	return nil
 }
@@ -346,7 +350,7 @@ func (p *Pump) remember(records []event.Record) {
 	now := p.opt.Now().UnixMilli()
 	p.ids.expire(now)
 	for i := range records {
-		p.places.take(&records[i].Source)
+		p.places.take(&records[i].Source, false)
 		if r := &records[i]; r.Kind == event.KindEvent && r.Event.EventID != "" {
 			p.ids.add(p.ids.identify(r.Event.EventID), now)
 		}

@@ -30,6 +30,10 @@ type places struct {
 	at    Place
 	next  int64
 	topic bool
+	// holes are what is wanted before a position; holed says that there are some
+	// of the partition at.
+	holes holes
+	holed bool
 }
 
 func newPlaces() *places {
@@ -37,8 +41,9 @@ func newPlaces() *places {
 }
 
 // take tells whether a record is new, and then moves its partition on. What is
-// of no topic always is.
-func (p *places) take(s *event.Source) bool {
+// of no topic always is. anew says that the record comes from outside, not out of
+// the log.
+func (p *places) take(s *event.Source, anew bool) bool {
 	if s.Name != p.at.Name || s.Partition != p.at.Partition {
 		p.put()
 		p.at, p.topic, p.next = Place{s.Name, s.Partition}, s.IsTopic(), 0
@@ -47,15 +52,56 @@ func (p *places) take(s *event.Source) bool {
 		} else if p.topic {
 			p.next = p.durable[p.at]
 		}
+		p.meet(s.Offset)
 	}
 	if !p.topic {
 		return true
+	}
+	if p.holed {
+		if p.fill(s.Offset, anew) {
+			p.next = max(p.next, s.Offset+1)
+			return true
+		}
 	}
 	if s.Offset < p.next {
 		return false
 	}
 	p.next = s.Offset + 1
 	return true
+}
+
+// meet looks for holes of the partition that a run of records begins with.
+func (p *places) meet(offset int64) {
+	p.holed = false
+	if len(p.holes.after)+len(p.holes.spans) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.holes.reached(p.at, offset)
+	p.holed = len(p.holes.spans[p.at]) > 0
+}
+
+func (p *places) fill(offset int64, anew bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	wanted := p.holes.fill(p.at, offset, anew)
+	p.holed = len(p.holes.spans[p.at]) > 0
+	return wanted
+}
+
+// lost notes that a frame of the log was lost here.
+func (p *places) lost() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.holes.lost(p.durable)
+}
+
+// whole ends a reading of the log: what it did not come to will come anyway.
+func (p *places) whole() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.holes.after = nil
 }
 
 // put keeps where the run of one partition has come to.
@@ -69,6 +115,11 @@ func (p *places) put() {
 func (p *places) settle(durable bool) {
 	p.put()
 	p.at, p.topic = Place{}, false
+	if p.holes.before != nil {
+		p.mu.Lock()
+		p.holes.settle(durable)
+		p.mu.Unlock()
+	}
 	if len(p.taken) == 0 {
 		return
 	}
@@ -90,6 +141,9 @@ func (p *places) position(place Place) (next int64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	next, ok = p.durable[place]
+	for _, s := range p.holes.spans[place] {
+		next = min(next, s.from)
+	}
 	return next, ok
 }
 

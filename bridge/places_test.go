@@ -24,7 +24,7 @@ func TestTopicRecordsCountOnce(t *testing.T) {
 	accepted := func(records []event.Record) int {
 		n := 0
 		for i := range records {
-			if p.take(&records[i].Source) {
+			if p.take(&records[i].Source, true) {
 				n++
 			}
 		}
@@ -53,7 +53,7 @@ func TestTopicRecordsCountOnce(t *testing.T) {
 	}
 	for _, name := range []string{"http", "sales.csv", "a@b.csv", "@AAAAAAAAAAAAAAAAAAAAAA"} {
 		s := event.Source{Name: name, Offset: 1}
-		if first, second := p.take(&s), p.take(&s); !first || !second {
+		if first, second := p.take(&s, true), p.take(&s, true); !first || !second {
 			t.Fatalf("%q is taken for a topic", name)
 		}
 	}

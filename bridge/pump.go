@@ -299,7 +299,8 @@ func (p *Pump) Seen(eventID string, ts int64) {
 func (p *Pump) Passed(place Place, next int64) { p.places.pass(place, next) }
 
 // Position is the offset of the next record that is wanted of a partition:
-// what lies before it is in the log, or need not be. ok is false when nothing
+// what lies before it is in the log, or need not be, but for what was in a frame
+// that the log has lost: that is wanted again. ok is false when nothing
 // of the partition has come yet.
 func (p *Pump) Position(place Place) (next int64, ok bool) { return p.places.position(place) }
 

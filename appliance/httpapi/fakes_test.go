@@ -324,6 +324,7 @@ func (s shopAdmin) Rollback(context.Context) (adminapi.Model, error) {
 func (s shopAdmin) Pipeline(context.Context) (adminapi.Pipeline, error) {
 	var p adminapi.Pipeline
 	p.Bus.State, p.Bus.Last, p.Archive.Position, p.Archive.Lag = adminapi.BusOk, 9, 7, 2
+	p.Bus.Lost = []adminapi.PipelineLoss{}
 	return p, nil
 }
 

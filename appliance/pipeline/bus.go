@@ -17,6 +17,8 @@ type Bus interface {
 	MaxFrame() int
 	// Room is an error while the disk has too little room.
 	Room() error
+	// Damaged is closed when a frame is found to be damaged.
+	Damaged() <-chan struct{}
 	Stats(ctx context.Context) jetstream.Stats
 	Close() error
 }
@@ -29,6 +31,29 @@ func OpenBus(ctx context.Context, c config.Bus, opt jetstream.Options) (Bus, err
 		return opened(jetstream.Open(ctx, opt))
 	}
 	return opened(jetstream.OpenCluster(ctx, c.Cluster(opt)))
+}
+
+// Lost is the first frame that the log has lost behind a position, 0 when there is
+// none.
+func Lost(s *jetstream.Stats, behind uint64) uint64 {
+	first := uint64(0)
+	for _, l := range s.Losses {
+		if from := max(l.First, behind+1); from <= l.Last && (first == 0 || from < first) {
+			first = from
+		}
+	}
+	return first
+}
+
+// Watch returns jetstream.ErrDamaged when a frame is found to be damaged, and nil
+// when ctx ends.
+func Watch(ctx context.Context, b Bus) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-b.Damaged():
+		return jetstream.ErrDamaged
+	}
 }
 
 // opened keeps a nil pointer from becoming an interface that is not nil.

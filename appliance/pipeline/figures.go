@@ -71,6 +71,7 @@ func busFigures() []figure {
 		gauge("vitrine_bus_short_of_disk", "1 while events are refused because the disk has too little room.", func(s *sample) float64 { return flag(s.bus.Short) }),
 		gauge("vitrine_bus_away", "1 while the cluster of bus.url is away and events are kept aside in the data folder.", func(s *sample) float64 { return flag(s.bus.Away != nil) }),
 		gauge("vitrine_bus_aside_frames", "Frames that wait in the data folder for the cluster.", func(s *sample) float64 { return float64(s.bus.AsideFrames) }),
+		counter("vitrine_bus_lost_frames_total", "Frames that were ever found to be damaged on the disk; lost in /v1/pipeline names them.", func(s *sample) float64 { return float64(s.bus.Lost) }),
 		gauge("vitrine_bus_down", "1 while the bus is out of reach.", func(s *sample) float64 { return flag(s.bus.Down != nil) }),
 	}
 }

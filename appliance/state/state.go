@@ -36,6 +36,10 @@ type Options struct {
 	// Archive and Bus are the log: together they have all of it.
 	Archive *archive.Archive
 	Bus     bridge.Log
+	// Lost is the first frame behind the archive that the bus has lost, 0 when
+	// there is none. A snapshot that has it is not used: the topics' records in it
+	// are read again.
+	Lost uint64
 	// MaxFrame is the largest frame that the bus takes; 0 is the pump's default.
 	MaxFrame int
 	// DedupWindow is for how long event ids are remembered.
@@ -119,6 +123,9 @@ func (s *State) settings() string {
 // errAhead says that a snapshot knows more than the log.
 var errAhead = errors.New("it is ahead of the log, which was emptied or replaced")
 
+// errLost says that a snapshot holds what the log has lost.
+var errLost = errors.New("it holds frames that the log has lost")
+
 // errSettings says that a snapshot was made under other settings.
 var errSettings = errors.New("it was made under other settings of ingest or histories")
 
@@ -144,7 +151,7 @@ func (s *State) restore(ctx context.Context) error {
 		}
 		s.opt.Log.Warn("snapshot not used", logkey.Path, path, logkey.Error, err)
 		var corrupt *corruptError
-		if errors.As(err, &corrupt) || errors.Is(err, errAhead) {
+		if errors.As(err, &corrupt) || errors.Is(err, errAhead) || errors.Is(err, errLost) {
 			if err := os.Remove(path); err != nil {
 				return fmt.Errorf("remove a snapshot that cannot be used: %w", err)
 			}
@@ -171,6 +178,8 @@ func (s *State) load(ctx context.Context, path string, last uint64) error {
 		return err
 	case r.head.Position > last:
 		return errAhead
+	case s.opt.Lost > 0 && r.head.Position >= s.opt.Lost:
+		return errLost
 	case r.head.Settings != s.settings():
 		return errSettings
 	}

@@ -81,6 +81,10 @@ type Stats struct {
 	// Down is why the log is out of reach; the figures of the log itself are then
 	// the last that are known. nil while all is well.
 	Down error
+	// Lost counts the frames that were ever found to be damaged, Losses lists the
+	// newest of them.
+	Lost   uint64
+	Losses []Loss
 	// Away is why frames are kept aside instead of in the cluster, AsideFrames
 	// and AsideBytes how many.
 	Away                    error
@@ -91,6 +95,7 @@ type Stats struct {
 type Bus struct {
 	opt  Options
 	room room
+	lost losses
 
 	// mu guards node and closed: users of the server hold it for reading, a
 	// restart and Close for writing. node is nil when closed, and when the
@@ -105,6 +110,9 @@ type Bus struct {
 	// known are the last figures of the log; full says that its limit refuses.
 	known                      atomic.Pointer[Stats]
 	full                       atomic.Bool
+	trimmed                    atomic.Uint64 // what was dropped on purpose
+	damage                     sync.Once
+	damaged                    chan struct{}
 	appends, refused, restarts atomic.Uint64
 	appendTime                 atomic.Int64
 }
@@ -140,8 +148,13 @@ func Open(ctx context.Context, opt Options) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open bus %s: %w", opt.Dir, err)
 	}
+	lost, err := readLosses(opt.Dir)
+	if err != nil {
+		n.stop()
+		return nil, fmt.Errorf("open bus %s: %w", opt.Dir, err)
+	}
 	opt.After = 0
-	return &Bus{opt: opt, node: n, room: room{dir: opt.Dir, min: uint64(opt.MinFree), log: opt.Log}}, nil
+	return &Bus{lost: lost, damaged: make(chan struct{}), opt: opt, node: n, room: room{dir: opt.Dir, min: uint64(opt.MinFree), log: opt.Log}}, nil
 }
 
 // Append adds a frame after the sequence expectLast and returns its sequence
@@ -228,6 +241,7 @@ func (b *Bus) Trim(ctx context.Context, upTo uint64) error {
 		return fmt.Errorf("trim the bus up to frame %d: %w", upTo, err)
 	}
 	b.full.Store(false)
+	b.trimmed.Store(max(b.trimmed.Load(), upTo))
 	return nil
 }
 
@@ -251,6 +265,7 @@ func (b *Bus) Stats(ctx context.Context) Stats {
 	s.Appends, s.AppendTime = b.appends.Load(), time.Duration(b.appendTime.Load())
 	s.Refused, s.Restarts = b.refused.Load(), b.restarts.Load()
 	s.Short, s.Full, s.MinFree = b.room.check(0) != nil, b.full.Load(), b.room.min
+	s.Lost, s.Losses = b.lost.Frames, b.lost.Losses
 	if free, _, err := disk(b.opt.Dir); err == nil {
 		s.DiskFree = free
 	}
@@ -293,6 +308,13 @@ func (b *Bus) advance(ctx context.Context, after uint64) error {
 
 // MaxFrame is the largest frame that an append takes.
 func (b *Bus) MaxFrame() int { return maxPayload - frameSpare }
+
+// Damaged is closed when a frame could not be read that must be there. The next
+// Open makes the log anew from what is sound and names what is lost.
+func (b *Bus) Damaged() <-chan struct{} { return b.damaged }
+
+// ErrDamaged says that frames of the log are damaged on the disk.
+var ErrDamaged = errors.New("frames of the bus are damaged on the disk")
 
 // Room is an error while the disk has too little room for more.
 func (b *Bus) Room() error { return b.room.check(0) }
@@ -340,7 +362,9 @@ func (b *Bus) restart(broken *node) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	n, err := start(ctx, b.opt)
+	opt := b.opt
+	opt.After = b.trimmed.Load()
+	n, err := start(ctx, opt)
 	if err != nil {
 		b.failed, b.failedFor = time.Now(), fmt.Errorf("restart the bus server: %w", err)
 		return fmt.Errorf("%w: %w", bridge.ErrUnavailable, b.failedFor)

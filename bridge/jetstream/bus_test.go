@@ -390,6 +390,11 @@ func TestGapInside(t *testing.T) {
 	if next, err := read(1); !errors.As(err, &gap) || gap.Want != 4 || gap.Got != 6 || next != 4 {
 		t.Fatalf("next %d, %v", next, err)
 	}
+	select {
+	case <-b.Damaged():
+	default:
+		t.Error("the damage is not told")
+	}
 	if next, err := read(6); !errors.As(err, &gap) || gap.Want != last || gap.Got != 0 || next != last {
 		t.Fatalf("next %d, %v", next, err)
 	}

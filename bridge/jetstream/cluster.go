@@ -453,7 +453,7 @@ func (c *Cluster) Stats(ctx context.Context) Stats {
 	out := Stats{
 		Bytes: c.known.Bytes, Frames: c.known.Frames, MaxBytes: uint64(c.maxBytes), First: c.first, Last: max(c.end, aside.Last),
 		Appends: c.appends.Load(), AppendTime: time.Duration(c.appendTime.Load()), Refused: c.refused.Load(), Restarts: aside.Restarts,
-		DiskFree: aside.DiskFree, MinFree: aside.MinFree, Short: aside.Short, Full: c.full.Load(), Away: c.foreign,
+		DiskFree: aside.DiskFree, MinFree: aside.MinFree, Short: aside.Short, Full: c.full.Load(), Lost: aside.Lost, Losses: aside.Losses, Away: c.foreign,
 	}
 	if !c.direct {
 		out.AsideFrames, out.AsideBytes = out.Last-c.end, aside.Bytes
@@ -468,6 +468,9 @@ func (c *Cluster) Stats(ctx context.Context) Stats {
 }
 
 var errAway = errors.New("the cluster is away, frames are kept aside")
+
+// Damaged is as Bus.Damaged, of what is kept aside.
+func (c *Cluster) Damaged() <-chan struct{} { return c.aside.Damaged() }
 
 // Room is an error while the disk has too little room for more.
 func (c *Cluster) Room() error { return c.aside.Room() }

@@ -22,6 +22,9 @@ func start(ctx context.Context, opt Options) (_ *node, err error) {
 			n.stop()
 		}
 	}()
+	if err = scrub(&opt); err != nil {
+		return nil, err
+	}
 	n.srv, err = server.NewServer(&server.Options{
 		ServerName:             "vitrine",
 		DontListen:             true,
@@ -76,6 +79,12 @@ func (n *node) open(ctx context.Context, opt Options) error {
 	last, err := n.stream.open(ctx)
 	if err != nil {
 		return err
+	}
+	if err := n.mend(ctx, &opt); err != nil {
+		return err
+	}
+	if st, err := n.state(ctx); err == nil {
+		last = st.LastSeq
 	}
 	return n.skip(ctx, last, &opt)
 }

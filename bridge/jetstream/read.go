@@ -15,8 +15,8 @@ const sequenceHeader = "Nats-Sequence"
 
 // Read calls fn with all frames from the sequence from (0 is the first) to
 // the last one at the time of the call, in order. next is the sequence after
-// the last frame that fn took. A frame that is missing is a *bridge.GapError,
-// a position beyond the end a *bridge.AheadError; an error of fn ends the
+// the last frame that fn took. A frame that is missing is a *bridge.GapError
+// (and closes Damaged), a position beyond the end a *bridge.AheadError; an error of fn ends the
 // reading and is returned as it is. frame is fn's to keep.
 func (b *Bus) Read(ctx context.Context, from uint64, fn func(seq uint64, frame []byte) error) (next uint64, err error) {
 	from, last, err := begin(ctx, b.Bounds, from)
@@ -25,10 +25,13 @@ func (b *Bus) Read(ctx context.Context, from uint64, fn func(seq uint64, frame [
 	}
 	for next = from; next <= last; {
 		msgs, err := b.fetch(ctx, next, last)
-		if err != nil {
-			return next, err
+		if err == nil {
+			next, err = hand(msgs, next, last, fn)
 		}
-		if next, err = hand(msgs, next, last, fn); err != nil {
+		if gap, ok := err.(*bridge.GapError); ok && gap.Want == next { //nolint:errorlint // one of fn's own is none
+			b.damage.Do(func() { close(b.damaged) })
+		}
+		if err != nil {
 			return next, err
 		}
 	}

@@ -53,7 +53,7 @@ var rules = []rule{
 		foreign: []string{"github.com/twmb/franz-go", "github.com/twmb/avro", "google.golang.org/protobuf"},
 	},
 	{pkg: "bridge/cloudevents", own: []string{"bridge/event"}},
-	{pkg: "bridge/jetstream", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/nats-io"}},
+	{pkg: "bridge/jetstream", own: []string{"bridge", "bridge/event", "internal/durable", "internal/logkey"}, foreign: []string{"github.com/nats-io", "github.com/minio/highwayhash"}},
 	{pkg: "appliance/signal", own: []string{"bridge/event"}},
 	{pkg: "appliance/catalog", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/fields", "internal/logkey"}},
 	{pkg: "appliance/profile", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/fields", "internal/logkey"}},

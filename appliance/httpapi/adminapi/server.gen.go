@@ -455,11 +455,17 @@ type Pipeline struct {
 		DiskFree uint64 `json:"disk_free"`
 
 		// Error What is wrong; absent while all is well.
-		Error    *string `json:"error,omitempty"`
-		First    uint64  `json:"first"`
-		Frames   uint64  `json:"frames"`
-		Last     uint64  `json:"last"`
-		MaxBytes uint64  `json:"max_bytes"`
+		Error  *string `json:"error,omitempty"`
+		First  uint64  `json:"first"`
+		Frames uint64  `json:"frames"`
+		Last   uint64  `json:"last"`
+
+		// Lost The newest of them. What came from Kafka is read again; the rest is lost.
+		Lost []PipelineLoss `json:"lost"`
+
+		// LostFrames Frames that were ever found to be damaged on the disk.
+		LostFrames uint64 `json:"lost_frames"`
+		MaxBytes   uint64 `json:"max_bytes"`
 
 		// MinFree Bytes that are left free.
 		MinFree uint64 `json:"min_free"`
@@ -539,6 +545,13 @@ type PipelineKafka struct {
 	Lag        int64               `json:"lag"`
 	Partitions []PipelinePartition `json:"partitions"`
 	Rejected   int64               `json:"rejected"`
+}
+
+// PipelineLoss defines model for PipelineLoss.
+type PipelineLoss struct {
+	First   uint64    `json:"first"`
+	FoundAt time.Time `json:"found_at"`
+	Last    uint64    `json:"last"`
 }
 
 // PipelinePartition defines model for PipelinePartition.

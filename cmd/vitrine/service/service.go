@@ -17,6 +17,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"vitrine/appliance"
 	"vitrine/appliance/client"
@@ -44,6 +45,9 @@ type Options struct {
 	Reload <-chan os.Signal
 }
 
+// mendAgain keeps a log that cannot be mended from being mended over and over.
+const mendAgain = time.Minute
+
 // Run serves until ctx ends. A reload stops the appliance cleanly and starts
 // it with the configuration as it is now; one that is refused is logged, and
 // changes nothing.
@@ -56,9 +60,16 @@ func Run(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for mended := (time.Time{}); ; {
 		r := &run{opt: opt, unit: unit, config: c, log: logger(c, opt.Log)}
 		next, err := r.serve(ctx)
+		if appliance.Damaged(err) && ctx.Err() == nil && time.Since(mended) > mendAgain {
+			// A start makes the log anew from what is sound.
+			r.log.Error("starting again to mend the log", slog.Any("error", err))
+			r.tell("RELOADING=1", "WATCHDOG=1", systemd.Status("mending the log"))
+			mended = time.Now()
+			continue
+		}
 		if err != nil || next == nil {
 			return err
 		}

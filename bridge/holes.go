@@ -1,0 +1,88 @@
+package bridge
+
+import (
+	"maps"
+	"slices"
+)
+
+// holes are what of the topics was in frames that the log has lost: ranges of
+// offsets that lie before a partition's position and are wanted again. They are
+// found while the log is read at the start, where a frame without records stands
+// for a lost one: the records of a partition come in the order of their offsets,
+// so what lies between the last one before such a frame and the first one after
+// it may have been in it.
+type holes struct {
+	// after is where partitions stood at a lost frame, until their next record.
+	after map[Place]int64
+	spans map[Place][]span
+	// before are the spans as they were before the frame that is being filled;
+	// nil when it has changed none.
+	before map[Place][]span
+}
+
+// span is a range of offsets, to not included.
+type span struct{ from, to int64 }
+
+// lost notes that a frame was lost here. The mutex of places is held.
+func (h *holes) lost(durable map[Place]int64) {
+	if h.after == nil {
+		h.after = map[Place]int64{}
+	}
+	for place, next := range durable {
+		if _, ok := h.after[place]; !ok {
+			h.after[place] = next
+		}
+	}
+}
+
+// reached opens a hole before the first record of a partition after a lost frame.
+func (h *holes) reached(place Place, offset int64) {
+	from, ok := h.after[place]
+	if !ok {
+		return
+	}
+	delete(h.after, place)
+	if offset > from {
+		if h.spans == nil {
+			h.spans = map[Place][]span{}
+		}
+		h.spans[place] = append(h.spans[place], span{from, offset})
+	}
+}
+
+// fill tells whether an offset lies in a hole, and takes it out. A record that
+// is read anew, unlike one of the log, ends the holes before it: the rest of
+// them is not in the topic any more.
+func (h *holes) fill(place Place, offset int64, anew bool) (wanted bool) {
+	if h.before == nil {
+		h.before = map[Place][]span{}
+		for p, spans := range h.spans {
+			h.before[p] = slices.Clone(spans)
+		}
+	}
+	rest := h.spans[place][:0]
+	for _, s := range h.spans[place] {
+		if offset >= s.from && offset < s.to && !wanted {
+			wanted = true
+			if !anew && offset > s.from {
+				rest = append(rest, span{s.from, offset})
+			}
+			s.from = offset + 1
+		}
+		if s.from < s.to && (!anew || s.to > offset) {
+			rest = append(rest, s)
+		}
+	}
+	if h.spans[place] = rest; len(rest) == 0 {
+		delete(h.spans, place)
+	}
+	return wanted
+}
+
+// settle makes the changes of a frame count, or takes them back.
+func (h *holes) settle(durable bool) {
+	if !durable && h.before != nil {
+		h.spans = maps.Clone(h.before)
+	}
+	h.before = nil
+}

@@ -1,0 +1,153 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"vitrine/bridge/event"
+	"vitrine/internal/durable"
+	"vitrine/internal/logkey"
+)
+
+const (
+	// storeDir is the server's own folder, damagedDir what it is called while a
+	// new one is made from it.
+	storeDir   = "jetstream"
+	damagedDir = "damaged"
+	lossFile   = "lost.json"
+	// lossMost bounds the list of losses; the oldest are dropped from it.
+	lossMost = 100
+)
+
+// Loss is a range of frames that was found to be damaged and is lost.
+type Loss struct {
+	First uint64    `json:"first"`
+	Last  uint64    `json:"last"`
+	Found time.Time `json:"found"`
+}
+
+// losses is the list on disk.
+type losses struct {
+	// Frames counts all, also those of losses that are not listed any more.
+	Frames uint64 `json:"frames"`
+	Losses []Loss `json:"losses"`
+}
+
+func readLosses(dir string) (l losses, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, lossFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return l, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &l)
+	}
+	if err != nil {
+		return l, fmt.Errorf("read the list of lost frames: %w", err)
+	}
+	return l, nil
+}
+
+// note adds what is behind the sequence after to the list.
+func note(opt *Options, found []Damage) error {
+	l, err := readLosses(opt.Dir)
+	if err != nil {
+		opt.Log.Warn("bus: the list of lost frames begins anew", logkey.Error, err)
+	}
+	for _, d := range found {
+		if d.First = max(d.First, opt.After+1); d.First > d.Last {
+			continue // the archive has them
+		}
+		opt.Log.Error("bus: frames are damaged on the disk and lost here", logkey.First, d.First, logkey.Last, d.Last, logkey.Dir, opt.Dir,
+			logkey.Hint, "check the disk and the memory of this machine; what came from Kafka is read again")
+		l.Frames += d.Last - d.First + 1
+		l.Losses = append(l.Losses, Loss{d.First, d.Last, time.Now().UTC().Truncate(time.Second)})
+	}
+	l.Losses = l.Losses[max(0, len(l.Losses)-lossMost):]
+	return durable.Replace(filepath.Join(opt.Dir, lossFile), ".lost-*", func(f *os.File) error {
+		return json.NewEncoder(f).Encode(l)
+	})
+}
+
+// scrub looks at every frame of the store before the server does. Where some
+// are damaged, the store is put aside, for mend.
+func scrub(opt *Options) error {
+	store, aside := filepath.Join(opt.Dir, storeDir), filepath.Join(opt.Dir, damagedDir)
+	if _, err := os.Stat(aside); err == nil {
+		// The last life ended while it mended: what it made is made anew.
+		if err := os.RemoveAll(store); err != nil {
+			return fmt.Errorf("remove a store that was not finished: %w", err)
+		}
+		return nil
+	}
+	found, err := walk(store, func(uint64, []byte) error { return nil })
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	opt.Log.Warn("bus: the log is damaged and made anew from what is sound", logkey.Dir, opt.Dir)
+	if err := os.Rename(store, aside); err != nil {
+		return fmt.Errorf("put the damaged store aside: %w", err)
+	}
+	return durable.SyncDir(opt.Dir)
+}
+
+// mend fills a new store from one that was put aside: every sound frame keeps its
+// sequence, and where one is lost there is a frame without records.
+func (n *node) mend(ctx context.Context, opt *Options) error {
+	aside := filepath.Join(opt.Dir, damagedDir)
+	if _, err := os.Stat(aside); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	found, err := walk(aside, func(uint64, []byte) error { return nil })
+	if err != nil {
+		return err
+	}
+	var blank event.FrameBuilder
+	nothing := blank.Seal()
+	last, begun := uint64(0), false
+	add := func(seq uint64, frame []byte) error {
+		if !begun {
+			begun, last = true, seq-1
+			if err := n.purge(ctx, seq); err != nil {
+				return err
+			}
+		}
+		for last+1 < seq {
+			if _, err := n.append(ctx, nothing, last); err != nil {
+				return err
+			}
+			last++
+		}
+		if _, err := n.append(ctx, frame, last); err != nil {
+			return err
+		}
+		last++
+		return nil
+	}
+	if d := found[0]; d.First == 0 && opt.After+1 <= d.Last {
+		// The damage begins the log.
+		if err := add(opt.After+1, nothing); err != nil {
+			return fmt.Errorf("make the log anew: %w", err)
+		}
+	}
+	if _, err := walk(aside, add); err != nil {
+		return fmt.Errorf("make the log anew: %w", err)
+	}
+	if end := found[len(found)-1].Last; end > last {
+		if err := add(end, nothing); err != nil {
+			return fmt.Errorf("make the log anew: %w", err)
+		}
+	}
+	if err := note(opt, found); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(aside); err != nil {
+		return fmt.Errorf("remove the damaged store: %w", err)
+	}
+	return nil
+}

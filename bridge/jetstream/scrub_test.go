@@ -1,0 +1,196 @@
+package jetstream
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"vitrine/bridge/event"
+)
+
+// flip changes one bit of a frame in the segments below dir.
+func flip(t *testing.T, dir string, seq uint64, size int) {
+	t.Helper()
+	all, err := segments(filepath.Join(dir, storeDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := frame(seq, size)
+	for _, s := range all {
+		data, err := os.ReadFile(s.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := bytes.Index(data, want); at >= 0 {
+			data[at+size/2] ^= 0x10
+			if err := os.WriteFile(s.path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatalf("frame %d is in no segment", seq)
+}
+
+// One flipped bit costs one frame, wherever it is, also after a crash, when the
+// server would cut the rest of the segment off; and the loss is named.
+func TestBitRot(t *testing.T) {
+	t.Parallel()
+	const size, frames = 100_000, 200 // three segments
+	for _, tc := range []struct {
+		name    string
+		rotten  []uint64
+		after   uint64
+		noIndex bool
+		lost    []Loss
+	}{
+		{"none", nil, 0, true, nil},
+		{"middle", []uint64{90}, 0, false, []Loss{{First: 90, Last: 90}}},
+		{"after a crash", []uint64{90}, 0, true, []Loss{{First: 90, Last: 90}}},
+		{"first", []uint64{1}, 0, true, []Loss{{First: 1, Last: 1}}},
+		{"newest", []uint64{frames}, 0, true, []Loss{{First: frames, Last: frames}}},
+		{"several", []uint64{5, 6, 100, 170}, 0, true, []Loss{{First: 5, Last: 6}, {First: 100, Last: 100}, {First: 170, Last: 170}}},
+		{"archived", []uint64{5, 6, 100}, 50, true, []Loss{{First: 100, Last: 100}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			b := open(t, Options{Dir: dir})
+			fill(t, b, frames, size)
+			_ = b.Close()
+			for _, seq := range tc.rotten {
+				flip(t, dir, seq, size)
+			}
+			if tc.noIndex {
+				all, _ := segments(filepath.Join(dir, storeDir))
+				_ = os.Remove(filepath.Join(filepath.Dir(all[0].path), "index.db"))
+			}
+			b = open(t, Options{Dir: dir, After: tc.after})
+			var blank event.FrameBuilder
+			want := uint64(1)
+			next, err := b.Read(t.Context(), 0, func(seq uint64, f []byte) error {
+				expected := frame(seq, size)
+				if slices.Contains(tc.rotten, seq) {
+					expected = blank.Seal()
+				}
+				if seq != want || !bytes.Equal(f, expected) {
+					return fmt.Errorf("frame %d, want %d, or another one", seq, want)
+				}
+				want++
+				return nil
+			})
+			if err != nil || next != frames+1 {
+				t.Fatal(next, err)
+			}
+			if err := event.DecodeFrame(blank.Seal(), func(*event.Record) error { return fmt.Errorf("a record") }); err != nil {
+				t.Fatal(err)
+			}
+			st := b.Stats(t.Context())
+			got := st.Losses
+			for i := range got {
+				if got[i].Found.IsZero() {
+					t.Error("no time")
+				}
+				got[i].Found = time.Time{}
+			}
+			if !slices.Equal(got, tc.lost) {
+				t.Errorf("lost %v, want %v", got, tc.lost)
+			}
+			if _, err := os.Stat(filepath.Join(dir, damagedDir)); err == nil {
+				t.Error("the damaged store is still there")
+			}
+			_ = b.Close()
+			b = open(t, Options{Dir: dir})
+			if again := b.Stats(t.Context()); again.Lost != st.Lost || again.Last != frames || len(again.Losses) != len(tc.lost) {
+				t.Errorf("after another start: %+v, before: %+v", again, st)
+			}
+		})
+	}
+}
+
+// A write that a power cut left unfinished was never acknowledged, and is no
+// loss.
+func TestUnfinishedWriteIsNoLoss(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := open(t, Options{Dir: dir})
+	fill(t, b, 3, 1000)
+	_ = b.Close()
+	all, _ := segments(filepath.Join(dir, storeDir))
+	data, _ := os.ReadFile(all[0].path)
+	if err := os.WriteFile(all[0].path, data[:len(data)-300], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(filepath.Join(filepath.Dir(all[0].path), "index.db"))
+	b = open(t, Options{Dir: dir})
+	check(t, b, 1, 2)
+	if st := b.Stats(t.Context()); st.Lost != 0 || len(st.Losses) != 0 {
+		t.Fatalf("%+v", st)
+	}
+}
+
+// A crash while the log is mended begins the mending anew.
+func TestCrashWhileMending(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := open(t, Options{Dir: dir})
+	fill(t, b, 10, 1000)
+	_ = b.Close()
+	flip(t, dir, 4, 1000)
+	if err := scrub(&b.opt); err != nil {
+		t.Fatal(err)
+	}
+	half := open(t, Options{Dir: t.TempDir()})
+	fill(t, half, 2, 1000)
+	_ = half.Close()
+	if err := os.Rename(filepath.Join(half.opt.Dir, storeDir), filepath.Join(dir, storeDir)); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, Options{Dir: dir})
+	if st := b.Stats(t.Context()); st.Lost != 1 || st.First != 1 || st.Last != 10 {
+		t.Fatalf("%+v", st)
+	}
+	check(t, b, 5, 10)
+}
+
+// FuzzSegment: no bytes make the reader of segments panic, and what it gives is
+// what was there.
+func FuzzSegment(f *testing.F) {
+	dir := f.TempDir()
+	b := open(f, Options{Dir: dir})
+	fill(f, b, 3, 50)
+	_ = b.Close()
+	all, _ := segments(filepath.Join(dir, storeDir))
+	data, _ := os.ReadFile(all[0].path)
+	f.Add(data)
+	f.Add(data[:len(data)/2])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		store := t.TempDir()
+		at := filepath.Join(store, "a", "streams", streamName, "msgs")
+		if err := os.MkdirAll(at, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(at, "1.blk"), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		last := uint64(0)
+		lost, err := walk(store, func(seq uint64, frame []byte) error {
+			if seq <= last || !bytes.Contains(data, frame) {
+				t.Fatalf("frame %d after %d, or one that is not there", seq, last)
+			}
+			last = seq
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range lost {
+			if d.First > d.Last {
+				t.Fatal(d)
+			}
+		}
+	})
+}
