@@ -40,7 +40,7 @@ func flip(t *testing.T, dir string, seq uint64, size int) {
 // server would cut the rest of the segment off; and the loss is named.
 func TestBitRot(t *testing.T) {
 	t.Parallel()
-	const size, frames = 100_000, 200 // three segments
+	const size, frames = 90_000, 180 // two segments
 	for _, tc := range []struct {
 		name    string
 		rotten  []uint64
