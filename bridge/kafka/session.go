@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -241,6 +243,10 @@ func (s *session) start(ctx context.Context, assigned map[string]map[int32]kgo.O
 	if err != nil {
 		return nil, fmt.Errorf("ask for the group's offsets: %w", err)
 	}
+	begins, err := s.admin.ListStartOffsets(ctx, slices.Collect(maps.Keys(assigned))...)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the beginnings of the partitions: %w", err)
+	}
 	for topic, partitions := range assigned {
 		for n := range partitions {
 			next, own := s.opt.Into.Position(bridge.Place{Name: s.names[topic], Partition: n})
@@ -251,6 +257,10 @@ func (s *session) start(ctx context.Context, assigned map[string]map[int32]kgo.O
 				if sameLife := life == "" || life == s.names[topic]; sameLife && (!own || by != "" && by != s.opt.Instance) {
 					next, own = o.At, true
 				}
+			}
+			if b, ok := begins.Lookup(topic, n); ok && b.Err == nil && own && b.Offset > next {
+				s.opt.Log.Error("kafka: the cluster has dropped records before they were read; retention.ms of the topic must be longer than Vitrine may be away",
+					logkey.Source, topic, logkey.Partition, n, logkey.First, next, logkey.Last, b.Offset-1)
 			}
 			offset := kgo.NewOffset().AtStart()
 			if own {

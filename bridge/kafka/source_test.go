@@ -367,6 +367,20 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+	manual, err := os.ReadFile("../../docs/OPERATIONS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, said := range []string{
+		"no connection to", "no answer from", "does not exist on", "kafka-topics.sh --create", "refuse user", "has expired or is not valid yet",
+		"is signed by an authority that is not trusted", "only one side of the connection to", "kafka-acls.sh", "the schema registry does not give schema",
+		"was deleted and created again", "the cluster has dropped records before they were read", "another appliance reads as the same member of group",
+		codeNoSchema, codeInvalidValue, event.CodeTooLarge,
+	} {
+		if !bytes.Contains(manual, []byte(said)) {
+			t.Errorf("docs/OPERATIONS.md does not say what %q means", said)
+		}
+	}
 	for name, opt := range map[string]Options{
 		"password file": {Brokers: []string{open}, Topic: "x", Security: Security{SASL: Plain, User: "u", PasswordFile: filepath.Join(dir, "none")}},
 		"mechanism":     {Brokers: []string{open}, Topic: "x", Security: Security{SASL: "gssapi", PasswordFile: password}},
@@ -571,4 +585,59 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestOffsetsOutOfOrder lets the cluster drop records that the log has not read,
+// and lose ones that it has: the reading goes on where the cluster begins, and
+// what the log has already is passed over.
+func TestOffsetsOutOfOrder(t *testing.T) {
+	broker, cl := cluster(t, 1)
+	log := &memLog{}
+	produce(t, cl, view("a"), view("b"))
+	r := read(t, log, Options{Brokers: []string{broker}})
+	r.until("all is read", accepted(2))
+	r.stop()
+	produce(t, cl, view("c"), view("d"), view("e"))
+	var drop kadm.Offsets
+	drop.Add(kadm.Offset{Topic: "user-events", Partition: 0, At: 4, LeaderEpoch: -1})
+	if _, err := kadm.NewClient(cl).DeleteRecords(t.Context(), drop); err != nil {
+		t.Fatal(err)
+	}
+	r = read(t, log, Options{Brokers: []string{broker}})
+	r.until("what is left is read", accepted(1))
+	r.stop()
+	if got := log.items(t); got != "a b e" {
+		t.Errorf("log %q, want a b e: c and d were dropped by the cluster", got)
+	}
+	if said := r.said.String(); !strings.Contains(said, "dropped records before they were read") || !strings.Contains(said, "first=2") || !strings.Contains(said, "last=3") {
+		t.Errorf("the log says nothing of the two that are gone: %s", said)
+	}
+	// The log is ahead of the cluster: its position is beyond the end.
+	ahead := &memLog{}
+	pump := bridge.New(ahead, nil, bridge.Options{})
+	ids, err := kadm.NewClient(cl).ListTopics(t.Context(), "user-events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := ids["user-events"].ID
+	ctx, end := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- pump.Run(ctx) }()
+	if _, err := pump.Submit(ctx, []event.Record{{
+		Kind: event.KindEvent, Source: event.Source{Name: event.TopicSource("user-events", id), Offset: 6},
+		Event: event.Event{UserID: "u", ItemID: "ahead", Type: "view", Time: 1},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	if err := <-ran; err != nil {
+		t.Fatal(err)
+	}
+	r = read(t, ahead, Options{Brokers: []string{broker}, Group: "another"})
+	r.until("the partition is its own", func(s Status) bool { return len(s.Partitions) == 1 })
+	produce(t, cl, view("f"), view("g"), view("h"))
+	r.until("what is new is read", accepted(1))
+	if got := ahead.items(t); got != "ahead h" {
+		t.Errorf("log %q, want ahead h: f and g have offsets that the log has", got)
+	}
 }
