@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,20 +26,25 @@ const dayMillis = 24 * 60 * 60 * 1000
 type shop struct {
 	t          *testing.T
 	dir, there string
+	store      mirror.Store
 	archive    *archive.Archive
 	mirror     *mirror.Mirror
 	now        time.Time
 	events     int
 }
 
-func newShop(t *testing.T) *shop {
+// newShop is one whose copy is in a store that s.same reads, on disk with nil.
+func newShop(t *testing.T, store mirror.Store) *shop {
 	t.Helper()
-	s := &shop{t: t, dir: t.TempDir(), there: t.TempDir(), now: time.Now()}
+	s := &shop{t: t, dir: t.TempDir(), there: t.TempDir(), now: time.Now(), store: store}
+	if store == nil {
+		s.store = storetest.Disk{Dir: s.there}
+	}
 	var err error
 	if s.archive, err = archive.Open(t.Context(), archive.Options{Dir: s.dir}); err != nil {
 		t.Fatal(err)
 	}
-	s.mirror = mirror.New(mirror.Options{Archive: s.archive, Store: storetest.Disk{Dir: s.there}, ID: id})
+	s.mirror = mirror.New(mirror.Options{Archive: s.archive, Store: s.store, ID: id})
 	return s
 }
 
@@ -79,8 +85,33 @@ func (s *shop) compact(retention time.Duration) {
 // same wants the copy to be the archive, and returns its files.
 func (s *shop) same() []string {
 	s.t.Helper()
+	if _, local := s.store.(storetest.Disk); !local {
+		s.fetch()
+	}
 	wantCopy(s.t, &folder{dir: s.dir}, s.there)
 	return slices.Sorted(maps.Keys(contents(s.there)))
+}
+
+// fetch brings what is in the store to a folder of this machine.
+func (s *shop) fetch() {
+	s.t.Helper()
+	s.there = s.t.TempDir()
+	local := storetest.Disk{Dir: s.there}
+	var walk func(dir string)
+	walk = func(dir string) {
+		entries, err := s.store.List(s.t.Context(), dir)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, e := range entries {
+			if at := path.Join(dir, e.Name); e.Dir {
+				walk(at)
+			} else {
+				storetest.Put(s.t, local, at, storetest.Get(s.t, s.store, at))
+			}
+		}
+	}
+	walk("")
 }
 
 // users counts the rows of each user in the copy.
@@ -88,11 +119,11 @@ func (s *shop) users() map[string]int {
 	s.t.Helper()
 	out := map[string]int{}
 	scanner := parquet.NewEventScanner(parquet.UserID)
-	for path := range contents(s.there) {
-		if !strings.HasPrefix(path, "events/") {
+	for at := range contents(s.there) {
+		if !strings.HasPrefix(at, "events/") {
 			continue
 		}
-		f, err := parquet.Open(filepath.Join(s.there, path))
+		f, err := parquet.Open(filepath.Join(s.there, at))
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -111,8 +142,10 @@ func (s *shop) users() map[string]int {
 
 // TestFollowsTheArchive: commits, merged files and dates behind the retention
 // are in the copy as they are in the archive.
-func TestFollowsTheArchive(t *testing.T) {
-	s := newShop(t)
+func TestFollowsTheArchive(t *testing.T) { followsTheArchive(t, nil) }
+
+func followsTheArchive(t *testing.T, store mirror.Store) {
+	s := newShop(t, store)
 	for range 3 {
 		s.commit()
 		if err := s.mirror.Flush(t.Context()); err != nil {
@@ -141,7 +174,7 @@ func TestFollowsTheArchive(t *testing.T) {
 // TestFollowsWhileItGrows copies all along while the archive grows and is
 // compacted.
 func TestFollowsWhileItGrows(t *testing.T) {
-	s := newShop(t)
+	s := newShop(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {

@@ -42,6 +42,9 @@ func TestRealConformance(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+		t.Run("archive", func(t *testing.T) {
+			followsTheArchive(t, hdfs.New(hdfs.Options{NameNodes: []string{rpc}, Root: root + "/hdfs-archive", User: "shop"}))
+		})
 		inTurn(t, rpc, func(nodes []string) mirror.Store {
 			return hdfs.New(hdfs.Options{NameNodes: nodes, Root: root + "/turn", User: "shop", Timeout: 2 * time.Second})
 		})
@@ -52,6 +55,9 @@ func TestRealConformance(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+		t.Run("archive", func(t *testing.T) {
+			followsTheArchive(t, webhdfs.New(webhdfs.Options{NameNodes: []string{web}, Root: root + "/webhdfs-archive", User: "shop"}))
+		})
 		inTurn(t, web, func(nodes []string) mirror.Store {
 			return webhdfs.New(webhdfs.Options{NameNodes: nodes, Root: root + "/turn", User: "shop", Timeout: 2 * time.Second})
 		})
