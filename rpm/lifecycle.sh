@@ -16,6 +16,7 @@ die() {
 	tail -n 15 "$log" "$root/var/log/vitrine.log" 2>/dev/null >&2
 	exit 1
 }
+why() { grep -iE 'gpg|checksum|signature|error' "$log" | tail -n 1; } # the last refusal, in the package manager's words
 now() { date +%s.%N; }
 since() { awk -v a="$1" -v b="$(now)" 'BEGIN{printf "%.1f", b - a}'; }
 dnf() {
@@ -48,18 +49,19 @@ cp "$repo/vitrine.repo" "$root/etc/yum.repos.d/"
 rpm --root "$root" --initdb
 sed -i "s|^gpgkey=.*|gpgkey=file://$foreign|" "$root/etc/yum.repos.d/vitrine.repo"
 ! dnf install vitrine || die "a repository signed with another key is accepted"
-say "another key: refused"
+say "another key: refused ($(why))"
 cp "$repo/vitrine.repo" "$root/etc/yum.repos.d/"
 good=$(ls "$repo"/vitrine-*.x86_64.rpm)
 cp -p "$good" "$root.good"
 truncate -s -1000000 "$good"
 ! dnf install vitrine || die "half a package is installed"
+say "half a package: refused ($(why))"
 cp -p "$root.good" "$good"
 printf X | dd of="$good" bs=1 seek=5000000 conv=notrunc status=none
 ! dnf install vitrine || die "a package with a changed byte is installed"
 cp -p "$root.good" "$good"
 [ ! -e "$root/usr/bin/vitrine" ] || die "something of a refused package is there"
-say "half a package, a changed byte: refused, nothing installed"
+say "a changed byte: refused, nothing installed ($(why))"
 
 # Install and serve.
 begin=$(now)
@@ -137,6 +139,14 @@ sed -i 's/^RESTART_ON_UPGRADE=.*/RESTART_ON_UPGRADE=no/' "$root/etc/sysconfig/vi
 dnf upgrade vitrine || die "upgrade failed"
 [ "$(version)" = 1.0.0 ] || die "RESTART_ON_UPGRADE=no restarts"
 say "RESTART_ON_UPGRADE=no: the old process goes on"
+
+# Without its user the service cannot start; preflight says how to get it back.
+cp "$root/etc/passwd" "$root.passwd"
+sed -i '/^vitrine:/d' "$root/etc/passwd"
+vitrine preflight --lang en >"$root.preflight" && die "a missing user does not block"
+grep -q 'yum reinstall vitrine' "$root.preflight" || die "a missing user: $(cat "$root.preflight")"
+cp "$root.passwd" "$root/etc/passwd"
+say "a missing user: named by preflight, with the way to get it back"
 
 # Erase.
 data=$(find "$root/var/lib/vitrine/archive" -name '*.parquet' | wc -l)
