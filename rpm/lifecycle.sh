@@ -70,7 +70,8 @@ dnf install vitrine || die "install failed"
 grep -q preset "$root/var/log/systemctl.log" || die "no preset on the first installation"
 installed=$(since "$begin")
 [ -z "$(rpm --root "$root" -V vitrine)" ] || die "rpm -V: $(rpm --root "$root" -V vitrine)"
-sed -i 's/^VITRINE_OPTIONS=.*/VITRINE_OPTIONS=--demo/' "$root/etc/sysconfig/vitrine"
+vitrine configure --demo >>"$log"
+grep -q '^VITRINE_OPTIONS=--demo' "$root/etc/sysconfig/vitrine" || die "configure --demo does not switch the demo shop on"
 systemctl start vitrine || die "the service does not start"
 [ "$(items)" = 20 ] || die "$(items) items, not 20"
 took=$(since "$begin")
