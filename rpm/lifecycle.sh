@@ -16,7 +16,7 @@ die() {
 	tail -n 15 "$log" "$root/var/log/vitrine.log" 2>/dev/null >&2
 	exit 1
 }
-why() { grep -iE 'gpg|checksum|signature|error' "$log" | tail -n 1; } # the last refusal, in the package manager's words
+why() { grep -iE 'gpg|checksum|signature' "$log" | tail -n 1; } # the last refusal, in the package manager's words
 now() { date +%s.%N; }
 since() { awk -v a="$1" -v b="$(now)" 'BEGIN{printf "%.1f", b - a}'; }
 dnf() {

@@ -97,14 +97,15 @@ func (a *app) root() *cobra.Command {
 		a.pluginCommand(), a.rulesCommand(), a.keyCommand(), a.benchCommand(), a.configCommand(), a.demoCommand(), a.versionCommand(), a.childCommand(), a.manualCommand(),
 	)
 	root.AddCommand(top.Command(&top.Shared{Out: a.out, JSON: &a.json, Connect: a.daemon, Usage: usage}))
+	load := func(unguarded bool) (*config.Config, error) {
+		return config.Load(config.Sources{File: a.configFile, Set: a.set, DataDir: a.dataDir, Unguarded: unguarded})
+	}
 	root.AddCommand(setup.Commands(&setup.Shared{
-		In: a.in, Out: a.out, Err: a.err, JSON: &a.json, ConfigFile: &a.configFile, Usage: usage, Group: group, Version: version,
-		Load: func(unguarded bool) (*config.Config, error) {
-			return config.Load(config.Sources{File: a.configFile, Set: a.set, DataDir: a.dataDir, Unguarded: unguarded})
-		},
+		In: a.in, Out: a.out, Err: a.err, JSON: &a.json, ConfigFile: &a.configFile, Usage: usage, Group: group, Version: version, Load: load,
 	})...)
 	root.AddCommand(copies.Commands(&copies.Shared{
-		Out: a.out, Err: a.err, JSON: &a.json, Print: a.printJSON, Load: a.load, With: a.withAppliance, Dir: exactly("DIR"), Version: version,
+		Out: a.out, Err: a.err, JSON: &a.json, Print: a.printJSON, With: a.withAppliance, Dir: exactly("DIR"), Version: version,
+		Load: func() (*config.Config, error) { return load(true) },
 		Hint: func(err error, hint string) error { return hinted{err, hint} },
 	})...)
 	flags := root.PersistentFlags()

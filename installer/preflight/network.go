@@ -8,10 +8,13 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"vitrine/appliance/config"
 	"vitrine/bridge/kafka"
@@ -20,7 +23,7 @@ import (
 
 // ports tries whether both listeners could be opened.
 func (h *host) ports(ctx context.Context) []Row {
-	running := reachable(ctx, "unix", filepath.Join(h.data, "admin.sock")) == nil
+	running := sync.OnceValue(func() bool { return h.running(ctx) })
 	var rows []Row
 	for _, l := range []struct{ id, addr string }{{"port.api", h.opt.Config.HTTP.Listen}, {"port.admin", h.opt.Config.HTTP.AdminListen}} {
 		row := Row{ID: l.id, Value: l.addr, Want: words.New("free"), Severity: OK}
@@ -28,7 +31,7 @@ func (h *host) ports(ctx context.Context) []Row {
 		switch {
 		case err == nil:
 			_ = listener.Close()
-		case errors.Is(err, syscall.EADDRINUSE) && running:
+		case errors.Is(err, syscall.EADDRINUSE) && running():
 			row.Value += " (vitrine)"
 		case errors.Is(err, syscall.EADDRINUSE):
 			row.Severity = fatal
@@ -44,6 +47,24 @@ func (h *host) ports(ctx context.Context) []Row {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// reloadTime is how long an appliance may hold its ports without answering on
+// its socket, because it is starting or taking a new configuration.
+const reloadTime = 3 * time.Second
+
+// running says whether the appliance of this data folder answers. One that
+// starts is waited for, where there has been one.
+func (h *host) running(ctx context.Context) bool {
+	for deadline := time.Now().Add(reloadTime); ; {
+		if reachable(ctx, "unix", filepath.Join(h.data, "admin.sock")) == nil {
+			return true
+		}
+		if _, err := os.Stat(filepath.Join(h.data, "state", "lock")); err != nil || time.Now().After(deadline) || ctx.Err() != nil {
+			return false
+		}
+		time.Sleep(reloadTime / 30)
+	}
 }
 
 // Service is another service that the configuration names.

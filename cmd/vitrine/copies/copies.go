@@ -26,7 +26,8 @@ type Shared struct {
 	// JSON asks for machine-readable output, which Print writes.
 	JSON  *bool
 	Print func(v any) error
-	// Load reads the effective configuration.
+	// Load reads the effective configuration, also one that listens to others
+	// while there are no keys: these are in the backup.
 	Load func() (*config.Config, error)
 	// With calls do with a client of the appliance, running or not.
 	With func(ctx context.Context, what string, do func(*client.Client) error) error
