@@ -499,6 +499,7 @@ type scratch struct {
 	more       []topk.Hit
 	why        *why
 	suited     []float32 // what new items score
+	dots       []float32 // what their groups score
 	taken      []uint64  // bits by code
 	without    topk.Mask
 	rows       []uint32

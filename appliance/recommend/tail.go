@@ -40,9 +40,23 @@ type tail struct {
 type newcomers struct {
 	at    int64
 	items []uint32
-	// guess has a row of factors for each item, rows lists them.
-	guess model.Model
-	rows  []uint32
+	// kin are the two rows of means whose mean an item's factors are guessed to
+	// be; one of them is row 0, of zeros, where the item has one group only, and
+	// share what their sum is multiplied by. Items have few groups together, so a
+	// visitor's scores cost an inner product for each of these and not for each
+	// item.
+	kin   [][2]uint32
+	share []float32
+	means model.Model
+	rows  []uint32 // all of means
+}
+
+// scores writes what new items score for a vector; dots is working memory.
+func (n *newcomers) scores(dst, vector, dots []float32) {
+	n.means.Scores(dots, vector, n.rows)
+	for j, kin := range n.kin {
+		dst[j] = n.share[j] * (dots[kin[0]] + dots[kin[1]])
+	}
 }
 
 // newcomers are the items that came into the catalogue in the last 30 days and
@@ -69,30 +83,24 @@ func (v *View) newcomers(e *Engine, now int64) *newcomers {
 	}
 	var latest frame.Frame
 	e.deps.News.Latest(tailLook, now-tailAge, &latest)
-	next := &newcomers{at: now, guess: model.Model{Rank: v.rank}}
+	next := &newcomers{at: now, means: model.Model{Rank: v.rank, NumItems: 1, Items: make([]float32, v.rank)}, rows: []uint32{0}}
+	groups := map[[2]uint32]uint32{} // rows of means, by attribute and value
 	for _, item := range latest.Items {
 		if len(next.items) == tailItems {
 			break
 		}
-		if _, known := v.row(item); known {
-			continue
-		}
-		if guess := v.guess(e.deps.Columns, item); guess != nil {
-			next.rows = append(next.rows, uint32(len(next.items)))
-			next.items = append(next.items, item)
-			next.guess.Items = append(next.guess.Items, guess...)
+		if _, known := v.row(item); !known {
+			v.guess(e.deps.Columns, item, groups, next)
 		}
 	}
-	next.guess.NumItems = len(next.items)
 	v.tail.last.Store(next)
 	return next
 }
 
-// guess are the factors of an item by its attributes, nil where these say
-// nothing.
-func (v *View) guess(columns frame.Columns, item uint32) []float32 {
-	var sum []float32
-	n := float32(0)
+// guess adds an item whose attributes say what its factors may be.
+func (v *View) guess(columns frame.Columns, item uint32, groups map[[2]uint32]uint32, next *newcomers) {
+	var kin [2]uint32
+	n := 0
 	for a, name := range kinAttributes() {
 		column := columns.Column(frame.ItemScope, name)
 		if column == nil || column.Kind() != frame.Text {
@@ -107,18 +115,20 @@ func (v *View) guess(columns frame.Columns, item uint32) []float32 {
 		if mean == nil {
 			continue
 		}
-		if sum == nil {
-			sum = make([]float32, v.rank)
+		group := [2]uint32{uint32(a), value[0]}
+		if _, there := groups[group]; !there {
+			groups[group] = uint32(len(next.rows))
+			next.rows = append(next.rows, uint32(len(next.rows)))
+			next.means.Items = append(next.means.Items, mean...)
+			next.means.NumItems++
 		}
-		for k, f := range mean {
-			sum[k] += f
-		}
+		kin[a] = groups[group]
 		n++
 	}
-	for k := range sum {
-		sum[k] /= n
+	if n > 0 {
+		next.items, next.kin = append(next.items, item), append(next.kin, kin)
+		next.share = append(next.share, 1/float32(n))
 	}
-	return sum
 }
 
 // kin are the mean factors of the items of each value of an attribute, as of
@@ -169,7 +179,8 @@ func (e *Engine) freshen(sc *scratch, q question) {
 		return
 	}
 	sc.suited = slices.Grow(sc.suited[:0], len(fresh.items))[:len(fresh.items)]
-	fresh.guess.Scores(sc.suited, sc.vector, fresh.rows)
+	sc.dots = slices.Grow(sc.dots[:0], len(fresh.rows))[:len(fresh.rows)]
+	fresh.scores(sc.suited, sc.vector, sc.dots)
 	every := sc.limit / places
 	for n := range places {
 		best := -1
