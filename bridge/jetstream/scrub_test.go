@@ -39,6 +39,9 @@ func flip(t *testing.T, dir string, seq uint64, size int) {
 // One flipped bit costs one frame, wherever it is, also after a crash, when the
 // server would cut the rest of the segment off; and the loss is named.
 func TestBitRot(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it writes 100 MB, and nothing in it is concurrent")
+	}
 	t.Parallel()
 	const size, frames = 90_000, 180 // two segments
 	for _, tc := range []struct {
@@ -57,6 +60,7 @@ func TestBitRot(t *testing.T) {
 		{"archived", []uint64{5, 6, 100}, 50, true, []Loss{{First: 100, Last: 100}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			b := open(t, Options{Dir: dir})
 			fill(t, b, frames, size)

@@ -149,6 +149,9 @@ func (v *view) page() []string {
 	if p.Bus.AsideFrames > 0 {
 		lines = append(lines, fmt.Sprintf("             %d frames are kept aside, %s", p.Bus.AsideFrames, size(p.Bus.AsideBytes)))
 	}
+	if p.Bus.LostFrames > 0 {
+		lines = append(lines, fmt.Sprintf("             %d frames were damaged on the disk", p.Bus.LostFrames))
+	}
 	lines = fault(lines, p.Bus.Error, nil)
 	state := "ok"
 	if p.Archive.Error != nil {
