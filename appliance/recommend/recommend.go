@@ -463,7 +463,7 @@ func (e *Engine) page(sc *scratch, resp *Response, reason string, q question) {
 		}
 	case reason == "":
 		resp.Source, resp.Exact = SourceLive, true
-		if v := q.view; v != nil {
+		if v := q.view; v != nil && q.rank == nil {
 			resp.ModelVersion = v.version
 			resp.ModelAge = max(0, time.Duration(f.Now-v.created.UnixMilli())*time.Millisecond)
 		}

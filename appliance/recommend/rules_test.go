@@ -208,6 +208,10 @@ func TestScenes(t *testing.T) {
 			t.Errorf("%q: %v, want %v", scene, got, want)
 		}
 	}
+	var trending Response
+	if err := e.Recommend(context.Background(), &Request{UserID: "u1", Scene: SceneTrending}, &trending); err != nil || trending.ModelVersion != "" {
+		t.Errorf("no model makes the scene trending, not %q: %v", trending.ModelVersion, err)
+	}
 	for _, scene := range []string{SceneCart, "checkout"} {
 		got := listOf(t, e, Request{UserID: "u1", Session: []string{"i9"}, Limit: 900, Scene: scene})
 		if slices.Contains(got, 9) || len(got) != 900 {
