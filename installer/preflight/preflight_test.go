@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -122,6 +123,34 @@ func TestFaults(t *testing.T) {
 		if c.severity != OK && rows[c.id].Why == "" {
 			t.Errorf("%s does not say why", c.id)
 		}
+	}
+}
+
+// TestPortOfReload: an appliance that holds its port and is about to answer on
+// its socket, as while it reloads, is no other program.
+func TestPortOfReload(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, rows := look(t, el7(), func(o *Options) {
+		o.Config.HTTP.Listen = l.Addr().String()
+		data := o.Config.Data.Dir
+		if err := errors.Join(os.Mkdir(filepath.Join(data, "state"), 0o700), os.WriteFile(filepath.Join(data, "state", "lock"), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(300*time.Millisecond, func() {
+			socket, err := net.Listen("unix", filepath.Join(data, "admin.sock"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			t.Cleanup(func() { socket.Close() })
+		})
+	})
+	if r := rows["port.api"]; r.Severity != OK || !strings.HasSuffix(r.Value, " (vitrine)") {
+		t.Errorf("%+v", r)
 	}
 }
 
