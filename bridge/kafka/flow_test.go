@@ -39,6 +39,7 @@ func order(t *testing.T, log *memLog) []string {
 // and then, but would take the next: every record gets in once, and each partition in the
 // order of its offsets.
 func TestOrderWhileTheLogRefuses(t *testing.T) {
+	t.Parallel()
 	broker, cl := cluster(t, 4)
 	const records = 60_000
 	batch := make([]*kgo.Record, records)
@@ -64,6 +65,7 @@ func TestOrderWhileTheLogRefuses(t *testing.T) {
 // TestMembersComeAndGo has a second member join the group and leave it, again
 // and again, while records come: each is in the log of one of them.
 func TestMembersComeAndGo(t *testing.T) {
+	t.Parallel()
 	broker, cl := cluster(t, 8)
 	ctx, end := context.WithCancel(t.Context())
 	produced := make(chan int)

@@ -205,6 +205,7 @@ func view(item string) *kgo.Record {
 }
 
 func TestFullLogHoldsTheReadingUp(t *testing.T) {
+	t.Parallel()
 	broker, cl := cluster(t, 1)
 	log := &memLog{full: true}
 	r := read(t, log, Options{Brokers: []string{broker}})
@@ -243,6 +244,7 @@ func TestGoesOnWhereTheLogEnds(t *testing.T) {
 }
 
 func TestAnotherMembersOffsetsCount(t *testing.T) {
+	t.Parallel()
 	broker, cl := cluster(t, 1)
 	produce(t, cl, view("a"))
 	mine, other := &memLog{}, &memLog{}
@@ -269,6 +271,7 @@ func TestAnotherMembersOffsetsCount(t *testing.T) {
 }
 
 func TestTopicCreatedAgain(t *testing.T) {
+	t.Parallel()
 	broker, cl := cluster(t, 1)
 	log := &memLog{}
 	r := read(t, log, Options{Brokers: []string{broker}})
@@ -290,6 +293,7 @@ func TestTopicCreatedAgain(t *testing.T) {
 }
 
 func TestHostileRecords(t *testing.T) {
+	t.Parallel()
 	broker, cl := cluster(t, 1, kfake.BrokerConfigs(map[string]string{"message.max.bytes": "200000000"}))
 	log := &memLog{}
 	r := read(t, log, Options{Brokers: []string{broker}})
