@@ -187,7 +187,7 @@ func (f *flaky) Remove(ctx context.Context, path string) error {
 func TestCutAnywhere(t *testing.T) {
 	// Most calls are of many equal files; a step that shares no factor with the
 	// number of workers meets all kinds.
-	const step = 17
+	const step = 31
 	for _, late := range []bool{false, true} {
 		for fail := 1; ; fail += step {
 			f, there := &folder{dir: t.TempDir()}, t.TempDir()
