@@ -50,7 +50,8 @@
 // Gradient Method for Implicit Feedback Collaborative Filtering", 2011), or 64
 // factors at a time (Rendle et al., "iALS++", 2021). With n observations of a
 // row and rank k they cost about n k^2/2 + k^3/6, 8 n k + 4 k^2 (three steps)
-// and 35 n k + 2 k^2 + 700 k multiply-adds.
+// and 35 n k + 2 k^2 + 700 k multiply-adds; of the 4 k^2 of three steps 2 k^2 are
+// left where there are many rows.
 package als
 
 import (

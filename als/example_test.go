@@ -6,7 +6,61 @@ import (
 
 	"vitrine/als"
 	"vitrine/als/dataset"
+	"vitrine/als/model"
+	"vitrine/als/topk"
 )
+
+// From purchases to the best items for a known and for a new customer: package
+// dataset holds the matrix, topk searches the catalogue, model folds in whom the
+// training did not see.
+func Example() {
+	// Customers 0 to 5 buy items 0 to 2, customers 6 to 11 items 3 to 5; customer
+	// 0 has not bought item 2 yet.
+	b := dataset.NewBuilder(6)
+	for user := range 12 {
+		for i := range uint32(3) {
+			item := uint32(user/6*3) + i
+			if user == 0 && item == 2 {
+				continue
+			}
+			if err := b.Add(item, 1); err != nil {
+				fmt.Println(err)
+				return
+			}
+		}
+		b.EndRow()
+	}
+	data := b.Build()
+	m, _, err := als.Train(context.Background(), data, als.Options{Rank: 2, Unobserved: 1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	index := topk.New(m.Items, m.NumItems, m.Rank)
+	best := func(vector []float32, bought []uint32) uint32 {
+		var hidden topk.Mask
+		hidden.Reset(index)
+		for _, item := range bought {
+			hidden.Hide(item)
+		}
+		var scratch topk.Scratch
+		return index.Search(vector, 1, &hidden, nil, &scratch)[0].Row
+	}
+	bought, _ := data.Row(0)
+	fmt.Println("customer 0: item", best(m.Users[:m.Rank], bought))
+
+	bought = []uint32{3, 5}
+	vector := make([]float32, m.Rank)
+	var scratch model.Scratch
+	if err := model.NewFolder(m).FoldIn(vector, bought, []float32{1, 1}, &scratch); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("a new customer: item", best(vector, bought))
+	// Output:
+	// customer 0: item 2
+	// a new customer: item 4
+}
 
 func ExampleTrain() {
 	// Who bought what, and how often.
