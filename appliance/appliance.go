@@ -240,7 +240,7 @@ func (a *Appliance) wire() error {
 		RateLimit: a.config.HTTP.RateLimit, MaxBody: a.config.HTTP.MaxBody, Limit: a.config.Recommend.Limit,
 		EmptyForUnknown: a.config.Compat.EmptyForUnknown, ExcludeSeen: a.config.Recommend.ExcludeSeen,
 	}, httpapi.Deps{
-		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog, p.profile}, DeadLetters: refused,
+		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog, p.profile, p.erasures}, DeadLetters: refused,
 		Recommender: a.ladder(),
 		Importer:    importer{ingester: in, letters: refused, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
 		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Backup: a, Readiness: a, Keys: store,

@@ -37,6 +37,7 @@ type parts struct {
 	registry *registry.Registry
 	follower *follow.Follower
 	upkeep   *upkeep.Upkeep
+	erasures *upkeep.Erasures
 	// copy is nil where the archive is on local disk only, kafka where no cluster
 	// is configured.
 	copy  *mirror.Mirror
@@ -75,10 +76,13 @@ func openParts(ctx context.Context, c *config.Config, f *datadir.Folder, log *sl
 	if p.registry, err = registry.Open(f.Path("models"), 0, log); err != nil {
 		return p, err
 	}
+	if p.erasures, err = upkeep.OpenErasures(f.Path("state", "erasures.json")); err != nil {
+		return p, err
+	}
 	stats := p.bus.Stats(ctx)
 	p.state, err = state.Open(ctx, state.Options{
-		Lost: pipeline.Lost(&stats, p.archive.Position()),
-		Dir:  f.Path("state", "snapshots"), Signal: p.signal, Archive: p.archive, Bus: p.bus, MaxFrame: p.bus.MaxFrame(), DedupWindow: c.Ingest.DedupWindow, Log: log,
+		Lost: pipeline.Lost(&stats, p.archive.Position()), Forgotten: p.erasures.Begun,
+		Dir: f.Path("state", "snapshots"), Signal: p.signal, Archive: p.archive, Bus: p.bus, MaxFrame: p.bus.MaxFrame(), DedupWindow: c.Ingest.DedupWindow, Log: log,
 	})
 	if err != nil {
 		return p, err
@@ -87,6 +91,7 @@ func openParts(ctx context.Context, c *config.Config, f *datadir.Folder, log *sl
 	p.follower = follow.New(p.archive, p.bus, follow.Options{RollEvery: c.Archive.CommitEvery, Log: log})
 	p.upkeep = upkeep.New(upkeep.Options{
 		Archive: p.archive, Retention: c.Archive.Retention, HalfLife: c.Train.HalfLife, Every: c.Archive.CompactEvery, Log: log,
+		Erasures: p.erasures, Events: upkeep.Log{Pump: p.pump, Follower: p.follower, Bus: p.bus}, Models: p.registry, Snapshots: p.state, Letters: p.letters,
 	})
 	return p, nil
 }

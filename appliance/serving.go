@@ -17,6 +17,7 @@ import (
 	"vitrine/appliance/recommend"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/served"
+	"vitrine/appliance/upkeep"
 	"vitrine/bridge/event"
 	"vitrine/internal/expr"
 )
@@ -207,12 +208,23 @@ func (i items) Seen(id string) bool {
 
 // users looks attributes and histories up for the HTTP layer.
 type users struct {
-	catalog *catalog.Catalog
-	profile *profile.Store
+	catalog  *catalog.Catalog
+	profile  *profile.Store
+	erasures *upkeep.Erasures
 }
 
-// Erased is when a user was erased.
-func (u users) Erased(id string) (int64, bool) { return u.catalog.Erased(id) }
+// Erased tells of the newest erasure: the list of those that were begun, or the
+// catalog of one that was not.
+func (u users) Erased(id string) (entities.Erasure, bool) {
+	at, known := u.catalog.Erased(id)
+	r, begun := u.erasures.Find(id)
+	if !begun || r.ErasedAt < at {
+		return entities.Erasure{At: at}, known
+	}
+	return entities.Erasure{
+		At: r.ErasedAt, Done: r.DoneAt, Events: r.Events, Places: r.Places, Changes: r.Changes, Letters: r.Letters, Models: r.Models,
+	}, true
+}
 
 // History appends the events that count of a user, newest first.
 func (u users) History(id string, dst []entities.Past) []entities.Past {

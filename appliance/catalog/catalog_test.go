@@ -133,7 +133,7 @@ func TestReadersAndWriters(t *testing.T) {
 	})
 	wg.Go(func() {
 		for c.NumItems() < n {
-			if err := c.Freeze().Write(func([]byte) error { return nil }); err != nil {
+			if err := c.Freeze(func(uint32, string, int64) bool { return false }).Write(func([]byte) error { return nil }); err != nil {
 				t.Error(err)
 				return
 			}

@@ -74,6 +74,13 @@ func (c *codes) add(id string) uint32 {
 	return code
 }
 
+// skip takes the next code for an id that is forgotten.
+func (c *codes) skip() {
+	code := c.n.Load()
+	*c.ids.grow(code) = ""
+	c.n.Store(code + 1)
+}
+
 // reserve makes room for n ids before they come.
 func (c *codes) reserve(n int) {
 	for i := range c.shards {

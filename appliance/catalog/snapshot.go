@@ -19,8 +19,10 @@ type Frozen struct {
 	items, users     uint32
 	ofItems, ofUsers frozenAttributes
 	erased           map[uint32]int64
-	latest           []uint32
-	listed           []int64
+	// nameless are users of whom a copy must not hold the id.
+	nameless map[uint32]bool
+	latest   []uint32
+	listed   []int64
 }
 
 type frozenAttributes struct {
@@ -30,15 +32,29 @@ type frozenAttributes struct {
 
 // Freeze takes the state of now, in the time of copying a pointer for every item
 // and user of whom something was put (2 ms for a million). It belongs to the
-// goroutine that applies changes.
-func (c *Catalog) Freeze() *Frozen {
+// goroutine that applies changes. Of a user who was erased, and of whom nothing
+// was put since, the id is left out where forget says so of his code, id and the
+// time; his code stays taken.
+func (c *Catalog) Freeze(forget func(user uint32, id string, at int64) bool) *Frozen {
 	f := &Frozen{
 		catalog: c, items: c.items.n.Load(), users: c.users.n.Load(),
 		ofItems: c.ofItems.freeze(), ofUsers: c.ofUsers.freeze(),
 	}
 	c.erased.mu.Lock()
-	f.erased = maps.Clone(c.erased.times)
+	f.erased, f.nameless = map[uint32]int64{}, map[uint32]bool{}
+	for code, at := range c.erased.times {
+		if it := c.ofUsers.get(code); it != nil && it.gone && forget(code, c.users.id(code), at) {
+			f.nameless[code] = true
+		} else {
+			f.erased[code] = at
+		}
+	}
 	c.erased.mu.Unlock()
+	for code := range f.nameless {
+		if int(code) < len(f.ofUsers.entries) {
+			f.ofUsers.entries[code] = nil
+		}
+	}
 	c.latest.mu.RLock()
 	f.latest, f.listed = slices.Clone(c.latest.items), slices.Clone(c.latest.times)
 	c.latest.mu.RUnlock()
@@ -86,8 +102,10 @@ const blockSize = 256 << 10
 // returns.
 func (f *Frozen) Write(emit func(block []byte) error) error {
 	for _, step := range []func(func([]byte) error) error{
-		func(emit func([]byte) error) error { return f.catalog.items.write(blockItemIDs, f.items, emit) },
-		func(emit func([]byte) error) error { return f.catalog.users.write(blockUserIDs, f.users, emit) },
+		func(emit func([]byte) error) error { return f.catalog.items.write(blockItemIDs, f.items, nil, emit) },
+		func(emit func([]byte) error) error {
+			return f.catalog.users.write(blockUserIDs, f.users, f.nameless, emit)
+		},
 		func(emit func([]byte) error) error { return f.ofItems.writeColumns(blockItemColumns, emit) },
 		func(emit func([]byte) error) error { return f.ofUsers.writeColumns(blockUserColumns, emit) },
 		func(emit func([]byte) error) error { return f.ofItems.write(blockItems, emit) },
@@ -101,14 +119,18 @@ func (f *Frozen) Write(emit func(block []byte) error) error {
 	return nil
 }
 
-// write hands out the ids of the codes below end.
-func (c *codes) write(kind byte, end uint32, emit func([]byte) error) error {
+// write hands out the ids of the codes below end, but for the nameless.
+func (c *codes) write(kind byte, end uint32, nameless map[uint32]bool, emit func([]byte) error) error {
 	var out []byte
 	for code := range end {
 		if len(out) == 0 {
 			out = binary.AppendUvarint(append(out, kind), uint64(code))
 		}
-		out = appendText(out, *c.ids.at(code))
+		if nameless[code] {
+			out = appendText(out, "")
+		} else {
+			out = appendText(out, *c.ids.at(code))
+		}
 		if len(out) < blockSize && code != end-1 {
 			continue
 		}
@@ -263,6 +285,10 @@ func (c *codes) restore(d *fields.Reader) {
 		}
 		end := len(own) - len(d.Rest)
 		id := own[end-n : end]
+		if id == "" {
+			c.skip()
+			continue
+		}
 		if _, twice := c.code(id); twice {
 			d.Bad = true
 			return

@@ -106,7 +106,7 @@ func TestFrozenIsOfOneMoment(t *testing.T) {
 	half := len(all) / 2
 	running.Apply(1, all[:half])
 	stopped.Apply(1, all[:half])
-	frozen := running.Freeze()
+	frozen := running.Freeze(func(uint32, string, int64) bool { return false })
 	restored := New()
 	restored.Reserve(frozen.Items(), frozen.Users())
 	var wg sync.WaitGroup
@@ -131,7 +131,7 @@ func FuzzRestore(f *testing.F) {
 		c.Apply(1, []event.Record{change(rng, i)})
 	}
 	var blocks [][]byte
-	if err := c.Freeze().Write(func(b []byte) error { blocks = append(blocks, bytes.Clone(b)); return nil }); err != nil {
+	if err := c.Freeze(func(uint32, string, int64) bool { return false }).Write(func(b []byte) error { blocks = append(blocks, bytes.Clone(b)); return nil }); err != nil {
 		f.Fatal(err)
 	}
 	for _, b := range blocks {
@@ -150,9 +150,41 @@ func FuzzRestore(f *testing.F) {
 				continue
 			}
 			again := New()
-			if err := c.Freeze().Write(again.Restore); err != nil {
+			if err := c.Freeze(func(uint32, string, int64) bool { return false }).Write(again.Restore); err != nil {
 				t.Fatal(err)
 			}
 		}
 	})
+}
+
+// TestForgottenUser: an erased user's id is not in a copy once he is to be
+// forgotten; codes stay what they are, and his name is a new one's afterwards.
+func TestForgottenUser(t *testing.T) {
+	c := New()
+	for _, id := range []string{"ann", "bob", "carl"} {
+		c.Apply(1, []event.Record{{Kind: event.KindUserPut, User: event.User{ID: id, Time: 1, Attributes: []event.Attribute{{Name: "n", Value: event.Value{Kind: event.Number, Num: 1}}}}}})
+	}
+	c.Apply(2, []event.Record{{Kind: event.KindUserErase, User: event.User{ID: "ann", Time: 5}}, {Kind: event.KindUserErase, User: event.User{ID: "bob", Time: 6}}})
+	restored := New()
+	err := c.Freeze(func(user uint32, id string, at int64) bool { return user == 0 && id == "ann" && at == 5 }).Write(func(block []byte) error {
+		if bytes.Contains(block, []byte("ann")) {
+			t.Errorf("a block holds the id: %q", block)
+		}
+		return restored.Restore(block)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, known := restored.UserCode("ann"); known || restored.NumUsers() != 3 || restored.UserID(0) != "" {
+		t.Errorf("ann is known: %v, %d users, %q", known, restored.NumUsers(), restored.UserID(0))
+	}
+	if code, _ := restored.UserCode("carl"); code != 2 {
+		t.Errorf("carl is %d", code)
+	}
+	if at, ok := restored.Erased("bob"); !ok || at != 6 {
+		t.Errorf("bob was erased at %d, %v", at, ok)
+	}
+	if code := restored.InternUser("ann"); code != 3 {
+		t.Errorf("a new ann is %d", code)
+	}
 }

@@ -503,6 +503,23 @@ type Erasure struct {
 	Archive  ErasureArchive `json:"archive"`
 	ErasedAt time.Time      `json:"erased_at"`
 
+	// Receipt What was taken out of the files, once nothing of him is in them.
+	Receipt *struct {
+		// Changes Rows of changes to him, the erasure among them.
+		Changes     int64     `json:"changes"`
+		DeadLetters int64     `json:"dead_letters"`
+		DoneAt      time.Time `json:"done_at"`
+
+		// Events Rows of events.
+		Events int64 `json:"events"`
+
+		// ListPlaces Rows of served lists.
+		ListPlaces int64 `json:"list_places"`
+
+		// Models Kept versions that named him; the name is gone from them.
+		Models int64 `json:"models"`
+	} `json:"receipt,omitempty"`
+
 	// Serving Whether answers know nothing of before.
 	Serving ErasureServing `json:"serving"`
 

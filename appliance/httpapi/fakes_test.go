@@ -202,15 +202,15 @@ func (s *shop) User(id string) (u event.User, ok bool) {
 
 func (s *shop) Seen(id string) bool { _, ok := s.Item(id); return ok }
 
-func (s *shop) Erased(id string) (at int64, ok bool) {
+func (s *shop) Erased(id string) (e entities.Erasure, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.records {
 		if r := &s.records[i]; r.Kind == event.KindUserErase && r.User.ID == id {
-			at, ok = r.User.Time, true
+			e, ok = entities.Erasure{At: r.User.Time}, true
 		}
 	}
-	return at, ok
+	return e, ok
 }
 
 func (s *shop) History(id string, dst []entities.Past) []entities.Past {

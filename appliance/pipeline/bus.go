@@ -13,6 +13,8 @@ type Bus interface {
 	bridge.Log
 	// Trim drops the frames up to a sequence.
 	Trim(ctx context.Context, upTo uint64) error
+	// Scrub drops all frames, and the files that they lay in.
+	Scrub(ctx context.Context, last uint64) error
 	// MaxFrame is the largest frame.
 	MaxFrame() int
 	// Room is an error while the disk has too little room.

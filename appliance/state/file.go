@@ -186,6 +186,24 @@ func prune(dir string) error {
 	return nil
 }
 
+// pruneBefore removes those of before a message of the log.
+func pruneBefore(dir string, seq uint64) error {
+	paths, err := snapshots(dir)
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		at, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(path), fileSuffix), 10, 64)
+		if err == nil && at < seq {
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return fmt.Errorf("remove an old snapshot: %w", err)
+		}
+	}
+	return nil
+}
+
 // reader reads a snapshot.
 type reader struct {
 	head   head

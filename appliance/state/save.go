@@ -23,8 +23,7 @@ func (s *State) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-tick.C:
 		}
-		came := s.since + int64(s.Pump.Stats().Accepted-s.base)
-		if time.Since(saved) < s.opt.Every && came < snapshotRecords {
+		if time.Since(saved) < s.opt.Every && s.came() < snapshotRecords {
 			continue
 		}
 		if err := s.save(ctx, gently(ctx)); err != nil && ctx.Err() == nil {
@@ -56,11 +55,41 @@ func gently(ctx context.Context) func() error {
 	}
 }
 
+// came is how many records came since the newest snapshot.
+func (s *State) came() int64 {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	return s.since + int64(s.Pump.Stats().Accepted-s.base)
+}
+
+// Renew writes a snapshot of now and removes all others: what was taken away
+// since they were written is in none of them then.
+func (s *State) Renew(ctx context.Context) error {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	if err := s.write(ctx, gently(ctx)); err != nil {
+		return err
+	}
+	return pruneBefore(s.opt.Dir, s.position.Load())
+}
+
+// forget says whether a snapshot must not hold the id of a user who was erased.
+func (s *State) forget(user uint32, id string, at int64) bool {
+	return s.opt.Forgotten != nil && s.opt.Forgotten(id, at) && !s.Profile.Has(user)
+}
+
 // save writes a snapshot; between is called between two blocks.
 func (s *State) save(ctx context.Context, between func() error) error {
+	s.saving.Lock()
+	defer s.saving.Unlock()
 	if s.Pump.Stats().Last == s.position.Load() {
 		return nil
 	}
+	return s.write(ctx, between)
+}
+
+// write is save whatever there is; saving is held.
+func (s *State) write(ctx context.Context, between func() error) error {
 	start := time.Now()
 	var m moment
 	if err := s.Pump.Between(ctx, func(seq uint64) { m = s.freeze(seq) }); err != nil {
@@ -115,7 +144,7 @@ func (s *State) freeze(seq uint64) moment {
 	start := time.Now()
 	m := moment{
 		seq: seq, accepted: s.Pump.Stats().Accepted,
-		catalog: s.Catalog.Freeze(), profile: s.Profile.Freeze(), window: s.Pump.Window(),
+		catalog: s.Catalog.Freeze(s.forget), profile: s.Profile.Freeze(), window: s.Pump.Window(),
 	}
 	m.took = time.Since(start)
 	return m

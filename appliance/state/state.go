@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,7 +48,10 @@ type Options struct {
 	// Every is how often a snapshot is written, if anything came. Default 5
 	// minutes.
 	Every time.Duration
-	Log   *slog.Logger
+	// Forgotten, when set, says of a user who was erased at a time (Unix
+	// milliseconds) that files must not hold his id any more.
+	Forgotten func(id string, at int64) bool
+	Log       *slog.Logger
 }
 
 const (
@@ -69,6 +73,8 @@ type State struct {
 	// them, and since belongs to him.
 	position atomic.Uint64
 	size     atomic.Int64
+	// saving is held by who writes a snapshot.
+	saving sync.Mutex
 	// since are the records that came before Run and are in no snapshot.
 	since int64
 	base  uint64

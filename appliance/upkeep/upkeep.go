@@ -1,9 +1,9 @@
 // Package upkeep looks after what lies in the data folder while the appliance
-// runs: it keeps the archive in few files and within its retention, beside the
-// serving of requests.
+// runs: it keeps the archive in few files, within its retention and without
+// erased users, beside the serving of requests.
 //
-// It owns the pace of such work and its figures; what is done with the archive
-// belongs to bridge/archive/compact. It knows no requests and no models.
+// It owns the pace of such work, its figures, and the list of erased users; what is
+// done with the archive belongs to bridge/archive/compact. It knows no requests.
 package upkeep
 
 import (
@@ -27,7 +27,14 @@ type Options struct {
 	HalfLife time.Duration
 	// Every is how often the archive is looked through.
 	Every time.Duration
-	Log   *slog.Logger
+	// Erasures is the list of erased users; Events, Models, Snapshots and Letters are
+	// what else may hold something of them.
+	Erasures  *Erasures
+	Events    Log
+	Models    Models
+	Snapshots Snapshots
+	Letters   Letters
+	Log       *slog.Logger
 }
 
 // Upkeep is the work on one data folder.
@@ -45,6 +52,7 @@ func New(opt Options) *Upkeep {
 	}
 	return &Upkeep{every: opt.Every, compact: compact.New(compact.Options{
 		Archive: opt.Archive, Retention: opt.Retention, Every: opt.Every, Pace: gently(), Log: opt.Log,
+		Eraser: &eraser{erasures: opt.Erasures, models: opt.Models, snapshots: opt.Snapshots, letters: opt.Letters, log: opt.Events},
 	})}
 }
 
@@ -101,6 +109,7 @@ func figures() []figure {
 		{"merged_files_total", "Small files that were merged into others.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Merged) }},
 		{"repeats_dropped_total", "Rows dropped while merging because they repeat an event.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Repeats) }},
 		{"dates_dropped_total", "Dates dropped because they are behind archive.retention.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Dropped) }},
+		{"erased_users_total", "Erased users of whom the files hold nothing any more.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Erased) }},
 		{"upkeep_failures_total", "Looks through the archive that ended with an error; the log has it.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Failed) }},
 	}
 }

@@ -53,6 +53,19 @@ func (o *Owners) None() bool { return len(o.moves) == 0 }
 // Moved says whether any event of a user may be another's.
 func (o *Owners) Moved(user string) bool { return len(o.moves[user]) > 0 }
 
+// Last is the last user whose an event of bus message seq was before it was
+// nobody's.
+func (o *Owners) Last(user string, seq uint64) string {
+	for {
+		list := o.moves[user]
+		at := sort.Search(len(list), func(i int) bool { return list[i].seq >= seq })
+		if at == len(list) || list[at].into == "" {
+			return user
+		}
+		user, seq = list[at].into, list[at].seq+1
+	}
+}
+
 // Of is the user whose an event of bus message seq is now; "" when he was
 // erased. What came in one message with an erasure or merge is taken as before
 // it: better to forget a click too much than to keep one.

@@ -245,6 +245,22 @@ func (b *Bus) Trim(ctx context.Context, upTo uint64) error {
 	return nil
 }
 
+// Scrub drops all frames and the files that they lay in, so that nothing of them
+// is on the disk. last is the newest frame, which every reader must have made
+// durable elsewhere; where another came behind it, nothing is dropped.
+func (b *Bus) Scrub(ctx context.Context, last uint64) error {
+	n, err := b.use()
+	if err != nil {
+		return err
+	}
+	defer b.mu.RUnlock()
+	if err := n.scrub(ctx, last); err != nil {
+		return fmt.Errorf("empty the bus up to frame %d: %w", last, err)
+	}
+	b.full.Store(false)
+	return nil
+}
+
 // Stats tells the present figures. It does not wait for a server that is being
 // started again.
 func (b *Bus) Stats(ctx context.Context) Stats {

@@ -641,3 +641,49 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// TestScrub: after it nothing of a frame is on the disk, while Trim leaves it in
+// the file; the sequence goes on, also after a start, and a frame that came behind
+// the last one keeps all.
+func TestScrub(t *testing.T) {
+	opt := Options{Dir: t.TempDir()}
+	b := open(t, opt)
+	secret := []byte("a secret in a frame")
+	if _, err := b.Append(t.Context(), secret, 0); err != nil {
+		t.Fatal(err)
+	}
+	last := fill(t, b, 3, 100)
+	onDisk := func() (found bool) {
+		_ = filepath.WalkDir(opt.Dir, func(path string, d os.DirEntry, _ error) error {
+			if data, err := os.ReadFile(path); err == nil && bytes.Contains(data, secret) {
+				found = true
+			}
+			return nil
+		})
+		return found
+	}
+	if err := b.Trim(t.Context(), last); err != nil || !onDisk() {
+		t.Fatal("trimmed, and off the disk already", err)
+	}
+	if err := b.Scrub(t.Context(), last-1); err == nil {
+		t.Fatal("a frame was dropped that nobody has")
+	}
+	if err := b.Scrub(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); onDisk(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is still on the disk")
+		}
+	}
+	if first, end, err := b.Bounds(t.Context()); first != last+1 || end != last || err != nil {
+		t.Fatal(first, end, err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, opt)
+	if seq, err := b.Append(t.Context(), secret, last); seq != last+1 || err != nil {
+		t.Fatal(seq, err)
+	}
+}

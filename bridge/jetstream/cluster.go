@@ -433,6 +433,30 @@ func (c *Cluster) Trim(ctx context.Context, upTo uint64) error {
 	return ctx.Err()
 }
 
+// Scrub drops all frames up to last, which must be the newest, from the cluster
+// and from what is kept aside; each server drops the files that they lay in.
+func (c *Cluster) Scrub(ctx context.Context, last uint64) error {
+	_, aside, err := c.aside.Bounds(ctx)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	end, unsure := c.end, c.unsure
+	c.mu.Unlock()
+	if unsure || end != last || aside > end {
+		return fmt.Errorf("empty the bus up to frame %d: frames wait beside the cluster, which ends at %d", last, end)
+	}
+	limited, cancel := context.WithTimeout(ctx, clusterTimeout)
+	defer cancel()
+	if err := c.scrub(limited, last); err != nil {
+		return fmt.Errorf("empty the bus up to frame %d: %w", last, err)
+	}
+	c.mu.Lock()
+	c.first = max(c.first, last+1)
+	c.mu.Unlock()
+	return c.aside.Scrub(ctx, aside)
+}
+
 // Stats tells the present figures; Down is never set, for frames that the
 // cluster does not take are kept aside.
 func (c *Cluster) Stats(ctx context.Context) Stats {

@@ -151,6 +151,20 @@ func (s *stream) trim(ctx context.Context, upTo uint64) error {
 	return s.purge(ctx, keep)
 }
 
+// scrub drops all frames, the newest of which is last, and with them the files
+// that held them: trim leaves a file until it is full. A mark of the server's in
+// the new file carries the sequence on, and Options.After does.
+func (s *stream) scrub(ctx context.Context, last uint64) error {
+	st, err := s.state(ctx)
+	if err != nil {
+		return err
+	}
+	if st.LastSeq != last {
+		return fmt.Errorf("frame %d came behind %d", st.LastSeq, last)
+	}
+	return s.purge(ctx, last+1)
+}
+
 // purge makes first the first sequence of the log.
 func (s *stream) purge(ctx context.Context, first uint64) error {
 	h, err := s.ask.Stream(ctx, s.name)

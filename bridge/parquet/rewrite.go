@@ -28,10 +28,6 @@ type Row struct {
 	Seq uint64
 	// User is whose the row is, "" for an item's. Another one may be put here.
 	User string
-	// Into is whom a merge gives the user's events to, "" for other rows.
-	Into string
-	// Erase says that the row is an erasure.
-	Erase bool
 }
 
 // rewriteGroupRows bounds the memory of a rewriting: a row group is held until
@@ -159,10 +155,55 @@ func (row *itemRow) look(r *Row) { r.Seq = uint64(row.BusSeq) }
 func (*itemRow) change(*Row)     {}
 
 func (row *userRow) look(r *Row) {
-	r.User, r.Seq, r.Erase = row.UserID, uint64(row.BusSeq), row.Op == opErase
-	if row.Op == opMerge {
-		r.Into = mergeTarget(row.Attributes)
-	}
+	r.User, r.Seq = row.UserID, uint64(row.BusSeq)
 }
 
 func (row *userRow) change(r *Row) { row.UserID = r.User }
+
+// HasUser says whether any row may be of a user that is for whom is true. It reads
+// dictionaries, and rows only where a column has none.
+func (f *File) HasUser(is func(id []byte) bool) (found bool, err error) {
+	defer guard(&err)
+	leaf, ok := f.pq.Schema().Lookup("user_id")
+	if !ok {
+		return false, nil
+	}
+	for _, group := range f.pq.RowGroups() {
+		found, err := chunkHas(group.ColumnChunks()[leaf.ColumnIndex], is)
+		if found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+func chunkHas(chunk parquet.ColumnChunk, is func(id []byte) bool) (found bool, err error) {
+	pages := chunk.Pages()
+	defer func() { err = errors.Join(err, pages.Close()) }()
+	var known parquet.Dictionary
+	for {
+		page, err := pages.ReadPage()
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		values := page.Data()
+		if dict := page.Dictionary(); dict != nil {
+			if dict == known {
+				parquet.Release(page)
+				continue
+			}
+			known, values = dict, dict.Page().Data()
+		}
+		data, ends := values.ByteArray()
+		for i := range len(ends) - 1 {
+			found = found || is(data[ends[i]:ends[i+1]])
+		}
+		parquet.Release(page)
+		if found {
+			return true, nil
+		}
+	}
+}

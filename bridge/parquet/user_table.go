@@ -82,28 +82,11 @@ func (row *userRow) record(r *event.Record) error {
 	}
 	r.User = event.User{ID: row.UserID, Time: row.Time, Attributes: attributes}
 	if r.Kind == event.KindUserMerge {
-		if r.User.Into, r.User.Attributes = intoOf(attributes), nil; r.User.Into == "" {
+		if len(attributes) != 1 || attributes[0].Name != mergeInto || attributes[0].Value.Str == "" {
 			return fmt.Errorf("user %q: a merge does not say into whom", row.UserID)
 		}
+		r.User.Into, r.User.Attributes = attributes[0].Value.Str, nil
 	}
 	r.Source = event.Source{Name: row.Source, Partition: row.Partition, Offset: row.Offset}
 	return nil
-}
-
-// intoOf is whom a merge with these attributes gives the user's events to; ""
-// where they do not say.
-func intoOf(attributes []event.Attribute) string {
-	if len(attributes) != 1 || attributes[0].Name != mergeInto {
-		return ""
-	}
-	return attributes[0].Value.Str
-}
-
-// mergeTarget is intoOf the attributes column.
-func mergeTarget(text string) string {
-	attributes, invalid := event.ParseAttributes([]byte(text))
-	if invalid != nil {
-		return ""
-	}
-	return intoOf(attributes)
 }

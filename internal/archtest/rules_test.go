@@ -92,6 +92,10 @@ var rules = []rule{
 	},
 	{pkg: "appliance/systemd"},
 	{pkg: "appliance/datadir", own: []string{"internal/durable"}},
+	{
+		pkg: "appliance/upkeep", own: []string{"bridge/archive", "bridge/archive/compact", "bridge/deadletter", "internal/durable", "internal/logkey"},
+		foreign: []string{"github.com/prometheus"},
+	},
 	{pkg: "appliance/backup", own: []string{"appliance/datadir", "bridge/archive", "bridge/mirror", "internal/durable"}},
 	{pkg: "appliance/client", foreign: []string{"github.com/oapi-codegen/runtime"}},
 	{pkg: "appliance/demo", own: []string{"bridge/event"}},

@@ -48,10 +48,20 @@ type Items interface {
 // Users looks attributes up; false means that none are known.
 type Users interface {
 	User(id string) (event.User, bool)
-	// Erased is when a user was erased, in Unix milliseconds.
-	Erased(id string) (int64, bool)
+	// Erased tells of a user's newest erasure.
+	Erased(id string) (Erasure, bool)
 	// History appends the events that count of a user, newest first.
 	History(id string, dst []Past) []Past
+}
+
+// Erasure is how far the erasure of a user is; times are Unix milliseconds.
+type Erasure struct {
+	At int64
+	// Done is when the files held nothing of him any more; 0 while they do.
+	Done int64
+	// Events, Places and Changes are rows of the archive that were taken out,
+	// Letters dead letters, Models versions that named him.
+	Events, Places, Changes, Letters, Models int64
 }
 
 // Past is one event of a history.

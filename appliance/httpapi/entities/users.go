@@ -113,7 +113,7 @@ func (r *Routes) DeleteUser(c echo.Context, id publicapi.UserID, _ publicapi.Del
 			return fmt.Errorf("erase user: %w", err)
 		}
 		c.Response().Header().Set("Location", "/v1/users/"+url.PathEscape(id)+"/erasure")
-		return wire.Send(c, http.StatusAccepted, appendErasure(id, at))
+		return wire.Send(c, http.StatusAccepted, appendErasure(id, &Erasure{At: at}))
 	})
 }
 
@@ -122,22 +122,27 @@ func (r *Routes) GetErasure(c echo.Context, id publicapi.UserID) error {
 	if err := checkRead(c, id); err != nil {
 		return err
 	}
-	at, ok := r.deps.Users.Erased(id)
+	erasure, ok := r.deps.Users.Erased(id)
 	if !ok {
 		return &wire.Problem{
 			Status: http.StatusNotFound, Code: "unknown_erasure", Detail: fmt.Sprintf("no user %q was erased here", id),
 			Hint: "DELETE /v1/users/{id} erases one",
 		}
 	}
-	return wire.Send(c, http.StatusOK, appendErasure(id, at))
+	return wire.Send(c, http.StatusOK, appendErasure(id, &erasure))
 }
 
 // appendErasure: the state that answers are made from forgets with the record,
-// so that part is done when it can be asked; the files are not written anew.
-func appendErasure(id string, at int64) []byte {
+// so that part is done when it can be asked; the files are written anew later.
+func appendErasure(id string, e *Erasure) []byte {
 	b := wire.AppendString([]byte(`{"user_id":`), id)
-	b = appendTime(append(b, `,"erased_at":`...), at)
-	return append(b, `,"serving":"done","archive":"pending"}`+"\n"...)
+	b = appendTime(append(b, `,"erased_at":`...), e.At)
+	if e.Done == 0 {
+		return append(b, `,"serving":"done","archive":"pending"}`+"\n"...)
+	}
+	b = appendTime(append(b, `,"serving":"done","archive":"done","receipt":{"done_at":`...), e.Done)
+	return fmt.Appendf(b, `,"events":%d,"list_places":%d,"changes":%d,"dead_letters":%d,"models":%d}}`+"\n",
+		e.Events, e.Places, e.Changes, e.Letters, e.Models)
 }
 
 // MergeUsers is POST /v1/users:merge.

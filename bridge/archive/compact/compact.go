@@ -38,6 +38,8 @@ type Options struct {
 	Files int
 	// Bytes is up to where files are merged. Default 256 MiB.
 	Bytes int64
+	// Eraser, when set, is told of users who were erased.
+	Eraser Eraser
 	// Pace, when set, is called between two pieces of work, some 10 ms each, and
 	// may take its time.
 	Pace func(ctx context.Context) error
@@ -60,6 +62,9 @@ const (
 // Compactor looks after one archive, which nobody else may rewrite.
 type Compactor struct {
 	opt Options
+	// looked is the last message of the changes of users that were looked
+	// through and had no erasure.
+	looked uint64
 
 	mu    sync.Mutex
 	stats Stats
@@ -79,6 +84,8 @@ type Stats struct {
 	Repeats int64
 	// Dropped are folders of dates behind the retention.
 	Dropped int64
+	// Erased are users whose rows were taken out.
+	Erased int64
 	// Passes count, Failed are those that ended early.
 	Passes, Failed int64
 	LastPass       time.Time
@@ -157,6 +164,15 @@ func (c *Compactor) pass(ctx context.Context) error {
 		return fmt.Errorf("compact archive: %w", err)
 	}
 	var errs []error
+	if err := c.erase(ctx, folders); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		errs = append(errs, err)
+	}
+	if folders, err = c.opt.Archive.Folders(ctx); err != nil {
+		return fmt.Errorf("compact archive: %w", err)
+	}
 	for i := range folders {
 		if err := c.folder(ctx, &folders[i]); err != nil {
 			if ctx.Err() != nil {

@@ -375,3 +375,96 @@ func TestGlob(t *testing.T) {
 		t.Errorf("%d files", len(data))
 	}
 }
+
+func erase(id string) event.Record {
+	return event.Record{Kind: event.KindUserErase, User: event.User{ID: id, Time: day0 + 77}}
+}
+
+func merge(from, into string) event.Record {
+	return event.Record{Kind: event.KindUserMerge, User: event.User{ID: from, Into: into, Time: day0}}
+}
+
+// eraser notes what it is told, and fails first.
+type eraser struct {
+	fail          error
+	began, erased []Erasure
+}
+
+func (e *eraser) Erase(_ context.Context, users []Erasure) error {
+	e.began = append(e.began, users...)
+	return e.fail
+}
+
+func (e *eraser) Erased(_ context.Context, users []Erasure) error {
+	e.erased = append(e.erased, users...)
+	return nil
+}
+
+// users are all ids in the users' columns of all files, dictionaries included.
+func (w *world) users() (ids []string) {
+	w.t.Helper()
+	data, _ := w.files()
+	for _, path := range data {
+		f, err := w.opt.Archive.OpenData(path)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if _, err := f.HasUser(func(id []byte) bool {
+			if !slices.Contains(ids, string(id)) {
+				ids = append(ids, string(id))
+			}
+			return false
+		}); err != nil {
+			w.t.Fatal(err)
+		}
+		f.Close()
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// TestErase: of an erased user nothing is in the files, in his own name or a
+// guest's who became him; others keep theirs; a pass that fails is done again.
+func TestErase(t *testing.T) {
+	w := newWorld(t)
+	w.now = time.UnixMilli(day0) // nothing is due to be merged
+	list := func(user string) event.Record {
+		return event.Record{Kind: event.KindServed, Served: &event.Served{
+			RequestID: "r-" + user, UserID: user, Time: day0, List: "recommend", Source: "live", Items: []event.ServedItem{{ID: "i1"}, {ID: "i2"}},
+		}}
+	}
+	w.commit(view("victim", "v1", day0), view("guest", "g1", day0), view("other", "o1", day0), list("victim"), list("other"), list(""))
+	w.commit(event.Record{Kind: event.KindUserPut, User: event.User{ID: "victim", Time: day0}}, merge("guest", "victim"), view("guest", "g2", day0+dayMillis))
+	w.commit(view("old", "m1", day0), merge("old", "heir"), view("old", "m2", day0), view("heir", "h1", day0))
+	w.commit(erase("victim"), erase("old"), erase("never"))
+	w.commit(view("victim", "v2", day0+5)) // he came back
+	before := content(t, w.opt.Archive)
+	e := &eraser{fail: errors.New("a disk fails")}
+	w.opt.Eraser = e
+	if err := New(w.opt).Pass(t.Context()); err == nil || len(e.began) != 3 || len(e.erased) != 0 {
+		t.Fatal(err, e)
+	}
+	e.fail, e.began = nil, nil
+	c := New(w.opt)
+	if err := c.Pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.users(), []string{"guest", "heir", "other", "victim"}; !slices.Equal(got, want) {
+		t.Errorf("users in the files: %v, want %v", got, want)
+	}
+	// The first pass had taken the rows of dates out, the second took the rest.
+	want := []Erasure{{UserID: "victim", At: day0 + 77, Changes: 3}, {UserID: "old", At: day0 + 77, Changes: 2}, {UserID: "never", At: day0 + 77, Changes: 1}}
+	if !slices.Equal(e.erased, want) || c.Stats().Erased != 3 {
+		t.Errorf("erased %+v, want %+v", e.erased, want)
+	}
+	if e.began = nil; New(w.opt).Pass(t.Context()) != nil || len(e.began) != 0 {
+		t.Errorf("done again: %+v", e.began)
+	}
+	if owners, err := w.opt.Archive.Owners(t.Context()); err != nil || !owners.None() {
+		t.Fatal(owners, err)
+	}
+	// other's event and list, heir's two, victim's new one, guest's of later.
+	if after := content(t, w.open()); len(after) != 6 || after[5] != "served 4" {
+		t.Errorf("before\n%s\nafter\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
+	}
+}
