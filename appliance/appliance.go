@@ -209,7 +209,7 @@ func (a *Appliance) wire() error {
 		return err
 	}
 	p.registry.Subscribe(func(b *registry.Bundle) {
-		if err := goLive(a.engine, p.catalog, b, a.config.Recommend.Blend); err != nil {
+		if err := goLive(a.engine, p.catalog, b, a.config.Recommend); err != nil {
 			a.log.Error("model not served, the one before stays", logkey.Version, b.Version, logkey.Error, err)
 			return
 		}

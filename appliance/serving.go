@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"sync"
 
-	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/catalog"
+	"vitrine/appliance/config"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/httpapi/entities"
@@ -171,16 +171,16 @@ func (a *Appliance) servedLog(book *ruleBook) *served.Log {
 	})
 }
 
-// goLive makes a bundle the one that requests are answered with; blend takes the
-// place of its weights where it is not nil.
-func goLive(engine *recommend.Engine, c *catalog.Catalog, b *registry.Bundle, blend tables.Weights) error {
+// goLive makes a bundle the one that requests are answered with; configured
+// weights take the place of its own.
+func goLive(engine *recommend.Engine, shop *catalog.Catalog, b *registry.Bundle, c config.Recommend) error {
 	codes := make([]uint32, len(b.ItemIDs))
 	for row, id := range b.ItemIDs {
-		codes[row] = c.InternItem(id)
+		codes[row] = shop.InternItem(id)
 	}
 	view, err := recommend.NewView(recommend.ModelSpec{
 		Version: b.Version, Created: b.Created, Reference: b.Reference, Model: b.Model, Codes: codes,
-		Sources: b.Sources, Weights: blend,
+		Sources: b.Sources, Weights: c.Blend, New: c.New,
 	})
 	if err != nil {
 		return fmt.Errorf("put model %s live: %w", b.Version, err)

@@ -15,6 +15,7 @@ const blendKey = "recommend.blend"
 const (
 	blendAuto = "auto"
 	blendALS  = tables.PartFactors
+	blendNew  = "new"
 )
 
 // blend is the key of the whole blend; every recommend.blend.NAME is the key
@@ -23,18 +24,31 @@ func blend(doc string) key {
 	return key{name: blendKey, doc: doc, set: func(c *Config, v value) error {
 		switch {
 		case v.text == blendAuto:
-			c.Recommend.Blend = nil
+			c.Recommend.Blend, c.Recommend.New = nil, nil
 			return nil
 		case v.text == blendALS:
-			c.Recommend.Blend = tables.Weights{blendALS: 1}
+			c.Recommend.Blend, c.Recommend.New = tables.Weights{blendALS: 1}, nil
 			return nil
 		}
 		weights, err := parseBlend(v.text)
 		if err == nil {
-			c.Recommend.Blend = weights
+			c.Recommend.Blend, c.Recommend.New = parted(weights)
 		}
 		return err
-	}, show: func(c *Config) string { return showBlend(c.Recommend.Blend) }}
+	}, show: func(c *Config) string { return showBlend(c.Recommend.Blend, c.Recommend.New) }}
+}
+
+// parted takes the weight of new items out of the weights: they are no part of
+// what is trained. Nothing but it leaves the others to training.
+func parted(weights tables.Weights) (tables.Weights, *float32) {
+	w, given := weights[blendNew]
+	if !given {
+		return weights, nil
+	}
+	if delete(weights, blendNew); len(weights) == 0 {
+		weights = nil
+	}
+	return weights, &w
 }
 
 // parseBlend reads weights as --set gives them: als=1,transitions=0.5, with or
@@ -57,11 +71,11 @@ func parseBlend(text string) (tables.Weights, error) {
 }
 
 // showBlend writes the value in TOML.
-func showBlend(w tables.Weights) string {
-	if w == nil {
+func showBlend(w tables.Weights, fresh *float32) string {
+	if w == nil && fresh == nil {
 		return strconv.Quote(blendAuto)
 	}
-	if len(w) == 1 && w[blendALS] == 1 {
+	if len(w) == 1 && w[blendALS] == 1 && fresh == nil {
 		return strconv.Quote(blendALS)
 	}
 	var parts []string
@@ -69,6 +83,9 @@ func showBlend(w tables.Weights) string {
 		if v, set := w[name]; set {
 			parts = append(parts, name+" = "+strconv.FormatFloat(float64(v), 'g', -1, 32))
 		}
+	}
+	if fresh != nil {
+		parts = append(parts, blendNew+" = "+strconv.FormatFloat(float64(*fresh), 'g', -1, 32))
 	}
 	return "{ " + strings.Join(parts, ", ") + " }"
 }
@@ -85,6 +102,10 @@ func blendWeight(source string) key {
 			weights := maps.Clone(c.Recommend.Blend)
 			if weights == nil {
 				weights = tables.Weights{}
+			}
+			if source == blendNew {
+				c.Recommend.New = new(float32(w))
+				return nil
 			}
 			weights[source] = float32(w)
 			c.Recommend.Blend = weights

@@ -144,6 +144,9 @@ type Recommend struct {
 	ExcludeSeen bool
 	// Blend are the weights of the sources; nil leaves them to training.
 	Blend tables.Weights
+	// New is what the new item that suits a visitor best weighs in a blend; nil
+	// gives such items a tenth of the places.
+	New *float32
 	// Deadline is how long making a list may take.
 	Deadline time.Duration
 	// LogShare of the lists are kept in the archive, LogRate a second at most.
@@ -259,6 +262,7 @@ func (c *Config) validate() []problem {
 	if err := validateBlend(c.Recommend.Blend); err != nil {
 		check(false, blendKey, "%w", err)
 	}
+	check(c.Recommend.New == nil || *c.Recommend.New >= 0 && *c.Recommend.New <= 1e6, blendKey+"."+blendNew, "must be between 0 and 1000000")
 	check(c.Recommend.Deadline >= time.Millisecond && c.Recommend.Deadline <= 10*time.Second, "recommend.deadline", "must be between 1ms and 10s")
 	check(c.Plugins.Dir != "", "plugins.dir", "must name a folder")
 	check(c.Plugins.Budget >= time.Millisecond && c.Plugins.Budget <= time.Second, "plugins.budget", "must be between 1ms and 1s")

@@ -163,16 +163,18 @@ func TestBlend(t *testing.T) {
 		want map[string]float32
 		show string
 	}{
-		"default":      {"", nil, nil, `blend = "auto"`},
-		"auto":         {lead + `blend = "auto"`, nil, nil, `blend = "auto"`},
-		"als":          {lead + `blend = "als"`, nil, map[string]float32{"als": 1}, `blend = "als"`},
-		"inline table": {lead + "blend = { als = 1, transitions = 0.5 }", nil, map[string]float32{"als": 1, "transitions": .5}, "blend = { transitions = 0.5, als = 1 }"},
-		"table":        {"[recommend.blend]\nsessions = 2", nil, map[string]float32{"sessions": 2}, "blend = { sessions = 2 }"},
-		"flag":         {"", []string{"recommend.blend=als"}, map[string]float32{"als": 1}, `blend = "als"`},
-		"flag wins":    {lead + `blend = "als"`, []string{"recommend.blend=auto"}, nil, `blend = "auto"`},
-		"weights":      {"", []string{"recommend.blend=als=1, popular=.25"}, map[string]float32{"als": 1, "popular": .25}, "blend = { popular = 0.25, als = 1 }"},
-		"braces":       {"", []string{"recommend.blend={ als = 1 , similar = 2 }"}, map[string]float32{"als": 1, "similar": 2}, "blend = { similar = 2, als = 1 }"},
-		"one by one":   {"", []string{"recommend.blend.als=1", "recommend.blend.similar=.5"}, map[string]float32{"als": 1, "similar": .5}, "blend = { similar = 0.5, als = 1 }"},
+		"default":        {"", nil, nil, `blend = "auto"`},
+		"auto":           {lead + `blend = "auto"`, nil, nil, `blend = "auto"`},
+		"als":            {lead + `blend = "als"`, nil, map[string]float32{"als": 1}, `blend = "als"`},
+		"inline table":   {lead + "blend = { als = 1, transitions = 0.5 }", nil, map[string]float32{"als": 1, "transitions": .5}, "blend = { transitions = 0.5, als = 1 }"},
+		"table":          {"[recommend.blend]\nsessions = 2", nil, map[string]float32{"sessions": 2}, "blend = { sessions = 2 }"},
+		"flag":           {"", []string{"recommend.blend=als"}, map[string]float32{"als": 1}, `blend = "als"`},
+		"flag wins":      {lead + `blend = "als"`, []string{"recommend.blend=auto"}, nil, `blend = "auto"`},
+		"weights":        {"", []string{"recommend.blend=als=1, popular=.25"}, map[string]float32{"als": 1, "popular": .25}, "blend = { popular = 0.25, als = 1 }"},
+		"new beside als": {"", []string{"recommend.blend=als=1, new=.25"}, map[string]float32{"als": 1}, "blend = { als = 1, new = 0.25 }"},
+		"new alone":      {"[recommend.blend]\nnew = 0.5", nil, nil, "blend = { new = 0.5 }"},
+		"braces":         {"", []string{"recommend.blend={ als = 1 , similar = 2 }"}, map[string]float32{"als": 1, "similar": 2}, "blend = { similar = 2, als = 1 }"},
+		"one by one":     {"", []string{"recommend.blend.als=1", "recommend.blend.similar=.5"}, map[string]float32{"als": 1, "similar": .5}, "blend = { similar = 0.5, als = 1 }"},
 	} {
 		got, err := load(c.toml, c.set...)
 		if err != nil {

@@ -21,9 +21,7 @@ type deep struct {
 	// and ahead is how many of them were looked up.
 	hits      []topk.Hit
 	at, ahead int
-	// code is how far the catalogue has been gone through for what no model
-	// knows.
-	code uint32
+	code      uint32 // how far what no model knows has been gone through
 }
 
 // deepen goes on where the largest round of candidates leaves less than a page:
@@ -55,7 +53,9 @@ func (e *Engine) deepen(ctx context.Context, sc *scratch, resp *Response, q ques
 		}
 		if f.Len() == 0 {
 			scale = 0
-			e.rest(sc)
+			for ; int(d.code) < e.deps.Shelf.NumItems() && f.Len() < maxCandidates; d.code++ {
+				e.offer(sc, d.code, 0)
+			}
 		}
 		last := f.Len() == 0
 		if !last {
@@ -95,14 +95,6 @@ func (e *Engine) further(sc *scratch, q question, scale float32) {
 		setBit(sc.taken, v.codes[next[j].Row])
 	}
 	e.accept(sc, v, next)
-}
-
-// rest makes candidates of what is left of the catalogue, in the order of its
-// codes.
-func (e *Engine) rest(sc *scratch) {
-	for ; int(sc.deep.code) < e.deps.Shelf.NumItems() && sc.frame.Len() < maxCandidates; sc.deep.code++ {
-		e.offer(sc, sc.deep.code, 0)
-	}
 }
 
 // empty takes the candidates out of a frame and leaves the rest of it.

@@ -175,12 +175,17 @@ func (e *Engine) freshen(sc *scratch, q question) {
 	}
 	places := int(percent / 100 * float64(min(sc.limit, sc.frame.Len())))
 	fresh := q.view.newcomers(e, sc.frame.Now)
-	if places == 0 || fresh == nil || len(fresh.items) == 0 {
+	weighed := q.view.fresh != nil && !ruled
+	if places == 0 && !weighed || fresh == nil || len(fresh.items) == 0 {
 		return
 	}
 	sc.suited = slices.Grow(sc.suited[:0], len(fresh.items))[:len(fresh.items)]
 	sc.dots = slices.Grow(sc.dots[:0], len(fresh.rows))[:len(fresh.rows)]
 	fresh.scores(sc.suited, sc.vector, sc.dots)
+	if weighed {
+		e.mingle(sc, q.view, fresh.items)
+		return
+	}
 	every := sc.limit / places
 	for n := range places {
 		best := -1
@@ -188,8 +193,7 @@ func (e *Engine) freshen(sc *scratch, q question) {
 			if sc.suited[j] <= 0 || best >= 0 && sc.suited[j] <= sc.suited[best] {
 				continue
 			}
-			if sc.fulfils(item) && !slices.Contains(sc.excluded, item) && !slices.Contains(sc.frame.Items, item) &&
-				!e.deps.Shelf.Expired(item, sc.frame.Now) {
+			if e.suits(sc, item) {
 				best = j
 			}
 		}
@@ -202,4 +206,26 @@ func (e *Engine) freshen(sc *scratch, q question) {
 		sc.frame.Mask = slices.Insert(sc.frame.Mask, at, true)
 		sc.suited[best] = 0
 	}
+}
+
+// mingle makes new items candidates by a weight: as for any source of a blend,
+// their scores are divided by the highest; beside the factors alone they become
+// parts of the list's highest.
+func (e *Engine) mingle(sc *scratch, v *View, items []uint32) {
+	scale := *v.fresh / slices.Max(sc.suited) // without any above 0 none is added
+	if v.blendFor(sc) == nil {
+		scale *= sc.frame.Scores[0]
+	}
+	for j, item := range items {
+		if sc.suited[j] > 0 && e.suits(sc, item) {
+			sc.frame.Add(item, scale*sc.suited[j])
+		}
+	}
+	sc.sort()
+}
+
+// suits tells whether a new item may become a candidate.
+func (e *Engine) suits(sc *scratch, item uint32) bool {
+	return sc.fulfils(item) && !slices.Contains(sc.excluded, item) && !slices.Contains(sc.frame.Items, item) &&
+		!e.deps.Shelf.Expired(item, sc.frame.Now)
 }

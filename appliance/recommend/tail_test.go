@@ -97,6 +97,15 @@ func TestNewItems(t *testing.T) {
 	if got := listOf(t, e, Request{UserID: "u1", Limit: 10, Now: 2000}); got[9] != 930+bestOf {
 		t.Errorf("%v", got)
 	}
+	// By weight they compete with the others: 2 is twice the list's best, for the
+	// one that suits him best, and 0 is behind all.
+	for weight, place := range map[float32]int{2: 0, 0: -1} {
+		e.view.Load().fresh = &weight
+		if got := listOf(t, e, Request{UserID: "u1", Limit: 5, Now: 2000}); slices.Index(got, 930+bestOf) != place {
+			t.Errorf("with the weight %v: %v", weight, got)
+		}
+	}
+	e.view.Load().fresh = nil
 	e.SetRules(mustPlans(t, e, `{"action":"freshness","percent":50}`))
 	if got := listOf(t, e, Request{UserID: "u1", Limit: 2, Now: 2000}); got[1] != 930+bestOf {
 		t.Errorf("half of the places: %v", got)

@@ -26,6 +26,9 @@ type ModelSpec struct {
 	Sources *tables.Set
 	// Weights take the place of those that come with Sources; nil keeps them.
 	Weights tables.Weights
+	// New is what the new item that suits a visitor best weighs beside them; nil
+	// gives new items their share of the places.
+	New *float32
 }
 
 // View is a model made ready to answer: its fold-in, its search order and the
@@ -50,6 +53,7 @@ type View struct {
 
 	passing passing
 	tail    tail
+	fresh   *float32 // ModelSpec.New
 }
 
 // hidden are the rows that had expired at a time.
@@ -84,7 +88,7 @@ func NewView(spec ModelSpec) (*View, error) {
 		}
 		v.rows[code] = uint32(row) + 1
 	}
-	v.model, v.lengths = m, lengths(m)
+	v.model, v.lengths, v.fresh = m, lengths(m), spec.New
 	v.folder = model.NewFolder(m)
 	v.index = topk.New(m.Items, m.NumItems, m.Rank)
 	var err error
