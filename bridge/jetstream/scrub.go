@@ -5,9 +5,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,49 +76,75 @@ func walk(dir string, fn func(seq uint64, frame []byte) error) ([]Damage, error)
 	if err != nil {
 		return nil, err
 	}
-	var lost []Damage
-	last, damaged := uint64(0), false
+	w := &walker{fn: fn}
 	for i, s := range all {
 		data, err := os.ReadFile(s.path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		if err != nil {
 			return nil, fmt.Errorf("read segment: %w", err)
 		}
-		key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", streamName, s.number))
-		for at := 0; at < len(data); {
-			r, ok := parse(data[at:], key[:])
-			if !ok {
-				next := resync(data, at+1, key[:])
-				if next < 0 && i == len(all)-1 && !whole(data[at:]) {
-					break // a write that was cut short
-				}
-				damaged = true
-				if at = next; next < 0 {
-					break
-				}
-				continue
-			}
-			at += r.length
-			if r.seq == 0 || r.seq&deletedBits != 0 || r.seq <= last {
-				continue
-			}
-			if damaged && last > 0 && r.seq > last+1 {
-				lost = append(lost, Damage{last + 1, r.seq - 1})
-			} else if damaged && last == 0 {
-				lost = append(lost, Damage{0, r.seq - 1})
-			}
-			damaged, last = false, r.seq
-			if err := fn(r.seq, r.frame); err != nil {
-				return nil, err
-			}
+		if err := w.segment(data, s.number, i == len(all)-1); err != nil {
+			return nil, err
 		}
 	}
-	if damaged {
-		lost = append(lost, Damage{last + 1, last + 1}) // at least the newest
+	return w.end(), nil
+}
+
+// walker goes through the segments of a store.
+type walker struct {
+	fn func(seq uint64, frame []byte) error
+	// last is the sequence of the last sound frame; damaged says that something
+	// behind it is not.
+	last    uint64
+	damaged bool
+	lost    []Damage
+}
+
+func (w *walker) segment(data []byte, number int, newest bool) error {
+	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", streamName, number))
+	for at := 0; at < len(data); {
+		r, ok := parse(data[at:], key[:])
+		if ok {
+			at += r.length
+			if err := w.sound(r); err != nil {
+				return err
+			}
+			continue
+		}
+		next := resync(data, at+1, key[:])
+		if next < 0 && newest && !whole(data[at:]) {
+			return nil // a write that was cut short
+		}
+		w.damaged = true
+		if next < 0 {
+			return nil
+		}
+		at = next
 	}
-	return lost, nil
+	return nil
+}
+
+// sound takes a record; those of deleted frames are none.
+func (w *walker) sound(r record) error {
+	if r.seq == 0 || r.seq&deletedBits != 0 || r.seq <= w.last {
+		return nil
+	}
+	first := uint64(0) // the damage begins the log
+	if w.last > 0 {
+		first = w.last + 1
+	}
+	if w.damaged && first < r.seq {
+		w.lost = append(w.lost, Damage{first, r.seq - 1})
+	}
+	w.damaged, w.last = false, r.seq
+	return w.fn(r.seq, r.frame)
+}
+
+// end is what was lost; of damage at the end one frame is known.
+func (w *walker) end() []Damage {
+	if w.damaged {
+		w.lost = append(w.lost, Damage{w.last + 1, w.last + 1})
+	}
+	return w.lost
 }
 
 // record is one of a segment.
