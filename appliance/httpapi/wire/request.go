@@ -88,13 +88,34 @@ func saneID(id string) bool {
 
 // CheckQuery refuses a query string that net/url would silently drop parts of.
 func CheckQuery(raw string) error {
-	if !strings.ContainsAny(raw, "%;") {
+	if plain(raw) {
 		return nil
 	}
 	if _, err := url.ParseQuery(raw); err != nil {
 		return Refuse("invalid_query", "the query string is malformed: %v", err)
 	}
 	return nil
+}
+
+// plain tells whether every escape of a query is one, and nothing in it divides
+// pairs that net/url does not take for a divider: then it drops nothing.
+func plain(raw string) bool {
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case ';':
+			return false
+		case '%':
+			if i+2 >= len(raw) || !hexDigit(raw[i+1]) || !hexDigit(raw[i+2]) {
+				return false
+			}
+			i += 2
+		}
+	}
+	return true
+}
+
+func hexDigit(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 // OnlyParams refuses a query parameter that the route does not know: one that

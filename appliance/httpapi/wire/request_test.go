@@ -2,6 +2,7 @@ package wire
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -35,4 +36,16 @@ func TestTraces(t *testing.T) {
 			t.Errorf("%q %q: id %q, trace %q", g.parent, g.own, id, Trace(h))
 		}
 	}
+}
+
+// FuzzCheckQuery: what is let through is what net/url understands.
+func FuzzCheckQuery(f *testing.F) {
+	for _, raw := range []string{"", "a=b&c=%20", "a=%2", "a=%zz", "%", "a;b", "a=%2Fb;", "%41=%e4&=", "a=+%", "a=%a"} {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		if _, err := url.ParseQuery(raw); strings.Count(raw, "&") < 1000 && (err == nil) != (CheckQuery(raw) == nil) {
+			t.Errorf("%q: %v, net/url says %v", raw, CheckQuery(raw), err)
+		}
+	})
 }
