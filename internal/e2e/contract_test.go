@@ -656,6 +656,11 @@ func contractOfTraining(t *testing.T, d *daemon) {
 	}
 }
 
+const (
+	hiddenStore    = "it is about a store elsewhere; make test-real and the stores' own tests"
+	hiddenKerberos = "there is no realm to test against; what is refused is in the tests of bridge/hdfs"
+)
+
 // hiddenSettings cannot be seen from outside within a test's time.
 var hiddenSettings = map[string]string{
 	"plugins.budget":      "a plugin that takes longer than the shortest budget is in the plugin host's own tests",
@@ -668,6 +673,18 @@ var hiddenSettings = map[string]string{
 	"http.tls_key":        "TestKeys speaks HTTPS",
 	"bus.min_free":        "TestDiskFull has a small disk",
 	"http.rate_limit":     "TestKeys runs into it",
+	"recommend.log_share": "TestServedLists sets it to 0",
+	"recommend.log_rate":  "its bound is in the tests of the served log",
+
+	"archive.user":               hiddenStore,
+	"archive.timeout":            hiddenStore,
+	"archive.replication":        hiddenStore,
+	"archive.datanode_hostnames": hiddenStore,
+	"archive.protection":         hiddenStore,
+	"archive.kerberos_principal": hiddenKerberos,
+	"archive.kerberos_keytab":    hiddenKerberos,
+	"archive.kerberos_config":    hiddenKerberos,
+	"archive.kerberos_service":   hiddenKerberos,
 }
 
 // TestSettings: every key of the sample is of the contract or added on
