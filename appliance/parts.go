@@ -92,6 +92,7 @@ func openParts(ctx context.Context, c *config.Config, f *datadir.Folder, log *sl
 	p.upkeep = upkeep.New(upkeep.Options{
 		Archive: p.archive, Retention: c.Archive.Retention, HalfLife: c.Train.HalfLife, Every: c.Archive.CompactEvery, Log: log,
 		Erasures: p.erasures, Events: upkeep.Log{Pump: p.pump, Follower: p.follower, Bus: p.bus}, Models: p.registry, Snapshots: p.state, Letters: p.letters,
+		Copied: copies.Flush(p.copy),
 	})
 	return p, nil
 }

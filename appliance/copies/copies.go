@@ -71,6 +71,14 @@ func open(c *config.Archive, place *config.Place) (mirror.Store, error) {
 	return webhdfs.New(opt), nil
 }
 
+// Flush is what brings the archive to its copy; nil without one.
+func Flush(m *mirror.Mirror) func(ctx context.Context) error {
+	if m == nil {
+		return nil
+	}
+	return m.Flush
+}
+
 // finishTimeout bounds the last copy of a clean stop.
 const finishTimeout = 5 * time.Second
 

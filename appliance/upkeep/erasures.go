@@ -166,6 +166,8 @@ type eraser struct {
 	snapshots Snapshots
 	letters   Letters
 	log       Log
+	// copied brings what was written anew to the copy of the archive.
+	copied func(ctx context.Context) error
 }
 
 // Erase implements compact.Eraser.
@@ -191,11 +193,26 @@ func (e *eraser) Erase(ctx context.Context, users []compact.Erasure) error {
 	}); err != nil {
 		return err
 	}
-	return errors.Join(e.snapshots.Renew(ctx), e.log.scrub(ctx))
+	return errors.Join(e.snapshots.Renew(ctx), e.log.scrub(ctx), e.copy(ctx))
+}
+
+// copy waits for the copy elsewhere: while it holds rows of the erased, the pass
+// is not done.
+func (e *eraser) copy(ctx context.Context) error {
+	if e.copied == nil {
+		return nil
+	}
+	if err := e.copied(ctx); err != nil {
+		return fmt.Errorf("bring an erasure to the copy of the archive: %w", err)
+	}
+	return nil
 }
 
 // Erased implements compact.Eraser.
-func (e *eraser) Erased(_ context.Context, users []compact.Erasure) error {
+func (e *eraser) Erased(ctx context.Context, users []compact.Erasure) error {
+	// Only the record of the erasure is newer than what Erase copied. If this
+	// fails, the copy's next turn brings it.
+	_ = e.copy(ctx)
 	now := e.erasures.now().UnixMilli()
 	return e.erasures.change(users, func(u *compact.Erasure, r *Receipt) {
 		r.Changes += u.Changes

@@ -135,3 +135,17 @@ func TestHasWord(t *testing.T) {
 		}
 	}
 }
+
+// TestErasureWaitsForTheCopy: while the copy elsewhere cannot be made, a pass is
+// not done.
+func TestErasureWaitsForTheCopy(t *testing.T) {
+	away := errors.New("hdfs is away")
+	e := &eraser{copied: func(context.Context) error { return away }}
+	if err := e.copy(t.Context()); !errors.Is(err, away) {
+		t.Errorf("got %v, want %v", err, away)
+	}
+	e.copied = nil
+	if err := e.copy(t.Context()); err != nil {
+		t.Errorf("without a copy: %v", err)
+	}
+}

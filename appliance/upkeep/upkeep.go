@@ -34,7 +34,9 @@ type Options struct {
 	Models    Models
 	Snapshots Snapshots
 	Letters   Letters
-	Log       *slog.Logger
+	// Copied brings the archive to its copy elsewhere; nil where there is none.
+	Copied func(ctx context.Context) error
+	Log    *slog.Logger
 }
 
 // Upkeep is the work on one data folder.
@@ -52,7 +54,7 @@ func New(opt Options) *Upkeep {
 	}
 	return &Upkeep{every: opt.Every, compact: compact.New(compact.Options{
 		Archive: opt.Archive, Retention: opt.Retention, Every: opt.Every, Pace: gently(), Log: opt.Log,
-		Eraser: &eraser{erasures: opt.Erasures, models: opt.Models, snapshots: opt.Snapshots, letters: opt.Letters, log: opt.Events},
+		Eraser: &eraser{erasures: opt.Erasures, models: opt.Models, snapshots: opt.Snapshots, letters: opt.Letters, log: opt.Events, copied: opt.Copied},
 	})}
 }
 
