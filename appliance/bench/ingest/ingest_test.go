@@ -43,12 +43,11 @@ func TestArchive(t *testing.T) {
 // Every event is new, and an answer that does not take all of a request is
 // a fault.
 func TestHTTP(t *testing.T) {
-	var events, answers atomic.Int64
+	var answers atomic.Int64
 	var lose atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		n := bytes.Count(body, []byte("\n"))
-		events.Add(int64(n))
 		answers.Add(1)
 		if lose.Load() && n > 1 {
 			n--
@@ -65,13 +64,20 @@ func TestHTTP(t *testing.T) {
 	if err := b.HTTP(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	if len(b.Figures) != 10 || len(invalid) > 0 || events.Load() == 0 {
-		t.Errorf("%d figures of %d events, invalid: %q", len(b.Figures), events.Load(), invalid)
+	if len(b.Figures) != 10 || len(invalid) > 0 {
+		t.Errorf("%d figures, invalid: %q", len(b.Figures), invalid)
 	}
 	lose.Store(true)
-	if err := b.HTTP(t.Context(), s); err != nil || len(invalid) == 0 {
-		t.Errorf("a lost event is no fault: %v", err)
+	// On a busy machine so short a run may be over before its first answer.
+	for range 20 {
+		if err := b.HTTP(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if len(invalid) > 0 {
+			return
+		}
 	}
+	t.Error("a lost event is no fault")
 }
 
 func TestRequestsAreDistinct(t *testing.T) {
