@@ -5,7 +5,7 @@ set -eu -o pipefail
 umask 022
 cd "$(dirname "$0")/.."
 . rpm/lib.sh
-need rpm gpg dnf createrepo-c busybox-static curl iproute2 systemd buildah
+need rpm gpg dnf createrepo-c rpmlint busybox-static curl iproute2 systemd buildah
 work=$PWD/var/rpm/test
 rm -rf "$work"
 mkdir -p "$work"
@@ -29,6 +29,10 @@ echo "  ok: built twice bit-identical, signature included"
 step "header"
 ls -l "$work"/old/*.rpm | awk '{printf "  ok: %s bytes, at most 25 MB\n", $5}'
 VITRINE_RPM=$(echo "$work"/old/*.rpm) go test -count=1 -run TestHeader ./rpm
+
+said=$(rpmlint --strict -c rpm/rpmlint.toml "$work"/old/*.rpm 2>&1) || die "rpmlint: $(grep -E ': [EW]: ' <<<"$said")"
+! grep -E ': [EW]: ' <<<"$said" || die "rpmlint has something to say"
+echo "  ok: rpmlint has nothing to say but what rpm/rpmlint.toml gives reasons for"
 
 # What is replaced by a folder lies in this repository.
 linked=$(go version -m "$work/build-old/vitrine" | awk '$1 == "dep" {if (m) print m; m = $2 "@" $3} $1 == "=>" {m = $2 ~ /^\./ ? "" : $2 "@" $3} END {if (m) print m}' | sort)
