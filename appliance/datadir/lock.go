@@ -25,6 +25,8 @@ func Hold(dir, version string) (*Folder, error) {
 		hint := "look at state/format in it; a data folder is moved with vitrine backup and vitrine restore"
 		var other *FormatError
 		switch {
+		case errors.Is(err, syscall.ENOSPC):
+			err, hint = fmt.Errorf("the disk is full: %w", err), Hint(err, dir)
 		case errors.As(err, &other):
 			hint = other.Hint()
 		case errors.Is(err, ErrRestoring):

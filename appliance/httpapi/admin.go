@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"time"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -172,6 +173,9 @@ func (a *admin) ReplayDeadLetters(c echo.Context) error {
 	if req.Limit != nil && (*req.Limit < 1 || *req.Limit > MaxLimit) {
 		return badLimit()
 	}
+	if err := checkReplay(&req); err != nil {
+		return err
+	}
 	result, err := a.deps.DeadLetters.Replay(c.Request().Context(), req)
 	if errors.Is(err, ErrNotFound) {
 		return &Problem{Status: http.StatusNotFound, Code: "unknown_letter", Detail: "one of the ids is no dead letter's"}
@@ -180,6 +184,32 @@ func (a *admin) ReplayDeadLetters(c echo.Context) error {
 		return fmt.Errorf("replay dead letters: %w", err)
 	}
 	return sendJSON(c, http.StatusOK, result)
+}
+
+// checkReplay holds a replay against the document's lengths.
+func checkReplay(req *adminapi.Replay) error {
+	const maxID = 256
+	for _, m := range []struct {
+		name  string
+		value *string
+		most  int
+	}{{"source", req.Source, 4096}, {"code", req.Code, 64}, {"map", req.Map, 65536}, {"cursor", req.Cursor, maxID}} {
+		if m.value != nil && utf8.RuneCountInString(*m.value) > m.most {
+			return refuse("invalid_"+m.name, "%s has more than %d characters", m.name, m.most)
+		}
+	}
+	if req.Ids == nil {
+		return nil
+	}
+	if n := len(*req.Ids); n > MaxLimit {
+		return refuse("invalid_ids", "%d ids in one request, the most is %d", n, MaxLimit)
+	}
+	for _, id := range *req.Ids {
+		if id == "" || utf8.RuneCountInString(id) > maxID {
+			return refuse("invalid_ids", "an id has 1 to %d characters, not %d", maxID, utf8.RuneCountInString(id))
+		}
+	}
+	return nil
 }
 
 func deadLetter(l *Letter) adminapi.DeadLetter {

@@ -127,6 +127,9 @@ func ReadJSONUpTo(c echo.Context, dst any, limit int64) error {
 		// The decoder would put replacement characters into ids, silently.
 		return Refuse("invalid_utf8", "the body is not valid UTF-8")
 	}
+	if string(bytes.TrimSpace(body)) == "null" { // which the decoder takes for anything
+		return Refuse("invalid_json", "the body must be a JSON object, not null")
+	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(dst); err != nil {
