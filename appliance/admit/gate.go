@@ -37,6 +37,10 @@ const (
 	// turned away: a quarter of what an answer may take, and all of it.
 	strained = 25 * time.Millisecond
 	drowning = 100 * time.Millisecond
+	// relieved is the wait down to which work is turned away once some is: who
+	// offers more than can be done waits before the door, too, and only a
+	// program with time to spare works that queue off.
+	relieved = 10 * time.Millisecond
 	// crowd is how many goroutines per processor have to be waiting for it to be
 	// requests that do: when other programs keep the processors, few wait long,
 	// and turning them away would help nobody.
@@ -162,7 +166,11 @@ func (g *Gate) Run(ctx context.Context) {
 // adjust moves the shares by the wait of late goroutines: work is turned away
 // first, everything only when that is not enough.
 func (g *Gate) adjust(wait time.Duration) {
-	move(&g.work, wait > strained)
+	limit := strained
+	if g.Share() < 1 {
+		limit = relieved
+	}
+	move(&g.work, wait > limit)
 	move(&g.any, wait > drowning && g.Share() <= leastAny)
 }
 

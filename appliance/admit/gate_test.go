@@ -56,12 +56,17 @@ func TestAdjust(t *testing.T) {
 	if got := count(); got[Work] != 2000 {
 		t.Errorf("at rest: %v", got)
 	}
+	g.adjust(strained)
+	if got := count(); got[Work] != 2000 {
+		t.Errorf("after a wait that may be: %v", got)
+	}
 	g.adjust(strained + 1)
 	if got := count(); got[Cheap] < 400 || got[Cheap] > 800 || got[Refuse] != 0 {
 		t.Errorf("after one late look: %v", got)
 	}
+	// Once strained, waits that were well before are too long.
 	for range 20 {
-		g.adjust(strained + 1)
+		g.adjust(relieved + 1)
 	}
 	if got := count(); got[Work] > 200 || got[Refuse] != 0 {
 		t.Errorf("strained for long: %v", got)

@@ -263,8 +263,10 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 	start := time.Now().Add(2 * burst)
 	for _, w := range workers {
 		go func() {
-			defer w.close()
-			failures <- w.run(ctx, start)
+			err := w.run(ctx, start)
+			// Before Run returns: the next run may need as many descriptors.
+			w.close()
+			failures <- err
 		}()
 	}
 	for range workers {
