@@ -277,7 +277,7 @@ func TestFingerprint(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for n, want := range map[int]string{10_000: "10k", 100_000_000: "100M", 1_500_000: "1500k", 999: "999"} {
-		if got := short(n); got != want {
+		if got := report.Short(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)
 		}
 	}

@@ -235,7 +235,7 @@ func (l *livePlugins) swaps(ctx context.Context, part *report.Part) error {
 	part.Figures = append(part.Figures,
 		report.New("plugins.swap.failed", "", report.Lower, float64(failed)).WithBar(0),
 		report.New("plugins.swap.requests", "", "", float64(b.Requests)),
-		report.New("plugins.swap.p99", "ms", report.Lower, milliseconds(b.Response(0.99))),
+		report.New("plugins.swap.p99", "ms", report.Lower, report.Milliseconds(b.Response(0.99))),
 		report.New("plugins.swap.to_active", "ms", report.Lower, took...),
 	)
 	how := fmt.Sprintf("failed requests of %d while a plugin was replaced %d times", b.Requests, l.replacements)
@@ -268,7 +268,7 @@ func (l *livePlugins) hostile(ctx context.Context, part *report.Part) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
-		p99, gap := milliseconds(b.Response(0.99)), milliseconds(b.gap)
+		p99, gap := report.Milliseconds(b.Response(0.99)), report.Milliseconds(b.gap)
 		worst.p99, worst.gap, worst.failed = max(worst.p99, p99), max(worst.gap, gap), worst.failed+float64(b.failed)
 		if b.failed > 0 {
 			faults = append(faults, m.name+": "+b.FirstFault)
@@ -323,8 +323,8 @@ func (l *livePlugins) hostileModule(ctx context.Context, m hostileModule) (b *be
 		if m.ends == client.Quarantined && b.unwell == 0 { // its failures are named in answers
 			ended = false
 		}
-		missed := milliseconds(b.gap) > barGap || milliseconds(b.Response(0.99)) > barBeside || b.failed > 0 || !ended
-		busy := milliseconds(b.ownGap) > barMachineGap
+		missed := report.Milliseconds(b.gap) > barGap || report.Milliseconds(b.Response(0.99)) > barBeside || b.failed > 0 || !ended
+		busy := report.Milliseconds(b.ownGap) > barMachineGap
 		if !missed || !busy {
 			return b, ended, nil
 		}

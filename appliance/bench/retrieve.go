@@ -86,7 +86,7 @@ func (r *run) shopProfile(ctx context.Context, shape gen.Shape) (*retrieval.Prof
 	if err != nil {
 		return nil, err
 	}
-	p, err := r.trained(ctx, "shop_"+short(shape.Items), data, als.Options{Iterations: shopSweeps, Seed: shape.Seed})
+	p, err := r.trained(ctx, "shop_"+report.Short(shape.Items), data, als.Options{Iterations: shopSweeps, Seed: shape.Seed})
 	if err != nil {
 		return nil, err
 	}
@@ -103,17 +103,4 @@ func (r *run) trained(ctx context.Context, name string, data *dataset.CSR, opt a
 		return nil, fmt.Errorf("train %s: %w", name, err)
 	}
 	return retrieval.Trained(name, m), nil
-}
-
-// short writes a count as people say it: 10k, 100M.
-func short(n int) string {
-	for _, unit := range []struct {
-		size int
-		name string
-	}{{1_000_000, "M"}, {1_000, "k"}} {
-		if n >= unit.size && n%unit.size == 0 {
-			return fmt.Sprintf("%d%s", n/unit.size, unit.name)
-		}
-	}
-	return fmt.Sprint(n)
 }

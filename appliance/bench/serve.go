@@ -279,17 +279,17 @@ func (r *run) open(ctx context.Context, s *subject, got samples) error {
 	if late := result.Late(); late != "" {
 		r.warn("%s at %d/s: %s", s.name, wantRate, late)
 	}
-	if short := result.Short(); short != "" && milliseconds(result.LessLag(0.99)) > wantLatency {
+	if short := result.Short(); short != "" && report.Milliseconds(result.LessLag(0.99)) > wantLatency {
 		// The generator found no free connection: that the server does not
 		// keep up is a result, and its times say so.
 		r.warn("%s at %d/s: it does not keep up: %s", s.name, wantRate, short)
 	}
-	got.add(name+"p50", milliseconds(result.Response(0.50)))
-	got.add(name+"p99", milliseconds(result.Response(0.99)))
-	got.add(name+"p99_less_lag", milliseconds(result.LessLag(0.99)))
-	got.add(name+"p99_9", milliseconds(result.Response(0.999)))
-	got.add(name+"service_p99", milliseconds(result.Service(0.99)))
-	got.add(name+"generator_lag_p99", milliseconds(result.Lag(0.99)))
+	got.add(name+"p50", report.Milliseconds(result.Response(0.50)))
+	got.add(name+"p99", report.Milliseconds(result.Response(0.99)))
+	got.add(name+"p99_less_lag", report.Milliseconds(result.LessLag(0.99)))
+	got.add(name+"p99_9", report.Milliseconds(result.Response(0.999)))
+	got.add(name+"service_p99", report.Milliseconds(result.Service(0.99)))
+	got.add(name+"generator_lag_p99", report.Milliseconds(result.Lag(0.99)))
 	got.add(name+"achieved", result.Achieved)
 	got.add(name+"live", 100*(1-float64(result.Lesser)/float64(max(result.Requests, 1))))
 	measured, atMost := sustained(result, wantLatency)
@@ -329,8 +329,8 @@ func sustained(result *load.Result, most float64) (measured, atMost bool) {
 	if result.Errors() != "" || !result.Full() {
 		return false, false
 	}
-	measured = result.Short() == "" && milliseconds(result.Response(0.99)) <= most
-	return measured, measured || milliseconds(result.LessLag(0.99)) <= most
+	measured = result.Short() == "" && report.Milliseconds(result.Response(0.99)) <= most
+	return measured, measured || report.Milliseconds(result.LessLag(0.99)) <= most
 }
 
 // The ladder: up from a rate that should pass until one does not, then down
@@ -403,5 +403,3 @@ func latest(values []float64) float64 {
 	}
 	return values[len(values)-1]
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

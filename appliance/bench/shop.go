@@ -16,6 +16,7 @@ import (
 	"vitrine/appliance/bench/gap"
 	"vitrine/appliance/bench/load"
 	"vitrine/appliance/bench/process"
+	"vitrine/appliance/bench/report"
 	"vitrine/appliance/bench/serving"
 	"vitrine/appliance/client"
 	"vitrine/appliance/demo"
@@ -105,7 +106,7 @@ func (r *run) appliance(ctx context.Context, shop shopSpec) (s *subject, err err
 	if err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	s = &subject{name: short(shop.Items), dir: dir}
+	s = &subject{name: report.Short(shop.Items), dir: dir}
 	s.close = func() {
 		if s.process != nil {
 			s.process.Stop()

@@ -69,7 +69,7 @@ type trained struct {
 
 // measure takes all figures of one size.
 func (t *trainPart) measure(ctx context.Context, cells int) error {
-	size := trained{shape: gen.Sized(cells), name: "train." + short(cells) + "."}
+	size := trained{shape: gen.Sized(cells), name: "train." + report.Short(cells) + "."}
 	fmt.Fprintf(t.data, "train %+v\n", size.shape)
 	repetitions := t.repetitions
 	if cells == gen.FullCells {

@@ -98,7 +98,7 @@ func TestUselessModelIsNoticed(t *testing.T) {
 func TestExtrapolationIsLabelled(t *testing.T) {
 	for cells, want := range map[int]bool{quickCells: true, gen.FullCells: false} {
 		r := newRun(Options{})
-		size := trained{shape: gen.Sized(cells), cells: cells, name: "train." + short(cells) + "."}
+		size := trained{shape: gen.Sized(cells), cells: cells, name: "train." + report.Short(cells) + "."}
 		train := &trainPart{run: r, got: samples{"dot": {5}, "stream": {10_000}}, sizes: []trained{size}}
 		for _, what := range []string{"solver_cpu", "solver_wall", "per_visit", "peak_rss", "to_published", "to_published_cpu", "load_rate", "read_cpu"} {
 			train.got[size.name+what] = []float64{1, 2, 3}
@@ -117,7 +117,7 @@ func TestExtrapolationIsLabelled(t *testing.T) {
 func TestCostIsHeldAgainstTheSmallestSize(t *testing.T) {
 	train := &trainPart{run: newRun(Options{}), got: samples{"dot": {5}, "stream": {10_000}}}
 	for n, cells := range []int{1_000_000, 10_000_000} {
-		size := trained{shape: gen.Sized(cells), cells: cells, name: "train." + short(cells) + "."}
+		size := trained{shape: gen.Sized(cells), cells: cells, name: "train." + report.Short(cells) + "."}
 		train.sizes = append(train.sizes, size)
 		for _, what := range []string{"solver_cpu", "solver_wall", "per_visit"} {
 			train.got[size.name+what] = []float64{float64(2 + n)}

@@ -105,8 +105,8 @@ func (b *Bench) send(ctx context.Context, s Server, w way, prefix string, got sa
 	}
 	events := float64(max(result.Total, 1)) * float64(w.events)
 	got.add(w.name+".rate", result.Achieved*float64(w.events))
-	got.add(w.name+".p50", milliseconds(result.Service(0.5)))
-	got.add(w.name+".p99", milliseconds(result.Service(0.99)))
+	got.add(w.name+".p50", report.Milliseconds(result.Service(0.5)))
+	got.add(w.name+".p99", report.Milliseconds(result.Service(0.99)))
 	got.add(w.name+".server_cpu", float64((s.CPU()-before).Nanoseconds())/1000/events)
 	got.add(w.name+".client_cpu", float64(result.CPU.Nanoseconds())/1000/events)
 	return nil
@@ -128,9 +128,7 @@ func requests(address string, w way, n int, prefix string) [][]byte {
 			body = fmt.Appendf(body, `{"user_id":"user-%07d","item_id":"item-%07d","event_type":"view","ts":%d,"event_id":"%s-%09d","session_id":"s-%08d","scene":"home","position":%d,"price":19.5,"currency":"EUR"}`+"\n",
 				e*7919%users, e*104729%items, now, prefix, e, e/5, e%20)
 		}
-		out[i] = fmt.Appendf(nil, "POST /v1/events HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", address, kind, len(body), body)
+		out[i] = load.Post(address, "/v1/events", kind, body)
 	}
 	return out
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

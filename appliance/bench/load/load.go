@@ -113,6 +113,11 @@ type Options struct {
 	Timeout time.Duration
 }
 
+// Post is a complete request that sends a body.
+func Post(address, path, kind string, body []byte) []byte {
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", path, address, kind, len(body), body)
+}
+
 // Answer is what Options.Judge is told.
 type Answer struct {
 	Request, Status int

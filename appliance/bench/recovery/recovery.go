@@ -8,7 +8,6 @@
 package recovery
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +28,7 @@ const BarLive = 5.0
 const (
 	// batchEvents are the events of one request.
 	batchEvents = 100
+	batchKind   = "application/x-ndjson"
 	// most is how many requests are sent in a second.
 	most = 1000
 	// connections send them.
@@ -103,7 +103,7 @@ func (b *Bench) send(ctx context.Context, address string, d *Daemon, rep int) ([
 	bodies := batches(d, int(most*b.Ingest.Seconds())+1, rep)
 	requests := make([][]byte, len(bodies))
 	for i, body := range bodies {
-		requests[i] = fmt.Appendf(nil, "POST /v1/events HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s", address, len(body), body)
+		requests[i] = load.Post(address, "/v1/events", batchKind, body)
 	}
 	taken := make(chan int, len(bodies))
 	ended := make(chan struct{})
@@ -167,35 +167,26 @@ func live(ctx context.Context, address, user string) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err == nil && bytes.Contains(body, []byte(`"source":"live"`)):
+		case err == nil && serving.Live(body):
 			return nil
 		case time.Now().After(deadline):
-			return fmt.Errorf("no live answer within %s of the start: %w: %.200s", answerMost, errors.Join(errNotLive, err), body)
+			return fmt.Errorf("no live answer within %s of the start: %w: %.200s", answerMost, errors.Join(serving.ErrNotLive, err), body)
 		}
 		time.Sleep(askEvery)
 	}
 }
 
-// errNotLive says that the daemon runs and has no live list.
-var errNotLive = errors.New("the answer is no live list")
-
 // again sends what was acknowledged once more, and counts what is taken as new:
 // that much was lost.
 func again(ctx context.Context, address string, bodies [][]byte) (lost float64, err error) {
 	for _, body := range bodies {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/v1/events", bytes.NewReader(body))
-		if err != nil {
-			return 0, fmt.Errorf("send events again: %w", err)
-		}
-		req.Header.Set("Content-Type", "application/x-ndjson")
-		answer, err := http.DefaultClient.Do(req)
+		answer, err := serving.Send(ctx, address, batchKind, body)
 		if err != nil {
 			return 0, fmt.Errorf("send events again: %w", err)
 		}
 		var counts struct{ Accepted, Duplicate int }
-		err = json.NewDecoder(answer.Body).Decode(&counts)
-		if err = errors.Join(err, answer.Body.Close()); err != nil || counts.Accepted+counts.Duplicate != batchEvents {
-			return 0, fmt.Errorf("send events again: %s, %+v: %w", answer.Status, counts, errors.Join(errNotTaken, err))
+		if err := json.Unmarshal(answer, &counts); err != nil || counts.Accepted+counts.Duplicate != batchEvents {
+			return 0, fmt.Errorf("send events again: %.200s: %w", answer, errors.Join(errNotTaken, err))
 		}
 		lost += float64(counts.Accepted)
 	}

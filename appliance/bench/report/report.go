@@ -133,6 +133,20 @@ func (f Figure) WithBar(bar float64) Figure {
 	return f
 }
 
+// Milliseconds is a time as figures have it.
+func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// Short writes a count as people say it, in the names of figures: 10k, 100M.
+func Short(n int) string {
+	switch {
+	case n >= 1_000_000 && n%1_000_000 == 0:
+		return fmt.Sprintf("%dM", n/1_000_000)
+	case n >= 1000 && n%1000 == 0:
+		return fmt.Sprintf("%dk", n/1000)
+	}
+	return fmt.Sprint(n)
+}
+
 // Median is the middle of values, 0 of none.
 func Median(values []float64) float64 {
 	if len(values) == 0 {

@@ -1,12 +1,12 @@
 package retrieval
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 
 	"vitrine/als/model"
+	"vitrine/appliance/bench/report"
 )
 
 // Rank of all factors that are measured.
@@ -44,7 +44,7 @@ func Trained(name string, m *model.Model) *Profile {
 // can be left out.
 func Flat(n int) *Profile {
 	rng := rand.New(rand.NewPCG(uint64(n), 2))
-	p := &Profile{Name: "flat_" + short(n), N: n, Items: gaussian(rng, n*Rank)}
+	p := &Profile{Name: "flat_" + report.Short(n), N: n, Items: gaussian(rng, n*Rank)}
 	for range queries {
 		p.Queries = append(p.Queries, gaussian(rng, Rank))
 	}
@@ -63,7 +63,7 @@ func Gowalla() *Profile {
 // Skewed has norms that fall with the popularity rank, like an implicit model
 // whose popular items are long.
 func Skewed(n int) *Profile {
-	return clustered("skewed_"+short(n), n, func(at int, rng *rand.Rand) float64 {
+	return clustered("skewed_"+report.Short(n), n, func(at int, rng *rand.Rand) float64 {
 		return math.Pow(float64(at+1), -0.35) * math.Exp(0.3*rng.NormFloat64())
 	})
 }
@@ -141,15 +141,4 @@ func gaussian(rng *rand.Rand, n int) []float32 {
 		out[i] = float32(rng.NormFloat64())
 	}
 	return out
-}
-
-// short writes a count as people say it: 100k, 1M.
-func short(n int) string {
-	switch {
-	case n >= 1_000_000 && n%1_000_000 == 0:
-		return fmt.Sprintf("%dM", n/1_000_000)
-	case n >= 1000 && n%1000 == 0:
-		return fmt.Sprintf("%dk", n/1000)
-	}
-	return fmt.Sprint(n)
 }

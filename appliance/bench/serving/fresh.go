@@ -55,7 +55,7 @@ func (b *Bench) Fresh(ctx context.Context, s *Shop) error {
 				if err != nil {
 					return fmt.Errorf("%s: %w", c.name, err)
 				}
-				took = append(took, milliseconds(t))
+				took = append(took, report.Milliseconds(t))
 			}
 			b.add(report.New("fresh."+c.name+".p50", "ms", report.Lower, report.Quantile(took, 0.5)))
 			b.add(report.New("fresh."+c.name+".p99", "ms", report.Lower, report.Quantile(took, 0.99)).WithBar(barFresh))
@@ -106,18 +106,23 @@ func (s *Shop) list(ctx context.Context, path string) ([]byte, error) {
 	}
 	end := bytes.Index(body, afterItems)
 	if end < 0 {
-		return nil, fmt.Errorf("ask for %s: %w: %.200s", path, errNotLive, body)
+		return nil, fmt.Errorf("ask for %s: %w: %.200s", path, ErrNotLive, body)
 	}
 	return body[:end], nil
 }
 
 // post sends events.
 func (s *Shop) post(ctx context.Context, kind string, body []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.Address+"/v1/events", bytes.NewReader(body))
+	_, err := Send(ctx, s.Address, kind, body)
+	return err
+}
+
+// Send sends events as everybody would, and wants status 202.
+func Send(ctx context.Context, address, kind string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+eventsPath, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("send events: %w", err)
+		return nil, fmt.Errorf("send events: %w", err)
 	}
 	req.Header.Set("Content-Type", kind)
-	_, err = do(http.DefaultClient, req, http.StatusAccepted)
-	return err
+	return do(http.DefaultClient, req, http.StatusAccepted)
 }

@@ -125,7 +125,7 @@ func (s *Shop) order(ctx context.Context, user string, b *registry.Bundle, rows 
 		return nil, err
 	}
 	if list.Source != "live" || len(list.Items) != len(rows) {
-		return nil, fmt.Errorf("rank %d items for %s: %w: %d items, source %s, reason %q", len(rows), user, errNotLive, len(list.Items), list.Source, list.Reason)
+		return nil, fmt.Errorf("rank %d items for %s: %w: %d items, source %s, reason %q", len(rows), user, ErrNotLive, len(list.Items), list.Source, list.Reason)
 	}
 	out := make([]int, 0, len(rows))
 	for _, it := range list.Items {

@@ -27,6 +27,7 @@ import (
 const RequestID = "bench"
 
 const (
+	eventsPath = "/v1/events"
 	// requestCount is how many different requests are sent in turn.
 	requestCount = 2048
 	// askedItems is the length of the lists asked for.
@@ -77,8 +78,8 @@ type Bench struct {
 // add keeps a figure.
 func (b *Bench) add(f report.Figure) { b.Figures = append(b.Figures, f) }
 
-// errNotLive says that a shop does not answer as a trained one should.
-var errNotLive = errors.New("the answer is no live list")
+// ErrNotLive says that a shop does not answer as a trained one should.
+var ErrNotLive = errors.New("the answer is no live list")
 
 // paths are the list requests of visitors, some of whom come far more often
 // than others; query, when set, goes behind.
@@ -108,7 +109,7 @@ func (s *Shop) posts() [][]byte {
 	out := make([][]byte, requestCount)
 	for i := range out {
 		body := eventJSON(s.Users[zipf.Uint64()], s.Items[rng.IntN(len(s.Items))], "view")
-		out[i] = fmt.Appendf(nil, "POST /v1/events HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", s.Address, len(body), body)
+		out[i] = load.Post(s.Address, eventsPath, "application/json", body)
 	}
 	return out
 }
@@ -176,7 +177,7 @@ func patiently(ctx context.Context, address, path string) ([]byte, error) {
 			return body, err
 		}
 		if n == times {
-			return nil, fmt.Errorf("ask for %s: %w: %s", path, errNotLive, body[max(0, bytes.Index(body, []byte(`],"source"`))):])
+			return nil, fmt.Errorf("ask for %s: %w: %s", path, ErrNotLive, body[max(0, bytes.Index(body, []byte(`],"source"`))):])
 		}
 		select {
 		case <-ctx.Done():
@@ -186,9 +187,12 @@ func patiently(ctx context.Context, address, path string) ([]byte, error) {
 	}
 }
 
+// Live tells whether an answer is a live one.
+func Live(body []byte) bool { return bytes.Contains(body, liveSource) }
+
 // full tells whether an answer is a live list of the length asked for.
 func full(body []byte) bool {
-	return bytes.Contains(body, liveSource) && bytes.Count(body, itemKey) == askedItems && bytes.Contains(body, afterItems)
+	return Live(body) && bytes.Count(body, itemKey) == askedItems && bytes.Contains(body, afterItems)
 }
 
 // saturate asks as fast as answers come. cost is the processor time of a
@@ -201,5 +205,3 @@ func (b *Bench) saturate(ctx context.Context, opt load.Options, cpu func() time.
 	}
 	return r, float64((cpu() - before + r.CPU).Nanoseconds()) / 1000 / float64(max(r.Total, 1)), nil
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

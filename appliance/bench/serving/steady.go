@@ -73,7 +73,7 @@ func (b *Bench) Steady(ctx context.Context, s *Shop) error {
 			return err
 		}
 		late := r.Late()
-		if late == "" || milliseconds(r.Response(0.99)) <= barSteadyP99 {
+		if late == "" || report.Milliseconds(r.Response(0.99)) <= barSteadyP99 {
 			break
 		}
 		if attempt < attempts-1 {
@@ -141,17 +141,17 @@ func (b *Bench) times(name string, r, events *load.Result) {
 	if wrong > 0 {
 		b.Warn("%s of %d requests %d got no live list or were never sent: %s", name, r.Requests, wrong, r.FirstFault)
 	}
-	b.add(report.New(name+"p50", "ms", report.Lower, milliseconds(r.Response(0.5))))
-	b.add(report.New(name+"p99", "ms", report.Lower, milliseconds(r.Response(0.99))).WithBar(p99))
-	b.add(report.New(name+"p99_less_lag", "ms", report.Lower, milliseconds(r.LessLag(0.99))))
-	tail := report.New(name+"p99_9", "ms", report.Lower, milliseconds(r.Response(0.999)))
+	b.add(report.New(name+"p50", "ms", report.Lower, report.Milliseconds(r.Response(0.5))))
+	b.add(report.New(name+"p99", "ms", report.Lower, report.Milliseconds(r.Response(0.99))).WithBar(p99))
+	b.add(report.New(name+"p99_less_lag", "ms", report.Lower, report.Milliseconds(r.LessLag(0.99))))
+	tail := report.New(name+"p99_9", "ms", report.Lower, report.Milliseconds(r.Response(0.999)))
 	if name == "serve.steady." {
 		tail = tail.WithBar(barSteadyP999)
 	}
 	b.add(tail)
-	b.add(report.New(name+"generator_lag_p99", "ms", report.Lower, milliseconds(r.Lag(0.99))))
+	b.add(report.New(name+"generator_lag_p99", "ms", report.Lower, report.Milliseconds(r.Lag(0.99))))
 	b.add(report.New(name+"errors", "", report.Lower, float64(wrong)).WithBar(0))
 	b.add(report.New(name+"events", "1/s", report.Higher, events.Achieved))
-	b.add(report.New(name+"events_p99", "ms", report.Lower, milliseconds(events.Response(0.99))))
+	b.add(report.New(name+"events_p99", "ms", report.Lower, report.Milliseconds(events.Response(0.99))))
 	b.add(report.New(name+"events_failed", "", report.Lower, float64(events.Wrong+events.Failed)).WithBar(0))
 }

@@ -134,7 +134,7 @@ func (b *Bench) Swaps(ctx context.Context, s *Shop) error {
 		if _, err = s.API.Rollback(ctx); err != nil {
 			break
 		}
-		took = append(took, milliseconds(time.Since(begin)))
+		took = append(took, report.Milliseconds(time.Since(begin)))
 		select {
 		case <-ctx.Done():
 		case <-time.After(swapPause):
@@ -154,6 +154,6 @@ func (b *Bench) Swaps(ctx context.Context, s *Shop) error {
 	b.add(report.New(name+"requests", "", "", float64(r.Requests)))
 	b.add(report.New(name+"swaps", "", "", float64(len(took))))
 	b.add(report.New(name+"took", "ms", report.Lower, took...))
-	b.add(report.New(name+"p99", "ms", report.Lower, milliseconds(r.Response(0.99))))
+	b.add(report.New(name+"p99", "ms", report.Lower, report.Milliseconds(r.Response(0.99))))
 	return nil
 }
