@@ -193,13 +193,3 @@ func (r *run) invalidate(format string, args ...any) {
 		r.report.Invalid = append(r.report.Invalid, text)
 	}
 }
-
-// samples collects the repetitions of figures by name.
-type samples map[string][]float64
-
-func (s samples) add(name string, value float64) { s[name] = append(s[name], value) }
-
-// figure makes a figure of the samples under a name.
-func (s samples) figure(name, unit, better string) report.Figure {
-	return report.New(name, unit, better, s[name]...)
-}

@@ -123,7 +123,7 @@ func TestDoubt(t *testing.T) {
 		"rate missed by far":     {90, 10, 3000, 4000, true},
 		"all well without a lag": {5, 5, 9000, 9000, true},
 	} {
-		r, got := newRun(Options{}), samples{}
+		r, got := newRun(Options{}), report.Samples{}
 		for what, v := range map[string]float64{"p99": c.p99, "p99_less_lag": c.lessLag, "sustained_100ms": c.sustained, "sustained_less_lag": c.sustainedLessLag} {
 			got["serve.target."+what] = []float64{v}
 		}

@@ -35,7 +35,7 @@ func (r *run) peers(ctx context.Context) (*report.Part, error) {
 // peersIn measures all cases that are asked for, the large ones on data of
 // their own.
 func (r *run) peersIn(ctx context.Context, home string, shape, large gen.Shape) (*report.Part, error) {
-	got := samples{"dot": {machine.DotKernel()}}
+	got := report.Samples{"dot": {machine.DotKernel()}}
 	part := &report.Part{Notes: []string{"seconds are of one full iteration, both sides; ratio: processor time to ours, taken beside it"}}
 	if err := r.peersOn(ctx, part, peerData{home, shape, false}, got); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ type peerData struct {
 }
 
 // peersOn measures the cases of one data set.
-func (r *run) peersOn(ctx context.Context, part *report.Part, d peerData, got samples) error {
+func (r *run) peersOn(ctx context.Context, part *report.Part, d peerData, got report.Samples) error {
 	cases := slices.DeleteFunc(peers.Cases(), func(c peers.Case) bool {
 		return c.Large != d.large || !r.wants(c.Name()) || c.Large && !r.opt.Full && len(r.opt.Only) == 0
 	})
@@ -99,12 +99,12 @@ func (r *run) peersOn(ctx context.Context, part *report.Part, d peerData, got sa
 }
 
 // against measures a peer and, before every time, ourselves.
-func (r *run) against(ctx context.Context, job peers.Job, c peers.Case, shape gen.Shape, got samples) ([]report.Figure, error) {
+func (r *run) against(ctx context.Context, job peers.Job, c peers.Case, shape gen.Shape, got report.Samples) ([]report.Figure, error) {
 	name := "peers." + c.Name()
 	version := ""
 	for fit := range c.Fits {
 		r.opt.Progress(name, int64(fit), int64(c.Fits))
-		got.add("dot", machine.DotKernel())
+		got.Add("dot", machine.DotKernel())
 		var ours training.SolveResult
 		if err := process.Call(ctx, r.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: shape, Rank: c.Rank, Iterations: peerIterations}, &ours); err != nil {
 			return nil, err
@@ -114,21 +114,21 @@ func (r *run) against(ctx context.Context, job peers.Job, c peers.Case, shape ge
 			return nil, err
 		}
 		version = theirs.Version
-		got.add(name+".cpu", theirs.CPU)
-		got.add(name+".wall", theirs.Wall)
-		got.add(name+".peak_rss", theirs.PeakMiB)
-		got.add(name+".our_cpu", ours.IterationCPU)
-		got.add(name+".our_wall", ours.IterationWall)
-		got.add(name+".our_peak_rss", ours.PeakMiB)
-		got.add(name+".cpu_ratio", theirs.CPU/ours.IterationCPU)
-		got.add(name+".wall_ratio", theirs.Wall/ours.IterationWall)
-		got.add(name+".memory_share", ours.PeakMiB/theirs.PeakMiB)
+		got.Add(name+".cpu", theirs.CPU)
+		got.Add(name+".wall", theirs.Wall)
+		got.Add(name+".peak_rss", theirs.PeakMiB)
+		got.Add(name+".our_cpu", ours.IterationCPU)
+		got.Add(name+".our_wall", ours.IterationWall)
+		got.Add(name+".our_peak_rss", ours.PeakMiB)
+		got.Add(name+".cpu_ratio", theirs.CPU/ours.IterationCPU)
+		got.Add(name+".wall_ratio", theirs.Wall/ours.IterationWall)
+		got.Add(name+".memory_share", ours.PeakMiB/theirs.PeakMiB)
 	}
-	ratio := got.figure(name+".cpu_ratio", "x", report.Higher).WithBar(c.Want)
+	ratio := got.Figure(name+".cpu_ratio", "x", report.Higher).WithBar(c.Want)
 	v := report.Judge(name, c.Want, ratio.Value, "x", report.Higher)
 	v.How = fmt.Sprintf("processor time of an iteration at rank %d, %s %s to ours", c.Rank, c.Peer, version)
 	r.report.Verdict = append(r.report.Verdict, v)
-	memory := got.figure(name+".memory_share", "x", report.Lower)
+	memory := got.Figure(name+".memory_share", "x", report.Lower)
 	if c.Memory > 0 {
 		memory = memory.WithBar(c.Memory)
 		v := report.Judge(memory.Name, c.Memory, memory.Value, "x", report.Lower)
@@ -136,10 +136,10 @@ func (r *run) against(ctx context.Context, job peers.Job, c peers.Case, shape ge
 		r.report.Verdict = append(r.report.Verdict, v)
 	}
 	return []report.Figure{
-		ratio, got.figure(name+".wall_ratio", "x", report.Higher), memory,
-		got.figure(name+".cpu", "s", ""), got.figure(name+".our_cpu", "s", report.Lower),
-		got.figure(name+".wall", "s", ""), got.figure(name+".our_wall", "s", report.Lower),
-		got.figure(name+".peak_rss", "MiB", ""), got.figure(name+".our_peak_rss", "MiB", report.Lower),
+		ratio, got.Figure(name+".wall_ratio", "x", report.Higher), memory,
+		got.Figure(name+".cpu", "s", ""), got.Figure(name+".our_cpu", "s", report.Lower),
+		got.Figure(name+".wall", "s", ""), got.Figure(name+".our_wall", "s", report.Lower),
+		got.Figure(name+".peak_rss", "MiB", ""), got.Figure(name+".our_peak_rss", "MiB", report.Lower),
 	}, nil
 }
 

@@ -87,7 +87,7 @@ func (r *run) pluginCalls(ctx context.Context) (part *report.Part, err error) {
 	}
 	fmt.Fprintf(r.data, "plugins %d x %d of %d, module %d bytes\n", pluginRows, pluginColumns, pluginItems, len(scorerModule))
 	frames := pluginRequests()
-	got := samples{}
+	got := report.Samples{}
 	for rep := range r.repetitions {
 		r.opt.Progress("plugins.calls", int64(rep), int64(r.repetitions))
 		for _, s := range scorers() {
@@ -95,12 +95,12 @@ func (r *run) pluginCalls(ctx context.Context) (part *report.Part, err error) {
 				return nil, fmt.Errorf("install the scorer: %w", err)
 			}
 			native, call, allocations := r.pluginTimes(ctx, host, columns, frames)
-			got.add("plugins.native.call", native)
-			got.add("plugins."+s.name+".call", call)
-			got.add("plugins."+s.name+".allocations", allocations)
+			got.Add("plugins.native.call", native)
+			got.Add("plugins."+s.name+".call", call)
+			got.Add("plugins."+s.name+".allocations", allocations)
 		}
 	}
-	native := got.figure("plugins.native.call", "us", report.Lower)
+	native := got.Figure("plugins.native.call", "us", report.Lower)
 	part = &report.Part{
 		Reference: report.Reference{Name: "the same loops natively", Value: native.Value, Unit: "us"},
 		Notes: []string{
@@ -109,12 +109,12 @@ func (r *run) pluginCalls(ctx context.Context) (part *report.Part, err error) {
 		Figures: []report.Figure{native},
 	}
 	for _, s := range scorers() {
-		call := got.figure("plugins."+s.name+".call", "us", report.Lower).Against(native.Value)
+		call := got.Figure("plugins."+s.name+".call", "us", report.Lower).Against(native.Value)
 		if s.bar > 0 {
 			call = call.WithBar(s.bar)
 			r.judge("plugin.call", s.bar, call.Value, "us", fmt.Sprintf("%d candidates x %d columns through a plain-Go scorer, metered, %.1f times the native loop, median of %d", pluginRows, pluginColumns, *call.Ratio, r.repetitions))
 		}
-		part.Figures = append(part.Figures, call, got.figure("plugins."+s.name+".allocations", "", report.Lower).WithBar(0))
+		part.Figures = append(part.Figures, call, got.Figure("plugins."+s.name+".allocations", "", report.Lower).WithBar(0))
 	}
 	allocations := append(got["plugins.plain_go.allocations"], got["plugins.own_loop.allocations"]...)
 	r.judge("plugin.allocs", 0, slices.Max(allocations), "", "objects that a call allocates on the host, most of all repetitions")

@@ -47,11 +47,11 @@ func (r *run) retrieve(ctx context.Context) (*report.Part, error) {
 		"processor time of one query on one core, mean of many; some of them held against a naive scan with every set of kernels",
 		fmt.Sprintf("shop_100k is trained: %d users, %d cells, %d sweeps", shape.Users, shape.Cells, shopSweeps),
 	}}
-	got := samples{}
+	got := report.Samples{}
 	mismatches := 0
 	opt := retrieval.Options{Cost: process.ThreadTime, Repetitions: r.repetitions, Progress: r.opt.Progress, Dot: func() float64 {
 		ns := machine.DotKernel()
-		got.add("dot", ns)
+		got.Add("dot", ns)
 		return ns
 	}}
 	for _, make := range profiles {

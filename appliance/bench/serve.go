@@ -50,7 +50,7 @@ func (r *run) serve(ctx context.Context) (*report.Part, error) {
 		return nil, err
 	}
 	defer hello.close()
-	got := samples{}
+	got := report.Samples{}
 	if r.opt.Target != "" {
 		s, err := running(ctx, r.opt.Target, r.opt.Key)
 		if err != nil {
@@ -65,9 +65,9 @@ func (r *run) serve(ctx context.Context) (*report.Part, error) {
 	rate := report.Median(got["serve.hello.saturation"])
 	part.Reference = report.Reference{Name: "echo hello-world", Value: rate, Unit: "1/s"}
 	part.Figures = append([]report.Figure{
-		got.figure("serve.hello.saturation", "1/s", report.Higher),
-		got.figure("serve.hello.server_cpu", "us", report.Lower),
-		got.figure("serve.hello.client_cpu", "us", report.Lower),
+		got.Figure("serve.hello.saturation", "1/s", report.Higher),
+		got.Figure("serve.hello.server_cpu", "us", report.Lower),
+		got.Figure("serve.hello.client_cpu", "us", report.Lower),
 	}, part.Figures...)
 	return part, nil
 }
@@ -86,7 +86,7 @@ func (r *run) shops() []demo.Config {
 }
 
 // measureOwn measures appliances of our own.
-func (r *run) measureOwn(ctx context.Context, part *report.Part, hello *subject, got samples) error {
+func (r *run) measureOwn(ctx context.Context, part *report.Part, hello *subject, got report.Samples) error {
 	if !r.wants(caseBase) {
 		if _, err := r.saturate(ctx, hello, got); err != nil {
 			return err
@@ -102,7 +102,7 @@ func (r *run) measureOwn(ctx context.Context, part *report.Part, hello *subject,
 	return err
 }
 
-func (r *run) measureShops(ctx context.Context, part *report.Part, hello *subject, got samples) error {
+func (r *run) measureShops(ctx context.Context, part *report.Part, hello *subject, got report.Samples) error {
 	for _, shop := range r.shops() {
 		s, err := r.appliance(ctx, shopSpec{Config: shop})
 		if err != nil {
@@ -121,7 +121,7 @@ func (r *run) measureShops(ctx context.Context, part *report.Part, hello *subjec
 
 // measure takes all repetitions of one subject, those of the reference in
 // between, and adds figures and verdict.
-func (r *run) measure(ctx context.Context, part *report.Part, hello, s *subject, got samples) error {
+func (r *run) measure(ctx context.Context, part *report.Part, hello, s *subject, got report.Samples) error {
 	name := "serve." + s.name + "."
 	for rep := range r.repetitions {
 		tell := func(what string) { r.opt.Progress(name+what, int64(rep), int64(r.repetitions)) }
@@ -135,7 +135,7 @@ func (r *run) measure(ctx context.Context, part *report.Part, hello, s *subject,
 		if err != nil {
 			return err
 		}
-		got.add(name+"to_hello", rate/reference)
+		got.Add(name+"to_hello", rate/reference)
 		tell("open loop")
 		if err := r.open(ctx, s, got); err != nil {
 			return err
@@ -151,9 +151,9 @@ func (r *run) measure(ctx context.Context, part *report.Part, hello, s *subject,
 }
 
 // serveFigures are those of one subject.
-func (r *run) serveFigures(s *subject, got samples) []report.Figure {
+func (r *run) serveFigures(s *subject, got report.Samples) []report.Figure {
 	name := "serve." + s.name + "."
-	at := func(what, unit, better string) report.Figure { return got.figure(name+what, unit, better) }
+	at := func(what, unit, better string) report.Figure { return got.Figure(name+what, unit, better) }
 	ratio := at("to_hello", "x", report.Higher)
 	if s.name == "100k" {
 		ratio = ratio.WithBar(barHello)
@@ -181,7 +181,7 @@ func (r *run) serveFigures(s *subject, got samples) []report.Figure {
 
 // serveVerdict holds one subject against the promise; a larger catalogue's
 // verdict takes the place of a smaller one's.
-func (r *run) serveVerdict(s *subject, got samples) {
+func (r *run) serveVerdict(s *subject, got report.Samples) {
 	name := "serve." + s.name + "."
 	where := s.name + " items"
 	if s.process == nil {
@@ -227,7 +227,7 @@ func (r *run) load(ctx context.Context, s *subject, rate float64, duration time.
 }
 
 // saturate asks as fast as answers come, and returns the rate.
-func (r *run) saturate(ctx context.Context, s *subject, got samples) (float64, error) {
+func (r *run) saturate(ctx context.Context, s *subject, got report.Samples) (float64, error) {
 	name := "serve." + s.name + "."
 	var before, after time.Duration
 	if s.process != nil {
@@ -240,11 +240,11 @@ func (r *run) saturate(ctx context.Context, s *subject, got samples) (float64, e
 	if s.process != nil {
 		var rss float64
 		after, rss = process.Used(s.process.PID())
-		got.add(name+"rss", rss)
-		got.add(name+"server_cpu", float64((after-before).Microseconds())/float64(result.Total))
+		got.Add(name+"rss", rss)
+		got.Add(name+"server_cpu", float64((after-before).Microseconds())/float64(result.Total))
 	}
-	got.add(name+"saturation", result.Achieved)
-	got.add(name+"client_cpu", float64(result.CPU.Microseconds())/float64(result.Total))
+	got.Add(name+"saturation", result.Achieved)
+	got.Add(name+"client_cpu", float64(result.CPU.Microseconds())/float64(result.Total))
 	if fault := result.Errors(); fault != "" {
 		r.invalidate("saturation of %s: %s", s.name, fault)
 	}
@@ -257,7 +257,7 @@ func (r *run) saturate(ctx context.Context, s *subject, got samples) (float64, e
 // open offers the promised rate and measures the times. A run that the
 // generator or the machine has spoilt, so that it may have missed what it would
 // have met, is made again.
-func (r *run) open(ctx context.Context, s *subject, got samples) error {
+func (r *run) open(ctx context.Context, s *subject, got report.Samples) error {
 	name := "serve." + s.name + "."
 	var result *load.Result
 	for attempt := range attempts {
@@ -284,17 +284,17 @@ func (r *run) open(ctx context.Context, s *subject, got samples) error {
 		// keep up is a result, and its times say so.
 		r.warn("%s at %d/s: it does not keep up: %s", s.name, wantRate, short)
 	}
-	got.add(name+"p50", report.Milliseconds(result.Response(0.50)))
-	got.add(name+"p99", report.Milliseconds(result.Response(0.99)))
-	got.add(name+"p99_less_lag", report.Milliseconds(result.LessLag(0.99)))
-	got.add(name+"p99_9", report.Milliseconds(result.Response(0.999)))
-	got.add(name+"service_p99", report.Milliseconds(result.Service(0.99)))
-	got.add(name+"generator_lag_p99", report.Milliseconds(result.Lag(0.99)))
-	got.add(name+"achieved", result.Achieved)
-	got.add(name+"live", 100*(1-float64(result.Lesser)/float64(max(result.Requests, 1))))
+	got.Add(name+"p50", report.Milliseconds(result.Response(0.50)))
+	got.Add(name+"p99", report.Milliseconds(result.Response(0.99)))
+	got.Add(name+"p99_less_lag", report.Milliseconds(result.LessLag(0.99)))
+	got.Add(name+"p99_9", report.Milliseconds(result.Response(0.999)))
+	got.Add(name+"service_p99", report.Milliseconds(result.Service(0.99)))
+	got.Add(name+"generator_lag_p99", report.Milliseconds(result.Lag(0.99)))
+	got.Add(name+"achieved", result.Achieved)
+	got.Add(name+"live", 100*(1-float64(result.Lesser)/float64(max(result.Requests, 1))))
 	measured, atMost := sustained(result, wantLatency)
-	got.add(name+"at_want", rateIf(measured))
-	got.add(name+"at_want_less_lag", rateIf(atMost))
+	got.Add(name+"at_want", rateIf(measured))
+	got.Add(name+"at_want_less_lag", rateIf(atMost))
 	return nil
 }
 
@@ -346,7 +346,7 @@ const (
 
 // ladder finds the highest rates that are answered within 100 ms, and within
 // 10, at the 99th percentile, with no error.
-func (r *run) ladder(ctx context.Context, s *subject, saturation float64, got samples) error {
+func (r *run) ladder(ctx context.Context, s *subject, saturation float64, got report.Samples) error {
 	name := "serve." + s.name + "."
 	var within10 float64
 	// The run at the promised rate is a step, too.
@@ -390,9 +390,9 @@ func (r *run) ladder(ctx context.Context, s *subject, saturation float64, got sa
 			return err
 		}
 	}
-	got.add(name+"sustained_100ms", within100)
-	got.add(name+"sustained_less_lag", lessLag)
-	got.add(name+"sustained_10ms", within10)
+	got.Add(name+"sustained_100ms", within100)
+	got.Add(name+"sustained_less_lag", lessLag)
+	got.Add(name+"sustained_10ms", within10)
 	return nil
 }
 

@@ -40,9 +40,9 @@ func (r *run) train(ctx context.Context) (*report.Part, error) {
 	if r.opt.ChildCommand == nil {
 		return nil, fmt.Errorf("%w: there is no command for the training child", ErrPart)
 	}
-	t := &trainPart{run: r, got: samples{}}
-	t.got.add("dot", machine.DotKernel())
-	t.got.add("stream", training.StreamBandwidth())
+	t := &trainPart{run: r, got: report.Samples{}}
+	t.got.Add("dot", machine.DotKernel())
+	t.got.Add("stream", training.StreamBandwidth())
 	for _, cells := range r.trainSizes() {
 		if err := t.measure(ctx, cells); err != nil {
 			return nil, err
@@ -54,7 +54,7 @@ func (r *run) train(ctx context.Context) (*report.Part, error) {
 // trainPart is the part in the making.
 type trainPart struct {
 	*run
-	got   samples
+	got   report.Samples
 	sizes []trained
 }
 
@@ -86,8 +86,8 @@ func (t *trainPart) measure(ctx context.Context, cells int) error {
 	}()
 	for rep := range repetitions {
 		t.opt.Progress(size.name+"solve", int64(rep), int64(repetitions))
-		t.got.add("dot", machine.DotKernel())
-		t.got.add("stream", training.StreamBandwidth())
+		t.got.Add("dot", machine.DotKernel())
+		t.got.Add("stream", training.StreamBandwidth())
 		if size.cells, err = t.solve(ctx, &size); err != nil {
 			return err
 		}
@@ -130,9 +130,9 @@ func (t *trainPart) solve(ctx context.Context, size *trained) (int, error) {
 	if result.Fault != "" {
 		t.invalidate("the trained model is wrong: %s", result.Fault)
 	}
-	t.got.add(size.name+"solver_cpu", result.CPU)
-	t.got.add(size.name+"solver_wall", result.Wall)
-	t.got.add(size.name+"per_visit", result.NsPerVisit(trainIterations))
+	t.got.Add(size.name+"solver_cpu", result.CPU)
+	t.got.Add(size.name+"solver_wall", result.Wall)
+	t.got.Add(size.name+"per_visit", result.NsPerVisit(trainIterations))
 	return result.Cells, nil
 }
 
@@ -162,13 +162,13 @@ func (t *trainPart) publish(ctx context.Context, size *trained, kind string, job
 		return err
 	}
 	name := size.name
-	t.got.add(name+"to_published"+kind, time.Since(start).Seconds())
-	t.got.add(name+"to_published_cpu"+kind, result.CPU["total"])
-	t.got.add(name+"peak_rss"+kind, result.PeakMiB)
-	t.got.add(name+"load_rate"+kind, float64(size.rows)/result.Result.Seconds["load"])
-	t.got.add(name+"read_cpu"+kind, result.CPU["read"]*1e9/float64(size.rows))
+	t.got.Add(name+"to_published"+kind, time.Since(start).Seconds())
+	t.got.Add(name+"to_published_cpu"+kind, result.CPU["total"])
+	t.got.Add(name+"peak_rss"+kind, result.PeakMiB)
+	t.got.Add(name+"load_rate"+kind, float64(size.rows)/result.Result.Seconds["load"])
+	t.got.Add(name+"read_cpu"+kind, result.CPU["read"]*1e9/float64(size.rows))
 	for stage, seconds := range result.Result.Seconds {
-		t.got.add(name+"stage"+kind+"."+stage, seconds)
+		t.got.Add(name+"stage"+kind+"."+stage, seconds)
 	}
 	return nil
 }
@@ -183,7 +183,7 @@ func (t *trainPart) part() *report.Part {
 			"to_published: from Parquet files with whole numbers as ids to a model in the appliance's memory, ALS alone; _blend with the tables beside it, _text with ids of 12 bytes; read_cpu, of a row, is loading, split and weights",
 			"ratios: per_visit and read_cpu to the dot kernel, solver_wall to the memory's floor (see stream), to_published to solver_wall",
 		},
-		Figures: []report.Figure{t.got.figure("stream", "MiB/s", report.Higher)},
+		Figures: []report.Figure{t.got.Figure("stream", "MiB/s", report.Higher)},
 	}
 	part.Figures[0].Name = "train.stream"
 	for i := range t.sizes {
@@ -202,8 +202,8 @@ func (t *trainPart) part() *report.Part {
 // sized are the figures of one size.
 func (t *trainPart) sized(size *trained, dot, stream float64) []report.Figure {
 	name := size.name
-	cpu, wall := t.got.figure(name+"solver_cpu", "s", report.Lower), t.got.figure(name+"solver_wall", "s", report.Lower)
-	visit := t.got.figure(name+"per_visit", "ns", report.Lower).Against(dot).WithBar(41)
+	cpu, wall := t.got.Figure(name+"solver_cpu", "s", report.Lower), t.got.Figure(name+"solver_wall", "s", report.Lower)
+	visit := t.got.Figure(name+"per_visit", "ns", report.Lower).Against(dot).WithBar(41)
 	// A visit fetches a row in half precision.
 	const visitBytes = 2 * machine.Rank
 	floor := 2 * trainIterations * float64(size.cells) * visitBytes / (stream * (1 << 20))
@@ -215,13 +215,13 @@ func (t *trainPart) sized(size *trained, dot, stream float64) []report.Figure {
 	if len(t.got[name+"to_published"]) == 0 {
 		return figures // refused: the run is invalid
 	}
-	published := t.got.figure(name+"to_published", "s", report.Lower).Against(wall.Value)
-	memory := t.got.figure(name+"peak_rss", "MiB", report.Lower)
+	published := t.got.Figure(name+"to_published", "s", report.Lower).Against(wall.Value)
+	memory := t.got.Figure(name+"peak_rss", "MiB", report.Lower)
 	if size.shape.Cells == gen.FullCells {
 		published, memory = published.WithBar(150), memory.WithBar(3.5*1024)
 	}
-	figures = append(figures, published, t.got.figure(name+"to_published_cpu", "s", report.Lower), memory,
-		t.got.figure(name+"load_rate", "1/s", report.Higher).WithBar(5e6), t.got.figure(name+"read_cpu", "ns", report.Lower).Against(dot))
+	figures = append(figures, published, t.got.Figure(name+"to_published_cpu", "s", report.Lower), memory,
+		t.got.Figure(name+"load_rate", "1/s", report.Higher).WithBar(5e6), t.got.Figure(name+"read_cpu", "ns", report.Lower).Against(dot))
 	for _, what := range []string{"stage_blend.tables", "to_published_blend", "peak_rss_blend", "to_published_text", "load_rate_text"} {
 		if len(t.got[name+what]) == 0 {
 			continue
@@ -233,7 +233,7 @@ func (t *trainPart) sized(size *trained, dot, stream float64) []report.Figure {
 		case "load_rate_text":
 			unit, better = "1/s", report.Higher
 		}
-		f := t.got.figure(name+what, unit, better)
+		f := t.got.Figure(name+what, unit, better)
 		f.Name = strings.Replace(f.Name, "stage_blend.tables", "tables", 1)
 		figures = append(figures, f)
 	}
@@ -241,7 +241,7 @@ func (t *trainPart) sized(size *trained, dot, stream float64) []report.Figure {
 }
 
 // note says what a size is, and where the time to a published model goes.
-func (s *trained) note(got samples) string {
+func (s *trained) note(got report.Samples) string {
 	text := fmt.Sprintf("%s%d users, %d items, %d cells", s.name, s.shape.Users, s.shape.Items, s.cells)
 	for _, stage := range []string{"load", "read", "fit", "evaluate", "refit"} {
 		if seconds := got[s.name+"stage."+stage]; len(seconds) > 0 {
@@ -268,7 +268,7 @@ func (t *trainPart) verdict(part *report.Part) []report.Figure {
 		how = fmt.Sprintf("EXTRAPOLATED, not measured: %.1f s for %d interactions from Parquet files to a published model, times %.1f; larger factors miss the caches more often, so expect more. --full measures it", seconds, size.cells, factor)
 		seconds *= factor
 		for _, what := range []string{"solver_cpu", "solver_wall", "to_published"} {
-			f := t.got.figure(size.name+what, "s", report.Lower)
+			f := t.got.Figure(size.name+what, "s", report.Lower)
 			figures = append(figures, report.New("train.100M_extrapolated."+what, f.Unit, report.Lower, f.Spread[0]*factor, f.Value*factor, f.Spread[1]*factor))
 		}
 		part.Notes = append(part.Notes, "100M_extrapolated is a calculation, not a measurement")

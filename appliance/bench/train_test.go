@@ -43,7 +43,7 @@ func TestTrainingIsMeasuredFromFilesToModel(t *testing.T) {
 	t.Parallel()
 	r := newRun(Options{ChildCommand: child, TempDir: t.TempDir()})
 	r.repetitions = 1
-	train := &trainPart{run: r, got: samples{"dot": {5}, "stream": {10_000}}}
+	train := &trainPart{run: r, got: report.Samples{"dot": {5}, "stream": {10_000}}}
 	size := trained{shape: gen.Shape{Users: 3000, Items: 2000, Cells: 150_000, Seed: 1}, name: "train.100k."}
 	var err error
 	if size.cells, err = train.solve(t.Context(), &size); err != nil {
@@ -99,7 +99,7 @@ func TestExtrapolationIsLabelled(t *testing.T) {
 	for cells, want := range map[int]bool{quickCells: true, gen.FullCells: false} {
 		r := newRun(Options{})
 		size := trained{shape: gen.Sized(cells), cells: cells, name: "train." + report.Short(cells) + "."}
-		train := &trainPart{run: r, got: samples{"dot": {5}, "stream": {10_000}}, sizes: []trained{size}}
+		train := &trainPart{run: r, got: report.Samples{"dot": {5}, "stream": {10_000}}, sizes: []trained{size}}
 		for _, what := range []string{"solver_cpu", "solver_wall", "per_visit", "peak_rss", "to_published", "to_published_cpu", "load_rate", "read_cpu"} {
 			train.got[size.name+what] = []float64{1, 2, 3}
 		}
@@ -115,7 +115,7 @@ func TestExtrapolationIsLabelled(t *testing.T) {
 }
 
 func TestCostIsHeldAgainstTheSmallestSize(t *testing.T) {
-	train := &trainPart{run: newRun(Options{}), got: samples{"dot": {5}, "stream": {10_000}}}
+	train := &trainPart{run: newRun(Options{}), got: report.Samples{"dot": {5}, "stream": {10_000}}}
 	for n, cells := range []int{1_000_000, 10_000_000} {
 		size := trained{shape: gen.Sized(cells), cells: cells, name: "train." + report.Short(cells) + "."}
 		train.sizes = append(train.sizes, size)

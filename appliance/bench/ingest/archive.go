@@ -41,7 +41,7 @@ const (
 // how fast training's columns are read back on all cores. The limits: about
 // 100 bytes a row to be encoded and compressed, and one pass of decompression.
 func (b *Bench) Archive(ctx context.Context) error {
-	got := samples{}
+	got := report.Samples{}
 	for rep := range b.Repetitions {
 		b.Progress("ingest.archive", int64(rep), int64(b.Repetitions))
 		if err := b.archiveOnce(ctx, got); err != nil {
@@ -56,7 +56,7 @@ func (b *Bench) Archive(ctx context.Context) error {
 }
 
 // archiveOnce fills a bus, empties it into an archive, and reads that.
-func (b *Bench) archiveOnce(ctx context.Context, got samples) (err error) {
+func (b *Bench) archiveOnce(ctx context.Context, got report.Samples) (err error) {
 	dir, err := os.MkdirTemp(b.Dir, "archive-")
 	if err != nil {
 		return fmt.Errorf("make folder of the archive: %w", err)
@@ -79,19 +79,19 @@ func (b *Bench) archiveOnce(ctx context.Context, got samples) (err error) {
 		return err
 	}
 	rows := float64(b.Rows)
-	got.add("ingest.archive.write", rows/time.Since(start).Seconds())
-	got.add("ingest.archive.write_cpu", float64((machine.OwnTime()-before).Nanoseconds())/1000/rows)
+	got.Add("ingest.archive.write", rows/time.Since(start).Seconds())
+	got.Add("ingest.archive.write_cpu", float64((machine.OwnTime()-before).Nanoseconds())/1000/rows)
 	start = time.Now()
 	read, err := readAll(ctx, a)
 	if err != nil {
 		return err
 	}
-	got.add("ingest.archive.read", float64(read)/time.Since(start).Seconds())
+	got.Add("ingest.archive.read", float64(read)/time.Since(start).Seconds())
 	sum, err := a.Summary(ctx)
 	if err != nil {
 		return err
 	}
-	got.add("ingest.archive.row", float64(sum.Bytes)/rows)
+	got.Add("ingest.archive.row", float64(sum.Bytes)/rows)
 	if read != b.Rows || sum.Events != int64(b.Rows) {
 		b.Invalid("of %d events on the bus %d are in the archive and %d were read", b.Rows, sum.Events, read)
 	}

@@ -55,7 +55,7 @@ func ways() []way {
 // acknowledged event is on disk. Every event has an id of its own, so that the
 // appliance looks each of them up among those that it has seen.
 func (b *Bench) HTTP(ctx context.Context, s Server) error {
-	got := samples{}
+	got := report.Samples{}
 	for rep := range b.Repetitions {
 		for n, w := range ways() {
 			b.Progress(w.name, int64(rep), int64(b.Repetitions))
@@ -79,7 +79,7 @@ func (b *Bench) HTTP(ctx context.Context, s Server) error {
 }
 
 // send takes one sample of a way. The run ends before a request is sent twice.
-func (b *Bench) send(ctx context.Context, s Server, w way, prefix string, got samples) error {
+func (b *Bench) send(ctx context.Context, s Server, w way, prefix string, got report.Samples) error {
 	n := int(float64(w.most)*(b.Warmup+b.Duration).Seconds()) / w.events
 	requests := requests(s.Address, w, n, prefix)
 	want := fmt.Appendf(nil, `"accepted":%d,`, w.events)
@@ -104,11 +104,11 @@ func (b *Bench) send(ctx context.Context, s Server, w way, prefix string, got sa
 		b.Invalid("%s: %s", w.name, fault)
 	}
 	events := float64(max(result.Total, 1)) * float64(w.events)
-	got.add(w.name+".rate", result.Achieved*float64(w.events))
-	got.add(w.name+".p50", report.Milliseconds(result.Service(0.5)))
-	got.add(w.name+".p99", report.Milliseconds(result.Service(0.99)))
-	got.add(w.name+".server_cpu", float64((s.CPU()-before).Nanoseconds())/1000/events)
-	got.add(w.name+".client_cpu", float64(result.CPU.Nanoseconds())/1000/events)
+	got.Add(w.name+".rate", result.Achieved*float64(w.events))
+	got.Add(w.name+".p50", report.Milliseconds(result.Service(0.5)))
+	got.Add(w.name+".p99", report.Milliseconds(result.Service(0.99)))
+	got.Add(w.name+".server_cpu", float64((s.CPU()-before).Nanoseconds())/1000/events)
+	got.Add(w.name+".client_cpu", float64(result.CPU.Nanoseconds())/1000/events)
 	return nil
 }
 

@@ -34,15 +34,10 @@ type Bench struct {
 	Figures []report.Figure
 }
 
-// samples are the repetitions of figures by name.
-type samples map[string][]float64
-
-func (s samples) add(name string, value float64) { s[name] = append(s[name], value) }
-
 // figure makes a figure of the samples under a name, without a bar where that
 // is 0.
-func (b *Bench) figure(s samples, name, unit, better string, bar float64) {
-	f := report.New(name, unit, better, s[name]...)
+func (b *Bench) figure(s report.Samples, name, unit, better string, bar float64) {
+	f := s.Figure(name, unit, better)
 	if bar > 0 {
 		f = f.WithBar(bar)
 	}

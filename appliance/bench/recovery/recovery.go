@@ -64,7 +64,7 @@ type Bench struct {
 // Run kills the running daemon at address in mid-ingest and starts it again,
 // several times; it leaves one that runs.
 func (b *Bench) Run(ctx context.Context, address string, d *Daemon) error {
-	got := map[string][]float64{}
+	got := report.Samples{}
 	lost, acknowledged := 0.0, 0.0
 	for rep := range b.Repetitions {
 		b.Progress("recover", int64(rep), int64(b.Repetitions))
@@ -76,11 +76,11 @@ func (b *Bench) Run(ctx context.Context, address string, d *Daemon) error {
 		if address, err = d.Start(ctx); err != nil {
 			return err
 		}
-		got["listening"] = append(got["listening"], time.Since(start).Seconds())
+		got.Add("recover.listening", time.Since(start).Seconds())
 		if err := live(ctx, address, d.Users[rep%len(d.Users)]); err != nil {
 			return err
 		}
-		got["live"] = append(got["live"], time.Since(start).Seconds())
+		got.Add("recover.live", time.Since(start).Seconds())
 		missing, err := again(ctx, address, sent)
 		if err != nil {
 			return err
@@ -89,8 +89,8 @@ func (b *Bench) Run(ctx context.Context, address string, d *Daemon) error {
 		lost += missing
 	}
 	b.Figures = append(b.Figures,
-		report.New("recover.listening", "s", report.Lower, got["listening"]...),
-		report.New("recover.live", "s", report.Lower, got["live"]...).WithBar(BarLive),
+		got.Figure("recover.listening", "s", report.Lower),
+		got.Figure("recover.live", "s", report.Lower).WithBar(BarLive),
 		report.New("recover.acknowledged", "", "", acknowledged),
 		report.New("recover.lost", "", report.Lower, lost).WithBar(0),
 	)

@@ -115,6 +115,15 @@ func New(name, unit, better string, repetitions ...float64) Figure {
 	}
 }
 
+// Samples collects the repetitions of figures by name.
+type Samples map[string][]float64
+
+// Add takes one repetition.
+func (s Samples) Add(name string, value float64) { s[name] = append(s[name], value) }
+
+// Figure makes a figure of the samples under a name.
+func (s Samples) Figure(name, unit, better string) Figure { return New(name, unit, better, s[name]...) }
+
 // Against sets the ratio to a reference value.
 func (f Figure) Against(reference float64) Figure {
 	if reference > 0 {
