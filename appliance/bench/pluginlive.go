@@ -17,6 +17,7 @@ import (
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/client"
 	"vitrine/appliance/demo"
+	"vitrine/internal/pause"
 )
 
 // pluginModules are a scorer that leaves scores as they are, and modules that
@@ -135,10 +136,8 @@ func (l *livePlugins) until(ctx context.Context, most time.Duration, done func([
 		if time.Since(begin) > most {
 			return false, nil
 		}
-		select {
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-time.After(pollPlugins):
+		if err := pause.For(ctx, pollPlugins); err != nil {
+			return false, err
 		}
 	}
 }

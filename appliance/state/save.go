@@ -9,6 +9,7 @@ import (
 	"vitrine/appliance/profile"
 	"vitrine/bridge"
 	"vitrine/internal/logkey"
+	"vitrine/internal/pause"
 )
 
 // Run writes snapshots until ctx ends, and returns ctx.Err(). One that cannot be
@@ -43,12 +44,8 @@ func (s *State) Save(ctx context.Context) error {
 func gently(ctx context.Context) func() error {
 	begin := time.Now()
 	return func() error {
-		pause := time.NewTimer(3 * time.Since(begin))
-		defer pause.Stop()
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-pause.C:
+		if err := pause.For(ctx, 3*time.Since(begin)); err != nil {
+			return err
 		}
 		begin = time.Now()
 		return nil

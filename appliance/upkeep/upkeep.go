@@ -16,6 +16,7 @@ import (
 	"vitrine/bridge/archive"
 	"vitrine/bridge/archive/compact"
 	"vitrine/internal/logkey"
+	"vitrine/internal/pause"
 )
 
 // Options say what is looked after.
@@ -64,7 +65,7 @@ const startAfter = 20 * time.Second
 
 // Run works until ctx ends, and returns ctx.Err().
 func (u *Upkeep) Run(ctx context.Context) error {
-	if err := pause(ctx, min(startAfter, u.every)); err != nil {
+	if err := pause.For(ctx, min(startAfter, u.every)); err != nil {
 		return err
 	}
 	return u.compact.Run(ctx)
@@ -77,24 +78,13 @@ func gently() func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		// What took longer than a piece of work does was no work.
 		worked := min(time.Since(last), maxPiece)
-		err := pause(ctx, 2*worked)
+		err := pause.For(ctx, 2*worked)
 		last = time.Now()
 		return err
 	}
 }
 
 const maxPiece = 50 * time.Millisecond
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
 
 // figure is one of /metrics.
 type figure struct {

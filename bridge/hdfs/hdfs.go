@@ -5,7 +5,7 @@
 // read and write, a client of its own for every call and a new one after every
 // error, NameNodes in turn, and no goroutine or connection left behind by a call
 // that failed. It is the door of that library and of gokrb5, and must not import
-// anything else of this module but bridge/mirror.
+// anything else of this module but bridge/mirror and internal/pause.
 //
 //	s := hdfs.New(hdfs.Options{NameNodes: []string{"nn1:9000", "nn2:9000"}, Root: "/user/shop"})
 //
@@ -27,6 +27,7 @@ import (
 	"github.com/colinmarc/hdfs/v2"
 
 	"vitrine/bridge/mirror"
+	"vitrine/internal/pause"
 )
 
 // DefaultTimeout is how long the other side may be silent.
@@ -135,16 +136,14 @@ func (s *Store) create(ses *session, at string) (*hdfs.FileWriter, error) {
 // Only that may be asked again: after any other error a second Close says that
 // all is well.
 func (s *Store) finish(ctx context.Context, w *hdfs.FileWriter) error {
-	const pause = 50 * time.Millisecond
+	const replicating = 50 * time.Millisecond
 	for begin := time.Now(); ; {
 		err := w.Close()
 		if !hdfs.IsErrReplicating(err) || time.Since(begin) > s.opt.Timeout {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
+		if err := pause.For(ctx, replicating); err != nil {
+			return err
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"vitrine/bridge"
 	"vitrine/internal/logkey"
+	"vitrine/internal/pause"
 )
 
 const (
@@ -148,7 +149,7 @@ func (c *Cluster) await(ctx context.Context) error {
 		if !told {
 			c.opt.Log.Warn("bus: waiting for the cluster", logkey.Error, err)
 		}
-		if err := sleep(ctx, clusterLook); err != nil {
+		if err := pause.For(ctx, clusterLook); err != nil {
 			return err
 		}
 	}
@@ -165,17 +166,6 @@ func (c *Cluster) reach() (err error) {
 		}
 	}
 	return c.connect()
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // takeUp finds where the log ends: in the cluster, or aside when the last life
@@ -405,7 +395,7 @@ func (c *Cluster) batch(ctx context.Context, next, last uint64) ([]*nats.Msg, er
 		}
 		// Any server of the cluster answers, also one that is a little behind;
 		// and what was aside may just have moved.
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+		if err := pause.For(ctx, 100*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}

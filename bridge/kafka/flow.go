@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"vitrine/bridge"
+	"vitrine/internal/pause"
 )
 
 // The bounds of what is between the client and the log.
@@ -69,10 +69,8 @@ func (s *session) read(ctx context.Context) error {
 			return nil
 		case f.err != nil:
 			s.waiting(f.err)
-			select {
-			case <-ctx.Done():
+			if pause.For(ctx, busyPause) != nil {
 				return nil
-			case <-time.After(busyPause):
 			}
 		case f.fatal != nil:
 			return f.fatal

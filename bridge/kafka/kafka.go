@@ -16,6 +16,7 @@ import (
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
 	"vitrine/internal/logkey"
+	"vitrine/internal/pause"
 )
 
 // Log takes the records; it is the ingest pump.
@@ -153,7 +154,7 @@ const (
 // Run reads until ctx ends, and returns nil then. What goes wrong with the
 // cluster is told by Status and the log, and tried again.
 func (s *Source) Run(ctx context.Context) error {
-	pause, told := firstPause, ""
+	wait, told := firstPause, ""
 	for {
 		began := s.opt.Now()
 		err := s.session(ctx)
@@ -167,14 +168,12 @@ func (s *Source) Run(ctx context.Context) error {
 			s.opt.Log.Warn("kafka: "+fault.what, logkey.Hint, fault.hint)
 		}
 		if s.opt.Now().Sub(began) > time.Minute {
-			pause, told = firstPause, ""
+			wait, told = firstPause, ""
 		}
-		select {
-		case <-ctx.Done():
+		if pause.For(ctx, wait) != nil {
 			return nil
-		case <-time.After(pause):
 		}
-		pause = min(2*pause, lastPause)
+		wait = min(2*wait, lastPause)
 	}
 }
 

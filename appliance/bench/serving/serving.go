@@ -21,6 +21,7 @@ import (
 	"vitrine/appliance/bench/load"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/client"
+	"vitrine/internal/pause"
 )
 
 // RequestID makes answers to the same request the same bytes.
@@ -170,7 +171,7 @@ func Expect(ctx context.Context, address string, paths []string) ([][]byte, erro
 // patiently asks until the answer is a live list: on a busy machine the first
 // use of a filter may take longer than a list may.
 func patiently(ctx context.Context, address, path string) ([]byte, error) {
-	const times, pause = 10, 100 * time.Millisecond
+	const times, between = 10, 100 * time.Millisecond
 	for n := 1; ; n++ {
 		body, err := Ask(ctx, address, path)
 		if err != nil || full(body) {
@@ -179,10 +180,8 @@ func patiently(ctx context.Context, address, path string) ([]byte, error) {
 		if n == times {
 			return nil, fmt.Errorf("ask for %s: %w: %s", path, ErrNotLive, body[max(0, bytes.Index(body, []byte(`],"source"`))):])
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(pause):
+		if err := pause.For(ctx, between); err != nil {
+			return nil, err
 		}
 	}
 }

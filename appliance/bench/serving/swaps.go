@@ -15,6 +15,7 @@ import (
 	"vitrine/appliance/bench/load"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/registry"
+	"vitrine/internal/pause"
 )
 
 const (
@@ -135,10 +136,7 @@ func (b *Bench) Swaps(ctx context.Context, s *Shop) error {
 			break
 		}
 		took = append(took, report.Milliseconds(time.Since(begin)))
-		select {
-		case <-ctx.Done():
-		case <-time.After(swapPause):
-		}
+		_ = pause.For(ctx, swapPause) // the next question says that ctx ended
 	}
 	close(until)
 	if err = errors.Join(err, <-ended); err != nil {

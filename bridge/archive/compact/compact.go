@@ -4,7 +4,7 @@
 //
 // It owns the choice of files and the rows that stay; how new files take the place
 // of old ones belongs to package archive. It must not import anything of this
-// module but bridge/archive, bridge/parquet and internal/logkey.
+// module but bridge/archive, bridge/parquet, internal/logkey and internal/pause.
 //
 //	c := compact.New(compact.Options{Archive: a})
 //	err := c.Run(ctx)
@@ -21,6 +21,7 @@ import (
 	"vitrine/bridge/archive"
 	"vitrine/bridge/parquet"
 	"vitrine/internal/logkey"
+	"vitrine/internal/pause"
 )
 
 // Options say what is merged and when. Zero fields are the defaults.
@@ -305,10 +306,8 @@ func (c *Compactor) replace(ctx context.Context, w *archive.Rewrite) error {
 		if !errors.Is(err, archive.ErrBusy) || c.opt.Now().After(end) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(busyPause):
+		if err := pause.For(ctx, busyPause); err != nil {
+			return err
 		}
 	}
 }

@@ -3,7 +3,7 @@
 //
 // It owns when a commit is due, and the join of bus and archive: a gap between
 // them ends it. It must not import anything of this module but bridge/archive,
-// bridge/event and internal/logkey.
+// bridge/event, internal/logkey and internal/pause.
 package follow
 
 import (
@@ -17,6 +17,7 @@ import (
 	"vitrine/bridge/archive"
 	"vitrine/bridge/event"
 	"vitrine/internal/logkey"
+	"vitrine/internal/pause"
 )
 
 // Reader is the bus as the follower needs it.
@@ -145,7 +146,7 @@ func (f *Follower) Run(ctx context.Context) error {
 		if err != nil {
 			f.opt.Log.Error("events wait on the bus because the archive cannot take them; trying again",
 				logkey.Error, err, logkey.Hint, "check free space and rights of the archive folder")
-			if err := sleep(ctx, f.opt.RollEvery); err != nil {
+			if err := pause.For(ctx, f.opt.RollEvery); err != nil {
 				return err
 			}
 		}
@@ -314,15 +315,4 @@ func fatal(err error) bool {
 	var gap *GapError
 	var frame *FrameError
 	return errors.As(err, &gap) || errors.As(err, &frame)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
