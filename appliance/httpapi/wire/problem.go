@@ -126,30 +126,19 @@ func ToProblem(err error) *Problem {
 	case errors.As(err, &echoErr):
 		return fromEcho(echoErr)
 	case errors.Is(err, ErrDiskFull):
-		return &Problem{
-			Status: http.StatusServiceUnavailable, Code: "disk_full", RetryAfter: retrySeconds,
-			Detail: "the disk has too little room; nothing of this request was kept", Hint: "send it again later; free space on the disk of the data folder",
-		}
+		return unavailable("disk_full", "the disk has too little room; nothing of this request was kept",
+			"send it again later; free space on the disk of the data folder")
 	case errors.Is(err, ErrUnsure):
-		return &Problem{
-			Status: http.StatusServiceUnavailable, Code: "outcome_unknown", RetryAfter: retrySeconds,
-			Detail: "the log broke while it wrote; this request may have been kept or not", Hint: "send it again: events with an event_id count once; vitrine's log says what broke",
-		}
+		return unavailable("outcome_unknown", "the log broke while it wrote; this request may have been kept or not",
+			"send it again: events with an event_id count once; vitrine's log says what broke")
 	case errors.Is(err, ErrUnavailable):
-		return &Problem{
-			Status: http.StatusServiceUnavailable, Code: "bus_unavailable", RetryAfter: retrySeconds,
-			Detail: "the log is out of reach; nothing of this request was kept", Hint: "send it again later; vitrine's log says what is wrong",
-		}
+		return unavailable("bus_unavailable", "the log is out of reach; nothing of this request was kept",
+			"send it again later; vitrine's log says what is wrong")
 	case errors.Is(err, ErrBusy):
-		return &Problem{
-			Status: http.StatusServiceUnavailable, Code: "bus_full", RetryAfter: retrySeconds,
-			Detail: "the log cannot take more now; nothing of this request was kept", Hint: "send it again later; check the disk and vitrine's log if this lasts",
-		}
+		return unavailable("bus_full", "the log cannot take more now; nothing of this request was kept",
+			"send it again later; check the disk and vitrine's log if this lasts")
 	case errors.Is(err, ErrClosed):
-		return &Problem{
-			Status: http.StatusServiceUnavailable, Code: "shutting_down", RetryAfter: retrySeconds,
-			Detail: "vitrine is stopping", Hint: "send it again when it runs",
-		}
+		return unavailable("shutting_down", "vitrine is stopping", "send it again when it runs")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &Problem{
 			Status: http.StatusServiceUnavailable, Code: "timeout", RetryAfter: 1,
@@ -159,6 +148,11 @@ func ToProblem(err error) *Problem {
 		return &Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "there is no such thing here"}
 	}
 	return nil
+}
+
+// unavailable is a 503 problem that passes.
+func unavailable(code, detail, hint string) *Problem {
+	return &Problem{Status: http.StatusServiceUnavailable, Code: code, RetryAfter: retrySeconds, Detail: detail, Hint: hint}
 }
 
 // BodyTooLarge is a 413 problem.
