@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -65,8 +64,7 @@ type Broker struct {
 	brokers int
 	java    string
 	lib     string
-	cmd     *exec.Cmd
-	done    chan struct{}
+	process process
 }
 
 // startTimeout bounds the start of a broker on a busy machine.
@@ -260,82 +258,35 @@ func (b *Broker) Restart(ctx context.Context) error {
 	return b.await(ctx)
 }
 
-// log is the file of what the broker says.
-func (b *Broker) log() string { return filepath.Join(b.opt.Dir, "server.log") }
-
 // launch starts the process.
 func (b *Broker) launch() error {
-	out, err := os.Create(b.log())
-	if err != nil {
-		return fmt.Errorf("start kafka: %w", err)
+	b.process.name, b.process.dir, b.process.log = "kafka "+b.opt.Version, b.opt.Dir, filepath.Join(b.opt.Dir, "server.log")
+	b.process.args = []string{
+		b.java, "-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:MaxMetaspaceSize=128m", "-XX:ReservedCodeCacheSize=64m",
+		"-cp", b.classPath(), "kafka.Kafka", b.properties(),
 	}
-	defer func() { _ = out.Close() }() // the broker has its own copy
-	cmd := exec.Command(b.java, "-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:MaxMetaspaceSize=128m", "-XX:ReservedCodeCacheSize=64m",
-		"-cp", b.classPath(), "kafka.Kafka", b.properties())
-	cmd.Dir, cmd.Stdout, cmd.Stderr = b.opt.Dir, out, out
-	// The broker goes with the test, even one that is killed.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start kafka: %w", err)
-	}
-	b.cmd, b.done = cmd, make(chan struct{})
-	go func(done chan struct{}) {
-		_ = cmd.Wait() // how it ended is in its log
-		close(done)
-	}(b.done)
-	return nil
+	return b.process.launch()
 }
 
 // await returns when the broker says that it is ready.
 func (b *Broker) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	for {
-		log, err := os.ReadFile(b.log())
-		if err == nil && bytes.Contains(log, []byte("Kafka Server started")) {
-			return nil
+	return b.process.await(ctx, func() (bool, string) {
+		log, err := os.ReadFile(b.process.log)
+		if err != nil {
+			return false, err.Error()
 		}
-		select {
-		case <-b.done:
-			return fmt.Errorf("kafka %s ended at its start:\n%s", b.opt.Version, tail(log))
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("kafka %s is not ready: %w\n%s", b.opt.Version, ctx.Err(), tail(log)), b.Kill())
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+		return bytes.Contains(log, []byte("Kafka Server started")), "it has not said so"
+	})
 }
 
 // Stop ends the broker and waits for it.
-func (b *Broker) Stop() error {
-	if b.cmd == nil {
-		return nil
-	}
-	_ = b.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
-	select {
-	case <-b.done:
-		b.cmd = nil
-		return nil
-	case <-time.After(15 * time.Second):
-		return b.Kill()
-	}
-}
+func (b *Broker) Stop() error { return b.process.stop() }
 
 // Kill ends the broker as a power cut would end the process.
-func (b *Broker) Kill() error {
-	if b.cmd == nil {
-		return nil
-	}
-	err := b.cmd.Process.Kill()
-	<-b.done
-	b.cmd = nil
-	if errors.Is(err, os.ErrProcessDone) {
-		return nil
-	}
-	return err
-}
+func (b *Broker) Kill() error { return b.process.kill() }
 
 // Signal sends a signal to the process, such as SIGSTOP and SIGCONT.
-func (b *Broker) Signal(s os.Signal) error { return b.cmd.Process.Signal(s) }
+func (b *Broker) Signal(s os.Signal) error { return b.process.signal(s) }
 
 // freePorts gives addresses of 127.0.0.1 that nobody listens on.
 func freePorts(n int) ([]string, error) {

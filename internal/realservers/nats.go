@@ -21,14 +21,12 @@ type NATS struct {
 	// URLs are where clients reach the servers.
 	URLs []string
 
-	program string
-	nodes   []*natsNode
+	nodes []*natsNode
 }
 
 type natsNode struct {
-	conf, log, address string
-	cmd                *exec.Cmd
-	done               chan struct{}
+	address string
+	process process
 }
 
 // StartNATS starts n servers on free ports, with everything that they write
@@ -47,21 +45,23 @@ func StartNATS(ctx context.Context, dir string, n int) (*NATS, error) {
 	for i := range routes {
 		routes[i] = "nats://" + ports[n+i]
 	}
-	c := &NATS{program: program}
+	c := new(NATS)
 	for i := range n {
-		node := &natsNode{conf: filepath.Join(dir, fmt.Sprintf("n%d.conf", i+1)), log: filepath.Join(dir, fmt.Sprintf("n%d.log", i+1)), address: ports[i]}
+		conf := filepath.Join(dir, fmt.Sprintf("n%d.conf", i+1))
+		// Who leads is told by all that was ever logged.
+		node := &natsNode{ports[i], process{name: "nats-server", args: []string{program, "-c", conf}, log: filepath.Join(dir, fmt.Sprintf("n%d.log", i+1)), keep: true}}
 		text := fmt.Sprintf("server_name: n%d\nlisten: %q\nmax_payload: 8MB\njetstream { store_dir: %q, sync_interval: always }\n", i+1, ports[i], filepath.Join(dir, fmt.Sprint("n", i+1)))
 		if n > 1 {
 			text += fmt.Sprintf("cluster { name: shop, listen: %q, routes: [%s] }\n", ports[n+i], strings.Join(routes, ", "))
 		}
-		if err := os.WriteFile(node.conf, []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 			return nil, fmt.Errorf("configure nats-server: %w", err)
 		}
 		c.nodes = append(c.nodes, node)
 		c.URLs = append(c.URLs, "nats://"+ports[i])
 	}
-	for i := range c.nodes {
-		if err := c.launch(i); err != nil {
+	for _, node := range c.nodes {
+		if err := node.process.launch(); err != nil {
 			return nil, errors.Join(err, c.Stop())
 		}
 	}
@@ -98,72 +98,39 @@ func natsProgram(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-// launch starts a server, on its old data and ports.
-func (c *NATS) launch(i int) error {
-	node := c.nodes[i]
-	out, err := os.OpenFile(node.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("start nats-server: %w", err)
-	}
-	defer func() { _ = out.Close() }() // the server has its own copy
-	cmd := exec.Command(c.program, "-c", node.conf)
-	cmd.Stdout, cmd.Stderr = out, out
-	// The server goes with the test, even one that is killed.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start nats-server: %w", err)
-	}
-	node.cmd, node.done = cmd, make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // how it ended is in its log
-		close(node.done)
-	}()
-	return nil
-}
-
 // await returns when a server takes connections and its cluster has a leader.
 func (c *NATS) await(ctx context.Context, i int) error {
 	node := c.nodes[i]
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	for {
-		log, _ := os.ReadFile(node.log)
+	return node.process.await(ctx, func() (bool, string) {
 		conn, err := net.DialTimeout("tcp", node.address, time.Second)
-		if err == nil {
-			_ = conn.Close()
+		if err != nil {
+			return false, err.Error()
 		}
-		if led := len(c.nodes) == 1 || strings.Contains(string(log), "JetStream cluster new metadata leader") || strings.Contains(string(log), "Self is new JetStream cluster metadata leader"); err == nil && led {
-			return nil
-		}
-		select {
-		case <-node.done:
-			return fmt.Errorf("nats-server ended at its start:\n%s", tail(log))
-		case <-ctx.Done():
-			return fmt.Errorf("nats-server is not ready: %w\n%s", ctx.Err(), tail(log))
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+		_ = conn.Close()
+		log, _ := os.ReadFile(node.process.log)
+		return len(c.nodes) == 1 || strings.Contains(string(log), "JetStream cluster new metadata leader") || strings.Contains(string(log), "Self is new JetStream cluster metadata leader"), "there is no leader"
+	})
 }
 
 // Kill ends server i as a power cut would end the process.
-func (c *NATS) Kill(i int) error { return c.end(i, syscall.SIGKILL) }
+func (c *NATS) Kill(i int) error { return c.nodes[i].process.kill() }
 
-// Restart starts server i again.
+// Restart starts server i again, on its old data and ports.
 func (c *NATS) Restart(ctx context.Context, i int) error {
-	if err := c.launch(i); err != nil {
+	if err := c.nodes[i].process.launch(); err != nil {
 		return err
 	}
 	return c.await(ctx, i)
 }
 
 // Signal sends a signal to server i, such as SIGSTOP and SIGCONT.
-func (c *NATS) Signal(i int, s os.Signal) error { return c.nodes[i].cmd.Process.Signal(s) }
+func (c *NATS) Signal(i int, s os.Signal) error { return c.nodes[i].process.signal(s) }
 
 // Leader is the server that leads a stream, as the servers' logs say.
 func (c *NATS) Leader(stream string) int {
 	best, at := 0, time.Time{}
 	for i, node := range c.nodes {
-		log, _ := os.ReadFile(node.log)
+		log, _ := os.ReadFile(node.process.log)
 		for line := range strings.Lines(string(log)) {
 			if !strings.Contains(line, "JetStream cluster new stream leader for '$G > "+stream+"'") {
 				continue
@@ -181,33 +148,12 @@ func (c *NATS) Leader(stream string) int {
 	return best
 }
 
-func (c *NATS) end(i int, how os.Signal) error {
-	node := c.nodes[i]
-	if node.cmd == nil {
-		return nil
-	}
-	err := node.cmd.Process.Signal(how)
-	select {
-	case <-node.done:
-	case <-time.After(10 * time.Second):
-		_ = node.cmd.Process.Kill() // it did not listen
-		<-node.done
-	}
-	node.cmd = nil
-	if errors.Is(err, os.ErrProcessDone) {
-		return nil
-	}
-	return err
-}
-
 // Stop ends the servers that run.
 func (c *NATS) Stop() error {
 	var errs []error
-	for i, node := range c.nodes {
-		if node.cmd != nil {
-			_ = node.cmd.Process.Signal(syscall.SIGCONT) // a stopped one cannot end
-			errs = append(errs, c.end(i, syscall.SIGTERM))
-		}
+	for _, node := range c.nodes {
+		_ = node.process.signal(syscall.SIGCONT) // a stopped one cannot end
+		errs = append(errs, node.process.stop())
 	}
 	return errors.Join(errs...)
 }

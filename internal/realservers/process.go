@@ -17,8 +17,10 @@ type process struct {
 	name string
 	args []string
 	dir  string
-	// log is the file that it writes to, anew with each start.
-	log string
+	// log is the file that it writes to, anew with each start but where keep is
+	// set.
+	log  string
+	keep bool
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -27,7 +29,19 @@ type process struct {
 // start runs the process and returns when ready says so. What ready says last
 // is part of the error.
 func (p *process) start(ctx context.Context, ready func() (bool, string)) error {
-	out, err := os.Create(p.log)
+	if err := p.launch(); err != nil {
+		return err
+	}
+	return p.await(ctx, ready)
+}
+
+// launch runs the process.
+func (p *process) launch() error {
+	how := os.O_TRUNC
+	if p.keep {
+		how = os.O_APPEND
+	}
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|how, 0o644)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
@@ -44,9 +58,10 @@ func (p *process) start(ctx context.Context, ready func() (bool, string)) error 
 		_ = cmd.Wait() // how it ended is in its log
 		close(done)
 	}(p.done)
-	return p.await(ctx, ready)
+	return nil
 }
 
+// await returns when ready says so of a process that was launched.
 func (p *process) await(ctx context.Context, ready func() (bool, string)) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
