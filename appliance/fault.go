@@ -18,7 +18,7 @@ type Fault = datadir.Fault
 func openFault(err error, dir string) error {
 	const little = 1 << 20
 	if free, _ := disk(dir); errors.Is(err, syscall.ENOSPC) || free >= 0 && free < little {
-		return &Fault{Op: "open " + dir, Err: fmt.Errorf("the disk is full: %w", err), Hint: datadir.Hint(syscall.ENOSPC, dir)}
+		return datadir.Full("open "+dir, dir, err)
 	}
 	return fmt.Errorf("open %s: %w", dir, err)
 }

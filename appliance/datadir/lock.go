@@ -22,11 +22,12 @@ func Hold(dir, version string) (*Folder, error) {
 		return nil, err
 	}
 	if err := Claim(dir, version); err != nil {
+		if errors.Is(err, syscall.ENOSPC) {
+			return nil, errors.Join(Full("open data folder", dir, err), f.Release())
+		}
 		hint := "look at state/format in it; a data folder is moved with vitrine backup and vitrine restore"
 		var other *FormatError
 		switch {
-		case errors.Is(err, syscall.ENOSPC):
-			err, hint = fmt.Errorf("the disk is full: %w", err), Hint(err, dir)
 		case errors.As(err, &other):
 			hint = other.Hint()
 		case errors.Is(err, ErrRestoring):
@@ -62,6 +63,11 @@ func Lock(dir string) (*Folder, error) {
 	_ = f.Truncate(0)
 	_, _ = f.WriteAt([]byte(fmt.Sprintf("%d\n", os.Getpid())), 0)
 	return &Folder{dir: dir, lock: f}, nil
+}
+
+// Full is what could not be done in a data folder whose disk is full.
+func Full(op, dir string, err error) *Fault {
+	return &Fault{Op: op, Err: fmt.Errorf("the disk is full: %w", err), Hint: Hint(syscall.ENOSPC, dir)}
 }
 
 // Hint is what to do about a folder that cannot be written.
