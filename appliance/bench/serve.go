@@ -291,7 +291,7 @@ func (r *run) open(ctx context.Context, s *subject, got report.Samples) error {
 	got.Add(name+"service_p99", report.Milliseconds(result.Service(0.99)))
 	got.Add(name+"generator_lag_p99", report.Milliseconds(result.Lag(0.99)))
 	got.Add(name+"achieved", result.Achieved)
-	got.Add(name+"live", 100*(1-float64(result.Lesser)/float64(max(result.Requests, 1))))
+	got.Add(name+"live", 100*result.RightShare())
 	measured, atMost := sustained(result, wantLatency)
 	got.Add(name+"at_want", rateIf(measured))
 	got.Add(name+"at_want_less_lag", rateIf(atMost))

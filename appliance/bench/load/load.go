@@ -236,9 +236,18 @@ func (r *Result) Short() string {
 	return fmt.Sprintf("%.0f answers/s of %.0f offered", r.Achieved, r.Offered)
 }
 
+// RightShare is how much of what was answered rightly or with less was right, 0
+// to 1; what got no answer is no part of it.
+func (r *Result) RightShare() float64 {
+	if r.Lesser == 0 {
+		return 1
+	}
+	return float64(r.Answered) / float64(r.Answered+r.Lesser)
+}
+
 // Full says whether so few answers were lesser ones that a quantile of the
 // times is one of what was asked for.
-func (r *Result) Full() bool { return float64(r.Lesser) <= (1-minAchieved)*float64(r.Requests) }
+func (r *Result) Full() bool { return r.RightShare() >= minAchieved }
 
 // Errors says how many requests got no right answer, "" when all did.
 func (r *Result) Errors() string {
