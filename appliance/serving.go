@@ -15,6 +15,7 @@ import (
 	"vitrine/appliance/httpapi/entities"
 	"vitrine/appliance/profile"
 	"vitrine/appliance/recommend"
+	"vitrine/appliance/recommend/view"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/served"
 	"vitrine/appliance/upkeep"
@@ -178,14 +179,14 @@ func goLive(engine *recommend.Engine, shop *catalog.Catalog, b *registry.Bundle,
 	for row, id := range b.ItemIDs {
 		codes[row] = shop.InternItem(id)
 	}
-	view, err := recommend.NewView(recommend.ModelSpec{
+	made, err := view.New(view.Spec{
 		Version: b.Version, Created: b.Created, Reference: b.Reference, Model: b.Model, Codes: codes,
 		Sources: b.Sources, Weights: c.Blend, New: c.New,
 	})
 	if err != nil {
 		return fmt.Errorf("put model %s live: %w", b.Version, err)
 	}
-	engine.Swap(view)
+	engine.Swap(made)
 	return nil
 }
 

@@ -37,10 +37,10 @@ func (e *Engine) deepen(ctx context.Context, sc *scratch, resp *Response, q ques
 	}
 	scale := float32(0)
 	if q.reason == "" && q.rank == nil {
-		scale = q.view.factorScale(sc, q)
+		scale = sc.factorScale(q.view, q)
 		d.hidden.Copy(&sc.without)
 		for _, code := range d.looked {
-			if row, ok := q.view.row(code); ok {
+			if row, ok := q.view.Row(code); ok {
 				d.hidden.Hide(row)
 			}
 		}
@@ -80,19 +80,19 @@ func (e *Engine) further(sc *scratch, q question, scale float32) {
 	if d.at == len(d.hits) {
 		d.at, d.ahead = 0, 2*d.ahead
 		if q.similar {
-			d.hits = v.index.Similar(q.row, d.ahead, &d.hidden, d.hits, &sc.search)
+			d.hits = v.Index.Similar(q.row, d.ahead, &d.hidden, d.hits, &sc.search)
 			for _, hit := range d.hits {
 				d.hidden.Hide(hit.Row)
 			}
 		} else {
-			d.hits = v.index.More(sc.vector, d.ahead, &d.hidden, d.hits[:0], &sc.search)
+			d.hits = v.Index.More(sc.vector, d.ahead, &d.hidden, d.hits[:0], &sc.search)
 		}
 	}
 	next := d.hits[d.at:min(d.at+maxCandidates, len(d.hits))]
 	d.at += len(next)
 	for j := range next {
 		next[j].Score *= scale
-		setBit(sc.taken, v.codes[next[j].Row])
+		setBit(sc.taken, v.Codes[next[j].Row])
 	}
 	e.accept(sc, v, next)
 }

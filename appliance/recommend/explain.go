@@ -95,9 +95,9 @@ func (e *Engine) force(sc *scratch, q question) {
 	}
 	var score [1]float32
 	if q.reason == "" && !q.similar && q.given == nil && len(sc.vector) > 0 {
-		if row, ok := q.view.row(w.forced); ok {
-			q.view.model.Scores(score[:], sc.vector, []uint32{row})
-			score[0] *= q.view.factorScale(sc, q)
+		if row, ok := q.view.Row(w.forced); ok {
+			q.view.Model.Scores(score[:], sc.vector, []uint32{row})
+			score[0] *= sc.factorScale(q.view, q)
 		}
 	}
 	sc.frame.Add(w.forced, score[0])
@@ -130,22 +130,22 @@ func (e *Engine) shares(sc *scratch, q question, item uint32) []Reason {
 	if len(sc.rows) == 0 || len(sc.vector) == 0 || q.view == nil || q.similar || q.given != nil {
 		return nil
 	}
-	row, known := q.view.row(item)
+	row, known := q.view.Row(item)
 	if !known {
 		return nil
 	}
 	shares := make([]float32, len(sc.rows))
-	if err := q.view.folder.Split(shares, sc.rows, sc.weights, row, &sc.folding); err != nil {
+	if err := q.view.Split(shares, sc.rows, sc.weights, row, &sc.folding); err != nil {
 		return nil // a sound model does not let it happen; there is no reason to give then
 	}
 	out := make([]Reason, len(shares))
 	for j, share := range shares {
-		out[j] = Reason{"item", e.deps.Codes.ItemID(q.view.codes[sc.rows[j]]), share}
+		out[j] = Reason{"item", e.deps.Codes.ItemID(q.view.Codes[sc.rows[j]]), share}
 	}
 	slices.SortStableFunc(out, func(a, b Reason) int {
 		return cmp.Compare(math.Abs(float64(b.Change)), math.Abs(float64(a.Change)))
 	})
-	rest := q.view.model.ItemBias(int(row))
+	rest := q.view.Model.ItemBias(int(row))
 	for _, r := range out[min(len(out), maxShares):] {
 		rest += r.Change
 	}
@@ -274,7 +274,7 @@ func (e *Engine) dropped(req *Request, sc *scratch, q question) (stage, detail s
 		return StageSource, "the scene lists what the visitor has dealt with"
 	}
 	if q.reason == "" && q.view != nil {
-		if _, known := q.view.row(code); !known {
+		if _, known := q.view.Row(code); !known {
 			return StageSource, "the model does not know the item yet"
 		}
 	}
@@ -287,15 +287,15 @@ func modelRank(sc *scratch, q question, code uint32) (score float32, rank int) {
 	if q.reason != "" || q.view == nil || q.similar || q.given != nil || len(sc.vector) == 0 {
 		return 0, 0
 	}
-	row, known := q.view.row(code)
+	row, known := q.view.Row(code)
 	if !known {
 		return 0, 0
 	}
 	var one [1]float32
-	q.view.model.Scores(one[:], sc.vector, []uint32{row})
+	q.view.Model.Scores(one[:], sc.vector, []uint32{row})
 	score, rank = one[0], 1
-	for other := range uint32(len(q.view.codes)) {
-		if q.view.model.Scores(one[:], sc.vector, []uint32{other}); one[0] > score {
+	for other := range uint32(len(q.view.Codes)) {
+		if q.view.Model.Scores(one[:], sc.vector, []uint32{other}); one[0] > score {
 			rank++
 		}
 	}

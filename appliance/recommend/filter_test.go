@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"testing"
 
 	"vitrine/appliance/frame"
@@ -122,20 +121,5 @@ func TestFilterChanges(t *testing.T) {
 		if len(resp.Items) != 20 || slices.ContainsFunc(codesOf(&resp), func(c uint32) bool { return c%10 != rest }) {
 			t.Errorf("rest %d: %v", rest, codesOf(&resp))
 		}
-	}
-}
-
-func TestFiltersOfAViewAreBounded(t *testing.T) {
-	s := &shop{items: 200, history: map[uint32]frame.Frame{1: taste(50)}}
-	e := s.engine()
-	v := newTestView(t, newModel(200, 4), 0)
-	e.Swap(v)
-	for j := range 2 * maxPassing {
-		if err := e.Recommend(context.Background(), &Request{UserID: "u1", Filter: strconv.Itoa(j) + "/500"}, new(Response)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := len(v.passing.byFilter); n > maxPassing {
-		t.Errorf("%d filters are remembered", n)
 	}
 }

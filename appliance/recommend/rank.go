@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vitrine/appliance/frame"
+	"vitrine/appliance/recommend/view"
 )
 
 // maxCandidates is how many candidates plugins are shown at once.
@@ -21,7 +22,7 @@ const enough = 40 * time.Millisecond
 
 // question is what a list answers.
 type question struct {
-	view *View
+	view *view.View
 	// reason says why there is no live answer; empty when there is one.
 	reason string
 	// similar asks for items like row, instead of those for the vector.

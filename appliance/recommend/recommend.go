@@ -1,9 +1,21 @@
-// Package recommend answers requests for recommendations from RAM: the
-// visitor's vector by exact fold-in of his history, the best items by exact
-// search and the sources beside it, blended, filled up with popular ones, and
-// the page of them as plugins and rules order it.
+// Package recommend answers requests for recommendations from RAM. A request
+// passes these stages, each in its file:
 //
-// It owns that pipeline and the view of the live model that it runs on. It
+//	visitor.go   who asks, what he did, and his vector by exact fold-in
+//	scene.go     what the list is made of: his own, like an item, given items
+//	sources.go   candidates: exact search of the factors, blended with the sources
+//	             beside them; those for everybody are in lists.go
+//	tail.go      new items, which no model knows; fill.go: popular ones behind
+//	filter.go    conditions, which are hidden from the search and not dropped
+//	rank.go      the round: candidates, plugins that score and filter them (they
+//	             read features from columns), rules; more of them for a short page
+//	rules.go     what rules exclude, pin, raise, score and arrange
+//	page.go      the page and what it says of itself
+//
+// explain.go says why an item is in a list, or at which stage it drops out.
+//
+// It owns that pipeline; what stays between requests is in its sub-packages: view
+// (the live model) and pages (what was on pages before). It
 // knows frame, rules and als/{model,topk,neighbors}; history, popularity, ids
 // and expiry come through interfaces, so it must not import profile, catalog, signal or
 // anything that reads or writes outside RAM.
@@ -16,8 +28,6 @@ package recommend
 import (
 	"cmp"
 	"context"
-	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +36,8 @@ import (
 	"vitrine/als/neighbors"
 	"vitrine/als/topk"
 	"vitrine/appliance/frame"
+	"vitrine/appliance/recommend/pages"
+	"vitrine/appliance/recommend/view"
 	"vitrine/appliance/rules"
 )
 
@@ -95,120 +107,12 @@ type Deps struct {
 	Scenes map[string]string
 }
 
-// DefaultLimit is the length of a list whose request names none.
-const DefaultLimit = 20
-
-// Request asks for recommendations.
-type Request struct {
-	// UserID may be empty, or one that was never seen.
-	UserID string
-	// Session are the ids of items just looked at, oldest first; they count as
-	// views on top of the user's history.
-	Session []string
-	// Limit is the number of items wanted; 0 is DefaultLimit.
-	Limit int
-	// Exclude are ids of items that must not be in the list.
-	Exclude []string
-	// ExcludeSeen leaves out the items of the history and the session.
-	ExcludeSeen bool
-	// Filter is a condition that every item of the list fulfils; empty means
-	// none.
-	Filter string
-	// NotPersonalized asks for the popular list and reads no history, not even
-	// for ExcludeSeen.
-	NotPersonalized bool
-	// Scene is where the list will stand; empty means SceneHome.
-	Scene string
-	// After is the request id of the list that this one is the next page of.
-	After string
-	// RequestID names this list for the next page; empty means that there will
-	// be none.
-	RequestID string
-	Explain   Explain
-	// Now is the time of the request in Unix milliseconds.
-	Now int64
-}
-
-// Item is one place of a list.
-type Item struct {
-	ID   string
-	Code uint32
-	// Score is that of the model, or of the blend, for a live list, and 0 for items that fill it up
-	// behind; the popularity for a popular list.
-	Score float32
-	// Reasons are there when the request asked for them.
-	Reasons []Reason
-}
-
-// The values of Response.Source.
-const (
-	// SourceLive is a list made for this visitor, or item, by the live model.
-	SourceLive = "live"
-	// SourcePopular is a list of popular items.
-	SourcePopular = "popular"
-	// SourceEmpty is a list without items.
-	SourceEmpty = "empty"
-)
-
-// The values of Response.Reason.
-const (
-	// ReasonUnknownUser: there are no events of this user that count, and no
-	// session. His attributes may be known.
-	ReasonUnknownUser = "unknown_user"
-	// ReasonNoModel: nothing was trained yet.
-	ReasonNoModel = "no_model"
-	// ReasonColdUser: the model knows nothing of the items of the history.
-	ReasonColdUser = "cold_user"
-	// ReasonColdItem: the model does not know the item.
-	ReasonColdItem = "cold_item"
-	// ReasonNotPersonalized: the request wants the popular list.
-	ReasonNotPersonalized = "not_personalized"
-	// ReasonNoCandidates: the model has nothing that may be shown.
-	ReasonNoCandidates = "no_candidates"
-	// ReasonFoldFailed: the visitor's vector could not be computed, which a
-	// sound model does not let happen.
-	ReasonFoldFailed = "fold_failed"
-	// ReasonNoTrend: no item rises above its own past.
-	ReasonNoTrend = "no_trend"
-	// ReasonNothingNew: no item was put that may be shown, or none in the window;
-	// or nothing happened in it.
-	ReasonNothingNew = "nothing_new"
-	// ReasonUnknownAttribute: nothing passes the filter, which names an attribute
-	// that no item has.
-	ReasonUnknownAttribute = "unknown_attribute"
-	// ReasonNoItems: there is no item that may be shown.
-	ReasonNoItems = "no_items"
-	// ReasonFiltered: the plugins dropped every candidate.
-	ReasonFiltered = "filtered"
-)
-
-// ErrUnknownItem says that the catalogue has no such item.
-var ErrUnknownItem = errors.New("unknown item")
-
-// Response is an answer. It may be reused; its memory then serves again.
-type Response struct {
-	// Items are the list, best first.
-	Items  []Item
-	Source string
-	// Reason says why Source is not SourceLive; empty when it is.
-	Reason string
-	// ModelVersion and ModelAge tell of the model that made a live list.
-	ModelVersion string
-	ModelAge     time.Duration
-	// Exact says that the whole catalogue was ranked, nothing approximated or
-	// stale: true for every live list. In a blend an item outside the factors'
-	// best that no source names cannot reach the list.
-	Exact bool
-	// Plugins tells what became of each active plugin.
-	Plugins frame.Trace
-}
-
 // Engine answers requests. All methods are safe for concurrent use.
 type Engine struct {
 	deps    Deps
-	view    atomic.Pointer[View]
+	view    atomic.Pointer[view.View]
 	rules   atomic.Pointer[rules.Plans]
-	served  servedLists
+	served  pages.Served
 	scratch sync.Pool // of *scratch
 	// enough is the constant; tests on busy machines take more.
 	enough time.Duration
@@ -218,12 +122,9 @@ type Engine struct {
 func New(deps Deps) *Engine { return &Engine{deps: deps, enough: enough} }
 
 // Swap makes v the live view; requests that run keep the one they began with.
-func (e *Engine) Swap(v *View) {
-	// Where new items are looked for, that is done before, lest requests wait.
+func (e *Engine) Swap(v *view.View) {
 	if old := e.view.Load(); old != nil {
-		if last := old.tail.last.Load(); last != nil {
-			v.newcomers(e, last.at)
-		}
+		v.Follow(old, e.deps.News, e.deps.Columns)
 	}
 	e.view.Store(v)
 }
@@ -241,7 +142,7 @@ func (e *Engine) Recommend(ctx context.Context, req *Request, resp *Response) er
 		return err
 	}
 	e.list(ctx, sc, resp, q)
-	e.served.add(req.RequestID, sc.frame.User, req.Now, sc.before, resp.Items)
+	e.served.Add(req.RequestID, sc.frame.User, req.Now, sc.before, sc.frame.Items[:len(resp.Items)])
 	if req.RequestID != "" {
 		sc.plan.Served(&sc.frame)
 	}
@@ -294,180 +195,6 @@ func (e *Engine) Similar(ctx context.Context, itemID string, limit int, now int6
 	// Popular items are no likeness: they stand in, they do not fill up.
 	e.list(ctx, sc, resp, e.alike(code, e.view.Load(), sc))
 	return nil
-}
-
-// visitor reads who asks and what he did, and returns the reason why there
-// can be no live answer, if so.
-func (e *Engine) visitor(req *Request, v *View, sc *scratch) (reason string) {
-	if req.UserID != "" {
-		if user, ok := e.deps.Codes.UserCode(req.UserID); ok {
-			sc.frame.User = user
-		}
-	}
-	for _, id := range req.Session {
-		if code, ok := e.deps.Codes.ItemCode(id); ok {
-			sc.session = append(sc.session, code)
-		}
-	}
-	if sc.frame.User == frame.NoUser && len(sc.session) == 0 {
-		return ReasonUnknownUser
-	}
-	reference := req.Now
-	if v != nil {
-		reference = v.reference
-	}
-	e.deps.History.Weights(sc.frame.User, sc.session, reference, &sc.taste)
-	if sc.taste.Len() == 0 {
-		return ReasonUnknownUser
-	}
-	if req.ExcludeSeen {
-		sc.excluded = append(sc.excluded, sc.taste.Items...)
-		sc.excluded = append(sc.excluded, sc.session...)
-	}
-	if v == nil {
-		return ReasonNoModel
-	}
-	return ""
-}
-
-// know puts what is known of the visitor into the model's terms: his vector,
-// and the rows of what he touched last. Either is enough where sources stand
-// beside the factors.
-func (e *Engine) know(v *View, sc *scratch) (reason string) {
-	reason = sc.fold(v)
-	if v.blendFor(sc) == nil {
-		return reason
-	}
-	sc.recent = e.deps.History.Places(sc.frame.User, sc.session, recentPlaces, sc.recent[:0])
-	for _, code := range sc.recent {
-		if row, ok := v.row(code); ok {
-			sc.history = append(sc.history, row)
-		}
-	}
-	if reason != "" && len(sc.history) > 0 {
-		sc.vector, reason = sc.vector[:0], ""
-	}
-	return reason
-}
-
-// anonymous tells whether nothing is known of the visitor but his session.
-func (sc *scratch) anonymous() bool { return sc.frame.User == frame.NoUser }
-
-// fold computes the visitor's vector from the items that the model knows.
-func (sc *scratch) fold(v *View) (reason string) {
-	for j, code := range sc.taste.Items {
-		if row, ok := v.row(code); ok {
-			sc.rows = append(sc.rows, row)
-			sc.weights = append(sc.weights, sc.taste.Scores[j])
-		}
-	}
-	if len(sc.rows) == 0 {
-		return ReasonColdUser
-	}
-	if cap(sc.vector) < v.rank {
-		sc.vector = make([]float32, v.rank)
-	}
-	sc.vector = sc.vector[:v.rank]
-	if !v.folds.get(sc) {
-		if err := v.folder.FoldIn(sc.vector, sc.rows, sc.weights, &sc.folding); err != nil {
-			return ReasonFoldFailed
-		}
-		v.folds.put(sc)
-	}
-	if !slices.ContainsFunc(sc.vector, func(f float32) bool { return f != 0 }) {
-		// All that he did is with items that training could say nothing of:
-		// every item would score 0, and the list be their order.
-		return ReasonColdUser
-	}
-	return ""
-}
-
-// candidates searches the view for as many candidates as are wanted. The rows
-// known to have expired are left out of the search. Where one has expired since
-// that was looked up, it is looked up again and the search repeated.
-func (e *Engine) candidates(sc *scratch, q question) (reason string) {
-	if q.rank != nil {
-		e.mark(sc)
-		if e.take(sc, q.rank, nil); sc.frame.Len() == 0 {
-			return q.otherwise
-		}
-		return ""
-	}
-	if q.given != nil {
-		return e.choose(sc, q)
-	}
-	v, now := q.view, sc.frame.Now
-	expired := func(hit topk.Hit) bool { return e.deps.Shelf.Expired(v.codes[hit.Row], now) }
-	for fresh := false; ; fresh = true {
-		sc.without.Copy(v.expired(e.deps.Shelf, now, fresh))
-		for _, code := range sc.excluded {
-			if row, ok := v.row(code); ok {
-				sc.without.Hide(row)
-			}
-		}
-		for _, c := range sc.conditions {
-			v.hide(&sc.without, c)
-		}
-		for _, code := range sc.frame.Items {
-			if row, ok := v.row(code); ok {
-				sc.without.Hide(row)
-			}
-		}
-		v.search(sc, q)
-		if fresh || !slices.ContainsFunc(sc.hits, expired) {
-			break
-		}
-	}
-	e.accept(sc, v, sc.hits)
-	if sc.frame.Len() == 0 {
-		return ReasonNoCandidates
-	}
-	return ""
-}
-
-// choose takes those of the given candidates that may be shown.
-func (e *Engine) choose(sc *scratch, q question) (reason string) {
-	for j, item := range q.given {
-		if slices.Contains(sc.excluded, item) || slices.Contains(sc.frame.Items, item) || !sc.fulfils(item) || e.deps.Shelf.Expired(item, sc.frame.Now) {
-			continue
-		}
-		sc.frame.Add(item, q.scores[j])
-	}
-	if sc.frame.Len() == 0 {
-		return ReasonNoCandidates
-	}
-	return ""
-}
-
-// page writes the frame's first items into the response.
-func (e *Engine) page(sc *scratch, resp *Response, reason string, q question) {
-	*resp = Response{Items: resp.Items[:0], Source: SourcePopular, Reason: reason, Plugins: resp.Plugins}
-	f := &sc.frame
-	for j := 0; j < f.Len() && len(resp.Items) < sc.limit; j++ {
-		item := Item{ID: e.deps.Codes.ItemID(f.Items[j]), Code: f.Items[j], Score: f.Scores[j]}
-		if sc.why != nil {
-			item.Reasons = e.reasons(sc, q, item.Code)
-		}
-		resp.Items = append(resp.Items, item)
-	}
-	switch {
-	case len(resp.Items) == 0:
-		resp.Source = SourceEmpty
-		switch {
-		case len(sc.unknown()) > 0:
-			resp.Reason = ReasonUnknownAttribute
-		case sc.dropped:
-			resp.Reason = ReasonFiltered
-		case slices.Contains([]string{ReasonNoCandidates, ReasonNotPersonalized, ReasonNoTrend, ReasonNothingNew}, reason):
-			resp.Reason = ReasonNoItems
-		}
-	case reason == "":
-		resp.Source, resp.Exact = SourceLive, true
-		if v := q.view; v != nil && q.rank == nil {
-			resp.ModelVersion = v.version
-			resp.ModelAge = max(0, time.Duration(f.Now-v.created.UnixMilli())*time.Millisecond)
-		}
-	}
 }
 
 // scratch is the working memory of one request.

@@ -132,16 +132,6 @@ func BenchmarkSimilar(b *testing.B) {
 	}
 }
 
-// What every request pays at most once a second: the expiry of all rows.
-func BenchmarkExpired100k(b *testing.B) {
-	h := &heavy{}
-	v := newTestView(b, newModel(100_000, 8), 0)
-	b.ReportAllocs()
-	for now := int64(0); b.Loop(); now += hiddenFor {
-		v.expired(h, now, false)
-	}
-}
-
 // BenchmarkFilterAndRules is BenchmarkRecommend's request for 100k items with a
 // filter that half of them pass and five rules, beside the plain one. Boosting
 // takes a second search.

@@ -5,6 +5,7 @@ import (
 
 	"vitrine/als/topk"
 	"vitrine/appliance/frame"
+	"vitrine/appliance/recommend/view"
 	"vitrine/appliance/rules"
 )
 
@@ -95,7 +96,7 @@ func (e *Engine) raise(sc *scratch, q question) {
 		return
 	}
 	v := q.view
-	scale := v.factorScale(sc, q)
+	scale := sc.factorScale(v, q)
 	if scale == 0 {
 		return
 	}
@@ -104,9 +105,9 @@ func (e *Engine) raise(sc *scratch, q question) {
 		for _, hit := range sc.hits {
 			sc.raised.Hide(hit.Row)
 		}
-		v.hide(&sc.raised, condition{f.Selection(), true})
+		v.Hide(&sc.raised, f.Selection(), true)
 		first := len(sc.hits)
-		sc.more = v.nearest(sc, q, sc.limit, &sc.raised)
+		sc.more = sc.nearest(v, q, sc.limit, &sc.raised)
 		for _, hit := range sc.more {
 			sc.hits = append(sc.hits, topk.Hit{Row: hit.Row, Score: hit.Score * scale})
 		}
@@ -117,26 +118,26 @@ func (e *Engine) raise(sc *scratch, q question) {
 }
 
 // nearest are the best by the factors alone, in the memory of sc.more.
-func (v *View) nearest(sc *scratch, q question, k int, mask *topk.Mask) []topk.Hit {
+func (sc *scratch) nearest(v *view.View, q question, k int, mask *topk.Mask) []topk.Hit {
 	if q.similar {
-		return v.index.Similar(q.row, k, mask, sc.more, &sc.search)
+		return v.Index.Similar(q.row, k, mask, sc.more, &sc.search)
 	}
-	return v.index.Search(sc.vector, k, mask, sc.more, &sc.search)
+	return v.Index.Search(sc.vector, k, mask, sc.more, &sc.search)
 }
 
 // factorScale is what a score of the factors is multiplied by where they stand
 // in a blend; 0 where they have nothing to say.
-func (v *View) factorScale(sc *scratch, q question) float32 {
-	blend := v.blendFor(sc)
+func (sc *scratch) factorScale(v *view.View, q question) float32 {
+	blend := sc.blend(v)
 	if q.similar {
-		blend = v.blends.like
+		blend = v.Blends.Like
 	} else if len(sc.vector) == 0 {
 		return 0
 	}
 	if blend == nil {
 		return 1
 	}
-	sc.more = v.nearest(sc, q, 1, &sc.without)
+	sc.more = sc.nearest(v, q, 1, &sc.without)
 	if len(sc.more) == 0 || sc.more[0].Score <= 0 {
 		return 0
 	}
@@ -144,9 +145,9 @@ func (v *View) factorScale(sc *scratch, q question) float32 {
 }
 
 // accept makes candidates of hits that have not just expired.
-func (e *Engine) accept(sc *scratch, v *View, hits []topk.Hit) {
+func (e *Engine) accept(sc *scratch, v *view.View, hits []topk.Hit) {
 	for _, hit := range hits {
-		if code := v.codes[hit.Row]; !e.deps.Shelf.Expired(code, sc.frame.Now) {
+		if code := v.Codes[hit.Row]; !e.deps.Shelf.Expired(code, sc.frame.Now) {
 			sc.frame.Add(code, hit.Score)
 		}
 	}
@@ -167,34 +168,4 @@ func (e *Engine) arrange(sc *scratch, q question) {
 		page.Likeness = q.view
 	}
 	sc.plan.Arrange(&sc.frame, page, &sc.arranging)
-}
-
-// Cosines implements rules.Likeness by the directions of the items' factors.
-func (v *View) Cosines(item uint32, others []uint32, dst []float32) {
-	clear(dst[:len(others)])
-	row, ok := v.row(item)
-	if !ok || v.lengths[row] == 0 {
-		return
-	}
-	vector := v.model.Items[int(row)*v.rank : int(row+1)*v.rank]
-	// A few at a time, so that their rows need no memory of their own.
-	var rows, places [64]uint32
-	var dots [64]float32
-	n := 0
-	flush := func() {
-		v.model.Scores(dots[:n], vector, rows[:n])
-		for k, place := range places[:n] {
-			dst[place] = dots[k] / (v.lengths[row] * v.lengths[rows[k]])
-		}
-		n = 0
-	}
-	for j, other := range others {
-		if r, ok := v.row(other); ok && v.lengths[r] > 0 {
-			rows[n], places[n] = r, uint32(j)
-			if n++; n == len(rows) {
-				flush()
-			}
-		}
-	}
-	flush()
 }

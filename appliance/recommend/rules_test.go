@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"vitrine/appliance/frame"
+	"vitrine/appliance/recommend/pages"
 	"vitrine/appliance/rules"
 )
 
@@ -132,7 +133,7 @@ const widestLook = 8
 func TestPages(t *testing.T) {
 	e, _ := ruled(t, `{"action":"pin","item_id":"i999","slot":7}`)
 	whole := listOf(t, e, Request{UserID: "u1", Limit: 20})
-	var pages []uint32
+	var shown []uint32
 	after := ""
 	for j := range 4 {
 		req := Request{UserID: "u1", Limit: 5, After: after, RequestID: fmt.Sprint("r", j)}
@@ -140,10 +141,10 @@ func TestPages(t *testing.T) {
 			req.UserID = "" // whose list it was is known
 		}
 		after = req.RequestID
-		pages = append(pages, listOf(t, e, req)...)
+		shown = append(shown, listOf(t, e, req)...)
 	}
-	if !slices.Equal(pages, whole) {
-		t.Errorf("pages %v, the whole %v", pages, whole)
+	if !slices.Equal(shown, whole) {
+		t.Errorf("pages %v, the whole %v", shown, whole)
 	}
 	for want, req := range map[error]Request{
 		ErrUnknownList: {UserID: "u1", After: "r9"},
@@ -153,38 +154,8 @@ func TestPages(t *testing.T) {
 			t.Errorf("%+v: %v", req, err)
 		}
 	}
-	if err := e.Recommend(context.Background(), &Request{UserID: "u1", After: "r0", Now: servedFor + 1}, new(Response)); !errors.Is(err, ErrUnknownList) {
+	if err := e.Recommend(context.Background(), &Request{UserID: "u1", After: "r0", Now: pages.Lifetime + 1}, new(Response)); !errors.Is(err, ErrUnknownList) {
 		t.Errorf("an old list: %v", err)
-	}
-}
-
-// TestServedListsAreBounded: old lists are forgotten, new ones are whole.
-func TestServedListsAreBounded(t *testing.T) {
-	var s servedLists
-	page := make([]Item, 40)
-	for j := range 2*maxServed + 77 {
-		for k := range page {
-			page[k].Code = uint32(j + k)
-		}
-		s.add(fmt.Sprint(j), 5, 0, nil, page)
-	}
-	if len(s.byID) > maxServed || len(s.lists) > maxServed || len(s.items) > servedRoom {
-		t.Errorf("%d ids, %d lists, %d items", len(s.byID), len(s.lists), len(s.items))
-	}
-	items, user, err := s.find(fmt.Sprint(2*maxServed+76), 0, nil)
-	if err != nil || user != 5 || len(items) != 40 || items[3] != 2*maxServed+79 {
-		t.Errorf("%v %v %v", items, user, err)
-	}
-	for _, id := range []string{"0", fmt.Sprint(maxServed - 1), fmt.Sprint(maxServed + 76)} {
-		if _, _, err := s.find(id, 0, nil); !errors.Is(err, ErrUnknownList) {
-			t.Errorf("list %s is still there", id)
-		}
-	}
-	// Under the same id again the newer list counts.
-	s.add("again", 1, 0, nil, page[:1])
-	s.add("again", 2, 0, nil, page[:2])
-	if items, user, err := s.find("again", 0, nil); err != nil || user != 2 || len(items) != 2 {
-		t.Errorf("%v %v %v", items, user, err)
 	}
 }
 

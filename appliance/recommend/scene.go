@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"vitrine/appliance/recommend/view"
 	"vitrine/internal/nearest"
 )
 
@@ -101,11 +102,11 @@ func (e *Engine) stage(preset string, sc *scratch, q *question) {
 }
 
 // alike asks for items like one.
-func (e *Engine) alike(item uint32, v *View, sc *scratch) question {
+func (e *Engine) alike(item uint32, v *view.View, sc *scratch) question {
 	q := question{view: v, reason: ReasonNoModel, similar: true}
 	if v != nil {
 		q.reason = ReasonColdItem
-		if row, ok := v.row(item); ok {
+		if row, ok := v.Row(item); ok {
 			q.reason, q.row = "", row
 			sc.history = append(sc.history[:0], row)
 		}
@@ -168,23 +169,23 @@ func (e *Engine) scoresOf(sc *scratch, q question, items []uint32) []float32 {
 // rankRows asks the sources for the given items alone: all others are hidden.
 func (e *Engine) rankRows(sc *scratch, q question, items []uint32, scores []float32) {
 	v := q.view
-	hide := make([]uint64, (len(v.index.Rows())+63)/64)
+	hide := make([]uint64, (len(v.Index.Rows())+63)/64)
 	for w := range hide {
 		hide[w] = ^uint64(0)
 	}
 	place := map[uint32]int{}
 	for j, item := range items {
-		if row, ok := v.row(item); ok {
-			if at, ok := v.index.Position(row); ok {
+		if row, ok := v.Row(item); ok {
+			if at, ok := v.Index.Position(row); ok {
 				hide[at/64] &^= 1 << (at % 64)
 				place[row] = j
 			}
 		}
 	}
-	sc.without.Reset(v.index)
+	sc.without.Reset(v.Index)
 	sc.without.HidePositions(hide)
 	sc.want = len(items)
-	v.search(sc, q)
+	sc.best(v, q)
 	for _, hit := range sc.hits {
 		if j, ok := place[hit.Row]; ok {
 			scores[j] = hit.Score

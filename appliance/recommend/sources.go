@@ -1,70 +1,91 @@
 package recommend
 
 import (
-	"fmt"
+	"slices"
 
-	"vitrine/als/model"
 	"vitrine/als/neighbors"
-	"vitrine/als/neighbors/tables"
 	"vitrine/als/topk"
+	"vitrine/appliance/recommend/view"
 )
 
-// recentPlaces is how many of a history sources that go by order are asked
-// with: as many as in training (signal.Places), which must not be known here.
-const recentPlaces = 128
-
-// blends are the mixes of a view's sources: for users, for visitors who are
-// known by their session alone, and for what is like an item. A nil one means
-// that the factors answer alone.
-type blends struct{ user, session, like *neighbors.Blend }
-
-// newBlends prepares the sources beside a model. Weights take the place of
-// those that were chosen in training where they are not nil; a source that the
-// version was trained without is left out.
-func newBlends(set *tables.Set, weights tables.Weights, index *topk.Index, m *model.Model) (blends, error) {
-	if set == nil {
-		return blends{}, nil
-	}
-	sources, err := set.Sources()
-	if err != nil {
-		return blends{}, fmt.Errorf("prepare sources: %w", err)
-	}
-	s := set.Settings
-	if weights != nil {
-		s = tables.Given(weights)
-	}
-	factors := &neighbors.Factors{Index: index, Model: m, Norms: neighbors.Norms(m)}
-	mix := func(w tables.Weights) *neighbors.Blend {
-		b := sources.Blend(w, factors)
-		if len(b.Sources) == 0 {
-			return nil
+// candidates searches the view for as many candidates as are wanted. The rows
+// known to have expired are left out of the search. Where one has expired since
+// that was looked up, it is looked up again and the search repeated.
+func (e *Engine) candidates(sc *scratch, q question) (reason string) {
+	if q.rank != nil {
+		e.mark(sc)
+		if e.take(sc, q.rank, nil); sc.frame.Len() == 0 {
+			return q.otherwise
 		}
-		return b
+		return ""
 	}
-	return blends{user: mix(s.User), session: mix(s.Session), like: mix(s.Like)}, nil
+	if q.given != nil {
+		return e.choose(sc, q)
+	}
+	v, now := q.view, sc.frame.Now
+	expired := func(hit topk.Hit) bool { return e.deps.Shelf.Expired(v.Codes[hit.Row], now) }
+	for fresh := false; ; fresh = true {
+		sc.without.Copy(v.Expired(e.deps.Shelf, now, fresh))
+		for _, code := range sc.excluded {
+			if row, ok := v.Row(code); ok {
+				sc.without.Hide(row)
+			}
+		}
+		for _, c := range sc.conditions {
+			v.Hide(&sc.without, c.selection, c.pass)
+		}
+		for _, code := range sc.frame.Items {
+			if row, ok := v.Row(code); ok {
+				sc.without.Hide(row)
+			}
+		}
+		sc.best(v, q)
+		if fresh || !slices.ContainsFunc(sc.hits, expired) {
+			break
+		}
+	}
+	e.accept(sc, v, sc.hits)
+	if sc.frame.Len() == 0 {
+		return ReasonNoCandidates
+	}
+	return ""
 }
 
-// search finds the best candidates that sc.without does not hide: by the blend
+// choose takes those of the given candidates that may be shown.
+func (e *Engine) choose(sc *scratch, q question) (reason string) {
+	for j, item := range q.given {
+		if slices.Contains(sc.excluded, item) || slices.Contains(sc.frame.Items, item) || !sc.fulfils(item) || e.deps.Shelf.Expired(item, sc.frame.Now) {
+			continue
+		}
+		sc.frame.Add(item, q.scores[j])
+	}
+	if sc.frame.Len() == 0 {
+		return ReasonNoCandidates
+	}
+	return ""
+}
+
+// best finds the best candidates that sc.without does not hide: by the blend
 // of all sources, or by the factors alone.
-func (v *View) search(sc *scratch, q question) {
+func (sc *scratch) best(v *view.View, q question) {
 	query := neighbors.Query{History: sc.history, Vector: sc.vector, Hidden: &sc.without, K: sc.want}
 	switch {
-	case q.similar && v.blends.like != nil:
+	case q.similar && v.Blends.Like != nil:
 		query.Cosine, query.Row = true, q.row
-		sc.hits = v.blends.like.Rank(query, sc.hits, &sc.mixing)
+		sc.hits = v.Blends.Like.Rank(query, sc.hits, &sc.mixing)
 	case q.similar:
-		sc.hits = v.index.Similar(q.row, sc.want, &sc.without, sc.hits, &sc.search)
-	case v.blendFor(sc) != nil:
-		sc.hits = v.blendFor(sc).Rank(query, sc.hits, &sc.mixing)
+		sc.hits = v.Index.Similar(q.row, sc.want, &sc.without, sc.hits, &sc.search)
+	case sc.blend(v) != nil:
+		sc.hits = sc.blend(v).Rank(query, sc.hits, &sc.mixing)
 	default:
-		sc.hits = v.index.Search(sc.vector, sc.want, &sc.without, sc.hits, &sc.search)
+		sc.hits = v.Index.Search(sc.vector, sc.want, &sc.without, sc.hits, &sc.search)
 	}
 }
 
-// blendFor is the mix for a visitor.
-func (v *View) blendFor(sc *scratch) *neighbors.Blend {
+// blend is the mix for a visitor; nil where the factors answer alone.
+func (sc *scratch) blend(v *view.View) *neighbors.Blend {
 	if sc.anonymous() {
-		return v.blends.session
+		return v.Blends.Session
 	}
-	return v.blends.user
+	return v.Blends.User
 }

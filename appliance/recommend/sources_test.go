@@ -14,6 +14,7 @@ import (
 	"vitrine/als/neighbors/tables"
 	"vitrine/als/topk"
 	"vitrine/appliance/frame"
+	"vitrine/appliance/recommend/view"
 )
 
 // newSet has every source, from random visits along a ring of items.
@@ -64,13 +65,13 @@ func newSet(tb testing.TB, items, visits int) *tables.Set {
 }
 
 // newBlendedView is newTestView with sources.
-func newBlendedView(tb testing.TB, m *model.Model, first uint32, set *tables.Set, weights tables.Weights) *View {
+func newBlendedView(tb testing.TB, m *model.Model, first uint32, set *tables.Set, weights tables.Weights) *view.View {
 	tb.Helper()
 	codes := make([]uint32, m.NumItems)
 	for row := range codes {
 		codes[row] = first + uint32(row)
 	}
-	v, err := NewView(ModelSpec{Version: "v1", Created: time.UnixMilli(1000), Reference: 500, Model: m, Codes: codes, Sources: set, Weights: weights})
+	v, err := view.New(view.Spec{Version: "v1", Created: time.UnixMilli(1000), Reference: 500, Model: m, Codes: codes, Sources: set, Weights: weights})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -195,7 +196,7 @@ func TestWithoutSourcesTheFactorsAnswer(t *testing.T) {
 	const items = 300
 	m, set := newModel(items, 8), newSet(t, items, 500)
 	s := &shop{items: items + first, history: map[uint32]frame.Frame{1: taste(25, 60)}}
-	list := func(v *View) []uint32 {
+	list := func(v *view.View) []uint32 {
 		e := s.engine()
 		e.Swap(v)
 		var resp Response
@@ -206,7 +207,7 @@ func TestWithoutSourcesTheFactorsAnswer(t *testing.T) {
 	}
 	want := list(newTestView(t, m, first))
 	bare := &tables.Set{Items: items, Settings: set.Settings}
-	for name, v := range map[string]*View{
+	for name, v := range map[string]*view.View{
 		"no sources":      newBlendedView(t, m, first, nil, set.Settings.User),
 		"nothing built":   newBlendedView(t, m, first, bare, nil),
 		"als":             newBlendedView(t, m, first, set, tables.Weights{tables.PartFactors: 1}),

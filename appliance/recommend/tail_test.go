@@ -66,7 +66,7 @@ func TestNewItems(t *testing.T) {
 		sum := 0.0
 		var one [1]float32
 		for row := c; row < 900; row += 10 {
-			v.model.Scores(one[:], sc.vector, []uint32{row})
+			v.Model.Scores(one[:], sc.vector, []uint32{row})
 			sum += float64(one[0])
 		}
 		if sum > bestScore {
@@ -100,12 +100,12 @@ func TestNewItems(t *testing.T) {
 	// By weight they compete with the others: 2 is twice the list's best, for the
 	// one that suits him best, and 0 is behind all.
 	for weight, place := range map[float32]int{2: 0, 0: -1} {
-		e.view.Load().fresh = &weight
+		e.view.Load().New = &weight
 		if got := listOf(t, e, Request{UserID: "u1", Limit: 5, Now: 2000}); slices.Index(got, 930+bestOf) != place {
 			t.Errorf("with the weight %v: %v", weight, got)
 		}
 	}
-	e.view.Load().fresh = nil
+	e.view.Load().New = nil
 	e.SetRules(mustPlans(t, e, `{"action":"freshness","percent":50}`))
 	if got := listOf(t, e, Request{UserID: "u1", Limit: 2, Now: 2000}); got[1] != 930+bestOf {
 		t.Errorf("half of the places: %v", got)
@@ -128,18 +128,5 @@ func BenchmarkRules(b *testing.B) {
 	var resp Response
 	for b.Loop() {
 		_ = e.Recommend(context.Background(), &req, &resp)
-	}
-}
-
-// The first lists of a model that goes live have new items like the later ones.
-func TestNewItemsAtOnce(t *testing.T) {
-	e, s := ruled(t, "")
-	b := &boutique{shop: s, fresh: []uint32{905}}
-	e.deps.News, e.deps.Columns = b, b
-	listOf(t, e, Request{UserID: "u1", Limit: 20, Now: 1000})
-	next := newTestView(t, e.view.Load().model, 0)
-	e.Swap(next)
-	if next.tail.last.Load() == nil {
-		t.Error("a model goes live before its new items were looked for")
 	}
 }

@@ -63,7 +63,7 @@ var rules = []rule{
 		"appliance/catalog", "appliance/profile", "appliance/signal", "internal/durable", "internal/logkey", "internal/pause",
 	}},
 	{pkg: "appliance/rules", own: []string{"appliance/frame", "internal/durable", "internal/expr", "internal/nearest"}},
-	{pkg: "appliance/recommend", own: []string{"appliance/frame", "appliance/rules", "internal/expr", "internal/nearest", "als/model", "als/topk", "als/neighbors", "als/neighbors/..."}},
+	{pkg: "appliance/recommend", own: []string{"appliance/recommend/...", "appliance/frame", "appliance/rules", "internal/expr", "internal/nearest", "als/model", "als/topk", "als/neighbors", "als/neighbors/..."}},
 	{
 		pkg: "appliance/pluginhost", own: []string{"appliance/frame", "appliance/pluginhost/guard", "appliance/pluginhost/sandbox", "sdk/abi", "internal/logkey", "internal/nearest"},
 		foreign: []string{"github.com/tetratelabs/wazero", "github.com/fsnotify/fsnotify", "github.com/pelletier/go-toml/v2"},

@@ -1,0 +1,88 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"vitrine/als/model"
+	"vitrine/appliance/frame"
+)
+
+const (
+	// foldedUsers is a power of two; of two users that meet in a place the later
+	// one stays. With foldedRows it bounds the memory of a view's: 18 MiB at rank
+	// 64 when all are full.
+	foldedUsers = 1 << 12
+	foldedRows  = 512
+)
+
+// folds remembers the vectors of users, so that one who asks again without
+// having done anything is not solved for again. What a vector follows from is
+// kept beside it and compared, number by number: there is nothing to be told
+// when a history changes.
+type folds struct{ slots [foldedUsers]folded }
+
+type folded struct {
+	mu      sync.Mutex
+	user    uint32
+	rows    []uint32
+	weights []float32
+	vector  []float32
+}
+
+// FoldIn writes to dst the vector of a visitor with these confidences on rows,
+// anew or as it was solved for them before. The visitor is a user, or
+// frame.NoUser, of whom nothing is remembered.
+func (v *View) FoldIn(dst []float32, user uint32, rows []uint32, weights []float32, s *model.Scratch) error {
+	if v.folds.get(dst, user, rows, weights) {
+		return nil
+	}
+	if err := v.folder.FoldIn(dst, rows, weights, s); err != nil {
+		return fmt.Errorf("fold in: %w", err)
+	}
+	v.folds.put(dst, user, rows, weights)
+	return nil
+}
+
+// Split splits the score of an item over the rows that the vector was folded in
+// from: shares[i] is what rows[i] adds to it.
+func (v *View) Split(shares []float32, rows []uint32, weights []float32, item uint32, s *model.Scratch) error {
+	if err := v.folder.Split(shares, rows, weights, item, s); err != nil {
+		return fmt.Errorf("split score: %w", err)
+	}
+	return nil
+}
+
+// get copies the vector of a user whose history is as it was.
+func (f *folds) get(vector []float32, user uint32, rows []uint32, weights []float32) bool {
+	if user == frame.NoUser || len(rows) > foldedRows {
+		return false
+	}
+	slot := &f.slots[user%foldedUsers]
+	if !slot.mu.TryLock() {
+		return false // somebody is there just now: solving is as quick as waiting
+	}
+	defer slot.mu.Unlock()
+	if slot.user != user || len(slot.vector) != len(vector) || !slices.Equal(slot.rows, rows) || !slices.Equal(slot.weights, weights) {
+		return false
+	}
+	copy(vector, slot.vector)
+	return true
+}
+
+// put keeps the vector of a user.
+func (f *folds) put(vector []float32, user uint32, rows []uint32, weights []float32) {
+	if user == frame.NoUser || len(rows) > foldedRows {
+		return
+	}
+	slot := &f.slots[user%foldedUsers]
+	if !slot.mu.TryLock() {
+		return
+	}
+	defer slot.mu.Unlock()
+	slot.user = user
+	slot.rows = append(slot.rows[:0], rows...)
+	slot.weights = append(slot.weights[:0], weights...)
+	slot.vector = append(slot.vector[:0], vector...)
+}

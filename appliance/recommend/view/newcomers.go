@@ -1,0 +1,181 @@
+package view
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"vitrine/als/model"
+	"vitrine/appliance/frame"
+)
+
+// Bounds of the tail: items that no model knows yet.
+const (
+	// tailItems is how many of the newest items are in it, tailLook how many
+	// are looked at for it.
+	tailItems = 512
+	tailLook  = 4096
+	// tailAge is how long an item is new, and tailFresh how old a look may be,
+	// in milliseconds.
+	tailAge   = 30 * 24 * 3600 * 1000
+	tailFresh = 500
+	// groupRows is how many items a group's mean is made of at most.
+	groupRows = 256
+)
+
+// kinAttributes are those by which a new item is likened to known ones.
+func kinAttributes() [2]string { return [2]string{"category", "brand"} }
+
+// News ranks items by when they came into the catalogue.
+type News interface {
+	// Latest adds to dst the n newest items, those of since (Unix ms) and
+	// later, newest first.
+	Latest(n int, since int64, dst *frame.Frame)
+}
+
+// tail are the new items of a view with factors guessed from their kin.
+type tail struct {
+	mu     sync.Mutex // one look at a time
+	last   atomic.Pointer[Newcomers]
+	groups [2]map[uint32][]float32 // per attribute: mean factors by value
+	built  [2]bool
+}
+
+// Newcomers are the tail as of a time. They never change.
+type Newcomers struct {
+	// Items are their codes.
+	Items []uint32
+
+	at int64
+	// kin are the two rows of means whose mean an item's factors are guessed to
+	// be; one of them is row 0, of zeros, where the item has one group only, and
+	// share what their sum is multiplied by. Items have few groups together, so a
+	// visitor's scores cost an inner product for each of these and not for each
+	// item.
+	kin   [][2]uint32
+	share []float32
+	means model.Model
+	rows  []uint32 // all of means
+}
+
+// Scores writes to dst, in its memory, what the new items score for a vector;
+// dots is working memory. It returns both.
+func (n *Newcomers) Scores(dst, vector, dots []float32) (scores, memory []float32) {
+	dst = slices.Grow(dst[:0], len(n.Items))[:len(n.Items)]
+	dots = slices.Grow(dots[:0], len(n.rows))[:len(n.rows)]
+	n.means.Scores(dots, vector, n.rows)
+	for j, kin := range n.kin {
+		dst[j] = n.share[j] * (dots[kin[0]] + dots[kin[1]])
+	}
+	return dst, dots
+}
+
+// Newcomers are the items that came into the catalogue in the last 30 days and
+// that the model does not know. The factors of such an item are the mean of
+// those of the items of its category and of its brand (the mean of the two where
+// it has both): its place in a visitor's taste until there are events of it. One
+// that has neither is not among them. They are as of at most half a second ago.
+func (v *View) Newcomers(news News, columns frame.Columns, now int64) *Newcomers {
+	old := v.tail.last.Load()
+	if old != nil && now-old.at < tailFresh && old.at-now < tailFresh {
+		return old
+	}
+	switch {
+	case v.tail.mu.TryLock():
+	case old != nil:
+		return old // somebody is at it
+	default:
+		// The first look is waited for: a list without new items would be another.
+		v.tail.mu.Lock()
+	}
+	defer v.tail.mu.Unlock()
+	if last := v.tail.last.Load(); last != old {
+		return last
+	}
+	var latest frame.Frame
+	news.Latest(tailLook, now-tailAge, &latest)
+	next := &Newcomers{at: now, means: model.Model{Rank: v.Model.Rank, NumItems: 1, Items: make([]float32, v.Model.Rank)}, rows: []uint32{0}}
+	groups := map[[2]uint32]uint32{} // rows of means, by attribute and value
+	for _, item := range latest.Items {
+		if len(next.Items) == tailItems {
+			break
+		}
+		if _, known := v.Row(item); !known {
+			v.guess(columns, item, groups, next)
+		}
+	}
+	v.tail.last.Store(next)
+	return next
+}
+
+// Follow readies a view to take the place of old: where that was asked for new
+// items, they are looked for beforehand, lest the first requests wait.
+func (v *View) Follow(old *View, news News, columns frame.Columns) {
+	if last := old.tail.last.Load(); last != nil {
+		v.Newcomers(news, columns, last.at)
+	}
+}
+
+// guess adds an item whose attributes say what its factors may be.
+func (v *View) guess(columns frame.Columns, item uint32, groups map[[2]uint32]uint32, next *Newcomers) {
+	var kin [2]uint32
+	n := 0
+	for a, name := range kinAttributes() {
+		column := columns.Column(frame.ItemScope, name)
+		if column == nil || column.Kind() != frame.Text {
+			continue
+		}
+		var value [1]uint32
+		column.Gather(value[:], []uint32{item})
+		if value[0] == 0 {
+			continue
+		}
+		mean := v.kin(a, column)[value[0]]
+		if mean == nil {
+			continue
+		}
+		group := [2]uint32{uint32(a), value[0]}
+		if _, there := groups[group]; !there {
+			groups[group] = uint32(len(next.rows))
+			next.rows = append(next.rows, uint32(len(next.rows)))
+			next.means.Items = append(next.means.Items, mean...)
+			next.means.NumItems++
+		}
+		kin[a] = groups[group]
+		n++
+	}
+	if n > 0 {
+		next.Items, next.kin = append(next.Items, item), append(next.kin, kin)
+		next.share = append(next.share, 1/float32(n))
+	}
+}
+
+// kin are the mean factors of the items of each value of an attribute, as of
+// the first time that they are asked for.
+func (v *View) kin(attribute int, column frame.Column) map[uint32][]float32 {
+	if v.tail.built[attribute] {
+		return v.tail.groups[attribute]
+	}
+	values := make([]uint32, len(v.Codes))
+	column.Gather(values, v.Codes)
+	groups, counts := map[uint32][]float32{}, map[uint32]int{}
+	for row, value := range values {
+		if value == 0 || counts[value] == groupRows {
+			continue
+		}
+		counts[value]++
+		if groups[value] == nil {
+			groups[value] = make([]float32, v.Model.Rank)
+		}
+		for k, f := range v.Model.Items[row*v.Model.Rank : (row+1)*v.Model.Rank] {
+			groups[value][k] += f
+		}
+	}
+	for value, sum := range groups {
+		for k := range sum {
+			sum[k] /= float32(counts[value])
+		}
+	}
+	v.tail.groups[attribute], v.tail.built[attribute] = groups, true
+	return groups
+}

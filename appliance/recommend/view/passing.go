@@ -1,0 +1,96 @@
+package view
+
+import (
+	"math/bits"
+	"sync"
+
+	"vitrine/als/topk"
+	"vitrine/appliance/frame"
+)
+
+// maxPassing bounds the filters whose rows a view remembers.
+const maxPassing = 64
+
+// passing are the rows that pass the filters that were asked for last, so that
+// a search gets them without a look at the items.
+type passing struct {
+	mu       sync.RWMutex
+	byFilter map[uint64]*passed
+}
+
+// passed are the positions in scan order that pass a filter, and those that do
+// not.
+type passed struct {
+	selection *frame.Selection
+	yes, no   []uint64
+}
+
+// Hide leaves out of a search the rows that do not pass a selection, or those
+// that do.
+func (v *View) Hide(mask *topk.Mask, s *frame.Selection, pass bool) {
+	p := v.pass(s)
+	if pass {
+		mask.HidePositions(p.no)
+	} else {
+		mask.HidePositions(p.yes)
+	}
+}
+
+// pass finds the rows that pass a selection. From one selection of a filter to
+// the next only what differs is moved.
+func (v *View) pass(s *frame.Selection) *passed {
+	v.passing.mu.RLock()
+	old := v.passing.byFilter[s.Filter]
+	v.passing.mu.RUnlock()
+	if old != nil && old.selection == s {
+		return old
+	}
+	next := &passed{selection: s}
+	var before []uint64
+	if old == nil {
+		words := (len(v.Index.Rows()) + 63) / 64
+		next.yes, next.no = make([]uint64, words), make([]uint64, words)
+		for i := range next.no {
+			next.no[i] = ^uint64(0)
+		}
+	} else {
+		before = old.selection.Words
+		next.yes, next.no = append(next.yes, old.yes...), append(next.no, old.no...)
+	}
+	for w := range max(len(before), len(s.Words)) {
+		for differ := word(before, w) ^ word(s.Words, w); differ != 0; differ &= differ - 1 {
+			row, known := v.Row(uint32(w*64 + bits.TrailingZeros64(differ)))
+			if !known {
+				continue
+			}
+			if at, ok := v.Index.Position(row); ok {
+				next.yes[at/64] ^= 1 << (at % 64)
+				next.no[at/64] ^= 1 << (at % 64)
+			}
+		}
+	}
+	v.passing.keep(next)
+	return next
+}
+
+func (p *passing) keep(next *passed) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.byFilter == nil {
+		p.byFilter = map[uint64]*passed{}
+	}
+	if _, known := p.byFilter[next.selection.Filter]; !known && len(p.byFilter) >= maxPassing {
+		for oldest := range p.byFilter { // any: it takes little to find its rows again
+			delete(p.byFilter, oldest)
+			break
+		}
+	}
+	p.byFilter[next.selection.Filter] = next
+}
+
+func word(words []uint64, w int) uint64 {
+	if w < len(words) {
+		return words[w]
+	}
+	return 0
+}
