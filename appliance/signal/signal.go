@@ -125,16 +125,31 @@ func (in *Interaction) Same(other *Interaction) bool {
 		math.Float32bits(in.Value) == math.Float32bits(other.Value)
 }
 
+// SessionHash is 16 bits of FNV-1a, 0 for no session: enough to tell a user's
+// sessions apart that follow each other.
+func SessionHash(id string) uint16 {
+	if id == "" {
+		return 0
+	}
+	h := fnv1a(id)
+	return max(uint16(h>>16^h), 1)
+}
+
 // idHash is FNV-1a, never 0 for an id.
 func idHash(id string) uint32 {
 	if id == "" {
 		return 0
 	}
+	return max(fnv1a(id), 1)
+}
+
+// fnv1a is the 32 bit hash of Fowler, Noll and Vo; hash/fnv would allocate.
+func fnv1a(text string) uint32 {
 	h := uint32(2166136261)
-	for i := range len(id) {
-		h = (h ^ uint32(id[i])) * 16777619
+	for i := range len(text) {
+		h = (h ^ uint32(text[i])) * 16777619
 	}
-	return max(h, 1)
+	return h
 }
 
 // Amount is the Value of an Interaction: NaN when there is none, and bounded

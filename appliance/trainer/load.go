@@ -245,21 +245,8 @@ func (r *partReader) add(b *archive.EventBatch) {
 		r.times = append(r.times, b.Time[i])
 		r.kinds = append(r.kinds, uint8(code))
 		r.values = append(r.values, signal.Amount(value, value == value))
-		r.sessions = append(r.sessions, sessionHash(b.SessionID[i]))
+		r.sessions = append(r.sessions, signal.SessionHash(b.SessionID[i]))
 	}
-}
-
-// sessionHash is 16 bits of FNV-1a, 0 for no session: enough to tell a user's
-// sessions apart that follow each other.
-func sessionHash(id string) uint16 {
-	if id == "" {
-		return 0
-	}
-	h := uint32(2166136261)
-	for i := range len(id) {
-		h = (h ^ uint32(id[i])) * 16777619
-	}
-	return max(uint16(h>>16^h), 1)
 }
 
 func enteringCode(sig *signal.Signal, name string) int {

@@ -12,6 +12,8 @@ import (
 
 	"vitrine/appliance/signal"
 	"vitrine/appliance/trainer"
+	"vitrine/bridge/archive"
+	"vitrine/bridge/event"
 )
 
 // text writes a file and returns its path.
@@ -27,6 +29,11 @@ func text(t testing.TB, name, content string) string {
 // newRun is a run over a file, with its data read.
 func newRun(t testing.TB, o Options, content string) (*run, *data) {
 	t.Helper()
+	return runOver(t, o, Source{Events: []string{text(t, "events.csv", content)}})
+}
+
+func runOver(t testing.TB, o Options, source Source) (*run, *data) {
+	t.Helper()
 	folds, err := o.complete(false)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +43,7 @@ func newRun(t testing.TB, o Options, content string) (*run, *data) {
 		t.Fatal(err)
 	}
 	r := &run{
-		job: Job{Source: Source{Events: []string{text(t, "events.csv", content)}}}, opt: o, sig: sig, turns: folds,
+		job: Job{Source: source}, opt: o, sig: sig, turns: folds,
 		progress: func(trainer.Progress) {}, result: &Result{Seconds: map[string]float64{}, Options: map[string]any{}},
 	}
 	d, err := r.read(context.Background())
@@ -84,6 +91,48 @@ func TestSplits(t *testing.T) {
 				t.Errorf("targets %s, want %s", got, tt.targets)
 			}
 		})
+	}
+}
+
+// TestArchiveIsReadAsATrainingReadsIt: events of the erased are gone and those of
+// guests are theirs whom they became, long before the files are written anew;
+// sessions are told apart.
+func TestArchiveIsReadAsATrainingReadsIt(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "archive")
+	a, err := archive.Open(t.Context(), archive.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	visit := func(user, item, session string) event.Record {
+		return event.Record{Kind: event.KindEvent, Event: event.Event{UserID: user, ItemID: item, Type: "view", Time: 1, SessionID: session}}
+	}
+	for n, r := range []event.Record{
+		visit("guest", "a", "s1"), visit("u1", "b", "s2"), visit("gone", "c", ""),
+		{Kind: event.KindUserMerge, User: event.User{ID: "guest", Into: "u1"}}, {Kind: event.KindUserErase, User: event.User{ID: "gone"}},
+		visit("guest", "d", ""), visit("gone", "e", ""),
+	} {
+		b, err := a.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Add(uint64(n+1), &r); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Commit(t.Context(), uint64(n+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Close()
+	_, d := runOver(t, Options{}, Source{Dir: dir})
+	if got, want := pairs(d, d.train), "0:a 0:b 1:d 2:e"; got != want {
+		t.Errorf("read %s, want %s", got, want)
+	}
+	var sessions []uint16
+	for _, in := range d.train.events {
+		sessions = append(sessions, in.Session)
+	}
+	if want := []uint16{signal.SessionHash("s1"), signal.SessionHash("s2"), 0, 0}; !slices.Equal(sessions, want) {
+		t.Errorf("sessions %v, want %v", sessions, want)
 	}
 }
 

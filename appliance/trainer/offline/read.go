@@ -229,7 +229,7 @@ func (s *sink) Records(_ context.Context, records []event.Record) error {
 			s.data.idle++
 			continue
 		}
-		in.Item = s.items.row(e.ItemID)
+		in.Item, in.Session = s.items.row(e.ItemID), signal.SessionHash(e.SessionID)
 		s.add(s.users.row(e.UserID), in)
 	}
 	return nil
@@ -249,7 +249,8 @@ func (s *sink) Reject(_ context.Context, rejected []file.Rejected) error {
 	return nil
 }
 
-// readArchive loads the archive.
+// readArchive loads the archive as a training does: what the erased did is left
+// out, and what guests did is theirs whom they became.
 func (r *run) readArchive(ctx context.Context, d *data) error {
 	a, err := archive.OpenReadOnly(ctx, archive.Options{Dir: r.job.Source.Dir})
 	if err != nil {
@@ -259,26 +260,49 @@ func (r *run) readArchive(ctx context.Context, d *data) error {
 	if at := a.Position(); at < r.job.Source.Position {
 		return fmt.Errorf("read archive %s: it ends at bus sequence %d, but was committed up to %d", r.job.Source.Dir, at, r.job.Source.Position)
 	}
-	var users, items ids
-	var w raw
-	columns := parquet.UserID | parquet.ItemID | parquet.EventType | parquet.Time | parquet.Value
-	err = a.ScanEvents(ctx, columns, func(b *parquet.EventBatch) error {
-		for n := range b.Len {
-			code, ok := r.sig.TypeCode(b.EventType.Names[b.EventType.Code[n]])
-			if !ok || !r.sig.Enters(code) {
-				d.idle++
-				continue
-			}
-			w.add(users.row(b.UserID.Names[b.UserID.Code[n]]), signal.Interaction{
-				Time: b.Time[n], Value: signal.Amount(b.Value[n], b.Value[n] == b.Value[n]), Type: code,
-				Item: items.row(b.ItemID.Names[b.ItemID.Code[n]]),
-			})
-		}
-		return nil
-	})
+	owners, err := a.Owners(ctx)
 	if err != nil {
+		return fmt.Errorf("read erasures and merges: %w", err)
+	}
+	columns := parquet.UserID | parquet.ItemID | parquet.EventType | parquet.Time | parquet.Value | parquet.SessionID
+	if !owners.None() {
+		columns |= parquet.BusSeq
+	}
+	rows := archiveRows{run: r, owners: owners}
+	if err := a.ScanEvents(ctx, columns, rows.take); err != nil {
 		return fmt.Errorf("read archive: %w", err)
 	}
-	d.train, d.items = w.group(len(users.names)), items.names
+	d.train, d.items, d.idle = rows.group(len(rows.users.names)), rows.items.names, rows.idle
+	return nil
+}
+
+// archiveRows takes the events of the archive.
+type archiveRows struct {
+	raw
+	run *run
+	// owners says whose events are: not always of those who are written there.
+	owners       *archive.Owners
+	users, items ids
+	idle         int64
+}
+
+func (s *archiveRows) take(b *parquet.EventBatch) error {
+	for n := range b.Len {
+		code, ok := s.run.sig.TypeCode(b.EventType.At(n))
+		if !ok || !s.run.sig.Enters(code) {
+			s.idle++
+			continue
+		}
+		user := b.UserID.At(n)
+		if s.owners.Moved(user) {
+			if user = s.owners.Of(user, b.BusSeq[n]); user == "" {
+				continue
+			}
+		}
+		s.add(s.users.row(user), signal.Interaction{
+			Time: b.Time[n], Value: signal.Amount(b.Value[n], b.Value[n] == b.Value[n]), Type: code,
+			Item: s.items.row(b.ItemID.At(n)), Session: signal.SessionHash(b.SessionID[n]),
+		})
+	}
 	return nil
 }
