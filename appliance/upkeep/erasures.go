@@ -136,6 +136,31 @@ func (e *Erasures) change(users []compact.Erasure, do func(u *compact.Erasure, r
 		delete(e.of, e.list[0].Hash)
 		e.list = e.list[1:]
 	}
+	return e.write()
+}
+
+// unsettled says whether an erasure was begun that has no receipt.
+func (e *Erasures) unsettled() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.ContainsFunc(e.list, func(u *entry) bool { return u.DoneAt == 0 })
+}
+
+// settle gives all of them their receipts.
+func (e *Erasures) settle() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.now().UnixMilli()
+	for _, u := range e.list {
+		if u.DoneAt == 0 {
+			u.DoneAt = now
+		}
+	}
+	return e.write()
+}
+
+// write writes the list. The caller holds mu.
+func (e *Erasures) write() error {
 	data, err := json.Marshal(erasuresFile{Version: 1, Key: hex.EncodeToString(e.key), Users: e.list})
 	if err == nil {
 		err = durable.Replace(e.path, "erasures.*.tmp", func(f *os.File) error {
@@ -209,13 +234,18 @@ func (e *eraser) copy(ctx context.Context) error {
 }
 
 // Erased implements compact.Eraser.
-func (e *eraser) Erased(ctx context.Context, users []compact.Erasure) error {
-	// Only the record of the erasure is newer than what Erase copied. If this
-	// fails, the copy's next turn brings it.
-	_ = e.copy(ctx)
-	now := e.erasures.now().UnixMilli()
-	return e.erasures.change(users, func(u *compact.Erasure, r *Receipt) {
-		r.Changes += u.Changes
-		r.DoneAt = now
-	})
+func (e *eraser) Erased(_ context.Context, users []compact.Erasure) error {
+	return e.erasures.change(users, func(u *compact.Erasure, r *Receipt) { r.Changes += u.Changes })
+}
+
+// Settle implements compact.Eraser: it gives the receipts, once the copy elsewhere
+// has lost the record of the erasure, too.
+func (e *eraser) Settle(ctx context.Context) error {
+	if !e.erasures.unsettled() {
+		return nil
+	}
+	if err := e.copy(ctx); err != nil {
+		return err
+	}
+	return e.erasures.settle()
 }

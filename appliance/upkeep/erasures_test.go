@@ -78,6 +78,12 @@ func TestErasures(t *testing.T) {
 	if err := e.Erased(t.Context(), users); err != nil {
 		t.Fatal(err)
 	}
+	if got, _ := list.Find("ann-1"); got.DoneAt != 0 {
+		t.Errorf("a receipt before all is settled: %+v", got)
+	}
+	if err := e.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if page, err := letters.List(0, ""); err != nil || page.Total != 1 {
 		t.Errorf("%d letters, %v", page.Total, err)
 	}
@@ -136,16 +142,58 @@ func TestHasWord(t *testing.T) {
 	}
 }
 
-// TestErasureWaitsForTheCopy: while the copy elsewhere cannot be made, a pass is
-// not done.
+// TestErasureWaitsForTheCopy: while the copy elsewhere cannot be made there is no
+// receipt, not even where only the record of the erasure is left there, nor after
+// a restart.
 func TestErasureWaitsForTheCopy(t *testing.T) {
-	away := errors.New("hdfs is away")
-	e := &eraser{copied: func(context.Context) error { return away }}
-	if err := e.copy(t.Context()); !errors.Is(err, away) {
-		t.Errorf("got %v, want %v", err, away)
+	path := filepath.Join(t.TempDir(), "erasures.json")
+	list, err := OpenErasures(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	e.copied = nil
-	if err := e.copy(t.Context()); err != nil {
-		t.Errorf("without a copy: %v", err)
+	away, turns := errors.New("hdfs is away"), 0
+	letters, err := deadletter.Open(deadletter.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer letters.Close()
+	var fail error
+	r := &rest{}
+	e := &eraser{erasures: list, models: r, snapshots: r, letters: letters, log: Log{Pump: r, Follower: r, Bus: r}, copied: func(context.Context) error {
+		turns++
+		return fail
+	}}
+	users := []compact.Erasure{{UserID: "ann-1", At: 100, Changes: 3}}
+	fail = away
+	if err := e.Erase(t.Context(), users); !errors.Is(err, away) {
+		t.Errorf("the first copy: got %v, want %v", err, away)
+	}
+	fail = nil
+	if err := e.Erase(t.Context(), users); err != nil {
+		t.Fatal(err)
+	}
+	fail = away
+	if err := e.Erased(t.Context(), users); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Settle(t.Context()); !errors.Is(err, away) {
+		t.Errorf("the second copy: got %v, want %v", err, away)
+	}
+	fail = nil
+	if e.erasures, err = OpenErasures(path); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := e.erasures.Find("ann-1"); got.DoneAt != 0 || got.Changes != 3 {
+		t.Errorf("after a restart: %+v", got)
+	}
+	if err := e.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := e.erasures.Find("ann-1"); got.DoneAt == 0 {
+		t.Errorf("settled: %+v", got)
+	}
+	before := turns
+	if err := e.Settle(t.Context()); err != nil || turns != before {
+		t.Errorf("with nothing to settle: %v, %d copies more", err, turns-before)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,9 +23,13 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	erasures, err := OpenErasures(filepath.Join(t.TempDir(), "erasures.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	var log bytes.Buffer
 	u := New(Options{
-		Archive: a, Every: 10 * time.Millisecond, Retention: 24 * time.Hour, HalfLife: 48 * time.Hour,
+		Archive: a, Erasures: erasures, Every: 10 * time.Millisecond, Retention: 24 * time.Hour, HalfLife: 48 * time.Hour,
 		Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	if !strings.Contains(log.String(), "archive.retention is shorter than train.half_life") {

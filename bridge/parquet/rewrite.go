@@ -26,6 +26,8 @@ type Row struct {
 	Number int64
 	// Seq is the bus message that the row came in.
 	Seq uint64
+	// Time is when a list was served, in Unix milliseconds; 0 in other files.
+	Time int64
 	// User is whose the row is, "" for an item's. Another one may be put here.
 	User string
 }
@@ -148,7 +150,10 @@ func (t *typed[R, P]) close(commit Commit) error {
 func (row *eventRow) look(r *Row)   { r.User, r.Seq = row.UserID, uint64(row.BusSeq) }
 func (row *eventRow) change(r *Row) { row.UserID = r.User }
 
-func (row *servedRow) look(r *Row)   { r.User, r.Seq = row.UserID, uint64(row.BusSeq) }
+func (row *servedRow) look(r *Row) {
+	r.User, r.Seq, r.Time = row.UserID, uint64(row.BusSeq), row.Time
+}
+
 func (row *servedRow) change(r *Row) { row.UserID = r.User }
 
 func (row *itemRow) look(r *Row) { r.Seq = uint64(row.BusSeq) }

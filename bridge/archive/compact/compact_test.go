@@ -388,6 +388,7 @@ func merge(from, into string) event.Record {
 type eraser struct {
 	fail          error
 	began, erased []Erasure
+	settled       int
 }
 
 func (e *eraser) Erase(_ context.Context, users []Erasure) error {
@@ -397,6 +398,11 @@ func (e *eraser) Erase(_ context.Context, users []Erasure) error {
 
 func (e *eraser) Erased(_ context.Context, users []Erasure) error {
 	e.erased = append(e.erased, users...)
+	return nil
+}
+
+func (e *eraser) Settle(context.Context) error {
+	e.settled++
 	return nil
 }
 
@@ -428,21 +434,25 @@ func (w *world) users() (ids []string) {
 func TestErase(t *testing.T) {
 	w := newWorld(t)
 	w.now = time.UnixMilli(day0) // nothing is due to be merged
-	list := func(user string) event.Record {
+	list := func(user string, at int64) event.Record {
 		return event.Record{Kind: event.KindServed, Served: &event.Served{
-			RequestID: "r-" + user, UserID: user, Time: day0, List: "recommend", Source: "live", Items: []event.ServedItem{{ID: "i1"}, {ID: "i2"}},
+			RequestID: "r-" + user, UserID: user, Time: at, List: "recommend", Source: "live", Items: []event.ServedItem{{ID: "i1"}, {ID: "i2"}},
 		}}
 	}
-	w.commit(view("victim", "v1", day0), view("guest", "g1", day0), view("other", "o1", day0), list("victim"), list("other"), list(""))
+	w.commit(view("victim", "v1", day0), view("guest", "g1", day0), view("other", "o1", day0), list("victim", day0), list("other", day0), list("", day0))
 	w.commit(event.Record{Kind: event.KindUserPut, User: event.User{ID: "victim", Time: day0}}, merge("guest", "victim"), view("guest", "g2", day0+dayMillis))
 	w.commit(view("old", "m1", day0), merge("old", "heir"), view("old", "m2", day0), view("heir", "h1", day0))
 	w.commit(erase("victim"), erase("old"), erase("never"))
-	w.commit(view("victim", "v2", day0+5)) // he came back
+	// He came back; and a list from before had waited.
+	w.commit(view("victim", "v2", day0+5), list("victim", day0+76), list("victim", day0+78))
 	before := content(t, w.opt.Archive)
 	e := &eraser{fail: errors.New("a disk fails")}
 	w.opt.Eraser = e
-	if err := New(w.opt).Pass(t.Context()); err == nil || len(e.began) != 3 || len(e.erased) != 0 {
+	if err := New(w.opt).Pass(t.Context()); err == nil || len(e.began) != 3 || len(e.erased) != 0 || e.settled != 0 {
 		t.Fatal(err, e)
+	}
+	if got := e.began[0]; got.Events != 2 || got.Places != 4 {
+		t.Errorf("of victim and guest: %+v", got)
 	}
 	e.fail, e.began = nil, nil
 	c := New(w.opt)
@@ -454,17 +464,19 @@ func TestErase(t *testing.T) {
 	}
 	// The first pass had taken the rows of dates out, the second took the rest.
 	want := []Erasure{{UserID: "victim", At: day0 + 77, Changes: 3}, {UserID: "old", At: day0 + 77, Changes: 2}, {UserID: "never", At: day0 + 77, Changes: 1}}
-	if !slices.Equal(e.erased, want) || c.Stats().Erased != 3 {
-		t.Errorf("erased %+v, want %+v", e.erased, want)
+	if !slices.Equal(e.erased, want) || c.Stats().Erased != 3 || e.settled != 1 {
+		t.Errorf("erased %+v, want %+v; settled %d times", e.erased, want, e.settled)
 	}
-	if e.began = nil; New(w.opt).Pass(t.Context()) != nil || len(e.began) != 0 {
-		t.Errorf("done again: %+v", e.began)
+	// A pass without any says so, too: the one before may have been cut short.
+	if e.began = nil; New(w.opt).Pass(t.Context()) != nil || len(e.began) != 0 || e.settled != 2 {
+		t.Errorf("done again: %+v, settled %d times", e.began, e.settled)
 	}
 	if owners, err := w.opt.Archive.Owners(t.Context()); err != nil || !owners.None() {
 		t.Fatal(owners, err)
 	}
-	// other's event and list, heir's two, victim's new one, guest's of later.
-	if after := content(t, w.open()); len(after) != 6 || after[5] != "served 4" {
+	// other's event and list, nobody's list, heir's two, victim's new event and
+	// list, guest's of later.
+	if after := content(t, w.open()); len(after) != 6 || after[5] != "served 6" {
 		t.Errorf("before\n%s\nafter\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
 	}
 }

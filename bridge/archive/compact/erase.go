@@ -30,6 +30,9 @@ type Eraser interface {
 	Erase(ctx context.Context, users []Erasure) error
 	// Erased says that the archive holds nothing of them any more.
 	Erased(ctx context.Context, users []Erasure) error
+	// Settle says that no erasure is left to do in the archive. Each pass that
+	// comes so far calls it: also after one that was cut short before Erased.
+	Settle(ctx context.Context) error
 }
 
 // erasing are the erasures of one pass.
@@ -43,8 +46,11 @@ type erasing struct {
 // that say so go last: a pass that is cut short is done again by the next.
 func (c *Compactor) erase(ctx context.Context, folders []archive.Folder) error {
 	e, err := c.erasures(ctx, folders)
-	if err != nil || len(e.users) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(e.users) == 0 {
+		return c.settle(ctx)
 	}
 	for i := range folders {
 		if folders[i].Kind == parquet.Events || folders[i].Kind == parquet.Served {
@@ -71,9 +77,18 @@ func (c *Compactor) erase(ctx context.Context, folders []archive.Folder) error {
 	// No ids: the log is a file, too.
 	c.opt.Log.Info("erased users are out of the archive's files", logkey.Count, len(e.users))
 	if c.opt.Eraser != nil {
-		return c.opt.Eraser.Erased(ctx, e.list())
+		if err := c.opt.Eraser.Erased(ctx, e.list()); err != nil {
+			return err
+		}
 	}
-	return nil
+	return c.settle(ctx)
+}
+
+func (c *Compactor) settle(ctx context.Context) error {
+	if c.opt.Eraser == nil {
+		return nil
+	}
+	return c.opt.Eraser.Settle(ctx)
 }
 
 // erasures reads who was erased, and in whose name others' events are. Where no
@@ -130,8 +145,11 @@ func (e *erasing) keep(kind parquet.Kind, r *parquet.Row) bool {
 	}
 	owner := e.owners.Of(r.User, r.Seq)
 	erased := e.users[r.User]
+	// A list waits before it is written, and an erasure may get ahead of it: what
+	// was shown to him before goes, too.
+	late := kind == parquet.Served && erased != nil && r.Time <= erased.At
 	switch {
-	case owner == "":
+	case owner == "" || late:
 		e.count(kind, r)
 		return false
 	case erased == nil || owner == r.User:
