@@ -108,7 +108,8 @@ func TestArchiveIsReadAsATrainingReadsIt(t *testing.T) {
 	}
 	for n, r := range []event.Record{
 		visit("guest", "a", "s1"), visit("u1", "b", "s2"), visit("gone", "c", ""),
-		{Kind: event.KindUserMerge, User: event.User{ID: "guest", Into: "u1"}}, {Kind: event.KindUserErase, User: event.User{ID: "gone"}},
+		{Kind: event.KindUserMerge, User: event.User{ID: "guest", Into: "u1"}},
+		{Kind: event.KindUserErase, User: event.User{ID: "gone"}},
 		visit("guest", "d", ""), visit("gone", "e", ""),
 	} {
 		b, err := a.Begin(t.Context())
