@@ -13,10 +13,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
-)
 
-// niceness of the child: it yields to the requests that the daemon answers.
-const niceness = 10
+	"vitrine/appliance/trainer/yield"
+)
 
 // message is one line of the child's standard output; R is what the work
 // results in.
@@ -34,12 +33,7 @@ func Child(ctx context.Context, in io.Reader, out io.Writer) error {
 // Serve is what a child process does: a job J as JSON on in, messages as JSON
 // lines on out. What it returns has already been told to the parent.
 func Serve[J, R any](ctx context.Context, in io.Reader, out io.Writer, run func(context.Context, J, func(Progress)) (*R, error)) error {
-	// By the group, for that is every thread: alone, the call would slow down
-	// the one it is made on. A failure only means that training competes with
-	// serving.
-	if syscall.Getpgrp() == syscall.Getpid() {
-		_ = syscall.Setpriority(syscall.PRIO_PGRP, 0, niceness)
-	}
+	yield.ToRequests(ctx)
 	enc := json.NewEncoder(out)
 	var job J
 	if err := json.NewDecoder(in).Decode(&job); err != nil {

@@ -80,7 +80,7 @@ var rules = []rule{
 		pkg: "appliance/trainer",
 		own: []string{
 			"als", "als/dataset", "als/model", "als/topk", "als/eval", "als/neighbors", "als/neighbors/...", "appliance/trainer/...", "appliance/signal", "appliance/registry",
-			"bridge/archive", "bridge/parquet", "bridge/file", "bridge/event", "internal/logkey",
+			"bridge/archive", "bridge/parquet", "bridge/file", "bridge/event", "internal/logkey", "internal/pause",
 		},
 	},
 	{
