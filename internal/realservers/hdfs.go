@@ -69,9 +69,7 @@ func (h HDFS) Start(ctx context.Context) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	lib, err := jars(ctx, "hadoop-"+Hadoop, []artifact{
-		{"org.apache.hadoop", "hadoop-common", Hadoop}, {"org.apache.hadoop", "hadoop-hdfs", Hadoop}, {"org.apache.hadoop", "hadoop-hdfs-client", Hadoop},
-	})
+	lib, err := hadoopJars(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +93,12 @@ func (h HDFS) Start(ctx context.Context) (*Cluster, error) {
 		return nil, errors.Join(err, c.Stop())
 	}
 	return c, nil
+}
+
+func hadoopJars(ctx context.Context) (string, error) {
+	return jars(ctx, "hadoop-"+Hadoop, []artifact{
+		{"org.apache.hadoop", "hadoop-common", Hadoop}, {"org.apache.hadoop", "hadoop-hdfs", Hadoop}, {"org.apache.hadoop", "hadoop-hdfs-client", Hadoop},
+	})
 }
 
 func (c *Cluster) startAll(ctx context.Context) error {

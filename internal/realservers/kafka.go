@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,7 +90,7 @@ func (k Kafka) StartCluster(ctx context.Context, n int) (brokers []*Broker, err 
 	if err != nil {
 		return nil, err
 	}
-	lib, err := jars(ctx, "kafka-"+k.Version, k.artifacts())
+	lib, err := k.jars(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +149,10 @@ func (b *Broker) prepare(ctx context.Context, ports []string, cluster string) er
 
 // modern tells the versions from 4.0 on.
 func (k Kafka) modern() bool { return !strings.HasPrefix(k.Version, "3.") }
+
+func (k Kafka) jars(ctx context.Context) (string, error) {
+	return jars(ctx, "kafka-"+k.Version, k.artifacts())
+}
 
 func (k Kafka) artifacts() []artifact {
 	// The server's own jars bind no log, and without one there is no line that
@@ -229,14 +232,14 @@ func (b *Broker) classPath() string {
 }
 
 func (b *Broker) format(ctx context.Context, cluster string) error {
-	args := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", b.classPath(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", b.properties()}
+	args := []string{"format", "-t", cluster, "-c", b.properties()}
 	if b.opt.Secure && b.opt.modern() {
 		for _, mechanism := range []string{"SCRAM-SHA-512", "SCRAM-SHA-256"} {
 			args = append(args, "--add-scram", mechanism+"=[name="+User+",password="+Password+"]")
 		}
 	}
-	if out, err := exec.CommandContext(ctx, b.java, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("format the folder of kafka %s: %w\n%s", b.opt.Version, err, tail(out))
+	if _, err := b.Run(ctx, "kafka.tools.StorageTool", args...); err != nil {
+		return fmt.Errorf("format the folder of kafka %s: %w", b.opt.Version, err)
 	}
 	return nil
 }
@@ -279,6 +282,17 @@ func (b *Broker) await(ctx context.Context) error {
 	})
 }
 
+// Run runs a command line program that the server's jars hold, such as
+// kafka.admin.TopicCommand of 3.4.0, and returns what it prints.
+func (b *Broker) Run(ctx context.Context, class string, args ...string) (string, error) {
+	command := append([]string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", b.classPath(), class}, args...)
+	out, err := exec.CommandContext(ctx, b.java, command...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("run %s %v: %w\n%s", class, args, err, tail(out))
+	}
+	return string(out), nil
+}
+
 // Stop ends the broker and waits for it.
 func (b *Broker) Stop() error { return b.process.stop() }
 
@@ -287,18 +301,3 @@ func (b *Broker) Kill() error { return b.process.kill() }
 
 // Signal sends a signal to the process, such as SIGSTOP and SIGCONT.
 func (b *Broker) Signal(s os.Signal) error { return b.process.signal(s) }
-
-// freePorts gives addresses of 127.0.0.1 that nobody listens on.
-func freePorts(n int) ([]string, error) {
-	out := make([]string, 0, n)
-	for range n {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		// Closed at the end only, so that the ports differ.
-		defer func() { _ = l.Close() }()
-		out = append(out, l.Addr().String())
-	}
-	return out, nil
-}

@@ -87,6 +87,9 @@ func natsProgram(ctx context.Context) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", fmt.Errorf("make the cache folder: %w", err)
+	}
 	// Built beside its place and moved in: two test runs may do it at once.
 	work := fmt.Sprintf("%s.%d", path, os.Getpid())
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", work, natsModule).CombinedOutput(); err != nil {

@@ -50,14 +50,15 @@ type Proxy struct {
 // NewProxy starts a proxy on a free port of 127.0.0.1.
 func NewProxy(target string) (*Proxy, error) {
 	p := &Proxy{Target: target, conns: map[net.Conn]struct{}{}}
-	return p, p.listen("127.0.0.1:0")
+	l, err := listenBelow()
+	if err != nil {
+		return nil, fmt.Errorf("start a proxy before %s: %w", target, err)
+	}
+	p.serveOn(l)
+	return p, nil
 }
 
-func (p *Proxy) listen(address string) error {
-	l, err := net.Listen("tcp4", address)
-	if err != nil {
-		return fmt.Errorf("start a proxy before %s: %w", p.Target, err)
-	}
+func (p *Proxy) serveOn(l net.Listener) {
 	p.mu.Lock()
 	p.listener, p.Address = l, l.Addr().String()
 	p.mu.Unlock()
@@ -70,7 +71,6 @@ func (p *Proxy) listen(address string) error {
 			p.pumps.Go(func() { p.serve(c) })
 		}
 	})
-	return nil
 }
 
 // Set makes a fault begin, or end with None.
@@ -86,7 +86,11 @@ func (p *Proxy) Set(f Fault) error {
 		}
 		p.cut()
 	} else if was == Refused {
-		return p.listen(p.Address)
+		l, err := net.Listen("tcp4", p.Address)
+		if err != nil {
+			return fmt.Errorf("end a fault of the proxy before %s: %w", p.Target, err)
+		}
+		p.serveOn(l)
 	}
 	return nil
 }
