@@ -34,6 +34,9 @@ func TestErasure(t *testing.T) {
 	for _, item := range []string{"i1", "i2", "i3"} {
 		post(`{"user_id":"` + victim + `","item_id":"` + item + `","event_type":"purchase","session_id":"s-1"}`)
 	}
+	for _, day := range []string{"2025-01-31", "2025-02-01"} { // dates of their own
+		post(`{"user_id":"` + victim + `","item_id":"i1","event_type":"view","ts":"` + day + `T10:00:00Z"}`)
+	}
 	post(`[{"user_id":"` + victim + `","item_id":"i1","event_type":"nonsense"},{"user_id":"somebody-else","item_id":"i1","event_type":"nonsense"}]`)
 	if code, _, text := d.ask("PUT", "/v1/users/"+victim, `{"attributes":{"region":"south"}}`); code != 200 && code != 201 && code != 204 {
 		t.Fatalf("%d %s", code, text)
@@ -49,21 +52,15 @@ func TestErasure(t *testing.T) {
 	if code, _, text := d.ask("DELETE", "/v1/users/"+victim, ""); code != 202 || !strings.Contains(text, `"archive":"pending"`) {
 		t.Fatalf("%d %s", code, text)
 	}
-	var status struct {
-		Archive string
-		Receipt struct{ Events, Changes, Dead_letters, Models, List_places int }
-	}
+	var status erasureState
 	for deadline := time.Now().Add(60 * time.Second); status.Archive != "done"; time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not done: %+v\n%s", status, d.err.String())
 		}
-		_, _, text := d.ask("GET", "/v1/users/"+victim+"/erasure", "")
-		if err := json.Unmarshal([]byte(text), &status); err != nil {
-			t.Fatal(err, text)
-		}
+		status = d.erasure(victim)
 	}
-	if r := status.Receipt; r.Events != 3 || r.Changes != 2 || r.Dead_letters != 1 || r.Models != 1 {
-		t.Errorf("receipt %+v", r)
+	if r := status.Receipt; r.Events != 5 || r.Changes != 2 || r.Dead_letters != 1 || r.Models != 1 || r.List_places != len(l.Items) {
+		t.Errorf("receipt %+v, want 5 events, 2 changes, a dead letter, a model and %d places of lists", r, len(l.Items))
 	}
 	if found := holding(t, dir, victim); len(found) > 0 {
 		t.Errorf("%s is still in %v", victim, found)
@@ -85,6 +82,21 @@ func TestErasure(t *testing.T) {
 	if d.get("/v1/recommend?user_id="+victim, &l); l.Source == "live" {
 		t.Errorf("he is answered as one who is known: %+v", l)
 	}
+}
+
+// erasureState is what the API says of an erasure.
+type erasureState struct {
+	Archive string
+	Receipt struct{ Events, Changes, Dead_letters, Models, List_places int }
+}
+
+func (d *daemon) erasure(user string) (s erasureState) {
+	d.t.Helper()
+	_, _, text := d.ask("GET", "/v1/users/"+user+"/erasure", "")
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		d.t.Fatal(err, text)
+	}
+	return s
 }
 
 // holding lists the files below a folder that hold an id: as bytes, or as a value

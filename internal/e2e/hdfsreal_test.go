@@ -390,9 +390,23 @@ func sameCopy(t *testing.T, c *realservers.Cluster, dir, root string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	there := map[string][32]byte{}
+	for at, data := range copyFiles(t, c, root) {
+		if !strings.HasPrefix(at, "_") {
+			there[strings.Replace(at, "-"+id+".parquet", ".parquet", 1)] = sha256.Sum256(data)
+		}
+	}
+	if len(here) == 0 || !maps.Equal(here, there) {
+		t.Errorf("the archive has %v, the copy %v", slices.Sorted(maps.Keys(here)), slices.Sorted(maps.Keys(there)))
+	}
+}
+
+// copyFiles reads all files below root on HDFS, those that are no data, too.
+func copyFiles(t *testing.T, c *realservers.Cluster, root string) map[string][]byte {
+	t.Helper()
 	store := hdfs.New(hdfs.Options{NameNodes: []string{c.Address}, Root: root, User: "reader"})
 	defer store.Close()
-	there := map[string][32]byte{}
+	files := map[string][]byte{}
 	var walk func(dir string)
 	walk = func(dir string) {
 		entries, err := store.List(t.Context(), dir)
@@ -400,26 +414,21 @@ func sameCopy(t *testing.T, c *realservers.Cluster, dir, root string) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			switch at := path.Join(dir, e.Name); {
-			case strings.HasPrefix(e.Name, "_"):
-			case e.Dir:
+			at := path.Join(dir, e.Name)
+			if e.Dir {
 				walk(at)
-			default:
-				r, err := store.Open(t.Context(), at)
-				if err != nil {
-					t.Fatal(err)
-				}
-				data, err := io.ReadAll(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_ = r.Close()
-				there[strings.Replace(at, "-"+id+".parquet", ".parquet", 1)] = sha256.Sum256(data)
+				continue
 			}
+			r, err := store.Open(t.Context(), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if files[at], err = io.ReadAll(r); err != nil {
+				t.Fatal(err)
+			}
+			_ = r.Close()
 		}
 	}
 	walk("")
-	if len(here) == 0 || !maps.Equal(here, there) {
-		t.Errorf("the archive has %v, the copy %v", slices.Sorted(maps.Keys(here)), slices.Sorted(maps.Keys(there)))
-	}
+	return files
 }
