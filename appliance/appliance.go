@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -257,6 +258,7 @@ func (a *Appliance) ladder() *ladder {
 	return &ladder{
 		live: newRecommender(a.engine, func() int64 { return a.now().UnixMilli() }),
 		gate: a.gate, kept: kept.New(), deadline: a.config.Recommend.Deadline, log: a.log,
+		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		known: func(id string) bool {
 			code, ok := p.catalog.UserCode(id)
 			return ok && p.profile.Has(code)

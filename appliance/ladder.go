@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"vitrine/appliance/admit"
@@ -30,7 +31,7 @@ const overloadRetry = 1
 // leaves out plugins that fail by itself), the last good one, popular items,
 // none with a reason. Nothing that fails behind it is an error of the answer.
 type ladder struct {
-	live     httpapi.Recommender
+	live     lists
 	gate     *admit.Gate
 	kept     *kept.Lists
 	deadline time.Duration
@@ -40,6 +41,9 @@ type ladder struct {
 	known func(userID string) bool
 	// shown says whether an item may be shown at a time.
 	shown func(itemID string, now int64) bool
+	// turns has room for the batches under way, and batches counts all of them.
+	turns   chan struct{}
+	batches atomic.Int64
 }
 
 // ask asks for the list that is wanted, where the gate has room for it, and
@@ -50,6 +54,11 @@ func (l *ladder) ask(ctx context.Context, wanted func(context.Context) error, be
 		return overloaded()
 	}
 	defer l.gate.Leave(verdict)
+	return l.rungs(ctx, verdict, wanted, below)
+}
+
+// rungs is ask for one who is in.
+func (l *ladder) rungs(ctx context.Context, verdict admit.Verdict, wanted func(context.Context) error, below func(reason string) error) error {
 	reason := reasonOverload
 	if verdict == admit.Work {
 		err := l.try(ctx, wanted)
@@ -69,19 +78,27 @@ func (l *ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.
 		if err := l.live.Recommend(ctx, q, list); err != nil {
 			return err
 		}
-		if kept.Keepable(q) && list.Source == httpapi.SourceLive {
-			l.kept.Put(q, list)
-		}
+		l.keep(q, list)
 		return nil
-	}, func(reason string) error {
-		if kept.Keepable(q) && l.known(q.UserID) && l.kept.Get(q, list, l.shown) {
-			list.Reason = reason
-			return nil
-		}
-		plain := *q
-		plain.NotPersonalized, plain.Explain = true, httpapi.ExplainNone
-		return l.popular(ctx, list, reason, func(ctx context.Context) error { return l.live.Recommend(ctx, &plain, list) })
-	})
+	}, func(reason string) error { return l.below(ctx, q, list, reason) })
+}
+
+// keep remembers a list for the rung below.
+func (l *ladder) keep(q *httpapi.Query, list *httpapi.List) {
+	if kept.Keepable(q) && list.Source == httpapi.SourceLive {
+		l.kept.Put(q, list)
+	}
+}
+
+// below gives the last good list, or popular items.
+func (l *ladder) below(ctx context.Context, q *httpapi.Query, list *httpapi.List, reason string) error {
+	if kept.Keepable(q) && l.known(q.UserID) && l.kept.Get(q, list, l.shown) {
+		list.Reason = reason
+		return nil
+	}
+	plain := *q
+	plain.NotPersonalized, plain.Explain = true, httpapi.ExplainNone
+	return l.popular(ctx, list, reason, func(ctx context.Context) error { return l.live.Recommend(ctx, &plain, list) })
 }
 
 // Rank gives the items as they came where nothing better can be had.

@@ -20,6 +20,7 @@ import (
 type moody struct {
 	live    func(ctx context.Context) error
 	popular error
+	batch   func(qs []httpapi.Query)
 }
 
 func (m *moody) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
@@ -37,6 +38,25 @@ func (m *moody) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.L
 	}
 	return nil
 }
+
+func (m *moody) Batch(qs []httpapi.Query) listBatch {
+	if m.batch != nil {
+		m.batch(qs)
+	}
+	return moodyBatch{m, qs}
+}
+
+// moodyBatch makes its lists one at a time.
+type moodyBatch struct {
+	*moody
+	qs []httpapi.Query
+}
+
+func (b moodyBatch) List(ctx context.Context, i int, list *httpapi.List) error {
+	return b.Recommend(ctx, &b.qs[i], list)
+}
+
+func (moodyBatch) End() {}
 
 func (m *moody) Rank(ctx context.Context, q *httpapi.Query, items []string, list *httpapi.List) error {
 	if err := m.Recommend(ctx, q, list); err != nil {
@@ -73,7 +93,7 @@ func (m *moody) Popular(_ context.Context, _ *httpapi.ListQuery, list *httpapi.L
 func ladderOver(m *moody, opt admit.Options) (*ladder, *bytes.Buffer) {
 	log := new(bytes.Buffer)
 	return &ladder{
-		live: m, gate: admit.NewGate(opt), kept: kept.New(), deadline: time.Second, log: slog.New(slog.NewTextHandler(log, nil)),
+		live: m, gate: admit.NewGate(opt), kept: kept.New(), deadline: time.Second, turns: make(chan struct{}, 1), log: slog.New(slog.NewTextHandler(log, nil)),
 		known: func(id string) bool { return id != "erased" }, shown: func(id string, _ int64) bool { return !strings.HasSuffix(id, "-1") },
 	}, log
 }

@@ -97,6 +97,10 @@ type Query struct {
 	Hidden *topk.Mask
 	// K is the number of items wanted.
 	K int
+	// Nearest are the factor model's best items, as many as Blend.Nearest tells,
+	// where Searched says that they were looked for beforehand.
+	Nearest  []topk.Hit
+	Searched bool
 }
 
 // Rank returns the K items with the highest score, best first, equal ones by
@@ -145,6 +149,10 @@ func (b *Blend) nearest(q *Query, s *Scratch) float32 {
 	if b.Factors == nil || !b.Factors.answers(q) {
 		return 0
 	}
+	if q.Searched {
+		s.hits = append(s.hits, q.Nearest...)
+		return highest(s.hits)
+	}
 	hidden := q.Hidden
 	if q.Exclude != nil || hidden == nil {
 		if s.hidden.Reset(b.Factors.Index); hidden != nil {
@@ -158,17 +166,26 @@ func (b *Blend) nearest(q *Query, s *Scratch) float32 {
 	} else {
 		s.hits = b.Factors.Index.Search(q.Vector, b.depth(q), hidden, s.hits, &s.search)
 	}
-	if len(s.hits) == 0 {
+	return highest(s.hits)
+}
+
+// highest is the first hit's score, 0 without one.
+func highest(hits []topk.Hit) float32 {
+	if len(hits) == 0 {
 		return 0
 	}
-	return s.hits[0].Score
+	return hits[0].Score
 }
 
 // depth is how many of the factor model's items are candidates.
-func (b *Blend) depth(q *Query) int {
+func (b *Blend) depth(q *Query) int { return b.Nearest(q.K) }
+
+// Nearest is how many of the factor model's best items are candidates for the k
+// best of the blend.
+func (b *Blend) Nearest(k int) int {
 	depth := b.Depth
 	setDefault(&depth, DefaultDepth)
-	return max(depth, q.K)
+	return max(depth, k)
 }
 
 // answers tells whether the factor model has something to say.

@@ -2202,7 +2202,7 @@ type ClientInterface interface {
 
 	// RecommendBatchWithBody Lists for many users or sessions in one call, in the order of the requests.
 	//
-	// One request at fault fails the call; `detail` names its place, from 0.
+	// One request at fault fails the call; `detail` names its place, from 0. Each list is the one that `POST /v1/recommend` gives; together they take less time, and single requests go before them. They may ask for 100,000 items together.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2211,7 +2211,7 @@ type ClientInterface interface {
 
 	// RecommendBatch Lists for many users or sessions in one call, in the order of the requests.
 	//
-	// One request at fault fails the call; `detail` names its place, from 0.
+	// One request at fault fails the call; `detail` names its place, from 0. Each list is the one that `POST /v1/recommend` gives; together they take less time, and single requests go before them. They may ask for 100,000 items together.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3151,7 +3151,7 @@ func (c *Rest) RecommendPost(ctx context.Context, body RecommendPostJSONRequestB
 
 // RecommendBatchWithBody Lists for many users or sessions in one call, in the order of the requests.
 //
-// One request at fault fails the call; `detail` names its place, from 0.
+// One request at fault fails the call; `detail` names its place, from 0. Each list is the one that `POST /v1/recommend` gives; together they take less time, and single requests go before them. They may ask for 100,000 items together.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3170,7 +3170,7 @@ func (c *Rest) RecommendBatchWithBody(ctx context.Context, contentType string, b
 
 // RecommendBatch Lists for many users or sessions in one call, in the order of the requests.
 //
-// One request at fault fails the call; `detail` names its place, from 0.
+// One request at fault fails the call; `detail` names its place, from 0. Each list is the one that `POST /v1/recommend` gives; together they take less time, and single requests go before them. They may ask for 100,000 items together.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6530,7 +6530,7 @@ type ClientWithResponsesInterface interface {
 
 	// RecommendBatchWithBodyWithResponse Lists for many users or sessions in one call, in the order of the requests.
 	//
-	// One request at fault fails the call; `detail` names its place, from 0.
+	// One request at fault fails the call; `detail` names its place, from 0. Each list is the one that `POST /v1/recommend` gives; together they take less time, and single requests go before them. They may ask for 100,000 items together.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6539,7 +6539,7 @@ type ClientWithResponsesInterface interface {
 
 	// RecommendBatchWithResponse Lists for many users or sessions in one call, in the order of the requests.
 	//
-	// One request at fault fails the call; `detail` names its place, from 0.
+	// One request at fault fails the call; `detail` names its place, from 0. Each list is the one that `POST /v1/recommend` gives; together they take less time, and single requests go before them. They may ask for 100,000 items together.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11172,7 +11172,7 @@ func (c *ClientWithResponses) RecommendPostWithResponse(ctx context.Context, bod
 
 // RecommendBatchWithBodyWithResponse Lists for many users or sessions in one call, in the order of the requests.
 //
-// One request at fault fails the call; `detail` names its place, from 0.
+// One request at fault fails the call; `detail` names its place, from 0. Each list is the one that `POST /v1/recommend` gives; together they take less time, and single requests go before them. They may ask for 100,000 items together.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11187,7 +11187,7 @@ func (c *ClientWithResponses) RecommendBatchWithBodyWithResponse(ctx context.Con
 
 // RecommendBatchWithResponse Lists for many users or sessions in one call, in the order of the requests.
 //
-// One request at fault fails the call; `detail` names its place, from 0.
+// One request at fault fails the call; `detail` names its place, from 0. Each list is the one that `POST /v1/recommend` gives; together they take less time, and single requests go before them. They may ask for 100,000 items together.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -262,9 +262,10 @@ func TestRecommendBatch(t *testing.T) {
 		t.Errorf("%v: %d %s", err, w.Code, w.Body)
 	}
 	many := `{"requests":[` + strings.Repeat(`{"user_id":"u"},`, maxLists) + `{"user_id":"u"}]}`
+	long := `{"requests":[` + strings.Repeat(`{"user_id":"u","limit":500},`, 200) + `{"user_id":"u","limit":1}]}`
 	for body, want := range map[string]string{
 		`{"requests":[{"user_id":"u"},{"user_id":"u","limit":0}]}`: "requests[1]: limit", `{"requests":[{}]}`: "requests[0]: there is neither",
-		`{"requests":[]}`: "1 to 200", `{}`: "1 to 200", many: "not 201",
+		`{"requests":[]}`: "1 to 1000", `{}`: "1 to 1000", many: "not 1001", long: "more than 100000 items",
 	} {
 		if w := (call{do: "POST /v1/recommend:batch", body: body}).to(srv.API()); w.Code != 400 || !strings.Contains(problemOf(t, w).Detail, want) {
 			t.Errorf("%.60s: %d %s", body, w.Code, w.Body)

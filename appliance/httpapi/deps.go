@@ -119,6 +119,8 @@ type PluginCall struct {
 // return ErrNotFound for an item that is not in the catalogue.
 type Recommender interface {
 	Recommend(ctx context.Context, q *Query, list *List) error
+	// RecommendBatch makes a list for each query. An error is about query at.
+	RecommendBatch(ctx context.Context, qs []Query, lists []List) (at int, err error)
 	Rank(ctx context.Context, q *Query, items []string, list *List) error
 	Explain(ctx context.Context, q *Query, itemID string) (Explanation, error)
 	Similar(ctx context.Context, itemID string, limit int, list *List) error

@@ -130,6 +130,15 @@ func (s *shop) Recommend(_ context.Context, q *Query, list *List) error {
 	return s.answer(list)
 }
 
+func (s *shop) RecommendBatch(ctx context.Context, qs []Query, lists []List) (int, error) {
+	for i := range qs {
+		if err := s.Recommend(ctx, &qs[i], &lists[i]); err != nil {
+			return i, err
+		}
+	}
+	return 0, nil
+}
+
 func (s *shop) Similar(_ context.Context, id string, limit int, list *List) error {
 	s.mu.Lock()
 	s.query = Query{Limit: limit, UserID: id}

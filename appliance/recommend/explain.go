@@ -207,6 +207,7 @@ func (e *Engine) Explain(ctx context.Context, req *Request, itemID string, out *
 	var forced Response
 	sc.why.seen = slices.Contains(sc.taste.Items, code) || slices.Contains(sc.session, code)
 	sc.why.excluded = slices.Contains(sc.excluded, code)
+	e.ready(sc, q)
 	e.list(ctx, sc, &forced, q)
 
 	out.Reasons = append(e.shares(sc, q, code), e.reasons(sc, q, code)...)

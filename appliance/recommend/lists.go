@@ -99,6 +99,7 @@ func (e *Engine) listed(ctx context.Context, req *ListRequest, resp *Response, q
 		}
 	}
 	e.rule(SceneTrending, sc)
+	e.ready(sc, q)
 	e.list(ctx, sc, resp, q)
 	return nil
 }

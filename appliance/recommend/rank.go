@@ -42,16 +42,13 @@ type question struct {
 	closed bool
 }
 
-// list finds the candidates, lets plugins and rules rank them, and writes the
-// page. Where these leave less than a page it goes on with four times as many,
-// and at last with what is behind them.
-func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q question) {
-	sc.depth, sc.started = 0, time.Now()
+// ready settles what a list needs before its first search.
+func (e *Engine) ready(sc *scratch, q question) {
+	sc.depth = 0
 	if e.deps.Plugins != nil {
 		sc.depth = e.deps.Plugins.Depth()
 	}
 	sc.frame.Seed = seed(sc.frame.User, sc.frame.Now)
-	resp.Plugins.Reset()
 	if !q.closed {
 		e.pin(sc)
 	}
@@ -60,6 +57,14 @@ func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q questi
 		sc.want = max(sc.want, min(reach*sc.limit, farthest))
 	}
 	sc.sorts = sc.depth > 0 || sc.plan.Ranks() || q.given != nil || sc.why != nil
+}
+
+// list finds the candidates, lets plugins and rules rank them, and writes the
+// page. Where these leave less than a page it goes on with four times as many,
+// and at last with what is behind them.
+func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q question) {
+	sc.started = time.Now()
+	resp.Plugins.Reset()
 	var reason string
 	for {
 		reason = e.gather(sc, q)

@@ -114,6 +114,7 @@ type Engine struct {
 	rules   atomic.Pointer[rules.Plans]
 	served  pages.Served
 	scratch sync.Pool // of *scratch
+	batches sync.Pool // of *Batch
 	// enough is the constant; tests on busy machines take more.
 	enough time.Duration
 }
@@ -138,6 +139,12 @@ func (e *Engine) Recommend(ctx context.Context, req *Request, resp *Response) er
 	if err != nil {
 		return err
 	}
+	e.ready(sc, q)
+	return e.answer(ctx, req, sc, q, resp)
+}
+
+// answer makes the list of a settled question and remembers it.
+func (e *Engine) answer(ctx context.Context, req *Request, sc *scratch, q question, resp *Response) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -193,7 +200,9 @@ func (e *Engine) Similar(ctx context.Context, itemID string, limit int, now int6
 	sc.excluded = append(sc.excluded, code)
 	e.rule(SceneProduct, sc)
 	// Popular items are no likeness: they stand in, they do not fill up.
-	e.list(ctx, sc, resp, e.alike(code, e.view.Load(), sc))
+	q := e.alike(code, e.view.Load(), sc)
+	e.ready(sc, q)
+	e.list(ctx, sc, resp, q)
 	return nil
 }
 
@@ -233,19 +242,29 @@ type scratch struct {
 	weights    []float32
 	vector     []float32
 	hits       []topk.Hit
-	folding    model.Scratch
-	search     topk.Scratch
-	recent     []uint32 // codes of the newest places of the history
-	history    []uint32 // rows of those that the model knows
-	mixing     neighbors.Scratch
-	deep       deep
+	// ahead are the best by the factors where searched is true: the first search
+	// was made beforehand, with without as it is.
+	ahead    []topk.Hit
+	searched bool
+	folding  model.Scratch
+	search   topk.Scratch
+	recent   []uint32 // codes of the newest places of the history
+	history  []uint32 // rows of those that the model knows
+	mixing   *neighbors.Scratch
+	deep     deep
 }
 
 func (e *Engine) begin(limit int, now int64) *scratch {
 	sc, ok := e.scratch.Get().(*scratch)
 	if !ok {
-		sc = new(scratch)
+		sc = &scratch{mixing: new(neighbors.Scratch)}
 	}
+	sc.begin(limit, now)
+	return sc
+}
+
+// begin forgets the request before.
+func (sc *scratch) begin(limit int, now int64) {
 	sc.frame.Reset()
 	sc.taste.Reset()
 	sc.frame.Now = now
@@ -257,7 +276,7 @@ func (e *Engine) begin(limit int, now int64) *scratch {
 	sc.rows, sc.weights, sc.history = sc.rows[:0], sc.weights[:0], sc.history[:0]
 	sc.buried, sc.pins, sc.before, sc.offset = sc.buried[:0], sc.pins[:0], sc.before[:0], 0
 	sc.plan, sc.why, sc.filters = nil, nil, sc.filters[:0]
-	return sc
+	sc.ahead, sc.searched = nil, false
 }
 
 func (sc *scratch) exclude(codes Codes, ids []string) {

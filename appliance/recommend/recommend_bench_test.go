@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"vitrine/appliance/frame"
 	"vitrine/appliance/rules"
@@ -163,5 +164,55 @@ func BenchmarkFilterAndRules(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkBatch makes 32 lists in a batch, and the same ones one at a time in
+// turn with it; x-alone is how many times less time a list takes in a batch. Only
+// the search is shared. Its limit alone is one item a cycle and query (64 codes an
+// instruction, see topk.BenchmarkSearchBatch), in a batch four queries to a read
+// of the rows; everything else of a list is each one's own.
+func BenchmarkBatch(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		items int
+		blend bool
+	}{{"als", 100_000, false}, {"blend", 100_000, true}} {
+		b.Run(fmt.Sprintf("%s/items=%d", c.name, c.items), func(b *testing.B) {
+			e := newHeavy(b, c.items, 20)
+			if c.blend {
+				e = newBlended(b, c.items, 20)
+			}
+			h := e.deps.Shelf.(*heavy)
+			reqs := make([]Request, BatchSize)
+			for j := range reqs {
+				h.history[uint32(100+j)] = taste(uint32(j*31), uint32(j*977), uint32(j*3001), uint32(j*2003+7))
+				reqs[j] = Request{UserID: fmt.Sprint("u", 100+j), ExcludeSeen: true, Now: 5}
+			}
+			var resp Response
+			ctx := context.Background()
+			var alone, together time.Duration
+			b.ReportAllocs()
+			for b.Loop() {
+				began := time.Now()
+				for j := range reqs {
+					if err := e.Recommend(ctx, &reqs[j], &resp); err != nil {
+						b.Fatal(err)
+					}
+				}
+				alone += time.Since(began)
+				began = time.Now()
+				batch := e.Batch(reqs)
+				for j := range reqs {
+					if err := batch.List(ctx, j, &resp); err != nil {
+						b.Fatal(err)
+					}
+				}
+				batch.End()
+				together += time.Since(began)
+			}
+			b.ReportMetric(float64(together.Nanoseconds())/float64(b.N*BatchSize), "ns/list")
+			b.ReportMetric(alone.Seconds()/together.Seconds(), "x-alone")
+		})
 	}
 }

@@ -138,6 +138,7 @@ func (e *Engine) Rank(ctx context.Context, req *Request, ids []string, resp *Res
 	}
 	reason := q.reason
 	q = question{view: q.view, given: given, scores: e.scoresOf(sc, q, given), closed: true}
+	e.ready(sc, q)
 	e.list(ctx, sc, resp, q)
 	for _, id := range unknown {
 		resp.Items = append(resp.Items, Item{ID: id, Code: noItem})

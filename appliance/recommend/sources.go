@@ -25,21 +25,11 @@ func (e *Engine) candidates(sc *scratch, q question) (reason string) {
 	v, now := q.view, sc.frame.Now
 	expired := func(hit topk.Hit) bool { return e.deps.Shelf.Expired(v.Codes[hit.Row], now) }
 	for fresh := false; ; fresh = true {
-		sc.without.Copy(v.Expired(e.deps.Shelf, now, fresh))
-		for _, code := range sc.excluded {
-			if row, ok := v.Row(code); ok {
-				sc.without.Hide(row)
-			}
-		}
-		for _, c := range sc.conditions {
-			v.Hide(&sc.without, c.selection, c.pass)
-		}
-		for _, code := range sc.frame.Items {
-			if row, ok := v.Row(code); ok {
-				sc.without.Hide(row)
-			}
+		if !sc.searched {
+			e.hide(sc, v, fresh)
 		}
 		sc.best(v, q)
+		sc.searched = false
 		if fresh || !slices.ContainsFunc(sc.hits, expired) {
 			break
 		}
@@ -49,6 +39,25 @@ func (e *Engine) candidates(sc *scratch, q question) (reason string) {
 		return ReasonNoCandidates
 	}
 	return ""
+}
+
+// hide leaves out of the next search what is expired, excluded, does not fulfil
+// the conditions, or is a candidate already.
+func (e *Engine) hide(sc *scratch, v *view.View, fresh bool) {
+	sc.without.Copy(v.Expired(e.deps.Shelf, sc.frame.Now, fresh))
+	for _, code := range sc.excluded {
+		if row, ok := v.Row(code); ok {
+			sc.without.Hide(row)
+		}
+	}
+	for _, c := range sc.conditions {
+		v.Hide(&sc.without, c.selection, c.pass)
+	}
+	for _, code := range sc.frame.Items {
+		if row, ok := v.Row(code); ok {
+			sc.without.Hide(row)
+		}
+	}
 }
 
 // choose takes those of the given candidates that may be shown.
@@ -68,15 +77,17 @@ func (e *Engine) choose(sc *scratch, q question) (reason string) {
 // best finds the best candidates that sc.without does not hide: by the blend
 // of all sources, or by the factors alone.
 func (sc *scratch) best(v *view.View, q question) {
-	query := neighbors.Query{History: sc.history, Vector: sc.vector, Hidden: &sc.without, K: sc.want}
+	query := neighbors.Query{History: sc.history, Vector: sc.vector, Hidden: &sc.without, K: sc.want, Nearest: sc.ahead, Searched: sc.searched}
 	switch {
 	case q.similar && v.Blends.Like != nil:
 		query.Cosine, query.Row = true, q.row
-		sc.hits = v.Blends.Like.Rank(query, sc.hits, &sc.mixing)
+		sc.hits = v.Blends.Like.Rank(query, sc.hits, sc.mixing)
 	case q.similar:
 		sc.hits = v.Index.Similar(q.row, sc.want, &sc.without, sc.hits, &sc.search)
 	case sc.blend(v) != nil:
-		sc.hits = sc.blend(v).Rank(query, sc.hits, &sc.mixing)
+		sc.hits = sc.blend(v).Rank(query, sc.hits, sc.mixing)
+	case sc.searched:
+		sc.hits = append(sc.hits[:0], sc.ahead...)
 	default:
 		sc.hits = v.Index.Search(sc.vector, sc.want, &sc.without, sc.hits, &sc.search)
 	}
@@ -88,4 +99,21 @@ func (sc *scratch) blend(v *view.View) *neighbors.Blend {
 		return v.Blends.Session
 	}
 	return v.Blends.User
+}
+
+// byFactors tells whether a list begins with a search for the visitor's vector.
+func (sc *scratch) byFactors(q question) bool {
+	if q.reason != "" || q.similar || q.rank != nil || q.given != nil || len(sc.vector) == 0 {
+		return false
+	}
+	blend := sc.blend(q.view)
+	return blend == nil || blend.FactorWeight > 0
+}
+
+// searches is how many that search finds.
+func (sc *scratch) searches(v *view.View) int {
+	if blend := sc.blend(v); blend != nil {
+		return blend.Nearest(sc.want)
+	}
+	return sc.want
 }

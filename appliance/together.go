@@ -1,0 +1,116 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"vitrine/appliance/admit"
+	"vitrine/appliance/httpapi"
+	"vitrine/appliance/recommend"
+)
+
+// lists is what the ladder stands on.
+type lists interface {
+	httpapi.Lists
+	Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error
+	Rank(ctx context.Context, q *httpapi.Query, items []string, list *httpapi.List) error
+	Explain(ctx context.Context, q *httpapi.Query, itemID string) (httpapi.Explanation, error)
+	Similar(ctx context.Context, itemID string, limit int, list *httpapi.List) error
+	// Batch begins to answer up to recommend.BatchSize queries.
+	Batch(qs []httpapi.Query) listBatch
+}
+
+// listBatch are queries that share a search; each is answered once, in order.
+type listBatch interface {
+	List(ctx context.Context, i int, list *httpapi.List) error
+	End()
+}
+
+// maxBatches is how many batches wait for their turn at most.
+const maxBatches = 64
+
+// RecommendBatch makes a list for each query, some at a time. So long as they
+// take, they are one request to the gate and have one slot of it; between two
+// of them whoever waits for a processor comes first, and of several batches
+// only so many at a time are under way that half of the processors are left.
+func (l *ladder) RecommendBatch(ctx context.Context, qs []httpapi.Query, lists []httpapi.List) (at int, err error) {
+	for lo := 0; lo < len(qs); lo += recommend.BatchSize {
+		hi := min(lo+recommend.BatchSize, len(qs))
+		if at, err := l.together(ctx, qs[lo:hi], lists[lo:hi]); err != nil {
+			return lo + at, err
+		}
+	}
+	return 0, nil
+}
+
+// together makes the lists of up to recommend.BatchSize queries.
+func (l *ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpapi.List) (at int, err error) {
+	if l.batches.Add(1) > maxBatches {
+		l.batches.Add(-1)
+		return 0, overloaded()
+	}
+	defer l.batches.Add(-1)
+	select {
+	case l.turns <- struct{}{}:
+	case <-ctx.Done():
+		return 0, fmt.Errorf("wait for a turn: %w", ctx.Err())
+	}
+	defer func() { <-l.turns }()
+	verdict := l.gate.Enter(ctx)
+	if verdict == admit.Refuse {
+		return 0, overloaded()
+	}
+	defer l.gate.Leave(verdict)
+	var batch listBatch
+	if verdict == admit.Work {
+		// Where it panics, each list is asked for by itself.
+		_ = l.try(ctx, func(context.Context) error {
+			batch = l.live.Batch(qs)
+			return nil
+		})
+	}
+	for i := range qs {
+		err := l.rungs(ctx, verdict, func(ctx context.Context) error {
+			if batch == nil {
+				return l.live.Recommend(ctx, &qs[i], &lists[i])
+			}
+			if err := batch.List(ctx, i, &lists[i]); err != nil {
+				return err
+			}
+			l.keep(&qs[i], &lists[i])
+			return nil
+		}, func(reason string) error { return l.below(ctx, &qs[i], &lists[i], reason) })
+		if err != nil {
+			return i, err
+		}
+		runtime.Gosched()
+	}
+	if batch != nil {
+		batch.End()
+	}
+	return 0, nil
+}
+
+// openBatch is a batch of the engine in the API's terms.
+type openBatch struct {
+	recommender
+	batch *recommend.Batch
+}
+
+// Batch implements lists.
+func (r recommender) Batch(qs []httpapi.Query) listBatch {
+	reqs := make([]recommend.Request, len(qs))
+	for i := range qs {
+		reqs[i] = requestOf(&qs[i])
+	}
+	return openBatch{r, r.engine.Batch(reqs)}
+}
+
+// List makes one of the lists.
+func (b openBatch) List(ctx context.Context, i int, list *httpapi.List) error {
+	return listProblem(b.answer(list, func(resp *recommend.Response) error { return b.batch.List(ctx, i, resp) }))
+}
+
+// End gives the engine's memory back.
+func (b openBatch) End() { b.batch.End() }
