@@ -24,6 +24,7 @@ import (
 
 	"vitrine/appliance/access"
 	"vitrine/appliance/admit"
+	"vitrine/appliance/answer"
 	"vitrine/appliance/config"
 	"vitrine/appliance/datadir"
 	"vitrine/appliance/httpapi"
@@ -256,7 +257,7 @@ func (a *Appliance) ladder() *ladder {
 	p := a.parts
 	a.gate = admit.NewGate(admit.Options{})
 	return &ladder{
-		live: newRecommender(a.engine, func() int64 { return a.now().UnixMilli() }),
+		live: answer.New(a.engine, func() int64 { return a.now().UnixMilli() }),
 		gate: a.gate, kept: kept.New(), deadline: a.config.Recommend.Deadline, log: a.log,
 		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		known: func(id string) bool {

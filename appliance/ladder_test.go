@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vitrine/appliance/admit"
+	"vitrine/appliance/answer"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/kept"
 )
@@ -39,7 +40,7 @@ func (m *moody) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.L
 	return nil
 }
 
-func (m *moody) Batch(qs []httpapi.Query) listBatch {
+func (m *moody) Batch(qs []httpapi.Query) answer.Batch {
 	if m.batch != nil {
 		m.batch(qs)
 	}

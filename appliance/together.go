@@ -6,6 +6,7 @@ import (
 	"runtime"
 
 	"vitrine/appliance/admit"
+	"vitrine/appliance/answer"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/recommend"
 )
@@ -18,13 +19,7 @@ type lists interface {
 	Explain(ctx context.Context, q *httpapi.Query, itemID string) (httpapi.Explanation, error)
 	Similar(ctx context.Context, itemID string, limit int, list *httpapi.List) error
 	// Batch begins to answer up to recommend.BatchSize queries.
-	Batch(qs []httpapi.Query) listBatch
-}
-
-// listBatch are queries that share a search; each is answered once, in order.
-type listBatch interface {
-	List(ctx context.Context, i int, list *httpapi.List) error
-	End()
+	Batch(qs []httpapi.Query) answer.Batch
 }
 
 // maxBatches is how many batches wait for their turn at most.
@@ -62,7 +57,7 @@ func (l *ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpa
 		return 0, overloaded()
 	}
 	defer l.gate.Leave(verdict)
-	var batch listBatch
+	var batch answer.Batch
 	if verdict == admit.Work {
 		// Where it panics, each list is asked for by itself.
 		_ = l.try(ctx, func(context.Context) error {
@@ -91,26 +86,3 @@ func (l *ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpa
 	}
 	return 0, nil
 }
-
-// openBatch is a batch of the engine in the API's terms.
-type openBatch struct {
-	recommender
-	batch *recommend.Batch
-}
-
-// Batch implements lists.
-func (r recommender) Batch(qs []httpapi.Query) listBatch {
-	reqs := make([]recommend.Request, len(qs))
-	for i := range qs {
-		reqs[i] = requestOf(&qs[i])
-	}
-	return openBatch{r, r.engine.Batch(reqs)}
-}
-
-// List makes one of the lists.
-func (b openBatch) List(ctx context.Context, i int, list *httpapi.List) error {
-	return listProblem(b.answer(list, func(resp *recommend.Response) error { return b.batch.List(ctx, i, resp) }))
-}
-
-// End gives the engine's memory back.
-func (b openBatch) End() { b.batch.End() }

@@ -91,6 +91,7 @@ var rules = []rule{
 		},
 		foreign: []string{"github.com/labstack/echo/v4", "github.com/oapi-codegen/runtime"},
 	},
+	{pkg: "appliance/answer", own: []string{"appliance/httpapi", "appliance/recommend", "internal/expr"}},
 	{pkg: "appliance/systemd"},
 	{pkg: "appliance/datadir", own: []string{"internal/durable"}},
 	{
