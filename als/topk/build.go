@@ -29,6 +29,9 @@ func New(items []float32, n, rank int) *Index {
 		}
 		return 0
 	})
+	if rows := len(ix.rows); rows > 0 {
+		ix.steep = 6*ix.norms[rows/2] < ix.norms[0]
+	}
 	switch {
 	case rank == 0:
 	case ix.kernels == f32.Generic:

@@ -21,6 +21,9 @@ type candidates struct {
 // full tells whether it is time to drop some candidates.
 func (c *candidates) full() bool { return len(c.at) >= 2*c.k+64 }
 
+// many tells whether there are so many that a cut raises theta.
+func (c *candidates) many() bool { return len(c.at) >= c.k+c.k/2+8 }
+
 func (c *candidates) reset(k int) {
 	c.k, c.theta = k, float32(math.Inf(-1))
 	c.clear()
@@ -52,7 +55,7 @@ func (c *candidates) cut(underflow float32) {
 	if len(c.at) < c.k {
 		return
 	}
-	c.theta = max(c.theta, kthLargest(c.low, c.k)-underflow)
+	c.theta = max(c.theta, kthLargest(c.low, c.k, c.theta)-underflow)
 	kept := 0
 	for i, v := range c.values {
 		low := c.low[i]
@@ -66,21 +69,31 @@ func (c *candidates) cut(underflow float32) {
 }
 
 // kthLargest is the k-th largest of v, or a smaller number that no other one of
-// v lies above; minus infinity where there are fewer that are not NaN. It
+// v lies above, or least where fewer than k that are not NaN reach that. It
 // halves the range of numbers by counting: a count takes an instruction for
-// eight numbers, where a partition takes mispredicted branches.
-func kthLargest(v []float32, k int) float32 {
+// eight numbers, where a partition takes mispredicted branches. From a least
+// that is not minus infinity it goes up in growing steps first, because the
+// k-th rises little from one cut to the next.
+func kthLargest(v []float32, k int, least float32) float32 {
 	// At least k numbers reach the float of from, less than k that of to.
-	from, to := orderedBits(float32(math.Inf(-1))), orderedBits(float32(math.Inf(1)))+1
+	from, to := orderedBits(least), orderedBits(float32(math.Inf(1)))+1
+	near := uint32(0)
+	if !math.IsInf(float64(least), -1) {
+		near = 1 << 20
+	}
 	for from+1 < to {
 		middle := from + (to-from)/2
+		if near > 0 && near < to-from {
+			middle = from + near
+			near *= 4 // after six of them it is 0
+		}
 		switch n := f32.CountAtLeast(v, orderedFloat(middle)); {
 		case n == k:
 			return orderedFloat(middle)
 		case n > k:
 			from = middle
 		default:
-			to = middle
+			to, near = middle, 0
 		}
 	}
 	return orderedFloat(from)

@@ -13,6 +13,11 @@ const (
 	// rows of rank 64 are 256 KiB of codes.
 	firstBlocks = 4
 	passBlocks  = 64
+	// steepBlocks is passBlocks where the norms fall so fast, and so few rows are
+	// wanted (steepMost), that a threshold learnt soon saves more rows than
+	// learning it costs.
+	steepBlocks = 32
+	steepMost   = 128
 	// sampleStride is how many blocks there are to one of the sample, where it
 	// has sampleBlocks or more.
 	sampleStride = 32
@@ -193,7 +198,11 @@ func (r *search) finish(from, end int, guess float32) {
 
 // sweep gathers the rows that can reach theta.
 func (r *search) sweep(from, end int, theta float32) {
-	for n := firstBlocks; from < end; n = min(2*n, passBlocks) {
+	most := passBlocks
+	if r.steep() {
+		most = steepBlocks
+	}
+	for n := firstBlocks; from < end; n = min(2*n, most) {
 		theta = max(theta, r.s.kept.theta, r.threshold())
 		if r.passed(from, theta) {
 			break
@@ -206,8 +215,14 @@ func (r *search) sweep(from, end int, theta float32) {
 	r.s.kept.cut(r.underflow())
 }
 
+// steep tells whether the first blocks tell more than a sample.
+func (r *search) steep() bool { return r.ix.steep && !r.cosine && r.top.k <= steepMost }
+
 // trim drops candidates when there are many.
 func (r *search) trim() {
+	if r.steep() && r.s.kept.many() {
+		r.s.kept.cut(r.underflow())
+	}
 	if r.s.kept.full() {
 		r.s.kept.cut(r.underflow())
 		if r.s.kept.full() {
@@ -226,10 +241,11 @@ func (r *search) underflow() float32 { return float32(2 * r.ix.tiny() / r.unit *
 
 // guess samples every stride-th block for a threshold that about three times
 // as many rows as wanted can reach: in m of a sample's places of a list of k,
-// three deviations above m = k/stride.
+// three deviations above m = k/stride. Where the norms fall fast the first
+// blocks tell more than a sample, and are scanned anyway.
 func (r *search) guess(from, end int) float32 {
 	stride := min(sampleStride, (end-from)/sampleBlocks)
-	if stride < 2 {
+	if stride < 2 || r.steep() {
 		return float32(math.Inf(-1))
 	}
 	s := r.s

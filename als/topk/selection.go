@@ -50,7 +50,7 @@ func (s *selection) reset() {
 // offer takes rows with their scores; NaN is none.
 func (s *selection) offer(scores []float32, rows []uint32) {
 	if len(scores) > s.k {
-		s.least = max(s.least, kthLargest(scores, s.k))
+		s.least = max(s.least, kthLargest(scores, s.k, float32(math.Inf(-1))))
 	}
 	for i, score := range scores {
 		// NaN compares false.

@@ -52,6 +52,9 @@ type Index struct {
 	// infinite and zero part the positions: before infinite the norms are
 	// infinite, from zero on they are zero.
 	infinite, zero int
+	// steep says that the norms fall fast: those of half of all rows are less
+	// than a sixth of the largest.
+	steep bool
 	// coded says that the codes below are there; without them a search scores
 	// in float32 whatever the norms do not rule out.
 	coded bool

@@ -364,7 +364,22 @@ func TestKthLargest(t *testing.T) {
 		slices.Sort(sorted)
 		slices.Reverse(sorted)
 		k := 1 + rng.IntN(len(v))
-		got := kthLargest(v, k)
+		// From a number that k of them reach the answer is no other; one that
+		// fewer reach is the answer itself.
+		if k <= len(sorted) && sorted[k-1] > -inf {
+			for _, least := range []float32{sorted[k-1], sorted[len(sorted)-1], sorted[k-1] - 1} {
+				got := kthLargest(v, k, least)
+				if got < least || got > sorted[k-1] || k < len(sorted) && sorted[k] < sorted[k-1] && got <= sorted[k] {
+					t.Fatalf("%d-th of %v from %v: %v", k, sorted, least, got)
+				}
+			}
+			if least := sorted[k-1] + 1; least < inf && least > sorted[k-1] && least > sorted[0] {
+				if got := kthLargest(v, k, least); got != least {
+					t.Fatalf("%d-th of %v from %v: %v", k, sorted, least, got)
+				}
+			}
+		}
+		got := kthLargest(v, k, -inf)
 		if k > len(sorted) {
 			if got != -inf {
 				t.Fatalf("%d-th of %v: %v", k, sorted, got)
