@@ -111,9 +111,9 @@ test-real: real-servers ## against real servers: Apache Kafka 3.4 and the newest
 
 # What the gate takes of test-real. Left out are the faults of HDFS (TestRealHDFS,
 # TestRealDataNodeKilled), the table of faults, clusters of three, brokers that
-# go away, the chapters of OPERATIONS, and what measures. No network or no time is
-# said and is no failure.
-REAL_SHORT := TestRealRedisStarts|TestRealKafka|TestRealKafkaSecure|TestRealKafkaKill|TestRealNATS|TestRealConformance|TestRealHDFSErasure
+# go away, TLS and schemas, the chapters of OPERATIONS, and what measures. No network
+# or no time is said and is no failure.
+REAL_SHORT := TestRealRedisStarts|TestRealKafka|TestRealKafkaBadInput|TestRealKafkaKill|TestRealNATS|TestRealConformance|TestRealHDFSErasure
 
 test-real-short: ## of test-real what the gate runs: Kafka, kills, HDFS, NATS, Redis (10 minutes at most; skipped where the servers cannot be had)
 	@timeout 400 $(MAKE) --no-print-directory real-servers || { \

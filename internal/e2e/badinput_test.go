@@ -390,6 +390,14 @@ func TestBadPlaces(t *testing.T) {
 	if os.Geteuid() == 0 { // the daemon's folder is root's then
 		asNobody(t, "recommend", "u1", "--data", d.dir).complains(t, 1, "recommend: ", "admin.sock")
 	}
+	later := shortDir(t)
+	if err := os.MkdirAll(filepath.Join(later, "state"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(later, "state", "format"), []byte(`{"format":2,"vitrine":"7.1"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serveFails(t, later).complains(t, 1, later, "format 2, written by vitrine 7.1", "hint: run vitrine 7.1")
 	deep := filepath.Join(shortDir(t), strings.Repeat("deep/", 24))
 	serveFails(t, deep).complains(t, 1, "admin.sock", "hint: choose a shorter")
 	d.stop()

@@ -18,8 +18,8 @@ import (
 )
 
 // makeCertificates makes an authority (ca.pem) and a key store with a
-// certificate of 127.0.0.1 that it signed (server.p12).
-func makeCertificates(ctx context.Context, dir string) error {
+// certificate of 127.0.0.1 that it signed (server.p12) and that may have expired.
+func makeCertificates(ctx context.Context, dir string, expired bool) error {
 	openssl, err := program("openssl", "openssl")
 	if err != nil {
 		return err
@@ -31,11 +31,15 @@ func makeCertificates(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	_, key, der, err := certify(&x509.Certificate{
+	server := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "127.0.0.1"},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, ca, caKey)
+	}
+	if expired {
+		server.NotBefore, server.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
+	}
+	_, key, der, err := certify(server, ca, caKey)
 	if err != nil {
 		return err
 	}
@@ -59,7 +63,8 @@ func makeCertificates(ctx context.Context, dir string) error {
 	return nil
 }
 
-// certify signs a template, by itself where there is no parent.
+// certify signs a template, by itself where there is no parent, and for a day where
+// it says no time.
 func certify(template, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (cert *x509.Certificate, key *ecdsa.PrivateKey, der []byte, err error) {
 	if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		return nil, nil, nil, fmt.Errorf("make a key: %w", err)
@@ -67,7 +72,9 @@ func certify(template, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (c
 	if parent == nil {
 		parent, parentKey = template, key
 	}
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	if template.NotAfter.IsZero() {
+		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	}
 	if der, err = x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, parentKey); err != nil {
 		return nil, nil, nil, fmt.Errorf("sign a certificate: %w", err)
 	}

@@ -41,6 +41,8 @@ type Kafka struct {
 	Advertised string
 	// Secure adds a listener with TLS and SASL SCRAM, for Broker.Secure.
 	Secure bool
+	// Expired makes the certificate of that listener one that has expired.
+	Expired bool
 	// MaxMessage is the largest record batch in bytes; 0 is Kafka's default of
 	// 1 MiB.
 	MaxMessage int
@@ -137,7 +139,7 @@ func (k Kafka) StartCluster(ctx context.Context, n int) (brokers []*Broker, err 
 func (b *Broker) prepare(ctx context.Context, ports []string, cluster string) error {
 	if b.opt.Secure {
 		b.SecureAddress, b.CA = ports[1], filepath.Join(b.opt.Dir, "ca.pem")
-		if err := makeCertificates(ctx, b.opt.Dir); err != nil {
+		if err := makeCertificates(ctx, b.opt.Dir, b.opt.Expired); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,144 @@
+package e2e
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"vitrine/internal/realservers"
+)
+
+// TestRealKafkaBadInput sends what no shop should: records of 20 MB, compression
+// bombs, records without a value; then drops records before they are read, and
+// deletes the topic and creates it again. What is sound is in the archive once,
+// what is not is a dead letter, and what is gone is told.
+func TestRealKafkaBadInput(t *testing.T) {
+	realservers.Require(t)
+	b := realKafka(t, realservers.Kafka{MaxMessage: 64 << 20})
+	cl := kafkaClient(t, b.Address, "user-events")
+	admin := kadm.NewClient(cl)
+	args := []string{"--set", "kafka.brokers=" + b.Address, "--set", "archive.commit_every=1s"}
+	d := start(t, shortDir(t), args...)
+	event := func(user string) string { return `{"user_id":"` + user + `","item_id":"i","event_type":"view"}` }
+	huge := make([]byte, 20<<20)
+	_, _ = rand.Read(huge) // never fails; else it would be compressed away
+
+	produce(t, cl, "user-events", "k", event("a"), string(huge), "", `{"user_id":`, `{"user_id":"x","item_id":"i","event_type":"view","ts":"yesterday"}`)
+	bomb, err := kgo.NewClient(kgo.SeedBrokers(b.Address), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerBatchMaxBytes(100<<20),
+		kgo.BrokerMaxWriteBytes(200<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bomb.Close()
+	produce(t, bomb, "user-events", "k", string(make([]byte, 90<<20)))
+	produce(t, cl, "user-events", "k", event("b"))
+	d.until("what is sound is read", func(p pipeline) bool { return p.Kafka.Accepted == 2 && p.Kafka.Rejected == 5 })
+	codes := map[string]int{}
+	for _, l := range d.letters("user-events") {
+		codes[l.Code]++
+	}
+	if fmt.Sprint(codes) != "map[invalid_json:2 invalid_ts:1 too_large:2]" {
+		t.Errorf("dead letters %v", codes)
+	}
+	d.stop()
+
+	var last kadm.Offset
+	for _, user := range []string{"gone", "gone", "c"} {
+		r, err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "user-events", Key: []byte("k"), Value: []byte(event(user))}).First()
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = kadm.Offset{Topic: r.Topic, Partition: r.Partition, At: r.Offset, LeaderEpoch: -1}
+	}
+	var drop kadm.Offsets
+	drop.Add(last)
+	if _, err := admin.DeleteRecords(t.Context(), drop); err != nil {
+		t.Fatal(err)
+	}
+	d = start(t, d.dir, args...)
+	d.until("what is left is read", func(p pipeline) bool { return p.Kafka.Accepted == 1 })
+	d.says("dropped records before they were read")
+
+	if _, err := admin.DeleteTopics(t.Context(), "user-events"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the topic can be created again", func() bool {
+		_, err := admin.CreateTopic(t.Context(), 8, 1, nil, "user-events")
+		return err == nil
+	})
+	cl.PurgeTopicsFromClient("user-events")
+	produce(t, cl, "user-events", "k", event("d"))
+	d.until("the new topic is read", func(p pipeline) bool { return p.Kafka.Accepted == 2 })
+	d.says("was deleted and created again")
+	d.stop()
+	if found := archived(t, d.dir); fmt.Sprint(found) != "map[a:1 b:1 c:1 d:1]" {
+		t.Errorf("the archive has %v", found)
+	}
+}
+
+// says waits for the log to say something.
+func (d *daemon) says(what string) {
+	d.t.Helper()
+	until(d.t, "the log says: "+what, func() bool { return strings.Contains(d.err.String(), what) })
+}
+
+// TestRealKafkaSchemas lets the schema of a topic change under a daemon that reads
+// it, and names one that no registry has.
+func TestRealKafkaSchemas(t *testing.T) {
+	realservers.Require(t)
+	const (
+		first  = `{"type":"record","name":"E","fields":[{"name":"user_id","type":"string"},{"name":"item_id","type":"long"},{"name":"event_type","type":"string"}]}`
+		second = `{"type":"record","name":"E","fields":[{"name":"event_type","type":"string"},{"name":"user_id","type":"string"},{"name":"item_id","type":"string"},{"name":"value","type":"double","default":1}]}`
+	)
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		schema := map[string]string{"/schemas/ids/1": first, "/schemas/ids/2": second}[r.URL.Path]
+		if schema == "" {
+			http.Error(w, `{"error_code":40403,"message":"Schema not found"}`, http.StatusNotFound)
+			return
+		}
+		fmt.Fprintf(w, `{"schema":%q}`, schema)
+	}))
+	defer registry.Close()
+	b := realKafka(t, realservers.Kafka{})
+	cl := kafkaClient(t, b.Address, "user-events")
+	d := start(t, shortDir(t), "--set", "kafka.brokers="+b.Address, "--set", "kafka.format=avro", "--set", "kafka.schema_registry="+registry.URL)
+	// A record is the registry's mark, the schema's number and the fields: a text
+	// is twice its length and its bytes, an integer is twice itself.
+	const view = "\x08view"
+	produce(t, cl, "user-events", "k",
+		"\x00\x00\x00\x00\x01"+"\x04u1"+"\x0e"+view,
+		"\x00\x00\x00\x00\x02"+view+"\x04u2"+"\x02i"+"\x00\x00\x00\x00\x00\x00\x08\x40",
+		"\x00\x00\x00\x00\x03"+"\x04u3"+"\x0e"+view,
+		"\x00\x00\x00\x00\x01"+"\x04u4",
+		"\x00\x00\x00\x00\x01"+"\x04u5"+"\x0e"+view)
+	d.until("all is read", func(p pipeline) bool { return p.Kafka.Accepted == 3 && p.Kafka.Rejected == 2 })
+	codes := map[string]int{}
+	for _, l := range d.letters("user-events") {
+		codes[l.Code]++
+	}
+	if fmt.Sprint(codes) != "map[invalid_schema_value:1 unknown_schema:1]" {
+		t.Errorf("dead letters %v", codes)
+	}
+	d.stop()
+	if found := archived(t, d.dir); fmt.Sprint(found) != "map[u1:1 u2:1 u5:1]" {
+		t.Errorf("the archive has %v", found)
+	}
+}
+
+// TestRealKafkaExpired: a broker whose certificate has expired is named as such.
+func TestRealKafkaExpired(t *testing.T) {
+	realservers.Require(t)
+	b := realKafka(t, realservers.Kafka{Secure: true, Expired: true})
+	d := start(t, shortDir(t), "--set", "kafka.brokers="+b.SecureAddress, "--set", "kafka.tls=true", "--set", "kafka.tls_ca="+b.CA)
+	p := d.until("the fault is told", func(p pipeline) bool { return p.Kafka.Error != "" })
+	if !strings.Contains(p.Kafka.Error, "the certificate of "+b.SecureAddress+" has expired") || !strings.Contains(p.Kafka.Hint, "renew the brokers' certificate") {
+		t.Errorf("%+v", p.Kafka)
+	}
+	d.stop()
+}
