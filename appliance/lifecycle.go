@@ -31,7 +31,6 @@ func (a *Appliance) serve(ctx context.Context) error {
 	running := a.start(outer, cancel)
 	scheduler := background(outer, cancel, "training schedule", func(ctx context.Context) error { a.schedule(ctx); return nil })
 	keys := background(outer, cancel, "API keys", func(ctx context.Context) error { return a.keys.Run(ctx, a.log) })
-	gate := background(outer, cancel, "admission", func(ctx context.Context) error { a.gate.Run(ctx); return nil })
 	server := background(outer, cancel, "HTTP server", a.server.Run)
 	if a.parts.kafka != nil {
 		running.kafka = background(outer, cancel, "Kafka", a.parts.kafka.Run)
@@ -44,7 +43,6 @@ func (a *Appliance) serve(ctx context.Context) error {
 	a.ready.Store(false)
 	a.log.Info("stopping")
 	server.stop()
-	gate.stop()
 	bus.stop()
 	keys.stop()
 	scheduler.stop()

@@ -2,10 +2,7 @@ package admit
 
 import (
 	"context"
-	"math"
-	"math/rand/v2"
 	"runtime"
-	"runtime/metrics"
 	"sync/atomic"
 	"time"
 )
@@ -31,24 +28,13 @@ const (
 	// DefaultInFlight is the most requests inside at a time, waiting ones
 	// included. At 100 us each that is a tenth of a second of work.
 	DefaultInFlight = 1024
-	// lookEvery is how often the wait for a processor is looked at.
-	lookEvery = 20 * time.Millisecond
-	// strained and drowning are waits at which work, and at which anything, is
-	// turned away: a quarter of what an answer may take, and all of it.
-	strained = 25 * time.Millisecond
-	drowning = 100 * time.Millisecond
-	// relieved is the wait down to which work is turned away once some is: who
-	// offers more than can be done waits before the door, too, and only a
-	// program with time to spare works that queue off.
-	relieved = 10 * time.Millisecond
-	// crowd is how many goroutines per processor have to be waiting for it to be
-	// requests that do: when other programs keep the processors, few wait long,
-	// and turning them away would help nobody.
+	// askEvery is how often a request finds out how long the queue is while there
+	// seems to be none, and crowded is a wait from which on each one does.
+	askEvery = 2 * time.Millisecond
+	crowded  = 500 * time.Microsecond
+	// crowd is how many requests for each processor have to be inside for their
+	// wait to be each other's doing: so few are answered in a millisecond or two.
 	crowd = 8
-	// Shares move by these: down fast, up slowly, so that they do not swing.
-	down     = 0.7
-	up       = 0.05
-	leastAny = 1.0 / 32
 )
 
 // Options of a gate; the zero value has the documented defaults.
@@ -63,16 +49,31 @@ type Options struct {
 }
 
 // Gate lets requests in as far as they can be answered in time. Two things
-// turn them away: slots, where work blocks; and the time that goroutines wait
-// for a processor, where it does not, for then a request has waited before its
-// handler begins and finds every slot free.
+// turn them away: slots, where work blocks; and the time that requests wait for
+// a processor, where it does not.
+//
+// In Go that wait is nowhere to be seen: who has to wait is a goroutine that is
+// ready and has not run, and finds every slot free once it does. So a request
+// goes to the end of the scheduler's queue once more before it is worked for.
+// Thereby all that have come are read before any is worked for, and each knows
+// how long the queue is by the time that it took to come through. While nobody
+// waits, one request in two milliseconds does so.
 type Gate struct {
 	slots    chan struct{}
 	most     int64
+	crowd    int64
 	wait     time.Duration
 	inFlight atomic.Int64
-	// work and any are the shares of requests let through, as bits of float64.
-	work, any atomic.Uint64
+
+	law law
+	// asked is when a request last went through the queue, long whether it took
+	// its time.
+	asked atomic.Int64
+	long  atomic.Bool
+
+	// now is the time since the gate was made; pass goes through the queue.
+	now  func() time.Duration
+	pass func()
 }
 
 // NewGate returns an open gate.
@@ -86,20 +87,27 @@ func NewGate(opt Options) *Gate {
 	if opt.Wait <= 0 {
 		opt.Wait = DefaultWait
 	}
-	g := &Gate{slots: make(chan struct{}, opt.Slots), most: int64(opt.InFlight), wait: opt.Wait}
-	g.work.Store(math.Float64bits(1))
-	g.any.Store(math.Float64bits(1))
+	start := time.Now()
+	g := &Gate{
+		slots: make(chan struct{}, opt.Slots), most: int64(opt.InFlight), crowd: int64(crowd * runtime.GOMAXPROCS(0)), wait: opt.Wait,
+		now: func() time.Duration { return time.Since(start) }, pass: runtime.Gosched,
+	}
+	g.law.roll(0)
 	return g
 }
 
 // Enter decides about a request. Unless it says Refuse, the caller must Leave
 // with the same verdict. A caller that has gone meanwhile gets Cheap.
 func (g *Gate) Enter(ctx context.Context) Verdict {
-	if g.inFlight.Add(1) > g.most || !passes(&g.any) {
+	now := g.now()
+	if g.law.turnsAway(now) {
+		return Refuse
+	}
+	if g.inFlight.Add(1) > g.most {
 		g.inFlight.Add(-1)
 		return Refuse
 	}
-	if !passes(&g.work) {
+	if g.queue(now) != Work {
 		return Cheap
 	}
 	select {
@@ -124,6 +132,23 @@ func (g *Gate) Enter(ctx context.Context) Verdict {
 	return Cheap
 }
 
+// queue goes through the scheduler's queue, where there may be one, and decides
+// by the time that this takes.
+func (g *Gate) queue(now time.Duration) Verdict {
+	if !g.long.Load() {
+		asked := g.asked.Load()
+		if int64(now) < asked+int64(askEvery) || !g.asked.CompareAndSwap(asked, int64(now)) {
+			return g.law.free()
+		}
+	}
+	g.pass()
+	waited := g.now() - now
+	if long := waited >= crowded; long != g.long.Load() {
+		g.long.Store(long)
+	}
+	return g.law.decide(waited, g.inFlight.Load() > g.crowd)
+}
+
 // Leave ends what Enter has let in.
 func (g *Gate) Leave(v Verdict) {
 	g.inFlight.Add(-1)
@@ -135,92 +160,5 @@ func (g *Gate) Leave(v Verdict) {
 // InFlight is how many requests are inside.
 func (g *Gate) InFlight() int { return int(g.inFlight.Load()) }
 
-// Share is the part of requests that may do their work as things are.
-func (g *Gate) Share() float64 { return math.Float64frombits(g.work.Load()) }
-
-// passes draws by a share; whole shares draw nothing.
-func passes(share *atomic.Uint64) bool {
-	s := math.Float64frombits(share.Load())
-	return s >= 1 || rand.Float64() < s
-}
-
-// Run watches how long goroutines wait for a processor, until ctx ends.
-func (g *Gate) Run(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	var w waits
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			wait, waiting := w.look()
-			if waiting < crowd*runtime.GOMAXPROCS(0) {
-				wait = 0
-			}
-			g.adjust(wait)
-		}
-	}
-}
-
-// adjust moves the shares by the wait of late goroutines: work is turned away
-// first, everything only when that is not enough.
-func (g *Gate) adjust(wait time.Duration) {
-	limit := strained
-	if g.Share() < 1 {
-		limit = relieved
-	}
-	move(&g.work, wait > limit)
-	move(&g.any, wait > drowning && g.Share() <= leastAny)
-}
-
-func move(share *atomic.Uint64, less bool) {
-	s := math.Float64frombits(share.Load())
-	switch {
-	case less:
-		s = max(leastAny, s*down)
-	case s < 1:
-		s = min(1, s+up)
-	default:
-		return
-	}
-	share.Store(math.Float64bits(s))
-}
-
-// waits reads how long goroutines were ready to run before they ran; the
-// runtime measures one in eight.
-type waits struct {
-	sample [2]metrics.Sample
-	before []uint64
-}
-
-// look is the 90th percentile since the last look, 0 at the first, and how many
-// goroutines wait now.
-func (w *waits) look() (late time.Duration, waiting int) {
-	w.sample[0].Name, w.sample[1].Name = "/sched/latencies:seconds", "/sched/goroutines/runnable:goroutines"
-	metrics.Read(w.sample[:])
-	if w.sample[0].Value.Kind() != metrics.KindFloat64Histogram || w.sample[1].Value.Kind() != metrics.KindUint64 {
-		return 0, 0
-	}
-	waiting = int(w.sample[1].Value.Uint64())
-	h := w.sample[0].Value.Float64Histogram()
-	if w.before == nil {
-		w.before = append(w.before, h.Counts...)
-		return 0, waiting
-	}
-	total := uint64(0)
-	for i, n := range h.Counts {
-		total += n - w.before[i]
-	}
-	above, wait := total/10, 0.0
-	for i := len(h.Counts) - 1; i >= 0 && total > 0; i-- {
-		n := h.Counts[i] - w.before[i]
-		if n > above {
-			wait = h.Buckets[i]
-			break
-		}
-		above -= n
-	}
-	copy(w.before, h.Counts)
-	return time.Duration(max(0, min(wait, 3600)) * float64(time.Second)), waiting
-}
+// Share is the part of requests that did their work of late.
+func (g *Gate) Share() float64 { return g.law.share(g.now()) }

@@ -2,6 +2,7 @@ package admit
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -29,9 +30,9 @@ func TestSlots(t *testing.T) {
 	}
 	g.Leave(Cheap)
 	g.Leave(Cheap)
-	time.AfterFunc(5*time.Millisecond, func() { g.Leave(Work) })
+	g.Leave(Work)
 	if v := g.Enter(ctx); v != Work {
-		t.Errorf("when one leaves in time: %v", v)
+		t.Errorf("when one has left: %v", v)
 	}
 	g.Leave(Work)
 	g.Leave(Work)
@@ -40,84 +41,97 @@ func TestSlots(t *testing.T) {
 	}
 }
 
-// TestAdjust: long waits for a processor turn work away first, then
-// everything; short ones let it all in again.
-func TestAdjust(t *testing.T) {
+// TestQueue: a request asks how long the queue is now and then, each one where
+// it is long, and is answered cheaply where it waited for too long in a crowd.
+func TestQueue(t *testing.T) {
 	g := NewGate(Options{InFlight: 1 << 20})
-	count := func() (out [3]int) {
-		for range 2000 {
-			v := g.Enter(t.Context())
-			if out[v]++; v != Refuse {
-				g.Leave(v)
-			}
+	var now, waits time.Duration
+	passed := 0
+	g.now = func() time.Duration { return now }
+	g.pass = func() { passed++; now += waits }
+	enter := func() (v Verdict, asked bool) {
+		before := passed
+		v = g.Enter(t.Context())
+		if v != Refuse {
+			g.Leave(v)
 		}
-		return out
+		return v, passed > before
 	}
-	if got := count(); got[Work] != 2000 {
-		t.Errorf("at rest: %v", got)
+	for n, want := range []bool{true, false, false, true, false} {
+		if n == 0 || n == 3 {
+			now += askEvery
+		}
+		if v, asked := enter(); v != Work || asked != want {
+			t.Errorf("request %d: %v, went through the queue: %v", n, v, asked)
+		}
 	}
-	g.adjust(strained)
-	if got := count(); got[Work] != 2000 {
-		t.Errorf("after a wait that may be: %v", got)
+	now, waits = now+askEvery, late+1
+	for range 3 {
+		if v, asked := enter(); v != Work || !asked {
+			t.Errorf("one that other programs keep waiting: %v, went through the queue: %v", v, asked)
+		}
 	}
-	g.adjust(strained + 1)
-	if got := count(); got[Cheap] < 400 || got[Cheap] > 800 || got[Refuse] != 0 {
-		t.Errorf("after one late look: %v", got)
+	g.inFlight.Store(g.crowd)
+	if v, _ := enter(); v != Cheap {
+		t.Errorf("a late one of a crowd: %v", v)
 	}
-	// Once strained, waits that were well before are too long.
-	for range 20 {
-		g.adjust(relieved + 1)
+	waits = late
+	if v, _ := enter(); v != Work {
+		t.Errorf("one of a crowd that is not late: %v", v)
 	}
-	if got := count(); got[Work] > 200 || got[Refuse] != 0 {
-		t.Errorf("strained for long: %v", got)
-	}
-	for range 20 {
-		g.adjust(drowning + 1)
-	}
-	if got := count(); got[Refuse] < 1500 || got[Refuse] == 2000 {
-		t.Errorf("drowning: %v", got)
-	}
-	for range 40 {
-		g.adjust(0)
-	}
-	if got := count(); got[Work] != 2000 || g.Share() != 1 {
-		t.Errorf("at rest again: %v, share %v", got, g.Share())
+	waits = 0
+	enter()
+	enter()
+	if v, asked := enter(); v != Work || asked {
+		t.Errorf("when the queue is short again: %v, went through the queue: %v", v, asked)
 	}
 }
 
-// TestCrowd: with far more to do than processors the gate closes, and at rest
-// it opens again, whatever else the machine does.
+// TestCrowd: with far more to do than processors the gate turns some away, and
+// at rest it lets everybody in again.
 func TestCrowd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it keeps every processor busy")
 	}
 	g := NewGate(Options{})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); g.Run(ctx) }()
 	var wg sync.WaitGroup
-	least := 1.0
 	var mu sync.Mutex
-	for range 800 {
+	var got [3]int
+	// 400 ms of work for each processor at once.
+	for range 400 * runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			for start := time.Now(); time.Since(start) < time.Millisecond; {
+			v := g.Enter(t.Context())
+			if v == Work {
+				for start := time.Now(); time.Since(start) < time.Millisecond; {
+				}
+			}
+			if v != Refuse {
+				g.Leave(v)
 			}
 			mu.Lock()
-			least = min(least, g.Share())
+			got[v]++
 			mu.Unlock()
 		})
 	}
 	wg.Wait()
-	if least > 0.8 {
-		t.Errorf("with 800 goroutines at work the gate lets %v through", least)
+	if got[Work] == 0 || got[Cheap] == 0 {
+		t.Errorf("work, cheap, refused: %v", got)
 	}
-	for deadline := time.Now().Add(5 * time.Second); g.Share() < 1; time.Sleep(10 * time.Millisecond) {
+	if g.InFlight() != 0 {
+		t.Errorf("%d inside at the end", g.InFlight())
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		v := g.Enter(t.Context())
+		if v != Refuse {
+			g.Leave(v)
+		}
+		if v == Work && g.Share() > 0.99 {
+			return
+		}
 		if time.Now().After(deadline) {
-			t.Fatalf("at rest the gate lets %v through", g.Share())
+			t.Fatalf("at rest: %v, share %v", v, g.Share())
 		}
 	}
-	cancel()
-	<-done
 }
 
 func TestBudget(t *testing.T) {
@@ -131,8 +145,8 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// BenchmarkGate: the limit is two atomic additions and a send and receive on a
-// free channel, about 60 ns.
+// BenchmarkGate: the limit is a look at the clock, three atomic additions and a
+// send and receive on a free channel, about 100 ns.
 func BenchmarkGate(b *testing.B) {
 	g := NewGate(Options{})
 	b.ReportAllocs()

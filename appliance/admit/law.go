@@ -1,0 +1,146 @@
+package admit
+
+import (
+	"math"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// target is a wait that nobody minds.
+	target = 5 * time.Millisecond
+	// late is a wait after which the work is not worth doing: the request has
+	// waited about as long before it was read, and the network waits for a
+	// processor as well, which makes the 100 ms that an answer may take.
+	late = 30 * time.Millisecond
+	// window is how often it is looked how things stand, and standing for how
+	// many windows few may wait less than the target until that is no burst any
+	// more: a collection of garbage takes a quarter of the processors for a tenth
+	// of a second or two, and what has queued up behind it is worked off.
+	window   = 100 * time.Millisecond
+	standing = 3
+	// few of those who went through the queue.
+	few = 0.25
+	// over is the share of requests turned away below which there is no overload
+	// any more.
+	over = 0.01
+	// side is how many cheap answers there may be for one that is worked for.
+	side = 0.5
+	// mostRefused keeps some coming in, or nobody would notice that the load has
+	// fallen.
+	mostRefused = 0.98
+	// memory is the weight of a window in what Share tells, and stale is when it
+	// tells nothing any more.
+	memory = 0.2
+	stale  = time.Second
+)
+
+// law decides by the time that requests have waited for a processor. It is
+// CoDel's (Nichols and Jacobson, Controlling Queue Delay, 2012) in the form for
+// requests (Maurer, Fail at Scale, 2015): what counts is not how long a queue
+// is, nor the longest wait in it, but whether the short waits stay above a
+// target for an interval. A queue that does not is a burst, and only who is
+// late anyway is not worked for; one that does stands, as more comes than can be
+// done, and only who waited less than the target is worked for, until next to
+// nobody is turned away. Where CoDel looks at the shortest wait this looks at a
+// quarter of them, for the scheduler's queues are one for each processor and
+// one for all, and who is lucky gets through.
+//
+// Who is not one of a crowd has waited for other programs, and turning him away
+// would help nobody.
+//
+// The others are answered cheaply. Where these would be more than side of those
+// who are worked for, a share of all is refused before it costs anything, so
+// that the processors have time left for work: an integral controller, which
+// moves that share once a window to where the cheap ones are just as many as
+// they may be.
+//
+// All times are since one moment. Its methods are safe for concurrent use; of
+// two that race one may decide by the state of a moment ago.
+type law struct {
+	// ends is the end of this window; counts are what happened in it, by Verdict,
+	// and waits and short who went through the queue, and in less than the target.
+	ends         atomic.Int64
+	counts       [3]atomic.Int64
+	waits, short atomic.Int64
+	// stands counts the windows in which few waits were short; from standing on
+	// it stays until next to nobody is turned away.
+	stands atomic.Int32
+	// refused is the share to refuse, worked that of requests which were worked
+	// for, both as bits of a float64.
+	refused, worked atomic.Uint64
+}
+
+// turnsAway says whether to refuse a request as it comes.
+func (l *law) turnsAway(now time.Duration) bool {
+	if int64(now) >= l.ends.Load() {
+		l.roll(now)
+	}
+	share := math.Float64frombits(l.refused.Load())
+	if share == 0 || rand.Float64() >= share {
+		return false
+	}
+	l.counts[Refuse].Add(1)
+	return true
+}
+
+// free is the verdict on a request that did not have to go through the queue.
+func (l *law) free() Verdict {
+	l.counts[Work].Add(1)
+	return Work
+}
+
+// decide is the verdict on a request that has waited so long in the queue, where
+// it is one of a crowd or not.
+func (l *law) decide(waited time.Duration, crowd bool) Verdict {
+	l.waits.Add(1)
+	if waited < target || !crowd {
+		l.short.Add(1)
+	}
+	limit, v := late, Work
+	if l.stands.Load() >= standing {
+		limit = target
+	}
+	if waited > limit && crowd {
+		v = Cheap
+	}
+	l.counts[v].Add(1)
+	return v
+}
+
+// roll ends a window, once.
+func (l *law) roll(now time.Duration) {
+	ends := l.ends.Load()
+	if int64(now) < ends || !l.ends.CompareAndSwap(ends, int64(now+window)) {
+		return
+	}
+	work, cheap, refused := float64(l.counts[Work].Swap(0)), float64(l.counts[Cheap].Swap(0)), float64(l.counts[Refuse].Swap(0))
+	waits, short := float64(l.waits.Swap(0)), float64(l.short.Swap(0))
+	all := work + cheap + refused
+	if all == 0 || int64(now) > ends+int64(stale) {
+		l.stands.Store(0)
+		l.refused.Store(0)
+		l.worked.Store(math.Float64bits(1))
+		return
+	}
+	stands := l.stands.Load()
+	switch {
+	case stands >= standing && cheap+refused >= over*all: // it goes on
+	case stands < standing && waits > 0 && short < few*waits:
+		l.stands.Store(stands + 1)
+	default:
+		l.stands.Store(0)
+	}
+	l.refused.Store(math.Float64bits(max(0, min((refused+cheap-side*work)/all, mostRefused))))
+	l.worked.Store(math.Float64bits((1-memory)*math.Float64frombits(l.worked.Load()) + memory*work/all))
+}
+
+// share is the part of requests that were worked for, over the last second or
+// so.
+func (l *law) share(now time.Duration) float64 {
+	if int64(now) > l.ends.Load()+int64(stale) {
+		return 1
+	}
+	return math.Float64frombits(l.worked.Load())
+}

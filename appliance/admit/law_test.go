@@ -1,0 +1,190 @@
+package admit
+
+import (
+	"testing"
+	"time"
+)
+
+// shop is a queue of requests in front of processors, in virtual time: all that
+// come are read in the order in which they come, then wait their turn once more
+// at its end, as the gate lets them. It is that of a machine with two
+// processors where one is as fast as both.
+type shop struct {
+	law   law
+	now   time.Duration
+	queue []stage
+	// inside are those that wait to be worked for.
+	inside int
+	// slow, when set, is how much longer everything takes at a time.
+	slow func(time.Duration) float64
+
+	live, late, cheap, refused, unsent int
+}
+
+// stage is a request that is ready to run: to be read, or, since entered, to be
+// worked for.
+type stage struct {
+	due, entered time.Duration
+	read         bool
+}
+
+// Costs of a request on two processors with its client: to be read and answered,
+// to be refused, to be worked for, and to be answered cheaply.
+const (
+	readCost   = 24 * time.Microsecond / 2
+	refuseCost = 18 * time.Microsecond / 2
+	workCost   = 170 * time.Microsecond / 2
+	cheapCost  = 15 * time.Microsecond / 2
+	// knee is what can be done a second.
+	knee = float64(time.Second) / float64(readCost+workCost)
+	// connections are how many requests may be on their way.
+	connections = 1024
+)
+
+// run offers a rate for a while; counts are of this time.
+func (s *shop) run(rate float64, during time.Duration) {
+	s.live, s.late, s.cheap, s.refused, s.unsent = 0, 0, 0, 0, 0
+	begin, next := s.now, 0
+	due := func() time.Duration { // in bursts of a millisecond
+		return begin + time.Duration(float64(next)/rate*float64(time.Second)).Truncate(time.Millisecond)
+	}
+	for s.now < begin+during {
+		for due() <= s.now && len(s.queue) < connections {
+			s.queue = append(s.queue, stage{due: due()})
+			next++
+		}
+		if len(s.queue) == 0 {
+			s.now = due()
+			continue
+		}
+		at := s.queue[0]
+		s.queue = s.queue[1:]
+		if !at.read {
+			if s.law.turnsAway(s.now) {
+				s.refused++
+				s.spend(refuseCost)
+				continue
+			}
+			s.spend(readCost)
+			s.queue = append(s.queue, stage{due: at.due, entered: s.now, read: true})
+			s.inside++
+			continue
+		}
+		s.inside--
+		if s.law.decide(s.now-at.entered, s.inside >= 2*crowd) != Work {
+			s.cheap++
+			s.spend(cheapCost)
+			continue
+		}
+		s.spend(workCost)
+		if s.now-at.due <= 100*time.Millisecond {
+			s.live++
+		} else {
+			s.late++
+		}
+	}
+	for ; due() < s.now; next++ {
+		s.unsent++
+	}
+}
+
+func (s *shop) spend(d time.Duration) {
+	if s.slow != nil {
+		d = time.Duration(float64(d) * s.slow(s.now))
+	}
+	s.now += d
+}
+
+// per is a count as a share of what can be done.
+func (s *shop) per(n int, during time.Duration) float64 { return float64(n) / during.Seconds() / knee }
+
+// open is a shop with no law applied yet.
+func open() *shop {
+	s := new(shop)
+	s.law.roll(0)
+	return s
+}
+
+// TestOverload: whatever is offered, most of what can be done is done in time,
+// the rest is answered in another way, and when less comes all is as before.
+func TestOverload(t *testing.T) {
+	for _, c := range []struct{ times, live, refused float64 }{
+		{0.5, 0.499, 0},
+		{0.8, 0.799, 0},
+		{0.95, 0.949, 0},
+		// From here on reading and refusing takes what is missing.
+		{1.2, 0.9, 0},
+		{1.5, 0.85, 0.3},
+		{2, 0.8, 1},
+		{3, 0.7, 2},
+		{4, 0.6, 3.3},
+	} {
+		s := open()
+		const during = 3 * time.Second
+		s.run(c.times*knee, time.Second)
+		s.run(c.times*knee, during)
+		live, cheap, refused := s.per(s.live, during), s.per(s.cheap, during), s.per(s.refused, during)
+		t.Logf("%.2f times the knee: live in time %.2f, late %.2f, cheap %.2f, refused %.2f", c.times, live, s.per(s.late, during), cheap, refused)
+		if live < c.live || refused > c.refused || cheap > live*0.6 || s.unsent > connections || s.late > s.live/100 {
+			t.Errorf("%.2f times the knee: live in time %.2f, late %.2f, cheap %.2f, refused %.2f, %d waited at the door",
+				c.times, live, s.per(s.late, during), cheap, refused, s.unsent)
+		}
+		s.run(0.7*knee, 500*time.Millisecond)
+		if s.run(0.7*knee, time.Second); s.late+s.cheap+s.refused > 0 {
+			t.Errorf("half a second after %.2f times the knee: %d late, %d cheap, %d refused", c.times, s.late, s.cheap, s.refused)
+		}
+	}
+}
+
+// TestBursts: what takes processors for a while is no overload.
+func TestBursts(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		load  float64
+		lasts time.Duration
+		slow  float64 // how much longer everything takes meanwhile
+	}{
+		{"a collection of garbage", 0.8, 300 * time.Millisecond, 4. / 3},
+		{"a collection of garbage near the knee", 0.9, 150 * time.Millisecond, 4. / 3},
+		{"one of two processors", 0.6, 300 * time.Millisecond, 2},
+		{"one of two processors for less long", 0.8, 60 * time.Millisecond, 2},
+		{"nothing goes on", 0.8, 15 * time.Millisecond, 150},
+	} {
+		s := open()
+		s.slow = func(at time.Duration) float64 {
+			if at%time.Second < c.lasts && at > time.Second {
+				return c.slow
+			}
+			return 1
+		}
+		s.run(c.load*knee, 5*time.Second)
+		if s.cheap+s.refused+s.late > 0 {
+			t.Errorf("%s: %d cheap, %d refused, %d late of %d", c.name, s.cheap, s.refused, s.late, s.live)
+		}
+	}
+}
+
+// TestShare: what is told of the share follows it, and at rest it is all.
+func TestShare(t *testing.T) {
+	s := open()
+	if got := s.law.share(s.now); got != 1 {
+		t.Errorf("at the start: %v", got)
+	}
+	s.run(2*knee, 2*time.Second)
+	if got := s.law.share(s.now); got > 0.6 || got < 0.3 {
+		t.Errorf("at twice the knee: %v", got)
+	}
+	s.run(0.5*knee, 3*time.Second)
+	if got := s.law.share(s.now); got < 0.99 {
+		t.Errorf("at half the knee: %v", got)
+	}
+	s.run(2*knee, 2*time.Second)
+	if got := s.law.share(s.now + 2*time.Second); got != 1 {
+		t.Errorf("when nobody comes: %v", got)
+	}
+	// After a rest nothing of before counts.
+	s.now += time.Minute
+	if s.law.turnsAway(s.now) || s.law.decide(late, true) != Work {
+		t.Error("the first after a rest is turned away")
+	}
+}
