@@ -22,10 +22,10 @@ const refusePause = 100 * time.Millisecond
 // committer is the state of the one goroutine that owns the end of the log.
 type committer struct {
 	builder event.FrameBuilder
-	// group are the requests in the frame, fresh the records of them that are
-	// no duplicates, known how many identities they added.
+	// group are the requests in the frame, fresh the runs of their records that
+	// are no duplicates, known how many identities they added.
 	group []*request
-	fresh []event.Record
+	fresh [][]event.Record
 	known int
 	// last is the newest sequence that the consumers have seen; positioned
 	// tells that it is known.
@@ -167,21 +167,45 @@ func (p *Pump) take(r *request, now int64) {
 		return
 	}
 	p.group = append(p.group, r)
+	first, from := len(p.fresh), 0
+	// Looking all of them up before any is encoded lets the processor wait for
+	// several places of the table at once.
 	for i := range r.records {
-		if !p.places.take(&r.records[i].Source, true) {
+		if !p.isNew(r, i, now) {
 			r.res.Duplicate++
-			continue
+			p.keep(r.records[from:i])
+			from = i + 1
 		}
-		if id := r.keys[i]; id != (identity{}) {
-			if !p.ids.add(id, now) {
-				r.res.Duplicate++
-				continue
-			}
-			p.known++
+	}
+	p.keep(r.records[from:])
+	r.res.Accepted = len(r.records) - r.res.Duplicate
+	for _, run := range p.fresh[first:] {
+		for i := range run {
+			p.builder.Add(&run[i])
 		}
-		r.res.Accepted++
-		p.builder.Add(&r.records[i])
-		p.fresh = append(p.fresh, r.records[i])
+	}
+}
+
+// isNew tells whether a record of r is no duplicate, and remembers it.
+func (p *Pump) isNew(r *request, i int, now int64) bool {
+	if !p.places.take(&r.records[i].Source, true) {
+		return false
+	}
+	id := r.keys[i]
+	if id == (identity{}) {
+		return true
+	}
+	if !p.ids.add(id, now) {
+		return false
+	}
+	p.known++
+	return true
+}
+
+// keep notes a run of new records.
+func (p *Pump) keep(run []event.Record) {
+	if len(run) > 0 {
+		p.fresh = append(p.fresh, run)
 	}
 }
 
@@ -199,7 +223,10 @@ func (p *Pump) commit(ctx context.Context) error {
 	}
 	p.frames.Add(1)
 	p.frameBytes.Add(uint64(len(frame)))
-	p.apply(p.last+1, p.fresh)
+	for _, run := range p.fresh {
+		p.apply(p.last+1, run)
+	}
+	p.position(p.last + 1)
 	return nil
 }
 
@@ -228,17 +255,6 @@ func (p *Pump) finish(err error) {
 	}
 	p.group, p.known = p.group[:0], 0
 	p.builder.Reset()
-	p.release()
-}
-
-// release lets go of the records of the frame; after an unusually large one
-// of their memory too.
-func (p *Pump) release() {
-	const keep = 1 << 14
-	if cap(p.fresh) > keep {
-		p.fresh = nil
-		return
-	}
 	clear(p.fresh)
 	p.fresh = p.fresh[:0]
 }
@@ -319,21 +335,22 @@ func (p *Pump) settle(ctx context.Context) error {
 
 // replay applies the log from the sequence from to its end.
 func (p *Pump) replay(ctx context.Context, from uint64) error {
-	defer p.release()
+	var records []event.Record
 	next, err := p.log.Read(ctx, from, func(seq uint64, frame []byte) error {
-		p.release()
+		records = records[:0]
 		if err := event.DecodeFrame(frame, func(r *event.Record) error {
-			p.fresh = append(p.fresh, *r)
+			records = append(records, *r)
 			return nil
 		}); err != nil {
 			return fmt.Errorf("decode frame %d: %w", seq, err)
 		}
-		if len(p.fresh) == 0 { // the log's own mark, for the committer makes no such frame
+		if len(records) == 0 { // the log's own mark, for the committer makes no such frame
 			p.places.lost()
 		}
-		p.remember(p.fresh)
-		p.replayed += len(p.fresh)
-		p.apply(seq, p.fresh)
+		p.remember(records)
+		p.replayed += len(records)
+		p.apply(seq, records)
+		p.position(seq)
 		return nil
 	})
 	if err != nil {
@@ -359,7 +376,7 @@ func (p *Pump) remember(records []event.Record) {
 	p.remembered.Store(int64(p.ids.count))
 }
 
-// apply feeds the consumers with one frame.
+// apply feeds the consumers with records of a frame.
 func (p *Pump) apply(seq uint64, records []event.Record) {
 	for _, c := range p.consumers {
 		c.Apply(seq, records)
@@ -367,7 +384,6 @@ func (p *Pump) apply(seq uint64, records []event.Record) {
 	if slices.ContainsFunc(records, func(r event.Record) bool { return r.Kind != event.KindServed }) {
 		p.news.Store(seq)
 	}
-	p.position(seq)
 }
 
 func (p *Pump) position(seq uint64) {

@@ -27,9 +27,10 @@ type Log interface {
 }
 
 // Consumer sees every record of the log once, in log order, from one
-// goroutine. It must not block on I/O, as the callers of Submit wait for it.
-// It may keep strings, but not the slices: records, attributes and sets are
-// the submitter's.
+// goroutine; those of a frame in one call or more. It must not block on I/O, as
+// the callers of Submit wait for it. It keeps nothing of the records, and copies
+// of their strings: they may be parts of a request's body or of a fetch, which
+// would stay in memory with any of them.
 type Consumer interface {
 	Apply(seq uint64, records []event.Record)
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"vitrine/bridge/event"
 )
@@ -88,6 +89,12 @@ func TestApplyItemCopies(t *testing.T) {
 	c.ApplyItem(&it, false)
 	it.Attributes[0].Value.Str = "changed"
 	it.Attributes[1].Value.Set[0] = "changed"
+	id := []byte("u")
+	c.InternUser(unsafe.String(&id[0], 1))
+	id[0] = 'x'
+	if c.UserID(0) != "u" {
+		t.Error("the catalog shares memory with the id")
+	}
 	got, _ := c.Item(0)
 	if got.Attributes[0].Value.Str != "lamp" || got.Attributes[1].Value.Set[0] != "a" {
 		t.Errorf("the catalog shares memory with the record: %+v", got)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math"
+
+	"vitrine/bridge/event/texts"
 )
 
 // A frame is many records in one message of the bus. All numbers are little
@@ -119,8 +121,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // FrameBuilder packs records into a frame. The zero value is ready to use.
 type FrameBuilder struct {
-	refs    map[string]uint64
-	table   []byte
+	table   texts.Table
 	records []byte
 	sealed  []byte
 	count   int
@@ -132,7 +133,7 @@ type FrameBuilder struct {
 
 	// The refs of fields that rarely change from record to record, so that
 	// the common case spares the map.
-	lastType, lastScene, lastCurrency, lastUser cachedRef
+	lastType, lastScene, lastCurrency, lastUser, lastSession cachedRef
 }
 
 // cachedRef is a text and its ref.
@@ -145,22 +146,19 @@ type cachedRef struct {
 func (b *FrameBuilder) Len() int { return b.count }
 
 // Size is the length that Seal's frame would have now.
-func (b *FrameBuilder) Size() int { return frameHeader + len(b.table) + len(b.records) }
+func (b *FrameBuilder) Size() int { return frameHeader + len(b.table.Bytes()) + len(b.records) }
 
 // Reset empties the builder and keeps its memory.
 func (b *FrameBuilder) Reset() {
-	refs := b.refs
-	clear(refs)
-	*b = FrameBuilder{refs: refs, table: b.table[:0], records: b.records[:0], sealed: b.sealed[:0]}
+	table := b.table
+	table.Reset()
+	*b = FrameBuilder{table: table, records: b.records[:0], sealed: b.sealed[:0]}
 }
 
 // Add appends a record. It keeps no part of r but its strings, and those only
 // until Reset. An unknown kind of record or of value panics: only a mistake in
 // this program can bring one here.
 func (b *FrameBuilder) Add(r *Record) {
-	if b.refs == nil {
-		b.refs = make(map[string]uint64)
-	}
 	switch r.Kind {
 	case KindEvent:
 		b.event(r)
@@ -180,15 +178,15 @@ func (b *FrameBuilder) Add(r *Record) {
 // next call of Seal or Reset.
 func (b *FrameBuilder) Seal() []byte {
 	out := append(b.sealed[:0], make([]byte, frameHeader)...)
-	out = append(out, b.table...)
+	out = append(out, b.table.Bytes()...)
 	out = append(out, b.records...)
 	copy(out, frameMagic)
 	le := binary.LittleEndian
 	le.PutUint16(out[4:], frameVersion)
 	le.PutUint32(out[8:], uint32(len(out)-frameHeader))
 	le.PutUint32(out[12:], uint32(b.count))
-	le.PutUint32(out[16:], uint32(len(b.refs)))
-	le.PutUint32(out[20:], uint32(len(b.table)))
+	le.PutUint32(out[16:], uint32(b.table.Len()))
+	le.PutUint32(out[20:], uint32(len(b.table.Bytes())))
 	le.PutUint32(out[28:], frameSum(out))
 	b.sealed = out
 	return out
@@ -205,13 +203,7 @@ func (b *FrameBuilder) ref(s string) uint64 {
 	if s == "" {
 		return 0
 	}
-	if n, ok := b.refs[s]; ok {
-		return n
-	}
-	n := uint64(len(b.refs) + 1)
-	b.refs[s] = n
-	b.table = appendBytes(b.table, s)
-	return n
+	return b.table.Ref(s)
 }
 
 // cached is ref for a field that often repeats the record before.
@@ -269,7 +261,7 @@ func (b *FrameBuilder) event(r *Record) {
 		out = appendBytes(out, e.EventID)
 	}
 	if e.SessionID != "" {
-		out = binary.AppendUvarint(out, b.ref(e.SessionID))
+		out = binary.AppendUvarint(out, b.cached(&b.lastSession, e.SessionID))
 	}
 	if e.RequestID != "" {
 		out = binary.AppendUvarint(out, b.ref(e.RequestID))

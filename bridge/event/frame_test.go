@@ -160,6 +160,26 @@ func TestFrameBuilder(t *testing.T) {
 	}
 }
 
+// TestFrameAfterLarge builds a small frame with the memory of a large one: the
+// texts of the large one are forgotten, and the bytes those of a fresh builder.
+func TestFrameAfterLarge(t *testing.T) {
+	var b FrameBuilder
+	large := shopRecords(20_000)
+	for _, n := range []int{len(large), 3, 40, len(large), 3} {
+		b.Reset()
+		for i := range large[:n] {
+			b.Add(&large[len(large)-n+i])
+		}
+		got := b.Seal()
+		if want := build(large[len(large)-n:]); !bytes.Equal(got, want) {
+			t.Fatalf("%d records: %d bytes, want %d", n, len(got), len(want))
+		}
+		if back, err := decode(got); err != nil || !reflect.DeepEqual(back, large[len(large)-n:]) {
+			t.Fatalf("%d records: %v", n, err)
+		}
+	}
+}
+
 // TestFrameDamage flips every bit and cuts at every length: nothing may get
 // past the checksum, and nothing may reach fn before it.
 func TestFrameDamage(t *testing.T) {
@@ -296,7 +316,7 @@ func shopRecords(n int) []Record {
 
 // BenchmarkFrame packs and unpacks frames as the bus carries them. The floor
 // is the strings: about two fresh ones a record are allocated on reading, 25
-// ns each, and three map look-ups on writing, 20 ns each.
+// ns each, and three look-ups in the table on writing, 10 ns each.
 func BenchmarkFrame(b *testing.B) {
 	records := shopRecords(4096)
 	frame := bytes.Clone(build(records))

@@ -17,21 +17,59 @@ import (
 // share memory with data. When inv is not nil, dst holds what was read up to
 // the fault.
 func ParseEvent(data []byte, dst *Event) (unknownFields int, inv *Invalid) {
+	s := scanner{data: data}
+	return s.event(nil, dst)
+}
+
+// Parser is ParseEvent for many objects of one sender: it remembers how the last
+// one's members were written, so that names need not be read again, and copies no
+// text. The zero value is ready to use, by one goroutine at a time.
+type Parser struct {
+	// shape are the members of the last object, in their order.
+	shape [maxShape]member
+}
+
+// maxShape is how many members are remembered.
+const maxShape = 16
+
+// member is how an object's member begins, from the comma to the colon, and
+// which field it is. What was read once as the n-th member of an object is read
+// again in the same way, whatever it is.
+type member struct {
+	raw   []byte
+	field field
+}
+
+// maxMember bounds what is kept of a member, which may have a long name.
+const maxMember = 64
+
+// Event reads an object as ParseEvent does, but the strings of dst are parts of
+// data, which must not change as long as they are used, and stays in memory with
+// any of them.
+func (p *Parser) Event(data []byte, dst *Event) (unknownFields int, inv *Invalid) {
+	s := scanner{data: data, shared: true}
+	return s.event(p, dst)
+}
+
+// event reads the one object that data holds; p may be nil.
+func (s *scanner) event(p *Parser, dst *Event) (unknownFields int, inv *Invalid) {
 	*dst = Event{}
-	if inv := checkText(data); inv != nil {
+	if inv := checkText(s.data); inv != nil {
 		return 0, inv
 	}
-	s := scanner{data: data}
 	if !s.open() {
 		return 0, s.bad
 	}
-	for first := true; ; first = false {
-		name, ok := s.key(first)
+	for n := 0; ; n++ {
+		f, ok := s.member(p, n)
 		if !ok {
 			break
 		}
-		if !s.field(name, dst) {
+		if f == unknownField {
+			s.skip(1)
 			unknownFields++
+		} else {
+			s.field(f, dst)
 		}
 		if s.bad != nil {
 			return unknownFields, s.bad
@@ -39,6 +77,25 @@ func ParseEvent(data []byte, dst *Event) (unknownFields int, inv *Invalid) {
 	}
 	s.end()
 	return unknownFields, s.bad
+}
+
+// member reads the beginning of the n-th member of an object.
+func (s *scanner) member(p *Parser, n int) (f field, ok bool) {
+	if p == nil || n >= maxShape {
+		name, ok := s.key(n == 0)
+		return fieldOf(name), ok
+	}
+	m := &p.shape[n]
+	if raw := m.raw; len(raw) > 0 && bytes.HasPrefix(s.data[s.pos:], raw) {
+		s.pos += len(raw)
+		return m.field, true
+	}
+	start := s.pos
+	name, ok := s.key(n == 0)
+	if f = fieldOf(name); ok && s.pos-start <= maxMember {
+		m.raw, m.field = append(m.raw[:0], s.data[start:s.pos]...), f
+	}
+	return f, ok
 }
 
 // checkText refuses what is too large or not UTF-8 before it is looked at.
@@ -52,42 +109,90 @@ func checkText(data []byte) *Invalid {
 	return nil
 }
 
-// field reads the value of the member called name; false if it is unknown. A
-// null is as good as an absent member.
-func (s *scanner) field(name []byte, e *Event) bool {
-	known := true
+// field is one that an event has.
+type field uint8
+
+const (
+	unknownField field = iota
+	fieldUser
+	fieldItem
+	fieldType
+	fieldTime
+	fieldValue
+	fieldEventID
+	fieldSession
+	fieldRequest
+	fieldPosition
+	fieldScene
+	fieldPrice
+	fieldCurrency
+	fieldProps
+)
+
+// fieldOf is the field of a member's name.
+func fieldOf(name []byte) field {
 	switch string(name) {
 	case "user_id":
-		e.UserID = s.id("user_id")
+		return fieldUser
 	case "item_id":
-		e.ItemID = s.id("item_id")
+		return fieldItem
 	case "event_type":
-		e.Type = s.eventType()
+		return fieldType
 	case "ts":
-		e.Time = s.time()
+		return fieldTime
 	case "value":
-		e.Value, e.HasValue = s.float("value")
+		return fieldValue
 	case "event_id":
-		e.EventID = s.id("event_id")
+		return fieldEventID
 	case "session_id":
-		e.SessionID = s.id("session_id")
+		return fieldSession
 	case "request_id":
-		e.RequestID = s.id("request_id")
+		return fieldRequest
 	case "position":
-		e.Position = s.position()
+		return fieldPosition
 	case "scene":
-		e.Scene = s.id("scene")
+		return fieldScene
 	case "price":
-		e.Price, e.HasPrice = s.float("price")
+		return fieldPrice
 	case "currency":
-		e.Currency = currency(s.maybeText(CodeInvalidValue, "currency"))
+		return fieldCurrency
 	case "props":
-		e.Props = s.props()
-	default:
-		known = false
-		s.skip(1)
+		return fieldProps
 	}
-	return known
+	return unknownField
+}
+
+// field reads the value of a field that is known. A null is as good as an absent
+// member.
+func (s *scanner) field(f field, e *Event) {
+	switch f {
+	case fieldUser:
+		e.UserID = s.id("user_id")
+	case fieldItem:
+		e.ItemID = s.id("item_id")
+	case fieldType:
+		e.Type = s.eventType()
+	case fieldTime:
+		e.Time = s.time()
+	case fieldValue:
+		e.Value, e.HasValue = s.float("value")
+	case fieldEventID:
+		e.EventID = s.id("event_id")
+	case fieldSession:
+		e.SessionID = s.id("session_id")
+	case fieldRequest:
+		e.RequestID = s.id("request_id")
+	case fieldPosition:
+		e.Position = s.position()
+	case fieldScene:
+		e.Scene = s.id("scene")
+	case fieldPrice:
+		e.Price, e.HasPrice = s.float("price")
+	case fieldCurrency:
+		e.Currency = s.currency()
+	case fieldProps:
+		e.Props = s.props()
+	}
 }
 
 // wrong reports a field of the wrong kind, or the JSON fault behind it.
@@ -111,7 +216,7 @@ func (s *scanner) null() bool {
 func (s *scanner) id(name string) string {
 	switch c := s.peek(); {
 	case c == '"':
-		return string(s.text())
+		return s.own(s.text())
 	case c == '-' || c-'0' <= 9:
 		text, whole := s.number()
 		if s.bad == nil && !whole {
@@ -120,7 +225,7 @@ func (s *scanner) id(name string) string {
 		if string(text) == "-0" {
 			return "0"
 		}
-		return string(text)
+		return s.own(text)
 	case s.null():
 		return ""
 	}
@@ -160,11 +265,12 @@ func (s *scanner) eventType() string {
 	case TypeRemove:
 		return TypeRemove
 	}
-	return string(text)
+	return s.own(text)
 }
 
 // currency is eventType's trick for currency codes.
-func currency(text []byte) string {
+func (s *scanner) currency() string {
+	text := s.maybeText(CodeInvalidValue, "currency")
 	switch string(text) {
 	case "EUR":
 		return "EUR"
@@ -175,7 +281,7 @@ func currency(text []byte) string {
 	case "CNY":
 		return "CNY"
 	}
-	return string(text)
+	return s.own(text)
 }
 
 // time reads a time: RFC 3339 text or Unix milliseconds as number or text.
@@ -286,7 +392,7 @@ func (s *scanner) props() string {
 	if len(raw) <= len("{}") {
 		return ""
 	}
-	return string(raw)
+	return s.own(raw)
 }
 
 // quoteShort quotes hostile text for a message, cut to a bearable length.

@@ -313,7 +313,8 @@ func FuzzParseEvent(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var e, again Event
-		_, inv := ParseEvent(data, &e)
+		unknown, inv := ParseEvent(data, &e)
+		sameWithShape(t, data, unknown, inv, &e)
 		if inv != nil {
 			if inv.Code == CodeInvalidJSON && json.Valid(data) && !strings.Contains(inv.Detail, "too deep") && !strings.Contains(inv.Detail, "expected a JSON object") {
 				t.Fatalf("refused as JSON: %q: %v", data, inv)
@@ -329,6 +330,40 @@ func FuzzParseEvent(f *testing.F) {
 			t.Fatalf("%q reads as %+v, written and read as %+v, %v", data, e, again, inv)
 		}
 	})
+}
+
+// sameWithShape holds a Parser against what ParseEvent said: whatever it has read
+// before, and what it remembers of that, changes nothing.
+func sameWithShape(t *testing.T, data []byte, unknown int, inv *Invalid, want *Event) {
+	t.Helper()
+	var p Parser
+	for _, before := range []string{fullJSON, `{"user_id":"u", "x":1,"item_id":"i"}`, `{}`, `{"user_id":`, string(data)} {
+		var e, ignored Event
+		_, _ = p.Event([]byte(before), &ignored)
+		gotUnknown, got := p.Event(data, &e)
+		if gotUnknown != unknown || !reflect.DeepEqual(got, inv) || e != *want {
+			t.Fatalf("%q after %q: %+v, %d unknown, %v; alone %+v, %d, %v", data, before, e, gotUnknown, got, want, unknown, inv)
+		}
+	}
+}
+
+// TestParser reads objects of changing shapes.
+func TestParser(t *testing.T) {
+	long := strings.Repeat("n", 2*maxMember)
+	many := "{"
+	for i := range 3 * maxShape {
+		many += fmt.Sprintf(`"x%d":%d,`, i, i)
+	}
+	for _, text := range []string{
+		`{"user_id":"u","item_id":"i"}`, `{"item_id":"u","user_id":"i"}`, `{ "user_id" :"u"}`, `{"user_id":"u" ,"item_id":null}`,
+		`{"user_id":"u"`, `{"user_id":"u",}`, `{,"user_id":"u"}`, `{"user_id""u"}`, `{"user\u005fid":"u"}`, `{"user_id":"a\"b"}`, "{\"user_id\":\"a\tb\"}",
+		`{"` + long + `":1,"user_id":"u"}`, many + `"user_id":"last"}`, `{"a":{"user_id":"inner"},"user_id":"outer"}`, `{"user_id":"u","user_id":"v"}`, ``, `[]`,
+		`{"props":{"a":"12345678\u0041"},"scene":"seven77","currency":"EUR"}`,
+	} {
+		var e Event
+		unknown, inv := ParseEvent([]byte(text), &e)
+		sameWithShape(t, []byte(text), unknown, inv, &e)
+	}
 }
 
 // FuzzParseAttributes checks that what is accepted is valid and survives
@@ -397,6 +432,17 @@ func BenchmarkParseEvent(b *testing.B) {
 			var e Event
 			for b.Loop() {
 				if _, inv := ParseEvent(tc.text, &e); inv != nil {
+					b.Fatal(inv)
+				}
+			}
+		})
+		b.Run(tc.name+"/parser", func(b *testing.B) {
+			b.SetBytes(int64(len(tc.text)))
+			b.ReportAllocs()
+			var p Parser
+			var e Event
+			for b.Loop() {
+				if _, inv := p.Event(tc.text, &e); inv != nil {
 					b.Fatal(inv)
 				}
 			}

@@ -45,8 +45,8 @@ func CheckMap(format, mapping string) error {
 }
 
 // decoder reads the value of a record into dst, whose Source is set. The
-// strings of dst must not share memory with the record. It says how many
-// fields it did not know.
+// strings of dst may be parts of the record, which nobody changes. It says how
+// many fields it did not know.
 type decoder func(r *kgo.Record, dst *event.Record) (unknown int, inv *event.Invalid)
 
 // maxReaders is how many batches are decoded at a time at most: the one
@@ -84,7 +84,7 @@ func newDecoder(opt *Options) (decode decoder, prepare func(ctx context.Context,
 	switch opt.Format {
 	case JSON:
 		if opt.Map == "" {
-			return decodeJSON, nil, nil
+			return newJSON(), nil, nil
 		}
 	case CSV:
 	case CloudEvents:
@@ -134,12 +134,16 @@ func tombstone() *event.Invalid {
 	return &event.Invalid{Code: event.CodeInvalidJSON, Detail: "the record has no value; interactions are taken back by events of type " + event.TypeRemove}
 }
 
-func decodeJSON(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
-	if len(r.Value) == 0 {
-		return 0, tombstone()
+// newJSON makes the decoder of JSON under the fields' own names.
+func newJSON() decoder {
+	parser := new(event.Parser)
+	return func(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+		if len(r.Value) == 0 {
+			return 0, tombstone()
+		}
+		dst.Kind = event.KindEvent
+		return parser.Event(r.Value, &dst.Event)
 	}
-	dst.Kind = event.KindEvent
-	return event.ParseEvent(r.Value, &dst.Event)
 }
 
 func decodeCloudEvent(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {

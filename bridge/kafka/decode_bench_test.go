@@ -23,7 +23,7 @@ func BenchmarkRecord(b *testing.B) {
 	}
 	s := &session{Source: &Source{opt: Options{Now: time.Now}}}
 	name := event.TopicSource("user-events", [16]byte{1})
-	into := &batch{}
+	into, decode := &batch{}, newJSON()
 	var frame event.FrameBuilder
 	now := time.Now()
 	b.SetBytes(int64(len(records[0].Value)))
@@ -36,7 +36,7 @@ func BenchmarkRecord(b *testing.B) {
 			into.records = into.records[:0]
 		}
 		r := records[n%len(records)]
-		s.add(into, decodeJSON, event.Source{Name: name, Partition: r.Partition, Offset: r.Offset}, r, now)
+		s.add(into, decode, event.Source{Name: name, Partition: r.Partition, Offset: r.Offset}, r, now)
 		frame.Add(&into.records[len(into.records)-1])
 		n++
 	}

@@ -51,16 +51,22 @@ type flow struct {
 	lighter chan struct{}
 }
 
+// newFlow makes one that nothing is under way in.
+func newFlow(s *session) *flow {
+	f := &flow{
+		session: s, lane: s.opt.Into.Lane(), back: offsets{}, lighter: make(chan struct{}, 1),
+		free: make(chan *batch, window), decoding: make(chan *batch, window), ordered: make(chan *batch, window), sent: make(chan *batch, window),
+	}
+	for range window {
+		f.free <- &batch{decoded: make(chan struct{}, 1)}
+	}
+	return f
+}
+
 // read moves records until ctx ends or the session cannot go on.
 func (s *session) read(ctx context.Context) error {
 	for {
-		f := &flow{
-			session: s, lane: s.opt.Into.Lane(), back: offsets{}, lighter: make(chan struct{}, 1),
-			free: make(chan *batch, window), decoding: make(chan *batch, window), ordered: make(chan *batch, window), sent: make(chan *batch, window),
-		}
-		for range window {
-			f.free <- &batch{decoded: make(chan struct{}, 1)}
-		}
+		f := newFlow(s)
 		f.run(ctx)
 		switch {
 		case errors.Is(f.err, bridge.ErrClosed):
