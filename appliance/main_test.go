@@ -144,7 +144,7 @@ func (r *rig) start() *rig {
 	case <-ready:
 	case err := <-r.done:
 		r.t.Fatalf("the appliance ended: %v\n%s", err, r.log)
-	case <-time.After(60 * time.Second):
+	case <-time.After(patience):
 		r.t.Fatalf("the appliance is not ready\n%s", r.log)
 	}
 	return r
@@ -160,7 +160,7 @@ func (r *rig) close() {
 		if err != nil {
 			r.t.Fatalf("stop: %v\n%s", err, r.log)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		r.t.Fatalf("the appliance does not stop\n%s", r.log)
 	}
 }
@@ -260,11 +260,14 @@ func (r *rig) wait(id string) adminapi.Job {
 	return job
 }
 
+// patience ends what is stuck; a busy machine takes a part of it.
+const patience = 2 * time.Minute
+
 func (r *rig) until(what string, done func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			r.t.Fatalf("not within 30 s: %s\n%s", what, r.log)
+			r.t.Fatalf("not within %s: %s\n%s", patience, what, r.log)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -47,10 +46,9 @@ func TestAway(t *testing.T) {
 			t.Fatal(err)
 		}
 		var log strings.Builder
-		begin := time.Now()
 		Finish(context.Background(), m, slog.New(slog.NewTextHandler(&log, nil)))
-		if time.Since(begin) > finishTimeout+time.Second || !strings.Contains(log.String(), "the next start copies them") {
-			t.Errorf("%s: %v\n%s", url, time.Since(begin), &log)
+		if !strings.Contains(log.String(), "the next start copies them") {
+			t.Errorf("%s:\n%s", url, &log)
 		}
 		s := Status(m, 7)
 		if s.URL != url || s.Lag != 7 || s.Error == nil || s.Hint == nil || s.Since == nil || s.LastCopy != nil || s.Failures != 1 {

@@ -13,7 +13,7 @@ import (
 
 func TestInstallsOfOneNameAllEnd(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	r := newRig(t, Options{}).start()
 	var installs sync.WaitGroup

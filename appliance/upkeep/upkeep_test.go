@@ -43,7 +43,7 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- u.Run(ctx) }()
-	for deadline := time.Now().Add(10 * time.Second); u.compact.Stats().Passes < 2; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); u.compact.Stats().Passes < 2; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the archive is not looked through")
 		}

@@ -340,8 +340,8 @@ func TestEndOfTheDisk(t *testing.T) {
 			t.Fatal("appended to a full disk: ", err)
 		}
 	}
-	t.Logf("three appends to a full disk take %s", time.Since(began))
-	if took := time.Since(began); took > 5*time.Second {
+	// Each says so by itself, none when its caller gives up.
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("three appends to a full disk take %s", took)
 	}
 	if err := os.Remove(filler); err != nil {
@@ -351,8 +351,8 @@ func TestEndOfTheDisk(t *testing.T) {
 	for {
 		if _, err := b.Append(t.Context(), frame(last+1, 256<<10), last); err == nil {
 			break
-		} else if time.Since(began) > 5*time.Second {
-			t.Fatal("5 s after there was room: ", err)
+		} else if time.Since(began) > time.Minute {
+			t.Fatal("a minute after there was room: ", err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -552,7 +552,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 		}
 	}
 	for wait := time.Millisecond; runtime.NumGoroutine() > before; wait *= 2 {
-		if wait > 2*time.Second {
+		if wait > 30*time.Second {
 			buf := make([]byte, 1<<20)
 			t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
 		}
@@ -671,7 +671,7 @@ func TestScrub(t *testing.T) {
 	if err := b.Scrub(t.Context(), last); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(5 * time.Second); onDisk(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); onDisk(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it is still on the disk")
 		}

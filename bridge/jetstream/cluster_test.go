@@ -113,8 +113,8 @@ func (c *Cluster) settled(t testing.TB, last uint64) {
 	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		if st := c.Stats(t.Context()); st.Away == nil && st.AsideFrames == 0 {
 			break
-		} else if time.Since(began) > 5*time.Second {
-			t.Fatalf("not after 5 s: %+v", st)
+		} else if time.Since(began) > time.Minute {
+			t.Fatalf("not after a minute: %+v", st)
 		}
 	}
 	st, err := c.state(t.Context())
@@ -213,7 +213,7 @@ func TestClusterUnderLoad(t *testing.T) {
 	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		if c.Stats(t.Context()).Away == nil {
 			break
-		} else if time.Since(began) > 5*time.Second {
+		} else if time.Since(began) > time.Minute {
 			t.Fatalf("never in the cluster again: %+v", c.Stats(t.Context()))
 		}
 	}
@@ -265,7 +265,7 @@ func TestClusterStranger(t *testing.T) {
 		} else if err == nil {
 			last++
 		}
-		if time.Since(began) > 5*time.Second {
+		if time.Since(began) > time.Minute {
 			t.Fatal("frames are taken although the stream is another's: ", err)
 		}
 	}

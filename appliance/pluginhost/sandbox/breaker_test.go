@@ -172,8 +172,8 @@ func TestPreparationHasTheRequestsTime(t *testing.T) {
 func TestTakeDoesNotWaitForNobody(t *testing.T) {
 	v := &Version{pool: make(chan *instance, 1)}
 	v.lost.Store(1)
-	start := time.Now()
-	if _, _, err := v.take(Period{Start: start, Allowed: time.Minute}); err != errBusy || time.Since(start) > time.Second {
-		t.Errorf("%v after %s", err, time.Since(start))
+	// Within the test's own time, or it waits.
+	if _, _, err := v.take(Period{Start: time.Now(), Allowed: 24 * time.Hour}); err != errBusy {
+		t.Error(err)
 	}
 }
