@@ -90,6 +90,7 @@ func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q questi
 		sc.want = min(4*sc.want, maxCandidates)
 		empty(&sc.frame)
 	}
+	sc.plan.Rest(&sc.frame, sc.pageOfRules())
 	e.page(sc, resp, reason, q)
 }
 

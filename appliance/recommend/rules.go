@@ -59,13 +59,14 @@ func (e *Engine) pin(sc *scratch) {
 }
 
 // gather finds the candidates: those of the sources, popular ones behind them,
-// and the buried ones where there is no other.
+// and the buried ones where there are not enough others: more than a page of
+// them, for a quota or a plugin may take these away.
 func (e *Engine) gather(sc *scratch, q question) (reason string) {
 	open := len(sc.conditions)
 	sc.conditions = append(sc.conditions, sc.buried...)
 	reason = e.supply(sc, q)
 	sc.conditions = sc.conditions[:open]
-	if len(sc.buried) > 0 && sc.frame.Len() < sc.limit {
+	if len(sc.buried) > 0 && sc.frame.Len() < sc.want {
 		if again := e.supply(sc, q); reason != "" {
 			reason = again
 		}
@@ -153,6 +154,11 @@ func (e *Engine) accept(sc *scratch, v *view.View, hits []topk.Hit) {
 	}
 }
 
+// pageOfRules is the page that rules make.
+func (sc *scratch) pageOfRules() rules.Page {
+	return rules.Page{Limit: sc.limit, Offset: sc.offset, Pins: sc.pins, Notes: sc.why.rules()}
+}
+
 // arrange lets the rules score the candidates and make the page.
 func (e *Engine) arrange(sc *scratch, q question) {
 	if sc.plan == nil {
@@ -163,7 +169,7 @@ func (e *Engine) arrange(sc *scratch, q question) {
 	if scored || sc.sorts {
 		sc.sort()
 	}
-	page := rules.Page{Limit: sc.limit, Offset: sc.offset, Pins: sc.pins, Notes: notes}
+	page := sc.pageOfRules()
 	if q.view != nil {
 		page.Likeness = q.view
 	}

@@ -88,6 +88,19 @@ func (p *Plan) Arrange(f *frame.Frame, page Page, s *Scratch) {
 	f.Mask, out.Mask = out.Mask, f.Mask
 }
 
+// Rest puts what is pinned to later places at the end of a page for which there
+// is nothing else: the place will not come.
+func (p *Plan) Rest(f *frame.Frame, page Page) {
+	if p == nil {
+		return
+	}
+	for _, pin := range page.Pins {
+		if f.Len() < page.Limit && pin.Slot > page.Offset+page.Limit {
+			f.Add(pin.Item, p.pinned(f, pin, page.Notes))
+		}
+	}
+}
+
 // pinned is the score that a pinned item shows: 0, for it was not compared.
 func (p *Plan) pinned(f *frame.Frame, pin Place, notes *Notes) float32 {
 	if notes != nil {
