@@ -43,15 +43,28 @@ type chaosServer struct {
 // was acknowledged must be in the archive once.
 func TestRealChaos(t *testing.T) {
 	realservers.Require(t)
-	table := []string{fmt.Sprintf("%-6s %-20s %9s %10s %8s %5s %8s %8s %9s %10s", "server", "fault", "seconds", "p99 before", "p99 ms", "5xx", "lists", "events", "refused", "recovery s")}
-	for _, make := range []func(*testing.T) *chaosServer{chaosKafka, chaosHDFS, chaosNATS} {
-		s := make(t)
-		t.Run(s.name, func(t *testing.T) { table = append(table, chaos(t, s)...) })
+	table := []string{
+		fmt.Sprintf("| %-6s | %-20s | %7s | %16s | %9s | %3s | %5s | %6s | %7s | %10s |", "server", "fault", "seconds", "p99 ms before it", "in it", "5xx", "lists", "events", "refused", "recovery s"),
+		"|--------|----------------------|--------:|-----------------:|----------:|----:|------:|-------:|--------:|-----------:|",
 	}
-	t.Log("\n" + strings.Join(table, "\n"))
+	var sums []string
+	for _, server := range []struct {
+		name  string
+		start func(*testing.T) *chaosServer
+	}{{"kafka", chaosKafka}, {"hdfs", chaosHDFS}, {"nats", chaosNATS}} {
+		t.Run(server.name, func(t *testing.T) {
+			rows, sum := chaos(t, server.start(t))
+			table, sums = append(table, rows...), append(sums, sum)
+		})
+	}
+	// Not by the test's log, which would put its place before each line.
+	fmt.Printf("\n%s\n\n%s\nbars: p99 %v, no 5xx, nothing refused, recovery %v\n\n",
+		strings.Join(table, "\n"), strings.Join(sums, "\n"), chaosLists, chaosRecovery)
 }
 
-func chaos(t *testing.T, s *chaosServer) (rows []string) {
+// chaos lets everything befall a server, and returns a row of the table each and
+// what became of the events.
+func chaos(t *testing.T, s *chaosServer) (rows []string, sum string) {
 	args := []string{"--demo", "--set", "archive.commit_every=5s", "--set", "train.schedule=off"}
 	for _, setting := range s.settings {
 		args = append(args, "--set", setting)
@@ -83,7 +96,7 @@ func chaos(t *testing.T, s *chaosServer) (rows []string) {
 		took := time.Since(began)
 		after := clicks.take()
 		failed, refused := seen.failed+after.failed, seen.refused+after.refused
-		rows = append(rows, fmt.Sprintf("%-6s %-20s %9.0f %10.1f %8.1f %5d %8d %8d %9d %10.1f", s.name, fault, faultTime().Seconds(), before.Seconds()*1000,
+		rows = append(rows, fmt.Sprintf("| %-6s | %-20s | %7.0f | %16.1f | %9.1f | %3d | %5d | %6d | %7d | %10.1f |", s.name, fault, faultTime().Seconds(), before.Seconds()*1000,
 			seen.p99.Seconds()*1000, failed, seen.lists, seen.acked, refused, took.Seconds()))
 		t.Log(rows[len(rows)-1])
 		if before > chaosLists/4 {
@@ -112,11 +125,11 @@ func chaos(t *testing.T, s *chaosServer) (rows []string) {
 			doubled++
 		}
 	}
-	rows = append(rows, fmt.Sprintf("%-6s %d events acknowledged: %d lost, %d doubled", s.name, len(users), lost, doubled))
+	sum = fmt.Sprintf("%s: %d events acknowledged, %d lost, %d doubled", s.name, len(users), lost, doubled)
 	if lost+doubled > 0 {
-		t.Error(rows[len(rows)-1])
+		t.Error(sum)
 	}
-	return rows
+	return rows, sum
 }
 
 func chaosProxy(t *testing.T, target string) *realservers.Proxy {
