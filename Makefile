@@ -109,19 +109,8 @@ real-servers: ## fetch what the tests with real servers need: java, mvn, redis-s
 test-real: real-servers ## against real servers: Apache Kafka 3.4 and the newest, HDFS, NATS, Redis (root where java or mvn are missing; 20 minutes)
 	VITRINE_REAL=1 go test -v -count=1 -timeout 60m -p 1 -run 'Real|Kafka' ./internal/realservers ./bridge/mirror ./internal/e2e
 
-# What the gate takes of test-real. Left out are the faults of HDFS (TestRealHDFS,
-# TestRealDataNodeKilled), the table of faults, clusters of three, brokers that
-# go away, TLS and schemas, the chapters of OPERATIONS, and what measures. No network
-# or no time is said and is no failure.
-REAL_SHORT := TestRealRedisStarts|TestRealKafka|TestRealKafkaBadInput|TestRealKafkaKill|TestRealNATS|TestRealConformance|TestRealHDFSErasure
-
-test-real-short: ## of test-real what the gate runs: Kafka, kills, HDFS, NATS, Redis (10 minutes at most; skipped where the servers cannot be had)
-	@timeout 400 $(MAKE) --no-print-directory real-servers || { \
-		echo "=== LEFT OUT: the tests against real servers, for these cannot be had here: see above ==="; exit 0; }; \
-	echo "VITRINE_REAL=1 VITRINE_KILLS=5 go test -v -count=1 -p 1 -run '^($(REAL_SHORT))$$' ./internal/realservers ./bridge/mirror ./internal/e2e"; \
-	VITRINE_REAL=1 VITRINE_KILLS=5 timeout 600 go test -v -count=1 -p 1 -run '^($(REAL_SHORT))$$' ./internal/realservers ./bridge/mirror ./internal/e2e; code=$$?; \
-	if test $$code = 124; then echo "=== CUT SHORT: the tests against real servers took more than 10 minutes; what is told above has passed ==="; exit 0; fi; \
-	exit $$code
+test-real-short: ## of test-real what the gate runs: Kafka, kills, HDFS, NATS, Redis (LIMIT=900 seconds; left out where the servers cannot be had)
+	@.ci/real $(or $(LIMIT),900)
 
 faults: real-servers ## each fault of HDFS for 30 s under a daemon: what is told, recovery, nothing lost (15 minutes)
 	VITRINE_REAL=1 VITRINE_FAULT=30s go test -v -count=1 -timeout 40m -run 'TestRealHDFS$$' ./internal/e2e
