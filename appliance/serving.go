@@ -63,6 +63,14 @@ func (i items) Item(id string) (event.Item, bool) {
 	return i.catalog.Item(code)
 }
 
+// Attributes appends those of an item to dst.
+func (i items) Attributes(id string, dst []event.Attribute) []event.Attribute {
+	if code, ok := i.catalog.ItemCode(id); ok {
+		return i.catalog.Attributes(code, dst)
+	}
+	return dst
+}
+
 // Seen says whether there is anything of an item but that it was deleted.
 func (i items) Seen(id string) bool {
 	code, ok := i.catalog.ItemCode(id)

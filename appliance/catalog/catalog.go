@@ -17,7 +17,6 @@ package catalog
 import (
 	"hash/maphash"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,20 +79,27 @@ func (c *Catalog) NumUsers() int { return int(c.users.n.Load()) }
 func (c *Catalog) ApplyItem(it *event.Item, patch bool) {
 	code := c.items.intern(it.ID)
 	first := c.ofItems.get(code) == nil
-	c.ofItems.apply(code, c.items.id(code), it, patch)
+	c.ofItems.apply(code, it, patch)
 	if first {
 		c.latest.add(code, it.Time)
 	}
 }
 
 // Item is what is known of an item; false means that nothing was ever put, or
-// that it was deleted. The
-// attributes are shared and must not be changed.
+// that it was deleted.
 func (c *Catalog) Item(code uint32) (event.Item, bool) {
 	if it := c.ofItems.get(code); it != nil && !it.gone {
-		return it.Item, true
+		return event.Item{ID: c.items.id(code), Time: it.time, ExpiresAt: it.expires, Attributes: it.attributes.list(nil)}, true
 	}
 	return event.Item{}, false
+}
+
+// Attributes appends those of an item to dst, sorted by name.
+func (c *Catalog) Attributes(code uint32, dst []event.Attribute) []event.Attribute {
+	if it := c.ofItems.get(code); it != nil {
+		return it.attributes.list(dst)
+	}
+	return dst
 }
 
 // Listed is when something was first put of an item, in Unix milliseconds; 0
@@ -108,14 +114,14 @@ func (c *Catalog) Listed(code uint32) int64 {
 // ApplyUser is ApplyItem for the attributes of a user.
 func (c *Catalog) ApplyUser(u *event.User, patch bool) {
 	code := c.users.intern(u.ID)
-	c.ofUsers.apply(code, c.users.id(code), &event.Item{Time: u.Time, Attributes: u.Attributes}, patch)
+	c.ofUsers.apply(code, &event.Item{Time: u.Time, Attributes: u.Attributes}, patch)
 }
 
 // User is what is known of a user; false means that nothing was ever put,
-// whatever events there are. The attributes are shared and must not be changed.
+// whatever events there are.
 func (c *Catalog) User(code uint32) (event.User, bool) {
 	if it := c.ofUsers.get(code); it != nil && !it.gone {
-		return event.User{ID: it.ID, Time: it.Time, Attributes: it.Attributes}, true
+		return event.User{ID: c.users.id(code), Time: it.time, Attributes: it.attributes.list(nil)}, true
 	}
 	return event.User{}, false
 }
@@ -135,7 +141,7 @@ func (c *Catalog) Expired(code uint32, now int64) bool {
 		return false
 	}
 	it := c.ofItems.get(code)
-	return it != nil && (it.ExpiresAt != 0 && it.ExpiresAt <= now || it.from > now || it.gone)
+	return it != nil && (it.expires != 0 && it.expires <= now || it.from > now || it.gone)
 }
 
 // Apply takes the item and user records of a frame; events are not for it. The
@@ -161,9 +167,11 @@ func (c *Catalog) Apply(_ uint64, records []event.Record) {
 	}
 }
 
-// entry is what is known of an item.
+// entry is what is known of an item. It never changes: what is put replaces it.
 type entry struct {
-	event.Item
+	attributes packed
+	// time and expires are those of event.Item.
+	time, expires int64
 	// listed is the time of the first put, from the time of AvailableFrom.
 	listed, from int64
 	// gone says that it was deleted since.
@@ -181,19 +189,12 @@ type attributes struct {
 	mu      sync.Mutex
 	// changes is told of every change; nil where nobody asks.
 	changes *changes
-	// shared holds one copy of short strings: names, brands and categories
-	// come up again and again.
-	shared map[string]string
+	// buf and before are the writer's scratch.
+	buf    []byte
+	before []event.Attribute
 	// surplus counts what cut has left out.
 	surplus atomic.Uint64
 }
-
-// Bounds of the shared strings, so that unique texts do not fill it: about
-// 8 MB at the worst.
-const (
-	maxShared       = 1 << 16
-	maxSharedLength = 64
-)
 
 func (a *attributes) get(code uint32) *entry {
 	if slot := a.known.at(code); slot != nil {
@@ -205,7 +206,7 @@ func (a *attributes) get(code uint32) *entry {
 // store makes next what is known. Its flag is never down while it is needed: up
 // before, down after.
 func (a *attributes) store(slot *atomic.Pointer[entry], code uint32, next *entry) {
-	bounded := next.ExpiresAt != 0 || next.from != 0 || next.gone
+	bounded := next.expires != 0 || next.from != 0 || next.gone
 	if bounded {
 		a.bounded.set(code, true)
 	}
@@ -215,46 +216,44 @@ func (a *attributes) store(slot *atomic.Pointer[entry], code uint32, next *entry
 	}
 }
 
-func (a *attributes) apply(code uint32, id string, it *event.Item, patch bool) {
+func (a *attributes) apply(code uint32, it *event.Item, patch bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	slot := a.known.grow(code)
-	next := &entry{Item: event.Item{ID: id, Time: it.Time, ExpiresAt: it.ExpiresAt, Attributes: a.copy(it.Attributes)}, listed: it.Time}
-	var before []event.Attribute
-	old := slot.Load()
+	next := &entry{time: it.Time, expires: it.ExpiresAt, listed: it.Time}
+	old, after := slot.Load(), it.Attributes
+	a.before = a.before[:0]
 	if old != nil {
-		before = old.Attributes
+		a.before = old.attributes.list(a.before)
 		next.listed = min(old.listed, it.Time)
 	}
 	if patch {
-		next.Attributes = a.cut(before, event.MergeAttributes(before, next.Attributes))
-		if old != nil && next.ExpiresAt == 0 {
-			next.ExpiresAt = old.ExpiresAt
+		after = a.cut(a.before, event.MergeAttributes(a.before, after))
+		if old != nil && next.expires == 0 {
+			next.expires = old.expires
 		}
 	}
-	next.from = next.availableFrom()
-	a.columns.update(code, before, next.Attributes)
-	a.store(slot, code, next)
+	a.put(slot, code, next, a.before, after)
+	clear(a.before)
 	if a.changes != nil {
 		a.changes.add(code)
 	}
 }
 
-// find is the value of an attribute, nil where there is none of that name.
-func (e *entry) find(name string) *event.Value {
-	at, ok := slices.BinarySearchFunc(e.Attributes, name, func(at event.Attribute, name string) int {
-		return strings.Compare(at.Name, name)
-	})
-	if !ok {
-		return nil
-	}
-	return &e.Attributes[at].Value
+// put makes next, with the attributes of after, what is known instead of those
+// of before. They are copied, for their texts may be cut from a frame or the body
+// of a request, which would stay in RAM with them.
+func (a *attributes) put(slot *atomic.Pointer[entry], code uint32, next *entry, before, after []event.Attribute) {
+	a.buf, next.attributes = pack(a.buf, after)
+	next.from = next.availableFrom()
+	a.columns.update(code, before, after)
+	a.store(slot, code, next)
 }
 
 func (e *entry) availableFrom() int64 {
-	v := e.find(AvailableFrom)
+	v, ok := e.attributes.find(AvailableFrom)
 	switch {
-	case v == nil:
+	case !ok:
 	case v.Kind == event.Number:
 		return int64(v.Num)
 	case v.Kind == event.String:
@@ -270,50 +269,11 @@ func (e *entry) availableFrom() int64 {
 func (a *attributes) cut(before, merged []event.Attribute) []event.Attribute {
 	surplus := len(merged) - event.MaxAttributes
 	for j := len(merged) - 1; surplus > 0 && j >= 0; j-- {
-		if (&entry{Item: event.Item{Attributes: before}}).find(merged[j].Name) == nil {
+		if name := merged[j].Name; !slices.ContainsFunc(before, func(at event.Attribute) bool { return at.Name == name }) {
 			merged = slices.Delete(merged, j, j+1)
 			surplus--
 			a.surplus.Add(1)
 		}
 	}
 	return merged
-}
-
-// copy copies attributes, for their strings may be cut from a frame or a
-// request body that would stay in RAM with them.
-func (a *attributes) copy(src []event.Attribute) []event.Attribute {
-	dst := make([]event.Attribute, len(src))
-	for j, at := range src {
-		at.Name = a.share(at.Name)
-		at.Value.Str = a.share(at.Value.Str)
-		if at.Value.Set != nil {
-			set := make([]string, len(at.Value.Set))
-			for k, member := range at.Value.Set {
-				set[k] = a.share(member)
-			}
-			at.Value.Set = set
-		}
-		dst[j] = at
-	}
-	return dst
-}
-
-func (a *attributes) share(s string) string {
-	if s == "" {
-		return ""
-	}
-	if len(s) > maxSharedLength {
-		return strings.Clone(s)
-	}
-	if own, ok := a.shared[s]; ok {
-		return own
-	}
-	s = strings.Clone(s)
-	if a.shared == nil {
-		a.shared = make(map[string]string)
-	}
-	if len(a.shared) < maxShared {
-		a.shared[s] = s
-	}
-	return s
 }

@@ -3,6 +3,7 @@ package catalog
 import (
 	"math"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"vitrine/appliance/frame"
@@ -91,7 +92,7 @@ func (cs *columns) load() map[string]*column {
 func (cs *columns) find(name string) *column { return cs.load()[name] }
 
 // update turns the values of a code from those of before to those of after;
-// both are sorted by name.
+// both are sorted by name. Of their texts it keeps copies.
 func (cs *columns) update(code uint32, before, after []event.Attribute) {
 	for len(before) > 0 || len(after) > 0 {
 		if len(after) == 0 || len(before) > 0 && before[0].Name < after[0].Name {
@@ -161,7 +162,11 @@ func (cs *columns) setCode(col *column, set []string) uint32 {
 		return 0
 	}
 	col.brought++
-	return cs.sets.add(set)
+	own := make([]string, len(set))
+	for i, member := range set {
+		own[i] = strings.Clone(member)
+	}
+	return cs.sets.add(own)
 }
 
 // text is the code of a text in a column, 0 when it gets none: it is too long,
@@ -174,7 +179,7 @@ func (cs *columns) text(col *column, text string) uint32 {
 		return 0
 	}
 	col.brought++
-	return cs.texts.add(text)
+	return cs.texts.add(strings.Clone(text))
 }
 
 // add makes a column, unless there are too many or the kind has none.
@@ -196,7 +201,7 @@ func (cs *columns) add(name string, kind event.ValueKind) *column {
 	for n, c := range old {
 		byName[n] = c
 	}
-	byName[name] = col
+	byName[strings.Clone(name)] = col
 	cs.byName.Store(&byName)
 	return col
 }

@@ -176,8 +176,8 @@ func (f *filter) passes(code uint32) bool {
 func (f *filter) value(it *entry, code uint32, slot int) expr.Value {
 	name := f.program.Names()[slot]
 	if it != nil {
-		if v := it.find(name); v != nil {
-			return valueOf(v)
+		if v, ok := it.attributes.find(name); ok {
+			return valueOf(&v)
 		}
 	}
 	if name == ItemID {

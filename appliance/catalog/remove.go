@@ -16,7 +16,7 @@ type erasures struct {
 // be shown. Its code stays, for histories hold it.
 func (c *Catalog) DeleteItem(id string, at int64) {
 	code := c.items.intern(id)
-	c.ofItems.remove(code, c.items.id(code), at)
+	c.ofItems.remove(code, at)
 }
 
 // Deleted says whether an item was deleted and not put again.
@@ -29,7 +29,7 @@ func (c *Catalog) Deleted(code uint32) bool {
 // and says nothing but that there once was somebody of that name.
 func (c *Catalog) EraseUser(id string, at int64) {
 	code := c.users.intern(id)
-	c.ofUsers.remove(code, c.users.id(code), at)
+	c.ofUsers.remove(code, at)
 	c.erased.mu.Lock()
 	defer c.erased.mu.Unlock()
 	if c.erased.times == nil {
@@ -46,7 +46,7 @@ func (c *Catalog) MergeUser(from, into string, at int64) {
 		own, _ := c.User(c.users.intern(into))
 		c.ApplyUser(&event.User{ID: into, Time: at, Attributes: event.MergeAttributes(known.Attributes, own.Attributes)}, true)
 	}
-	c.ofUsers.remove(code, c.users.id(code), at)
+	c.ofUsers.remove(code, at)
 }
 
 // Erased is when a user was last erased, in Unix milliseconds.
@@ -62,14 +62,14 @@ func (c *Catalog) Erased(id string) (at int64, ok bool) {
 }
 
 // remove takes everything away but the code.
-func (a *attributes) remove(code uint32, id string, at int64) {
+func (a *attributes) remove(code uint32, at int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	slot := a.known.grow(code)
-	next := &entry{Item: event.Item{ID: id, Time: at}, listed: at, gone: true}
+	next := &entry{time: at, listed: at, gone: true}
 	if old := slot.Load(); old != nil {
 		next.listed = min(old.listed, at)
-		a.columns.update(code, old.Attributes, nil)
+		a.columns.update(code, old.attributes.list(nil), nil)
 	}
 	a.store(slot, code, next)
 	if a.changes != nil {

@@ -108,8 +108,8 @@ func (f *Frozen) Write(emit func(block []byte) error) error {
 		},
 		func(emit func([]byte) error) error { return f.ofItems.writeColumns(blockItemColumns, emit) },
 		func(emit func([]byte) error) error { return f.ofUsers.writeColumns(blockUserColumns, emit) },
-		func(emit func([]byte) error) error { return f.ofItems.write(blockItems, emit) },
-		func(emit func([]byte) error) error { return f.ofUsers.write(blockUsers, emit) },
+		func(emit func([]byte) error) error { return f.ofItems.write(blockItems, &f.catalog.items, emit) },
+		func(emit func([]byte) error) error { return f.ofUsers.write(blockUsers, &f.catalog.users, emit) },
 		f.writeTimes,
 	} {
 		if err := step(emit); err != nil {
@@ -158,7 +158,7 @@ func (f *frozenAttributes) writeColumns(kind byte, emit func([]byte) error) erro
 
 // write hands out what is known: a count, the times of the first puts, and a
 // frame of as many records.
-func (f *frozenAttributes) write(kind byte, emit func([]byte) error) error {
+func (f *frozenAttributes) write(kind byte, ids *codes, emit func([]byte) error) error {
 	var builder event.FrameBuilder
 	var listed, out []byte
 	flush := func() error {
@@ -171,11 +171,13 @@ func (f *frozenAttributes) write(kind byte, emit func([]byte) error) error {
 		listed = listed[:0]
 		return emit(out)
 	}
-	for _, e := range f.entries {
+	var list []event.Attribute
+	for code, e := range f.entries {
 		if e == nil {
 			continue
 		}
-		builder.Add(e.record(kind))
+		list = e.attributes.list(list[:0])
+		builder.Add(e.record(kind, ids.id(uint32(code)), list))
 		if listed = binary.AppendVarint(listed, e.listed); builder.Size() >= blockSize {
 			if err := flush(); err != nil {
 				return err
@@ -185,17 +187,18 @@ func (f *frozenAttributes) write(kind byte, emit func([]byte) error) error {
 	return flush()
 }
 
-// record is an entry as a change that makes it.
-func (e *entry) record(kind byte) *event.Record {
+// record is an entry, of an id and with a list of attributes, as a change that
+// makes it.
+func (e *entry) record(kind byte, id string, list []event.Attribute) *event.Record {
 	switch {
 	case kind == blockItems && e.gone:
-		return &event.Record{Kind: event.KindItemDelete, Item: event.Item{ID: e.ID, Time: e.Time}}
+		return &event.Record{Kind: event.KindItemDelete, Item: event.Item{ID: id, Time: e.time}}
 	case kind == blockItems:
-		return &event.Record{Kind: event.KindItemPut, Item: e.Item}
+		return &event.Record{Kind: event.KindItemPut, Item: event.Item{ID: id, Time: e.time, Attributes: list, ExpiresAt: e.expires}}
 	case e.gone:
-		return &event.Record{Kind: event.KindUserErase, User: event.User{ID: e.ID, Time: e.Time}}
+		return &event.Record{Kind: event.KindUserErase, User: event.User{ID: id, Time: e.time}}
 	}
-	return &event.Record{Kind: event.KindUserPut, User: event.User{ID: e.ID, Time: e.Time, Attributes: e.Attributes}}
+	return &event.Record{Kind: event.KindUserPut, User: event.User{ID: id, Time: e.time, Attributes: list}}
 }
 
 func (f *Frozen) writeTimes(emit func([]byte) error) error {
@@ -339,7 +342,7 @@ func (c *Catalog) restoreItem(r *event.Record, listed int64) bool {
 	if !known || r.Kind != event.KindItemPut && r.Kind != event.KindItemDelete {
 		return false
 	}
-	return c.ofItems.restore(code, c.items.id(code), &r.Item, kept{listed, r.Kind == event.KindItemDelete})
+	return c.ofItems.restore(code, &r.Item, kept{listed, r.Kind == event.KindItemDelete})
 }
 
 func (c *Catalog) restoreUser(r *event.Record, listed int64) bool {
@@ -348,7 +351,7 @@ func (c *Catalog) restoreUser(r *event.Record, listed int64) bool {
 		return false
 	}
 	it := event.Item{Time: r.User.Time, Attributes: r.User.Attributes}
-	return c.ofUsers.restore(code, c.users.id(code), &it, kept{listed, r.Kind == event.KindUserErase})
+	return c.ofUsers.restore(code, &it, kept{listed, r.Kind == event.KindUserErase})
 }
 
 // kept is what a snapshot holds of an entry beside its record.
@@ -358,20 +361,20 @@ type kept struct {
 }
 
 // restore makes the entry of a code; false where there is one.
-func (a *attributes) restore(code uint32, id string, it *event.Item, k kept) bool {
+func (a *attributes) restore(code uint32, it *event.Item, k kept) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	slot := a.known.grow(code)
 	if slot.Load() != nil {
 		return false
 	}
-	next := &entry{Item: event.Item{ID: id, Time: it.Time}, listed: k.listed, gone: k.gone}
-	if !k.gone {
-		next.ExpiresAt, next.Attributes = it.ExpiresAt, a.copy(it.Attributes)
-		next.from = next.availableFrom()
-		a.columns.update(code, nil, next.Attributes)
+	next := &entry{time: it.Time, listed: k.listed, gone: k.gone}
+	if k.gone {
+		a.store(slot, code, next)
+		return true
 	}
-	a.store(slot, code, next)
+	next.expires = it.ExpiresAt
+	a.put(slot, code, next, nil, it.Attributes)
 	return true
 }
 

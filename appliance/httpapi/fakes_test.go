@@ -168,6 +168,11 @@ func (s *shop) Latest(ctx context.Context, q *ListQuery, list *List) error {
 	return s.Trending(ctx, q, list)
 }
 
+func (s *shop) Attributes(id string, dst []event.Attribute) []event.Attribute {
+	it, _ := s.Item(id)
+	return append(dst, it.Attributes...)
+}
+
 func (s *shop) Item(id string) (event.Item, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -46,6 +46,8 @@ type listing struct {
 	list   List
 	fields []string
 	buf    []byte
+	// attributes are those of one item.
+	attributes []event.Attribute
 
 	// read is what quickly reads.
 	read listquery.Reader
@@ -358,7 +360,7 @@ func (p *public) appendList(b []byte, l *listing, subject, id string) []byte {
 		b = append(b, `,"rank":`...)
 		b = strconv.AppendInt(b, int64(i+1), 10)
 		if len(l.fields) > 0 {
-			b = p.appendFields(b, list.Picks[i].ItemID, l.fields)
+			b = p.appendFields(b, l, list.Picks[i].ItemID)
 		}
 		if list.Picks[i].Reasons != nil {
 			b = appendReasons(append(b, `,"reasons":`...), list.Picks[i].Reasons)
@@ -392,12 +394,12 @@ func (p *public) appendList(b []byte, l *listing, subject, id string) []byte {
 }
 
 // appendFields appends those of the wanted attributes that the item has.
-func (p *public) appendFields(b []byte, id string, fields []string) []byte {
-	item, _ := p.deps.Items.Item(id)
+func (p *public) appendFields(b []byte, l *listing, id string) []byte {
+	l.attributes = p.deps.Items.Attributes(id, l.attributes[:0])
 	b = append(b, `,"fields":{`...)
 	first := true
-	for _, name := range fields {
-		at, ok := slices.BinarySearchFunc(item.Attributes, name, func(a event.Attribute, n string) int {
+	for _, name := range l.fields {
+		at, ok := slices.BinarySearchFunc(l.attributes, name, func(a event.Attribute, n string) int {
 			return strings.Compare(a.Name, n)
 		})
 		if !ok {
@@ -408,7 +410,7 @@ func (p *public) appendFields(b []byte, id string, fields []string) []byte {
 		}
 		first = false
 		b = append(appendString(b, name), ':')
-		b = event.AppendValueJSON(b, &item.Attributes[at].Value)
+		b = event.AppendValueJSON(b, &l.attributes[at].Value)
 	}
 	return append(b, '}')
 }

@@ -40,6 +40,8 @@ type Ingester interface {
 // Items looks attributes up; false means that none are known.
 type Items interface {
 	Item(id string) (event.Item, bool)
+	// Attributes appends those of an item to dst, sorted by name.
+	Attributes(id string, dst []event.Attribute) []event.Attribute
 	// Seen says whether there are events or attributes of an item, and it was
 	// not deleted since.
 	Seen(id string) bool
