@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"time"
@@ -41,13 +42,21 @@ const (
 	answerBytes     = 128 << 20
 )
 
+// backoff is how long the client waits after so many failures, from a quarter of a
+// second to one. Its own rule goes up to five, and what is back should be read
+// within seconds.
+func backoff(fails int) time.Duration {
+	wait := 250 * time.Millisecond << min(max(fails-1, 0), 2)
+	return wait*4/5 + rand.N(wait*2/5)
+}
+
 // base are the options of every client.
 func (o *Options) base() ([]kgo.Opt, error) {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(o.Brokers...), kgo.ClientID("vitrine"), kgo.SoftwareNameAndVersion("vitrine", "1"),
 		kgo.DialTimeout(5 * time.Second), kgo.RetryTimeout(15 * time.Second), kgo.RequestTimeoutOverhead(10 * time.Second),
 		kgo.BrokerMaxReadBytes(answerBytes), kgo.MaxDecompressBatchBytes(decompressBytes),
-		kgo.MetadataMinAge(time.Second), kgo.MetadataMaxAge(time.Minute),
+		kgo.MetadataMinAge(time.Second), kgo.MetadataMaxAge(time.Minute), kgo.RetryBackoffFn(backoff),
 	}
 	c := &o.Security
 	if c.TLS {

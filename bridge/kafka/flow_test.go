@@ -123,3 +123,16 @@ func ended(s Status, n int) bool {
 	}
 	return sum == int64(n)
 }
+
+// TestBackoff: however long a fault lasts, the pause between two tries is not much
+// more than a second.
+func TestBackoff(t *testing.T) {
+	for fails, about := range map[int]time.Duration{0: 250, 1: 250, 2: 500, 3: 1000, 4: 1000, 1000: 1000} {
+		about *= time.Millisecond
+		for range 100 {
+			if got := backoff(fails); got < about*4/5 || got > about*6/5 {
+				t.Fatalf("after %d failures %v, want about %v", fails, got, about)
+			}
+		}
+	}
+}

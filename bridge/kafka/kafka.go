@@ -148,7 +148,7 @@ func (s *Source) topics() []string { return slices.Sorted(maps.Keys(s.readers[0]
 // most restarts of a broker are.
 const (
 	firstPause = time.Second
-	lastPause  = 3 * time.Second
+	lastPause  = 2 * time.Second
 )
 
 // Run reads until ctx ends, and returns nil then. What goes wrong with the
