@@ -36,6 +36,11 @@ type search struct {
 	cosine     bool
 	self       int
 	measure    *measure
+	// ceilings and tiny are the index's, or those of lift, which is nil for plain
+	// scores.
+	ceilings []float64
+	tiny     float64
+	lift     *Lift
 	// unit is what a pass's values are multiples of.
 	unit float64
 	top  selection
@@ -64,7 +69,7 @@ func (r *search) ends(dst []Hit) []Hit {
 
 // zeros is how many rows of norm zero are wanted.
 func (r *search) zeros() int {
-	if r.cosine {
+	if r.cosine || r.lift != nil {
 		return 0
 	}
 	return len(r.ix.rows) - r.end
@@ -77,7 +82,7 @@ func (r *search) find() {
 	} else {
 		r.score(from, end)
 	}
-	if !r.cosine {
+	if r.zeros() > 0 {
 		r.offerZeros()
 	}
 }
@@ -91,7 +96,7 @@ func (r *search) blocks() (from, end int) {
 // or only possible in float32.
 func (r *search) encode() (ok bool) {
 	// To find half of all, bounds are of little help.
-	if r.top.k >= (r.end-r.begin)/2 {
+	if r.top.k >= (r.end-r.begin)/2 || r.lift != nil && r.lift.most > mostCoded {
 		return false
 	}
 	r.s.codes = sized(r.s.codes, r.ix.width)
@@ -120,7 +125,7 @@ func (r *search) done(b int) bool {
 	if r.cosine {
 		return false
 	}
-	bound := r.length*r.ix.ceilings[b]*(1+float64(r.ix.rank+8)*0x1p-23) + r.ix.tiny()
+	bound := r.length*r.ceilings[b]*(1+float64(r.ix.rank+8)*0x1p-23) + r.tiny
 	return bound < float64(r.top.least) && bound <= math.MaxFloat32
 }
 
@@ -134,6 +139,15 @@ func (r *search) shown(b int) uint64 {
 
 // offer scores the rows at positions and offers them to the selection.
 func (r *search) offer(positions []uint32) {
+	r.dots(positions)
+	if r.lift != nil {
+		r.lifted(positions)
+	}
+	r.top.offer(r.s.dots, r.s.rows)
+}
+
+// dots scores the rows at positions.
+func (r *search) dots(positions []uint32) {
 	ix, s := r.ix, r.s
 	s.rows, s.dots = sized(s.rows, len(positions)), sized(s.dots, len(positions))
 	for i, at := range positions {
@@ -149,7 +163,6 @@ func (r *search) offer(positions []uint32) {
 			s.dots[i] = float32(float64(s.dots[i]) / ix.norms[at])
 		}
 	}
-	r.top.offer(s.dots, s.rows)
 }
 
 // offerZeros offers the rows of norm zero, which all score 0 and lie by rising
@@ -233,11 +246,11 @@ func (r *search) trim() {
 
 // passed is done for a threshold in the values of a pass.
 func (r *search) passed(b int, theta float32) bool {
-	return !r.cosine && float32(r.ix.ceilings[b]*(1+float64(r.ix.rank+8)*0x1p-23)*up)*r.s.pass.Length < theta
+	return !r.cosine && float32(r.ceilings[b]*(1+float64(r.ix.rank+8)*0x1p-23)*up)*r.s.pass.Length < theta
 }
 
 // underflow is by how much it may move two scores against each other.
-func (r *search) underflow() float32 { return float32(2 * r.ix.tiny() / r.unit * up) }
+func (r *search) underflow() float32 { return float32(2 * r.tiny / r.unit * up) }
 
 // guess samples every stride-th block for a threshold that about three times
 // as many rows as wanted can reach: in m of a sample's places of a list of k,
@@ -285,7 +298,7 @@ func (r *search) threshold() float32 {
 	if math.IsInf(least, -1) {
 		return r.top.least
 	}
-	least = (least - r.ix.tiny()) / r.unit
+	least = (least - r.tiny) / r.unit
 	return float32(least - math.Abs(least)*0x1p-22)
 }
 

@@ -124,7 +124,7 @@ func (ix *Index) search(q []float32, hidden *Mask, s *Scratch) (r search, ok boo
 	}
 	ix.checkMask(hidden)
 	s.scanned = 0
-	r = search{ix: ix, s: s, vector: q, hidden: hidden, measure: &ix.product, end: ix.zero, length: norm(q)}
+	r = search{ix: ix, s: s, vector: q, hidden: hidden, measure: &ix.product, end: ix.zero, length: norm(q), ceilings: ix.ceilings, tiny: ix.tiny()}
 	if math.IsInf(r.length, 1) {
 		r.end = len(ix.rows) // zeros make NaN, not zero
 	}
@@ -154,7 +154,7 @@ func (ix *Index) Similar(row uint32, k int, hidden *Mask, dst []Hit, s *Scratch)
 	}
 	r := search{
 		ix: ix, s: s, vector: s.vector, hidden: hidden, measure: &ix.cosine,
-		begin: ix.infinite, end: ix.zero, cosine: true, self: int(at), length: norm(s.vector),
+		begin: ix.infinite, end: ix.zero, cosine: true, self: int(at), length: norm(s.vector), ceilings: ix.ceilings, tiny: ix.tiny(),
 	}
 	return r.run(k, dst)
 }

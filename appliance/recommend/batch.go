@@ -75,7 +75,7 @@ func (b *Batch) searchTogether() {
 	v, most := b.engine.view.Load(), 0
 	for i := range b.n {
 		a := &b.asked[i]
-		if !a.settled || a.err != nil || a.question.view != v || !a.sc.byFactors(a.question) {
+		if !a.settled || a.err != nil || a.question.view != v || !a.sc.byFactors(a.question) || a.sc.lift != nil {
 			continue
 		}
 		// What is buried does not take part in the first search.

@@ -52,9 +52,9 @@ func (e *Engine) ready(sc *scratch, q question) {
 	if !q.closed {
 		e.pin(sc)
 	}
-	sc.want, sc.dropped = max(sc.limit, sc.depth), false
+	sc.want, sc.dropped, sc.lift = max(sc.limit, sc.depth), false, nil
 	if sc.plan.Ranks() {
-		sc.want = max(sc.want, min(reach*sc.limit, farthest))
+		sc.want = max(sc.want, e.candidatesFor(sc, q))
 	}
 	sc.sorts = sc.depth > 0 || sc.plan.Ranks() || q.given != nil || sc.why != nil
 }

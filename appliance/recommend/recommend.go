@@ -233,6 +233,8 @@ type scratch struct {
 	before     []uint32 // the items on them
 	raised     topk.Mask
 	more       []topk.Hit
+	boosts     []view.Boost
+	lift       *topk.Lift // nil where the search ranks by plain scores
 	why        *why
 	suited     []float32 // what new items score
 	dots       []float32 // what their groups score

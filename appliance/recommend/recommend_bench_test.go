@@ -134,8 +134,8 @@ func BenchmarkSimilar(b *testing.B) {
 }
 
 // BenchmarkFilterAndRules is BenchmarkRecommend's request for 100k items with a
-// filter that half of them pass and five rules, beside the plain one. Boosting
-// takes a second search.
+// filter that half of them pass and five rules, beside the plain one. Boosted
+// scores are those that the search ranks by.
 func BenchmarkFilterAndRules(b *testing.B) {
 	const items = 100_000
 	e := newHeavy(b, items, 100)

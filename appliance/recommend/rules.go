@@ -27,7 +27,48 @@ func (e *Engine) Allowed(item uint32, now int64) bool {
 const (
 	reach    = 4
 	farthest = 400
+	// near is reach for rules that take the candidates as they come, and
+	// steepest the most that boosts may multiply a score by for that.
+	near     = 2
+	steepest = 2
 )
+
+// candidatesFor is how many candidates the rules see: few where the search itself ranks
+// by boosted scores, for any number that fills a page makes the same page.
+func (e *Engine) candidatesFor(sc *scratch, q question) int {
+	if sc.depth > 0 || sc.why != nil || !sc.plan.Greedy() || !sc.byFactors(q) || sc.blend(q.view) != nil {
+		return wide(sc.limit)
+	}
+	sc.boosts = sc.boosts[:0]
+	most, below := 1.0, false
+	sc.plan.Boosts(sc.frame.Now, func(f frame.Filter, factor float64) {
+		sc.boosts = append(sc.boosts, view.Boost{Selection: f.Selection(), Factor: factor})
+		most *= factor
+		below = below || factor < 1
+	})
+	if below || most > steepest {
+		return wide(sc.limit)
+	}
+	if len(sc.boosts) > 0 {
+		sc.lift = q.view.Lift(sc.boosts)
+	}
+	return min(near*sc.limit, farthest)
+}
+
+func wide(limit int) int { return min(reach*limit, farthest) }
+
+// bestLifted finds the best by boosted scores. It reports false where there are
+// too few, or where it cannot tell that the best by plain scores, whose places
+// new items may take, are among them.
+func (sc *scratch) bestLifted() bool {
+	var floor float32
+	sc.hits, floor = sc.lift.Search(sc.vector, sc.want, &sc.without, sc.hits, &sc.search)
+	if len(sc.hits) == sc.want && sc.hits[sc.limit-1].Score > floor {
+		return true
+	}
+	sc.lift, sc.want = nil, max(sc.want, wide(sc.limit))
+	return false
+}
 
 // rule takes the rules of the scene: what they exclude are conditions of the
 // list, what they bury are conditions as long as there is something else, and
@@ -93,7 +134,7 @@ func (e *Engine) supply(sc *scratch, q question) (reason string) {
 // ranking to be a candidate otherwise. Beside a blend these are the factors'
 // best, with the score that the blend gives an item which no source names.
 func (e *Engine) raise(sc *scratch, q question) {
-	if q.given != nil || q.rank != nil || !sc.plan.Ranks() {
+	if q.given != nil || q.rank != nil || !sc.plan.Ranks() || sc.lift != nil {
 		return
 	}
 	v := q.view

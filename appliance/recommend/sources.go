@@ -86,6 +86,7 @@ func (sc *scratch) best(v *view.View, q question) {
 		sc.hits = v.Index.Similar(q.row, sc.want, &sc.without, sc.hits, &sc.search)
 	case sc.blend(v) != nil:
 		sc.hits = sc.blend(v).Rank(query, sc.hits, sc.mixing)
+	case sc.lift != nil && sc.bestLifted():
 	case sc.searched:
 		sc.hits = append(sc.hits[:0], sc.ahead...)
 	default:

@@ -52,6 +52,8 @@ type Plan struct {
 	// byAction are the steps of an action in the order of the rules.
 	byAction map[string][]*step
 	shown    *Shown
+	// ranks and greedy are what Ranks and Greedy tell.
+	ranks, greedy bool
 }
 
 // Plans are the rules of every scene.
@@ -104,6 +106,8 @@ func Compile(list []Rule, faults Faults, shop Shop, shown *Shown) (*Plans, error
 		if len(p.byAction) == 0 {
 			return nil
 		}
+		p.ranks = p.any(Boost, Quota, Diversity, Freshness, Promote, Cap, Rotate)
+		p.greedy = !p.any(Diversity, Freshness, Promote, Rotate)
 		return p
 	}
 	plans := &Plans{general: plan(""), byScene: map[string]*Plan{}}
@@ -195,18 +199,30 @@ func (p *Plan) Pins(now int64, dst []Place) []Place {
 	return dst
 }
 
+// any tells whether there is a rule of one of the actions.
+func (p *Plan) any(actions ...string) bool {
+	return slices.ContainsFunc(actions, func(a string) bool { return len(p.byAction[a]) > 0 })
+}
+
 // Ranks tells whether any rule changes scores or chooses among candidates, so
 // that more of them are wanted than a page has.
-func (p *Plan) Ranks() bool {
+func (p *Plan) Ranks() bool { return p != nil && p.ranks }
+
+// Greedy tells whether the rules can be kept by taking the candidates one after
+// the other, best first by boosted scores: from any number of the best that fills
+// a page the page is the same.
+func (p *Plan) Greedy() bool { return p != nil && p.greedy }
+
+// Boosts calls do with each boost in force.
+func (p *Plan) Boosts(now int64, do func(f frame.Filter, factor float64)) {
 	if p == nil {
-		return false
+		return
 	}
-	for _, action := range []string{Boost, Quota, Diversity, Freshness, Promote, Cap, Rotate} {
-		if len(p.byAction[action]) > 0 {
-			return true
+	for _, s := range p.byAction[Boost] {
+		if s.in(now) {
+			do(s.filter, s.Factor)
 		}
 	}
-	return false
 }
 
 // NewPercent is the percentage of places for items that no model knows; false

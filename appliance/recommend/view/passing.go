@@ -45,6 +45,11 @@ func (v *View) pass(s *frame.Selection) *passed {
 	if old != nil && old.selection == s {
 		return old
 	}
+	if old != nil && sameWords(old.selection.Words, s.Words) {
+		next := &passed{selection: s, yes: old.yes, no: old.no}
+		v.passing.keep(next)
+		return next
+	}
 	next := &passed{selection: s}
 	var before []uint64
 	if old == nil {
@@ -71,6 +76,15 @@ func (v *View) pass(s *frame.Selection) *passed {
 	}
 	v.passing.keep(next)
 	return next
+}
+
+// same tells whether the same positions pass, as far as that is known without
+// looking at them.
+func (p *passed) same(other *passed) bool { return sameWords(p.yes, other.yes) }
+
+// sameWords tells whether two slices are the same memory.
+func sameWords(a, b []uint64) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 func (p *passing) keep(next *passed) {

@@ -71,6 +71,7 @@ type View struct {
 	folder  *model.Folder
 	folds   folds
 	passing passing
+	lifts   lifts
 	tail    tail
 
 	scan   sync.Mutex // one look at all expiries at a time
