@@ -285,7 +285,7 @@ func compareKernels(t *testing.T, r *rand.Rand, k, n int) {
 	clearLower(want, k)
 	close32(t, "Syrk", got, want, magnitude*(1+size(rows)), n)
 	compareFactor(t, r, k)
-	compareTurn(t, r, rows, k, n)
+	compareTurn(t, r, turnCase{k: k, n: n, offset: 1 + r.IntN(9), spread: r.IntN(30)})
 	compareGather(t, r, rows, k, n)
 }
 
@@ -323,32 +323,6 @@ func compareFactor(t *testing.T, r *rand.Rand, k int) {
 	substituteGeneric(want, y, k)
 	check("Substitute")
 	close32(t, "Substitute", x, y, 1, 100)
-}
-
-// compareTurn holds Times and Band against the generic code.
-func compareTurn(t *testing.T, r *rand.Rand, rows []float32, k, n int) {
-	t.Helper()
-	if k == 0 {
-		return
-	}
-	b := random(r, k*k)
-	got, check := guarded(t, random(r, n*k))
-	want := make([]float32, n*k)
-	Times(got, rows, b, k)
-	check("Times")
-	for i := range n {
-		combineRowsGeneric(want[i*k:(i+1)*k], b, rows[i*k:(i+1)*k])
-	}
-	close32(t, "Times", got, want, 40*float64(k), k)
-
-	below, diag, above, x := random(r, k), random(r, k), random(r, k), random(r, k+2)
-	start := random(r, k)
-	got, check = guarded(t, start)
-	want = slices.Clone(start)
-	Band(got, below, diag, above, x)
-	check("Band")
-	bandGeneric(want, below, diag, above, x)
-	close32(t, "Band", got, want, 100, 3)
 }
 
 // compareGather holds every gather against the generic one, half precision

@@ -12,7 +12,7 @@ func Times(dst, a, b []float32, k int) {
 		timesVector(dst[:n*k], a[:n*k], b, k)
 	}
 	clear(dst[n*k:])
-	for r := n; (r+1)*k <= len(a); r++ {
+	for r := n; k > 0 && (r+1)*k <= len(a); r++ {
 		CombineRows(dst[r*k:(r+1)*k], b, a[r*k:(r+1)*k])
 	}
 }
