@@ -158,12 +158,20 @@ func check(ctx context.Context, data *dataset.CSR, opt *Options) error {
 	if data.Rows == 0 || data.Cols == 0 || data.NNZ() == 0 {
 		return fmt.Errorf("train: %w: %d users, %d items, %d cells", ErrEmpty, data.Rows, data.Cols, data.NNZ())
 	}
-	need := Bytes(Shape{Users: data.Rows, Items: data.Cols, Cells: data.NNZ()}, *opt)
-	if opt.MemoryLimit > 0 && need > opt.MemoryLimit {
-		return fmt.Errorf("train: %w: %d users, %d items and %d cells at rank %d need %d MiB, the limit is %d MiB",
-			ErrMemory, data.Rows, data.Cols, data.NNZ(), opt.Rank, need>>20, opt.MemoryLimit>>20)
+	if err := opt.checkMemory(data, opt.halves()); err != nil {
+		return err
 	}
 	return data.Check(ctx, opt.Workers)
+}
+
+// checkMemory refuses what needs more than the limit.
+func (o *Options) checkMemory(data *dataset.CSR, halves bool) error {
+	need := bytesOf(Shape{Users: data.Rows, Items: data.Cols, Cells: data.NNZ()}, o, halves)
+	if o.MemoryLimit > 0 && need > o.MemoryLimit {
+		return fmt.Errorf("train: %w: %d users, %d items and %d cells at rank %d need %d MiB, the limit is %d MiB",
+			ErrMemory, data.Rows, data.Cols, data.NNZ(), o.Rank, need>>20, o.MemoryLimit>>20)
+	}
+	return nil
 }
 
 // trainer holds both sides of a model in the making.
@@ -180,7 +188,9 @@ type trainer struct {
 // side is one half of the model: its rows, what they observed of the other
 // half, and their scales.
 type side struct {
+	// cells has no weights where halves are there: the same in half precision.
 	cells   *dataset.CSR
+	halves  []uint16
 	factors []float32
 	scale   []float32
 	// total is the sum of scale.
@@ -202,21 +212,17 @@ const (
 
 func newTrainer(ctx context.Context, data *dataset.CSR, opt *Options) (*trainer, error) {
 	t := &trainer{opt: opt, scratch: make([]solve.Scratch, opt.Workers)}
-	transposed, err := data.TransposeWith(ctx, opt.Workers)
-	if err != nil {
+	t.sides[userSide] = side{cells: data, scale: t.scale(data)}
+	var err error
+	if t.sides[itemSide], err = t.sideways(ctx); err != nil {
 		return nil, err
 	}
-	for s, cells := range [2]*dataset.CSR{userSide: data, itemSide: transposed} {
-		scale := t.scale(cells)
-		t.sides[s] = side{cells: cells, factors: t.start(ctx, cells, s), scale: scale, total: sum(scale)}
+	t.sides[itemSide].scale = t.scale(t.sides[itemSide].cells)
+	for which := range t.sides {
+		s := &t.sides[which]
+		s.factors, s.total = t.start(ctx, s.cells, which), sum(s.scale)
 	}
 	t.setParams(ctx)
-	// The transposed matrix is the trainer's own, so its weights can become
-	// what the solvers need, once for all half-steps.
-	if !opt.explicit() {
-		t.takeIn(ctx, transposed, t.sides[userSide].scale)
-		t.sides[itemSide].rooted = true
-	}
 	return t, ctx.Err()
 }
 
@@ -266,8 +272,7 @@ func (t *trainer) weigh(ctx context.Context, which int, fixed *solve.Fixed) {
 	s.mass = make([]float64, s.cells.Rows)
 	t.workers(ctx).Each((s.cells.Rows+unitRows-1)/unitRows, func(unit int) {
 		for r := unit * unitRows; r < min((unit+1)*unitRows, s.cells.Rows); r++ {
-			cols, weights := s.cells.Row(r)
-			s.mass[r] = fixed.Mass(solve.Row{Cols: cols, Weights: weights})
+			s.mass[r] = fixed.Mass(s.row(r))
 		}
 	})
 }

@@ -79,18 +79,18 @@ func (t *trainer) rowPenalty(which, r int) float64 {
 // mass is M of a row, or its number of ratings.
 func (t *trainer) mass(which, r int) float64 {
 	rows, other := &t.sides[which], &t.sides[1-which]
-	cols, weights := rows.cells.Row(r)
 	if t.opt.explicit() {
+		cols, _ := rows.cells.Row(r)
 		return float64(len(cols))
 	}
 	mass := float64(t.params.Alpha0) * other.total
+	if rows.rooted {
+		row := rows.row(r)
+		return mass + row.Squares()
+	}
+	cols, weights := rows.cells.Row(r)
 	for n, c := range cols {
-		weight := float64(weights[n])
-		if rows.rooted {
-			mass += weight * weight
-		} else {
-			mass += weight * float64(other.scale[c])
-		}
+		mass += float64(weights[n]) * float64(other.scale[c])
 	}
 	return mass
 }

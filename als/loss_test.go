@@ -415,5 +415,5 @@ func ExampleBytes() {
 	// The article's size: a hundred million interactions.
 	need := Bytes(Shape{Users: 1_000_000, Items: 200_000, Cells: 100_000_000}, Options{Workers: 2})
 	fmt.Printf("%.1f GiB\n", float64(need)/(1<<30))
-	// Output: 2.1 GiB
+	// Output: 1.9 GiB
 }

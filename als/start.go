@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"vitrine/als/dataset"
-	"vitrine/als/internal/f32"
 	"vitrine/als/internal/solve"
 )
 
@@ -22,9 +21,6 @@ const (
 // startRows is how many rows share one random stream. A fixed number, so that
 // the start does not depend on the number of workers.
 const startRows = 1024
-
-// rootCells is how many cells are handled between two looks at the context.
-const rootCells = 1 << 16
 
 // start begins one side from Options.Init where it has the row, and from small
 // random numbers elsewhere. A row that is zero there had observed nothing and
@@ -91,19 +87,6 @@ func frequencyScale(cells *dataset.CSR, power float64) []float32 {
 		}
 	}
 	return scale
-}
-
-// takeIn multiplies the weights of a matrix by the scales of their columns and
-// takes the roots.
-func (t *trainer) takeIn(ctx context.Context, m *dataset.CSR, scale []float32) {
-	t.workers(ctx).Each((m.NNZ()+rootCells-1)/rootCells, func(part int) {
-		hi := min((part+1)*rootCells, m.NNZ())
-		weights := m.Weights[part*rootCells : hi]
-		for i, col := range m.Indices[part*rootCells : hi] {
-			weights[i] *= scale[col]
-		}
-		f32.Root(weights, weights)
-	})
 }
 
 // density is the mean weight of a cell, unobserved ones counting 0, each cell

@@ -80,9 +80,18 @@ func (h *halfStep) work(ctx context.Context, columns int, s *solve.Scratch) erro
 }
 
 // row returns a row's cells with those of the next one as a hint.
-func (h *halfStep) row(r int) solve.Row {
-	lo, hi := h.cells.Indptr[r], h.cells.Indptr[r+1]
-	next := h.cells.Indptr[min(r+2, h.cells.Rows)] - hi
-	hint := min(hi+max(minHints, min(next, maxHints)), int64(len(h.cells.Indices)))
-	return solve.Row{Cols: h.cells.Indices[lo:hint], Weights: h.cells.Weights[lo:hi], Mass: h.mass[r]}
+func (s *side) row(r int) solve.Row {
+	lo, hi := s.cells.Indptr[r], s.cells.Indptr[r+1]
+	next := s.cells.Indptr[min(r+2, s.cells.Rows)] - hi
+	hint := min(hi+max(minHints, min(next, maxHints)), int64(len(s.cells.Indices)))
+	row := solve.Row{Cols: s.cells.Indices[lo:hint]}
+	if s.halves != nil {
+		row.Halves = s.halves[lo:hi]
+	} else {
+		row.Weights = s.cells.Weights[lo:hi]
+	}
+	if s.mass != nil {
+		row.Mass = s.mass[r]
+	}
+	return row
 }

@@ -78,6 +78,23 @@ func (m *CSR) Transpose() *CSR {
 // GOMAXPROCS), which does not change the outcome. When cancelled it returns
 // ctx.Err().
 func (m *CSR) TransposeWith(ctx context.Context, workers int) (*CSR, error) {
+	t, weights, err := TransposeInto(ctx, m, workers, func() func(int, []float32) []float32 {
+		return func(_ int, row []float32) []float32 { return row }
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.Weights = weights
+	return t, nil
+}
+
+// TransposeInto is TransposeWith for weights that become something else on the
+// way: of another type, or what they are worth in their row. The matrix that it
+// returns has no weights, they stand beside it. Every goroutine works with a
+// function of its own, which newTake makes: it is shown the number and the
+// weights of a row, and returns what they become, one for one, in memory that it
+// may use again for the next row.
+func TransposeInto[W any](ctx context.Context, m *CSR, workers int, newTake func() func(row int, weights []float32) []W) (*CSR, []W, error) {
 	workers = workersOf(workers)
 	parts := min(workers, maxParts)
 	bounds, counts := m.rowParts(parts), make([][]int64, parts)
@@ -92,35 +109,30 @@ func (m *CSR) TransposeWith(ctx context.Context, workers int) (*CSR, error) {
 		}
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	t := &CSR{
-		Rows: m.Cols, Cols: m.Rows,
-		Indptr:  positions(counts, m.Cols),
-		Indices: make([]uint32, m.NNZ()),
-		Weights: make([]float32, m.NNZ()),
-	}
-	err = each(ctx, workers, parts, func(p int) { m.scatter(ctx, t, bounds[p:p+2], counts[p]) })
-	return t, err
-}
-
-// scatter writes the cells of a range of rows to the columns of t. Rows are
-// visited in order, so every row of t comes out ascending.
-func (m *CSR) scatter(ctx context.Context, t *CSR, rows []int, next []int64) {
-	for row := rows[0]; row < rows[1]; row++ {
-		if row%1024 == 0 && ctx.Err() != nil {
-			return
-		}
-		cols, weights := m.Row(row)
-		for i, col := range cols {
-			if i%stopCells == stopCells-1 && ctx.Err() != nil {
+	t := &CSR{Rows: m.Cols, Cols: m.Rows, Indptr: positions(counts, m.Cols), Indices: make([]uint32, m.NNZ())}
+	weights := make([]W, m.NNZ())
+	err = each(ctx, workers, parts, func(p int) {
+		take, next := newTake(), counts[p]
+		// Rows are visited in order, so every row of t comes out ascending.
+		for row := bounds[p]; row < bounds[p+1]; row++ {
+			if row%1024 == 0 && ctx.Err() != nil {
 				return
 			}
-			at := next[col]
-			next[col]++
-			t.Indices[at], t.Weights[at] = uint32(row), weights[i]
+			cols, given := m.Row(row)
+			taken := take(row, given)
+			for i, col := range cols {
+				if i%stopCells == stopCells-1 && ctx.Err() != nil {
+					return
+				}
+				at := next[col]
+				next[col]++
+				t.Indices[at], weights[at] = uint32(row), taken[i]
+			}
 		}
-	}
+	})
+	return t, weights, err
 }
 
 // Select returns the matrix of the given rows, in the given order.

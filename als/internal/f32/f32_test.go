@@ -381,6 +381,47 @@ func compareGather(t *testing.T, r *rand.Rand, rows []float32, k, n int) {
 	}
 }
 
+// TestFromHalfIsExact takes every number of half precision, in pieces of every
+// length up to 130, with canaries.
+func TestFromHalfIsExact(t *testing.T) {
+	if !HasHalf() {
+		t.Skip("no half precision on this machine or build")
+	}
+	all := make([]uint16, 1<<16)
+	for i := range all {
+		all[i] = uint16(i)
+	}
+	for lo, n := 0, 0; lo < len(all); lo, n = lo+n, n%130+1 {
+		src := all[lo:min(lo+n, len(all))]
+		got, check := guarded(t, make([]float32, len(src)))
+		FromHalf(got, src)
+		check("FromHalf")
+		for i, h := range src {
+			if want := halfValue(h); float64(got[i]) != want && !(math.IsNaN(want) && got[i] != got[i]) {
+				t.Fatalf("half %#04x is %v, want %v", h, got[i], want)
+			}
+		}
+	}
+}
+
+// halfValue is a number of IEEE 754's binary16.
+func halfValue(h uint16) float64 {
+	sign, exponent, fraction := 1.0, int(h>>10&31), float64(h&1023)
+	if h>>15 == 1 {
+		sign = -1
+	}
+	switch exponent {
+	case 0:
+		return sign * math.Ldexp(fraction, -24)
+	case 31:
+		if fraction > 0 {
+			return math.NaN()
+		}
+		return math.Inf(int(sign))
+	}
+	return sign * math.Ldexp(1024+fraction, exponent-25)
+}
+
 // make16 is 16 columns, the first of them out of a base of so many rows.
 func make16(rows uint32) []uint32 {
 	cols := make([]uint32, 16)

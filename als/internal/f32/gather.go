@@ -52,6 +52,23 @@ func AskHalf(base []uint16, cols []uint32, k int) {
 // withHints cuts cols behind the hints for the last of n rows.
 func withHints(cols []uint32, n int) []uint32 { return cols[:min(len(cols), n+prefetchRows)] }
 
+// FromHalf is the way back from ToHalf, of any length; HasHalf must be true.
+func FromHalf(dst []float32, src []uint16) {
+	dst = dst[:len(src)]
+	n := len(src) / lanes * lanes
+	if n > 0 {
+		// A block of one row as long as all of it.
+		gatherHalfVector(dst[:n], src[:n], []uint32{0}, []float32{1})
+	}
+	if n < len(src) {
+		var from [lanes]uint16
+		var to [lanes]float32
+		copy(from[:], src[n:])
+		gatherHalfVector(to[:], from[:], []uint32{0}, []float32{1})
+		copy(dst[n:], to[:])
+	}
+}
+
 // HasHalf reports whether the half-precision kernels are there. The generic
 // code has none: without the instructions, converting costs more than fetching.
 func HasHalf() bool { return vector }

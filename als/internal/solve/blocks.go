@@ -13,7 +13,7 @@ const blockWidth = 64
 // becomes zero.
 func (f *Fixed) Blocks(dst []float32, row Row, s *Scratch) error {
 	dst = dst[:f.Rank]
-	if len(row.Weights) == 0 {
+	if row.observed() == 0 {
 		f.empty(dst)
 		return nil
 	}
@@ -50,7 +50,7 @@ type blocks struct {
 }
 
 func (f *Fixed) newBlocks(row Row, s *Scratch) *blocks {
-	n := len(row.Weights)
+	n := row.observed()
 	b := &s.blocks
 	*b = blocks{Fixed: f, row: row, s: s}
 	b.chunk = max(minChunk, exactFloats/blockWidth)
@@ -75,7 +75,7 @@ func (f *Fixed) newBlocks(row Row, s *Scratch) *blocks {
 // each shows fn the rows of columns lo to hi-1, chunk by chunk, and for which
 // cells, from the first on, they are.
 func (b *blocks) each(lo, hi int, first bool, fn func(panel []float32, from, to int)) {
-	n, wide := len(b.row.Weights), hi-lo
+	n, wide := b.row.observed(), hi-lo
 	for from := 0; from < n && !b.s.stopped(); from += b.chunk {
 		to := min(from+b.chunk, n)
 		panel := b.s.panel[:(to-from)*wide]

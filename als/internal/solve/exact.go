@@ -12,7 +12,7 @@ const exactFloats = 4096
 func (f *Fixed) Exact(dst []float32, row Row, s *Scratch) error {
 	k := f.width
 	dst = dst[:f.Rank]
-	if len(row.Weights) == 0 {
+	if row.observed() == 0 {
 		f.empty(dst)
 		return nil
 	}
@@ -32,7 +32,7 @@ func (f *Fixed) Exact(dst []float32, row Row, s *Scratch) error {
 // normal assembles the normal equations of a row that has observations: their
 // matrix, and their right side in s.x.
 func (f *Fixed) normal(row Row, s *Scratch) (matrix []float32, err error) {
-	k, n := f.width, len(row.Weights)
+	k, n := f.width, row.observed()
 	chunk := max(minChunk, exactFloats/k)
 	s.fit(k, chunk)
 	s.roomFor(chunk * k)
@@ -70,7 +70,7 @@ func (f *Fixed) normal(row Row, s *Scratch) (matrix []float32, err error) {
 // their targets t_i, so its product with a row v is sum_i t_i (x_i . A^-1 v).
 // With biases the sum lacks the fixed row's own bias.
 func (f *Fixed) Shares(dst []float32, row Row, fixed uint32, s *Scratch) error {
-	k, n := f.width, len(row.Weights)
+	k, n := f.width, row.observed()
 	dst = dst[:n]
 	if n == 0 {
 		return nil

@@ -24,7 +24,7 @@ const converged = 1e-20
 // observations becomes zero. With Config.Free it must have passed Enter.
 func (f *Fixed) Gradient(dst []float32, row Row, steps int, s *Scratch) error {
 	dst = dst[:f.Rank]
-	if len(row.Weights) == 0 {
+	if row.observed() == 0 {
 		f.empty(dst)
 		return nil
 	}
@@ -77,7 +77,7 @@ type gradient struct {
 }
 
 func (g *gradient) fit(steps int) {
-	n := len(g.row.Weights)
+	n := g.row.observed()
 	rows := max(minChunk, gradientFloats/g.width)
 	g.chunk = max(minChunk, gatherFloats/g.width)
 	if n > rows {
@@ -112,7 +112,7 @@ func (g *gradient) pieces(fn func(panel []float32)) {
 // each gathers the row chunk by chunk and shows it to fn. A row whose panel
 // fits has its chunks one behind the other there afterwards.
 func (g *gradient) each(fn func(c cells)) {
-	n := len(g.row.Weights)
+	n := g.row.observed()
 	for lo := 0; lo < n; lo += g.chunk {
 		at := lo
 		if g.all.panel == nil {

@@ -10,8 +10,25 @@ type Row struct {
 	Cols []uint32
 	// Weights of the row's own cells; ratings in an explicit loss.
 	Weights []float32
+	// Halves, where Config.Rooted is set, may stand for Weights: the same in half
+	// precision.
+	Halves []uint16
 	// Mass is what Mass returns for the row, when it is known.
 	Mass float64
+}
+
+// observed is how many cells the row has.
+func (r *Row) observed() int { return max(len(r.Weights), len(r.Halves)) }
+
+// from is the row from cell lo on, n cells of it and all hints.
+func (r *Row) from(lo, n int) Row {
+	part := Row{Cols: r.Cols[lo:]}
+	if r.Halves != nil {
+		part.Halves = r.Halves[lo : lo+n]
+	} else {
+		part.Weights = r.Weights[lo : lo+n]
+	}
+	return part
 }
 
 // cells is a chunk of a row with its fixed rows gathered, each multiplied by
@@ -26,8 +43,9 @@ type cells struct {
 // many as it has room for, and computes their roots and targets beside them.
 // With half they come by way of half precision, where that is prepared.
 func (f *Fixed) gather(c cells, row Row, lo int, half bool) {
-	cols := row.Cols[lo:]
-	f.weigh(Row{Cols: cols, Weights: row.Weights[lo : lo+len(c.roots)]}, c)
+	row = row.from(lo, len(c.roots))
+	cols := row.Cols
+	f.weigh(row, c)
 	if half && f.half != nil {
 		f32.GatherHalf(c.panel, f.half, cols, c.roots)
 		return
@@ -49,6 +67,8 @@ func (f *Fixed) room(s *Scratch, at, n int) cells {
 func (f *Fixed) weigh(row Row, c cells) {
 	values, cols := row.Weights, row.Cols[:len(row.Weights)]
 	switch {
+	case row.Halves != nil:
+		f32.FromHalf(c.roots, row.Halves)
 	case f.offset != nil:
 		for i, col := range cols {
 			c.targets[i] = values[i] - f.offset[col]
@@ -69,19 +89,36 @@ func (f *Fixed) weigh(row Row, c cells) {
 // number of ratings.
 func (f *Fixed) Mass(row Row) float64 {
 	if f.Loss.Explicit {
-		return float64(len(row.Weights))
+		return float64(row.observed())
+	}
+	if f.Rooted {
+		return row.Squares()
 	}
 	// Four sums, because one would wait for each addition.
 	var sums [4]float64
 	for i, v := range row.Weights {
-		if f.Rooted {
-			v *= v
-		} else {
-			v *= f.Scale[row.Cols[i]]
-		}
-		sums[i%4] += float64(v)
+		sums[i%4] += float64(v * f.Scale[row.Cols[i]])
 	}
 	return sums[0] + sums[1] + sums[2] + sums[3]
+}
+
+// Squares is the sum of the squares of a row's weights: its mass where they are
+// rooted.
+func (r *Row) Squares() float64 {
+	var buf [64]float32
+	sum := 0.0
+	for lo, n := 0, r.observed(); lo < n; lo += len(buf) {
+		roots := buf[:min(len(buf), n-lo)]
+		if r.Halves != nil {
+			f32.FromHalf(roots, r.Halves[lo:lo+len(roots)])
+		} else {
+			roots = r.Weights[lo : lo+len(roots)]
+		}
+		for _, v := range roots {
+			sum += float64(v) * float64(v)
+		}
+	}
+	return sum
 }
 
 // penalties returns the regularization of a row's factors, and how much more

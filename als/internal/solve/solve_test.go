@@ -222,6 +222,42 @@ func TestRootedWeightsAreTheSame(t *testing.T) {
 	}
 }
 
+// TestRootedHalvesAreNear: rooted weights in half precision give the same row up
+// to their rounding, by every method, whether or not all of it fits a panel.
+func TestRootedHalvesAreNear(t *testing.T) {
+	if !f32.HasHalf() {
+		t.Skip("no half precision on this machine or build")
+	}
+	p := newProblem(3, losses["implicit"], 16, 300, 197, false)
+	want := p.oracle(t)
+	p.Rooted = true
+	roots := make([]float32, 200)
+	for i, c := range p.row.Cols {
+		roots[i] = float32(math.Sqrt(float64(p.row.Weights[i] * p.Scale[c])))
+	}
+	halves := make([]uint16, 200)
+	f32.ToHalf(halves, roots)
+	p.row.Weights, p.row.Halves = nil, halves[:197]
+	f := p.fixed(1)
+	exactly := 0.0
+	for _, v := range roots {
+		exactly += float64(v) * float64(v)
+	}
+	if mass := f.Mass(p.row); math.Abs(mass-exactly) > 1e-3*exactly {
+		t.Errorf("mass %v, exactly %v", mass, exactly)
+	}
+	var s Scratch
+	for method, solve := range methods {
+		got := make([]float32, p.Rank)
+		if err := solve(f, got, p.row, &s); err != nil {
+			t.Fatal(err)
+		}
+		if d := distance(got, want); d > 1e-3 {
+			t.Errorf("%s: off by %v", method, d)
+		}
+	}
+}
+
 // TestHalfPrecisionIsNear: gradients may fetch the fixed rows in half
 // precision, and do not where these do not fit into it.
 func TestHalfPrecisionIsNear(t *testing.T) {
