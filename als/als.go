@@ -188,9 +188,11 @@ type trainer struct {
 // side is one half of the model: its rows, what they observed of the other
 // half, and their scales.
 type side struct {
-	// cells has no weights where halves are there: the same in half precision.
+	// cells has no weights where halves are there: the same in half precision,
+	// as multiples of unit.
 	cells   *dataset.CSR
 	halves  []uint16
+	unit    float32
 	factors []float32
 	scale   []float32
 	// total is the sum of scale.

@@ -414,6 +414,6 @@ func TestExtremeShapes(t *testing.T) {
 func ExampleBytes() {
 	// The article's size: a hundred million interactions.
 	need := Bytes(Shape{Users: 1_000_000, Items: 200_000, Cells: 100_000_000}, Options{Workers: 2})
-	fmt.Printf("%.1f GiB\n", float64(need)/(1<<30))
-	// Output: 1.9 GiB
+	fmt.Printf("%.0f GiB\n", float64(need)/(1<<30))
+	// Output: 2 GiB
 }

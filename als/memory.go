@@ -13,8 +13,8 @@ const transposeWorkers = 8
 // Bytes estimates the memory that training a matrix of the given shape needs,
 // the matrix itself included, so that a caller can refuse before he starts. It
 // counts what is held at the same time and leaves a twentieth for the rest.
-// Weights so far apart that their roots do not fit half precision (2^-28 to
-// 2^30 fit) take two bytes a cell more; Train counts them.
+// Weights further apart than 2^58 to 1, with the scales of their users, take two
+// bytes a cell more; Train counts them.
 func Bytes(s Shape, opt Options) int64 {
 	if opt.complete() != nil {
 		return 0

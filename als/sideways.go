@@ -3,6 +3,7 @@ package als
 import (
 	"context"
 	"math"
+	"slices"
 
 	"vitrine/als/dataset"
 	"vitrine/als/internal/f32"
@@ -24,15 +25,16 @@ func (t *trainer) sideways(ctx context.Context) (side, error) {
 	s := side{rooted: true}
 	var err error
 	if t.opt.halves() {
-		if t.rootsFitHalf(ctx) {
-			s.cells, s.halves, err = dataset.TransposeInto(ctx, users.cells, t.opt.Workers, t.halvesOf)
+		if unit := t.unitOfHalves(ctx); unit > 0 {
+			s.unit = unit
+			s.cells, s.halves, err = dataset.TransposeInto(ctx, users.cells, t.opt.Workers, t.halvesOf(unit))
 			return s, err
 		}
 		if err := t.opt.checkMemory(users.cells, false); err != nil {
 			return s, err
 		}
 	}
-	cells, weights, err := dataset.TransposeInto(ctx, users.cells, t.opt.Workers, t.rootsOf)
+	cells, weights, err := dataset.TransposeInto(ctx, users.cells, t.opt.Workers, func() func(int, []float32) []float32 { return t.rootsOf(1) })
 	if err != nil {
 		return s, err
 	}
@@ -40,58 +42,73 @@ func (t *trainer) sideways(ctx context.Context) (side, error) {
 	return s, nil
 }
 
-// rootsOf makes functions that turn the weights of a user into the roots of what
-// they are with his scale.
-func (t *trainer) rootsOf() func(user int, weights []float32) []float32 {
+// rootsOf makes a function that turns the weights of a user into the roots of
+// what they are with his scale, as multiples of unit.
+func (t *trainer) rootsOf(unit float32) func(user int, weights []float32) []float32 {
 	var roots []float32
 	return func(user int, weights []float32) []float32 {
 		// Whole vectors, for halvesOf.
 		if n := (len(weights) + f32.Lanes - 1) / f32.Lanes * f32.Lanes; len(roots) < n {
 			roots = make([]float32, 2*n)
 		}
+		scale := t.sides[userSide].scale[user]
 		for i, w := range weights {
-			roots[i] = w * t.sides[userSide].scale[user]
+			roots[i] = w * scale / (unit * unit)
 		}
 		f32.Root(roots[:len(weights)], roots[:len(weights)])
 		return roots[:len(weights)]
 	}
 }
 
-// halvesOf is rootsOf in half precision.
-func (t *trainer) halvesOf() func(user int, weights []float32) []uint16 {
-	rootsOf := t.rootsOf()
-	var halves []uint16
-	return func(user int, weights []float32) []uint16 {
-		roots := rootsOf(user, weights)
-		n := (len(roots) + f32.Lanes - 1) / f32.Lanes * f32.Lanes
-		if len(halves) < n {
-			halves = make([]uint16, cap(roots))
+// halvesOf makes functions like that of rootsOf, in half precision.
+func (t *trainer) halvesOf(unit float32) func() func(user int, weights []float32) []uint16 {
+	return func() func(user int, weights []float32) []uint16 {
+		rootsOf := t.rootsOf(unit)
+		var halves []uint16
+		return func(user int, weights []float32) []uint16 {
+			roots := rootsOf(user, weights)
+			n := (len(roots) + f32.Lanes - 1) / f32.Lanes * f32.Lanes
+			if len(halves) < n {
+				halves = make([]uint16, cap(roots))
+			}
+			f32.ToHalf(halves[:n], roots[:n])
+			return halves[:len(roots)]
 		}
-		f32.ToHalf(halves[:n], roots[:n])
-		return halves[:len(roots)]
 	}
 }
 
-// Numbers from leastHalf to mostHalf keep 11 bits in half precision.
+// Numbers from 2^leastHalf to below 2^mostHalf keep 11 bits in half precision.
 const (
-	leastHalf = 0x1p-14
-	mostHalf  = 0x1p15
+	leastHalf = -14
+	mostHalf  = 15
 )
 
-// rootsFitHalf reports whether the roots of all weights with their scales lie
-// where half precision has all its bits.
-func (t *trainer) rootsFitHalf(ctx context.Context) bool {
-	s := &t.sides[userSide]
-	outside := t.sumRows(ctx, s.cells.Rows, func(user int) float64 {
-		_, weights := s.cells.Row(user)
-		least, most := float32(math.Inf(1)), float32(0)
-		for _, w := range weights {
-			least, most = min(least, w), max(most, w)
+// unitOfHalves is the power of two of which the roots of all weights with their
+// scales are multiples that keep their bits in half precision; 0 where they lie
+// too far apart.
+func (t *trainer) unitOfHalves(ctx context.Context) float32 {
+	users := &t.sides[userSide]
+	type span struct{ least, most float32 }
+	spans := make([]span, (users.cells.Rows+unitRows-1)/unitRows)
+	t.workers(ctx).Each(len(spans), func(part int) {
+		s := span{math.MaxFloat32, 0}
+		for user := part * unitRows; user < min((part+1)*unitRows, users.cells.Rows); user++ {
+			_, weights := users.cells.Row(user)
+			if len(weights) > 0 {
+				scale := users.scale[user]
+				s.least, s.most = min(s.least, slices.Min(weights)*scale), max(s.most, slices.Max(weights)*scale)
+			}
 		}
-		if scale := s.scale[user]; len(weights) > 0 && (least*scale < leastHalf*leastHalf || most*scale > mostHalf*mostHalf) {
-			return 1
-		}
-		return 0
+		spans[part] = s
 	})
-	return outside == 0
+	all := spans[0]
+	for _, s := range spans[1:] {
+		all.least, all.most = min(all.least, s.least), max(all.most, s.most)
+	}
+	least, most := math.Sqrt(float64(all.least)), math.Sqrt(float64(all.most))
+	unit := math.Ldexp(1, math.Ilogb(most)+1-mostHalf)
+	if !(least/unit >= math.Ldexp(1, leastHalf)) || unit*unit < 0x1p-100 || unit*unit > 0x1p100 {
+		return 0
+	}
+	return float32(unit)
 }

@@ -86,7 +86,7 @@ func (s *side) row(r int) solve.Row {
 	hint := min(hi+max(minHints, min(next, maxHints)), int64(len(s.cells.Indices)))
 	row := solve.Row{Cols: s.cells.Indices[lo:hint]}
 	if s.halves != nil {
-		row.Halves = s.halves[lo:hi]
+		row.Halves, row.Unit = s.halves[lo:hi], s.unit
 	} else {
 		row.Weights = s.cells.Weights[lo:hi]
 	}

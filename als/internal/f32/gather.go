@@ -52,19 +52,20 @@ func AskHalf(base []uint16, cols []uint32, k int) {
 // withHints cuts cols behind the hints for the last of n rows.
 func withHints(cols []uint32, n int) []uint32 { return cols[:min(len(cols), n+prefetchRows)] }
 
-// FromHalf is the way back from ToHalf, of any length; HasHalf must be true.
-func FromHalf(dst []float32, src []uint16) {
+// FromHalf is the way back from ToHalf, of any length, times a factor. HasHalf
+// must be true.
+func FromHalf(dst []float32, src []uint16, factor float32) {
 	dst = dst[:len(src)]
 	n := len(src) / lanes * lanes
 	if n > 0 {
 		// A block of one row as long as all of it.
-		gatherHalfVector(dst[:n], src[:n], []uint32{0}, []float32{1})
+		gatherHalfVector(dst[:n], src[:n], []uint32{0}, []float32{factor})
 	}
 	if n < len(src) {
 		var from [lanes]uint16
 		var to [lanes]float32
 		copy(from[:], src[n:])
-		gatherHalfVector(to[:], from[:], []uint32{0}, []float32{1})
+		gatherHalfVector(to[:], from[:], []uint32{0}, []float32{factor})
 		copy(dst[n:], to[:])
 	}
 }

@@ -11,8 +11,9 @@ type Row struct {
 	// Weights of the row's own cells; ratings in an explicit loss.
 	Weights []float32
 	// Halves, where Config.Rooted is set, may stand for Weights: the same in half
-	// precision.
+	// precision, as multiples of Unit.
 	Halves []uint16
+	Unit   float32
 	// Mass is what Mass returns for the row, when it is known.
 	Mass float64
 }
@@ -22,7 +23,7 @@ func (r *Row) observed() int { return max(len(r.Weights), len(r.Halves)) }
 
 // from is the row from cell lo on, n cells of it and all hints.
 func (r *Row) from(lo, n int) Row {
-	part := Row{Cols: r.Cols[lo:]}
+	part := Row{Cols: r.Cols[lo:], Unit: r.Unit}
 	if r.Halves != nil {
 		part.Halves = r.Halves[lo : lo+n]
 	} else {
@@ -68,7 +69,7 @@ func (f *Fixed) weigh(row Row, c cells) {
 	values, cols := row.Weights, row.Cols[:len(row.Weights)]
 	switch {
 	case row.Halves != nil:
-		f32.FromHalf(c.roots, row.Halves)
+		f32.FromHalf(c.roots, row.Halves, row.Unit)
 	case f.offset != nil:
 		for i, col := range cols {
 			c.targets[i] = values[i] - f.offset[col]
@@ -110,7 +111,7 @@ func (r *Row) Squares() float64 {
 	for lo, n := 0, r.observed(); lo < n; lo += len(buf) {
 		roots := buf[:min(len(buf), n-lo)]
 		if r.Halves != nil {
-			f32.FromHalf(roots, r.Halves[lo:lo+len(roots)])
+			f32.FromHalf(roots, r.Halves[lo:lo+len(roots)], r.Unit)
 		} else {
 			roots = r.Weights[lo : lo+len(roots)]
 		}
