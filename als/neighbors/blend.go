@@ -26,7 +26,7 @@ func (r Repeat) Score(history []uint32, out *Scores, _ *Scratch) {
 	setDefault(&decay, float32(DefaultDecay))
 	weight := float32(1)
 	for n := len(history) - 1; n >= 0 && weight >= negligible; n-- {
-		if _, known := out.Get(history[n]); !known {
+		if v, _ := out.Get(history[n]); v == 0 { // not an earlier place of the same item
 			out.Add(history[n], weight)
 		}
 		weight *= decay
@@ -111,12 +111,15 @@ func (b *Blend) Rank(q Query, dst []topk.Hit, s *Scratch) []topk.Hit {
 
 func (b *Blend) rank(q *Query, dst []topk.Hit, s *Scratch) []topk.Hit {
 	s.sum.Reset(b.Items)
+	s.lanes.begin()
 	for _, w := range b.Sources {
 		if w.Weight > 0 {
-			b.part(w.Source, q, s)
-			s.sum.addScaled(&s.part, w.Weight/s.part.max(q))
+			from := s.lanes.next(&s.sum)
+			w.Source.Score(q.History, &s.sum, s)
+			s.lanes.keep(&s.sum, from, w.Weight/s.sum.max(q))
 		}
 	}
+	s.lanes.add(&s.sum)
 	if b.FactorWeight > 0 {
 		if highest := b.nearest(q, s); highest > 0 {
 			return b.decide(q, b.FactorWeight/highest, dst, s)
@@ -129,17 +132,6 @@ func (b *Blend) rank(q *Query, dst []topk.Hit, s *Scratch) []topk.Hit {
 func (b *Blend) part(source Source, q *Query, s *Scratch) {
 	s.part.Reset(b.Items)
 	source.Score(q.History, &s.part, s)
-}
-
-// addScaled adds factor * part; nothing when factor is no finite number,
-// because the part had no positive score.
-func (s *Scores) addScaled(part *Scores, factor float32) {
-	if factor-factor != 0 {
-		return
-	}
-	for _, item := range part.touched {
-		s.Add(item, factor*part.cells[item].sum)
-	}
 }
 
 // nearest leaves the factor model's best items in s.hits and returns the
@@ -198,7 +190,7 @@ func (f *Factors) answers(q *Query) bool {
 
 // score is the factor model's score of an item; 0 for one it does not know.
 func (f *Factors) score(q *Query, item uint32) float32 {
-	if int64(item) >= int64(f.Model.NumItems) {
+	if f.unknown(item) {
 		return 0
 	}
 	if !q.Cosine {
@@ -209,6 +201,23 @@ func (f *Factors) score(q *Query, item uint32) float32 {
 	}
 	return f32.Dot(f.row(q.Row), f.row(item)) / f.Norms[q.Row] / f.Norms[item]
 }
+
+// scores are those of s.rows, in s.dots. Asked about together, rows come from
+// memory together.
+func (f *Factors) scores(q *Query, s *Scratch) []float32 {
+	s.dots = slices.Grow(s.dots[:0], len(s.rows))[:len(s.rows)]
+	if !q.Cosine && !slices.ContainsFunc(s.rows, f.unknown) {
+		f.Model.Scores(s.dots, q.Vector, s.rows)
+		return s.dots
+	}
+	for at, row := range s.rows {
+		s.dots[at] = f.score(q, row)
+	}
+	return s.dots
+}
+
+// unknown tells whether the factor model does not have an item.
+func (f *Factors) unknown(item uint32) bool { return int64(item) >= int64(f.Model.NumItems) }
 
 func (f *Factors) row(item uint32) []float32 {
 	k := f.Model.Rank

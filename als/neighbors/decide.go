@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"vitrine/als/neighbors/keys"
 	"vitrine/als/topk"
 )
 
@@ -22,25 +23,29 @@ func (b *Blend) decide(q *Query, scale float32, dst []topk.Hit, s *Scratch) []to
 			score = b.Factors.score(q, hit.Row)
 		}
 		if v := s.sum.take(hit.Row) + scale*score; v == v {
-			best = append(best, encodeKey(v, hit.Row))
+			best = append(best, keys.Of(v, hit.Row))
 		}
 	}
-	best, limit := worst(best, q.K)
+	best, limit := keys.Best(best, q.K)
 	open := s.sum.within(limit, scale*b.ceiling(q, s), s.reach[:0])
 	s.reach = open
 	for n := max(q.K, 1); len(open) > 0; n *= 2 {
-		next := smallest(open, n)
+		next := keys.Smallest(open, n)
 		open = open[len(next):]
+		s.rows = s.rows[:0]
 		for _, key := range next {
-			_, item := decodeKey(key)
-			if key > limit || !q.shows(item) {
-				continue
-			}
-			if v := s.sum.cells[item].sum + scale*b.Factors.score(q, item); v == v {
-				best = append(best, encodeKey(v, item))
+			if _, item := keys.Split(key); key <= limit && q.shows(item) {
+				s.rows = append(s.rows, item)
 			}
 		}
-		best, limit = worst(best, q.K)
+		for at, says := range b.Factors.scores(q, s) {
+			item := s.rows[at]
+			sum, _ := s.sum.Get(item)
+			if v := sum + scale*says; v == v {
+				best = append(best, keys.Of(v, item))
+			}
+		}
+		best, limit = keys.Best(best, q.K)
 		open = slices.DeleteFunc(open, func(key uint64) bool { return key > limit })
 	}
 	s.sum.keys = best
@@ -62,16 +67,4 @@ func (b *Blend) ceiling(q *Query, s *Scratch) float32 {
 		bound = max(bound, 0)
 	}
 	return bound
-}
-
-// worst leaves the k best keys, in no order, and returns the worst of them:
-// what comes behind it is not among the k best. Fewer than k bound nothing.
-func worst(keys []uint64, k int) (best []uint64, limit uint64) {
-	if best = smallest(keys, k); len(best) < k {
-		return best, math.MaxUint64
-	}
-	for _, key := range best {
-		limit = max(limit, key)
-	}
-	return best, limit
 }

@@ -55,9 +55,12 @@ type Source interface {
 // ready; it grows to what the sources need and is then reused.
 type Scratch struct {
 	part, sum Scores
+	lanes     lanes
 	sessions  sessionScratch
 	search    topk.Scratch
 	hidden    topk.Mask
 	hits      []topk.Hit
 	reach     []uint64 // keys of what candidates can reach
+	rows      []uint32 // those that are asked about
+	dots      []float32
 }

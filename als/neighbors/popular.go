@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"vitrine/als/neighbors/keys"
 )
 
 // Ranked is a list of items that is the same for everybody, best first. Its
@@ -201,17 +203,17 @@ func (e Events) addDecayed(sums []float64, lo, hi int, now int64, lives []int64)
 
 // Rank lists the top items with the highest scores, those with scores above 0.
 func Rank(scores []float64, top int) *Ranked {
-	var keys []uint64
+	var best []uint64
 	for item, v := range scores {
 		if s := float32(v); s > 0 {
-			keys = append(keys, encodeKey(min(s, math.MaxFloat32), uint32(item)))
+			best = append(best, keys.Of(min(s, math.MaxFloat32), uint32(item)))
 		}
 	}
-	keys = smallest(keys, top)
-	slices.Sort(keys)
+	best = keys.Smallest(best, top)
+	slices.Sort(best)
 	r := &Ranked{}
-	for _, key := range keys {
-		v, item := decodeKey(key)
+	for _, key := range best {
+		v, item := keys.Split(key)
 		r.Items = append(r.Items, item)
 		r.Scores = append(r.Scores, v)
 	}

@@ -3,83 +3,108 @@ package neighbors
 import (
 	"slices"
 
+	"vitrine/als/neighbors/keys"
 	"vitrine/als/topk"
 )
 
 // Scores collects the scores of the few items that a query touches, over a
 // catalogue of any size. The zero value is empty and ready.
+//
+// It is a sparse set (Briggs and Torczon 1993): the scores lie side by side in
+// the order in which the items came, 4 bytes an item tell where, and what they
+// tell of items that are not there need never be cleared.
 type Scores struct {
-	cells   []cell
-	touched []uint32
-	epoch   uint32
-	keys    []uint64
-}
-
-// cell holds an item's sum and the epoch it belongs to, side by side: one
-// cache line per item touched, and clearing costs nothing.
-type cell struct {
-	epoch uint32
-	sum   float32
+	slot  []uint32  // by item: where in items it is, if it is there
+	items []uint32  // the first n; what is behind them is left from before
+	sums  []float32 // beside items, 0 behind n
+	n     int
+	keys  []uint64
 }
 
 // Reset forgets all scores and makes room for the given number of items.
 func (s *Scores) Reset(items int) {
-	if len(s.cells) < items {
-		s.cells = make([]cell, items)
-		s.epoch = 0
+	if len(s.slot) < items {
+		s.slot = make([]uint32, items)
 	}
-	s.touched = s.touched[:0]
-	s.epoch++
-	if s.epoch == 0 { // after 2^32 queries the old marks could come true again
-		clear(s.cells)
-		s.epoch = 1
+	clear(s.sums[:min(s.n, len(s.sums))])
+	s.n = 0
+}
+
+// reserve makes room for so many items more.
+func (s *Scores) reserve(more int) {
+	const spare = 64
+	if need := s.n + more; len(s.items) < need {
+		s.items = append(s.items, make([]uint32, need+spare-len(s.items))...)
+		s.items = s.items[:cap(s.items)]
 	}
+	if len(s.sums) < len(s.items) {
+		s.sums = append(s.sums, make([]float32, len(s.items)-len(s.sums))...)
+	}
+}
+
+// place returns where an item is, or where it will be: at n. It takes no
+// branch, for whether an item came before is what nobody can foretell. items
+// must be longer than n.
+func place(slot, items []uint32, item uint32, n int) (at int, fresh int) {
+	at = int(slot[item])
+	other := uint64(items[at] ^ item)
+	beyond := uint64(n-1-at) >> 63
+	absent := beyond | -other>>63
+	at ^= (at ^ n) & -int(absent)
+	return at, int(absent)
 }
 
 // Add adds v to an item's score. Items beyond what Reset made room for are
 // passed over.
 func (s *Scores) Add(item uint32, v float32) {
-	if int64(item) >= int64(len(s.cells)) {
+	if int64(item) >= int64(len(s.slot)) {
 		return
 	}
-	c := &s.cells[item]
-	if c.epoch != s.epoch {
-		*c = cell{s.epoch, v}
-		s.touched = append(s.touched, item)
-		return
-	}
-	c.sum += v
+	s.reserve(1)
+	at, fresh := place(s.slot, s.items, item, s.n)
+	s.slot[item], s.items[at] = uint32(at), item
+	s.sums[at] += v
+	s.n += fresh
 }
 
 // addAll adds weight * scores[n] to items[n]; scores may be longer.
 func (s *Scores) addAll(items []uint32, scores []float32, weight float32) {
-	cells, epoch := s.cells, s.epoch
+	s.reserve(len(items))
+	slot, there, sums, n := s.slot, s.items, s.sums, s.n
 	scores = scores[:len(items)]
-	for n, item := range items {
-		if int64(item) >= int64(len(cells)) {
+	for j, item := range items {
+		if int64(item) >= int64(len(slot)) {
 			continue
 		}
-		c := &cells[item]
-		if c.epoch != epoch {
-			*c = cell{epoch, weight * scores[n]}
-			s.touched = append(s.touched, item)
-			continue
-		}
-		c.sum += weight * scores[n]
+		at, fresh := place(slot, there, item, n)
+		slot[item], there[at] = uint32(at), item
+		sums[at] += weight * scores[j]
+		n += fresh
 	}
+	s.n = n
 }
 
 // Get returns an item's score, and whether it has one.
 func (s *Scores) Get(item uint32) (float32, bool) {
-	if int64(item) >= int64(len(s.cells)) || s.cells[item].epoch != s.epoch || s.epoch == 0 {
+	at, ok := s.find(item)
+	if !ok {
 		return 0, false
 	}
-	return s.cells[item].sum, true
+	return s.sums[at], true
+}
+
+// find returns where an item is.
+func (s *Scores) find(item uint32) (at int, ok bool) {
+	if int64(item) >= int64(len(s.slot)) {
+		return 0, false
+	}
+	at = int(s.slot[item])
+	return at, at < s.n && s.items[at] == item
 }
 
 // Items returns the items that have a score, in the order in which they came.
 // It is valid until the next Add or Reset.
-func (s *Scores) Items() []uint32 { return s.touched }
+func (s *Scores) Items() []uint32 { return s.items[:s.n] }
 
 // Max returns the highest score of the items not excluded, 0 when all are
 // below it or there is none.
@@ -87,8 +112,8 @@ func (s *Scores) Max(exclude []uint64) float32 { return s.max(&Query{Exclude: ex
 
 func (s *Scores) max(q *Query) float32 {
 	highest := float32(0)
-	for _, item := range s.touched {
-		if v := s.cells[item].sum; v > highest && q.shows(item) {
+	for at, v := range s.sums[:s.n] {
+		if v > highest && q.shows(s.items[at]) {
 			highest = v
 		}
 	}
@@ -104,45 +129,21 @@ func (s *Scores) Top(k int, exclude []uint64, dst []topk.Hit) []topk.Hit {
 
 func (s *Scores) top(q *Query, dst []topk.Hit) []topk.Hit {
 	s.keys = s.keys[:0]
-	for _, item := range s.touched {
-		if v := s.cells[item].sum; v == v && q.shows(item) {
-			s.keys = append(s.keys, encodeKey(v, item))
+	for at, item := range s.items[:s.n] {
+		if v := s.sums[at]; v == v && q.shows(item) {
+			s.keys = append(s.keys, keys.Of(v, item))
 		}
 	}
-	best := smallest(s.keys, q.K)
+	best := keys.Smallest(s.keys, q.K)
 	slices.Sort(best)
 	return hitsOf(best, dst)
 }
 
-// take returns an item's score, 0 without one, and forgets it.
-func (s *Scores) take(item uint32) float32 {
-	v, known := s.Get(item)
-	if known {
-		s.cells[item].epoch = 0
-	}
-	return v
-}
-
-// within adds to dst the keys of the items that were not taken, with extra on
-// top of their scores, as far as they do not come behind limit.
-func (s *Scores) within(limit uint64, extra float32, dst []uint64) []uint64 {
-	for _, item := range s.touched {
-		if c := s.cells[item]; c.epoch == s.epoch {
-			if v := c.sum + extra; v == v {
-				if key := encodeKey(v, item); key <= limit {
-					dst = append(dst, key)
-				}
-			}
-		}
-	}
-	return dst
-}
-
 // hitsOf writes keys out, in dst's memory.
-func hitsOf(keys []uint64, dst []topk.Hit) []topk.Hit {
-	dst = slices.Grow(dst[:0], len(keys))
-	for _, key := range keys {
-		v, item := decodeKey(key)
+func hitsOf(best []uint64, dst []topk.Hit) []topk.Hit {
+	dst = slices.Grow(dst[:0], len(best))
+	for _, key := range best {
+		v, item := keys.Split(key)
 		dst = append(dst, topk.Hit{Row: item, Score: v})
 	}
 	return dst

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"vitrine/als/neighbors/keys"
 )
 
 // Defaults of the session neighbours.
@@ -72,14 +74,17 @@ type KNNOptions struct {
 // safe for concurrent use. Sessions beyond what the index keeps per item do not
 // count, and places whose factor is below a ten-thousandth are passed over.
 type SessionKNN struct {
-	index  *Sessions
-	opt    KNNOptions
-	query  [maxQuery]float32 // exp(-n / QueryDecay)
-	after  []float32         // exp(-n / NearDecay) down to faint, at most maxReach
-	ahead  []float32         // Before times the same for n > 0, from the farthest
-	spans  []span            // by session, and one more that ends the last
-	at     []uint32          // beside index.Session: where the item stands last in it
-	rarity []float32         // by item: (5 + sessions with it)^-Rarity
+	index *Sessions
+	opt   KNNOptions
+	query [maxQuery]float32 // exp(-n / QueryDecay)
+	// around are the factors of places, exp(-|n| / NearDecay) for n from -reach+1
+	// to reach-1, down to faint and at most maxReach of each; Before times that
+	// for n < 0.
+	around []float32
+	reach  uint32
+	spans  []span    // by session, and one more that ends the last
+	at     []uint32  // beside index.Session: where the item stands last in it
+	rarity []float32 // by item: (5 + sessions with it)^-Rarity
 }
 
 // span is what a query wants to know of a session, in one cache line.
@@ -88,27 +93,30 @@ type span struct {
 	weight float32 // the part of w(S) that no history changes
 }
 
-// sessionScratch is the working memory of a session query.
+// sessionScratch is the working memory of a session query: the sessions that
+// share items with the history are a sparse set, as in Scores.
 type sessionScratch struct {
-	cells   []overlap // by session
-	epoch   uint32
-	touched []uint32
-	keys    []uint64
-	chosen  []neighbor
+	slot   []uint32  // by session: where in shared it is, if it is there
+	shared []overlap // the first n; what is behind them is left from before
+	n      int
+	keys   []uint64
+	chosen []neighbor
 }
 
-// overlap is what a session shares with a history, in the query of its epoch.
+// overlap is what a session shares with a history.
 type overlap struct {
-	epoch  uint32
-	weight float32
-	at     uint32 // where the shared item stands that is last in the history
+	session uint32
+	at      uint32 // where the shared item stands that is last in the history
+	weight  float32
 }
 
 // neighbor is a session that answers: places first to end around at.
 type neighbor struct {
-	first, at, end uint32
-	item           uint32 // at at
-	weight         float32
+	first, end uint32
+	// near is the first place's factor in SessionKNN.around.
+	near   uint32
+	item   uint32 // the first one
+	weight float32
 }
 
 // rarityPrior is added to an item's number of sessions.
@@ -129,11 +137,16 @@ func NewSessionKNN(index *Sessions, opt KNNOptions) (*SessionKNN, error) {
 	for n := range k.query {
 		k.query[n] = float32(math.Exp(-float64(n) / opt.QueryDecay))
 	}
-	for n := 0; n < maxReach && (n == 0 || k.after[n-1] >= faint); n++ {
-		k.after = append(k.after, float32(math.Exp(-float64(n)/opt.NearDecay)))
+	k.reach = 1
+	for k.reach < maxReach && math.Exp(-float64(k.reach-1)/opt.NearDecay) >= faint {
+		k.reach++
 	}
-	for n := len(k.after) - 1; n > 0; n-- {
-		k.ahead = append(k.ahead, float32(before)*k.after[n])
+	for n := 1 - int(k.reach); n < int(k.reach); n++ {
+		factor := float32(math.Exp(-math.Abs(float64(n)) / opt.NearDecay))
+		if n < 0 {
+			factor *= float32(before)
+		}
+		k.around = append(k.around, factor)
 	}
 	if len(index.Items) > math.MaxUint32 {
 		return nil, errors.New("prepare session neighbours: more than 2^32 places")
@@ -199,7 +212,7 @@ func (k *SessionKNN) Score(history []uint32, out *Scores, s *Scratch) {
 	k.choose(w)
 	k.find(w)
 	for _, n := range w.chosen {
-		k.give(n, out)
+		out.addAll(k.index.Items[n.first:n.end], k.around[n.near:], n.weight)
 	}
 }
 
@@ -209,7 +222,7 @@ func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
 	for n := len(history) - 1; n >= 0; n-- {
 		item := history[n]
 		place := k.query[len(history)-1-n]
-		if place < faint && len(w.touched) >= k.opt.Neighbors {
+		if place < faint && w.n >= k.opt.Neighbors {
 			break
 		}
 		if int64(item) >= int64(len(k.rarity)) || slices.Contains(history[n+1:], item) {
@@ -223,64 +236,61 @@ func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
 
 // reset forgets all sessions and makes room for so many.
 func (w *sessionScratch) reset(sessions int) {
-	if len(w.cells) < sessions {
-		w.cells, w.epoch = make([]overlap, sessions), 0
+	if len(w.slot) < sessions {
+		w.slot = make([]uint32, sessions)
 	}
-	w.touched = w.touched[:0]
-	if w.epoch++; w.epoch == 0 { // see Scores.Reset
-		clear(w.cells)
-		w.epoch = 1
-	}
+	w.n = 0
 }
 
 // add adds a weight to sessions; at is where the item stands in them.
 func (w *sessionScratch) add(sessions, at []uint32, weight float32) {
-	cells, epoch, touched := w.cells, w.epoch, w.touched
-	at = at[:len(sessions)]
-	for n, session := range sessions {
-		c := &cells[session]
-		if c.epoch == epoch {
-			c.weight += weight
-			continue
-		}
-		*c = overlap{epoch, weight, at[n]} // history is read from its end
-		touched = append(touched, session)
+	if need := w.n + len(sessions) + 1; len(w.shared) < need {
+		w.shared = append(w.shared, make([]overlap, need-len(w.shared))...)
+		w.shared = w.shared[:cap(w.shared)]
 	}
-	w.touched = touched
+	slot, shared, n := w.slot, w.shared, w.n
+	at = at[:len(sessions)]
+	for j, session := range sessions {
+		// Without a branch, as place does it.
+		here := int(slot[session])
+		other := uint64(shared[here].session ^ session)
+		absent := uint64(n-1-here)>>63 | -other>>63
+		here ^= (here ^ n) & -int(absent)
+		slot[session] = uint32(here)
+		o := &shared[here]
+		old := uint32(absent) - 1 // all bits where the session was there
+		o.session = session
+		o.at = o.at&old | at[j]&^old // history is read from its end
+		o.weight = math.Float32frombits(math.Float32bits(o.weight)&old) + weight
+		n += int(absent)
+	}
+	w.n = n
 }
 
 // choose leaves the heaviest sessions in keys, of equal ones the newest: a key
 // holds the complement of a session, so that newer ones sort first.
 func (k *SessionKNN) choose(w *sessionScratch) {
-	w.keys = w.keys[:0]
-	for _, session := range w.touched {
-		w.keys = append(w.keys, encodeKey(w.cells[session].weight*k.spans[session].weight, ^session))
+	w.keys = slices.Grow(w.keys[:0], w.n)[:w.n]
+	for n, o := range w.shared[:w.n] {
+		w.keys[n] = keys.Of(o.weight*k.spans[o.session].weight, ^o.session)
 	}
-	w.keys = smallest(w.keys, k.opt.Neighbors)
+	w.keys = keys.Smallest(w.keys, k.opt.Neighbors)
 }
 
 // find looks up where the items of the sessions in keys lie. It is a pass of its
 // own, and reads an item of each, because so many walks to memory that do not
 // wait for each other cost little more than one.
 func (k *SessionKNN) find(w *sessionScratch) {
-	reach := uint32(len(k.after))
 	w.chosen = w.chosen[:0]
 	for _, key := range w.keys {
-		weight, complement := decodeKey(key)
+		weight, complement := keys.Split(key)
 		session := ^complement
-		at := w.cells[session].at
+		at := w.shared[w.slot[session]].at
 		start, end := k.spans[session].start, k.spans[session+1].start
 		if start == end {
 			continue // only an index from elsewhere has it
 		}
-		w.chosen = append(w.chosen, neighbor{max(at+1, start+reach) - reach, at, min(at+reach, end), k.index.Items[at], weight})
+		first := max(at+1, start+k.reach) - k.reach
+		w.chosen = append(w.chosen, neighbor{first, min(at+k.reach, end), first + k.reach - 1 - at, k.index.Items[first], weight})
 	}
-}
-
-// give adds what one session says about its items.
-func (k *SessionKNN) give(s neighbor, out *Scores) {
-	items := k.index.Items
-	out.addAll(items[s.first:s.at], k.ahead[len(k.ahead)-int(s.at-s.first):], s.weight)
-	out.Add(s.item, s.weight)
-	out.addAll(items[s.at+1:s.end], k.after[1:], s.weight)
 }

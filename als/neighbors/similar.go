@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"vitrine/als/dataset"
+	"vitrine/als/neighbors/keys"
 )
 
 // Measure is how the common users of two items become a score.
@@ -79,8 +80,8 @@ func Similar(ctx context.Context, data *dataset.CSR, opt SimilarOptions) (*Table
 			cols, values := users.Row(int(u))
 			out.addAll(cols, values, weights[n])
 		}
-		for _, other := range out.touched {
-			out.cells[other].sum = float32(float64(out.cells[other].sum) / math.Sqrt(mass[item]*mass[other]))
+		for at, other := range out.Items() {
+			out.sums[at] = float32(float64(out.sums[at]) / math.Sqrt(mass[item]*mass[other]))
 		}
 	}
 	if opt.Measure == Conditional {
@@ -92,8 +93,8 @@ func Similar(ctx context.Context, data *dataset.CSR, opt SimilarOptions) (*Table
 					out.Add(other, 1)
 				}
 			}
-			for _, other := range out.touched {
-				out.cells[other].sum = float32(float64(out.cells[other].sum) / mass[item])
+			for at := range out.Items() {
+				out.sums[at] = float32(float64(out.sums[at]) / mass[item])
 			}
 		}
 	}
@@ -129,28 +130,28 @@ func limitRows(ctx context.Context, data *dataset.CSR, limit int) (*dataset.CSR,
 		return data, nil
 	}
 	out := &dataset.CSR{Rows: data.Rows, Cols: data.Cols, Indptr: make([]int64, 1, data.Rows+1)}
-	var keys []uint64
+	var hashes []uint64
 	for row := range data.Rows {
 		cols, weights := data.Row(row)
 		// The cells with the smallest hashes stay: a choice that depends on
 		// the row and the columns alone.
-		keys = keys[:0]
+		hashes = hashes[:0]
 		if row%stopRows == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		for n, col := range cols {
-			keys = append(keys, mix(uint64(row)<<32|uint64(col))<<32|uint64(n))
+			hashes = append(hashes, mix(uint64(row)<<32|uint64(col))<<32|uint64(n))
 		}
 		bar := uint64(math.MaxUint64)
 		if len(cols) > limit {
-			for _, key := range smallest(append([]uint64(nil), keys...), limit) {
+			for _, key := range keys.Smallest(append([]uint64(nil), hashes...), limit) {
 				if bar == math.MaxUint64 || key > bar {
 					bar = key
 				}
 			}
 		}
 		for n, col := range cols {
-			if keys[n] <= bar {
+			if hashes[n] <= bar {
 				out.Indices = append(out.Indices, col)
 				out.Weights = append(out.Weights, weights[n])
 			}

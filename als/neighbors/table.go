@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"vitrine/als/neighbors/keys"
 )
 
 // Table lists the best neighbours of every item. Its three slices are all
@@ -142,25 +144,26 @@ func (b rowsOf) build(ctx context.Context) (*Table, error) {
 // neighbours.
 func (p *piece) take(out *Scores, self uint32, top int, absolute bool) {
 	out.keys = out.keys[:0]
-	for _, item := range out.touched {
-		v := out.cells[item].sum
+	for at, item := range out.Items() {
+		v := out.sums[at]
 		if absolute {
 			v = float32(math.Abs(float64(v)))
 		}
 		if item != self && v-v == 0 && v > 0 {
-			out.keys = append(out.keys, encodeKey(v, item))
+			out.keys = append(out.keys, keys.Of(v, item))
 		}
 	}
-	best := smallest(out.keys, top)
+	best := keys.Smallest(out.keys, top)
 	if absolute {
 		for n, key := range best {
-			_, item := decodeKey(key)
-			best[n] = encodeKey(out.cells[item].sum, item)
+			_, item := keys.Split(key)
+			v, _ := out.Get(item)
+			best[n] = keys.Of(v, item)
 		}
 	}
 	slices.Sort(best)
 	for _, key := range best {
-		v, item := decodeKey(key)
+		v, item := keys.Split(key)
 		p.items = append(p.items, item)
 		p.scores = append(p.scores, v)
 	}

@@ -65,9 +65,8 @@ func Transitions(ctx context.Context, q *Sequences, opt TransitionOptions) (*Tab
 				out.Add(q.Items[int(p)-d], weight[d]*float32(opt.Backward))
 			}
 		}
-		for _, other := range out.touched {
-			c := &out.cells[other]
-			c.sum = float32(float64(c.sum) / math.Sqrt(mass(item)*mass(other)))
+		for at, other := range out.Items() {
+			out.sums[at] = float32(float64(out.sums[at]) / math.Sqrt(mass(item)*mass(other)))
 		}
 	}
 	return rowsOf{

@@ -222,21 +222,21 @@ func (j *judge) collect(b *Blend, t *Trial) {
 	for _, w := range b.Sources {
 		b.part(w.Source, &t.Query, s)
 		factor := 1 / s.part.max(&t.Query)
-		s.sum.addScaled(&s.part, factor)
-		if factor-factor == 0 {
-			for _, item := range s.part.touched {
-				j.said = append(j.said, scored{item, factor * s.part.cells[item].sum})
+		if factor-factor == 0 { // there is a positive score
+			for at, item := range s.part.Items() {
+				s.sum.Add(item, 0) // a candidate
+				j.said = append(j.said, scored{item, factor * s.part.sums[at]})
 			}
 		}
 		j.ends = append(j.ends, len(j.said))
 	}
 	highest := b.nearest(&t.Query, s)
 	for _, hit := range s.hits {
-		s.sum.Add(hit.Row, 0) // a candidate, if it was none
+		s.sum.Add(hit.Row, 0)
 	}
 	j.shown = j.shown[:0]
 	s.part.Reset(b.Items) // from now on: where in shown an item stands
-	for _, item := range s.sum.touched {
+	for _, item := range s.sum.Items() {
 		if t.shows(item) {
 			s.part.Add(item, float32(len(j.shown)))
 			j.shown = append(j.shown, item)
