@@ -40,7 +40,7 @@ func (m *moody) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.L
 	return nil
 }
 
-func (m *moody) Batch(qs []httpapi.Query) answer.Batch {
+func (m *moody) Batch(_ context.Context, qs []httpapi.Query) answer.Batch {
 	if m.batch != nil {
 		m.batch(qs)
 	}

@@ -19,7 +19,7 @@ type lists interface {
 	Explain(ctx context.Context, q *httpapi.Query, itemID string) (httpapi.Explanation, error)
 	Similar(ctx context.Context, itemID string, limit int, list *httpapi.List) error
 	// Batch begins to answer up to recommend.BatchSize queries.
-	Batch(qs []httpapi.Query) answer.Batch
+	Batch(ctx context.Context, qs []httpapi.Query) answer.Batch
 }
 
 // maxBatches is how many batches wait for their turn at most.
@@ -60,8 +60,8 @@ func (l *ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpa
 	var batch answer.Batch
 	if verdict == admit.Work {
 		// Where it panics, each list is asked for by itself.
-		_ = l.try(ctx, func(context.Context) error {
-			batch = l.live.Batch(qs)
+		_ = l.try(ctx, func(ctx context.Context) error {
+			batch = l.live.Batch(ctx, qs)
 			return nil
 		})
 	}

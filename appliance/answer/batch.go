@@ -20,12 +20,12 @@ type openBatch struct {
 }
 
 // Batch begins to answer up to recommend.BatchSize queries.
-func (l Lists) Batch(qs []httpapi.Query) Batch {
+func (l Lists) Batch(ctx context.Context, qs []httpapi.Query) Batch {
 	reqs := make([]recommend.Request, len(qs))
 	for i := range qs {
 		reqs[i] = requestOf(&qs[i])
 	}
-	return openBatch{l, l.engine.Batch(reqs)}
+	return openBatch{l, l.engine.Batch(ctx, reqs)}
 }
 
 // List makes one of the lists.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"vitrine/appliance/frame"
 	"vitrine/bridge/event"
@@ -33,9 +34,15 @@ type filter struct {
 	id      uint64
 	program *expr.Program
 	used    atomic.Uint64 // the clock when it was asked for
-	mu      sync.Mutex    // one brings it up to date at a time
 	last    atomic.Pointer[selected]
+
+	busy    chan struct{} // has room for the one who brings it up to date
 	changed []uint32
+	look    *look // at all items, under way; nil for none
+}
+
+func newFilter(c *Catalog, program *expr.Program) *filter {
+	return &filter{catalog: c, program: program, busy: make(chan struct{}, 1)}
 }
 
 // selected is a selection and what it holds for.
@@ -64,7 +71,7 @@ func (fs *filters) get(c *Catalog, text string) (*filter, error) {
 		if err != nil {
 			return nil, err
 		}
-		f = fs.add(text, &filter{catalog: c, program: program})
+		f = fs.add(text, newFilter(c, program))
 	}
 	f.used.Store(fs.clock.Add(1))
 	return f, nil
@@ -97,28 +104,64 @@ func (fs *filters) add(text string, f *filter) *filter {
 // Selection implements frame.Filter. When items have changed since the last
 // call it looks at these alone; the first call looks at all.
 func (f *filter) Selection() *frame.Selection {
-	c := f.catalog
-	if s := f.last.Load(); s != nil && s.changes == c.changes.n.Load() && s.items == c.NumItems() {
-		return &s.Selection
+	if !f.current() {
+		f.busy <- struct{}{}
+		f.refresh(time.Time{})
+		<-f.busy
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	old := f.last.Load()
-	items := c.NumItems()
-	if old != nil {
+	return &f.last.Load().Selection
+}
+
+// Ready implements frame.Filter.
+func (f *filter) Ready(by time.Time) bool {
+	if f.current() {
+		return true
+	}
+	if by.IsZero() {
+		f.Selection()
+		return true
+	}
+	select {
+	case f.busy <- struct{}{}:
+	default:
+		timer := time.NewTimer(time.Until(by))
+		defer timer.Stop()
+		select {
+		case f.busy <- struct{}{}:
+		case <-timer.C:
+			return false
+		}
+	}
+	defer func() { <-f.busy }()
+	return f.refresh(by)
+}
+
+// current tells whether nothing has changed since the last selection.
+func (f *filter) current() bool {
+	s := f.last.Load()
+	return s != nil && s.changes == f.catalog.changes.n.Load() && s.items == f.catalog.NumItems()
+}
+
+// refresh brings the selection up to date, as far as it gets by a time.
+func (f *filter) refresh(by time.Time) bool {
+	c, old, items := f.catalog, f.last.Load(), f.catalog.NumItems()
+	if old != nil && f.look == nil {
 		changed, n, known := c.changes.since(old.changes, f.changed[:0])
 		f.changed = changed
 		if known && len(changed)+items-old.items <= items/8+64 {
-			return f.keep(&selected{changes: n, items: items, Selection: f.amend(old, changed, items)})
+			f.last.Store(&selected{changes: n, items: items, Selection: f.amend(old, changed, items)})
+			return true
 		}
 	}
-	next := &selected{changes: c.changes.n.Load(), items: items}
-	next.Filter = f.id
-	next.Words = f.program.Bits((items+63)/64, f.column)
-	if rest := items % 64; rest != 0 {
-		next.Words[len(next.Words)-1] &= 1<<rest - 1
+	if f.look == nil {
+		f.look = newLook(f, items)
 	}
-	return f.keep(next)
+	if !f.look.on(by) {
+		return false
+	}
+	f.last.Store(&selected{changes: f.look.changes, items: f.look.items, Selection: frame.Selection{Filter: f.id, Words: f.look.words}})
+	f.look = nil
+	return true
 }
 
 // Unknown are the names in the filter that no item has as an attribute now: most
@@ -131,11 +174,6 @@ func (f *filter) Unknown() (names []string) {
 		}
 	}
 	return names
-}
-
-func (f *filter) keep(s *selected) *frame.Selection {
-	f.last.Store(s)
-	return &s.Selection
 }
 
 // amend is the old selection with the changed and the new items looked at
@@ -198,101 +236,4 @@ func valueOf(v *event.Value) expr.Value {
 		return expr.Value{Kind: expr.Set, Set: v.Set}
 	}
 	return expr.Value{}
-}
-
-// column sets the bits of the items that fulfil a part of the program. A part
-// that reads one attribute is answered from its column, once for each
-// different text, set or truth value; only where the column does not hold every
-// value, or several attributes are compared, are the items looked at one by one.
-func (f *filter) column(dst []uint64, part *expr.Part) {
-	c, slots := f.catalog, part.Slots()
-	if len(slots) == 0 {
-		f.each(dst, func(uint32) bool { return part.Test(expr.Value{}) })
-		return
-	}
-	name := f.program.Names()[slots[0]]
-	col := c.ofItems.columns.find(name)
-	if len(slots) > 1 || name == ItemID || col != nil && col.partial.Load() || col == nil && c.ofItems.columns.crowded.Load() > 0 {
-		f.each(dst, func(code uint32) bool {
-			it := c.ofItems.get(code)
-			return part.Eval(func(slot int) expr.Value { return f.value(it, code, slot) })
-		})
-		return
-	}
-	missing := part.Test(expr.Value{})
-	if col == nil {
-		f.each(dst, func(uint32) bool { return missing })
-		return
-	}
-	switch col.kind {
-	case event.Number:
-		// Shops have few different prices: a small cache spares most tests.
-		var cache [256]struct{ bits, verdict uint64 }
-		f.each(dst, func(code uint32) bool {
-			v := col.number(code)
-			if v != v {
-				return missing
-			}
-			bits := math.Float64bits(v)
-			slot := &cache[bits*0x9e3779b97f4a7c15>>56]
-			if slot.bits != bits || slot.verdict == 0 {
-				slot.bits, slot.verdict = bits, 1
-				if part.Test(expr.Value{Kind: expr.Number, Num: v}) {
-					slot.verdict = 2
-				}
-			}
-			return slot.verdict == 2
-		})
-	case event.Bool:
-		no, yes := part.Test(expr.Value{Kind: expr.Bool}), part.Test(expr.Value{Kind: expr.Bool, Bool: true})
-		f.each(dst, func(code uint32) bool {
-			switch col.at(code) {
-			case absentNumber:
-				return missing
-			case 0:
-				return no
-			}
-			return yes
-		})
-	case event.Set:
-		sets := c.sets.all()
-		f.coded(dst, col, missing, len(sets), func(at int) bool { return part.Test(expr.Value{Kind: expr.Set, Set: sets[at]}) })
-	default:
-		texts := c.texts.all()
-		f.coded(dst, col, missing, len(texts), func(at int) bool { return part.Test(expr.Value{Kind: expr.String, Str: texts[at]}) })
-	}
-}
-
-// coded answers for a column of dictionary codes, asking once for each code.
-// Codes that came after the dictionary was looked at belong to items that have
-// changed, which are looked at again.
-func (f *filter) coded(dst []uint64, col *column, missing bool, known int, test func(at int) bool) {
-	const unknown, no, yes = 0, 1, 2
-	verdicts := make([]uint8, known)
-	f.each(dst, func(code uint32) bool {
-		at := int(col.at(code)) - 1
-		if at < 0 || at >= known {
-			return missing
-		}
-		if verdicts[at] == unknown {
-			verdicts[at] = no
-			if test(at) {
-				verdicts[at] = yes
-			}
-		}
-		return verdicts[at] == yes
-	})
-}
-
-// each sets the bits of the items that pass.
-func (*filter) each(dst []uint64, pass func(code uint32) bool) {
-	for w := range dst {
-		var bits uint64
-		for b := range uint32(64) {
-			if pass(uint32(w)*64 + b) {
-				bits |= 1 << b
-			}
-		}
-		dst[w] = bits
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"vitrine/appliance/frame"
 	"vitrine/bridge/event"
@@ -72,7 +73,7 @@ func TestFilters(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			own := &filter{catalog: c, program: program}
+			own := newFilter(c, program)
 			got := known[j].Selection()
 			for code := range uint32(c.NumItems()) {
 				if want := own.passes(code); got.Has(code) != want {
@@ -206,6 +207,46 @@ func TestWindow(t *testing.T) {
 	}
 }
 
+// TestLookInSteps: a look at all items that ends for want of time goes on where
+// it was, and what changed meanwhile is looked at again.
+func TestLookInSteps(t *testing.T) {
+	c := New()
+	rng := rand.New(rand.NewPCG(3, 5))
+	for j := range 20_000 {
+		putItem(c, fmt.Sprintf("i%d", j), randomItem(rng)...)
+	}
+	text := `price < stock || brand == "b3" && "sale" in tags`
+	got, err := c.Filter(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, steps, over := got.(*filter), 0, time.Unix(1, 0)
+	for done := 0; !f.Ready(over); steps++ {
+		if steps == 0 && f.look == nil {
+			t.Fatal("nothing was begun")
+		}
+		// Time is over at the first look at the clock, so the steps are made here.
+		f.look.step()
+		if f.look.done <= done {
+			t.Fatalf("a step leaves %d words done", f.look.done)
+		}
+		if done = f.look.done; done == len(f.look.words) {
+			break
+		}
+		putItem(c, fmt.Sprintf("i%d", steps*7), number("price", float64(steps)), number("stock", 2))
+	}
+	if steps < 3 || !f.Ready(over) {
+		t.Errorf("not ready after %d steps", steps)
+	}
+	program, _ := expr.Compile(text)
+	one, s := newFilter(c, program), f.Selection()
+	for code := range uint32(c.NumItems()) {
+		if s.Has(code) != one.passes(code) {
+			t.Fatalf("%s: %v", c.ItemID(code), s.Has(code))
+		}
+	}
+}
+
 // BenchmarkFilter is a filter's first look at 100k items, by a text and a
 // number; then the next look, after one change. Reading the columns alone
 // (12 bytes an item) would take 60 us.
@@ -213,22 +254,29 @@ func BenchmarkFilter(b *testing.B) {
 	c := New()
 	for j := range 100_000 {
 		c.ApplyItem(&event.Item{ID: fmt.Sprintf("i%d", j), Attributes: []event.Attribute{
-			text("category", fmt.Sprintf("c%d", j%50)), number("price", float64(j%1000)+.99),
+			text("category", fmt.Sprintf("c%d", j%50)), text("name", fmt.Sprintf("name %d", j)), number("price", float64(j%1000)+.99), number("stock", float64(j%77)),
 		}}, false)
 	}
 	long := strings.Repeat(`category == "none" || price == 7.5 || `, 499) + `category == "c3"`
-	for name, text := range map[string]string{"two": `category == "c3" && price < 500`, "thousand": long} {
+	var pairs, names strings.Builder
+	for j := range 200 {
+		fmt.Fprintf(&pairs, `(price < stock || price > %d) && `, j)
+		fmt.Fprintf(&names, `name.startsWith("zq%d") || `, j)
+	}
+	for name, text := range map[string]string{
+		"two": `category == "c3" && price < 500`, "thousand": long, "pairs": pairs.String() + "true", "names": names.String() + "false",
+	} {
 		program, err := expr.Compile(text)
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Run(name+"/first", func(b *testing.B) {
 			for b.Loop() {
-				(&filter{catalog: c, program: program}).Selection()
+				newFilter(c, program).Selection()
 			}
 		})
 		b.Run(name+"/changed", func(b *testing.B) {
-			f := &filter{catalog: c, program: program}
+			f := newFilter(c, program)
 			f.Selection()
 			for b.Loop() {
 				c.changes.add(5)

@@ -1,5 +1,7 @@
 package frame
 
+import "time"
+
 // Scope says whose attributes a column holds.
 type Scope uint8
 
@@ -79,6 +81,10 @@ func (s *Selection) Has(item uint32) bool {
 
 // Filter is a compiled condition on items.
 type Filter interface {
-	// Selection is which items pass now. It is called once in a request.
+	// Selection is which items pass now. It is called once in a request, and
+	// takes as long as it takes where Ready was not called before.
 	Selection() *Selection
+	// Ready finds out which items pass, and tells whether it could by a time; the
+	// next call goes on from there. The zero time is never over.
+	Ready(by time.Time) bool
 }

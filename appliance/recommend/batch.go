@@ -2,6 +2,7 @@ package recommend
 
 import (
 	"context"
+	"errors"
 
 	"vitrine/als/neighbors"
 	"vitrine/als/topk"
@@ -41,7 +42,7 @@ type asked struct {
 
 // Batch begins to answer up to BatchSize requests. They must stay as they are
 // until End, which gives the memory back.
-func (e *Engine) Batch(reqs []Request) *Batch {
+func (e *Engine) Batch(ctx context.Context, reqs []Request) *Batch {
 	b, ok := e.batches.Get().(*Batch)
 	if !ok {
 		b = &Batch{engine: e}
@@ -52,7 +53,9 @@ func (e *Engine) Batch(reqs []Request) *Batch {
 		a.req, a.settled = &reqs[i], false
 		a.sc.mixing = &b.mixing
 		if a.req.After == "" {
-			b.settle(a)
+			b.settle(ctx, a)
+			// One for which there was no time has some of its own later.
+			a.settled = !errors.Is(a.err, context.DeadlineExceeded)
 		}
 	}
 	b.searchTogether()
@@ -60,9 +63,9 @@ func (e *Engine) Batch(reqs []Request) *Batch {
 }
 
 // settle is what comes before the first search of a list.
-func (b *Batch) settle(a *asked) {
+func (b *Batch) settle(ctx context.Context, a *asked) {
 	a.sc.begin(a.req.Limit, a.req.Now)
-	if a.question, a.err = b.engine.question(a.req, &a.sc); a.err == nil {
+	if a.question, a.err = b.engine.question(ctx, a.req, &a.sc); a.err == nil {
 		b.engine.ready(&a.sc, a.question)
 	}
 	a.settled = true
@@ -103,7 +106,7 @@ func (b *Batch) searchTogether() {
 func (b *Batch) List(ctx context.Context, i int, resp *Response) error {
 	a := &b.asked[i]
 	if !a.settled {
-		b.settle(a)
+		b.settle(ctx, a)
 	}
 	if a.err != nil {
 		return a.err

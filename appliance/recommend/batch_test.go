@@ -66,7 +66,7 @@ func checkBatches(t *testing.T, single, together *Engine) {
 	}
 	common := 0
 	for lo := 0; lo < len(reqs); lo += BatchSize {
-		b := together.Batch(reqs[lo:min(lo+BatchSize, len(reqs))])
+		b := together.Batch(context.Background(), reqs[lo:min(lo+BatchSize, len(reqs))])
 		common += len(b.of)
 		for i := range b.n { // a search for boosted scores is cheaper alone
 			if b.asked[i].settled && b.asked[i].sc.lift != nil {
@@ -93,7 +93,7 @@ func checkBatches(t *testing.T, single, together *Engine) {
 func TestBatchEnds(t *testing.T) {
 	e, _ := ruled(t, "")
 	ctx, cancel := context.WithCancel(context.Background())
-	b := e.Batch([]Request{{UserID: "u1"}, {UserID: "u1"}})
+	b := e.Batch(context.Background(), []Request{{UserID: "u1"}, {UserID: "u1"}})
 	var resp Response
 	if err := b.List(ctx, 0, &resp); err != nil || len(resp.Items) == 0 {
 		t.Error(err)
@@ -103,7 +103,7 @@ func TestBatchEnds(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	b.End()
-	b = e.Batch([]Request{{UserID: "nobody", Limit: 3}})
+	b = e.Batch(context.Background(), []Request{{UserID: "nobody", Limit: 3}})
 	if err := b.List(context.Background(), 0, &resp); err != nil || resp.Reason != ReasonUnknownUser || len(resp.Items) != 3 {
 		t.Errorf("%v %+v", err, resp)
 	}

@@ -199,7 +199,7 @@ func (e *Engine) Explain(ctx context.Context, req *Request, itemID string, out *
 	}
 	sc := e.begin(req.Limit, req.Now)
 	defer e.scratch.Put(sc)
-	q, err := e.question(&list, sc)
+	q, err := e.question(ctx, &list, sc)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,9 @@
 package recommend
 
 import (
+	"context"
 	"fmt"
+	"time"
 
 	"vitrine/appliance/frame"
 )
@@ -29,14 +31,27 @@ type condition struct {
 	pass      bool
 }
 
+// filterShare is the part of a request's time, from now to its deadline, that
+// goes into finding out which items pass a new filter. Where that is not enough
+// the request ends without a list, and the next one with the filter goes on.
+const filterShare = 0.4
+
 // filter makes the request's filter a condition.
-func (e *Engine) filter(text string, sc *scratch) error {
+func (e *Engine) filter(ctx context.Context, text string, sc *scratch) error {
 	if text == "" {
 		return nil
 	}
 	f, err := e.deps.Filters.Filter(text)
 	if err != nil {
 		return &FilterError{err}
+	}
+	by := time.Time{}
+	if deadline, limited := ctx.Deadline(); limited {
+		now := time.Now()
+		by = now.Add(time.Duration(filterShare * float64(deadline.Sub(now))))
+	}
+	if !f.Ready(by) {
+		return fmt.Errorf("look for the items that pass the filter: %w", context.DeadlineExceeded)
 	}
 	sc.conditions = append(sc.conditions, condition{f.Selection(), true})
 	sc.filters = append(sc.filters, f)

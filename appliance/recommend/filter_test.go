@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"vitrine/appliance/frame"
 )
@@ -16,6 +17,7 @@ type modulo struct {
 	rest, by uint32
 	last     *frame.Selection
 	items    int
+	slow     bool // takes longer than anybody waits
 }
 
 func (m *modulo) Selection() *frame.Selection {
@@ -28,6 +30,8 @@ func (m *modulo) Selection() *frame.Selection {
 	}
 	return m.last
 }
+
+func (m *modulo) Ready(by time.Time) bool { return by.IsZero() || !m.slow }
 
 func (s *shop) Filter(text string) (frame.Filter, error) {
 	s.mu.Lock()
@@ -121,5 +125,33 @@ func TestFilterChanges(t *testing.T) {
 		if len(resp.Items) != 20 || slices.ContainsFunc(codesOf(&resp), func(c uint32) bool { return c%10 != rest }) {
 			t.Errorf("rest %d: %v", rest, codesOf(&resp))
 		}
+	}
+}
+
+// TestSlowFilter: a filter that takes too long ends a request that has a
+// deadline, also in a batch, and no other.
+func TestSlowFilter(t *testing.T) {
+	s := &shop{items: 200, history: map[uint32]frame.Frame{1: taste(50)}}
+	e := s.engine()
+	e.Swap(newTestView(t, newModel(200, 4), 0))
+	f, _ := s.Filter("3/10")
+	f.(*modulo).slow = true
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	reqs := []Request{{UserID: "u1", Filter: "3/10"}, {UserID: "u1", Filter: "4/10"}}
+	b := e.Batch(ctx, reqs)
+	defer b.End()
+	var resp Response
+	for i, req := range reqs {
+		want := req.Filter == "3/10"
+		if err := e.Recommend(ctx, &req, &resp); errors.Is(err, context.DeadlineExceeded) != want {
+			t.Errorf("%s: %v", req.Filter, err)
+		}
+		if err := b.List(ctx, i, &resp); errors.Is(err, context.DeadlineExceeded) != want {
+			t.Errorf("%s in a batch: %v", req.Filter, err)
+		}
+	}
+	if err := e.Recommend(t.Context(), &reqs[0], &resp); err != nil || len(resp.Items) != 20 {
+		t.Errorf("without a deadline: %v, %d items", err, len(resp.Items))
 	}
 }

@@ -94,7 +94,7 @@ func (e *Engine) listed(ctx context.Context, req *ListRequest, resp *Response, q
 	sc := e.begin(req.Limit, req.Now)
 	defer e.scratch.Put(sc)
 	for _, text := range []string{req.Filter, req.Category} {
-		if err := e.filter(text, sc); err != nil {
+		if err := e.filter(ctx, text, sc); err != nil {
 			return err
 		}
 	}

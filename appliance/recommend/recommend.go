@@ -135,7 +135,7 @@ func (e *Engine) Swap(v *view.View) {
 func (e *Engine) Recommend(ctx context.Context, req *Request, resp *Response) error {
 	sc := e.begin(req.Limit, req.Now)
 	defer e.scratch.Put(sc)
-	q, err := e.question(req, sc)
+	q, err := e.question(ctx, req, sc)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (e *Engine) answer(ctx context.Context, req *Request, sc *scratch, q questi
 
 // question settles what a request asks for: the page, the scene with its rules
 // and filter, who asks, and what he likes.
-func (e *Engine) question(req *Request, sc *scratch) (question, error) {
+func (e *Engine) question(ctx context.Context, req *Request, sc *scratch) (question, error) {
 	if req.Explain != ExplainNone {
 		sc.why = &why{what: req.Explain}
 	}
@@ -169,7 +169,7 @@ func (e *Engine) question(req *Request, sc *scratch) (question, error) {
 	if err := e.turn(req, sc); err != nil {
 		return question{}, err
 	}
-	if err := e.filter(req.Filter, sc); err != nil {
+	if err := e.filter(ctx, req.Filter, sc); err != nil {
 		return question{}, err
 	}
 	e.rule(cmp.Or(req.Scene, SceneHome), sc)

@@ -202,7 +202,7 @@ func BenchmarkBatch(b *testing.B) {
 				}
 				alone += time.Since(began)
 				began = time.Now()
-				batch := e.Batch(reqs)
+				batch := e.Batch(ctx, reqs)
 				for j := range reqs {
 					if err := batch.List(ctx, j, &resp); err != nil {
 						b.Fatal(err)

@@ -123,7 +123,7 @@ const noItem = ^uint32(0)
 func (e *Engine) Rank(ctx context.Context, req *Request, ids []string, resp *Response) error {
 	sc := e.begin(len(ids), req.Now)
 	defer e.scratch.Put(sc)
-	q, err := e.question(req, sc)
+	q, err := e.question(ctx, req, sc)
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func TestNewItems(t *testing.T) {
 	// The category whose mean suits the visitor best, by hand.
 	v := e.view.Load()
 	sc := e.begin(20, 1000)
-	if q, err := e.question(&Request{UserID: "u1"}, sc); err != nil || q.reason != "" {
+	if q, err := e.question(context.Background(), &Request{UserID: "u1"}, sc); err != nil || q.reason != "" {
 		t.Fatal(err, q.reason)
 	}
 	bestOf, bestScore := uint32(0), math.Inf(-1)

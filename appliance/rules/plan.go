@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"vitrine/appliance/frame"
 	"vitrine/internal/expr"
@@ -90,7 +91,9 @@ func Compile(list []Rule, faults Faults, shop Shop, shown *Shown) (*Plans, error
 				fault.Position = syntax.Character
 			}
 			faults = append(faults, fault)
+			continue
 		}
+		s.filter.Ready(time.Time{}) // rather now than by the first request
 	}
 	if faults != nil {
 		slices.SortStableFunc(faults, func(a, b Fault) int { return a.Rule - b.Rule })

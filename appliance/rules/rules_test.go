@@ -22,6 +22,8 @@ type shop struct{}
 
 type modulo struct{ rest, by uint32 }
 
+func (modulo) Ready(time.Time) bool { return true }
+
 func (m modulo) Selection() *frame.Selection {
 	s := &frame.Selection{Words: make([]uint64, 2)}
 	for code := m.rest; code < 100; code += m.by {

@@ -5,12 +5,16 @@ import "slices"
 // Part is a piece of a program that is a condition by itself: as large a piece
 // as reads one name only, or a comparison of two names.
 type Part struct {
-	root  *node
-	slots []int
+	root   *node
+	slots  []int
+	number int
 }
 
 // Slots are the slots that the part reads, each once.
 func (p *Part) Slots() []int { return p.slots }
+
+// Number is the part's place among those of its program, from 0.
+func (p *Part) Number() int { return p.number }
 
 // Eval answers for one row, like Program.Eval.
 func (p *Part) Eval(get func(slot int) Value) bool { return p.root.eval(get) }
@@ -18,44 +22,73 @@ func (p *Part) Eval(get func(slot int) Value) bool { return p.root.eval(get) }
 // Test answers for one value of the one name that the part reads.
 func (p *Part) Test(v Value) bool { return p.root.eval(func(int) Value { return v }) }
 
+// Parts is how many parts the program has.
+func (p *Program) Parts() int { return p.parts }
+
 // Bits answers for many rows at once, as a bitmap of the given number of
 // words. leaf sets, in words that are all zero, the bits of the rows that fulfil
 // a part; whoever keeps values by column answers most parts without looking at
-// rows one by one. Bits of rows that are not there mean nothing.
+// rows one by one. It is not called for parts on which nothing depends any more.
+// Bits of rows that are not there mean nothing.
 func (p *Program) Bits(words int, leaf func(dst []uint64, part *Part)) []uint64 {
-	return p.root.bits(words, leaf)
+	return p.tree.bits(words, leaf)
 }
 
-func (n *node) bits(words int, leaf func(dst []uint64, part *Part)) []uint64 {
+// branch is a program as bitmaps are made of it: parts, and what combines them.
+type branch struct {
+	part     *Part  // nil for one that combines
+	op       nodeOp // opAnd, opOr or opNot
+	children []*branch
+}
+
+// branch makes one of a node, and counts the parts in it.
+func (n *node) branch(parts *int) *branch {
 	slots := n.reads(nil)
 	if len(slots) < 2 || n.op != opAnd && n.op != opOr && n.op != opNot {
-		dst := make([]uint64, words)
 		if len(slots) == 1 && (n.op == opAnd || n.op == opOr) {
 			n = &node{op: n.op, children: n.grouped()}
 		}
-		leaf(dst, &Part{root: n, slots: slots})
+		*parts++
+		return &branch{part: &Part{root: n, slots: slots, number: *parts - 1}}
+	}
+	b := &branch{op: n.op}
+	children := n.children
+	if n.op != opNot {
+		children = n.grouped()
+	}
+	for _, c := range children {
+		b.children = append(b.children, c.branch(parts))
+	}
+	return b
+}
+
+func (b *branch) bits(words int, leaf func(dst []uint64, part *Part)) []uint64 {
+	if b.part != nil {
+		dst := make([]uint64, words)
+		leaf(dst, b.part)
 		return dst
 	}
-	if n.op == opNot {
-		dst := n.children[0].bits(words, leaf)
+	dst := b.children[0].bits(words, leaf)
+	if b.op == opNot {
 		for i := range dst {
 			dst[i] = ^dst[i]
 		}
 		return dst
 	}
-	var dst []uint64
-	for _, c := range n.grouped() {
-		b := c.bits(words, leaf)
-		switch {
-		case dst == nil:
-			dst = b
-		case n.op == opAnd:
-			for i := range dst {
-				dst[i] &= b[i]
-			}
-		default:
-			for i := range dst {
-				dst[i] |= b[i]
+	settled := uint64(0) // a word that further operands do not change
+	if b.op == opOr {
+		settled = ^settled
+	}
+	for _, c := range b.children[1:] {
+		if !slices.ContainsFunc(dst, func(word uint64) bool { return word != settled }) {
+			break
+		}
+		more := c.bits(words, leaf)
+		for i := range dst {
+			if b.op == opAnd {
+				dst[i] &= more[i]
+			} else {
+				dst[i] |= more[i]
 			}
 		}
 	}

@@ -92,6 +92,8 @@ type Value struct {
 type Program struct {
 	root  *node
 	names []string
+	tree  *branch
+	parts int
 }
 
 // Compile parses src. A fault in it is a *SyntaxError.
@@ -110,7 +112,9 @@ func Compile(src string) (*Program, error) {
 		p.fault.Character = utf8.RuneCountInString(src[:min(p.fault.Pos, len(src))]) + 1
 		return nil, p.fault
 	}
-	return &Program{root: root, names: p.names}, nil
+	program := &Program{root: root, names: p.names}
+	program.tree = root.branch(&program.parts)
+	return program, nil
 }
 
 // Names returns the names used, each once, in the order of their first use.

@@ -236,7 +236,7 @@ func TestEvalDoesNotAllocate(t *testing.T) {
 }
 
 // FuzzCompile checks that no source panics, that every fault lies inside the
-// source, and that double negation changes nothing.
+// source, that a bitmap says the same, and that double negation changes nothing.
 func FuzzCompile(f *testing.F) {
 	for _, src := range []string{
 		`has(user) && !(code in ["POST", 'D', 5, true]) || invoice.startsWith("C")`,
@@ -255,6 +255,14 @@ func FuzzCompile(f *testing.F) {
 			return
 		}
 		got := evalRow(t, p)
+		bits := p.Bits(1, func(dst []uint64, part *Part) {
+			if part.Eval(func(slot int) Value { return row[p.Names()[slot]] }) {
+				dst[0] = 1
+			}
+		})
+		if bits[0]&1 != 0 != got {
+			t.Fatalf("%q: as a bitmap %v, by itself %v", src, !got, got)
+		}
 		negated, err := Compile("!(" + src + ")")
 		if err != nil {
 			return // at the depth or length limit
