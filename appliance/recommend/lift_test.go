@@ -84,7 +84,7 @@ func finds(t *testing.T, e *Engine, req Request) bool {
 	t.Helper()
 	sc := e.begin(req.Limit, req.Now)
 	defer e.scratch.Put(sc)
-	q, err := e.question(&req, sc)
+	q, err := e.question(t.Context(), &req, sc)
 	if err != nil {
 		t.Fatal(err)
 	}
