@@ -215,7 +215,7 @@ func TestLookInSteps(t *testing.T) {
 	for j := range 20_000 {
 		putItem(c, fmt.Sprintf("i%d", j), randomItem(rng)...)
 	}
-	text := `price < stock || brand == "b3" && "sale" in tags`
+	text := `price < stock || brand == "b3" && "sale" in tags` + strings.Repeat(` || brand.startsWith("z")`, 50)
 	got, err := c.Filter(text)
 	if err != nil {
 		t.Fatal(err)

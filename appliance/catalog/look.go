@@ -56,7 +56,7 @@ func (l *look) on(by time.Time) bool {
 
 // step looks at some of the items.
 func (l *look) step() {
-	n := max(1, lookTests/64/max(1, l.filter.program.Parts()))
+	n := max(1, lookTests/64/l.filter.program.Terms())
 	n = min(n, len(l.words)-l.done)
 	copy(l.words[l.done:], l.filter.program.Bits(n, l.column))
 	l.done += n

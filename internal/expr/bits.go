@@ -25,6 +25,20 @@ func (p *Part) Test(v Value) bool { return p.root.eval(func(int) Value { return 
 // Parts is how many parts the program has.
 func (p *Program) Parts() int { return p.parts }
 
+// Terms is how many comparisons and the like an evaluation may come to.
+func (p *Program) Terms() int { return p.root.terms() }
+
+func (n *node) terms() int {
+	if n.op != opAnd && n.op != opOr && n.op != opNot {
+		return 1
+	}
+	sum := 0
+	for _, c := range n.children {
+		sum += c.terms()
+	}
+	return sum
+}
+
 // Bits answers for many rows at once, as a bitmap of the given number of
 // words. leaf sets, in words that are all zero, the bits of the rows that fulfil
 // a part; whoever keeps values by column answers most parts without looking at
