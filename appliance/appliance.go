@@ -229,6 +229,7 @@ func (a *Appliance) wire() error {
 		return &Fault{Op: "open API keys", Err: err, Hint: "auth.keys_file names the file; vitrine key new makes one"}
 	}
 	a.keys = store
+	lists := a.ladder()
 	in := ingester{pump: p.pump, metrics: a.metrics}
 	refused, err := a.letters(in)
 	if err != nil {
@@ -243,10 +244,10 @@ func (a *Appliance) wire() error {
 		EmptyForUnknown: a.config.Compat.EmptyForUnknown, ExcludeSeen: a.config.Recommend.ExcludeSeen,
 	}, httpapi.Deps{
 		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog, p.profile, p.erasures}, DeadLetters: refused,
-		Recommender: a.ladder(),
+		Recommender: lists,
 		Importer:    importer{ingester: in, letters: refused, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
 		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Backup: a, Readiness: a, Keys: store,
-		Metrics: a.metrics.handler(), Observer: a.metrics, Served: a.served, Now: a.now,
+		Metrics: a.metrics.handler(), Observer: a.metrics, Served: a.served, TurnsAway: a.gate.TurnsAway, Now: a.now,
 	}, a.log)
 	a.server = server
 	return err

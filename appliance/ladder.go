@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"vitrine/appliance/admit"
 	"vitrine/appliance/httpapi"
+	"vitrine/appliance/httpapi/wire"
 	"vitrine/appliance/kept"
 	"vitrine/internal/logkey"
 )
@@ -22,10 +22,6 @@ const (
 	reasonDeadline = "deadline"
 	reasonFailed   = "failed"
 )
-
-// overloadRetry is what callers are told to wait, in seconds, when not even a
-// cheap answer can be given.
-const overloadRetry = 1
 
 // ladder answers as well as it can: the list that was asked for (the engine
 // leaves out plugins that fail by itself), the last good one, popular items,
@@ -51,7 +47,7 @@ type ladder struct {
 func (l *ladder) ask(ctx context.Context, wanted func(context.Context) error, below func(reason string) error) error {
 	verdict := l.gate.Enter(ctx)
 	if verdict == admit.Refuse {
-		return overloaded()
+		return wire.Overloaded()
 	}
 	defer l.gate.Leave(verdict)
 	return l.rungs(ctx, verdict, wanted, below)
@@ -116,11 +112,11 @@ func (l *ladder) Rank(ctx context.Context, q *httpapi.Query, items []string, lis
 func (l *ladder) Explain(ctx context.Context, q *httpapi.Query, itemID string) (x httpapi.Explanation, err error) {
 	verdict := l.gate.Enter(ctx)
 	if verdict == admit.Refuse {
-		return x, overloaded()
+		return x, wire.Overloaded()
 	}
 	defer l.gate.Leave(verdict)
 	if verdict != admit.Work {
-		return x, overloaded()
+		return x, wire.Overloaded()
 	}
 	err = l.try(ctx, func(ctx context.Context) error {
 		x, err = l.live.Explain(ctx, q, itemID)
@@ -157,7 +153,7 @@ func (l *ladder) Latest(ctx context.Context, q *httpapi.ListQuery, list *httpapi
 func (l *ladder) cheap(ctx context.Context, list *httpapi.List, ask func(context.Context) error) error {
 	verdict := l.gate.Enter(ctx)
 	if verdict == admit.Refuse {
-		return overloaded()
+		return wire.Overloaded()
 	}
 	defer l.gate.Leave(verdict)
 	return l.popular(ctx, list, "", ask)
@@ -205,13 +201,6 @@ func climb(ctx context.Context, err error) string {
 		return reasonDeadline
 	}
 	return reasonFailed
-}
-
-func overloaded() error {
-	return &httpapi.Problem{
-		Status: http.StatusServiceUnavailable, Code: "overloaded", RetryAfter: overloadRetry,
-		Detail: "there are more requests than can be answered", Hint: "try again in a moment, or ask for less",
-	}
 }
 
 // timed is a context with a deadline that no timer watches: the stages of a

@@ -8,6 +8,7 @@ import (
 	"vitrine/appliance/admit"
 	"vitrine/appliance/answer"
 	"vitrine/appliance/httpapi"
+	"vitrine/appliance/httpapi/wire"
 	"vitrine/appliance/recommend"
 )
 
@@ -43,7 +44,7 @@ func (l *ladder) RecommendBatch(ctx context.Context, qs []httpapi.Query, lists [
 func (l *ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpapi.List) (at int, err error) {
 	if l.batches.Add(1) > maxBatches {
 		l.batches.Add(-1)
-		return 0, overloaded()
+		return 0, wire.Overloaded()
 	}
 	defer l.batches.Add(-1)
 	select {
@@ -54,7 +55,7 @@ func (l *ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpa
 	defer func() { <-l.turns }()
 	verdict := l.gate.Enter(ctx)
 	if verdict == admit.Refuse {
-		return 0, overloaded()
+		return 0, wire.Overloaded()
 	}
 	defer l.gate.Leave(verdict)
 	var batch answer.Batch

@@ -100,7 +100,8 @@ func NewGate(opt Options) *Gate {
 // with the same verdict. A caller that has gone meanwhile gets Cheap.
 func (g *Gate) Enter(ctx context.Context) Verdict {
 	now := g.now()
-	if g.law.turnsAway(now) {
+	g.law.roll(now)
+	if g.law.refuses() && !asked(ctx) && g.law.turnsAway() {
 		return Refuse
 	}
 	if g.inFlight.Add(1) > g.most {
@@ -130,6 +131,27 @@ func (g *Gate) Enter(ctx context.Context) Verdict {
 	case <-ctx.Done():
 	}
 	return Cheap
+}
+
+// TurnsAway says whether to refuse a request before Enter. It has to be asked of
+// every one that it is asked of at all, once, and those who do Enter be Behind
+// the one who asked.
+func (g *Gate) TurnsAway() bool {
+	g.law.roll(g.now())
+	return g.law.refuses() && g.law.turnsAway()
+}
+
+// Door is where a request came in, and says whether it asked TurnsAway of it.
+type Door interface{ Asked() bool }
+
+type doorKey struct{}
+
+// Behind is ctx for requests that come in by a door.
+func Behind(ctx context.Context, d Door) context.Context { return context.WithValue(ctx, doorKey{}, d) }
+
+func asked(ctx context.Context) bool {
+	d, ok := ctx.Value(doorKey{}).(Door)
+	return ok && d.Asked()
 }
 
 // queue goes through the scheduler's queue, where there may be one, and decides

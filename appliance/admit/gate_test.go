@@ -2,6 +2,7 @@ package admit
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"sync"
 	"testing"
@@ -84,6 +85,34 @@ func TestQueue(t *testing.T) {
 	enter()
 	if v, asked := enter(); v != Work || asked {
 		t.Errorf("when the queue is short again: %v, went through the queue: %v", v, asked)
+	}
+}
+
+// door has asked, or not.
+type door bool
+
+func (d door) Asked() bool { return bool(d) }
+
+// TestBehind: who was asked about at the door is let in.
+func TestBehind(t *testing.T) {
+	g := NewGate(Options{})
+	if g.TurnsAway() {
+		t.Error("at rest one is turned away")
+	}
+	g.law.refused.Store(math.Float64bits(1))
+	for ctx, want := range map[context.Context]Verdict{
+		t.Context(): Refuse, Behind(t.Context(), door(false)): Refuse, Behind(t.Context(), door(true)): Work,
+	} {
+		v := g.Enter(ctx)
+		if v != want {
+			t.Errorf("%v, want %v", v, want)
+		}
+		if v != Refuse {
+			g.Leave(v)
+		}
+	}
+	if !g.TurnsAway() {
+		t.Error("where all are refused one is not")
 	}
 }
 

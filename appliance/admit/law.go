@@ -72,13 +72,12 @@ type law struct {
 	refused, worked atomic.Uint64
 }
 
-// turnsAway says whether to refuse a request as it comes.
-func (l *law) turnsAway(now time.Duration) bool {
-	if int64(now) >= l.ends.Load() {
-		l.roll(now)
-	}
-	share := math.Float64frombits(l.refused.Load())
-	if share == 0 || rand.Float64() >= share {
+// refuses says whether any requests are refused as they come.
+func (l *law) refuses() bool { return l.refused.Load() != 0 }
+
+// turnsAway says whether to refuse one of them.
+func (l *law) turnsAway() bool {
+	if rand.Float64() >= math.Float64frombits(l.refused.Load()) {
 		return false
 	}
 	l.counts[Refuse].Add(1)
@@ -109,7 +108,7 @@ func (l *law) decide(waited time.Duration, crowd bool) Verdict {
 	return v
 }
 
-// roll ends a window, once.
+// roll ends a window once its time is over.
 func (l *law) roll(now time.Duration) {
 	ends := l.ends.Load()
 	if int64(now) < ends || !l.ends.CompareAndSwap(ends, int64(now+window)) {

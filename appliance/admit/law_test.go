@@ -32,7 +32,7 @@ type stage struct {
 // to be refused, to be worked for, and to be answered cheaply.
 const (
 	readCost   = 24 * time.Microsecond / 2
-	refuseCost = 18 * time.Microsecond / 2
+	refuseCost = 16 * time.Microsecond / 2
 	workCost   = 170 * time.Microsecond / 2
 	cheapCost  = 15 * time.Microsecond / 2
 	// knee is what can be done a second.
@@ -60,7 +60,8 @@ func (s *shop) run(rate float64, during time.Duration) {
 		at := s.queue[0]
 		s.queue = s.queue[1:]
 		if !at.read {
-			if s.law.turnsAway(s.now) {
+			s.law.roll(s.now)
+			if s.law.turnsAway() {
 				s.refused++
 				s.spend(refuseCost)
 				continue
@@ -120,7 +121,7 @@ func TestOverload(t *testing.T) {
 		{4, 0.6, 3.3},
 	} {
 		s := open()
-		const during = 3 * time.Second
+		const during = 2 * time.Second
 		s.run(c.times*knee, time.Second)
 		s.run(c.times*knee, during)
 		live, cheap, refused := s.per(s.live, during), s.per(s.cheap, during), s.per(s.refused, during)
@@ -157,7 +158,7 @@ func TestBursts(t *testing.T) {
 			}
 			return 1
 		}
-		s.run(c.load*knee, 5*time.Second)
+		s.run(c.load*knee, 3*time.Second)
 		if s.cheap+s.refused+s.late > 0 {
 			t.Errorf("%s: %d cheap, %d refused, %d late of %d", c.name, s.cheap, s.refused, s.late, s.live)
 		}
@@ -184,7 +185,8 @@ func TestShare(t *testing.T) {
 	}
 	// After a rest nothing of before counts.
 	s.now += time.Minute
-	if s.law.turnsAway(s.now) || s.law.decide(late, true) != Work {
+	s.law.roll(s.now)
+	if s.law.refuses() || s.law.decide(late, true) != Work {
 		t.Error("the first after a rest is turned away")
 	}
 }

@@ -244,8 +244,8 @@ type Observer interface {
 	Ingested(n Ingested)
 }
 
-// Deps are the parts behind the handlers. All are needed, but Observer, Served
-// and Now.
+// Deps are the parts behind the handlers. All are needed, but Observer, Served,
+// TurnsAway and Now.
 type Deps struct {
 	Ingester    Ingester
 	Types       event.Types
@@ -265,7 +265,10 @@ type Deps struct {
 	Metrics     http.Handler
 	Observer    Observer
 	Served      ServedLog
-	Now         func() time.Time
+	// TurnsAway says whether to refuse a request for a list as it comes. The
+	// contexts of those about which it was asked are admit.Behind who did.
+	TurnsAway func() bool
+	Now       func() time.Time
 }
 
 // missing names the parts that were forgotten.

@@ -14,6 +14,7 @@ import (
 	"vitrine/appliance/admit"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/httpapi/door"
+	"vitrine/appliance/httpapi/early"
 	"vitrine/appliance/httpapi/gate"
 	"vitrine/appliance/httpapi/operate"
 	"vitrine/appliance/httpapi/publicapi"
@@ -153,8 +154,12 @@ func (s *Server) Socket() http.Handler { return s.socket }
 
 // Listen opens the doors, all or none. Run does it when it was not done.
 func (s *Server) Listen(ctx context.Context) error {
+	guard, err := s.early()
+	if err != nil {
+		return err
+	}
 	doors := []door.Door{
-		{Key: "http.listen", Address: s.cfg.Listen, Handler: s.api},
+		{Key: "http.listen", Address: s.cfg.Listen, Handler: s.api, Guard: guard},
 		{Key: "http.admin_listen", Address: s.cfg.AdminListen, Handler: s.admin},
 	}
 	if s.cfg.TLSCert != "" {
@@ -173,6 +178,18 @@ func (s *Server) Listen(ctx context.Context) error {
 	open, err := door.Open(ctx, doors, s.log)
 	s.doors = open
 	return err
+}
+
+// early is what turns requests away at the API's door; nil where nobody says
+// which.
+func (s *Server) early() (door.Guard, error) {
+	if s.deps.TurnsAway == nil {
+		return nil, nil
+	}
+	return early.New(early.Options{
+		Away: s.deps.TurnsAway, Paths: []string{pathList, pathArticle}, Problem: wire.Overloaded(), Idle: door.IdleTimeout, Head: door.HeaderTimeout,
+		Told: func(path string) { s.deps.Observer.Request(path, http.StatusServiceUnavailable, 0) },
+	})
 }
 
 // Addresses are those that Listen got, with the port that the system chose

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -291,6 +292,34 @@ func TestEarlyRefusalReachesASender(t *testing.T) {
 		if !errors.As(err, &p) || p.Code != "unknown_column" || p.Hint == "" {
 			t.Fatalf("%v", err)
 		}
+	}
+	stop()
+	finished(t, done)
+}
+
+// TestTurnedAway: lists that are asked for over the API's listener are refused
+// as they come where the caller says so, and counted; nothing else is.
+func TestTurnedAway(t *testing.T) {
+	s := newShop()
+	srv, _ := serverOf(t, s, loopback(t))
+	srv.deps.TurnsAway = func() bool { return true }
+	stop, done := running(t, srv)
+	api, _ := srv.Addresses()
+	for path, want := range map[string]int{
+		"/v1/recommend?user_id=u": http.StatusServiceUnavailable, "/recommend?user_id=u": http.StatusServiceUnavailable,
+		"/v1/popular": http.StatusOK, "/livez": http.StatusOK,
+	} {
+		answer, err := http.Get("http://" + api.String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		s.mu.Lock()
+		if path, _, _ := strings.Cut(path, "?"); answer.StatusCode != want || s.routes[fmt.Sprintf("%s %d", path, want)] == 0 {
+			t.Errorf("%s: %d, observed %v", path, answer.StatusCode, s.routes)
+		}
+		s.mu.Unlock()
+		http.DefaultClient.CloseIdleConnections()
 	}
 	stop()
 	finished(t, done)

@@ -25,13 +25,14 @@ const (
 	// maxHeader bounds what a connection may send before it is known; the
 	// longest sane query string (500 session items) fits.
 	maxHeader = 256 << 10
-	// headerTimeout and bodyTimeout bound a slow sender; a body of 32 MiB then
-	// needs 9 Mbit/s. idleTimeout is longer than what balancers keep (60 s), so
-	// that they close first and no request meets a closing connection.
-	headerTimeout = 3 * time.Second
+	// HeaderTimeout and bodyTimeout bound a slow sender; a body of 32 MiB then
+	// needs 9 Mbit/s.
+	HeaderTimeout = 3 * time.Second
 	bodyTimeout   = 30 * time.Second
 	answerTimeout = 60 * time.Second
-	idleTimeout   = 120 * time.Second
+	// IdleTimeout is longer than what balancers keep (60 s), so that they close
+	// first and no request meets a closing connection.
+	IdleTimeout = 120 * time.Second
 	// maxConnections bounds what clients that send nothing can hold of memory and
 	// descriptors: beyond it new ones wait in the kernel's queue until one goes.
 	maxConnections = 8192
@@ -55,6 +56,17 @@ type Door struct {
 	Handler http.Handler
 	// Certificate, when set, makes it HTTPS.
 	Certificate *Certificate
+	// Guard, when set, looks at the connections; not at those of HTTPS, and not at
+	// those of a socket.
+	Guard Guard
+}
+
+// Guard looks at connections before the server does. State and Context are the
+// server's ConnState and ConnContext for them.
+type Guard interface {
+	Listen(l net.Listener) net.Listener
+	State(c net.Conn, state http.ConnState)
+	Context(ctx context.Context, c net.Conn) context.Context
 }
 
 // Doors are open ones.
@@ -120,7 +132,7 @@ func Open(ctx context.Context, doors []Door, log *slog.Logger) (*Doors, error) {
 
 func (d *Doors) open(ctx context.Context, door Door) error {
 	server := &http.Server{
-		Handler: door.Handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: door.Handler, ReadHeaderTimeout: HeaderTimeout, IdleTimeout: IdleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
 	if door.Socket {
@@ -137,10 +149,15 @@ func (d *Doors) open(ctx context.Context, door Door) error {
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", door.Address)
-	if err == nil {
-		d.listeners = append(d.listeners, listener{bound(l, maxConnections), server})
+	if err != nil {
+		return err
 	}
-	return err
+	l = bound(l, maxConnections)
+	if door.Guard != nil && door.Certificate == nil {
+		l, server.ConnState, server.ConnContext = door.Guard.Listen(l), door.Guard.State, door.Guard.Context
+	}
+	d.listeners = append(d.listeners, listener{l, server})
+	return nil
 }
 
 // cause leaves out what ListenError says itself.

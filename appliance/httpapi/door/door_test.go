@@ -58,7 +58,7 @@ func opened(t *testing.T, d Door, set ...func(*http.Server)) string {
 func TestSlowClients(t *testing.T) {
 	var own time.Duration
 	addr := opened(t, Door{}, func(s *http.Server) { own, s.ReadHeaderTimeout = s.ReadHeaderTimeout, time.Hour })
-	if own != headerTimeout {
+	if own != HeaderTimeout {
 		t.Errorf("a header may take %v", own)
 	}
 	slow(t, addr, 1000)

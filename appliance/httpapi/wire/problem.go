@@ -155,6 +155,14 @@ func unavailable(code, detail, hint string) *Problem {
 	return &Problem{Status: http.StatusServiceUnavailable, Code: code, RetryAfter: retrySeconds, Detail: detail, Hint: hint}
 }
 
+// Overloaded is the 503 problem of a request that there is no time for.
+func Overloaded() *Problem {
+	return &Problem{
+		Status: http.StatusServiceUnavailable, Code: "overloaded", RetryAfter: 1,
+		Detail: "there are more requests than can be answered", Hint: "try again in a moment, or ask for less",
+	}
+}
+
 // BodyTooLarge is a 413 problem.
 func BodyTooLarge(limit int64) *Problem {
 	p := &Problem{
