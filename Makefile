@@ -9,7 +9,7 @@ RACE     := ./bridge/... ./appliance/... ./als/...
 NESTED   := sdk plugins
 export GOFLAGS := -buildvcs=false
 
-.PHONY: help api-lint run build bench-als bench-peers plugins shelf rpm repo image test-rpm test unit nested noasm race e2e kill9 kill-table real-servers test-real test-real-short faults chaos quality check format lint tidy generate generate-check clean-tree
+.PHONY: help api-lint run build bench-als bench-kafka bench-peers plugins shelf rpm repo image test-rpm test unit nested noasm race e2e kill9 kill-table real-servers test-real test-real-short faults chaos quality check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -36,8 +36,11 @@ type committer struct {
 	// unsure is a frame that may be in the log: its append broke, and so did
 	// every attempt to find out.
 	unsure []byte
-	// siblings and lastAppend are of the previous frame: how many calls it
-	// held and how long its append took.
+	// calls are the requests in the frame whose callers wait for their answer
+	// before they come again; who sends on a lane does not. siblings and lastAppend
+	// are of the previous frame: how many calls it held and how long its append
+	// took.
+	calls      int
 	siblings   int
 	lastAppend time.Duration
 	timer      *time.Timer
@@ -143,7 +146,7 @@ func (p *Pump) gather(now int64) {
 			p.take(r, now)
 		}
 		n := len(p.group)
-		if n == 0 || n >= p.siblings || wait == 0 || p.builder.Size() >= p.opt.FrameBytes {
+		if n == 0 || p.calls >= p.siblings || wait == 0 || p.builder.Size() >= p.opt.FrameBytes {
 			return
 		}
 		if !started {
@@ -167,6 +170,9 @@ func (p *Pump) take(r *request, now int64) {
 		return
 	}
 	p.group = append(p.group, r)
+	if r.lane == nil {
+		p.calls++
+	}
 	first, from := len(p.fresh), 0
 	// Looking all of them up before any is encoded lets the processor wait for
 	// several places of the table at once.
@@ -238,7 +244,7 @@ func (p *Pump) finish(err error) {
 	}
 	p.places.settle(err == nil)
 	p.remembered.Store(int64(p.ids.count))
-	p.siblings = len(p.group)
+	p.siblings, p.calls = p.calls, 0
 	for i, r := range p.group {
 		n := uint64(len(r.records))
 		switch {

@@ -27,11 +27,21 @@ const (
 	caseSwaps    = "swaps"
 )
 
+// The cases of the part ingest.
+const (
+	caseArchive = "archive"
+	caseHTTP    = "http"
+	// caseKafka is measured where kafka.brokers is set.
+	caseKafka = "kafka"
+)
+
 // Cases lists what Options.Only picks from of a part; nil for most.
 func Cases(part string) []string {
 	switch part {
 	case Serve:
 		return []string{caseBase, caseRows, caseSteady, caseOverload, caseTraining, caseSwaps}
+	case Ingest:
+		return []string{caseArchive, caseHTTP, caseKafka}
 	case Peers:
 		var names []string
 		for _, c := range peers.Cases() {

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"vitrine/appliance/bench/ingest"
 	"vitrine/appliance/bench/report"
+	"vitrine/appliance/config"
 )
 
-// ingest measures the way of events into an empty appliance, over HTTP, and
-// from a bus of its own into Parquet and back.
+// ingest measures the way of events into an empty appliance, over HTTP, from a bus
+// of its own into Parquet and back, and from a Kafka, where the configuration names
+// one, into a bus.
 func (r *run) ingest(ctx context.Context) (_ *report.Part, err error) {
 	if r.opt.ServeCommand == nil {
 		return nil, fmt.Errorf("%w: there is no command for the server", ErrPart)
@@ -26,28 +29,51 @@ func (r *run) ingest(ctx context.Context) (_ *report.Part, err error) {
 		Dir: dir, Warmup: r.rhythm.warmup, Duration: 3 * time.Second, Rows: 1_000_000, Repetitions: r.repetitions,
 		Progress: r.opt.Progress, Invalid: r.invalidate,
 	}
+	records := 1_000_000
 	if r.opt.Full {
-		b.Duration, b.Rows = 10*time.Second, 5_000_000
+		b.Duration, b.Rows, records = 10*time.Second, 5_000_000, 5_000_000
 	}
 	fmt.Fprintf(r.data, "ingest %s %d\n", b.Duration, b.Rows)
 	if err := b.Disk(); err != nil {
 		return nil, err
 	}
-	if err := b.Archive(ctx); err != nil {
+	c, err := config.Load(config.Sources{File: r.opt.ConfigFile, Set: r.opt.Settings})
+	if err != nil {
 		return nil, err
 	}
-	s := &subject{name: "ingest", dir: dir}
-	if err := r.start(ctx, s); err != nil {
-		return nil, err
+	var notes []string
+	if r.wants(caseArchive) {
+		notes = append(notes, fmt.Sprintf("archive: %d events of 12-byte ids from the bus into Parquet, then training's columns read on all cores", b.Rows))
+		if err := b.Archive(ctx); err != nil {
+			return nil, err
+		}
 	}
-	defer s.process.Stop()
-	if err := b.HTTP(ctx, ingest.Server{Address: s.address, CPU: s.cpu}); err != nil {
-		return nil, err
+	switch listed := len(c.Kafka.Brokers) > 0; {
+	case listed && r.wants(caseKafka):
+		notes = append(notes, ingest.KafkaNote)
+		if err := b.Kafka(ctx, c.Kafka.Options(), records); err != nil {
+			return nil, err
+		}
+	case !listed && slices.Contains(r.opt.Only, caseKafka):
+		return nil, fmt.Errorf("%w: no Kafka is named; --set kafka.brokers=HOST:9092 does", ErrPart)
 	}
-	part := &report.Part{Figures: b.Figures, Reference: report.Reference{Name: "a write of 16 KiB and its fsync", Value: b.Figures[0].Value, Unit: "ms"}, Notes: []string{
-		"http: every event has an id of its own and is on disk when it is acknowledged; clients send the next request when the last one is answered; server and generator share the machine",
-		fmt.Sprintf("archive: %d events of 12-byte ids from the bus into Parquet, then training's columns read on all cores", b.Rows),
-	}}
+	if r.wants(caseHTTP) {
+		notes = append(notes, "http: every event has an id of its own and is on disk when it is acknowledged; clients send the next request when the last one is answered; server and generator share the machine")
+		if err := r.ingestHTTP(ctx, b, dir); err != nil {
+			return nil, err
+		}
+	}
+	part := &report.Part{Figures: b.Figures, Reference: report.Reference{Name: "a write of 16 KiB and its fsync", Value: b.Figures[0].Value, Unit: "ms"}, Notes: notes}
 	r.judgeBars(part.Figures)
 	return part, nil
+}
+
+// ingestHTTP sends events to an appliance of our own.
+func (r *run) ingestHTTP(ctx context.Context, b *ingest.Bench, dir string) error {
+	s := &subject{name: "ingest", dir: dir}
+	if err := r.start(ctx, s); err != nil {
+		return err
+	}
+	defer s.process.Stop()
+	return b.HTTP(ctx, ingest.Server{Address: s.address, CPU: s.cpu})
 }

@@ -37,7 +37,8 @@ func (a *app) benchCommand() *cobra.Command {
 references taken in the same run, and hold them against the product's targets.
 Exit 0: every target met; 1: one is missed; 3: the figures cannot be believed.
 Without --full it takes about a minute for each part. All means all but peers,
-which holds training against other programs that must be installed first.`,
+which holds training against other programs that must be installed first. Ingest
+reads from a Kafka, too, where --set kafka.brokers=HOST:9092 names one.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usage(cmd, "%s takes at most one part, not %q", shortPath(cmd), args)

@@ -1,6 +1,6 @@
 // Package ingest measures the way of an event from its arrival to the archive:
-// over HTTP to where it is durable, from the bus into Parquet, and back into
-// training's hands.
+// over HTTP or from Kafka to where it is durable, from the bus into Parquet, and
+// back into training's hands.
 //
 // It owns these measurements, their data and their bars. How an appliance is
 // started, and what becomes of the figures, are its caller's. It may import the

@@ -10,6 +10,13 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"vitrine/bridge/event"
+	"vitrine/bridge/kafka"
 )
 
 func newBench(t *testing.T, invalid *[]string) *Bench {
@@ -37,6 +44,51 @@ func TestArchive(t *testing.T) {
 	}
 	if len(b.Figures) != 5 || len(invalid) > 0 {
 		t.Errorf("%d figures, invalid: %q", len(b.Figures), invalid)
+	}
+}
+
+// A topic of a small cluster, read in all three ways and deleted.
+func TestKafka(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	var invalid []string
+	b := newBench(t, &invalid)
+	if err := b.Kafka(t.Context(), kafka.Options{Brokers: cluster.ListenAddrs()}, 20_000); err != nil {
+		t.Fatal(err)
+	}
+	ratios := 0
+	for _, f := range b.Figures {
+		if strings.HasSuffix(f.Name, ".ratio") {
+			ratios++
+		}
+		if f.Value <= 0 && !strings.HasSuffix(f.Name, "cpu") { // counted in ticks
+			t.Errorf("%+v", f)
+		}
+	}
+	if len(b.Figures) != 13 || ratios != 2 || len(invalid) > 0 {
+		t.Errorf("%d figures, %d ratios, invalid: %q", len(b.Figures), ratios, invalid)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	topics, err := kadm.NewClient(client).ListTopics(t.Context())
+	if err != nil || len(topics) > 0 {
+		t.Errorf("left behind: %v, %v", topics.Names(), err)
+	}
+}
+
+func TestKafkaRecord(t *testing.T) {
+	for _, i := range []int{0, 1, 4_999_999} {
+		_, value := kafkaRecord(i)
+		var e event.Event
+		if unknown, inv := event.ParseEvent(value, &e); len(value) != recordBytes || unknown != 0 || inv != nil || e.Validate(nil) != nil {
+			t.Errorf("%s: %d bytes, %d unknown, %v", value, len(value), unknown, inv)
+		}
 	}
 }
 

@@ -1,0 +1,309 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"vitrine/appliance/bench/machine"
+	"vitrine/appliance/bench/process"
+	"vitrine/appliance/bench/report"
+	"vitrine/bridge"
+	"vitrine/bridge/deadletter"
+	"vitrine/bridge/event"
+	"vitrine/bridge/jetstream"
+	"vitrine/bridge/kafka"
+)
+
+// The bars of Kafka -> durable bus, for records of 200 bytes on two cores that
+// have nothing else to do but the broker's work.
+const (
+	barRawCPU    = 1.5     // us a record
+	barWholeCPU  = 2.5     // us a record
+	barWholeRate = 300_000 // records/s
+	barRatio     = 60.0    // per cent of what the client alone reads in the same run
+)
+
+const (
+	recordBytes     = 200
+	trialPartitions = 8
+	// rawFrame is the size at which a frame of raw records is closed.
+	rawFrame = 1 << 20
+)
+
+// The ways in which a topic is read.
+const (
+	// clientAlone counts records.
+	clientAlone = "client"
+	// rawFrames puts their bytes as they are into frames of the durable log.
+	rawFrames = "raw"
+	// wholeWay is the product's: decoded, checked, deduplicated, framed.
+	wholeWay = "whole"
+)
+
+// KafkaNote says what its figures are.
+const KafkaNote = "kafka: the same records of 200 bytes, by the client alone, in raw frames on disk, and as the appliance takes them (decoded, checked, deduplicated, in frames on disk); ratio: of the client's rate in the same repetition; equal_cpu: what the ratio would be if both had the same processor time, the broker's included, which is the most where the client alone keeps all processors busy"
+
+// Kafka reads the same records from a topic in three ways, one after the other in
+// each repetition: by the client alone, framed raw, and as the appliance does. The
+// topic is made for it on the cluster of the options, and deleted.
+func (b *Bench) Kafka(ctx context.Context, opt kafka.Options, records int) (err error) {
+	name := fmt.Sprintf("vitrine-bench-%d-%d", os.Getpid(), time.Now().UnixMilli())
+	trial, err := kafka.NewTrial(ctx, opt, name, trialPartitions)
+	if err != nil {
+		return err
+	}
+	var groups []string
+	defer func() { err = errors.Join(err, trial.Close(context.WithoutCancel(ctx), groups...)) }()
+	b.Progress("ingest.kafka.fill", 0, int64(b.Repetitions))
+	if err := trial.Fill(ctx, records, kafkaRecord); err != nil {
+		return err
+	}
+	opt.Topic, opt.ItemsTopic, opt.UsersTopic, opt.Format, opt.Map, opt.Instance = name, "", "", kafka.JSON, "", ""
+	broker := process.Listening(opt.Brokers[0])
+	got := report.Samples{}
+	for rep := range b.Repetitions {
+		b.Progress("ingest.kafka", int64(rep), int64(b.Repetitions))
+		var alone *meter
+		for _, way := range []string{clientAlone, rawFrames, wholeWay} {
+			group := fmt.Sprintf("%s-%s-%d", name, way, rep)
+			groups = append(groups, group)
+			m := &meter{broker: broker}
+			switch way {
+			case clientAlone:
+				alone = m
+				err = trial.Read(ctx, group, records, func(got []kafka.Fetched) error { m.add(count(got)); return nil })
+			case rawFrames:
+				err = b.raw(ctx, trial, group, records, m)
+			case wholeWay:
+				opt.Group = group
+				err = b.whole(ctx, opt, records, m)
+			}
+			if err != nil {
+				return fmt.Errorf("read topic %s (%s): %w", name, way, err)
+			}
+			m.into(got, "ingest.kafka."+way)
+			if m != alone {
+				got.Add("ingest.kafka."+way+".ratio", 100*m.rate()/alone.rate())
+				got.Add("ingest.kafka."+way+".equal_cpu", 100*(alone.cpu()+alone.brokerCPU())/(m.cpu()+m.brokerCPU()))
+			}
+		}
+	}
+	b.kafkaFigures(got, broker != 0)
+	return nil
+}
+
+// kafkaFigures are those of the samples.
+func (b *Bench) kafkaFigures(got report.Samples, brokerKnown bool) {
+	for _, way := range []struct {
+		name             string
+		rate, cpu, ratio float64
+	}{{clientAlone, 0, 0, 0}, {rawFrames, 0, barRawCPU, barRatio}, {wholeWay, barWholeRate, barWholeCPU, barRatio}} {
+		name := "ingest.kafka." + way.name
+		b.figure(got, name+".rate", "1/s", report.Higher, way.rate)
+		b.figure(got, name+".cpu", "us", report.Lower, way.cpu)
+		if brokerKnown {
+			b.figure(got, name+".broker_cpu", "us", report.Lower, 0)
+		}
+		if way.name != clientAlone {
+			b.figure(got, name+".ratio", "%", report.Higher, way.ratio)
+			b.figure(got, name+".equal_cpu", "%", report.Higher, 0)
+		}
+	}
+}
+
+// kafkaRecord is the i-th record: an event of recordBytes as JSON.
+func kafkaRecord(i int) (key, value []byte) {
+	key = fmt.Appendf(nil, "user-%07d", i*7919%users)
+	value = fmt.Appendf(nil, `{"user_id":%q,"item_id":"item-%07d","event_type":"view","ts":%d,"event_id":"e-%010d","session_id":"s-%07d","scene":"home","position":%d,"price":19.5,"currency":"EUR"`,
+		key, i*104729%items, 1760000000000+i, i, i/5, i%20)
+	for len(value) < recordBytes-1 {
+		value = append(value, ' ')
+	}
+	return key, append(value, '}')
+}
+
+// meter counts records and what they cost, from the first that come on: to join
+// a group takes its time.
+type meter struct {
+	broker        int
+	mu            sync.Mutex
+	first, n      int
+	began, last   time.Time
+	own, brokers  time.Duration // at first
+	ownTo, brokTo time.Duration // at last
+}
+
+// add tells of n more records.
+func (m *meter) add(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	if m.n += n; m.first == 0 {
+		m.first, m.began = m.n, time.Now()
+		m.own, m.brokers = machine.OwnTime(), used(m.broker)
+	}
+	m.last = time.Now()
+	m.ownTo, m.brokTo = machine.OwnTime(), used(m.broker)
+}
+
+func used(pid int) time.Duration {
+	if pid == 0 {
+		return 0
+	}
+	d, _ := process.Used(pid)
+	return d
+}
+
+func (m *meter) records() float64 { return float64(max(1, m.n-m.first)) }
+
+// rate is records a second, cpu and brokerCPU microseconds a record.
+func (m *meter) rate() float64 { return m.records() / max(m.last.Sub(m.began).Seconds(), 1e-9) }
+
+func (m *meter) cpu() float64 { return float64((m.ownTo - m.own).Nanoseconds()) / 1000 / m.records() }
+
+func (m *meter) brokerCPU() float64 {
+	return float64((m.brokTo - m.brokers).Nanoseconds()) / 1000 / m.records()
+}
+
+func (m *meter) into(got report.Samples, name string) {
+	got.Add(name+".rate", m.rate())
+	got.Add(name+".cpu", m.cpu())
+	got.Add(name+".broker_cpu", m.brokerCPU())
+}
+
+func count(got []kafka.Fetched) (n int) {
+	for i := range got {
+		n += len(got[i].Values)
+	}
+	return n
+}
+
+// raw frames the records as they come, beside the client, and appends each frame
+// to a durable log.
+func (b *Bench) raw(ctx context.Context, trial *kafka.Trial, group string, records int, m *meter) (err error) {
+	return b.withBus(ctx, func(bus *jetstream.Bus) error {
+		const ahead = 16
+		polls := make(chan []kafka.Fetched, ahead)
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		framed := make(chan struct{})
+		go func() {
+			defer close(framed)
+			cancel(frameAll(ctx, bus, trial.Topic, polls, m))
+		}()
+		err := trial.Read(ctx, group, records, func(got []kafka.Fetched) error {
+			select {
+			case polls <- got:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		close(polls)
+		<-framed
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+			return cause
+		}
+		return err
+	})
+}
+
+// frameAll makes frames of what comes and appends them, until no more comes.
+func frameAll(ctx context.Context, bus *jetstream.Bus, topic string, polls <-chan []kafka.Fetched, m *meter) error {
+	var frame event.FrameBuilder
+	source, last := event.TopicSource(topic, [16]byte{1}), uint64(0)
+	flush := func() error {
+		seq, err := bus.Append(ctx, frame.Seal(), last)
+		m.add(frame.Len())
+		last = seq
+		frame.Reset()
+		return err
+	}
+	for got := range polls {
+		for i := range got {
+			f := &got[i]
+			for k, value := range f.Values {
+				// The text that a frame takes as it is.
+				frame.Add(&event.Record{
+					Kind: event.KindEvent, Source: event.Source{Name: source, Partition: f.Partition, Offset: f.First + int64(k)},
+					Event: event.Event{Props: unsafe.String(unsafe.SliceData(value), len(value))},
+				})
+			}
+		}
+		if frame.Size() >= rawFrame {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if frame.Len() == 0 {
+		return nil
+	}
+	return flush()
+}
+
+// whole reads the topic as an appliance does, into a durable log that nothing
+// follows.
+func (b *Bench) whole(ctx context.Context, opt kafka.Options, records int, m *meter) error {
+	return b.withBus(ctx, func(bus *jetstream.Bus) (err error) {
+		letters, err := deadletter.Open(deadletter.Options{Dir: filepath.Join(b.Dir, "letters-"+strconv.Itoa(os.Getpid()))})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, letters.Close()) }()
+		pump := bridge.New(bus, nil, bridge.Options{})
+		all, came := make(chan struct{}), atomic.Int64{}
+		opt.Into, opt.Letters = pump, letters
+		opt.Observe = func(n kafka.Counts) {
+			m.add(n.Accepted)
+			if came.Add(int64(n.Accepted)) == int64(records) {
+				close(all)
+			}
+		}
+		source, err := kafka.New(opt)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		var wg sync.WaitGroup
+		failures := make([]error, 2)
+		wg.Go(func() { failures[0] = source.Run(ctx); cancel() })
+		wg.Go(func() { failures[1] = pump.Run(ctx); cancel() })
+		select {
+		case <-all:
+		case <-ctx.Done():
+		}
+		cancel()
+		wg.Wait()
+		if s := source.Status(); came.Load() != int64(records) {
+			failures = append(failures, fmt.Errorf("of %d records %d were taken: %s", records, came.Load(), s.Error))
+		}
+		return errors.Join(failures...)
+	})
+}
+
+// withBus calls do with a durable log of its own.
+func (b *Bench) withBus(ctx context.Context, do func(*jetstream.Bus) error) (err error) {
+	dir, err := os.MkdirTemp(b.Dir, "kafka-")
+	if err != nil {
+		return fmt.Errorf("make folder of the log: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	bus, err := jetstream.Open(ctx, jetstream.Options{Dir: dir})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bus.Close()) }()
+	return do(bus)
+}

@@ -1,0 +1,117 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Trial is a topic to measure with: made, filled, read by the client alone, and
+// deleted.
+type Trial struct {
+	// Topic is its name.
+	Topic  string
+	opt    Options
+	client *kgo.Client
+	admin  *kadm.Client
+}
+
+// NewTrial makes a topic of one replica on the cluster of the options. Close
+// deletes it.
+func NewTrial(ctx context.Context, opt Options, topic string, partitions int32) (*Trial, error) {
+	opt.Topic = topic
+	base, err := opt.base()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kgo.NewClient(append(base, kgo.DefaultProduceTopic(topic), kgo.ProducerBatchMaxBytes(1<<20), kgo.MaxBufferedRecords(trialBatch))...)
+	if err != nil {
+		return nil, fmt.Errorf("make the client: %w", err)
+	}
+	t := &Trial{Topic: topic, opt: opt, client: client, admin: kadm.NewClient(client)}
+	if _, err := t.admin.CreateTopic(ctx, partitions, 1, nil, topic); err != nil {
+		client.Close()
+		fault := explain(err, &opt)
+		return nil, fmt.Errorf("make topic %s: %w", topic, &fault)
+	}
+	return t, nil
+}
+
+// trialBatch are the records of a trial that are on their way to it.
+const trialBatch = 10_000
+
+// Fill adds n records, each of the key and value that record gives.
+func (t *Trial) Fill(ctx context.Context, n int, record func(i int) (key, value []byte)) error {
+	batch := make([]*kgo.Record, 0, trialBatch)
+	for i := range n {
+		key, value := record(i)
+		batch = append(batch, &kgo.Record{Key: key, Value: value})
+		if len(batch) < trialBatch && i < n-1 {
+			continue
+		}
+		if err := t.client.ProduceSync(ctx, batch...).FirstErr(); err != nil {
+			return fmt.Errorf("fill topic %s: %w", t.Topic, err)
+		}
+		batch = batch[:0]
+	}
+	return nil
+}
+
+// Fetched is what one poll of the client brought of one partition.
+type Fetched struct {
+	Partition int32
+	// First is the offset of the first of the values, which follow each other.
+	First  int64
+	Values [][]byte
+}
+
+// Read reads the topic from its start as a member of a group, by the client alone
+// with its own defaults, until take has had n records. take gets what each poll
+// brought; it is its to keep.
+func (t *Trial) Read(ctx context.Context, group string, n int, take func(got []Fetched) error) error {
+	base, err := t.opt.base()
+	if err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(append(base, kgo.ConsumerGroup(group), kgo.ConsumeTopics(t.Topic), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))...)
+	if err != nil {
+		return fmt.Errorf("make the client: %w", err)
+	}
+	defer client.Close()
+	for n > 0 {
+		fetches := client.PollRecords(ctx, pollRecords)
+		if err := fetches.Err(); err != nil {
+			return fmt.Errorf("read topic %s: %w", t.Topic, err)
+		}
+		var got []Fetched
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			if len(p.Records) == 0 {
+				return
+			}
+			f := Fetched{Partition: p.Partition, First: p.Records[0].Offset, Values: make([][]byte, len(p.Records))}
+			for i, r := range p.Records {
+				f.Values[i] = r.Value
+			}
+			n -= len(p.Records)
+			got = append(got, f)
+		})
+		if err := take(got); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close deletes the topic and its groups.
+func (t *Trial) Close(ctx context.Context, groups ...string) error {
+	defer t.client.Close()
+	if _, err := t.admin.DeleteGroups(ctx, groups...); err != nil {
+		return fmt.Errorf("delete the groups of topic %s: %w", t.Topic, err)
+	}
+	if _, err := t.admin.DeleteTopic(ctx, t.Topic); err != nil {
+		return fmt.Errorf("delete topic %s: %w", t.Topic, err)
+	}
+	return nil
+}
