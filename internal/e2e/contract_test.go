@@ -136,7 +136,7 @@ const additions = `
 	vitrine_ingest_unknown_fields_total vitrine_ingest_clamped_total vitrine_trainings_total{result}`
 
 // progressLine is what work prints that takes long, as all does on a busy machine.
-var progressLine = regexp.MustCompile(`(?m)^.* \d+ %.*\n`)
+var progressLine = regexp.MustCompile(`(?m)^([a-z]+ing( [a-z]+)*|.* \d+ %.*)\n`)
 
 // checkOffered holds what is offered against the contract: all of it is there
 // or in notYet, and nothing is there that stands in neither list.
@@ -742,7 +742,7 @@ func TestSettings(t *testing.T) {
 		Bus     struct{ Last, Max_bytes float64 }
 		Archive struct{ Position float64 }
 	}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		_, _, text := d.ask("GET", "/v1/pipeline", "")
 		if err := json.Unmarshal([]byte(text), &p); err != nil {
 			t.Fatal(err)
@@ -755,7 +755,7 @@ func TestSettings(t *testing.T) {
 	if !post(`{"user_id":"u1","item_id":"i1","event_type":"view","ts":"2020-01-01T00:00:00Z"}`, `"accepted":1`) {
 		t.Error("an event of long ago is refused")
 	}
-	for deadline := time.Now().Add(10 * time.Second); !shown["archive.retention"] && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !shown["archive.retention"] && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		_, _, text := d.ask("GET", "/metrics", "")
 		shown["archive.retention"] = strings.Contains(text, "\nvitrine_archive_dates_dropped_total 1")
 		shown["archive.compact_every"] = shown["archive.retention"] // 5 minutes by default
@@ -763,7 +763,7 @@ func TestSettings(t *testing.T) {
 	shown["bus.max_bytes"] = p.Bus.Max_bytes == 65<<20
 	files, _ := filepath.Glob(filepath.Join(archive, "events", "dt=*", "*.parquet"))
 	shown["archive.url"] = len(files) > 0
-	for deadline := time.Now().Add(10 * time.Second); !shown["ingest.dedup_window"] && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !shown["ingest.dedup_window"] && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		// Never within 7 days by default.
 		shown["ingest.dedup_window"] = post(`{"user_id":"u1","item_id":"i1","event_type":"share","event_id":"e1"}`, `"accepted":1`)
 	}

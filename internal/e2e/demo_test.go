@@ -1,8 +1,14 @@
 package e2e
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -43,6 +49,52 @@ func TestDemoShop(t *testing.T) {
 		t.Errorf("after the restart %s (%s), before %s", after.ids(), after.Model.Version, first.ids())
 	}
 	d.stop()
+}
+
+// demoSource is the data folder of a demo shop that was filled and trained once
+// for all tests.
+var demoSource = sync.OnceValues(func() (string, error) {
+	path, err := binary()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(filepath.Dir(path), "demo")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	cmd := exec.Command(path, "serve", "--demo", "--data", dir, "--set", "http.listen=127.0.0.1:0", "--set", "http.admin_listen=127.0.0.1:0")
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return "", err
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if readyLine.Match(lines.Bytes()) {
+			_ = cmd.Process.Signal(os.Interrupt) // Wait tells
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		return "", fmt.Errorf("fill the demo shop: %w\n%s", err, &log)
+	}
+	return dir, nil
+})
+
+// demoShop is a data folder with the filled demo shop, the test's own.
+func demoShop(t *testing.T) string {
+	t.Helper()
+	source, err := demoSource()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(shortDir(t), "demo")
+	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // demoUser reads the customer that the printed curl line asks for.

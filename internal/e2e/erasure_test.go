@@ -53,7 +53,7 @@ func TestErasure(t *testing.T) {
 		t.Fatalf("%d %s", code, text)
 	}
 	var status erasureState
-	for deadline := time.Now().Add(60 * time.Second); status.Archive != "done"; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); status.Archive != "done"; time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not done: %+v\n%s", status, d.err.String())
 		}

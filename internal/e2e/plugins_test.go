@@ -51,12 +51,12 @@ func (d *daemon) plugins() map[string]plugin {
 	return byName
 }
 
-// until polls for at most 15 s.
+// until polls until it holds.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited 15 s for %s", what)
+			t.Fatalf("waited %s for %s", patience, what)
 		}
 	}
 }
@@ -81,7 +81,7 @@ func TestPlugins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := demoShop(t)
 	d := start(t, dir, "--demo")
 	user := demoUser(t, d)
 	ask := "/v1/recommend?limit=10&fields=price,stock,region&user_id=" + user
@@ -131,7 +131,7 @@ func TestReadyPlugins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := demoShop(t)
 	d := start(t, dir, "--demo")
 	for _, name := range []string{"price-band", "recency", "stock-region"} {
 		toml, err := os.ReadFile(filepath.Join("../../plugins", name, name+".toml"))
@@ -204,7 +204,7 @@ func TestReadmeChangesTheRanking(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := demoShop(t)
 	folder := filepath.Join(dir, "plugins")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		t.Fatal(err)

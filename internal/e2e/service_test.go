@@ -26,7 +26,7 @@ func TestService(t *testing.T) {
 	hears := func(want string) {
 		t.Helper()
 		buf := make([]byte, 1000)
-		_ = manager.SetReadDeadline(time.Now().Add(30 * time.Second))
+		_ = manager.SetReadDeadline(time.Now().Add(patience))
 		for {
 			n, err := manager.Read(buf)
 			if err != nil {
@@ -50,7 +50,7 @@ func TestService(t *testing.T) {
 	d := start(t, filepath.Join(dir, "data"), "--config", file)
 	logs := func(want string) { // the pipe is slower than the socket
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); !strings.Contains(d.err.String(), want); time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); !strings.Contains(d.err.String(), want); time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("the log does not say %s:\n%s", want, d.err)
 			}
