@@ -176,7 +176,8 @@ func (a *Appliance) acquire(ctx context.Context) (err error) {
 	}
 	a.plugins, err = pluginhost.Open(ctx, pluginhost.Options{
 		Dir: a.config.PluginsDir(), CacheDir: a.folder.Path("cache", "plugins"), Compile: a.childCommand(childCompile),
-		Columns: a.parts.catalog, RequestBudget: a.config.Plugins.Budget, Order: a.config.Plugins.Order, Log: a.log, Now: a.now,
+		Columns: a.parts.catalog, RequestBudget: a.config.Plugins.Budget, Depth: a.config.Plugins.Candidates,
+		Order: a.config.Plugins.Order, Log: a.log, Now: a.now,
 	})
 	if err == nil {
 		err = a.openKafka()

@@ -1,8 +1,11 @@
 package appliance
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,6 +35,46 @@ type metrics struct {
 	trainings    *prometheus.CounterVec
 	trainSeconds prometheus.Gauge
 	quality      *prometheus.GaugeVec
+
+	// asked and listed are the metrics by their labels, looked up once: finding
+	// one by its labels takes longer than counting.
+	asked  found[answered, counts]
+	listed found[[2]string, prometheus.Counter]
+}
+
+// answered labels an answer, and counts are where it counts.
+type answered struct {
+	route string
+	code  int
+}
+
+type counts struct {
+	requests prometheus.Counter
+	latency  prometheus.Observer
+}
+
+// found remembers what was looked up by labels, of which there are few.
+type found[K comparable, V any] struct {
+	known atomic.Pointer[map[K]V]
+	mu    sync.Mutex // for adding
+}
+
+// get is what look makes of a key, once.
+func (f *found[K, V]) get(key K, look func(K) V) V {
+	known := f.known.Load()
+	if known != nil {
+		if v, ok := (*known)[key]; ok {
+			return v
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := map[K]V{key: look(key)}
+	if known = f.known.Load(); known != nil {
+		maps.Copy(next, *known)
+	}
+	f.known.Store(&next)
+	return next[key]
 }
 
 func newMetrics() *metrics {
@@ -143,13 +186,20 @@ func (m *metrics) handler() http.Handler {
 
 // Request counts one answer; route is a template, so the label is bounded.
 func (m *metrics) Request(route string, code int, took time.Duration) {
-	status := strconv.Itoa(code)
-	m.requests.WithLabelValues(route, status).Inc()
-	m.latency.WithLabelValues(route, status).Observe(took.Seconds())
+	c := m.asked.get(answered{route, code}, func(a answered) counts {
+		status := strconv.Itoa(a.code)
+		return counts{m.requests.WithLabelValues(a.route, status), m.latency.WithLabelValues(a.route, status)}
+	})
+	c.requests.Inc()
+	c.latency.Observe(took.Seconds())
 }
 
 // Listed counts one list.
-func (m *metrics) Listed(source, reason string) { m.answers.WithLabelValues(source, reason).Inc() }
+func (m *metrics) Listed(source, reason string) {
+	m.listed.get([2]string{source, reason}, func(labels [2]string) prometheus.Counter {
+		return m.answers.WithLabelValues(labels[:]...)
+	}).Inc()
+}
 
 // Ingested counts what one request or file brought.
 func (m *metrics) Ingested(n httpapi.Ingested) {

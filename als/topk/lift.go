@@ -1,7 +1,6 @@
 package topk
 
 import (
-	"cmp"
 	"math"
 	"math/bits"
 	"slices"
@@ -124,10 +123,13 @@ func (r *search) plain(hits []Hit) {
 		s.at = append(s.at, uint32(r.ix.position[hit.Row]))
 	}
 	r.dots(s.at)
-	for i := range hits {
-		hits[i].Score = s.dots[i]
+	// The search's own keys have been turned into hits.
+	s.keys = s.keys[:0]
+	for i, hit := range hits {
+		s.keys = append(s.keys, encodeKey(s.dots[i], hit.Row))
 	}
-	slices.SortFunc(hits, func(a, b Hit) int {
-		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Row, b.Row))
-	})
+	slices.Sort(s.keys)
+	for i, key := range s.keys {
+		hits[i].Score, hits[i].Row = decodeKey(key)
+	}
 }

@@ -137,6 +137,20 @@ func (r *search) shown(b int) uint64 {
 	return word
 }
 
+// showAll is shown for as many blocks as dst has from one on.
+func (r *search) showAll(dst []uint64, from int) {
+	whole := r.begin <= from*blockRows && (from+len(dst))*blockRows <= r.end && !r.cosine
+	if !whole || r.hidden == nil || from+len(dst) > len(r.hidden.words) {
+		for i := range dst {
+			dst[i] = r.shown(from + i)
+		}
+		return
+	}
+	for i, hidden := range r.hidden.words[from : from+len(dst)] {
+		dst[i] = ^hidden
+	}
+}
+
 // offer scores the rows at positions and offers them to the selection.
 func (r *search) offer(positions []uint32) {
 	r.dots(positions)
@@ -278,9 +292,7 @@ func (r *search) guess(from, end int) float32 {
 func (r *search) pass(from, n int, theta float32) {
 	s, m, size := r.s, r.measure, blockRows*r.ix.width
 	s.shown = sized(s.shown, n)
-	for i := range n {
-		s.shown[i] = r.shown(from + i)
-	}
+	r.showAll(s.shown, from)
 	s.scanned += n * blockRows
 	p := &s.pass
 	p.Codes = r.ix.codes[from*size : (from+n)*size]

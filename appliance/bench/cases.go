@@ -157,7 +157,8 @@ func (r *run) rows(ctx context.Context, b *serving.Bench, s *subject) error {
 			return err
 		}
 	}
-	if err := r.start(ctx, s, "recommend.blend=als"); err != nil {
+	// What plugins are shown is what their row is to measure.
+	if err := r.start(ctx, s, "recommend.blend=als", "plugins.candidates=100"); err != nil {
 		return err
 	}
 	module, err := unpack(scorerModule)

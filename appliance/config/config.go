@@ -180,7 +180,9 @@ func (r Recommend) validate(check func(ok bool, key, format string, args ...any)
 type Plugins struct {
 	Dir    string
 	Budget time.Duration
-	Order  []string
+	// Candidates is how many they are shown.
+	Candidates int
+	Order      []string
 }
 
 // DeadLetters bounds what is kept of refused input.
@@ -206,7 +208,7 @@ func Default() *Config {
 		Archive:     defaultArchive(),
 		Train:       Train{Preset: PresetDefault, Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
 		Recommend:   Recommend{Limit: 20, Deadline: 100 * time.Millisecond, LogShare: 1, LogRate: 100},
-		Plugins:     Plugins{Dir: "plugins", Budget: 10 * time.Millisecond},
+		Plugins:     Plugins{Dir: "plugins", Budget: 10 * time.Millisecond, Candidates: 200},
 		DeadLetters: DeadLetters{MaxBytes: 256 << 20, MaxAge: 30 * 24 * time.Hour},
 		Log:         Log{Level: "info", Format: "text"},
 	}
@@ -266,6 +268,7 @@ func (c *Config) validate() []problem {
 	check(c.Recommend.Deadline >= time.Millisecond && c.Recommend.Deadline <= 10*time.Second, "recommend.deadline", "must be between 1ms and 10s")
 	check(c.Plugins.Dir != "", "plugins.dir", "must name a folder")
 	check(c.Plugins.Budget >= time.Millisecond && c.Plugins.Budget <= time.Second, "plugins.budget", "must be between 1ms and 1s")
+	check(c.Plugins.Candidates >= 1 && c.Plugins.Candidates <= 4096, "plugins.candidates", "must be between 1 and 4096")
 	check(c.DeadLetters.MaxBytes >= 1<<20, "deadletters.max_bytes", "must be at least 1MiB")
 	check(c.DeadLetters.MaxAge >= time.Hour, "deadletters.max_age", "must be at least 1h")
 	check(oneOf(c.Log.Level, "debug", "info", "warn", "error"), "log.level", "must be debug, info, warn or error")

@@ -70,6 +70,7 @@ func keys() []key {
 		names("recommend.scenes", "Further scenes, each with the built-in one that its lists are made like: checkout=cart. Built in: home, product, cart, buy-again, trending.", func(c *Config) *[]string { return &c.Recommend.Scenes }),
 		text("plugins.dir", "Folder of the .wasm plugins; a relative one lies in the data folder.", func(c *Config) *string { return &c.Plugins.Dir }),
 		duration("plugins.budget", "Time that all plugins together may take of one request; what no longer fits is skipped.", func(c *Config) *time.Duration { return &c.Plugins.Budget }),
+		integer("plugins.candidates", "Best candidates that plugins are shown; more where they leave less than a page of them.", func(c *Config) *int { return &c.Plugins.Candidates }),
 		names("plugins.order", "Plugins that run first, in this order; the others follow in file-name order.", func(c *Config) *[]string { return &c.Plugins.Order }),
 		size("deadletters.max_bytes", "Kept refused input; beyond it the oldest is dropped and counted.", func(c *Config) *int64 { return &c.DeadLetters.MaxBytes }),
 		duration("deadletters.max_age", "How long refused input is kept.", func(c *Config) *time.Duration { return &c.DeadLetters.MaxAge }),

@@ -1,8 +1,8 @@
 package recommend
 
 import (
-	"cmp"
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -141,31 +141,37 @@ func denied(t *frame.Trace) bool {
 	return len(t.Calls) > 0 && t.Calls[len(t.Calls)-1].Status == "denied"
 }
 
-// place is a candidate's score and where it stood.
-type place struct {
-	score float32
-	at    int32
-}
-
 // sort takes out the dropped candidates and orders the others by their scores,
-// equal ones as they were.
+// equal ones as they were, those without a number last. A candidate is one key:
+// the bits of its score, so that they rise as scores fall, and its place.
 func (sc *scratch) sort() {
 	f, out := &sc.frame, &sc.ranked
 	sc.order = sc.order[:0]
 	for i, keep := range f.Mask {
 		if keep {
-			sc.order = append(sc.order, place{score: f.Scores[i], at: int32(i)})
+			sc.order = append(sc.order, falling(f.Scores[i])<<32|uint64(i))
 		}
 	}
 	sc.dropped = sc.dropped || len(sc.order) < f.Len()
-	slices.SortFunc(sc.order, func(a, b place) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.at, b.at))
-	})
+	slices.Sort(sc.order)
 	out.Items, out.Scores, out.Mask = out.Items[:0], out.Scores[:0], out.Mask[:0]
-	for _, p := range sc.order {
-		out.Add(f.Items[p.at], p.score)
+	for _, key := range sc.order {
+		at := uint32(key)
+		out.Add(f.Items[at], f.Scores[at])
 	}
 	f.Items, out.Items = out.Items, f.Items
 	f.Scores, out.Scores = out.Scores, f.Scores
 	f.Mask, out.Mask = out.Mask, f.Mask
+}
+
+// falling rises as scores fall; 0 and -0 are the same.
+func falling(score float32) uint64 {
+	bits := math.Float32bits(score + 0)
+	switch {
+	case score != score:
+		return math.MaxUint32
+	case bits>>31 != 0:
+		return uint64(bits)
+	}
+	return uint64(^bits &^ (1 << 31))
 }

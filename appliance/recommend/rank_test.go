@@ -4,6 +4,7 @@ package recommend
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -134,5 +135,18 @@ func TestPluginsDoNotMakeRecommendAllocate(t *testing.T) {
 	s.sizes = make([]int, 0, 1000)
 	if n := testing.AllocsPerRun(100, func() { _ = h.Recommend(context.Background(), &req, &resp) }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestFallingOrdersAsScoresDo(t *testing.T) {
+	inf := float32(math.Inf(1))
+	scores := []float32{inf, math.MaxFloat32, 2, 1, math.SmallestNonzeroFloat32, 0, -math.SmallestNonzeroFloat32, -1, -math.MaxFloat32, -inf, float32(math.NaN())}
+	for i := range scores[1:] {
+		if falling(scores[i]) >= falling(scores[i+1]) {
+			t.Errorf("%v does not come before %v", scores[i], scores[i+1])
+		}
+	}
+	if negative := float32(math.Copysign(0, -1)); falling(0) != falling(negative) {
+		t.Error("-0 is not 0")
 	}
 }

@@ -214,7 +214,7 @@ type scratch struct {
 	started  time.Time
 	sorts    bool        // plugins will sort the candidates anew
 	dropped  bool        // the plugins dropped some
-	order    []place     // of the candidates after the plugins
+	order    []uint64    // of the candidates after the plugins
 	trace    frame.Trace // of one round of the plugins
 	frame    frame.Frame // the candidates, then the list
 	ranked   frame.Frame // the list in the making
@@ -236,7 +236,7 @@ type scratch struct {
 	boosts     []view.Boost
 	lift       *topk.Lift // nil where the search ranks by plain scores
 	why        *why
-	suited     []float32 // what new items score
+	suited     []float32 // what kinds of new items score
 	dots       []float32 // what their groups score
 	taken      []uint64  // bits by code
 	without    topk.Mask

@@ -29,42 +29,33 @@ func (e *Engine) freshen(sc *scratch, q question) {
 	}
 	sc.suited, sc.dots = fresh.Scores(sc.suited, sc.vector, sc.dots)
 	if weighed {
-		e.mingle(sc, q.view, fresh.Items)
+		e.mingle(sc, q.view, fresh)
 		return
 	}
 	every := sc.limit / places
 	for n := range places {
-		best := -1
-		for j, item := range fresh.Items {
-			if sc.suited[j] <= 0 || best >= 0 && sc.suited[j] <= sc.suited[best] {
-				continue
-			}
-			if e.suits(sc, item) {
-				best = j
-			}
-		}
+		best, ok := fresh.Best(sc.suited, func(item uint32) bool { return e.suits(sc, item) })
 		at := (n+1)*every - 1
-		if best < 0 || at >= sc.frame.Len() {
+		if !ok || at >= sc.frame.Len() {
 			return
 		}
-		sc.frame.Items = slices.Insert(sc.frame.Items, at, fresh.Items[best])
+		sc.frame.Items = slices.Insert(sc.frame.Items, at, best)
 		sc.frame.Scores = slices.Insert(sc.frame.Scores, at, sc.frame.Scores[at])
 		sc.frame.Mask = slices.Insert(sc.frame.Mask, at, true)
-		sc.suited[best] = 0
 	}
 }
 
 // mingle makes new items candidates by a weight: as for any source of a blend,
 // their scores are divided by the highest; beside the factors alone they become
 // parts of the list's highest.
-func (e *Engine) mingle(sc *scratch, v *view.View, items []uint32) {
+func (e *Engine) mingle(sc *scratch, v *view.View, fresh *view.Newcomers) {
 	scale := *v.New / slices.Max(sc.suited) // without any above 0 none is added
 	if sc.blend(v) == nil {
 		scale *= sc.frame.Scores[0]
 	}
-	for j, item := range items {
-		if sc.suited[j] > 0 && e.suits(sc, item) {
-			sc.frame.Add(item, scale*sc.suited[j])
+	for j, item := range fresh.Items {
+		if score := fresh.Score(sc.suited, j); score > 0 && e.suits(sc, item) {
+			sc.frame.Add(item, scale*score)
 		}
 	}
 	sc.sort()

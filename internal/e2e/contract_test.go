@@ -117,7 +117,7 @@ const additions = `
 	POST:/v1/plugins DELETE:/v1/plugins/{name} POST:/v1/plugins/{name}/enable POST:/v1/plugins/{name}/disable
 	GET:/v1/users/{id}/erasure GET:/v1/users/{id}/history?limit GET:/v1/users/{id}/history?cursor
 	GET:/v1/keys POST:/v1/keys DELETE:/v1/keys/{name}
-	bus.max_bytes bus.min_free archive.commit_every archive.compact_every train.memory
+	plugins.candidates bus.max_bytes bus.min_free archive.commit_every archive.compact_every train.memory
 	archive.user archive.timeout archive.replication archive.datanode_hostnames archive.kerberos_principal archive.kerberos_keytab archive.kerberos_config
 	archive.kerberos_service archive.protection
 	kafka.map kafka.schema kafka.message kafka.schema_registry kafka.tls_ca kafka.tls_cert kafka.tls_key kafka.sasl_user kafka.sasl_password_file

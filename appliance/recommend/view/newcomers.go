@@ -47,27 +47,64 @@ type Newcomers struct {
 	Items []uint32
 
 	at int64
-	// kin are the two rows of means whose mean an item's factors are guessed to
-	// be; one of them is row 0, of zeros, where the item has one group only, and
-	// share what their sum is multiplied by. Items have few groups together, so a
-	// visitor's scores cost an inner product for each of these and not for each
-	// item.
-	kin   [][2]uint32
-	share []float32
+	// kinds are what tells the guesses of items apart, and of is the kind of each
+	// item: many are of a kind, so a visitor's scores cost little.
+	kinds []kind
+	of    []uint32
 	means model.Model
 	rows  []uint32 // all of means
 }
 
-// Scores writes to dst, in its memory, what the new items score for a vector;
-// dots is working memory. It returns both.
+// kind is a guess that items share: share times the sum of two rows of means;
+// one of these is row 0, of zeros, where they have one group only.
+type kind struct {
+	rows  [2]uint32
+	share float32
+	// items are their places in Items, rising.
+	items []uint32
+}
+
+// Scores writes into dst what each kind scores for a vector. dots is working
+// memory; both are returned, grown.
 func (n *Newcomers) Scores(dst, vector, dots []float32) (scores, memory []float32) {
-	dst = slices.Grow(dst[:0], len(n.Items))[:len(n.Items)]
+	dst = slices.Grow(dst[:0], len(n.kinds))[:len(n.kinds)]
 	dots = slices.Grow(dots[:0], len(n.rows))[:len(n.rows)]
 	n.means.Scores(dots, vector, n.rows)
-	for j, kin := range n.kin {
-		dst[j] = n.share[j] * (dots[kin[0]] + dots[kin[1]])
+	for j := range n.kinds {
+		k := &n.kinds[j]
+		dst[j] = k.share * (dots[k.rows[0]] + dots[k.rows[1]])
 	}
 	return dst, dots
+}
+
+// Score is that of item j of Items, by the scores of the kinds.
+func (n *Newcomers) Score(scores []float32, j int) float32 { return scores[n.of[j]] }
+
+// Best is the item with the highest score above 0 that suits, the newest of
+// equals; false where there is none. Scores of kinds without one become 0.
+func (n *Newcomers) Best(scores []float32, suits func(item uint32) bool) (item uint32, ok bool) {
+	for len(scores) > 0 {
+		top := slices.Max(scores)
+		if !(top > 0) {
+			break
+		}
+		best := uint32(len(n.Items))
+		for k, score := range scores {
+			if score != top {
+				continue
+			}
+			first := slices.IndexFunc(n.kinds[k].items, func(j uint32) bool { return j >= best || suits(n.Items[j]) })
+			if first < 0 {
+				scores[k] = 0
+			} else {
+				best = min(best, n.kinds[k].items[first])
+			}
+		}
+		if int(best) < len(n.Items) {
+			return n.Items[best], true
+		}
+	}
+	return 0, false
 }
 
 // Newcomers are the items that came into the catalogue in the last 30 days and
@@ -144,10 +181,17 @@ func (v *View) guess(columns frame.Columns, item uint32, groups map[[2]uint32]ui
 		kin[a] = groups[group]
 		n++
 	}
-	if n > 0 {
-		next.Items, next.kin = append(next.Items, item), append(next.kin, kin)
-		next.share = append(next.share, 1/float32(n))
+	if n == 0 {
+		return
 	}
+	at := slices.IndexFunc(next.kinds, func(k kind) bool { return k.rows == kin })
+	if at < 0 {
+		at = len(next.kinds)
+		next.kinds = append(next.kinds, kind{rows: kin, share: 1 / float32(n)})
+	}
+	next.kinds[at].items = append(next.kinds[at].items, uint32(len(next.Items)))
+	next.of = append(next.of, uint32(at))
+	next.Items = append(next.Items, item)
 }
 
 // kin are the mean factors of the items of each value of an attribute, as of
