@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"vitrine/als/internal/f32"
 )
@@ -103,16 +104,24 @@ func norm(x []float32) float64 {
 	return math.Sqrt(sum)
 }
 
-// inParallel calls do for parts of 0 to n on all cores.
+// turn is how many rows are worked on at a time, some 100 us.
+const turn = 1 << 10
+
+// inParallel calls do for parts of 0 to n on all cores. Where requests are
+// answered beside it, those that wait come first between two parts.
 func inParallel(n int, do func(lo, hi int)) {
-	workers := min(runtime.GOMAXPROCS(0), n/1024)
-	if workers <= 1 {
-		do(0, n)
-		return
+	workers := max(1, min(runtime.GOMAXPROCS(0), n/turn))
+	var next atomic.Int64
+	work := func() {
+		for lo := int(next.Add(turn)) - turn; lo < n; lo = int(next.Add(turn)) - turn {
+			do(lo, min(lo+turn, n))
+			runtime.Gosched()
+		}
 	}
 	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() { do(n*w/workers, n*(w+1)/workers) })
+	for range workers - 1 {
+		wg.Go(work)
 	}
+	work()
 	wg.Wait()
 }
