@@ -23,6 +23,10 @@ const (
 	reasonFailed   = "failed"
 )
 
+// lenience is how many deadlines popular items may take where the list that was
+// asked for cannot be had: late they are more than an empty list in time.
+const lenience = 10
+
 // ladder answers as well as it can: the list that was asked for (the engine
 // leaves out plugins that fail by itself), the last good one, popular items,
 // none with a reason. Nothing that fails behind it is an error of the answer.
@@ -162,7 +166,11 @@ func (l *ladder) cheap(ctx context.Context, list *httpapi.List, ask func(context
 // popular is the last rung but one: when it fails too, the list is empty. A
 // reason, where there is one, stands for the list's own.
 func (l *ladder) popular(ctx context.Context, list *httpapi.List, reason string, ask func(context.Context) error) error {
-	err := l.try(context.WithoutCancel(ctx), ask)
+	within := l.deadline
+	if reason != "" {
+		within *= lenience
+	}
+	err := l.within(context.WithoutCancel(ctx), within, ask)
 	if err != nil {
 		failed := climb(ctx, err)
 		if failed == "" {
@@ -176,15 +184,20 @@ func (l *ladder) popular(ctx context.Context, list *httpapi.List, reason string,
 	return nil
 }
 
-// try asks within the deadline; a panic is an error.
-func (l *ladder) try(ctx context.Context, ask func(context.Context) error) (err error) {
+// try asks within the deadline.
+func (l *ladder) try(ctx context.Context, ask func(context.Context) error) error {
+	return l.within(ctx, l.deadline, ask)
+}
+
+// within asks within a time; a panic is an error.
+func (l *ladder) within(ctx context.Context, most time.Duration, ask func(context.Context) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			l.log.Error("recommending panicked", slog.String(logkey.Reason, fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
 			err = errPanicked
 		}
 	}()
-	return ask(&timed{Context: ctx, at: time.Now().Add(l.deadline)})
+	return ask(&timed{Context: ctx, at: time.Now().Add(most)})
 }
 
 // errPanicked stands for a panic that is in the log.

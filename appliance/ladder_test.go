@@ -201,6 +201,24 @@ func TestOverload(t *testing.T) {
 	<-done
 }
 
+// TestLenience: popular items that stand for a list may take longer than that.
+func TestLenience(t *testing.T) {
+	l, _ := ladderOver(&moody{}, admit.Options{})
+	left := map[string]time.Duration{}
+	for _, reason := range []string{"", reasonOverload} {
+		if err := l.popular(t.Context(), new(httpapi.List), reason, func(ctx context.Context) error {
+			at, _ := ctx.Deadline()
+			left[reason] = time.Until(at)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left[""] > l.deadline || left[reasonOverload] <= l.deadline {
+		t.Errorf("they may take %v", left)
+	}
+}
+
 func TestDeadlineWithoutATimer(t *testing.T) {
 	early, cancel := context.WithDeadline(t.Context(), time.Unix(5, 0))
 	defer cancel()

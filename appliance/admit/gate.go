@@ -104,11 +104,12 @@ func (g *Gate) Enter(ctx context.Context) Verdict {
 	if g.law.refuses() && !asked(ctx) && g.law.turnsAway() {
 		return Refuse
 	}
-	if g.inFlight.Add(1) > g.most {
+	inside := g.inFlight.Add(1)
+	if inside > g.most {
 		g.inFlight.Add(-1)
 		return Refuse
 	}
-	if g.queue(now) != Work {
+	if g.queue(now, inside > g.crowd) != Work {
 		return Cheap
 	}
 	select {
@@ -155,8 +156,8 @@ func asked(ctx context.Context) bool {
 }
 
 // queue goes through the scheduler's queue, where there may be one, and decides
-// by the time that this takes.
-func (g *Gate) queue(now time.Duration) Verdict {
+// by the time that this takes. crowd says that there were many inside before.
+func (g *Gate) queue(now time.Duration, crowd bool) Verdict {
 	if !g.long.Load() {
 		asked := g.asked.Load()
 		if int64(now) < asked+int64(askEvery) || !g.asked.CompareAndSwap(asked, int64(now)) {
@@ -168,7 +169,7 @@ func (g *Gate) queue(now time.Duration) Verdict {
 	if long := waited >= crowded; long != g.long.Load() {
 		g.long.Store(long)
 	}
-	return g.law.decide(waited, g.inFlight.Load() > g.crowd)
+	return g.law.decide(waited, crowd)
 }
 
 // Leave ends what Enter has let in.

@@ -72,6 +72,12 @@ func TestQueue(t *testing.T) {
 			t.Errorf("one that other programs keep waiting: %v, went through the queue: %v", v, asked)
 		}
 	}
+	pass := g.pass
+	g.pass = func() { pass(); g.inFlight.Add(2 * g.crowd) }
+	if v, _ := enter(); v != Work {
+		t.Errorf("one that waited for who came behind it: %v", v)
+	}
+	g.pass = pass
 	g.inFlight.Store(g.crowd)
 	if v, _ := enter(); v != Cheap {
 		t.Errorf("a late one of a crowd: %v", v)

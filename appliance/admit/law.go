@@ -47,8 +47,8 @@ const (
 // quarter of them, for the scheduler's queues are one for each processor and
 // one for all, and who is lucky gets through.
 //
-// Who is not one of a crowd has waited for other programs, and turning him away
-// would help nobody.
+// Who has waited, but not behind a crowd, has waited for other programs or while
+// this one stood still, and turning him away would help nobody.
 //
 // The others are answered cheaply. Where these would be more than side of those
 // who are worked for, a share of all is refused before it costs anything, so
@@ -90,8 +90,8 @@ func (l *law) free() Verdict {
 	return Work
 }
 
-// decide is the verdict on a request that has waited so long in the queue, where
-// it is one of a crowd or not.
+// decide is the verdict on a request that has waited so long in the queue, behind
+// a crowd or not.
 func (l *law) decide(waited time.Duration, crowd bool) Verdict {
 	l.waits.Add(1)
 	if waited < target || !crowd {

@@ -25,7 +25,7 @@ type shop struct {
 // worked for.
 type stage struct {
 	due, entered time.Duration
-	read         bool
+	read, crowd  bool
 }
 
 // Costs of a request on two processors with its client: to be read and answered,
@@ -67,12 +67,12 @@ func (s *shop) run(rate float64, during time.Duration) {
 				continue
 			}
 			s.spend(readCost)
-			s.queue = append(s.queue, stage{due: at.due, entered: s.now, read: true})
+			s.queue = append(s.queue, stage{due: at.due, entered: s.now, read: true, crowd: s.inside >= 2*crowd})
 			s.inside++
 			continue
 		}
 		s.inside--
-		if s.law.decide(s.now-at.entered, s.inside >= 2*crowd) != Work {
+		if s.law.decide(s.now-at.entered, at.crowd) != Work {
 			s.cheap++
 			s.spend(cheapCost)
 			continue
@@ -149,7 +149,7 @@ func TestBursts(t *testing.T) {
 		{"a collection of garbage near the knee", 0.9, 150 * time.Millisecond, 4. / 3},
 		{"one of two processors", 0.6, 300 * time.Millisecond, 2},
 		{"one of two processors for less long", 0.8, 60 * time.Millisecond, 2},
-		{"nothing goes on", 0.8, 15 * time.Millisecond, 150},
+		{"nothing goes on", 0.8, 20 * time.Millisecond, 200},
 	} {
 		s := open()
 		s.slow = func(at time.Duration) float64 {
