@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
@@ -104,6 +106,8 @@ type Source struct {
 	// topics, which may have been deleted; patience is for the first answer of a
 	// cluster. Tests have less of both.
 	look, patience time.Duration
+	// away is how long the group waits for a member that is gone.
+	away time.Duration
 
 	mu     sync.Mutex
 	status Status
@@ -123,7 +127,10 @@ func New(opt Options) (*Source, error) {
 	if opt.Observe == nil {
 		opt.Observe = func(Counts) {}
 	}
-	s := &Source{parts: map[bridge.Place]*Partition{}, look: 5 * time.Second, patience: 10 * time.Second}
+	s := &Source{parts: map[bridge.Place]*Partition{}, look: 5 * time.Second, patience: 10 * time.Second, away: awayTime}
+	if opt.Instance == "" {
+		s.away = shortAway // it comes back as another member
+	}
 	for range min(runtime.GOMAXPROCS(0), maxReaders) {
 		r, err := newReader(&opt)
 		if err != nil {
@@ -160,6 +167,10 @@ func (s *Source) Run(ctx context.Context) error {
 		err := s.session(ctx)
 		if ctx.Err() != nil || errors.Is(err, bridge.ErrClosed) {
 			return nil
+		}
+		if errors.Is(err, kerr.InvalidSessionTimeout) && s.away > shortAway {
+			s.away = shortAway
+			continue
 		}
 		fault := explain(err, &s.opt)
 		s.fail(fault)

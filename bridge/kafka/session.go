@@ -22,8 +22,14 @@ import (
 const (
 	// leaveTime bounds the good-bye to a group.
 	leaveTime = 3 * time.Second
-	// commitEvery is how often the group learns the offsets.
-	commitEvery = time.Second
+	// commitEvery is how often the group learns the offsets: what another member
+	// reads a second time, when one is killed and stays away, came since.
+	commitEvery = 200 * time.Millisecond
+	// awayTime is how long a member that has a name may be away, long enough for a
+	// machine to start again, before others get its partitions; shortAway is that of
+	// one without, and where the cluster allows no more.
+	awayTime  = 2 * time.Minute
+	shortAway = 15 * time.Second
 	// busyPause is how long a log that takes nothing is left alone.
 	busyPause = 500 * time.Millisecond
 	// metadataMark begins the metadata of the committed offsets: who committed,
@@ -86,7 +92,7 @@ func (s *Source) session(ctx context.Context) error {
 		// What the log has already is passed over, so the start is never wrong.
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(partitionBytes),
-		kgo.MaxConcurrentFetches(2), kgo.FetchMaxWait(500*time.Millisecond), kgo.SessionTimeout(15*time.Second),
+		kgo.MaxConcurrentFetches(2), kgo.FetchMaxWait(500*time.Millisecond), kgo.SessionTimeout(s.away),
 	)
 	if s.opt.Instance != "" {
 		opts = append(opts, kgo.InstanceID(metadataMark+"-"+s.opt.Instance))

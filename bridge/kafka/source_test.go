@@ -23,8 +23,10 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
@@ -256,7 +258,7 @@ func TestAnotherMembersOffsetsCount(t *testing.T) {
 	opt.Instance = "other"
 	r = read(t, other, opt)
 	r.until("b is read", accepted(1))
-	time.Sleep(1100 * time.Millisecond) // offsets are committed every second, with a poll
+	time.Sleep(2 * commitEvery) // offsets are committed with a poll
 	produce(t, cl, view("c"))
 	r.until("c is read", accepted(2))
 	r.stop()
@@ -267,6 +269,41 @@ func TestAnotherMembersOffsetsCount(t *testing.T) {
 	r.stop()
 	if a, b := mine.items(t), other.items(t); a != "a d" || b != "b c" {
 		t.Errorf("one has %q and the other %q, want each record in one of them", a, b)
+	}
+}
+
+// TestLeaveOfAbsence: a member with a name may be away for long, where the
+// cluster allows it.
+func TestLeaveOfAbsence(t *testing.T) {
+	t.Parallel()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	asked := make(chan int32, 100)
+	c.ControlKey(int16(kmsg.JoinGroup), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		join := req.(*kmsg.JoinGroupRequest)
+		asked <- join.SessionTimeoutMillis
+		if join.SessionTimeoutMillis <= 30_000 {
+			return nil, nil, false
+		}
+		resp := join.ResponseKind().(*kmsg.JoinGroupResponse)
+		resp.ErrorCode = kerr.InvalidSessionTimeout.Code
+		return resp, nil, true
+	})
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	produce(t, cl, view("a"))
+	r := read(t, &memLog{}, Options{Brokers: c.ListenAddrs(), Instance: "mine"})
+	r.until("a is read", accepted(1))
+	r.stop()
+	if first := <-asked; time.Duration(first)*time.Millisecond != awayTime {
+		t.Errorf("at first it asks for %d ms, want %s", first, awayTime)
 	}
 }
 
