@@ -124,7 +124,7 @@ func read(t testing.TB, log *memLog, opt Options) *rig {
 	if r.Source, err = New(opt); err != nil {
 		t.Fatal(err)
 	}
-	r.look, r.patience = 100*time.Millisecond, time.Second
+	r.look, r.patience = 100*time.Millisecond, 3*time.Second
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	var once sync.Once
@@ -396,7 +396,7 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := read(t, &memLog{}, test.opt).until("the fault is told", func(s Status) bool { return s.Error != "" })
+			s := read(t, &memLog{}, test.opt).until("the fault is told", func(s Status) bool { return s.Error != "" && strings.Contains(s.Error, test.what) })
 			if !strings.Contains(s.Error, test.what) || !strings.Contains(s.Hint, test.hint) || s.Connected {
 				t.Errorf("%q (hint %q), want %q (hint %q)", s.Error, s.Hint, test.what, test.hint)
 			}
