@@ -81,7 +81,7 @@ func (r *Routes) DeleteItem(c echo.Context, id publicapi.ItemID, _ publicapi.Del
 	}
 	return r.writeItem(c, id, func() error {
 		if !r.deps.Items.Seen(id) {
-			return UnknownItem(wire.ErrNotFound, id)
+			return unknownItem(id)
 		}
 		it := event.Item{ID: id, Time: r.deps.Now().UnixMilli()}
 		if err := r.submit(c, event.Record{Kind: event.KindItemDelete, Item: it}); err != nil {
@@ -118,7 +118,7 @@ func (r *Routes) sendItem(c echo.Context, id string) error {
 	body := r.item(id)
 	switch {
 	case body == nil:
-		return UnknownItem(wire.ErrNotFound, id)
+		return unknownItem(id).With("PUT it first; one known by events alone has no attributes to show")
 	case c.Request().Method == http.MethodGet && unchanged(c, body):
 		c.Response().Header().Set("ETag", tagOf(body))
 		return c.NoContent(http.StatusNotModified)
@@ -203,7 +203,11 @@ func appendTime(b []byte, ms int64) []byte {
 // UnknownItem is the answer to a look-up that failed.
 func UnknownItem(err error, id string) error {
 	if errors.Is(err, wire.ErrNotFound) {
-		return &wire.Problem{Status: http.StatusNotFound, Code: "unknown_item", Detail: fmt.Sprintf("there is no item %q", id), Hint: "PUT it first; one known by events alone has no attributes to show"}
+		return unknownItem(id).With("PUT it, or send an event of it")
 	}
 	return fmt.Errorf("look up item: %w", err)
+}
+
+func unknownItem(id string) *wire.Problem {
+	return &wire.Problem{Status: http.StatusNotFound, Code: "unknown_item", Detail: fmt.Sprintf("there is no item %q", id)}
 }

@@ -20,7 +20,7 @@ func BadJSON(err error, dst any) *Problem {
 	case errors.As(err, &syntax):
 		return Refuse("invalid_json", "the body is not JSON: %v at byte %d", err, syntax.Offset)
 	case errors.As(err, &kind):
-		return badType(kind)
+		return badType(kind, dst)
 	case errors.Is(err, io.EOF):
 		return Refuse("invalid_json", "the body is empty").With("send a JSON object with " + orNames(dst))
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -34,9 +34,9 @@ func BadJSON(err error, dst any) *Problem {
 
 // badType says what a member must be, and gives the code of the member alone,
 // wherever it is nested.
-func badType(kind *json.UnmarshalTypeError) *Problem {
+func badType(kind *json.UnmarshalTypeError, dst any) *Problem {
 	if kind.Field == "" {
-		return Refuse("invalid_json", "the body must be a JSON object, not %s", article(kind.Value))
+		return Refuse("invalid_json", "the body must be a JSON object, not %s", article(kind.Value)).With("send a JSON object with " + orNames(dst))
 	}
 	name := kind.Field[strings.LastIndexByte(kind.Field, '.')+1:]
 	if name == "limit" {
