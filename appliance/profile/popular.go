@@ -140,6 +140,19 @@ func (p *popularity) snapshot() (scores []float64, version uint64) {
 	return scores, version
 }
 
+// strengths writes the sums of items as of the newest event.
+func (p *popularity) strengths(items []uint32, dst []float32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	scale := math.Exp2(-p.newest)
+	for j, item := range items {
+		dst[j] = 0
+		if int(item) < len(p.scores) {
+			dst[j] = float32(p.scores[item] * scale)
+		}
+	}
+}
+
 // best selects the n items with the highest scores above 0: it collects those
 // above a threshold and halves the collection whenever it is full.
 func best(scores []float64, n int) *ranking {

@@ -335,3 +335,6 @@ func (s *Store) Newest() int64 {
 func (s *Store) Popular(n int, dst *frame.Frame) {
 	s.popular.top(n).add(n, dst)
 }
+
+// Strengths writes how popular each of the items is, on the scale of Popular.
+func (s *Store) Strengths(items []uint32, dst []float32) { s.popular.strengths(items, dst) }

@@ -225,6 +225,10 @@ func TestPopular(t *testing.T) {
 	if f.Len() != 4 {
 		t.Errorf("%d popular items, want 4", f.Len())
 	}
+	one := make([]float32, 5)
+	if s.Strengths(append(slices.Clone(f.Items), 1<<20), one); !slices.Equal(one[:4], f.Scores) || one[4] != 0 {
+		t.Errorf("strengths %v, ranked %v", one, f.Scores)
+	}
 	// Long after: the landmark moves, the order stays; a late event counts little.
 	for h := int64(5); h <= 300; h += 3 { // time moves on with events
 		s.Apply(2, []event.Record{record("u1", "d", "view", h*hour)})

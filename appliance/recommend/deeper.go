@@ -53,9 +53,7 @@ func (e *Engine) deepen(ctx context.Context, sc *scratch, resp *Response, q ques
 		}
 		if f.Len() == 0 {
 			scale = 0
-			for ; int(d.code) < e.deps.Shelf.NumItems() && f.Len() < maxCandidates; d.code++ {
-				e.offer(sc, d.code, 0)
-			}
+			d.code = e.offerFrom(sc, d.code, maxCandidates, 0)
 		}
 		last := f.Len() == 0
 		if !last {

@@ -155,3 +155,34 @@ func TestSlowFilter(t *testing.T) {
 		t.Errorf("without a deadline: %v, %d items", err, len(resp.Items))
 	}
 }
+
+// TestFewOpenByPopularity: where a filter leaves few items, they come in the
+// order of their popularity however unpopular they are, then the others.
+func TestFewOpenByPopularity(t *testing.T) {
+	const items = 20_000
+	s := &shop{items: items}
+	for j := range uint32(items / 2) {
+		s.popular = append(s.popular, items-1-2*j) // only odd ones
+	}
+	e := s.engine()
+	for _, filter := range []string{"3/5000", "2/5000", "1/3"} {
+		var by, rest uint32
+		_, _ = fmt.Sscanf(filter, "%d/%d", &rest, &by)
+		var want []uint32
+		for _, code := range s.popular {
+			if code%by == rest {
+				want = append(want, code)
+			}
+		}
+		for code := rest; code < items; code += by {
+			if code%2 == 0 {
+				want = append(want, code)
+			}
+		}
+		limit := min(300, len(want))
+		var resp Response
+		if err := e.Recommend(t.Context(), &Request{Limit: 300, Filter: filter}, &resp); err != nil || !slices.Equal(codesOf(&resp), want[:limit]) {
+			t.Errorf("%s: %v\n%v, want\n%v", filter, err, codesOf(&resp), want[:limit])
+		}
+	}
+}

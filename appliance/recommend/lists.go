@@ -110,29 +110,12 @@ type ranking func(n int, dst *frame.Frame)
 // take adds items of a ranking that may be shown to the frame, until it has as
 // many as are wanted; score is what each gets, nil for its own.
 func (e *Engine) take(sc *scratch, rank ranking, score *float32) {
-	for n := sc.want + len(sc.excluded); sc.frame.Len() < sc.want; n *= 4 {
+	for n := sc.want + len(sc.excluded); sc.frame.Len() < sc.want && sc.open > 0; n *= 4 {
 		sc.popular.Reset()
 		rank(n, &sc.popular)
-		for j := 0; j < sc.popular.Len() && sc.frame.Len() < sc.want; j++ {
-			s := sc.popular.Scores[j]
-			if score != nil {
-				s = *score
-			}
-			e.offer(sc, sc.popular.Items[j], s)
-		}
+		e.offerRanked(sc, score)
 		if sc.popular.Len() < n {
 			return
 		}
-	}
-}
-
-// mark notes what may not come into the frame, or is there already.
-func (e *Engine) mark(sc *scratch) {
-	sc.taken = zeroBits(sc.taken, e.deps.Shelf.NumItems())
-	for _, code := range sc.excluded {
-		setBit(sc.taken, code)
-	}
-	for _, code := range sc.frame.Items {
-		setBit(sc.taken, code)
 	}
 }

@@ -58,6 +58,8 @@ type Popularity interface {
 	// Popular adds to dst the n most popular items, best first; fewer when
 	// there are not so many.
 	Popular(n int, dst *frame.Frame)
+	// Strengths writes how popular each of the items is, on the scale of Popular.
+	Strengths(items []uint32, dst []float32)
 }
 
 // Codes translates between ids and codes.
@@ -239,6 +241,7 @@ type scratch struct {
 	suited     []float32 // what kinds of new items score
 	dots       []float32 // what their groups score
 	taken      []uint64  // bits by code
+	open       int       // how many of them are not set
 	without    topk.Mask
 	rows       []uint32
 	weights    []float32

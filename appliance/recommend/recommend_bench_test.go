@@ -133,6 +133,25 @@ func BenchmarkSimilar(b *testing.B) {
 	}
 }
 
+// BenchmarkFewPass asks for a list from which a filter leaves 5 of 100k items. Its
+// limit are the bits of the catalogue, 12 KB, read some times over.
+func BenchmarkFewPass(b *testing.B) {
+	e := newHeavy(b, 100_000, 100)
+	e.deps.Filters = &e.deps.Shelf.(*heavy).shop
+	for _, user := range []string{"u1", "nobody"} {
+		b.Run(user, func(b *testing.B) {
+			req := Request{UserID: user, Limit: 20, Now: 5, Filter: "7/20000"}
+			var resp Response
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := e.Recommend(context.Background(), &req, &resp); err != nil || len(resp.Items) != 5 {
+					b.Fatal(err, len(resp.Items))
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkFilterAndRules is BenchmarkRecommend's request for 100k items with a
 // filter that half of them pass and five rules, beside the plain one. Boosted
 // scores are those that the search ranks by.

@@ -88,7 +88,19 @@ func (s *shop) Places(user uint32, session []uint32, most int, dst []uint32) []u
 
 func (s *shop) Popular(n int, dst *frame.Frame) {
 	for j := 0; j < n && j < len(s.popular); j++ {
-		dst.Add(s.popular[j], float32(100-j))
+		dst.Add(s.popular[j], strength(j))
+	}
+}
+
+// strength is the popularity of the item at a place, always above 0.
+func strength(place int) float32 { return max(float32(100-place), 50/float32(place+1)) }
+
+func (s *shop) Strengths(items []uint32, dst []float32) {
+	for j, item := range items {
+		dst[j] = 0
+		if at := slices.Index(s.popular, item); at >= 0 {
+			dst[j] = strength(at)
+		}
 	}
 }
 
