@@ -1,6 +1,6 @@
 // Package neighbors holds the candidate sources that stand beside the factor
-// model: item-to-item tables, transitions, session neighbours, popular and
-// trending items, EASE, and the blend of all of them.
+// model: item-to-item tables, transitions, session neighbours, lists
+// that are the same for everybody, EASE, and the blend of all of them.
 //
 // It owns how each is counted, stored and asked. It may import als/dataset,
 // als/model, als/topk and als/internal/f32; it knows dense rows, never ids,
@@ -15,7 +15,7 @@
 //	Similar      item-to-item from the users x items matrix: cosine or P(j|i)
 //	Transitions  what follows what in ordered histories, by 1/distance
 //	NewSessions  the sessions themselves, for neighbours by recency and overlap
-//	Popular      decayed counts; Trending: what rises against its own past
+//	popularity   decayed counts, and what rises against its own past
 //	EASE         the linear autoencoder, catalogues of some thousand items
 //
 // What is built are flat slices (Table, Sessions, Ranked): the documentation of

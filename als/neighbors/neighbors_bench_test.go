@@ -49,10 +49,6 @@ func BenchmarkBuild(b *testing.B) {
 			return err
 		},
 		"ease2000": func() error { _, err := neighbors.EASE(ctx, small, neighbors.EASEOptions{}); return err },
-		"popular": func() error {
-			_, err := neighbors.Popular(ctx, neighbors.Events{Items: q.Items, Times: make([]int64, len(q.Items))}, neighbors.PopularOptions{Items: benchItems})
-			return err
-		},
 	} {
 		b.Run(name, func(b *testing.B) {
 			start := cpu(b)

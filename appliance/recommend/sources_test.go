@@ -11,6 +11,7 @@ import (
 	"vitrine/als/dataset"
 	"vitrine/als/model"
 	"vitrine/als/neighbors"
+	"vitrine/als/neighbors/popularity"
 	"vitrine/als/neighbors/tables"
 	"vitrine/als/topk"
 	"vitrine/appliance/frame"
@@ -60,7 +61,7 @@ func newSet(tb testing.TB, items, visits int) *tables.Set {
 	for _, item := range q.Items {
 		counts[item]++
 	}
-	set.Popular, set.Trending = neighbors.Rank(counts, 100), neighbors.Rank(counts[:items/2], 100)
+	set.Popular, set.Trending = popularity.Rank(counts, 100), popularity.Rank(counts[:items/2], 100)
 	return set
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"vitrine/als/dataset"
 	"vitrine/als/neighbors"
+	"vitrine/als/neighbors/popularity"
 	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/signal"
 )
@@ -101,8 +102,8 @@ const (
 	// sessionGap is the pause that ends a session, in milliseconds.
 	sessionGap = int64(30 * time.Minute / time.Millisecond)
 	// popularLife and trendLife are the half-lives of the two lists.
-	popularLife = neighbors.DefaultHalfLife
-	trendLife   = neighbors.DefaultShortLife
+	popularLife = popularity.DefaultHalfLife
+	trendLife   = popularity.DefaultShortLife
 )
 
 // statistics are what the tables of a part of the window are counted from.
@@ -307,12 +308,12 @@ func (s *statistics) build(ctx context.Context, settings tables.Settings, step f
 	}
 	step(sessionsSteps)
 	if weighs(tables.PartPopular) {
-		set.Popular = neighbors.Rank(s.long, listed)
+		set.Popular = popularity.Rank(s.long, listed)
 	}
 	if weighs(tables.PartTrending) {
 		rising := slices.Clone(s.short)
-		neighbors.Rise(rising, s.long, float64(trendLife)/float64(popularLife), neighbors.DefaultTrendEvents)
-		set.Trending = neighbors.Rank(rising, listed)
+		popularity.Rise(rising, s.long, float64(trendLife)/float64(popularLife), popularity.DefaultTrendEvents)
+		set.Trending = popularity.Rank(rising, listed)
 	}
 	return set, nil
 }

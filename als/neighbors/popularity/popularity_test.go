@@ -1,25 +1,27 @@
-package neighbors_test
+package popularity_test
 
 import (
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"vitrine/als/neighbors"
+	"vitrine/als/neighbors/popularity"
 )
 
 func TestPopularDecays(t *testing.T) {
-	e := neighbors.Events{Items: []uint32{0, 0, 0, 1, 2, 3}, Times: []int64{0, 0, 0, 100, 200, 900}, Weights: []float32{1, 1, 1, 1, 3, 0}}
-	r, err := neighbors.Popular(context.Background(), e, neighbors.PopularOptions{Items: 5, HalfLife: 100, Now: 200})
+	e := popularity.Events{Items: []uint32{0, 0, 0, 1, 2, 3}, Times: []int64{0, 0, 0, 100, 200, 900}, Weights: []float32{1, 1, 1, 1, 3, 0}}
+	r, err := popularity.Popular(context.Background(), e, popularity.Options{Items: 5, HalfLife: 100, Now: 200})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(r.Items, []uint32{2, 0, 1}) || !slices.Equal(r.Scores, []float32{3, .75, .5}) {
 		t.Errorf("got %v", r)
 	}
-	if r, err = neighbors.Popular(context.Background(), e, neighbors.PopularOptions{Items: 5, HalfLife: 100, Top: 1}); err != nil || !slices.Equal(r.Items, []uint32{2}) {
+	if r, err = popularity.Popular(context.Background(), e, popularity.Options{Items: 5, HalfLife: 100, Top: 1}); err != nil || !slices.Equal(r.Items, []uint32{2}) {
 		t.Errorf("newest event as now, one place: %v, %v", r, err)
 	}
 	if err := r.Check(5); err != nil {
@@ -31,7 +33,7 @@ func TestPopularDecays(t *testing.T) {
 }
 
 func TestTrendingIsAgainstTheOwnPast(t *testing.T) {
-	var e neighbors.Events
+	var e popularity.Events
 	add := func(item uint32, from, to, every int64) {
 		for at := from; at < to; at += every {
 			e.Items = append(e.Items, item)
@@ -43,8 +45,8 @@ func TestTrendingIsAgainstTheOwnPast(t *testing.T) {
 	add(1, 99_000, 100_000, 20) //
 	add(2, 0, 90_000, 10)       // falls
 	add(3, 99_998, 100_000, 1)  // two clicks on something new
-	opt := neighbors.PopularOptions{Items: 4, HalfLife: 10_000, ShortLife: 1000, Now: 100_000}
-	r, err := neighbors.Trending(context.Background(), e, opt)
+	opt := popularity.Options{Items: 4, HalfLife: 10_000, ShortLife: 1000, Now: 100_000}
+	r, err := popularity.Trending(context.Background(), e, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,20 +54,21 @@ func TestTrendingIsAgainstTheOwnPast(t *testing.T) {
 		t.Errorf("trending: %v", r)
 	}
 	opt.ShortLife = 10_000
-	if _, err := neighbors.Trending(context.Background(), e, opt); err == nil {
+	if _, err := popularity.Trending(context.Background(), e, opt); err == nil {
 		t.Error("short life as long as the half-life: no error")
 	}
 }
 
 func TestRankedDoesNotDependOnWorkers(t *testing.T) {
-	q := randomSequences(2, 3000, 100, 5)
-	e := neighbors.Events{Items: q.Items}
-	for n := range q.Items {
+	random := rand.New(rand.NewPCG(2, 0))
+	var e popularity.Events
+	for n := range 20_000 {
+		e.Items = append(e.Items, uint32(100*math.Pow(random.Float64(), 3)))
 		e.Times = append(e.Times, int64(n*n%100_003))
 	}
-	opt := neighbors.PopularOptions{Items: 100, HalfLife: 30_000, ShortLife: 1000, Workers: 1}
-	for name, build := range map[string]func(context.Context, neighbors.Events, neighbors.PopularOptions) (*neighbors.Ranked, error){
-		"popular": neighbors.Popular, "trending": neighbors.Trending,
+	opt := popularity.Options{Items: 100, HalfLife: 30_000, ShortLife: 1000, Workers: 1}
+	for name, build := range map[string]func(context.Context, popularity.Events, popularity.Options) (*neighbors.Ranked, error){
+		"popular": popularity.Popular, "trending": popularity.Trending,
 	} {
 		one, err := build(context.Background(), e, opt)
 		if err != nil {
@@ -85,21 +88,21 @@ func TestRankedDoesNotDependOnWorkers(t *testing.T) {
 }
 
 func TestPopularRefuses(t *testing.T) {
-	for name, e := range map[string]neighbors.Events{
+	for name, e := range map[string]popularity.Events{
 		"no times":        {Items: []uint32{1}},
 		"item":            {Items: []uint32{2}, Times: []int64{1}},
 		"NaN weight":      {Items: []uint32{1}, Times: []int64{1}, Weights: []float32{float32(math.NaN())}},
 		"negative weight": {Items: []uint32{1}, Times: []int64{1}, Weights: []float32{-1}},
 	} {
-		if _, err := neighbors.Popular(context.Background(), e, neighbors.PopularOptions{Items: 2}); err == nil {
+		if _, err := popularity.Popular(context.Background(), e, popularity.Options{Items: 2}); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	far := neighbors.Events{Items: []uint32{0, 1}, Times: []int64{math.MinInt64, math.MaxInt64}}
-	if r, err := neighbors.Popular(context.Background(), far, neighbors.PopularOptions{Items: 2}); err != nil || r.Items[0] != 1 {
+	far := popularity.Events{Items: []uint32{0, 1}, Times: []int64{math.MinInt64, math.MaxInt64}}
+	if r, err := popularity.Popular(context.Background(), far, popularity.Options{Items: 2}); err != nil || r.Items[0] != 1 {
 		t.Errorf("times at the ends: %v, %v", r, err)
 	}
-	if r, err := neighbors.Popular(context.Background(), neighbors.Events{}, neighbors.PopularOptions{}); err != nil || len(r.Items) != 0 {
+	if r, err := popularity.Popular(context.Background(), popularity.Events{}, popularity.Options{}); err != nil || len(r.Items) != 0 {
 		t.Errorf("no events: %v, %v", r, err)
 	}
 }

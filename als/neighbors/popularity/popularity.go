@@ -1,43 +1,27 @@
-package neighbors
+// Package popularity counts what is popular, and what rises against its own
+// past: items that are the same for everybody, as sources of a blend.
+//
+// It owns how events are counted. It imports als/neighbors, whose lists it
+// makes, and knows dense rows, never ids or what events are.
+//
+//	popular, err := popularity.Popular(ctx, events, popularity.Options{Items: n})
+package popularity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"vitrine/als/neighbors"
 	"vitrine/als/neighbors/keys"
 )
-
-// Ranked is a list of items that is the same for everybody, best first. Its
-// two slices are all there is to store.
-type Ranked struct {
-	Items  []uint32
-	Scores []float32
-}
-
-// Score implements Source: the whole list, whatever the history.
-func (r *Ranked) Score(_ []uint32, out *Scores, _ *Scratch) {
-	out.addAll(r.Items, r.Scores, 1)
-}
-
-// Check reports the first thing that makes r no list over the given number of
-// items.
-func (r *Ranked) Check(items int) error {
-	if len(r.Items) != len(r.Scores) {
-		return fmt.Errorf("check ranked items: %d scores for %d items", len(r.Scores), len(r.Items))
-	}
-	for n, item := range r.Items {
-		if v := r.Scores[n]; int64(item) >= int64(items) || v-v != 0 || (n > 0 && r.Scores[n-1] < v) {
-			return fmt.Errorf("check ranked items: item %d with score %v at place %d", item, v, n)
-		}
-	}
-	return nil
-}
 
 // Events are the interactions that popularity counts, side by side, in any
 // order.
@@ -51,15 +35,15 @@ type Events struct {
 
 // Defaults of popular and trending items, for times in milliseconds.
 const (
-	DefaultRankedTop   = 1000
+	DefaultTop         = 1000
 	DefaultHalfLife    = int64(30 * 24 * time.Hour / time.Millisecond)
 	DefaultShortLife   = int64(2 * 24 * time.Hour / time.Millisecond)
 	DefaultTrendEvents = 5.0
 )
 
-// PopularOptions say how popular and trending items are counted. The zero
+// Options say how popular and trending items are counted. The zero
 // value of a field other than Items means the documented default.
-type PopularOptions struct {
+type Options struct {
 	// Items is the number of items.
 	Items int
 	// HalfLife is the time in which an event loses half of its weight; 0 is
@@ -74,7 +58,7 @@ type PopularOptions struct {
 	// that three clicks on an unknown one are no trend; 0 is
 	// DefaultTrendEvents.
 	Prior float64
-	// Top is how many items are kept; 0 is DefaultRankedTop.
+	// Top is how many items are kept; 0 is DefaultTop.
 	Top int
 	// Workers is the number of goroutines; 0 is GOMAXPROCS.
 	Workers int
@@ -82,7 +66,7 @@ type PopularOptions struct {
 
 // Popular ranks items by sum w * 2^(-age / HalfLife). Events after Now count
 // as if they were now.
-func Popular(ctx context.Context, e Events, opt PopularOptions) (*Ranked, error) {
+func Popular(ctx context.Context, e Events, opt Options) (*neighbors.Ranked, error) {
 	sums, err := decayedSums(ctx, e, &opt, opt.HalfLife)
 	if err != nil {
 		return nil, fmt.Errorf("count popular items: %w", err)
@@ -97,10 +81,10 @@ func Popular(ctx context.Context, e Events, opt PopularOptions) (*Ranked, error)
 //	                             E = ShortLife / HalfLife * sum w * 2^(-age / HalfLife)
 //
 // Only items above their expectation are listed.
-func Trending(ctx context.Context, e Events, opt PopularOptions) (*Ranked, error) {
-	setDefault(&opt.ShortLife, DefaultShortLife)
-	setDefault(&opt.HalfLife, DefaultHalfLife)
-	setDefault(&opt.Prior, DefaultTrendEvents)
+func Trending(ctx context.Context, e Events, opt Options) (*neighbors.Ranked, error) {
+	opt.ShortLife = cmp.Or(opt.ShortLife, DefaultShortLife)
+	opt.HalfLife = cmp.Or(opt.HalfLife, DefaultHalfLife)
+	opt.Prior = cmp.Or(opt.Prior, DefaultTrendEvents)
 	if opt.ShortLife >= opt.HalfLife || !(opt.Prior > 0) {
 		return nil, fmt.Errorf("count trending items: short life %d is not below half-life %d, or prior %v is not above 0", opt.ShortLife, opt.HalfLife, opt.Prior)
 	}
@@ -127,11 +111,11 @@ func Rise(short, long []float64, share, prior float64) {
 const eventParts = 16
 
 // decayedSums returns, for every half-life, the decayed weight of every item.
-func decayedSums(ctx context.Context, e Events, opt *PopularOptions, lives ...int64) ([][]float64, error) {
-	setDefault(&opt.Top, DefaultRankedTop)
-	setDefault(&opt.Workers, workersByDefault())
+func decayedSums(ctx context.Context, e Events, opt *Options, lives ...int64) ([][]float64, error) {
+	opt.Top = cmp.Or(opt.Top, DefaultTop)
+	opt.Workers = cmp.Or(opt.Workers, runtime.GOMAXPROCS(0))
 	for n := range lives {
-		setDefault(&lives[n], DefaultHalfLife)
+		lives[n] = cmp.Or(lives[n], DefaultHalfLife)
 	}
 	if err := e.check(opt, lives); err != nil {
 		return nil, err
@@ -167,7 +151,7 @@ func decayedSums(ctx context.Context, e Events, opt *PopularOptions, lives ...in
 	return sums, nil
 }
 
-func (e Events) check(opt *PopularOptions, lives []int64) error {
+func (e Events) check(opt *Options, lives []int64) error {
 	switch {
 	case len(e.Times) != len(e.Items) || (e.Weights != nil && len(e.Weights) != len(e.Items)):
 		return fmt.Errorf("%d items, %d times and %d weights", len(e.Items), len(e.Times), len(e.Weights))
@@ -202,7 +186,7 @@ func (e Events) addDecayed(sums []float64, lo, hi int, now int64, lives []int64)
 }
 
 // Rank lists the top items with the highest scores, those with scores above 0.
-func Rank(scores []float64, top int) *Ranked {
+func Rank(scores []float64, top int) *neighbors.Ranked {
 	var best []uint64
 	for item, v := range scores {
 		if s := float32(v); s > 0 {
@@ -211,7 +195,7 @@ func Rank(scores []float64, top int) *Ranked {
 	}
 	best = keys.Smallest(best, top)
 	slices.Sort(best)
-	r := &Ranked{}
+	r := &neighbors.Ranked{}
 	for _, key := range best {
 		v, item := keys.Split(key)
 		r.Items = append(r.Items, item)
