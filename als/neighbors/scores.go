@@ -84,6 +84,28 @@ func (s *Scores) addAll(items []uint32, scores []float32, weight float32) {
 	s.n = n
 }
 
+// addNear adds what sessions say, which have so many places together.
+func (s *Scores) addNear(items []uint32, near []neighbor, around []float32, places int) {
+	s.reserve(places)
+	slot, there, sums, n := s.slot, s.items, s.sums, s.n
+	for j := range near {
+		v := &near[j]
+		window := items[v.first:v.end]
+		factors := around[v.near:][:len(window)]
+		weight := v.weight
+		for j, item := range window {
+			if int64(item) >= int64(len(slot)) {
+				continue
+			}
+			at, fresh := place(slot, there, item, n)
+			slot[item], there[at] = uint32(at), item
+			sums[at] += weight * factors[j]
+			n += fresh
+		}
+	}
+	s.n = n
+}
+
 // Get returns an item's score, and whether it has one.
 func (s *Scores) Get(item uint32) (float32, bool) {
 	at, ok := s.find(item)

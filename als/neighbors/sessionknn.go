@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 
 	"vitrine/als/neighbors/keys"
@@ -82,14 +83,15 @@ type SessionKNN struct {
 	// for n < 0.
 	around []float32
 	reach  uint32
-	spans  []span    // by session, and one more that ends the last
-	at     []uint32  // beside index.Session: where the item stands last in it
+	starts bitmap    // of the places of index.Items, and one behind them
+	shares []share   // beside index.Session
 	rarity []float32 // by item: (5 + sessions with it)^-Rarity
 }
 
-// span is what a query wants to know of a session, in one cache line.
-type span struct {
-	start  uint32  // its first place in index.Items; the next one's is its end
+// share is what a query wants to know of a session that holds an item. It lies
+// beside the posting, which is read from end to end.
+type share struct {
+	at     uint32  // where in index.Items the item stands last in the session
 	weight float32 // the part of w(S) that no history changes
 }
 
@@ -106,16 +108,16 @@ type sessionScratch struct {
 // overlap is what a session shares with a history.
 type overlap struct {
 	session uint32
-	at      uint32 // where the shared item stands that is last in the history
-	weight  float32
+	share           // of the shared item that is last in the history
+	shared  float32 // the sum of what the shared items weigh
 }
 
 // neighbor is a session that answers: places first to end around at.
 type neighbor struct {
-	first, end uint32
+	at, first, end uint32
 	// near is the first place's factor in SessionKNN.around.
 	near   uint32
-	item   uint32 // the first one
+	item   uint32 // at at
 	weight float32
 }
 
@@ -151,16 +153,23 @@ func NewSessionKNN(index *Sessions, opt KNNOptions) (*SessionKNN, error) {
 	if len(index.Items) > math.MaxUint32 {
 		return nil, errors.New("prepare session neighbours: more than 2^32 places")
 	}
-	k.spans = make([]span, index.Len()+1)
-	for n := range index.Len() {
-		weight := math.Pow(float64(index.Start[n+1]-index.Start[n]), -length)
+	weights := make([]float32, index.Len())
+	for n := range weights {
+		size := index.Start[n+1] - index.Start[n]
+		if size == 0 {
+			continue // only an index from elsewhere has it listed
+		}
+		weight := math.Pow(float64(size), -length)
 		if opt.Age > 0 {
 			weight *= math.Exp(-float64(index.Len()-1-n) / opt.Age)
 		}
-		k.spans[n] = span{uint32(index.Start[n]), float32(weight)}
+		weights[n] = float32(weight)
 	}
-	k.spans[index.Len()].start = uint32(len(index.Items))
-	k.at = index.places(k.spans)
+	if len(index.Items) == 0 {
+		return k, nil // nothing to find, whatever the postings say
+	}
+	k.shares = index.shares(weights)
+	k.starts = sequenceStarts(&index.Sequences)
 	k.rarity = make([]float32, index.NumItems())
 	for item := range k.rarity {
 		held := index.holding(uint32(item), math.MaxInt)
@@ -210,10 +219,8 @@ func (k *SessionKNN) Score(history []uint32, out *Scores, s *Scratch) {
 	w := &s.sessions
 	k.overlap(history[max(len(history)-maxQuery, 0):], w)
 	k.choose(w)
-	k.find(w)
-	for _, n := range w.chosen {
-		out.addAll(k.index.Items[n.first:n.end], k.around[n.near:], n.weight)
-	}
+	places := k.find(w)
+	out.addNear(k.index.Items, w.chosen, k.around, places)
 }
 
 // overlap weighs the sessions that share items with the history.
@@ -230,7 +237,7 @@ func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
 		}
 		list := k.index.holding(item, k.opt.Recent)
 		end := k.index.Posting[item+1]
-		w.add(list, k.at[end-int64(len(list)):end], place*k.rarity[item])
+		w.add(list, k.shares[end-int64(len(list)):end], place*k.rarity[item])
 	}
 }
 
@@ -242,14 +249,15 @@ func (w *sessionScratch) reset(sessions int) {
 	w.n = 0
 }
 
-// add adds a weight to sessions; at is where the item stands in them.
-func (w *sessionScratch) add(sessions, at []uint32, weight float32) {
+// add adds a weight to sessions, which an item that stands earlier in the
+// history than those before shares with it.
+func (w *sessionScratch) add(sessions []uint32, shares []share, weight float32) {
 	if need := w.n + len(sessions) + 1; len(w.shared) < need {
 		w.shared = append(w.shared, make([]overlap, need-len(w.shared))...)
 		w.shared = w.shared[:cap(w.shared)]
 	}
 	slot, shared, n := w.slot, w.shared, w.n
-	at = at[:len(sessions)]
+	shares = shares[:len(sessions)]
 	for j, session := range sessions {
 		// Without a branch, as place does it.
 		here := int(slot[session])
@@ -260,8 +268,9 @@ func (w *sessionScratch) add(sessions, at []uint32, weight float32) {
 		o := &shared[here]
 		old := uint32(absent) - 1 // all bits where the session was there
 		o.session = session
-		o.at = o.at&old | at[j]&^old // history is read from its end
-		o.weight = math.Float32frombits(math.Float32bits(o.weight)&old) + weight
+		o.at = o.at&old | shares[j].at&^old
+		o.weight = shares[j].weight
+		o.shared = math.Float32frombits(math.Float32bits(o.shared)&old) + weight
 		n += int(absent)
 	}
 	w.n = n
@@ -271,26 +280,52 @@ func (w *sessionScratch) add(sessions, at []uint32, weight float32) {
 // holds the complement of a session, so that newer ones sort first.
 func (k *SessionKNN) choose(w *sessionScratch) {
 	w.keys = slices.Grow(w.keys[:0], w.n)[:w.n]
-	for n, o := range w.shared[:w.n] {
-		w.keys[n] = keys.Of(o.weight*k.spans[o.session].weight, ^o.session)
+	for n := range w.shared[:w.n] {
+		o := &w.shared[n]
+		w.keys[n] = keys.Of(o.shared*o.weight, ^o.session)
 	}
 	w.keys = keys.Smallest(w.keys, k.opt.Neighbors)
 }
 
-// find looks up where the items of the sessions in keys lie. It is a pass of its
-// own, and reads an item of each, because so many walks to memory that do not
-// wait for each other cost little more than one.
-func (k *SessionKNN) find(w *sessionScratch) {
-	w.chosen = w.chosen[:0]
-	for _, key := range w.keys {
+// find looks up where the items of the sessions in keys lie, and counts them. It
+// first reads an item of each: so many walks to memory that neither wait for
+// each other nor for a branch cost little more than one.
+func (k *SessionKNN) find(w *sessionScratch) (places int) {
+	w.chosen = slices.Grow(w.chosen[:0], len(w.keys))[:len(w.keys)]
+	for n, key := range w.keys {
 		weight, complement := keys.Split(key)
-		session := ^complement
-		at := w.shared[w.slot[session]].at
-		start, end := k.spans[session].start, k.spans[session+1].start
-		if start == end {
-			continue // only an index from elsewhere has it
-		}
-		first := max(at+1, start+k.reach) - k.reach
-		w.chosen = append(w.chosen, neighbor{first, min(at+k.reach, end), first + k.reach - 1 - at, k.index.Items[first], weight})
+		at := w.shared[w.slot[^complement]].at
+		w.chosen[n] = neighbor{at: at, item: k.index.Items[at], weight: weight}
 	}
+	for n := range w.chosen {
+		v := &w.chosen[n]
+		v.first, v.end = k.window(v.at)
+		v.near = v.first + k.reach - 1 - v.at
+		places += int(v.end - v.first)
+	}
+	return places
+}
+
+// window returns the places around one that are of the same session and near
+// enough to count: from first to before end.
+func (k *SessionKNN) window(at uint32) (first, end uint32) {
+	first, end = max(at+1, k.reach)-k.reach, at+k.reach
+	word, last := k.starts[at>>6]<<(63-at&63), at // the last bit is that of the place last
+	for word == 0 && last&^63 > first {
+		last = last&^63 - 1
+		word = k.starts[last>>6]
+	}
+	if word != 0 {
+		first = max(first, last-uint32(bits.LeadingZeros64(word)))
+	}
+	next := at + 1
+	word = k.starts[next>>6] >> (next & 63) // the first bit is that of the place next
+	for word == 0 && next|63 < end {
+		next = next | 63 + 1
+		word = k.starts[next>>6]
+	}
+	if word != 0 {
+		end = min(end, next+uint32(bits.TrailingZeros64(word)))
+	}
+	return first, end
 }

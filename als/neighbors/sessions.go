@@ -140,13 +140,14 @@ func (s *Sessions) holding(item uint32, n int) []uint32 {
 	return list[max(len(list)-n, 0):]
 }
 
-// places tells, beside Session, where in Items the item of each entry stands
-// last in the session; the session's start for an entry whose session does not
-// hold the item, which only an index from elsewhere has.
-func (s *Sessions) places(spans []span) []uint32 {
-	at := make([]uint32, len(s.Session))
+// shares tells, beside Session, where in Items the item of each entry stands
+// last in the session, and what the session weighs; a place that there is for an
+// entry whose session does not hold the item, which only an index from elsewhere
+// has.
+func (s *Sessions) shares(weights []float32) []share {
+	out := make([]share, len(s.Session))
 	for e, session := range s.Session {
-		at[e] = spans[session].start
+		out[e] = share{uint32(min(int(s.Start[session]), len(s.Items)-1)), weights[session]}
 	}
 	next := slices.Clone(s.Posting)
 	for n := range s.Sequences.Len() {
@@ -157,9 +158,9 @@ func (s *Sessions) places(spans []span) []uint32 {
 				e++
 			}
 			if next[item] = e; e < end && int64(s.Session[e]) == int64(n) {
-				at[e] = uint32(p)
+				out[e].at = uint32(p)
 			}
 		}
 	}
-	return at
+	return out
 }

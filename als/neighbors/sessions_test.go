@@ -187,3 +187,32 @@ func TestCancelledSessions(t *testing.T) {
 		t.Errorf("cancelled: %v, %v", s, err)
 	}
 }
+
+// TestSessionsFromElsewhere: postings may name sessions that do not hold the
+// item, or hold nothing.
+func TestSessionsFromElsewhere(t *testing.T) {
+	for name, index := range map[string]*neighbors.Sessions{
+		"empty at the end": {
+			Sequences: neighbors.Sequences{Start: []int64{0, 2, 2}, Items: []uint32{0, 1}},
+			Posting:   []int64{0, 2, 3}, Session: []uint32{0, 1, 1},
+		},
+		"nothing at all": {Sequences: neighbors.Sequences{Start: []int64{0, 0}}, Posting: []int64{0, 1}, Session: []uint32{0}},
+		"another item":   {Sequences: neighbors.Sequences{Start: []int64{0, 1}, Items: []uint32{1}}, Posting: []int64{0, 1, 1}, Session: []uint32{0}},
+	} {
+		if err := index.Check(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		knn, err := neighbors.NewSessionKNN(index, neighbors.KNNOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out neighbors.Scores
+		out.Reset(index.NumItems())
+		knn.Score([]uint32{1, 0}, &out, new(neighbors.Scratch))
+		for _, item := range out.Items() {
+			if v, _ := out.Get(item); !(v >= 0) {
+				t.Errorf("%s: item %d scores %v", name, item, v)
+			}
+		}
+	}
+}

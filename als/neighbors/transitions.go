@@ -80,9 +80,11 @@ type bitmap []uint64
 
 func (b bitmap) has(n int) bool { return b[n>>6]>>(n&63)&1 != 0 }
 
-// sequenceStarts marks the positions in Items at which a sequence begins.
+// sequenceStarts marks the positions in Items at which a sequence begins, and
+// the one behind all.
 func sequenceStarts(q *Sequences) bitmap {
 	b := make(bitmap, len(q.Items)/64+1)
+	b[len(q.Items)>>6] = 1 << (len(q.Items) & 63)
 	for n := range q.Len() {
 		if p := q.Start[n]; p < q.Start[n+1] {
 			b[p>>6] |= 1 << (p & 63)
