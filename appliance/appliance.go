@@ -82,6 +82,7 @@ type Appliance struct {
 	keys     *access.Store
 	gate     *admit.Gate
 	engine   *recommend.Engine
+	answers  *ladder
 	served   *served.Log
 	metrics  *metrics
 	jobs     *jobs
@@ -219,6 +220,9 @@ func (a *Appliance) wire() error {
 		// From the next request on: what stands between the two calls may be
 		// folded in by the old measure, once.
 		p.profile.Measure(signal.Measure(b.Measure))
+		if p.lists != nil {
+			p.lists.Changed()
+		}
 	})
 	a.training = &training{
 		config: a.config, command: a.childCommand(childTrain), evalCommand: a.childCommand(childEval), follower: p.follower, registry: p.registry,
@@ -230,7 +234,7 @@ func (a *Appliance) wire() error {
 		return &Fault{Op: "open API keys", Err: err, Hint: "auth.keys_file names the file; vitrine key new makes one"}
 	}
 	a.keys = store
-	lists := a.ladder()
+	a.answers = a.ladder()
 	in := ingester{pump: p.pump, metrics: a.metrics}
 	refused, err := a.letters(in)
 	if err != nil {
@@ -245,7 +249,7 @@ func (a *Appliance) wire() error {
 		EmptyForUnknown: a.config.Compat.EmptyForUnknown, ExcludeSeen: a.config.Recommend.ExcludeSeen,
 	}, httpapi.Deps{
 		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog, p.profile, p.erasures}, DeadLetters: refused,
-		Recommender: lists,
+		Recommender: a.answers,
 		Importer:    importer{ingester: in, letters: refused, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
 		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Backup: a, Readiness: a, Keys: store,
 		Metrics: a.metrics.handler(), Observer: a.metrics, Served: a.served, TurnsAway: a.gate.TurnsAway, Now: a.now,

@@ -35,6 +35,9 @@ func (a *Appliance) serve(ctx context.Context) error {
 	if a.parts.kafka != nil {
 		running.kafka = background(outer, cancel, "Kafka", a.parts.kafka.Run)
 	}
+	if a.parts.lists != nil {
+		running.lists = background(outer, cancel, "published lists", func(ctx context.Context) error { return a.parts.lists.Run(ctx, a.listSource()) })
+	}
 	bus := background(outer, cancel, "bus", func(ctx context.Context) error { return pipeline.Watch(ctx, a.parts.bus) })
 	if err := a.announce(outer); err != nil {
 		cancel(err)
@@ -60,8 +63,8 @@ func (a *Appliance) serve(ctx context.Context) error {
 type running struct {
 	appliance                                          *Appliance
 	pump, follower, plugins, snapshots, served, upkeep *task
-	// kafka and copy are nil where none is configured, and kafka for commands.
-	kafka, copy *task
+	// These are nil where none is configured, and kafka and lists for commands.
+	kafka, lists, copy *task
 }
 
 // start lets the parts work; the failure of one is told to fail.
@@ -88,6 +91,9 @@ func (a *Appliance) start(outer context.Context, fail context.CancelCauseFunc) *
 func (r *running) stop(ctx context.Context) error {
 	if r.kafka != nil {
 		r.kafka.stop()
+	}
+	if r.lists != nil {
+		r.lists.stop()
 	}
 	r.appliance.jobs.wait()
 	r.plugins.stop()

@@ -11,6 +11,7 @@ import (
 	"vitrine/appliance/datadir"
 	"vitrine/appliance/pipeline"
 	"vitrine/appliance/profile"
+	"vitrine/appliance/publish"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/signal"
 	"vitrine/appliance/state"
@@ -42,6 +43,8 @@ type parts struct {
 	// is configured.
 	copy  *mirror.Mirror
 	kafka *kafka.Source
+	// lists is nil where none are published.
+	lists *publish.Publisher
 }
 
 // openParts opens what lies in the data folder and fills what lives in RAM.
@@ -79,9 +82,14 @@ func openParts(ctx context.Context, c *config.Config, f *datadir.Folder, log *sl
 	if p.erasures, err = upkeep.OpenErasures(f.Path("state", "erasures.json")); err != nil {
 		return p, err
 	}
+	var consumer bridge.Consumer
+	if c.Redis.Publish {
+		p.lists = openLists(c.Redis, log)
+		consumer = p.lists
+	}
 	stats := p.bus.Stats(ctx)
 	p.state, err = state.Open(ctx, state.Options{
-		Lost: pipeline.Lost(&stats, p.archive.Position()), Forgotten: p.erasures.Begun,
+		Consumer: consumer, Lost: pipeline.Lost(&stats, p.archive.Position()), Forgotten: p.erasures.Begun,
 		Dir: f.Path("state", "snapshots"), Signal: p.signal, Archive: p.archive, Bus: p.bus, MaxFrame: p.bus.MaxFrame(), DedupWindow: c.Ingest.DedupWindow, Log: log,
 	})
 	if err != nil {
@@ -102,6 +110,9 @@ func (p *parts) close() error {
 	var errs []error
 	if p.letters != nil {
 		errs = append(errs, p.letters.Close())
+	}
+	if p.lists != nil {
+		errs = append(errs, p.lists.Close())
 	}
 	if p.copy != nil {
 		errs = append(errs, p.copy.Close())

@@ -59,6 +59,9 @@ func (a *Appliance) watch() {
 	a.metrics.watchPlugins(a.plugins)
 	a.metrics.registry.MustRegister(a.pipeline().Collector())
 	a.metrics.registry.MustRegister(p.upkeep)
+	if p.lists != nil {
+		a.metrics.registry.MustRegister(p.lists)
+	}
 	a.metrics.gauge("vitrine_snapshot_lag_frames", "Frames that the next start would read behind the newest snapshot.", func() float64 {
 		position, _ := p.state.Snapshot()
 		return float64(p.pump.Stats().Last) - float64(position)

@@ -28,6 +28,7 @@ type Config struct {
 	Kafka       Kafka
 	Bus         Bus
 	Archive     Archive
+	Redis       Redis
 	Train       Train
 	Recommend   Recommend
 	Plugins     Plugins
@@ -206,6 +207,7 @@ func Default() *Config {
 		Kafka:       Kafka{Topic: "user-events", Group: "vitrine", Format: kafka.JSON},
 		Bus:         defaultBus(),
 		Archive:     defaultArchive(),
+		Redis:       defaultRedis(),
 		Train:       Train{Preset: PresetDefault, Schedule: time.Hour, HalfLife: 90 * 24 * time.Hour, History: 500},
 		Recommend:   Recommend{Limit: 20, Deadline: 100 * time.Millisecond, LogShare: 1, LogRate: 100},
 		Plugins:     Plugins{Dir: "plugins", Budget: 10 * time.Millisecond, Candidates: 200},
@@ -259,6 +261,7 @@ func (c *Config) validate() []problem {
 	c.Kafka.validate(check)
 	c.Bus.validate(check)
 	c.Archive.validate(check)
+	c.Redis.validate(check)
 	c.Train.validate(check)
 	c.Recommend.validate(check)
 	if err := validateBlend(c.Recommend.Blend); err != nil {

@@ -48,7 +48,7 @@ func keys() []key {
 		number("http.rate_limit", "Requests a second that each key (without keys, each address) may make of the API; 0 is no limit. Beyond it: 429.", func(c *Config) *float64 { return &c.HTTP.RateLimit }),
 		text("auth.keys_file", "File of the API keys' hashes; a relative one lies in the data folder. With a key in it the API answers nobody without one.", func(c *Config) *string { return &c.Auth.KeysFile }),
 		duration("ingest.dedup_window", "How long an event_id is remembered, so that resending is harmless.", func(c *Config) *time.Duration { return &c.Ingest.DedupWindow }),
-	}, kafkaKeys(), busKeys(), archiveKeys(), []key{
+	}, kafkaKeys(), busKeys(), archiveKeys(), redisKeys(), []key{
 		text("train.preset", `"default", or "article": the reference article's training, explicit ALS on counts of events, rank 10, 20 iterations, regularization 0.1.`, func(c *Config) *string { return &c.Train.Preset }),
 		loss("train.loss", `"implicit" ranks; "explicit" predicts ratings: the value of a user's newest rating of an item, else how many events he has of it.`),
 		boolean("train.biases", "Give an explicit model biases of users and items.", func(c *Config) *bool { return &c.Train.Biases }),

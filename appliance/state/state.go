@@ -45,6 +45,8 @@ type Options struct {
 	MaxFrame int
 	// DedupWindow is for how long event ids are remembered.
 	DedupWindow time.Duration
+	// Consumer, when set, sees what catalog and histories have taken in.
+	Consumer bridge.Consumer
 	// Every is how often a snapshot is written, if anything came. Default 5
 	// minutes.
 	Every time.Duration
@@ -115,7 +117,11 @@ func (s *State) Snapshot() (position uint64, size int64) { return s.position.Loa
 func (s *State) clear() {
 	s.Catalog = catalog.New()
 	s.Profile = profile.New(s.opt.Signal, s.Catalog)
-	s.Pump = bridge.New(s.opt.Bus, []bridge.Consumer{s.Catalog, s.Profile}, bridge.Options{DedupWindow: s.opt.DedupWindow, MaxFrame: s.opt.MaxFrame, Log: s.opt.Log})
+	consumers := []bridge.Consumer{s.Catalog, s.Profile}
+	if s.opt.Consumer != nil {
+		consumers = append(consumers, s.opt.Consumer)
+	}
+	s.Pump = bridge.New(s.opt.Bus, consumers, bridge.Options{DedupWindow: s.opt.DedupWindow, MaxFrame: s.opt.MaxFrame, Log: s.opt.Log})
 	s.position.Store(0)
 	s.size.Store(0)
 }

@@ -46,6 +46,8 @@ var rules = []rule{
 	{pkg: "bridge/mirror", own: []string{"bridge/archive", "internal/durable", "internal/logkey"}},
 	{pkg: "bridge/hdfs", own: []string{"bridge/mirror", "internal/pause"}, foreign: []string{"github.com/colinmarc/hdfs/v2", "github.com/jcmturner/gokrb5/v8"}},
 	{pkg: "bridge/webhdfs", own: []string{"bridge/mirror"}},
+	{pkg: "bridge/redis", foreign: []string{"github.com/redis/go-redis/v9", "github.com/alicebob/miniredis/v2"}},
+	{pkg: "appliance/publish", own: []string{"bridge/event", "bridge/redis", "internal/logkey", "internal/pause"}, foreign: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "bridge/file", own: []string{"bridge/event", "bridge/file/rowid", "bridge/file/stream", "bridge/file/strftime", "bridge/parquet", "internal/expr", "internal/logkey", "internal/nearest"}},
 	{pkg: "bridge/file/rowid", own: []string{"bridge/event"}},
 	{pkg: "bridge/file/strftime"},

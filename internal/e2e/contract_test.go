@@ -93,7 +93,6 @@ var notYet = map[string]string{
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
 
 	`model/promote model/import model/import/--force model/export train.engine`: "one engine, one set of versions of its own",
-	`redis.address redis.publish redis.key`:                                     "lists are answered, not stored",
 }
 
 // additions are what is offered beyond the contract.
@@ -121,6 +120,8 @@ const additions = `
 	archive.user archive.timeout archive.replication archive.datanode_hostnames archive.kerberos_principal archive.kerberos_keytab archive.kerberos_config
 	archive.kerberos_service archive.protection
 	kafka.map kafka.schema kafka.message kafka.schema_registry kafka.tls_ca kafka.tls_cert kafka.tls_key kafka.sasl_user kafka.sasl_password_file
+	redis.ttl redis.user redis.password_file
+	vitrine_redis_published_total vitrine_redis_removed_total vitrine_redis_failures_total vitrine_redis_failing vitrine_redis_waiting_users
 	vitrine_kafka_connected vitrine_plugin_engine_info{engine,reason}
 	vitrine_plugin_skipped_total{plugin} vitrine_plugin_denied_total{plugin} vitrine_plugin_quarantines_total{plugin}
 	vitrine_bus_queued_records vitrine_bus_max_bytes vitrine_bus_appends_total vitrine_bus_refused_total vitrine_bus_short_of_disk vitrine_bus_down vitrine_bus_restarts_total vitrine_archive_failing vitrine_archive_commits_total vitrine_archive_records_total
@@ -678,6 +679,13 @@ var hiddenSettings = map[string]string{
 	"http.rate_limit":     "TestKeys runs into it",
 	"recommend.log_share": "TestServedLists sets it to 0",
 	"recommend.log_rate":  "its bound is in the tests of the served log",
+
+	"redis.address":       "TestRedis publishes lists",
+	"redis.publish":       "TestRedis publishes lists",
+	"redis.key":           "TestRedis publishes lists",
+	"redis.ttl":           "TestRedis publishes lists",
+	"redis.user":          "bridge/redis logs in",
+	"redis.password_file": "TestRedis logs in",
 
 	"archive.user":               hiddenStore,
 	"archive.timeout":            hiddenStore,
