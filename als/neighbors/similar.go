@@ -7,7 +7,7 @@ import (
 	"math"
 
 	"vitrine/als/dataset"
-	"vitrine/als/neighbors/keys"
+	"vitrine/als/neighbors/pairs"
 )
 
 // Measure is how the common users of two items become a score.
@@ -55,7 +55,11 @@ func Similar(ctx context.Context, data *dataset.CSR, opt SimilarOptions) (*Table
 	if err := checkData(ctx, data, opt.Workers); err != nil {
 		return nil, stopped(ctx, fmt.Errorf("build similar items: %w", err))
 	}
-	users, err := limitRows(ctx, data, opt.RowLimit)
+	limit := opt.RowLimit
+	if limit == 0 {
+		limit = DefaultRowLimit
+	}
+	users, err := pairs.Limit(ctx, data, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -74,18 +78,9 @@ func Similar(ctx context.Context, data *dataset.CSR, opt SimilarOptions) (*Table
 		}
 		mass[i] += shrinkage(opt.Shrink)
 	}
-	count := func(item uint32, out *Scores) {
-		rows, weights := items.Row(int(item))
-		for n, u := range rows {
-			cols, values := users.Row(int(u))
-			out.addAll(cols, values, weights[n])
-		}
-		for at, other := range out.Items() {
-			out.sums[at] = float32(float64(out.sums[at]) / math.Sqrt(mass[item]*mass[other]))
-		}
-	}
+	table := rowsOf{items: items.Rows, top: opt.Top, workers: opt.Workers}
 	if opt.Measure == Conditional {
-		count = func(item uint32, out *Scores) {
+		table.row = func(item uint32, out *Scores) {
 			rows, _ := items.Row(int(item))
 			for _, u := range rows {
 				cols, _ := users.Row(int(u))
@@ -97,11 +92,17 @@ func Similar(ctx context.Context, data *dataset.CSR, opt SimilarOptions) (*Table
 				out.sums[at] = float32(float64(out.sums[at]) / mass[item])
 			}
 		}
+		return table.build(ctx)
 	}
-	return rowsOf{
-		items: items.Rows, top: opt.Top, workers: opt.Workers,
-		row: count,
-	}.build(ctx)
+	table.masses = pairs.MassesOf(mass)
+	table.pairs = func(item uint32, out *pairs.Sums) {
+		rows, weights := items.Row(int(item))
+		for n, u := range rows {
+			cols, values := users.Row(int(u))
+			out.Add(cols, values, weights[n])
+		}
+	}
+	return table.build(ctx)
 }
 
 // shrinkage is the value of a Shrink field.
@@ -114,51 +115,6 @@ func shrinkage(s float64) float64 {
 	default:
 		return s
 	}
-}
-
-// limitRows returns data with at most limit cells in every row; data itself
-// when no row is longer.
-func limitRows(ctx context.Context, data *dataset.CSR, limit int) (*dataset.CSR, error) {
-	if limit == 0 {
-		limit = DefaultRowLimit
-	}
-	long := false
-	for row := range data.Rows {
-		long = long || data.Indptr[row+1]-data.Indptr[row] > int64(limit)
-	}
-	if !long {
-		return data, nil
-	}
-	out := &dataset.CSR{Rows: data.Rows, Cols: data.Cols, Indptr: make([]int64, 1, data.Rows+1)}
-	var hashes []uint64
-	for row := range data.Rows {
-		cols, weights := data.Row(row)
-		// The cells with the smallest hashes stay: a choice that depends on
-		// the row and the columns alone.
-		hashes = hashes[:0]
-		if row%stopRows == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		for n, col := range cols {
-			hashes = append(hashes, mix(uint64(row)<<32|uint64(col))<<32|uint64(n))
-		}
-		bar := uint64(math.MaxUint64)
-		if len(cols) > limit {
-			for _, key := range keys.Smallest(append([]uint64(nil), hashes...), limit) {
-				if bar == math.MaxUint64 || key > bar {
-					bar = key
-				}
-			}
-		}
-		for n, col := range cols {
-			if hashes[n] <= bar {
-				out.Indices = append(out.Indices, col)
-				out.Weights = append(out.Weights, weights[n])
-			}
-		}
-		out.Indptr = append(out.Indptr, int64(len(out.Indices)))
-	}
-	return out, nil
 }
 
 // stopRows is how many rows are gone through between two looks at a context.
@@ -178,12 +134,4 @@ func stopped(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	return err
-}
-
-// mix scatters the bits of x (the finalizer of SplitMix64).
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"vitrine/als/neighbors/keys"
+	"vitrine/als/neighbors/pairs"
 )
 
 // Table lists the best neighbours of every item. Its three slices are all
@@ -107,6 +108,16 @@ type rowsOf struct {
 	// absolute keeps the scores farthest from 0 rather than the highest.
 	absolute bool
 	row      func(item uint32, out *Scores)
+	// Instead of row: pairs leaves sums in out, to be divided by the roots of
+	// masses.
+	pairs  func(item uint32, out *pairs.Sums)
+	masses *pairs.Masses
+}
+
+// counter is one goroutine's working memory.
+type counter struct {
+	scores Scores
+	sums   *pairs.Sums
 }
 
 // piece is the part of a table that one unit of work made.
@@ -121,18 +132,20 @@ func (b rowsOf) build(ctx context.Context) (*Table, error) {
 		b.top = DefaultTop
 	}
 	pieces := make([]piece, (b.items+unitRows-1)/unitRows)
-	var idle sync.Pool // of *Scores
+	idle := sync.Pool{New: func() any { return &counter{sums: pairs.New(b.items)} }}
 	err := parallel(ctx, b.workers, len(pieces), func(n int) {
-		out, ok := idle.Get().(*Scores)
-		if !ok {
-			out = new(Scores)
-		}
+		c := idle.Get().(*counter)
 		for item := n * unitRows; item < min((n+1)*unitRows, b.items); item++ {
-			out.Reset(b.items)
-			b.row(uint32(item), out)
-			pieces[n].take(out, uint32(item), b.top, b.absolute)
+			if b.pairs != nil {
+				b.pairs(uint32(item), c.sums)
+				pieces[n].keep(c.sums.Best(uint32(item), b.top, b.masses))
+				continue
+			}
+			c.scores.Reset(b.items)
+			b.row(uint32(item), &c.scores)
+			pieces[n].take(&c.scores, uint32(item), b.top, b.absolute)
 		}
-		idle.Put(out)
+		idle.Put(c)
 	})
 	if err != nil {
 		return nil, err
@@ -162,6 +175,11 @@ func (p *piece) take(out *Scores, self uint32, top int, absolute bool) {
 		}
 	}
 	slices.Sort(best)
+	p.keep(best)
+}
+
+// keep appends a row.
+func (p *piece) keep(best []uint64) {
 	for _, key := range best {
 		v, item := keys.Split(key)
 		p.items = append(p.items, item)

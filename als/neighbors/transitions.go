@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/bits"
+
+	"vitrine/als/neighbors/pairs"
 )
 
 // DefaultWindow is how many later items of a sequence follow an item.
@@ -53,25 +56,22 @@ func Transitions(ctx context.Context, q *Sequences, opt TransitionOptions) (*Tab
 	for d := 1; d <= opt.Window; d++ {
 		weight[d] = 1 / float32(d)
 	}
-	mass := func(item uint32) float64 {
-		return float64(start[item+1]-start[item]) + shrinkage(opt.Shrink)
+	mass := make([]float64, opt.Items)
+	for item := range mass {
+		mass[item] = float64(start[item+1]-start[item]) + shrinkage(opt.Shrink)
 	}
-	count := func(item uint32, out *Scores) {
+	count := func(item uint32, out *pairs.Sums) {
 		for _, p := range at[start[item]:start[item+1]] {
-			for d := 1; d <= opt.Window && int(p)+d < len(q.Items) && !first.has(int(p)+d); d++ {
-				out.Add(q.Items[int(p)+d], weight[d])
-			}
+			after := q.Items[p+1 : first.next(int(p)+1, min(int(p)+1+opt.Window, len(q.Items)))]
+			out.Add(after, weight[1:], 1)
 			for d := 1; d <= opt.Window && opt.Backward > 0 && !first.has(int(p)+1-d); d++ {
-				out.Add(q.Items[int(p)-d], weight[d]*float32(opt.Backward))
+				out.Add(q.Items[int(p)-d:int(p)-d+1], weight[d:], float32(opt.Backward))
 			}
-		}
-		for at, other := range out.Items() {
-			out.sums[at] = float32(float64(out.sums[at]) / math.Sqrt(mass(item)*mass(other)))
 		}
 	}
 	return rowsOf{
 		items: opt.Items, top: opt.Top, workers: opt.Workers,
-		row: count,
+		pairs: count, masses: pairs.MassesOf(mass),
 	}.build(ctx)
 }
 
@@ -79,6 +79,16 @@ func Transitions(ctx context.Context, q *Sequences, opt TransitionOptions) (*Tab
 type bitmap []uint64
 
 func (b bitmap) has(n int) bool { return b[n>>6]>>(n&63)&1 != 0 }
+
+// next is the first marked position from lo on, hi when there is none below it.
+func (b bitmap) next(lo, hi int) int {
+	for at := lo; at < hi; at = (at>>6 + 1) << 6 {
+		if rest := b[at>>6] >> (at & 63); rest != 0 {
+			return min(at+bits.TrailingZeros64(rest), hi)
+		}
+	}
+	return max(lo, hi)
+}
 
 // sequenceStarts marks the positions in Items at which a sequence begins, and
 // the one behind all.

@@ -120,9 +120,9 @@ type statistics struct {
 // count counts a part of the data.
 func (b *Builder) count(part Part) *statistics {
 	s := &statistics{matrix: part.Matrix, long: make([]float64, b.Items), short: make([]float64, b.Items)}
-	sessions := b.sequences(part.Span, sessionGap)
-	if 2*sessions.shared < sessions.places {
-		sessions = b.sequences(part.Span, math.MaxInt64)
+	sessions := b.sequences(part.Span)
+	if 2*sessions.shared < len(sessions.items) {
+		sessions.merge()
 	}
 	s.sequences = sessions.inOrder()
 	b.decayed(part, s)
@@ -170,19 +170,20 @@ func (b *Builder) decayed(part Part, s *statistics) {
 type sessionList struct {
 	items []uint32
 	found []session
-	// places counts the items, shared those in sessions of two and more.
-	places, shared int
+	// shared counts the items in sessions of two and more.
+	shared int
 }
 
 // session is items lo to hi-1 of a list, and when it ended.
 type session struct {
 	end    int64
-	lo, hi int
+	lo, hi int32 // all lists together are within maxPlaces
+	// more tells that it is of the same user as the one before it.
+	more bool
 }
 
-// sequences takes every user's history apart into sessions; a gap of MaxInt64
-// leaves it whole.
-func (b *Builder) sequences(part Span, gap int64) *sessionList {
+// sequences takes every user's history apart into sessions.
+func (b *Builder) sequences(part Span) *sessionList {
 	most := b.placesPerUser(part)
 	var lists [countParts]sessionList
 	b.parts(func(p, lo, hi int) {
@@ -191,21 +192,25 @@ func (b *Builder) sequences(part Span, gap int64) *sessionList {
 		for user := lo; user < hi; user++ {
 			events = b.Data.Of(user, part, events)
 			order = b.Signal.Sequence(b.Signal.Trim(events), most, order[:0])
-			begin := len(l.items)
+			first, begin := len(l.items), len(l.items)
 			for n, in := range order {
-				if n > 0 && ends(&order[n-1], &in, gap) {
-					l.end(begin, order[n-1].Time)
+				if n > 0 && ends(&order[n-1], &in) {
+					l.end(begin, order[n-1].Time, begin > first)
 					begin = len(l.items)
 				}
 				l.items = append(l.items, in.Item)
 			}
 			if len(order) > 0 {
-				l.end(begin, order[len(order)-1].Time)
+				l.end(begin, order[len(order)-1].Time, begin > first)
 			}
 		}
 	})
-	all := &lists[0]
-	for p := 1; p < countParts; p++ {
+	all, places, found := &sessionList{}, 0, 0
+	for p := range lists {
+		places, found = places+len(lists[p].items), found+len(lists[p].found)
+	}
+	all.items, all.found = make([]uint32, 0, places), make([]session, 0, found)
+	for p := range lists {
 		all.join(&lists[p])
 		lists[p] = sessionList{}
 	}
@@ -214,23 +219,36 @@ func (b *Builder) sequences(part Span, gap int64) *sessionList {
 
 // join appends another list.
 func (l *sessionList) join(other *sessionList) {
-	at := len(l.items)
+	at := int32(len(l.items))
 	l.items = append(l.items, other.items...)
 	for _, s := range other.found {
-		l.found = append(l.found, session{s.end, at + s.lo, at + s.hi})
+		l.found = append(l.found, session{s.end, at + s.lo, at + s.hi, s.more})
 	}
-	l.places += other.places
 	l.shared += other.shared
+}
+
+// merge makes one session of all that a user had.
+func (l *sessionList) merge() {
+	n := 0
+	for _, s := range l.found {
+		if s.more {
+			l.found[n-1].end, l.found[n-1].hi = s.end, s.hi
+			continue
+		}
+		l.found[n] = s
+		n++
+	}
+	l.found = l.found[:n]
 }
 
 // ends tells whether a session ends between two places: where both say what
 // session they are of, that decides, else the pause. Sessions that a user has
 // side by side become pieces.
-func ends(before, next *signal.Interaction, gap int64) bool {
-	if before.Session != 0 && next.Session != 0 && gap != math.MaxInt64 {
+func ends(before, next *signal.Interaction) bool {
+	if before.Session != 0 && next.Session != 0 {
 		return before.Session != next.Session
 	}
-	return next.Time-before.Time > gap
+	return next.Time-before.Time > sessionGap
 }
 
 // placesPerUser is how many of everybody's newest places count, so that they
@@ -249,10 +267,9 @@ func (b *Builder) placesPerUser(part Span) int {
 }
 
 // end ends the session that began at place begin.
-func (l *sessionList) end(begin int, at int64) {
-	n := len(l.items) - begin
-	l.found = append(l.found, session{at, begin, len(l.items)})
-	if l.places += n; n > 1 {
+func (l *sessionList) end(begin int, at int64, more bool) {
+	l.found = append(l.found, session{at, int32(begin), int32(len(l.items)), more})
+	if n := len(l.items) - begin; n > 1 {
 		l.shared += n
 	}
 }
