@@ -68,6 +68,9 @@ func TestServeMeasuresATarget(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.report.Parts[Serve] = *part
+	if len(r.report.Invalid) > 0 {
+		t.Skipf("the machine is too busy to tell: %q", r.report.Invalid)
+	}
 	for _, name := range []string{"serve.hello.saturation", "serve.target.saturation", "serve.target.p99", "serve.target.sustained_100ms", "serve.target.client_cpu"} {
 		if f, ok := r.report.Find(name); !ok || f.Value <= 0 || f.Spread[0] > f.Value || f.Spread[1] < f.Value {
 			t.Errorf("%s: %+v", name, f)

@@ -146,6 +146,10 @@ func (r *run) against(ctx context.Context, job peers.Job, c peers.Case, shape ge
 // searchPeers holds exact search over trained factors, and over flat ones,
 // against other libraries'.
 func (r *run) searchPeers(ctx context.Context, part *report.Part, home, dir string) error {
+	if err := peers.Installed(home, peers.Retrieval); err != nil {
+		part.Notes = append(part.Notes, "absent: "+err.Error())
+		return nil
+	}
 	shop, err := r.shopProfile(ctx, shopShape())
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"vitrine/appliance/bench/gen"
 	"vitrine/appliance/bench/peers"
+	"vitrine/appliance/bench/retrieval"
 )
 
 // TestPeersAreHeldAgainstUs: one is installed and slow, the others are absent,
@@ -69,5 +70,17 @@ func TestTheLargePeerAlone(t *testing.T) {
 	}
 	if len(part.Figures) != 9 {
 		t.Errorf("%d figures", len(part.Figures))
+	}
+}
+
+// TestShopProfile: what other libraries search are factors of a trained shop.
+func TestShopProfile(t *testing.T) {
+	t.Parallel()
+	p, err := newRun(Options{}).shopProfile(t.Context(), gen.Shape{Users: 400, Items: 300, Cells: 10_000, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.N != 300 || len(p.Items) != p.N*retrieval.Rank || len(p.Queries) == 0 || len(p.Queries[0]) != retrieval.Rank || p.Bar == 0 {
+		t.Errorf("%d items of %d numbers, %d queries, bar %v", p.N, len(p.Items), len(p.Queries), p.Bar)
 	}
 }

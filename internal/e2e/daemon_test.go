@@ -20,9 +20,12 @@ import (
 	"time"
 )
 
+// workshop is the folder of what is made once for all tests.
+var workshop = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "vitrine-e2e") })
+
 // binary is built once for all tests.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "vitrine-e2e")
+	dir, err := workshop()
 	if err != nil {
 		return "", err
 	}
@@ -37,8 +40,8 @@ var binary = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	if dir, err := workshop(); err == nil {
+		os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }

@@ -182,17 +182,30 @@ func call(ctx context.Context, job Job, result any) error {
 	return nil
 }
 
+// Installed returns ErrAbsent, with what is missing, where a peer's program is
+// not; what that lacks in turn shows when it is run.
+func Installed(home, peer string) error {
+	path := program(home, peer)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w: there is no %s", peer, ErrAbsent, path)
+	}
+	return nil
+}
+
+func program(home, peer string) string {
+	if peer == Gorse {
+		return filepath.Join(home, Gorse)
+	}
+	return filepath.Join(home, "venv", "bin", "python")
+}
+
 // command is how a peer is called, but for its arguments.
 func command(home, dir, peer string) ([]string, error) {
-	program := filepath.Join(home, Gorse)
-	if peer != Gorse {
-		program = filepath.Join(home, "venv", "bin", "python")
-	}
-	if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w: there is no %s", peer, ErrAbsent, program)
+	if err := Installed(home, peer); err != nil {
+		return nil, err
 	}
 	if peer == Gorse {
-		return []string{program}, nil
+		return []string{program(home, peer)}, nil
 	}
 	script, err := scripts.ReadFile(peer + ".py")
 	if err != nil {
@@ -203,7 +216,7 @@ func command(home, dir, peer string) ([]string, error) {
 	if err := os.WriteFile(path, script, 0o600); err != nil {
 		return nil, fmt.Errorf("write script: %w", err)
 	}
-	return []string{program, path}, nil
+	return []string{program(home, peer), path}, nil
 }
 
 // openBLAS finds the library for Spark, beside the peers or the system's; ""
