@@ -44,7 +44,7 @@ func TestBoostedListsEqualWideOnes(t *testing.T) {
 		}
 		e.SetRules(plans)
 		for n := range uint32(120) {
-			req := Request{UserID: fmt.Sprint("u", 100+n%60), Limit: 1 + int(n)%25, Now: 2000 + int64(n), Filter: []string{"", "1/3"}[n/60]}
+			req := Request{UserID: fmt.Sprint("u", 100+n%60), Limit: 1 + int(n)%25, Now: 2000 + 150*int64(n), Filter: []string{"", "1/3"}[n/60]}
 			lists++
 			if finds(t, e, req) {
 				lifted++

@@ -50,7 +50,9 @@ func (e *Engine) candidatesFor(sc *scratch, q question) int {
 		return wide(sc.limit)
 	}
 	if len(sc.boosts) > 0 {
-		sc.lift = q.view.Lift(sc.boosts)
+		if sc.lift = q.view.Lift(sc.boosts, sc.frame.Now); sc.lift == nil {
+			return wide(sc.limit)
+		}
 	}
 	return min(near*sc.limit, farthest)
 }

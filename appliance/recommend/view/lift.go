@@ -14,9 +14,14 @@ type Boost struct {
 	Factor    float64
 }
 
-// maxLifts bounds the lists of boosts whose lifts a view remembers: one for each
-// scene with rules of its own.
-const maxLifts = 8
+const (
+	// maxLifts bounds the lists of boosts whose lifts a view remembers: one for
+	// each scene with rules of its own.
+	maxLifts = 8
+	// liftEvery is how often, in milliseconds, a lift is made anew at most: where
+	// items change all the time that would cost more than it saves.
+	liftEvery = 1000
+)
 
 // lifts are those that were asked for last, newest first.
 type lifts struct {
@@ -29,6 +34,7 @@ type lift struct {
 	boosts []Boost
 	passed []*passed // of each
 	lift   *topk.Lift
+	at     int64 // when it was made, in Unix ms
 }
 
 // of tells whether it was made of these boosts, be it of older selections.
@@ -55,17 +61,22 @@ func (l *lift) current(v *View, boosts []Boost) bool {
 }
 
 // Lift makes a search rank by scores that boosts have multiplied. It is made
-// anew when other items fulfil their conditions, which takes some 3 ns an item.
-func (v *View) Lift(boosts []Boost) *topk.Lift {
-	if l := v.lift(boosts); l != nil {
-		return l
+// anew when other items fulfil their conditions, which takes some 3 ns an item:
+// once a second at most, so at now (Unix ms) there may be none, and none is
+// waited for.
+func (v *View) Lift(boosts []Boost, now int64) *topk.Lift {
+	l, current := v.lift(boosts)
+	if current {
+		return l.lift
 	}
-	v.lifts.mu.Lock()
+	if l != nil && l.at <= now && now-l.at < liftEvery || !v.lifts.mu.TryLock() {
+		return nil
+	}
 	defer v.lifts.mu.Unlock()
-	if l := v.lift(boosts); l != nil {
-		return l
+	if l, current = v.lift(boosts); current {
+		return l.lift
 	}
-	next := &lift{boosts: append([]Boost(nil), boosts...)}
+	next := &lift{boosts: append([]Boost(nil), boosts...), at: now}
 	var sets []topk.Lifted
 	for _, b := range boosts {
 		p := v.pass(b.Selection)
@@ -85,16 +96,17 @@ func (v *View) Lift(boosts []Boost) *topk.Lift {
 	return next.lift
 }
 
-// lift is the one that is there for boosts, if there is one.
-func (v *View) lift(boosts []Boost) *topk.Lift {
+// lift is the one that was made last of boosts, nil where none was, and whether
+// it still is what they make.
+func (v *View) lift(boosts []Boost) (l *lift, current bool) {
 	last := v.lifts.last.Load()
 	if last == nil {
-		return nil
+		return nil, false
 	}
 	for _, l := range *last {
-		if l.of(boosts) && l.current(v, boosts) {
-			return l.lift
+		if l.of(boosts) {
+			return l, l.current(v, boosts)
 		}
 	}
-	return nil
+	return nil, false
 }

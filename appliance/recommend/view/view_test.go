@@ -102,3 +102,34 @@ func BenchmarkExpired100k(b *testing.B) {
 		v.Expired(s, now, false)
 	}
 }
+
+// TestLiftIsMadeOnceASecond: while items change all the time there is none, and
+// a list of boosts that was not asked for before has one at once.
+func TestLiftIsMadeOnceASecond(t *testing.T) {
+	v := newView(t, 200, 4)
+	selection := func(filter, words uint64) []Boost {
+		return []Boost{{&frame.Selection{Filter: filter, Words: []uint64{words}}, 1.5}}
+	}
+	first := selection(1, 3)
+	made := v.Lift(first, 10_000)
+	if made == nil || v.Lift(first, 10_100) != made {
+		t.Fatal("the same boosts have another lift")
+	}
+	// A newer selection of the same memory passes the same rows.
+	if again := []Boost{{&frame.Selection{Filter: 1, Words: first[0].Selection.Words}, 1.5}}; v.Lift(again, 10_200) != made {
+		t.Error("a selection that passes the same rows has another lift")
+	}
+	changed := selection(1, 5)
+	if v.Lift(changed, 10_900) != nil {
+		t.Error("a lift was made twice in a second")
+	}
+	if next := v.Lift(changed, 11_000); next == nil || next == made {
+		t.Error("a second later the lift is not made anew")
+	}
+	if v.Lift(selection(2, 3), 11_001) == nil {
+		t.Error("the first lift of other boosts waits")
+	}
+	if v.Lift(selection(1, 9), 9_000) == nil {
+		t.Error("a clock that was set back leaves none")
+	}
+}
