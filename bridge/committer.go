@@ -43,8 +43,14 @@ type committer struct {
 	calls      int
 	siblings   int
 	lastAppend time.Duration
-	timer      *time.Timer
+	// flow says that more came while the previous frame was on its way.
+	flow  bool
+	timer *time.Timer
 }
+
+// few calls are not worth a frame while more come: each frame is a sync of the
+// disk and some 100 us of processor time in the log, whatever is in it.
+const few = 8
 
 // Run is the committer. When ctx ends it refuses new calls, finishes those
 // that were queued and returns nil. It returns an error only when the log
@@ -130,11 +136,19 @@ func (p *Pump) reject(err error) {
 // gather fills the frame. When the frame before held several calls, their
 // callers are about to come again: without a short wait the first of them
 // would travel alone and all others one fsync later, for ever. The wait is no
-// longer than the last append, so it at most doubles a frame's time.
+// longer than the last append, so it at most doubles a frame's time. Where calls
+// come by themselves, which is seen by their coming while a frame is on its way,
+// a frame waits until it has a few.
 func (p *Pump) gather(now int64) {
 	var wait time.Duration
-	if p.siblings > 1 {
+	switch {
+	case p.flow:
+		wait = p.opt.FrameDelay
+	case p.siblings > 1:
 		wait = min(p.opt.FrameDelay, p.lastAppend)
+	}
+	enough := func() bool {
+		return p.calls >= p.siblings && (p.calls >= few || p.calls == 0 || !p.flow)
 	}
 	started := false
 	for {
@@ -146,7 +160,7 @@ func (p *Pump) gather(now int64) {
 			p.take(r, now)
 		}
 		n := len(p.group)
-		if n == 0 || p.calls >= p.siblings || wait == 0 || p.builder.Size() >= p.opt.FrameBytes {
+		if n == 0 || enough() || wait == 0 || p.builder.Size() >= p.opt.FrameBytes {
 			return
 		}
 		if !started {
@@ -223,7 +237,7 @@ func (p *Pump) commit(ctx context.Context) error {
 	frame := p.builder.Seal()
 	start := time.Now()
 	err := p.append(ctx, frame)
-	p.lastAppend = time.Since(start)
+	p.lastAppend, p.flow = time.Since(start), p.queue.depth() > 0
 	if err != nil {
 		return err
 	}

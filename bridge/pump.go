@@ -44,7 +44,8 @@ type Options struct {
 	// FrameBytes; one call that does not fit is cut into parts.
 	MaxFrame int
 	// FrameDelay is the longest that a frame waits for the calls that seem to
-	// be on their way; a lone caller never waits. Default 5 ms.
+	// be on their way, or, where calls come by themselves, for a few of them; a
+	// lone caller never waits. Default 5 ms.
 	FrameDelay time.Duration
 	// DedupWindow is how long an event id is remembered, from its arrival.
 	// Default 7 days.

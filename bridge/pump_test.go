@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -506,6 +507,53 @@ func TestGivingUp(t *testing.T) {
 		submit(t, p, events("u", "given up"), 1, 0)
 		equal(t, w.all(), "1 under way/u", "2 given up/u")
 	})
+}
+
+// Calls that come by themselves share frames, those of callers who wait for their
+// answers do not wait for each other longer than before.
+func TestFrameDelay(t *testing.T) {
+	const sync1 = time.Millisecond
+	for _, c := range []struct {
+		name        string
+		callers     int
+		pause       time.Duration // of a caller between his calls, and before the first one times his number
+		frames      int           // at most
+		took, least time.Duration // of a call, at the median
+	}{
+		{"one who waits", 1, 0, 100, sync1, sync1},
+		{"four who wait", 4, 0, 104, 2 * sync1, sync1},
+		{"one who comes now and then", 1, 20 * time.Millisecond, 100, sync1, sync1},
+		{"2,000 a second", 200, 100 * time.Millisecond, 2600, 6 * time.Millisecond, sync1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			log := &memLog{delay: sync1}
+			p := New(log, nil, Options{})
+			stop := run(t, p)
+			var mu sync.Mutex
+			var took []time.Duration
+			var wg sync.WaitGroup
+			for n := range c.callers {
+				wg.Go(func() {
+					time.Sleep(c.pause * time.Duration(n) / time.Duration(c.callers))
+					for i := range 100 {
+						start := time.Now()
+						submit(t, p, events("u", fmt.Sprint(n, " ", i)), 1, 0)
+						mu.Lock()
+						took = append(took, time.Since(start))
+						mu.Unlock()
+						time.Sleep(c.pause - time.Since(start))
+					}
+				})
+			}
+			wg.Wait()
+			stop()
+			slices.Sort(took)
+			if median := took[len(took)/2]; len(log.frames) > c.frames || median > c.took || median < c.least {
+				t.Errorf("%s: %d frames, a call took %v", c.name, len(log.frames), median)
+			}
+			t.Logf("%s: %d calls, %d frames, a call took %v, at most %v", c.name, len(took), len(log.frames), took[len(took)/2], took[len(took)-1])
+		})
+	}
 }
 
 // A full queue blocks, in turn, and a blocked caller can give up or be closed.
