@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"time"
 
 	"vitrine/appliance/admit"
 	"vitrine/appliance/answer"
@@ -28,8 +29,8 @@ const maxBatches = 64
 
 // RecommendBatch makes a list for each query, some at a time. So long as they
 // take, they are one request to the gate and have one slot of it; between two
-// of them whoever waits for a processor comes first, and of several batches
-// only so many at a time are under way that half of the processors are left.
+// of them others come first (giveWay), and of several batches only so many at a
+// time are under way that half of the processors are left.
 func (l *ladder) RecommendBatch(ctx context.Context, qs []httpapi.Query, lists []httpapi.List) (at int, err error) {
 	for lo := 0; lo < len(qs); lo += recommend.BatchSize {
 		hi := min(lo+recommend.BatchSize, len(qs))
@@ -80,10 +81,30 @@ func (l *ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpa
 		if err != nil {
 			return i, err
 		}
-		runtime.Gosched()
+		l.giveWay()
 	}
 	if batch != nil {
 		batch.End()
 	}
 	return 0, nil
+}
+
+// The next list of a batch waits at most wayTries times wayStep for others.
+const (
+	wayStep  = time.Millisecond
+	wayTries = 10
+)
+
+// giveWay lets others have the processor: who is ready to run, and as long as
+// requests queue up for it, also those that come meanwhile, for a while. A batch
+// makes some 100 lists a second at least, and as many as it can where nobody
+// waits.
+func (l *ladder) giveWay() {
+	runtime.Gosched()
+	for range wayTries {
+		if !l.gate.Queues() || l.gate.InFlight() <= len(l.turns) {
+			return
+		}
+		time.Sleep(wayStep)
+	}
 }

@@ -183,5 +183,9 @@ func (g *Gate) Leave(v Verdict) {
 // InFlight is how many requests are inside.
 func (g *Gate) InFlight() int { return int(g.inFlight.Load()) }
 
+// Queues says whether the last request that went through the queue took its time:
+// work that can wait had better.
+func (g *Gate) Queues() bool { return g.long.Load() }
+
 // Share is the part of requests that did their work of late.
 func (g *Gate) Share() float64 { return g.law.share(g.now()) }

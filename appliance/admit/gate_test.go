@@ -66,11 +66,17 @@ func TestQueue(t *testing.T) {
 			t.Errorf("request %d: %v, went through the queue: %v", n, v, asked)
 		}
 	}
+	if g.Queues() {
+		t.Error("there is a queue where nobody waits")
+	}
 	now, waits = now+askEvery, late+1
 	for range 3 {
 		if v, asked := enter(); v != Work || !asked {
 			t.Errorf("one that other programs keep waiting: %v, went through the queue: %v", v, asked)
 		}
+	}
+	if !g.Queues() {
+		t.Error("there is no queue where requests wait")
 	}
 	pass := g.pass
 	g.pass = func() { pass(); g.inFlight.Add(2 * g.crowd) }
