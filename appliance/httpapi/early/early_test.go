@@ -20,7 +20,7 @@ import (
 // served is a server behind a door that turns away what away says; it answers
 // with the path, the body's length and whether the door asked.
 type served struct {
-	address string
+	pipes *pipes
 	away    atomic.Bool
 	asked   atomic.Int64
 	told    atomic.Int64
@@ -36,20 +36,35 @@ func serve(t *testing.T) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.address = l.Addr().String()
+	s.pipes = &pipes{dialled: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{ConnState: d.State, ConnContext: d.Context, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		fmt.Fprintf(w, "%s %s %d", r.Method, r.URL.Path, n) //nolint:errcheck // a test's server
 	})}
 	done := make(chan struct{})
-	go func() { defer close(done); server.Serve(d.Listen(l)) }() //nolint:errcheck // ends with Close
+	go func() { defer close(done); server.Serve(d.Listen(s.pipes)) }() //nolint:errcheck // ends with Close
 	t.Cleanup(func() { server.Close(); <-done })
 	return s
 }
+
+// pipes are connections in memory: what is written at once is read at once, if
+// the reader has room.
+type pipes struct {
+	dialled chan net.Conn
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.dialled:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{} }
 
 // dialog is one connection.
 type dialog struct {
@@ -60,22 +75,17 @@ type dialog struct {
 
 func (s *served) dial(t *testing.T) *dialog {
 	t.Helper()
-	c, err := net.Dial("tcp", s.address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, theirs := net.Pipe()
+	s.pipes.dialled <- theirs
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second)) //nolint:errcheck // a read tells
+	c.SetDeadline(time.Now().Add(time.Minute)) //nolint:errcheck // a read tells
 	return &dialog{t, c, bufio.NewReader(c)}
 }
 
-// say sends each part by itself.
+// say sends each part by itself; it returns when all is read.
 func (d *dialog) say(parts ...string) {
 	d.t.Helper()
-	for i, part := range parts {
-		if i > 0 {
-			time.Sleep(20 * time.Millisecond) // so that they come as two, mostly
-		}
+	for _, part := range parts {
 		if _, err := io.WriteString(d, part); err != nil {
 			d.t.Fatal(err)
 		}
