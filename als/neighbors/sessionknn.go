@@ -95,13 +95,17 @@ type share struct {
 	weight float32 // the part of w(S) that no history changes
 }
 
-// sessionScratch is the working memory of a session query: the sessions that
-// share items with the history are a sparse set, as in Scores.
+// sessionScratch is the working memory of a session query.
 type sessionScratch struct {
-	slot   []uint32  // by session: where in shared it is, if it is there
-	shared []overlap // the first n; what is behind them is left from before
+	// table tells where in shared a session is, by a hash of it; 0 is free. It
+	// is some times as long as there are postings to read and not as there are
+	// sessions, so that it stays in the nearest cache.
+	table  []uint32
+	shift  int
+	shared []overlap // 1 to n; 0 is nobody
 	n      int
 	keys   []uint64
+	order  []uint64
 	chosen []neighbor
 }
 
@@ -225,7 +229,7 @@ func (k *SessionKNN) Score(history []uint32, out *Scores, s *Scratch) {
 
 // overlap weighs the sessions that share items with the history.
 func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
-	w.reset(k.index.Len())
+	w.reset(k.postings(history))
 	for n := len(history) - 1; n >= 0; n-- {
 		item := history[n]
 		place := k.query[len(history)-1-n]
@@ -241,10 +245,27 @@ func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
 	}
 }
 
+// postings is how many of them overlap reads at most.
+func (k *SessionKNN) postings(history []uint32) int {
+	total := 0
+	for n := len(history) - 1; n >= 0; n-- {
+		if k.query[len(history)-1-n] < faint {
+			return max(total, k.opt.Neighbors+k.opt.Recent)
+		}
+		total += len(k.index.holding(history[n], k.opt.Recent))
+	}
+	return total
+}
+
 // reset forgets all sessions and makes room for so many.
-func (w *sessionScratch) reset(sessions int) {
-	if len(w.slot) < sessions {
-		w.slot = make([]uint32, sessions)
+func (w *sessionScratch) reset(most int) {
+	const spare, least = 4, 10
+	size := max(bits.Len(uint(spare*most)), least)
+	w.shift = 64 - size
+	w.table = slices.Grow(w.table[:0], 1<<size)[:1<<size]
+	clear(w.table)
+	if need := most + 2; len(w.shared) < need { // with one to write to that nobody is
+		w.shared = make([]overlap, need)
 	}
 	w.n = 0
 }
@@ -252,21 +273,24 @@ func (w *sessionScratch) reset(sessions int) {
 // add adds a weight to sessions, which an item that stands earlier in the
 // history than those before shares with it.
 func (w *sessionScratch) add(sessions []uint32, shares []share, weight float32) {
-	if need := w.n + len(sessions) + 1; len(w.shared) < need {
-		w.shared = append(w.shared, make([]overlap, need-len(w.shared))...)
-		w.shared = w.shared[:cap(w.shared)]
-	}
-	slot, shared, n := w.slot, w.shared, w.n
+	const golden = 0x9e3779b97f4a7c15 // 2^64 by the golden ratio: neighbours part
+	table, shared, n := w.table, w.shared, w.n
 	shares = shares[:len(sessions)]
 	for j, session := range sessions {
-		// Without a branch, as place does it.
-		here := int(slot[session])
-		other := uint64(shared[here].session ^ session)
-		absent := uint64(n-1-here)>>63 | -other>>63
-		here ^= (here ^ n) & -int(absent)
-		slot[session] = uint32(here)
-		o := &shared[here]
-		old := uint32(absent) - 1 // all bits where the session was there
+		h := int(uint64(session) * golden >> w.shift)
+		at := table[h]
+		other := uint64(shared[at].session ^ session)
+		for -uint64(at)>>63&(-other>>63) != 0 { // somebody else is there
+			h = (h + 1) & (len(table) - 1)
+			at = table[h]
+			other = uint64(shared[at].session ^ session)
+		}
+		// Whether the session was there takes no branch: nobody can foretell it.
+		absent := uint32((uint64(at) - 1) >> 63)
+		at += uint32(n+1) & -absent
+		table[h] = at
+		o := &shared[at]
+		old := absent - 1 // all bits where it was there
 		o.session = session
 		o.at = o.at&old | shares[j].at&^old
 		o.weight = shares[j].weight
@@ -276,26 +300,35 @@ func (w *sessionScratch) add(sessions []uint32, shares []share, weight float32) 
 	w.n = n
 }
 
-// choose leaves the heaviest sessions in keys, of equal ones the newest: a key
-// holds the complement of a session, so that newer ones sort first.
+// choose takes the heaviest sessions, of equal ones the newest, in the order in
+// which they came. A key holds the complement of a session, so that newer ones
+// sort first.
 func (k *SessionKNN) choose(w *sessionScratch) {
 	w.keys = slices.Grow(w.keys[:0], w.n)[:w.n]
-	for n := range w.shared[:w.n] {
-		o := &w.shared[n]
+	w.chosen = slices.Grow(w.chosen[:0], w.n+1)[:w.n+1]
+	for n := range w.keys {
+		o := &w.shared[n+1]
 		w.keys[n] = keys.Of(o.shared*o.weight, ^o.session)
 	}
-	w.keys = keys.Smallest(w.keys, k.opt.Neighbors)
+	w.order = append(w.order[:0], w.keys...)
+	_, limit := keys.Best(w.order, k.opt.Neighbors)
+	chosen := 0
+	for n, key := range w.keys {
+		weight, _ := keys.Split(key)
+		w.chosen[chosen] = neighbor{at: w.shared[n+1].at, weight: weight}
+		_, beyond := bits.Sub64(limit, key, 0)
+		chosen += 1 - int(beyond)
+	}
+	w.chosen = w.chosen[:chosen]
 }
 
-// find looks up where the items of the sessions in keys lie, and counts them. It
+// find looks up where the items of the chosen sessions lie, and counts them. It
 // first reads an item of each: so many walks to memory that neither wait for
 // each other nor for a branch cost little more than one.
 func (k *SessionKNN) find(w *sessionScratch) (places int) {
-	w.chosen = slices.Grow(w.chosen[:0], len(w.keys))[:len(w.keys)]
-	for n, key := range w.keys {
-		weight, complement := keys.Split(key)
-		at := w.shared[w.slot[^complement]].at
-		w.chosen[n] = neighbor{at: at, item: k.index.Items[at], weight: weight}
+	for n := range w.chosen {
+		v := &w.chosen[n]
+		v.item = k.index.Items[v.at]
 	}
 	for n := range w.chosen {
 		v := &w.chosen[n]
