@@ -15,8 +15,9 @@ import (
 
 // The bounds of what is between the client and the log.
 const (
-	// pollRecords bounds a batch: about one frame of the log.
-	pollRecords = 4096
+	// pollRecords bounds a batch: as much as stays in a core's cache from the poll
+	// to the frame, which takes several.
+	pollRecords = 1024
 	// window is how many batches are under way at most.
 	window = 8
 	// windowBytes is what the values of the batches under way take at most; one

@@ -39,8 +39,12 @@ func NewTrial(ctx context.Context, opt Options, topic string, partitions int32) 
 	return t, nil
 }
 
-// trialBatch are the records of a trial that are on their way to it.
-const trialBatch = 10_000
+const (
+	// trialBatch are the records of a trial that are on their way to it, trialPoll
+	// those that the client alone is asked for at once.
+	trialBatch = 10_000
+	trialPoll  = 4096
+)
 
 // Fill adds n records, each of the key and value that record gives.
 func (t *Trial) Fill(ctx context.Context, n int, record func(i int) (key, value []byte)) error {
@@ -81,7 +85,7 @@ func (t *Trial) Read(ctx context.Context, group string, n int, take func(got []F
 	}
 	defer client.Close()
 	for n > 0 {
-		fetches := client.PollRecords(ctx, pollRecords)
+		fetches := client.PollRecords(ctx, trialPoll)
 		if err := fetches.Err(); err != nil {
 			return fmt.Errorf("read topic %s: %w", t.Topic, err)
 		}
