@@ -418,6 +418,13 @@ func TestUnobservedIsTheRatioOfMasses(t *testing.T) {
 	}
 }
 
+func TestRankZeroIsTheDefault(t *testing.T) {
+	m, _ := train(t, random(t, 6, 30, 20, 100), als.Options{Iterations: 1})
+	if m.Rank != als.DefaultRank || len(m.Users) != 30*als.DefaultRank {
+		t.Errorf("rank %d, %d numbers of users", m.Rank, len(m.Users))
+	}
+}
+
 func TestNothingToTrainOnIsRefused(t *testing.T) {
 	for _, data := range []*dataset.CSR{
 		{Indptr: []int64{0}},

@@ -59,6 +59,14 @@ type Job struct {
 	MemoryLimit int64 `json:"memory_limit,omitempty"`
 }
 
+// ChosenBy says who chose the settings of the fit, before any search.
+func (j *Job) ChosenBy() string {
+	if j.Rank > 0 && j.Iterations > 0 && j.Regularization > 0 {
+		return "the configuration"
+	}
+	return "rule"
+}
+
 // The candidates of a report. Where there is a blend it is what would go live,
 // and its factors alone are shown beside it.
 const (

@@ -96,7 +96,7 @@ func (r *run) describe() Options {
 	o := Options{
 		Loss: opt.Loss, Biases: opt.Biases, Measure: string(r.sig.Measure()),
 		Rank: opt.Rank, Iterations: opt.Iterations, Regularization: opt.Lambda,
-		Alpha: signal.DefaultAlpha, HalfLifeHours: r.sig.HalfLife().Hours(), History: r.sig.MaxItems(), TestShare: testShare, ChosenBy: "rule",
+		Alpha: signal.DefaultAlpha, HalfLifeHours: r.sig.HalfLife().Hours(), History: r.sig.MaxItems(), TestShare: testShare, ChosenBy: r.job.ChosenBy(),
 	}
 	override(&o.Alpha, r.job.Signal.Alpha)
 	if !r.explicit() {

@@ -87,6 +87,17 @@ func TestSweepsFollowTheData(t *testing.T) {
 	}
 }
 
+func TestWhoChoseTheSettingsIsTold(t *testing.T) {
+	for want, job := range map[string]Job{
+		"rule":              {Rank: 10, Iterations: 20},
+		"the configuration": {Rank: 10, Iterations: 20, Regularization: .1},
+	} {
+		if got := job.ChosenBy(); got != want {
+			t.Errorf("%+v: chosen by %s", job, got)
+		}
+	}
+}
+
 func TestCancelledSearchKeepsItsTrials(t *testing.T) {
 	j := tuned(t)
 	ctx, cancel := context.WithCancel(t.Context())

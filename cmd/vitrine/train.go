@@ -19,7 +19,11 @@ func (a *app) trainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train on everything acknowledged so far, and publish the model if it passes the gate",
-		Args:  exactly(),
+		Long: `Train on everything acknowledged so far, and publish the model if it passes the gate.
+A running appliance trains, with the settings that it was started with (the part [train] of
+vitrine config sample; train.preset=article is the reference article's training). Where none
+runs, this process does, with its own.`,
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withAppliance(cmd.Context(), "train", func(cl *client.Client) error {
 				// In this process the run ends with the command.

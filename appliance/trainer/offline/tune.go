@@ -25,7 +25,7 @@ const searchJudged = 10_000
 func (r *run) tune(ctx context.Context, v *fitted) error {
 	r.settings = r.alsOptions()
 	t := r.job.Training
-	r.result.Options["chosen_by"] = "rule"
+	r.result.Options["chosen_by"] = t.ChosenBy()
 	if t.Tune == 0 && (t.Iterations > 0 || r.opt.Mode == ModeExplicit) {
 		return nil
 	}
