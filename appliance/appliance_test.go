@@ -196,8 +196,8 @@ func TestScheduleTrainsWhenThereIsNews(t *testing.T) {
 	live := func() string { return r.recommend("user_id=u1").Model.Version }
 	r.post(events[:2000]...)
 	r.until("the first model", func() bool { return live() != "" })
-	r.post(events[2000:]...)
 	first := live()
+	r.post(events[2000:]...)
 	r.until("a second model", func() bool { return live() != first })
 	second := live()
 	time.Sleep(600 * time.Millisecond)

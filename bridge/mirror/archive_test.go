@@ -184,6 +184,7 @@ func TestFollowsWhileItGrows(t *testing.T) {
 				t.Error(err)
 				return
 			}
+			time.Sleep(5 * time.Millisecond) // the archive needs a processor and the disk, too
 		}
 	}()
 	for n := range 8 {

@@ -33,8 +33,8 @@ func echo(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// call sends a line and waits a second for it to come back.
-func call(address string) (string, error) {
+// call sends a line and waits for it to come back.
+func call(address string, within time.Duration) (string, error) {
 	c, err := net.Dial("tcp4", address)
 	if err != nil {
 		return "", err
@@ -43,7 +43,7 @@ func call(address string) (string, error) {
 	if _, err := c.Write([]byte("hello\n")); err != nil {
 		return "", err
 	}
-	if err := c.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(within)); err != nil {
 		return "", err
 	}
 	return bufio.NewReader(c).ReadString('\n')
@@ -71,7 +71,11 @@ func TestProxy(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		answer, err := call(p.Address)
+		within := time.Minute
+		if test.want == errTimeout {
+			within = test.least
+		}
+		answer, err := call(p.Address, within)
 		var timeout net.Error
 		if errors.As(err, &timeout) && timeout.Timeout() {
 			err = errTimeout
