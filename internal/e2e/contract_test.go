@@ -787,6 +787,7 @@ func TestSettings(t *testing.T) {
 			shown[key] = true // by TestBusElsewhere and the tests of bridge/jetstream
 		}
 	}
+	shown["plugins.candidates"] = true // by TestReadmeChangesTheRanking
 	for key := range trainingSettings {
 		shown[key] = true // by TestContract
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -231,7 +233,26 @@ func TestReadmeChangesTheRanking(t *testing.T) {
 		t.Errorf("before %s\nafter %s", before, after)
 	}
 	d.stop()
+
+	// Shown a page and no more, it can put nothing else on it.
+	page := func(answer string) string {
+		ids := itemID.FindAllString(answer, -1)
+		slices.Sort(ids)
+		return strings.Join(ids, " ")
+	}
+	d = start(t, dir, "--demo", "--set", "plugins.candidates=5")
+	var few string
+	until(t, "the plugin to rank", func() bool {
+		few = d.curl(lines[1])
+		return strings.Contains(few, `"name":"price-band"`) && strings.Contains(few, `"status":"ok"`)
+	})
+	if page(few) != page(before) || page(few) == page(after) {
+		t.Errorf("before %s\nwith five candidates %s", before, few)
+	}
+	d.stop()
 }
+
+var itemID = regexp.MustCompile(`"item_id":"[^"]+"`)
 
 // checkStockFilter installs the filter by the CLI: nothing sold out is shown,
 // and the list stays full.
