@@ -21,9 +21,9 @@ import (
 // with the path, the body's length and whether the door asked.
 type served struct {
 	pipes *pipes
-	away    atomic.Bool
-	asked   atomic.Int64
-	told    atomic.Int64
+	away  atomic.Bool
+	asked atomic.Int64
+	told  atomic.Int64
 }
 
 func serve(t *testing.T) *served {
