@@ -32,6 +32,7 @@ func questions() []question {
 		{"http.admin_listen", words.New("Address of metrics and health")},
 		{"kafka.brokers", words.New("Kafka brokers, HOST:PORT separated by commas (empty: events come by HTTP and file)")},
 		{"redis.address", words.New("Redis that lists are published to, HOST:PORT (empty: none)")},
+		{"redis.publish", words.New("Keep the users' lists in that Redis (true, false)")},
 		{"archive.url", words.New("Where the Parquet files lie")},
 		{"train.schedule", words.New("How often a new model is trained (1h, 6h, off)")},
 		{"recommend.exclude_seen", words.New("Leave out what a user has already seen (true, false)")},
