@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"vitrine/bridge/mirror"
 	"vitrine/internal/realservers"
 )
 
@@ -127,18 +128,23 @@ func stream(t *testing.T, cl *kgo.Client) (stop func(), produced func() int64) {
 	return func() { end(); wg.Wait() }, func() int64 { return n }
 }
 
-// apart tells that no file of one archive has the name of one in the other, as
-// they would need in one folder.
+// apart tells that no file of one archive has the name of one in the other where
+// both are copied to one place: there, names end in the archive's id. The folders
+// here are each one's own, and files have the positions of each one's own log.
 func apart(t *testing.T, one, other string) {
 	t.Helper()
 	names := map[string]bool{}
 	for _, dir := range []string{one, other} {
+		id, err := mirror.ID(filepath.Join(dir, "archive"))
+		if err != nil {
+			t.Fatal(err)
+		}
 		files, err := filepath.Glob(filepath.Join(dir, "archive", "events", "dt=*", "*.parquet"))
 		if err != nil || len(files) == 0 {
 			t.Fatal("no files in the archive of ", dir, err)
 		}
 		for _, path := range files {
-			name := filepath.Base(path)
+			name := strings.TrimSuffix(filepath.Base(path), ".parquet") + "-" + id
 			if names[name] {
 				t.Errorf("both archives have a file %s", name)
 			}
