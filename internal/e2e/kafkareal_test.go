@@ -124,7 +124,7 @@ func TestRealKafkaSpeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, figure := range []string{"client.rate", "client.broker_cpu", "raw.cpu", "raw.ratio", "whole.cpu", "whole.ratio", "whole.equal_cpu"} {
-		if !bytes.Contains(out, []byte("ingest.kafka."+figure)) {
+		if !bytes.Contains(out, []byte("  kafka."+figure)) {
 			t.Errorf("there is no %s", figure)
 		}
 	}
