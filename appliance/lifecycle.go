@@ -61,8 +61,8 @@ func (a *Appliance) serve(ctx context.Context) error {
 
 // running are the parts that work behind the doors.
 type running struct {
-	appliance                                          *Appliance
-	pump, follower, plugins, snapshots, served, upkeep *task
+	appliance                                                *Appliance
+	pump, follower, plugins, snapshots, served, upkeep, gate *task
 	// These are nil where none is configured, and kafka and lists for commands.
 	kafka, lists, copy *task
 }
@@ -78,6 +78,7 @@ func (a *Appliance) start(outer context.Context, fail context.CancelCauseFunc) *
 		snapshots: background(outer, fail, "snapshots", a.parts.state.Run),
 		served:    background(outer, fail, "served lists", a.served.Run),
 		upkeep:    background(outer, fail, "upkeep", a.parts.upkeep.Run),
+		gate:      background(outer, fail, "gate", a.gate.Watch),
 	}
 	if a.parts.copy != nil {
 		r.copy = background(outer, fail, "copy of the archive", a.parts.copy.Run)
@@ -98,6 +99,7 @@ func (r *running) stop(ctx context.Context) error {
 	r.appliance.jobs.wait()
 	r.plugins.stop()
 	r.upkeep.stop()
+	r.gate.stop()
 	r.snapshots.stop()
 	r.served.stop()
 	r.pump.stop()

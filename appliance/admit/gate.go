@@ -57,7 +57,8 @@ type Options struct {
 // goes to the end of the scheduler's queue once more before it is worked for.
 // Thereby all that have come are read before any is worked for, and each knows
 // how long the queue is by the time that it took to come through. While nobody
-// waits, one request in two milliseconds does so.
+// waits, one request in two milliseconds does so. To this comes how long it lay
+// unread, which Watch finds out.
 type Gate struct {
 	slots    chan struct{}
 	most     int64
@@ -65,7 +66,8 @@ type Gate struct {
 	wait     time.Duration
 	inFlight atomic.Int64
 
-	law law
+	law    law
+	unread unread
 	// asked is when a request last went through the queue, long whether it took
 	// its time.
 	asked atomic.Int64
@@ -164,8 +166,9 @@ func (g *Gate) queue(now time.Duration, crowd bool) Verdict {
 			return g.law.free()
 		}
 	}
+	lay := g.unread.wait(now)
 	g.pass()
-	waited := g.now() - now
+	waited := lay + g.now() - now
 	if long := waited >= crowded; long != g.long.Load() {
 		g.long.Store(long)
 	}

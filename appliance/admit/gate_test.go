@@ -46,6 +46,7 @@ func TestSlots(t *testing.T) {
 // it is long, and is answered cheaply where it waited for too long in a crowd.
 func TestQueue(t *testing.T) {
 	g := NewGate(Options{InFlight: 1 << 20})
+	g.law.ends.Store(math.MaxInt64) // no window ends here
 	var now, waits time.Duration
 	passed := 0
 	g.now = func() time.Duration { return now }
@@ -193,5 +194,43 @@ func BenchmarkGate(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		g.Leave(g.Enter(b.Context()))
+	}
+}
+
+// TestWatch: what a byte waits to be read counts as the wait of a request, and
+// the gate goes on without when nobody watches any more.
+func TestWatch(t *testing.T) {
+	g := NewGate(Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	watched := make(chan error, 1)
+	go func() { watched <- g.Watch(ctx) }()
+	u := &g.unread
+	for u.last.Load() == 0 || u.sent.Load() != 0 { // one went its way
+		u.wait(g.now() + tryEvery)
+		runtime.Gosched()
+	}
+	now := g.now()
+	u.sent.Store(int64(now))
+	if got := u.wait(now + late + 1); got != late+1 {
+		t.Errorf("behind a byte that has not been read for %v: %v", late+1, got)
+	}
+	u.sent.Store(0)
+	u.took.Store(int64(target))
+	u.last.Store(int64(now))
+	if got := u.wait(now); got != target {
+		t.Errorf("after one that stayed for %v: %v", target, got)
+	}
+	g.inFlight.Store(10 * g.crowd)
+	u.took.Store(int64(time.Hour))
+	g.long.Store(true)
+	if v := g.Enter(ctx); v != Cheap {
+		t.Errorf("a request that lay unread for an hour: %v", v)
+	}
+	cancel()
+	if err := <-watched; err != context.Canceled {
+		t.Error(err)
+	}
+	if got := u.wait(g.now()); got != 0 {
+		t.Errorf("when nobody watches: %v", got)
 	}
 }

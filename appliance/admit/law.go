@@ -10,10 +10,12 @@ import (
 const (
 	// target is a wait that nobody minds.
 	target = 5 * time.Millisecond
-	// late is a wait after which the work is not worth doing: the request has
-	// waited about as long before it was read, and the network waits for a
-	// processor as well, which makes the 100 ms that an answer may take.
-	late = 30 * time.Millisecond
+	// late is a wait after which the work is not worth doing: the caller waits for
+	// the network and for the answer as well, which makes the 100 ms that this may
+	// take.
+	late = 65 * time.Millisecond
+	// tired is late while a queue stands.
+	tired = 30 * time.Millisecond
 	// window is how often it is looked how things stand, and standing for how
 	// many windows few may wait less than the target until that is no burst any
 	// more: a collection of garbage takes a quarter of the processors for a tenth
@@ -27,6 +29,17 @@ const (
 	over = 0.01
 	// side is how many cheap answers there may be for one that is worked for.
 	side = 0.5
+	// aim is the mean wait that the share refused is moved towards while a queue
+	// stands; rise and damp are the gains, for a wait that is off by, or has changed
+	// by, as much; most is how many times that counts at once.
+	aim  = 7 * time.Millisecond
+	rise = 0.02
+	damp = 0.04
+	most = 3
+	// nothing is a mean wait of a machine that has time left, and relief what is
+	// left of the share refused after a window of it.
+	nothing = time.Millisecond / 2
+	relief  = 0.5
 	// mostRefused keeps some coming in, or nobody would notice that the load has
 	// fallen.
 	mostRefused = 0.98
@@ -42,7 +55,7 @@ const (
 // is, nor the longest wait in it, but whether the short waits stay above a
 // target for an interval. A queue that does not is a burst, and only who is
 // late anyway is not worked for; one that does stands, as more comes than can be
-// done, and only who waited less than the target is worked for, until next to
+// done, and only who waited less than tired is worked for, until next to
 // nobody is turned away. Where CoDel looks at the shortest wait this looks at a
 // quarter of them, for the scheduler's queues are one for each processor and
 // one for all, and who is lucky gets through.
@@ -50,11 +63,11 @@ const (
 // Who has waited, but not behind a crowd, has waited for other programs or while
 // this one stood still, and turning him away would help nobody.
 //
-// The others are answered cheaply. Where these would be more than side of those
-// who are worked for, a share of all is refused before it costs anything, so
-// that the processors have time left for work: an integral controller, which
-// moves that share once a window to where the cheap ones are just as many as
-// they may be.
+// The others are answered cheaply. A share of all is refused before it costs
+// anything, so that the processors have time left for work: while a queue stands
+// a controller moves that share once a window towards where the mean wait is what
+// it may be, and at any time it is so large that the cheap answers are no more
+// than side of those that are worked for.
 //
 // All times are since one moment. Its methods are safe for concurrent use; of
 // two that race one may decide by the state of a moment ago.
@@ -64,6 +77,9 @@ type law struct {
 	ends         atomic.Int64
 	counts       [3]atomic.Int64
 	waits, short atomic.Int64
+	// waited is the sum of the waits behind a crowd, before the mean of the last
+	// window.
+	waited, before atomic.Int64
 	// stands counts the windows in which few waits were short; from standing on
 	// it stays until next to nobody is turned away.
 	stands atomic.Int32
@@ -97,9 +113,12 @@ func (l *law) decide(waited time.Duration, crowd bool) Verdict {
 	if waited < target || !crowd {
 		l.short.Add(1)
 	}
+	if crowd {
+		l.waited.Add(int64(waited))
+	}
 	limit, v := late, Work
 	if l.stands.Load() >= standing {
-		limit = target
+		limit = tired
 	}
 	if waited > limit && crowd {
 		v = Cheap
@@ -131,8 +150,28 @@ func (l *law) roll(now time.Duration) {
 	default:
 		l.stands.Store(0)
 	}
-	l.refused.Store(math.Float64bits(max(0, min((refused+cheap-side*work)/all, mostRefused))))
+	share := max((refused+cheap-side*work)/all, l.control(waits))
+	l.refused.Store(math.Float64bits(max(0, min(share, mostRefused))))
 	l.worked.Store(math.Float64bits((1-memory)*math.Float64frombits(l.worked.Load()) + memory*work/all))
+}
+
+// control is the share to refuse by the mean wait of a window, while a queue
+// stands: it is moved by how far that is off its aim and by how it changed, as in
+// PIE (RFC 8033), and falls at once where nobody waits any more.
+func (l *law) control(waits float64) float64 {
+	mean := time.Duration(float64(l.waited.Swap(0)) / max(waits, 1))
+	before := time.Duration(l.before.Swap(int64(mean)))
+	refused := math.Float64frombits(l.refused.Load())
+	switch {
+	case l.stands.Load() < standing:
+		return 0
+	case mean < nothing && refused < over:
+		return 0
+	case mean < nothing:
+		return relief * refused
+	}
+	off := max(-1, min(float64(mean-aim)/float64(aim), most))
+	return refused + rise*off + damp*float64(mean-before)/float64(aim)
 }
 
 // share is the part of requests that were worked for, over the last second or
