@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"vitrine/bridge"
@@ -112,6 +113,8 @@ type Source struct {
 	mu     sync.Mutex
 	status Status
 	parts  map[bridge.Place]*Partition
+	// ids are those of the topics that were read last.
+	ids map[string]kadm.TopicID
 }
 
 // New checks the options; nothing is connected yet.
@@ -127,7 +130,7 @@ func New(opt Options) (*Source, error) {
 	if opt.Observe == nil {
 		opt.Observe = func(Counts) {}
 	}
-	s := &Source{parts: map[bridge.Place]*Partition{}, look: 5 * time.Second, patience: 10 * time.Second, away: awayTime}
+	s := &Source{parts: map[bridge.Place]*Partition{}, ids: map[string]kadm.TopicID{}, look: 5 * time.Second, patience: 10 * time.Second, away: awayTime}
 	if opt.Instance == "" {
 		s.away = shortAway // it comes back as another member
 	}

@@ -79,6 +79,9 @@ func (s *Source) session(ctx context.Context) error {
 	ss := &session{Source: s, made: make(chan struct{}), found: found, names: map[string]string{}, commits: offsets{}, committed: s.opt.Now()}
 	for topic, d := range found {
 		ss.names[topic] = event.TopicSource(topic, d.ID)
+		if f := s.another(topic, d.ID); f != nil { // while it was missing or nobody looked
+			s.opt.Log.Warn("kafka: "+f.what, logkey.Hint, f.hint)
+		}
 	}
 	opts, err := s.opt.base()
 	if err != nil {
@@ -221,8 +224,8 @@ func (s *session) watch(ctx context.Context) error {
 			continue
 		}
 		for topic, d := range found {
-			if d.ID != s.found[topic].ID {
-				return &fault{"topic " + topic + " was deleted and created again", "it is read from its start"}
+			if f := s.another(topic, d.ID); f != nil {
+				return f
 			}
 		}
 		ends, err := s.admin.ListEndOffsets(ctx, s.topics()...)
@@ -238,6 +241,19 @@ func (s *session) watch(ctx context.Context) error {
 		s.status.Connected = true
 		s.mu.Unlock()
 	}
+}
+
+// another is the fault of a topic that is no longer the one that was read last,
+// told once.
+func (s *Source) another(topic string, id kadm.TopicID) *fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, known := s.ids[topic]
+	s.ids[topic] = id
+	if !known || before == id {
+		return nil
+	}
+	return &fault{"topic " + topic + " was deleted and created again", "it is read from its start"}
 }
 
 // start says where to go on with the partitions that the group has given us:
