@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"vitrine/als/neighbors/keys"
+	"vitrine/als/internal/keys"
 	"vitrine/als/topk"
 )
 

@@ -3,7 +3,7 @@ package neighbors
 import (
 	"math"
 
-	"vitrine/als/neighbors/keys"
+	"vitrine/als/internal/keys"
 )
 
 // lanes hold the scores of several sources for one set of items: each source

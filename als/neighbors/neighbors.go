@@ -3,8 +3,8 @@
 // that are the same for everybody, EASE, and the blend of all of them.
 //
 // It owns how each is counted, stored and asked. It may import als/dataset,
-// als/model, als/topk and als/internal/f32; it knows dense rows, never ids,
-// events, configuration or files.
+// als/model, als/topk, als/internal/f32 and als/internal/keys; it knows dense
+// rows, never ids, events, configuration or files.
 //
 // # Building
 //

@@ -3,7 +3,7 @@ package neighbors
 import (
 	"slices"
 
-	"vitrine/als/neighbors/keys"
+	"vitrine/als/internal/keys"
 	"vitrine/als/topk"
 )
 

@@ -7,7 +7,7 @@ import (
 	"math/bits"
 	"slices"
 
-	"vitrine/als/neighbors/keys"
+	"vitrine/als/internal/keys"
 )
 
 // Defaults of the session neighbours.

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"vitrine/als/neighbors/keys"
+	"vitrine/als/internal/keys"
 	"vitrine/als/neighbors/pairs"
 )
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"vitrine/als/internal/f32"
+	"vitrine/als/internal/keys"
 )
 
 // New builds the index of n rows of the given rank, on all cores. It keeps
@@ -60,37 +61,37 @@ func (ix *Index) order() {
 	n, k := len(ix.position), ix.rank
 	all := make([]float64, n)
 	// Norms as float32 order the scan well enough: ceilings make up for it.
-	keys := make([]uint64, n)
+	sorted := make([]uint64, n)
 	inParallel(n, func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			all[r] = norm(ix.items[r*k : (r+1)*k])
 			switch n := all[r]; {
 			case n != n:
-				keys[r] = math.MaxUint64
+				sorted[r] = math.MaxUint64
 			case math.IsInf(n, 1):
-				keys[r] = encodeKey(float32(n), uint32(r))
+				sorted[r] = keys.Of(float32(n), uint32(r))
 			default:
-				keys[r] = encodeKey(float32(min(n, math.MaxFloat32)), uint32(r))
+				sorted[r] = keys.Of(float32(min(n, math.MaxFloat32)), uint32(r))
 			}
 			ix.position[r] = -1
 		}
 	})
-	slices.Sort(keys)
-	last, _ := slices.BinarySearch(keys, math.MaxUint64)
-	keys = keys[:last]
-	ix.rows = make([]uint32, len(keys))
-	ix.norms = make([]float64, len(keys))
-	inParallel(len(keys), func(lo, hi int) {
+	slices.Sort(sorted)
+	last, _ := slices.BinarySearch(sorted, math.MaxUint64)
+	sorted = sorted[:last]
+	ix.rows = make([]uint32, len(sorted))
+	ix.norms = make([]float64, len(sorted))
+	inParallel(len(sorted), func(lo, hi int) {
 		for at := lo; at < hi; at++ {
-			_, row := decodeKey(keys[at])
+			_, row := keys.Split(sorted[at])
 			ix.rows[at], ix.norms[at] = row, all[row]
 			ix.position[row] = int32(at)
 		}
 	})
-	ix.ceilings = make([]float64, (len(keys)+blockRows-1)/blockRows)
+	ix.ceilings = make([]float64, (len(sorted)+blockRows-1)/blockRows)
 	ceiling := 0.0
 	for b := len(ix.ceilings) - 1; b >= 0; b-- {
-		ceiling = max(ceiling, slices.Max(ix.norms[b*blockRows:min((b+1)*blockRows, len(keys))]))
+		ceiling = max(ceiling, slices.Max(ix.norms[b*blockRows:min((b+1)*blockRows, len(sorted))]))
 		ix.ceilings[b] = ceiling
 	}
 }

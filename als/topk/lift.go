@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"vitrine/als/internal/keys"
 )
 
 // Lifted is a set of rows whose scores count Factor times as much.
@@ -126,10 +128,7 @@ func (r *search) plain(hits []Hit) {
 	// The search's own keys have been turned into hits.
 	s.keys = s.keys[:0]
 	for i, hit := range hits {
-		s.keys = append(s.keys, encodeKey(s.dots[i], hit.Row))
+		s.keys = append(s.keys, keys.Of(s.dots[i], hit.Row))
 	}
-	slices.Sort(s.keys)
-	for i, key := range s.keys {
-		hits[i].Score, hits[i].Row = decodeKey(key)
-	}
+	hitsOf(s.keys, hits)
 }

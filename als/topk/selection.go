@@ -3,14 +3,15 @@ package topk
 import (
 	"math"
 	"slices"
+
+	"vitrine/als/internal/keys"
 )
 
 // selection keeps the k best of a stream of scored rows.
 //
-// A hit is one uint64 key that sorts ascending in the order of the answer:
-// falling score, then rising row. Keys are gathered until there are an eighth
-// more than wanted, then the surplus is cut off by quickselect: a constant
-// amount of work per hit, where a heap takes log k mispredicted branches. A
+// A hit is one key, which sorts in the order of the answer. Keys are gathered
+// until there are an eighth more than wanted, then the surplus is cut off by
+// quickselect: a constant amount of work per hit, where a heap takes log k mispredicted branches. A
 // larger surplus makes for fewer cuts, but the bar rises later and the scan
 // goes on longer: with half as many again, top 100 of 100k items of skewed norms took
 // 19 % more.
@@ -31,13 +32,13 @@ const slack = 16
 // roomFor is how many keys are gathered before a cut.
 func roomFor(k int) int { return k + k/8 + slack }
 
-// newSelection reuses the memory of keys.
-func newSelection(keys []uint64, k int) selection {
+// newSelection reuses the memory of gathered.
+func newSelection(gathered []uint64, k int) selection {
 	k = max(k, 0)
-	if room := roomFor(k); cap(keys) < room {
-		keys = make([]uint64, 0, room)
+	if room := roomFor(k); cap(gathered) < room {
+		gathered = make([]uint64, 0, room)
 	}
-	s := selection{k: k, keys: keys}
+	s := selection{k: k, keys: gathered}
 	s.reset()
 	return s
 }
@@ -62,7 +63,7 @@ func (s *selection) offer(scores []float32, rows []uint32) {
 
 // offerOne takes a row whose score is not NaN and not below least.
 func (s *selection) offerOne(score float32, row uint32) {
-	key := encodeKey(score, row)
+	key := keys.Of(score, row)
 	if s.k == 0 || key > s.worst {
 		return
 	}
@@ -74,10 +75,8 @@ func (s *selection) offerOne(score float32, row uint32) {
 
 // cut keeps the k best keys and learns the bar that later ones must pass.
 func (s *selection) cut() {
-	selectSmallest(s.keys, s.k)
-	s.keys = s.keys[:s.k]
-	s.worst = slices.Max(s.keys)
-	least, _ := decodeKey(s.worst)
+	s.keys, s.worst = keys.Best(s.keys, s.k)
+	least, _ := keys.Split(s.worst)
 	s.least = max(s.least, least)
 }
 
@@ -86,54 +85,16 @@ func (s *selection) hits(dst []Hit) []Hit {
 	if len(s.keys) > s.k {
 		s.cut()
 	}
-	slices.Sort(s.keys)
-	dst = slices.Grow(dst[:0], len(s.keys))
-	for _, key := range s.keys {
-		score, row := decodeKey(key)
+	return hitsOf(s.keys, dst)
+}
+
+// hitsOf returns what keys, which it sorts, are of, in the memory of dst.
+func hitsOf(found []uint64, dst []Hit) []Hit {
+	slices.Sort(found)
+	dst = slices.Grow(dst[:0], len(found))
+	for _, key := range found {
+		score, row := keys.Split(key)
 		dst = append(dst, Hit{row, score})
 	}
 	return dst
-}
-
-// encodeKey makes the key of a score that is not NaN. Positive floats order
-// like their bits, negative ones in reverse; adding zero makes -0 equal to 0.
-func encodeKey(score float32, row uint32) uint64 {
-	return uint64(^orderedBits(score+0))<<32 | uint64(row)
-}
-
-func decodeKey(key uint64) (float32, uint32) {
-	return orderedFloat(^uint32(key >> 32)), uint32(key)
-}
-
-// selectSmallest reorders keys so that the k smallest come first, k < len.
-func selectSmallest(keys []uint64, k int) {
-	for lo, hi := 0, len(keys)-1; lo < hi; {
-		pivot := median(keys[lo], keys[lo+(hi-lo)/2], keys[hi])
-		i, j := lo, hi
-		for i <= j {
-			for keys[i] < pivot {
-				i++
-			}
-			for keys[j] > pivot {
-				j--
-			}
-			if i <= j {
-				keys[i], keys[j] = keys[j], keys[i]
-				i++
-				j--
-			}
-		}
-		switch {
-		case k <= j:
-			hi = j
-		case k >= i:
-			lo = i
-		default:
-			return
-		}
-	}
-}
-
-func median(a, b, c uint64) uint64 {
-	return max(min(a, b), min(max(a, b), c))
 }

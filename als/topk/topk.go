@@ -4,8 +4,8 @@
 // It owns the scan order of the item factors and the bounds that let a search
 // look at few of them; an answer is always the one that a scan of every item
 // would give, score by score. It may import als/internal/f32,
-// als/internal/solve, als/dataset and als/model; it knows dense rows, never
-// ids.
+// als/internal/keys, als/internal/solve, als/dataset and als/model; it knows
+// dense rows, never ids.
 //
 //	ix := topk.New(m.Items, m.NumItems, m.Rank)
 //	seen.Reset(ix)

@@ -257,39 +257,6 @@ func TestSimilarEqualsANaiveScan(t *testing.T) {
 	}
 }
 
-func TestKeysOrderLikeScores(t *testing.T) {
-	scores := []float32{-inf, -math.MaxFloat32, -1, -math.SmallestNonzeroFloat32, 0, math.SmallestNonzeroFloat32, 1, math.MaxFloat32, inf}
-	for i, a := range scores {
-		if s, r := decodeKey(encodeKey(a, 77)); s != a || r != 77 {
-			t.Errorf("%g, 77 became %g, %d", a, s, r)
-		}
-		for j, b := range scores {
-			if got, want := encodeKey(a, 5) < encodeKey(b, 5), i > j; got != want {
-				t.Errorf("%g before %g: %v", a, b, got)
-			}
-		}
-	}
-	if encodeKey(float32(math.Copysign(0, -1)), 3) != encodeKey(0, 3) {
-		t.Error("the zeros differ")
-	}
-}
-
-func TestSelectSmallest(t *testing.T) {
-	rng := rand.New(rand.NewPCG(9, 9))
-	for range 2000 {
-		keys := make([]uint64, 2+rng.IntN(300))
-		for i := range keys {
-			keys[i] = rng.Uint64N(uint64(1 + rng.IntN(500)))
-		}
-		want := slices.Sorted(slices.Values(keys))
-		k := rng.IntN(len(keys))
-		selectSmallest(keys, k)
-		if got := slices.Sorted(slices.Values(keys[:k])); !slices.Equal(got, want[:k]) {
-			t.Fatalf("k %d: got %v, want %v", k, got, want[:k])
-		}
-	}
-}
-
 func TestSearchAllocatesNothing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	items := shop(rng, 5000, 16, 0.7)

@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"vitrine/als/dataset"
-	"vitrine/als/neighbors/keys"
+	"vitrine/als/internal/keys"
 )
 
 // stopRows is how many rows are gone through between two looks at a context.

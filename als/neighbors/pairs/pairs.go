@@ -2,7 +2,7 @@
 // its best neighbours: the inner loop of item-to-item and transition tables.
 //
 // It owns that loop, and how many items of a user may count. It may import
-// als/dataset and als/neighbors/keys; it must not know what is counted.
+// als/dataset and als/internal/keys; it must not know what is counted.
 //
 //	sums := pairs.New(items)
 //	sums.Add(others, weights, weight)
@@ -13,7 +13,7 @@ import (
 	"math"
 	"slices"
 
-	"vitrine/als/neighbors/keys"
+	"vitrine/als/internal/keys"
 )
 
 // Sums adds up the pairs of one item for a table whose scores are a sum divided

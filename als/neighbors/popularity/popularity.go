@@ -19,8 +19,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vitrine/als/internal/keys"
 	"vitrine/als/neighbors"
-	"vitrine/als/neighbors/keys"
 )
 
 // Events are the interactions that popularity counts, side by side, in any

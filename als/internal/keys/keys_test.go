@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"vitrine/als/neighbors/keys"
+	"vitrine/als/internal/keys"
 )
 
 type ranked struct {
@@ -22,7 +22,7 @@ func byRank(a, b ranked) int {
 
 func TestKeysSortLikeAnswers(t *testing.T) {
 	inf := float32(math.Inf(1))
-	scores := []float32{0, float32(math.Copysign(0, -1)), 1, -1, inf, -inf, math.SmallestNonzeroFloat32, -math.SmallestNonzeroFloat32, math.MaxFloat32}
+	scores := []float32{0, float32(math.Copysign(0, -1)), 1, -1, inf, -inf, math.SmallestNonzeroFloat32, -math.SmallestNonzeroFloat32, math.MaxFloat32, -math.MaxFloat32}
 	var all []ranked
 	for _, score := range scores {
 		for _, row := range []uint32{0, 7, math.MaxUint32} {
@@ -37,6 +37,23 @@ func TestKeysSortLikeAnswers(t *testing.T) {
 			if got, want := cmp.Compare(keys.Of(a.score, a.row), keys.Of(b.score, b.row)), byRank(a, b); got != want {
 				t.Errorf("%v and %v compare as %d, want %d", a, b, got, want)
 			}
+		}
+	}
+}
+
+// Numbers that come again and again, which keys do not.
+func TestSmallest(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for range 2000 {
+		all := make([]uint64, 2+rng.IntN(300))
+		for i := range all {
+			all[i] = rng.Uint64N(uint64(1 + rng.IntN(500)))
+		}
+		want := slices.Sorted(slices.Values(all))
+		k := rng.IntN(len(all))
+		keys.Smallest(all, k)
+		if got := slices.Sorted(slices.Values(all[:k])); !slices.Equal(got, want[:k]) {
+			t.Fatalf("k %d: got %v, want %v", k, got, want[:k])
 		}
 	}
 }
