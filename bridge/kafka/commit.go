@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"vitrine/bridge/event"
 	"vitrine/internal/logkey"
 )
 
@@ -70,9 +71,9 @@ func (s *session) nameOf(t *kmsg.OffsetCommitRequestTopic) string {
 	if t.Topic != "" {
 		return s.names[t.Topic]
 	}
-	for topic, d := range s.found {
-		if d.ID == t.TopicID {
-			return s.names[topic]
+	for topic, name := range s.names {
+		if name == event.TopicSource(topic, t.TopicID) {
+			return name
 		}
 	}
 	return "-"

@@ -56,9 +56,7 @@ type session struct {
 	// made is closed when client and admin are set: the client's own goroutines
 	// call back before that.
 	made chan struct{}
-	// found are the topics as they were at the start.
-	found kadm.TopicDetails
-	// names are the topics' Source.Names.
+	// names are the topics' Source.Names as they were at the start.
 	names map[string]string
 
 	// underWay are the batches between the client and the log; commits are the
@@ -76,7 +74,7 @@ func (s *Source) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ss := &session{Source: s, made: make(chan struct{}), found: found, names: map[string]string{}, commits: offsets{}, committed: s.opt.Now()}
+	ss := &session{Source: s, made: make(chan struct{}), names: map[string]string{}, commits: offsets{}, committed: s.opt.Now()}
 	for topic, d := range found {
 		ss.names[topic] = event.TopicSource(topic, d.ID)
 		if f := s.another(topic, d.ID); f != nil { // while it was missing or nobody looked
