@@ -89,11 +89,23 @@ func (s *session) read(ctx context.Context) error {
 // ctx ends. It returns when nothing is under way and the client is set to go on
 // behind what was kept.
 func (f *flow) run(ctx context.Context) {
-	f.done, f.end = context.WithCancel(ctx)
+	drain := f.begin(ctx)
 	defer f.end()
-	var decoders, stages sync.WaitGroup
+	dropped := f.poll()
+	drain()
+	f.goBack(dropped)
+	// The last poll has held rebalances off, so that these partitions are ours.
+	f.client.SetOffsets(f.back)
+	f.client.AllowRebalance()
+}
+
+// begin lets the stages behind the poll work. When no more is handed to them,
+// drain waits until nothing is under way.
+func (f *flow) begin(ctx context.Context) (drain func()) {
+	f.done, f.end = context.WithCancel(ctx)
+	var stages sync.WaitGroup
 	for _, with := range f.readers {
-		decoders.Go(func() {
+		stages.Go(func() {
 			for b := range f.decoding {
 				f.decode(f.done, with, b)
 				b.decoded <- struct{}{}
@@ -102,15 +114,20 @@ func (f *flow) run(ctx context.Context) {
 	}
 	stages.Go(func() { f.send(ctx) })
 	stages.Go(func() { f.acknowledge(ctx) })
-	dropped := f.poll()
-	close(f.decoding)
-	close(f.ordered)
-	decoders.Wait()
-	stages.Wait()
-	f.goBack(dropped)
-	// The last poll has held rebalances off, so that these partitions are ours.
-	f.client.SetOffsets(f.back)
-	f.client.AllowRebalance()
+	return func() {
+		close(f.decoding)
+		close(f.ordered)
+		stages.Wait()
+	}
+}
+
+// hand fills a free batch and hands it to the stages.
+func (f *flow) hand(b *batch, fetches kgo.Fetches) {
+	b.fill(fetches)
+	f.bytes.Add(int64(b.bytes))
+	f.underWay.Add(1)
+	f.decoding <- b
+	f.ordered <- b
 }
 
 // poll fills batches until the flow ends, and returns what the last poll
@@ -128,11 +145,7 @@ func (f *flow) poll() (dropped []span) {
 		if err := fetches.Err0(); errors.Is(err, context.DeadlineExceeded) {
 			f.free <- b
 		} else {
-			b.fill(fetches)
-			f.bytes.Add(int64(b.bytes))
-			f.underWay.Add(1)
-			f.decoding <- b
-			f.ordered <- b
+			f.hand(b, fetches)
 			if b.last {
 				return nil
 			}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -55,19 +54,8 @@ func BenchmarkFlow(b *testing.B) {
 	}
 	s := &session{Source: src, names: map[string]string{"user-events": event.TopicSource("user-events", [16]byte{1})}, commits: offsets{}}
 	f := newFlow(s)
-	f.done, f.end = context.WithCancel(ctx)
+	drain := f.begin(ctx)
 	defer f.end()
-	var decoders, stages sync.WaitGroup
-	for _, with := range f.readers {
-		decoders.Go(func() {
-			for batch := range f.decoding {
-				f.decode(ctx, with, batch)
-				batch.decoded <- struct{}{}
-			}
-		})
-	}
-	stages.Go(func() { f.send(ctx) })
-	stages.Go(func() { f.acknowledge(ctx) })
 	cpu := func() float64 {
 		var u syscall.Rusage
 		_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
@@ -85,20 +73,14 @@ func BenchmarkFlow(b *testing.B) {
 			}
 		})
 		next += pollRecords / partitions
-		batch.fill(got)
 		if n >= distinct { // an id that came before is a duplicate, which costs less
 			for _, r := range got.Records() {
 				renew(r.Value, n/distinct)
 			}
 		}
-		f.underWay.Add(1)
-		f.decoding <- batch
-		f.ordered <- batch
+		f.hand(batch, got)
 	}
-	close(f.decoding)
-	close(f.ordered)
-	decoders.Wait()
-	stages.Wait()
+	drain()
 	b.ReportMetric((cpu()-before)/float64(b.N), "cpu-ns/record")
 	b.StopTimer()
 	if f.err != nil {
