@@ -18,6 +18,7 @@ import (
 	"vitrine/appliance/bench/machine"
 	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
+	"vitrine/appliance/config"
 )
 
 // childKind makes the test binary its own child process.
@@ -275,6 +276,23 @@ func TestFingerprint(t *testing.T) {
 	time.Sleep(20 * time.Millisecond)
 	if s := w.Stolen(); s < 0 || s > 150 {
 		t.Errorf("others used %.0f %%", s)
+	}
+}
+
+// What a shop's configuration names is left alone.
+func TestSettingsAreNoShops(t *testing.T) {
+	r := newRun(Options{Settings: []string{
+		"kafka.brokers=shop:9092", "bus.url=nats://shop:4222", "archive.url=hdfs://shop:8020/archive", "redis.address=shop:6379", "redis.publish=true", "train.rank=32",
+	}})
+	c, err := config.Load(config.Sources{File: os.DevNull, Set: r.settings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if place := c.Archive.Elsewhere(); place != nil || len(c.Kafka.Brokers) > 0 || c.Bus.URL != config.EmbeddedBus || c.Redis.Publish {
+		t.Errorf("archive elsewhere: %v, Kafka %v, bus %s, lists published: %v", place, c.Kafka.Brokers, c.Bus.URL, c.Redis.Publish)
+	}
+	if c.Train.Rank != 32 {
+		t.Errorf("rank %v is not the given one", c.Train.Rank)
 	}
 }
 

@@ -74,7 +74,7 @@ func (r *run) hello(ctx context.Context) (*subject, error) {
 // settings of an appliance under load: those given, on ports of its own, with
 // nothing going on beside the requests.
 func (r *run) settings() []string {
-	return append(slices.Clone(r.opt.Settings), "kafka.brokers=", "bus.url=embedded", "archive.url=file:archive", // no shop's
+	return append(slices.Clone(r.opt.Settings), "kafka.brokers=", "bus.url=embedded", "archive.url=file:archive", "redis.publish=false", // no shop's
 		"http.listen=127.0.0.1:0", "http.admin_listen=127.0.0.1:0", "train.schedule=off", "log.level=error")
 }
 
