@@ -78,8 +78,8 @@ func (a *Archive) place() (*Place, error) {
 		return nil, fmt.Errorf("must be %s, without parameters", form)
 	}
 	for node := range strings.SplitSeq(hosts, ",") {
-		host, port, err := net.SplitHostPort(strings.TrimSpace(node))
-		if err != nil || host == "" || port == "" {
+		host, port, ok := server(strings.TrimSpace(node))
+		if !ok {
 			return nil, fmt.Errorf("%q: a NameNode looks like host:%s, several are separated by commas; a name service is written as its NameNodes",
 				node, map[string]string{SchemeHDFS: "8020", SchemeWebHDFS: "9870", SchemeSWebHDFS: "9871"}[scheme])
 		}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net"
 	"strings"
 
 	"vitrine/bridge/kafka"
@@ -32,8 +31,8 @@ func (k *Kafka) Options() kafka.Options {
 
 func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 	for _, broker := range k.Brokers {
-		host, port, err := net.SplitHostPort(broker)
-		check(err == nil && host != "" && port != "", "kafka.brokers", "%q: a broker looks like host:9092", broker)
+		_, _, ok := server(broker)
+		check(ok, "kafka.brokers", "%q: a broker looks like host:9092", broker)
 	}
 	check(oneOf(k.Format, kafka.Formats()...), "kafka.format", "must be one of %s", strings.Join(kafka.Formats(), ", "))
 	check(k.Topic != "" || k.ItemsTopic != "" || k.UsersTopic != "" || len(k.Brokers) == 0, "kafka.topic", "must name a topic when kafka.brokers is set")

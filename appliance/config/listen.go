@@ -61,6 +61,12 @@ func (c *Config) exposure() []problem {
 	return out
 }
 
+// server takes the address of a server elsewhere apart, which names both.
+func server(addr string) (host, port string, ok bool) {
+	host, port, err := net.SplitHostPort(addr)
+	return host, port, err == nil && host != "" && port != ""
+}
+
 func checkAddress(addr string) error {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net"
 	"strings"
 	"time"
 
@@ -20,8 +19,8 @@ type Redis struct {
 func defaultRedis() Redis { return Redis{Key: "user:" + publish.IDMark + ":recs", TTL: 24 * time.Hour} }
 
 func (r *Redis) validate(check func(ok bool, key, format string, args ...any)) {
-	host, port, err := net.SplitHostPort(r.Address)
-	check(r.Address == "" || err == nil && host != "" && port != "", "redis.address", "%q: a server looks like host:6379", r.Address)
+	_, _, ok := server(r.Address)
+	check(r.Address == "" || ok, "redis.address", "%q: a server looks like host:6379", r.Address)
 	check(!r.Publish || r.Address != "", "redis.publish", "needs redis.address")
 	check(strings.Contains(r.Key, publish.IDMark), "redis.key", "must contain %s, which stands for the user's id", publish.IDMark)
 	check(r.TTL >= time.Minute, "redis.ttl", "must be at least 1m")
