@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -44,7 +44,9 @@ func (b *Bench) Archive(ctx context.Context) error {
 	got := report.Samples{}
 	for rep := range b.Repetitions {
 		b.Progress("ingest.archive", int64(rep), int64(b.Repetitions))
-		if err := b.archiveOnce(ctx, got); err != nil {
+		if err := b.withBus(ctx, int64(b.Rows)*512+1<<30, func(dir string, bus *jetstream.Bus) error {
+			return b.archiveOnce(ctx, dir, bus, got)
+		}); err != nil {
 			return err
 		}
 	}
@@ -56,21 +58,11 @@ func (b *Bench) Archive(ctx context.Context) error {
 }
 
 // archiveOnce fills a bus, empties it into an archive, and reads that.
-func (b *Bench) archiveOnce(ctx context.Context, got report.Samples) (err error) {
-	dir, err := os.MkdirTemp(b.Dir, "archive-")
-	if err != nil {
-		return fmt.Errorf("make folder of the archive: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	bus, err := jetstream.Open(ctx, jetstream.Options{Dir: dir + "/bus", MaxBytes: int64(b.Rows)*512 + 1<<30})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, bus.Close()) }()
+func (b *Bench) archiveOnce(ctx context.Context, dir string, bus *jetstream.Bus, got report.Samples) error {
 	if err := fill(ctx, bus, b.Rows); err != nil {
 		return err
 	}
-	a, err := archive.Open(ctx, archive.Options{Dir: dir + "/archive"})
+	a, err := archive.Open(ctx, archive.Options{Dir: filepath.Join(dir, "archive")})
 	if err != nil {
 		return err
 	}

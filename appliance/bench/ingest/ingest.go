@@ -8,6 +8,8 @@
 package ingest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"vitrine/appliance/bench/report"
+	"vitrine/bridge/jetstream"
 )
 
 // Bench is one run of these measurements.
@@ -42,6 +45,22 @@ func (b *Bench) figure(s report.Samples, name, unit, better string, bar float64)
 		f = f.WithBar(bar)
 	}
 	b.Figures = append(b.Figures, f)
+}
+
+// withBus calls do with a folder of its own and a durable log in it; without
+// maxBytes that may be as long as logs are.
+func (b *Bench) withBus(ctx context.Context, maxBytes int64, do func(dir string, bus *jetstream.Bus) error) (err error) {
+	dir, err := os.MkdirTemp(b.Dir, "bus-")
+	if err != nil {
+		return fmt.Errorf("make folder of the bus: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	bus, err := jetstream.Open(ctx, jetstream.Options{Dir: filepath.Join(dir, "bus"), MaxBytes: maxBytes})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bus.Close()) }()
+	return do(dir, bus)
 }
 
 // The reference of the part.

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -75,16 +73,16 @@ func (b *Bench) Kafka(ctx context.Context, opt kafka.Options, records int) (err 
 		for _, way := range []string{clientAlone, rawFrames, wholeWay} {
 			group := fmt.Sprintf("%s-%s-%d", name, way, rep)
 			groups = append(groups, group)
-			m := &meter{broker: broker}
+			m := newMeter(broker, records)
 			switch way {
 			case clientAlone:
 				alone = m
 				err = trial.Read(ctx, group, records, func(got []kafka.Fetched) error { m.add(count(got)); return nil })
 			case rawFrames:
-				err = b.raw(ctx, trial, group, records, m)
+				err = b.raw(ctx, trial, group, m)
 			case wholeWay:
 				opt.Group = group
-				err = b.whole(ctx, opt, records, m)
+				err = b.whole(ctx, opt, m)
 			}
 			if err != nil {
 				return fmt.Errorf("read topic %s (%s): %w", name, way, err)
@@ -130,15 +128,26 @@ func kafkaRecord(i int) (key, value []byte) {
 	return key, append(value, '}')
 }
 
-// meter counts records and what they cost, from the first that come on: to join
-// a group takes its time.
+// meter counts records and what they cost, from the first that come to the last of
+// all: to join a group takes its time, and so does leaving it.
 type meter struct {
-	broker        int
-	mu            sync.Mutex
-	first, n      int
-	began, last   time.Time
-	own, brokers  time.Duration // at first
-	ownTo, brokTo time.Duration // at last
+	broker, all int
+	// done is closed when all have come.
+	done chan struct{}
+
+	mu       sync.Mutex
+	first, n int
+	from, to stamp
+}
+
+// stamp is the time, and the processor time of ourselves and the broker.
+type stamp struct {
+	at          time.Time
+	own, broker time.Duration
+}
+
+func newMeter(broker, all int) *meter {
+	return &meter{broker: broker, all: all, done: make(chan struct{})}
 }
 
 // add tells of n more records.
@@ -148,13 +157,17 @@ func (m *meter) add(n int) {
 	if n == 0 {
 		return
 	}
-	if m.n += n; m.first == 0 {
-		m.first, m.began = m.n, time.Now()
-		m.own, m.brokers = machine.OwnTime(), used(m.broker)
+	before := m.n
+	if m.n += n; before == 0 {
+		m.first, m.from = m.n, m.now()
 	}
-	m.last = time.Now()
-	m.ownTo, m.brokTo = machine.OwnTime(), used(m.broker)
+	if before < m.all && m.n >= m.all {
+		m.to = m.now()
+		close(m.done)
+	}
 }
+
+func (m *meter) now() stamp { return stamp{time.Now(), machine.OwnTime(), used(m.broker)} }
 
 func used(pid int) time.Duration {
 	if pid == 0 {
@@ -167,13 +180,14 @@ func used(pid int) time.Duration {
 func (m *meter) records() float64 { return float64(max(1, m.n-m.first)) }
 
 // rate is records a second, cpu and brokerCPU microseconds a record.
-func (m *meter) rate() float64 { return m.records() / max(m.last.Sub(m.began).Seconds(), 1e-9) }
+func (m *meter) rate() float64 { return m.records() / max(m.to.at.Sub(m.from.at).Seconds(), 1e-9) }
 
-func (m *meter) cpu() float64 { return float64((m.ownTo - m.own).Nanoseconds()) / 1000 / m.records() }
+func (m *meter) cpu() float64 { return m.each(m.to.own - m.from.own) }
 
-func (m *meter) brokerCPU() float64 {
-	return float64((m.brokTo - m.brokers).Nanoseconds()) / 1000 / m.records()
-}
+func (m *meter) brokerCPU() float64 { return m.each(m.to.broker - m.from.broker) }
+
+// each is a record's share of a time, in microseconds.
+func (m *meter) each(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 / m.records() }
 
 func (m *meter) into(got report.Samples, name string) {
 	got.Add(name+".rate", m.rate())
@@ -190,8 +204,8 @@ func count(got []kafka.Fetched) (n int) {
 
 // raw frames the records as they come, beside the client, and appends each frame
 // to a durable log.
-func (b *Bench) raw(ctx context.Context, trial *kafka.Trial, group string, records int, m *meter) (err error) {
-	return b.withBus(ctx, func(bus *jetstream.Bus) error {
+func (b *Bench) raw(ctx context.Context, trial *kafka.Trial, group string, m *meter) error {
+	return b.withBus(ctx, 0, func(_ string, bus *jetstream.Bus) error {
 		const ahead = 16
 		polls := make(chan []kafka.Fetched, ahead)
 		ctx, cancel := context.WithCancelCause(ctx)
@@ -201,7 +215,7 @@ func (b *Bench) raw(ctx context.Context, trial *kafka.Trial, group string, recor
 			defer close(framed)
 			cancel(frameAll(ctx, bus, trial.Topic, polls, m))
 		}()
-		err := trial.Read(ctx, group, records, func(got []kafka.Fetched) error {
+		err := trial.Read(ctx, group, m.all, func(got []kafka.Fetched) error {
 			select {
 			case polls <- got:
 				return nil
@@ -254,22 +268,16 @@ func frameAll(ctx context.Context, bus *jetstream.Bus, topic string, polls <-cha
 
 // whole reads the topic as an appliance does, into a durable log that nothing
 // follows.
-func (b *Bench) whole(ctx context.Context, opt kafka.Options, records int, m *meter) error {
-	return b.withBus(ctx, func(bus *jetstream.Bus) (err error) {
-		letters, err := deadletter.Open(deadletter.Options{Dir: filepath.Join(b.Dir, "letters-"+strconv.Itoa(os.Getpid()))})
+func (b *Bench) whole(ctx context.Context, opt kafka.Options, m *meter) error {
+	return b.withBus(ctx, 0, func(dir string, bus *jetstream.Bus) (err error) {
+		letters, err := deadletter.Open(deadletter.Options{Dir: filepath.Join(dir, "letters")})
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, letters.Close()) }()
 		pump := bridge.New(bus, nil, bridge.Options{})
-		all, came := make(chan struct{}), atomic.Int64{}
 		opt.Into, opt.Letters = pump, letters
-		opt.Observe = func(n kafka.Counts) {
-			m.add(n.Accepted)
-			if came.Add(int64(n.Accepted)) == int64(records) {
-				close(all)
-			}
-		}
+		opt.Observe = func(n kafka.Counts) { m.add(n.Accepted) }
 		source, err := kafka.New(opt)
 		if err != nil {
 			return err
@@ -281,29 +289,14 @@ func (b *Bench) whole(ctx context.Context, opt kafka.Options, records int, m *me
 		wg.Go(func() { failures[0] = source.Run(ctx); cancel() })
 		wg.Go(func() { failures[1] = pump.Run(ctx); cancel() })
 		select {
-		case <-all:
+		case <-m.done:
 		case <-ctx.Done():
 		}
 		cancel()
 		wg.Wait()
-		if s := source.Status(); came.Load() != int64(records) {
-			failures = append(failures, fmt.Errorf("of %d records %d were taken: %s", records, came.Load(), s.Error))
+		if s := source.Status(); m.n != m.all {
+			failures = append(failures, fmt.Errorf("of %d records %d were taken: %s", m.all, m.n, s.Error))
 		}
 		return errors.Join(failures...)
 	})
-}
-
-// withBus calls do with a durable log of its own.
-func (b *Bench) withBus(ctx context.Context, do func(*jetstream.Bus) error) (err error) {
-	dir, err := os.MkdirTemp(b.Dir, "kafka-")
-	if err != nil {
-		return fmt.Errorf("make folder of the log: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	bus, err := jetstream.Open(ctx, jetstream.Options{Dir: dir})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, bus.Close()) }()
-	return do(bus)
 }
