@@ -40,8 +40,6 @@ type Door struct {
 	opt Options
 	// starts are the beginnings of requests, by path.
 	starts [][]byte
-	// before and after are the answer around the length of its body, and around
-	// the id of the request.
 	// The answer: head, the request's id, middle, the length of the body, and that,
 	// body and end around the id.
 	head, middle, body, end []byte
@@ -177,7 +175,7 @@ func (c *conn) Read(b []byte) (int, error) {
 // follow takes note of a part of a request whose beginning the server has, or of
 // the first byte of the next one.
 func (c *conn) follow(b []byte) {
-	if c.left == 0 && len(b) == cap(c.held[:]) && !c.ahead {
+	if c.left == 0 && len(b) == len(c.held) && !c.ahead {
 		c.ahead = true
 		copy(c.held[:], b)
 		return
