@@ -55,10 +55,10 @@ type Options struct {
 // In Go that wait is nowhere to be seen: who has to wait is a goroutine that is
 // ready and has not run, and finds every slot free once it does. So a request
 // goes to the end of the scheduler's queue once more before it is worked for.
-// Thereby all that have come are read before any is worked for, and each knows
-// how long the queue is by the time that it took to come through. While nobody
-// waits, one request in two milliseconds does so. To this comes how long it lay
-// unread, which Watch finds out.
+// Thereby all that the poller has handed over are read before any is worked for,
+// and each knows how long the queue is by the time that it took to come through.
+// While nobody waits, one request in two milliseconds does so. To this comes how
+// long it lay unread in its socket, which Watch finds out.
 type Gate struct {
 	slots    chan struct{}
 	most     int64

@@ -134,7 +134,7 @@ func (l *law) roll(now time.Duration) {
 		return
 	}
 	work, cheap, refused := float64(l.counts[Work].Swap(0)), float64(l.counts[Cheap].Swap(0)), float64(l.counts[Refuse].Swap(0))
-	waits, short := float64(l.waits.Swap(0)), float64(l.short.Swap(0))
+	waits, short, waited := float64(l.waits.Swap(0)), float64(l.short.Swap(0)), float64(l.waited.Swap(0))
 	all := work + cheap + refused
 	if all == 0 || int64(now) > ends+int64(stale) {
 		l.stands.Store(0)
@@ -150,7 +150,7 @@ func (l *law) roll(now time.Duration) {
 	default:
 		l.stands.Store(0)
 	}
-	share := max((refused+cheap-side*work)/all, l.control(waits))
+	share := max((refused+cheap-side*work)/all, l.control(time.Duration(waited/max(waits, 1))))
 	l.refused.Store(math.Float64bits(max(0, min(share, mostRefused))))
 	l.worked.Store(math.Float64bits((1-memory)*math.Float64frombits(l.worked.Load()) + memory*work/all))
 }
@@ -158,8 +158,7 @@ func (l *law) roll(now time.Duration) {
 // control is the share to refuse by the mean wait of a window, while a queue
 // stands: it is moved by how far that is off its aim and by how it changed, as in
 // PIE (RFC 8033), and falls at once where nobody waits any more.
-func (l *law) control(waits float64) float64 {
-	mean := time.Duration(float64(l.waited.Swap(0)) / max(waits, 1))
+func (l *law) control(mean time.Duration) float64 {
 	before := time.Duration(l.before.Swap(int64(mean)))
 	refused := math.Float64frombits(l.refused.Load())
 	switch {
