@@ -31,6 +31,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	running := a.start(outer, cancel)
 	scheduler := background(outer, cancel, "training schedule", func(ctx context.Context) error { a.schedule(ctx); return nil })
 	keys := background(outer, cancel, "API keys", func(ctx context.Context) error { return a.keys.Run(ctx, a.log) })
+	gate := background(outer, cancel, "gate", a.gate.Watch)
 	server := background(outer, cancel, "HTTP server", a.server.Run)
 	if a.parts.kafka != nil {
 		running.kafka = background(outer, cancel, "Kafka", a.parts.kafka.Run)
@@ -46,6 +47,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	a.ready.Store(false)
 	a.log.Info("stopping")
 	server.stop()
+	gate.stop()
 	bus.stop()
 	keys.stop()
 	scheduler.stop()
@@ -61,8 +63,8 @@ func (a *Appliance) serve(ctx context.Context) error {
 
 // running are the parts that work behind the doors.
 type running struct {
-	appliance                                                *Appliance
-	pump, follower, plugins, snapshots, served, upkeep, gate *task
+	appliance                                          *Appliance
+	pump, follower, plugins, snapshots, served, upkeep *task
 	// These are nil where none is configured, and kafka and lists for commands.
 	kafka, lists, copy *task
 }
@@ -78,7 +80,6 @@ func (a *Appliance) start(outer context.Context, fail context.CancelCauseFunc) *
 		snapshots: background(outer, fail, "snapshots", a.parts.state.Run),
 		served:    background(outer, fail, "served lists", a.served.Run),
 		upkeep:    background(outer, fail, "upkeep", a.parts.upkeep.Run),
-		gate:      background(outer, fail, "gate", a.gate.Watch),
 	}
 	if a.parts.copy != nil {
 		r.copy = background(outer, fail, "copy of the archive", a.parts.copy.Run)
@@ -99,7 +100,6 @@ func (r *running) stop(ctx context.Context) error {
 	r.appliance.jobs.wait()
 	r.plugins.stop()
 	r.upkeep.stop()
-	r.gate.stop()
 	r.snapshots.stop()
 	r.served.stop()
 	r.pump.stop()
