@@ -87,6 +87,16 @@ func (d *daemon) letters(source string) []letter {
 	}
 }
 
+// letterCodes counts what was refused of one source, by its codes.
+func (d *daemon) letterCodes(source string) map[string]int {
+	d.t.Helper()
+	codes := map[string]int{}
+	for _, l := range d.letters(source) {
+		codes[l.Code]++
+	}
+	return codes
+}
+
 // row is an event as NDJSON.
 func row(user, ts string) string {
 	return fmt.Sprintf(`{"user_id":%q,"item_id":"i1","event_type":"view","ts":%q}`+"\n", user, ts)
@@ -327,10 +337,7 @@ func TestBadRequests(t *testing.T) {
 			}
 		})
 	}
-	codes := map[string]int{}
-	for _, l := range d.letters("http") {
-		codes[l.Code]++
-	}
+	codes := d.letterCodes("http")
 	for _, code := range []string{"too_large", "invalid_utf8", "missing_user_id", "invalid_ts"} {
 		if codes[code] != 1 {
 			t.Errorf("dead letters of HTTP: %v, want one %s", codes, code)

@@ -132,7 +132,8 @@ func chaos(t *testing.T, s *chaosServer) (rows []string, sum string) {
 	return rows, sum
 }
 
-func chaosProxy(t *testing.T, target string) *realservers.Proxy {
+// realProxy stands before a server, and goes wrong where it is told to.
+func realProxy(t *testing.T, target string) *realservers.Proxy {
 	t.Helper()
 	p, err := realservers.NewProxy(target)
 	if err != nil {
@@ -144,7 +145,7 @@ func chaosProxy(t *testing.T, target string) *realservers.Proxy {
 
 // chaosKafka is a broker that 400 records a second go to, past the proxy.
 func chaosKafka(t *testing.T) *chaosServer {
-	proxy := chaosProxy(t, "")
+	proxy := realProxy(t, "")
 	b := realKafka(t, realservers.Kafka{Advertised: proxy.Address})
 	proxy.Target = b.Address
 	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Address), kgo.Dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -201,16 +202,8 @@ func chaosKafka(t *testing.T) *chaosServer {
 // chaosHDFS is a NameNode with one DataNode, which keeps the copy of the archive.
 // Only the NameNode is behind the proxy.
 func chaosHDFS(t *testing.T) *chaosServer {
-	c, err := realservers.HDFS{Dir: t.TempDir(), DataNodes: 1}.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	proxy := chaosProxy(t, c.Address)
+	c := realHDFS(t, realservers.HDFS{DataNodes: 1})
+	proxy := realProxy(t, c.Address)
 	return &chaosServer{
 		name: "hdfs", proxy: proxy, settings: []string{"archive.url=hdfs://" + proxy.Address + "/user/chaos", "archive.replication=1"},
 		mark: func(d *daemon) func() bool {
@@ -224,7 +217,7 @@ func chaosHDFS(t *testing.T) *chaosServer {
 // chaosNATS is the server that keeps the log.
 func chaosNATS(t *testing.T) *chaosServer {
 	c := realNATS(t, 1)
-	proxy := chaosProxy(t, strings.TrimPrefix(c.URLs[0], "nats://"))
+	proxy := realProxy(t, strings.TrimPrefix(c.URLs[0], "nats://"))
 	return &chaosServer{
 		name: "nats", proxy: proxy, settings: []string{"bus.url=nats://" + proxy.Address, "bus.replicas=1"},
 		mark: func(d *daemon) func() bool {

@@ -114,15 +114,7 @@ func TestRealKafkaChapter(t *testing.T) {
 func TestRealHDFSChapter(t *testing.T) {
 	realservers.Require(t)
 	skipShort(t)
-	cluster, err := realservers.HDFS{Dir: t.TempDir()}.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	}()
+	cluster := realHDFS(t, realservers.HDFS{})
 	dir := shortDir(t)
 	var d *daemon
 	c := chapter{title: "Beside HDFS", replace: []string{"localhost:9000", cluster.Address, "/var/lib/vitrine", dir}, python: runSpark}

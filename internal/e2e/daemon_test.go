@@ -145,6 +145,16 @@ func (d *daemon) awaitReady() {
 	d.t.Fatalf("the daemon is not ready after %s\n%s", patience, d.err)
 }
 
+// says waits for the log to say something: the pipe is slower than a socket.
+func (d *daemon) says(what string) {
+	d.t.Helper()
+	for deadline := time.Now().Add(patience); !strings.Contains(d.err.String(), what); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			d.t.Fatalf("the log does not say %s:\n%s", what, d.err)
+		}
+	}
+}
+
 // stop sends the signal of Ctrl-C and wants a clean end.
 func (d *daemon) stop() {
 	d.t.Helper()

@@ -14,20 +14,8 @@ import (
 // HDFS, and as long as HDFS cannot be reached there is none.
 func TestRealHDFSErasure(t *testing.T) {
 	realservers.Require(t)
-	c, err := realservers.HDFS{Dir: t.TempDir(), DataNodes: 1}.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	}()
-	proxy, err := realservers.NewProxy(c.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxy.Close()
+	c := realHDFS(t, realservers.HDFS{DataNodes: 1})
+	proxy := realProxy(t, c.Address)
 	const root = "/user/erasure"
 	d := start(t, shortDir(t), "--set", "archive.url=hdfs://"+proxy.Address+root, "--set", "archive.replication=1",
 		"--set", "archive.commit_every=1s", "--set", "archive.compact_every=1s")

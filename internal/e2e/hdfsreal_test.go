@@ -49,25 +49,29 @@ type hdfsFault struct {
 func TestRealHDFS(t *testing.T) {
 	realservers.Require(t)
 	skipShort(t)
-	c, err := realservers.HDFS{Dir: t.TempDir()}.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	}()
+	c := realHDFS(t, realservers.HDFS{})
 	t.Run("hdfs", func(t *testing.T) { hdfsGoesWrong(t, c, "hdfs", c.Address) })
 	t.Run("webhdfs", func(t *testing.T) { hdfsGoesWrong(t, c, "webhdfs", c.WebAddress) })
 }
 
-func hdfsGoesWrong(t *testing.T, c *realservers.Cluster, scheme, target string) {
-	proxy, err := realservers.NewProxy(target)
+// realHDFS starts a cluster of processes.
+func realHDFS(t *testing.T, h realservers.HDFS) *realservers.Cluster {
+	t.Helper()
+	h.Dir = t.TempDir()
+	c, err := h.Start(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer proxy.Close()
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func hdfsGoesWrong(t *testing.T, c *realservers.Cluster, scheme, target string) {
+	proxy := realProxy(t, target)
 	root := "/user/" + scheme
 	settings := []string{"--set", "archive.url=" + scheme + "://" + proxy.Address + root, "--set", "archive.commit_every=1s", "--set", "archive.compact_every=1s"}
 	d := start(t, shortDir(t), settings...)

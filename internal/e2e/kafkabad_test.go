@@ -39,11 +39,7 @@ func TestRealKafkaBadInput(t *testing.T) {
 	produce(t, bomb, "user-events", "k", string(make([]byte, 90<<20)))
 	produce(t, cl, "user-events", "k", event("b"))
 	d.until("what is sound is read", func(p pipeline) bool { return p.Kafka.Accepted == 2 && p.Kafka.Rejected == 5 })
-	codes := map[string]int{}
-	for _, l := range d.letters("user-events") {
-		codes[l.Code]++
-	}
-	if fmt.Sprint(codes) != "map[invalid_json:2 invalid_ts:1 too_large:2]" {
+	if codes := d.letterCodes("user-events"); fmt.Sprint(codes) != "map[invalid_json:2 invalid_ts:1 too_large:2]" {
 		t.Errorf("dead letters %v", codes)
 	}
 	d.stop()
@@ -82,12 +78,6 @@ func TestRealKafkaBadInput(t *testing.T) {
 	}
 }
 
-// says waits for the log to say something.
-func (d *daemon) says(what string) {
-	d.t.Helper()
-	until(d.t, "the log says: "+what, func() bool { return strings.Contains(d.err.String(), what) })
-}
-
 // TestRealKafkaSchemas lets the schema of a topic change under a daemon that reads
 // it, and names one that no registry has.
 func TestRealKafkaSchemas(t *testing.T) {
@@ -118,11 +108,7 @@ func TestRealKafkaSchemas(t *testing.T) {
 		"\x00\x00\x00\x00\x01"+"\x04u4",
 		"\x00\x00\x00\x00\x01"+"\x04u5"+"\x0e"+view)
 	d.until("all is read", func(p pipeline) bool { return p.Kafka.Accepted == 3 && p.Kafka.Rejected == 2 })
-	codes := map[string]int{}
-	for _, l := range d.letters("user-events") {
-		codes[l.Code]++
-	}
-	if fmt.Sprint(codes) != "map[invalid_schema_value:1 unknown_schema:1]" {
+	if codes := d.letterCodes("user-events"); fmt.Sprint(codes) != "map[invalid_schema_value:1 unknown_schema:1]" {
 		t.Errorf("dead letters %v", codes)
 	}
 	d.stop()

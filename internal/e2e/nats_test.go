@@ -68,7 +68,7 @@ func TestBusElsewhere(t *testing.T) {
 	d.kill()
 	// As after a power cut that this machine came back from first.
 	early := launch(t, dir, args...)
-	until(t, "the cluster is waited for", func() bool { return strings.Contains(early.err.String(), "waiting for the cluster") })
+	early.says("waiting for the cluster")
 	early.kill()
 	if err := c.Restart(t.Context(), 0); err != nil {
 		t.Fatal(err)

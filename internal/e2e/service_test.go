@@ -48,14 +48,6 @@ func TestService(t *testing.T) {
 	}
 	configure("[recommend]\nlimit = 3\n")
 	d := start(t, filepath.Join(dir, "data"), "--config", file)
-	logs := func(want string) { // the pipe is slower than the socket
-		t.Helper()
-		for deadline := time.Now().Add(patience); !strings.Contains(d.err.String(), want); time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("the log does not say %s:\n%s", want, d.err)
-			}
-		}
-	}
 	hears("READY=1")
 	hears("WATCHDOG=1")
 
@@ -64,7 +56,7 @@ func TestService(t *testing.T) {
 		t.Fatal(err)
 	}
 	hears("STATUS=serves with the old configuration")
-	logs("nearest key: recommend.limit")
+	d.says("nearest key: recommend.limit")
 	hears("WATCHDOG=1")
 
 	configure("[recommend]\nlimit = 5\n[log]\nformat = \"json\"\n")
@@ -74,7 +66,7 @@ func TestService(t *testing.T) {
 	hears("RELOADING=1")
 	hears("READY=1")
 	hears("WATCHDOG=1")
-	logs(`{"time"`)
+	d.says(`{"time"`)
 	d.stop()
 	hears("STOPPING=1")
 }
