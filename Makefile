@@ -57,6 +57,9 @@ bench-peers: build ## training and search beside implicit, Spark MLlib, Gorse, f
 	-cd appliance/bench/peers/gorse && go build -o $(PEERS)/gorse .
 	$(BINARY) bench peers
 
+bench-kafka: real-servers ## from Kafka to disk, beside the client alone, with a broker that is started for it
+	VITRINE_REAL=1 go test -v -count=1 -timeout 30m -run '^TestRealKafkaSpeed$$' ./internal/e2e
+
 # VERSION counts when it is given; else the package's is the tag's.
 RPM_VERSION := $(if $(filter command line,$(origin VERSION)),$(VERSION))
 
