@@ -9,6 +9,7 @@ import (
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/pipeline"
+	"vitrine/appliance/scrape"
 )
 
 var errNotReady = errors.New("the demo shop is being filled in and trained")
@@ -58,9 +59,9 @@ func (a *Appliance) watch() {
 	p := a.parts
 	a.metrics.watchPlugins(a.plugins)
 	a.metrics.registry.MustRegister(a.pipeline().Collector())
-	a.metrics.registry.MustRegister(p.upkeep)
+	a.metrics.registry.MustRegister(scrape.Collector(p.upkeep.Figures))
 	if p.lists != nil {
-		a.metrics.registry.MustRegister(p.lists)
+		a.metrics.registry.MustRegister(scrape.Collector(p.lists.Figures))
 	}
 	a.metrics.gauge("vitrine_snapshot_lag_frames", "Frames that the next start would read behind the newest snapshot.", func() float64 {
 		position, _ := p.state.Snapshot()

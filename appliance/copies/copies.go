@@ -2,8 +2,8 @@
 // the configuration names, and the copy's figures for the admin API and
 // /metrics.
 //
-// It imports bridge/mirror and its stores, appliance/config, the admin API's
-// types and the metrics library.
+// It imports bridge/mirror and its stores, appliance/config, appliance/scrape and
+// the admin API's types.
 package copies
 
 import (
@@ -13,10 +13,9 @@ import (
 	"os/user"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"vitrine/appliance/config"
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/scrape"
 	"vitrine/bridge/archive"
 	"vitrine/bridge/hdfs"
 	"vitrine/bridge/mirror"
@@ -111,54 +110,18 @@ func Status(m *mirror.Mirror, position uint64) *adminapi.PipelineCopy {
 	return out
 }
 
-// Figures are the copy's, for /metrics.
-type Figures struct {
-	Mirror *mirror.Mirror
-	// Position is the archive's.
-	Position func() uint64
-}
-
-// figure is one of them.
-type figure struct {
-	name, help string
-	kind       prometheus.ValueType
-	value      float64
-}
-
-func (f Figures) read() []figure {
-	s := f.Mirror.Stats()
-	failing := 0.0
-	if s.LastError != "" {
-		failing = 1
-	}
-	position := f.Position()
-	return []figure{
-		{"lag_frames", "Frames that are in the archive and not in its copy yet.", prometheus.GaugeValue, float64(position - min(position, s.Position))},
-		{"failing", "1 while the archive cannot be copied, 0 while all is well.", prometheus.GaugeValue, failing},
-		{"files", "Files of the copy.", prometheus.GaugeValue, float64(s.Files)},
-		{"bytes", "Size of the copy.", prometheus.GaugeValue, float64(s.Bytes)},
-		{"waiting_files", "Files that are not copied yet.", prometheus.GaugeValue, float64(s.Waiting)},
-		{"waiting_bytes", "Size of the files that are not copied yet.", prometheus.GaugeValue, float64(s.WaitingBytes)},
-		{"copied_total", "Files copied since the start.", prometheus.CounterValue, float64(s.Copied)},
-		{"removed_total", "Files removed from the copy since the start.", prometheus.CounterValue, float64(s.Removed)},
-		{"failures_total", "Turns of copying that ended with an error.", prometheus.CounterValue, float64(s.Failures)},
-	}
-}
-
-func (g figure) desc() *prometheus.Desc {
-	return prometheus.NewDesc("vitrine_archive_copy_"+g.name, g.help, nil, nil)
-}
-
-// Describe implements prometheus.Collector.
-func (f Figures) Describe(ch chan<- *prometheus.Desc) {
-	for _, g := range f.read() {
-		ch <- g.desc()
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (f Figures) Collect(ch chan<- prometheus.Metric) {
-	for _, g := range f.read() {
-		ch <- prometheus.MustNewConstMetric(g.desc(), g.kind, g.value)
+// Figures are the copy's for /metrics; position is the archive's.
+func Figures(m *mirror.Mirror, position uint64) []scrape.Figure {
+	s := m.Stats()
+	return []scrape.Figure{
+		scrape.Gauge("vitrine_archive_copy_lag_frames", "Frames that are in the archive and not in its copy yet.", float64(position-min(position, s.Position))),
+		scrape.Gauge("vitrine_archive_copy_failing", "1 while the archive cannot be copied, 0 while all is well.", scrape.Flag(s.LastError != "")),
+		scrape.Gauge("vitrine_archive_copy_files", "Files of the copy.", float64(s.Files)),
+		scrape.Gauge("vitrine_archive_copy_bytes", "Size of the copy.", float64(s.Bytes)),
+		scrape.Gauge("vitrine_archive_copy_waiting_files", "Files that are not copied yet.", float64(s.Waiting)),
+		scrape.Gauge("vitrine_archive_copy_waiting_bytes", "Size of the files that are not copied yet.", float64(s.WaitingBytes)),
+		scrape.Counter("vitrine_archive_copy_copied_total", "Files copied since the start.", float64(s.Copied)),
+		scrape.Counter("vitrine_archive_copy_removed_total", "Files removed from the copy since the start.", float64(s.Removed)),
+		scrape.Counter("vitrine_archive_copy_failures_total", "Turns of copying that ended with an error.", float64(s.Failures)),
 	}
 }

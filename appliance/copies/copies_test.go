@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"vitrine/appliance/config"
+	"vitrine/appliance/scrape"
 	"vitrine/bridge/archive"
 )
 
@@ -55,7 +56,7 @@ func TestAway(t *testing.T) {
 			t.Errorf("%s: %+v", url, s)
 		}
 		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(Figures{Mirror: m, Position: func() uint64 { return 7 }})
+		registry.MustRegister(scrape.Collector(func() []scrape.Figure { return Figures(m, 7) }))
 		families, err := registry.Gather()
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"vitrine/appliance/copies"
+	"vitrine/appliance/scrape"
 	"vitrine/appliance/topics"
 	"vitrine/bridge/jetstream"
 )
@@ -34,13 +35,6 @@ func counter(name, help string, read func(*sample) float64) figure {
 	return figure{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, read}
 }
 
-func flag(on bool) float64 {
-	if on {
-		return 1
-	}
-	return 0
-}
-
 // figures lists the metrics of bus, archive and dead letters.
 func figures() []figure {
 	return slices.Concat(busFigures(), []figure{
@@ -48,7 +42,7 @@ func figures() []figure {
 			return float64(s.last) - float64(s.parts.Archive.Position())
 		}),
 		gauge("vitrine_archive_failing", "1 while the archive cannot take events; they wait on the bus.", func(s *sample) float64 {
-			return flag(s.parts.Follower.Stats().LastError != "")
+			return scrape.Flag(s.parts.Follower.Stats().LastError != "")
 		}),
 		counter("vitrine_archive_commits_total", "Commits of the archive.", func(s *sample) float64 { return float64(s.parts.Follower.Stats().Commits) }),
 		counter("vitrine_archive_records_total", "Records committed to the archive.", func(s *sample) float64 { return float64(s.parts.Follower.Stats().Records) }),
@@ -68,11 +62,11 @@ func busFigures() []figure {
 		counter("vitrine_bus_append_seconds_total", "Time that making frames durable took; nearly all of it is fsync.", func(s *sample) float64 { return s.bus.AppendTime.Seconds() }),
 		counter("vitrine_bus_refused_total", "Frames that the bus had no room for.", func(s *sample) float64 { return float64(s.bus.Refused) }),
 		counter("vitrine_bus_restarts_total", "Times that the embedded server had to be started again.", func(s *sample) float64 { return float64(s.bus.Restarts) }),
-		gauge("vitrine_bus_short_of_disk", "1 while events are refused because the disk has too little room.", func(s *sample) float64 { return flag(s.bus.Short) }),
-		gauge("vitrine_bus_away", "1 while the cluster of bus.url is away and events are kept aside in the data folder.", func(s *sample) float64 { return flag(s.bus.Away != nil) }),
+		gauge("vitrine_bus_short_of_disk", "1 while events are refused because the disk has too little room.", func(s *sample) float64 { return scrape.Flag(s.bus.Short) }),
+		gauge("vitrine_bus_away", "1 while the cluster of bus.url is away and events are kept aside in the data folder.", func(s *sample) float64 { return scrape.Flag(s.bus.Away != nil) }),
 		gauge("vitrine_bus_aside_frames", "Frames that wait in the data folder for the cluster.", func(s *sample) float64 { return float64(s.bus.AsideFrames) }),
 		counter("vitrine_bus_lost_frames_total", "Frames that were ever found to be damaged on the disk; lost in /v1/pipeline names them.", func(s *sample) float64 { return float64(s.bus.Lost) }),
-		gauge("vitrine_bus_down", "1 while the bus is out of reach.", func(s *sample) float64 { return flag(s.bus.Down != nil) }),
+		gauge("vitrine_bus_down", "1 while the bus is out of reach.", func(s *sample) float64 { return scrape.Flag(s.bus.Down != nil) }),
 	}
 }
 
@@ -112,6 +106,6 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func (c collector) copy() copies.Figures {
-	return copies.Figures{Mirror: c.parts.Copy, Position: c.parts.Archive.Position}
+func (c collector) copy() scrape.Collector {
+	return func() []scrape.Figure { return copies.Figures(c.parts.Copy, c.parts.Archive.Position()) }
 }

@@ -4,8 +4,8 @@
 // It owns which lists are written when: those of users who have done something,
 // within a second or two, and those of all others once in a while and after each
 // new model. How a list is made and what it is written to belong to others. It
-// imports bridge/redis for its entries, bridge/event, internal/logkey,
-// internal/pause and the metrics library.
+// imports bridge/redis for its entries, bridge/event, appliance/scrape, internal/logkey
+// and internal/pause.
 package publish
 
 import (
@@ -154,7 +154,8 @@ func (p *Publisher) Run(ctx context.Context, src Source) error {
 			rest = retryPause
 			p.giveBack(users)
 			p.failures.Add(1)
-			if p.failing.Swap(true); time.Since(told) > remindEvery {
+			p.failing.Store(true)
+			if time.Since(told) > remindEvery {
 				told = time.Now()
 				p.opt.Log.Error("lists cannot be published; they wait, and answers go on; trying again", logkey.Address, p.opt.Name, logkey.Error, err,
 					logkey.Hint, "look at redis.address, redis.user and redis.password_file, and at whether the server runs")

@@ -176,7 +176,7 @@ func TestStoreAway(t *testing.T) {
 		go func() { _ = p.Run(t.Context(), users.source()) }()
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if got := p.figures(); got[2].value < 3 || got[3].value != 1 || got[4].value != 2 {
+		if got := p.Figures(); got[2].Value < 3 || got[3].Value != 1 || got[4].Value != 2 {
 			t.Errorf("figures %+v", got)
 		}
 		for n := range maxWaiting {
@@ -184,7 +184,7 @@ func TestStoreAway(t *testing.T) {
 		}
 		users.set("beyond", 3)
 		p.Apply(2, click("beyond"))
-		if got := p.figures()[4].value; got > maxWaiting {
+		if got := p.Figures()[4].Value; got > maxWaiting {
 			t.Errorf("%v wait", got)
 		}
 		store.set(nil)
@@ -193,7 +193,7 @@ func TestStoreAway(t *testing.T) {
 		if got := store.text(); got != "a=1 beyond=1,2,3" {
 			t.Errorf("when it is back: %q", got)
 		}
-		if got := p.figures(); got[3].value != 0 || got[4].value != 0 || got[0].value == 0 || got[1].value == 0 {
+		if got := p.Figures(); got[3].Value != 0 || got[4].Value != 0 || got[0].Value == 0 || got[1].Value == 0 {
 			t.Errorf("figures %+v", got)
 		}
 	})

@@ -2,7 +2,8 @@
 // data folder in the group, and the source's figures for the admin API and
 // /metrics.
 //
-// It imports bridge/kafka, the admin API's types and the metrics library.
+// It imports bridge/kafka, appliance/scrape, the admin API's types and the metrics
+// library.
 package topics
 
 import (
@@ -16,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/scrape"
 	"vitrine/bridge/kafka"
 )
 
@@ -84,11 +86,7 @@ func (f Figures) Describe(ch chan<- *prometheus.Desc) { ch <- f.lag(); ch <- f.c
 // Collect implements prometheus.Collector.
 func (f Figures) Collect(ch chan<- prometheus.Metric) {
 	s := f.Source.Status()
-	up := 0.0
-	if s.Connected {
-		up = 1
-	}
-	ch <- prometheus.MustNewConstMetric(f.connected(), prometheus.GaugeValue, up)
+	ch <- prometheus.MustNewConstMetric(f.connected(), prometheus.GaugeValue, scrape.Flag(s.Connected))
 	for _, p := range s.Partitions {
 		ch <- prometheus.MustNewConstMetric(f.lag(), prometheus.GaugeValue, float64(p.Lag()), p.Topic, fmt.Sprint(p.Partition))
 	}

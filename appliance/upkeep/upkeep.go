@@ -11,8 +11,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"vitrine/appliance/scrape"
 	"vitrine/bridge/archive"
 	"vitrine/bridge/archive/compact"
 	"vitrine/internal/logkey"
@@ -86,41 +85,17 @@ func gently() func(ctx context.Context) error {
 
 const maxPiece = 50 * time.Millisecond
 
-// figure is one of /metrics.
-type figure struct {
-	name, help string
-	kind       prometheus.ValueType
-	read       func(compact.Stats) float64
-}
-
-func figures() []figure {
-	return []figure{
-		{"files", "Parquet files of the archive, as of the last look.", prometheus.GaugeValue, func(s compact.Stats) float64 { return float64(s.Files) }},
-		{"bytes", "Bytes of the archive's Parquet files, as of the last look.", prometheus.GaugeValue, func(s compact.Stats) float64 { return float64(s.Bytes) }},
-		{"dates", "Dates that the archive has events of.", prometheus.GaugeValue, func(s compact.Stats) float64 { return float64(s.Dates) }},
-		{"merged_files_total", "Small files that were merged into others.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Merged) }},
-		{"repeats_dropped_total", "Rows dropped while merging because they repeat an event.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Repeats) }},
-		{"dates_dropped_total", "Dates dropped because they are behind archive.retention.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Dropped) }},
-		{"erased_users_total", "Erased users of whom the files hold nothing any more.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Erased) }},
-		{"upkeep_failures_total", "Looks through the archive that ended with an error; the log has it.", prometheus.CounterValue, func(s compact.Stats) float64 { return float64(s.Failed) }},
-	}
-}
-
-func (f *figure) desc() *prometheus.Desc {
-	return prometheus.NewDesc("vitrine_archive_"+f.name, f.help, nil, nil)
-}
-
-// Describe implements prometheus.Collector.
-func (u *Upkeep) Describe(ch chan<- *prometheus.Desc) {
-	for _, f := range figures() {
-		ch <- f.desc()
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (u *Upkeep) Collect(ch chan<- prometheus.Metric) {
+// Figures are those of /metrics.
+func (u *Upkeep) Figures() []scrape.Figure {
 	s := u.compact.Stats()
-	for _, f := range figures() {
-		ch <- prometheus.MustNewConstMetric(f.desc(), f.kind, f.read(s))
+	return []scrape.Figure{
+		scrape.Gauge("vitrine_archive_files", "Parquet files of the archive, as of the last look.", float64(s.Files)),
+		scrape.Gauge("vitrine_archive_bytes", "Bytes of the archive's Parquet files, as of the last look.", float64(s.Bytes)),
+		scrape.Gauge("vitrine_archive_dates", "Dates that the archive has events of.", float64(s.Dates)),
+		scrape.Counter("vitrine_archive_merged_files_total", "Small files that were merged into others.", float64(s.Merged)),
+		scrape.Counter("vitrine_archive_repeats_dropped_total", "Rows dropped while merging because they repeat an event.", float64(s.Repeats)),
+		scrape.Counter("vitrine_archive_dates_dropped_total", "Dates dropped because they are behind archive.retention.", float64(s.Dropped)),
+		scrape.Counter("vitrine_archive_erased_users_total", "Erased users of whom the files hold nothing any more.", float64(s.Erased)),
+		scrape.Counter("vitrine_archive_upkeep_failures_total", "Looks through the archive that ended with an error; the log has it.", float64(s.Failed)),
 	}
 }

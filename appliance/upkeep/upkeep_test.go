@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"vitrine/appliance/scrape"
 	"vitrine/bridge/archive"
 )
 
@@ -36,8 +37,8 @@ func TestRun(t *testing.T) {
 		t.Errorf("the log says %q", &log)
 	}
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(u)
-	if all, err := registry.Gather(); err != nil || len(all) != len(figures()) {
+	registry.MustRegister(scrape.Collector(u.Figures))
+	if all, err := registry.Gather(); err != nil || len(all) != len(u.Figures()) {
 		t.Fatalf("%d figures, %v", len(all), err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
