@@ -202,14 +202,13 @@ func (sc *scratch) pageOfRules() rules.Page {
 	return rules.Page{Limit: sc.limit, Offset: sc.offset, Pins: sc.pins, Notes: sc.why.rules()}
 }
 
-// arrange lets the rules score the candidates and make the page.
+// arrange lets the rules score the candidates, which are in order, and make the
+// page.
 func (e *Engine) arrange(sc *scratch, q question) {
 	if sc.plan == nil {
 		return
 	}
-	notes := sc.why.rules()
-	scored := sc.plan.Score(&sc.frame, notes)
-	if scored || sc.sorts {
+	if sc.plan.Score(&sc.frame, sc.why.rules()) {
 		sc.sort()
 	}
 	page := sc.pageOfRules()
