@@ -3,6 +3,7 @@ package recommend
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"vitrine/appliance/frame"
@@ -79,4 +80,10 @@ func (sc *scratch) fulfils(item uint32) bool {
 		}
 	}
 	return true
+}
+
+// suits tells whether an item may come into the list, and is not in it yet.
+func (e *Engine) suits(sc *scratch, item uint32) bool {
+	return sc.fulfils(item) && !slices.Contains(sc.excluded, item) && !slices.Contains(sc.frame.Items, item) &&
+		!e.deps.Shelf.Expired(item, sc.frame.Now)
 }

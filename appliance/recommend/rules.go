@@ -1,8 +1,6 @@
 package recommend
 
 import (
-	"slices"
-
 	"vitrine/als/topk"
 	"vitrine/appliance/frame"
 	"vitrine/appliance/recommend/view"
@@ -91,7 +89,7 @@ func (e *Engine) pin(sc *scratch) {
 	sc.pins = sc.plan.Pins(sc.frame.Now, sc.pins[:0])
 	kept := sc.pins[:0]
 	for _, pin := range sc.pins {
-		if sc.fulfils(pin.Item) && !slices.Contains(sc.excluded, pin.Item) && !e.deps.Shelf.Expired(pin.Item, sc.frame.Now) {
+		if e.suits(sc, pin.Item) {
 			kept = append(kept, pin)
 		}
 	}

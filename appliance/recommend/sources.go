@@ -63,10 +63,9 @@ func (e *Engine) hide(sc *scratch, v *view.View, fresh bool) {
 // choose takes those of the given candidates that may be shown.
 func (e *Engine) choose(sc *scratch, q question) (reason string) {
 	for j, item := range q.given {
-		if slices.Contains(sc.excluded, item) || slices.Contains(sc.frame.Items, item) || !sc.fulfils(item) || e.deps.Shelf.Expired(item, sc.frame.Now) {
-			continue
+		if e.suits(sc, item) {
+			sc.frame.Add(item, q.scores[j])
 		}
-		sc.frame.Add(item, q.scores[j])
 	}
 	if sc.frame.Len() == 0 {
 		return ReasonNoCandidates

@@ -60,9 +60,3 @@ func (e *Engine) mingle(sc *scratch, v *view.View, fresh *view.Newcomers) {
 	}
 	sc.sort()
 }
-
-// suits tells whether a new item may become a candidate.
-func (e *Engine) suits(sc *scratch, item uint32) bool {
-	return sc.fulfils(item) && !slices.Contains(sc.excluded, item) && !slices.Contains(sc.frame.Items, item) &&
-		!e.deps.Shelf.Expired(item, sc.frame.Now)
-}
