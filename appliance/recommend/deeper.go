@@ -39,11 +39,7 @@ func (e *Engine) deepen(ctx context.Context, sc *scratch, resp *Response, q ques
 	if q.reason == "" && q.rank == nil {
 		scale = sc.factorScale(q.view, q)
 		d.hidden.Copy(&sc.without)
-		for _, code := range d.looked {
-			if row, ok := q.view.Row(code); ok {
-				d.hidden.Hide(row)
-			}
-		}
+		q.view.HideItems(&d.hidden, d.looked)
 	}
 	d.code, d.hits, d.at, d.ahead = 0, d.hits[:0], 0, maxCandidates
 	for f.Len() < sc.limit && !denied(&resp.Plugins) && ctx.Err() == nil && !e.late(sc) {

@@ -45,19 +45,11 @@ func (e *Engine) candidates(sc *scratch, q question) (reason string) {
 // the conditions, or is a candidate already.
 func (e *Engine) hide(sc *scratch, v *view.View, fresh bool) {
 	sc.without.Copy(v.Expired(e.deps.Shelf, sc.frame.Now, fresh))
-	for _, code := range sc.excluded {
-		if row, ok := v.Row(code); ok {
-			sc.without.Hide(row)
-		}
-	}
+	v.HideItems(&sc.without, sc.excluded)
 	for _, c := range sc.conditions {
 		v.Hide(&sc.without, c.selection, c.pass)
 	}
-	for _, code := range sc.frame.Items {
-		if row, ok := v.Row(code); ok {
-			sc.without.Hide(row)
-		}
-	}
+	v.HideItems(&sc.without, sc.frame.Items)
 }
 
 // choose takes those of the given candidates that may be shown.

@@ -36,6 +36,15 @@ func (v *View) Hide(mask *topk.Mask, s *frame.Selection, pass bool) {
 	}
 }
 
+// HideItems leaves items out of a search, by their codes.
+func (v *View) HideItems(mask *topk.Mask, codes []uint32) {
+	for _, code := range codes {
+		if row, ok := v.Row(code); ok {
+			mask.Hide(row)
+		}
+	}
+}
+
 // pass finds the rows that pass a selection. From one selection of a filter to
 // the next only what differs is moved.
 func (v *View) pass(s *frame.Selection) *passed {
