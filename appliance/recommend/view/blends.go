@@ -3,10 +3,8 @@ package view
 import (
 	"fmt"
 
-	"vitrine/als/model"
 	"vitrine/als/neighbors"
 	"vitrine/als/neighbors/tables"
-	"vitrine/als/topk"
 )
 
 // Blends are the mixes of a view's sources: for users, for visitors who are
@@ -14,10 +12,10 @@ import (
 // that the factors answer alone.
 type Blends struct{ User, Session, Like *neighbors.Blend }
 
-// newBlends prepares the sources beside a model. Weights take the place of
+// blends prepares the sources beside the model. Weights take the place of
 // those that were chosen in training where they are not nil; a source that the
 // version was trained without is left out.
-func newBlends(set *tables.Set, weights tables.Weights, index *topk.Index, m *model.Model) (Blends, error) {
+func (v *View) blends(set *tables.Set, weights tables.Weights) (Blends, error) {
 	if set == nil {
 		return Blends{}, nil
 	}
@@ -29,7 +27,7 @@ func newBlends(set *tables.Set, weights tables.Weights, index *topk.Index, m *mo
 	if weights != nil {
 		s = tables.Given(weights)
 	}
-	factors := &neighbors.Factors{Index: index, Model: m, Norms: neighbors.Norms(m)}
+	factors := &neighbors.Factors{Index: v.Index, Model: v.Model, Norms: v.lengths}
 	mix := func(w tables.Weights) *neighbors.Blend {
 		b := sources.Blend(w, factors)
 		if len(b.Sources) == 0 {

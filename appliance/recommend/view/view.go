@@ -13,12 +13,12 @@ package view
 
 import (
 	"fmt"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"vitrine/als/model"
+	"vitrine/als/neighbors"
 	"vitrine/als/neighbors/tables"
 	"vitrine/als/topk"
 )
@@ -110,25 +110,14 @@ func New(spec Spec) (*View, error) {
 		}
 		v.rows[code] = uint32(row) + 1
 	}
-	v.lengths = lengths(m)
+	v.lengths = neighbors.Norms(m)
 	v.folder = model.NewFolder(m)
 	v.Index = topk.New(m.Items, m.NumItems, m.Rank)
 	var err error
-	if v.Blends, err = newBlends(spec.Sources, spec.Weights, v.Index, m); err != nil {
+	if v.Blends, err = v.blends(spec.Sources, spec.Weights); err != nil {
 		return nil, fmt.Errorf("view model %s: %w", spec.Version, err)
 	}
 	return v, nil
-}
-
-// lengths are the norms of the items' factors.
-func lengths(m *model.Model) []float32 {
-	out := make([]float32, m.NumItems)
-	for row := range out {
-		factors := m.Items[row*m.Rank : (row+1)*m.Rank]
-		m.Scores(out[row:row+1], factors, []uint32{uint32(row)})
-		out[row] = float32(math.Sqrt(float64(out[row])))
-	}
-	return out
 }
 
 // Row is the row of an item, if the model knows it.
