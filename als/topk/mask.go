@@ -55,6 +55,18 @@ func (m *Mask) HidePositions(positions []uint64) {
 	}
 }
 
+// HideOthers leaves out the positions whose bit is not set, also where words are
+// not there.
+func (m *Mask) HideOthers(positions []uint64) {
+	shared := min(len(positions), len(m.words))
+	for w, word := range positions[:shared] {
+		m.words[w] |= ^word
+	}
+	for w := shared; w < len(m.words); w++ {
+		m.words[w] = ^uint64(0)
+	}
+}
+
 // Hides tells whether a row is left out.
 func (m *Mask) Hides(row uint32) bool {
 	if m.ix == nil {

@@ -40,6 +40,13 @@ func TestMaskKnowsRowsAndPositions(t *testing.T) {
 			t.Errorf("row %d is hidden after Reset", row)
 		}
 	}
+	m.HideOthers([]uint64{1<<9 | 1<<40})
+	m.HidePositions([]uint64{1 << 40})
+	for row := range uint32(n) {
+		if m.Hides(row) != (row != ix.Rows()[9]) {
+			t.Errorf("row %d hidden: %v, but all others are", row, m.Hides(row))
+		}
+	}
 }
 
 func TestMaskOfAnotherIndexPanics(t *testing.T) {

@@ -170,21 +170,18 @@ func (e *Engine) scoresOf(sc *scratch, q question, items []uint32) []float32 {
 // rankRows asks the sources for the given items alone: all others are hidden.
 func (e *Engine) rankRows(sc *scratch, q question, items []uint32, scores []float32) {
 	v := q.view
-	hide := make([]uint64, (len(v.Index.Rows())+63)/64)
-	for w := range hide {
-		hide[w] = ^uint64(0)
-	}
+	asked := make([]uint64, (len(v.Index.Rows())+63)/64)
 	place := map[uint32]int{}
 	for j, item := range items {
 		if row, ok := v.Row(item); ok {
 			if at, ok := v.Index.Position(row); ok {
-				hide[at/64] &^= 1 << (at % 64)
+				asked[at/64] |= 1 << (at % 64)
 				place[row] = j
 			}
 		}
 	}
 	sc.without.Reset(v.Index)
-	sc.without.HidePositions(hide)
+	sc.without.HideOthers(asked)
 	sc.want = len(items)
 	sc.best(v, q)
 	for _, hit := range sc.hits {

@@ -81,7 +81,7 @@ func (v *View) Lift(boosts []Boost, now int64) *topk.Lift {
 	for _, b := range boosts {
 		p := v.pass(b.Selection)
 		next.passed = append(next.passed, p)
-		sets = append(sets, topk.Lifted{Positions: p.yes, Factor: b.Factor})
+		sets = append(sets, topk.Lifted{Positions: p.positions, Factor: b.Factor})
 	}
 	next.lift = v.Index.NewLift(sets)
 	keep := []*lift{next}

@@ -2,6 +2,7 @@ package view
 
 import (
 	"math/bits"
+	"slices"
 	"sync"
 
 	"vitrine/als/topk"
@@ -18,11 +19,10 @@ type passing struct {
 	byFilter map[uint64]*passed
 }
 
-// passed are the positions in scan order that pass a filter, and those that do
-// not.
+// passed are the positions in scan order that pass a filter.
 type passed struct {
 	selection *frame.Selection
-	yes, no   []uint64
+	positions []uint64
 }
 
 // Hide leaves out of a search the rows that do not pass a selection, or those
@@ -30,9 +30,9 @@ type passed struct {
 func (v *View) Hide(mask *topk.Mask, s *frame.Selection, pass bool) {
 	p := v.pass(s)
 	if pass {
-		mask.HidePositions(p.no)
+		mask.HideOthers(p.positions)
 	} else {
-		mask.HidePositions(p.yes)
+		mask.HidePositions(p.positions)
 	}
 }
 
@@ -55,21 +55,17 @@ func (v *View) pass(s *frame.Selection) *passed {
 		return old
 	}
 	if old != nil && sameWords(old.selection.Words, s.Words) {
-		next := &passed{selection: s, yes: old.yes, no: old.no}
+		next := &passed{selection: s, positions: old.positions}
 		v.passing.keep(next)
 		return next
 	}
 	next := &passed{selection: s}
 	var before []uint64
 	if old == nil {
-		words := (len(v.Index.Rows()) + 63) / 64
-		next.yes, next.no = make([]uint64, words), make([]uint64, words)
-		for i := range next.no {
-			next.no[i] = ^uint64(0)
-		}
+		next.positions = make([]uint64, (len(v.Index.Rows())+63)/64)
 	} else {
 		before = old.selection.Words
-		next.yes, next.no = append(next.yes, old.yes...), append(next.no, old.no...)
+		next.positions = slices.Clone(old.positions)
 	}
 	for w := range max(len(before), len(s.Words)) {
 		for differ := word(before, w) ^ word(s.Words, w); differ != 0; differ &= differ - 1 {
@@ -78,8 +74,7 @@ func (v *View) pass(s *frame.Selection) *passed {
 				continue
 			}
 			if at, ok := v.Index.Position(row); ok {
-				next.yes[at/64] ^= 1 << (at % 64)
-				next.no[at/64] ^= 1 << (at % 64)
+				next.positions[at/64] ^= 1 << (at % 64)
 			}
 		}
 	}
@@ -89,7 +84,7 @@ func (v *View) pass(s *frame.Selection) *passed {
 
 // same tells whether the same positions pass, as far as that is known without
 // looking at them.
-func (p *passed) same(other *passed) bool { return sameWords(p.yes, other.yes) }
+func (p *passed) same(other *passed) bool { return sameWords(p.positions, other.positions) }
 
 // sameWords tells whether two slices are the same memory.
 func sameWords(a, b []uint64) bool {
