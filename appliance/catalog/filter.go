@@ -167,13 +167,23 @@ func (f *filter) refresh(by time.Time) bool {
 // Unknown are the names in the filter that no item has as an attribute now: most
 // likely they are misspelt.
 func (f *filter) Unknown() (names []string) {
-	columns := &f.catalog.ofItems.columns
-	for _, name := range f.program.Names() {
-		if name != ItemID && columns.find(name) == nil && columns.crowded.Load() == 0 {
+	for slot, name := range f.program.Names() {
+		if col, whole := f.columnOf(slot); col == nil && whole {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// columnOf is the column of a slot, nil where no item has the attribute, and
+// whether it holds every value.
+func (f *filter) columnOf(slot int) (col *column, whole bool) {
+	columns, name := &f.catalog.ofItems.columns, f.program.Names()[slot]
+	col = columns.find(name)
+	if col == nil {
+		return nil, name != ItemID && columns.crowded.Load() == 0
+	}
+	return col, name != ItemID && !col.partial.Load()
 }
 
 // amend is the old selection with the changed and the new items looked at

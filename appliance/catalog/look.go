@@ -73,7 +73,7 @@ func (l *look) column(dst []uint64, part *expr.Part) {
 		l.each(dst, func(uint32) bool { return part.Test(expr.Value{}) })
 		return
 	}
-	col, whole := l.columnOf(slots[0])
+	col, whole := l.filter.columnOf(slots[0])
 	if len(slots) > 1 || !whole {
 		l.compare(dst, part)
 		return
@@ -102,17 +102,6 @@ func (l *look) column(dst []uint64, part *expr.Part) {
 	}
 }
 
-// columnOf is the column of a slot, nil where no item has the attribute, and
-// whether it holds every value.
-func (l *look) columnOf(slot int) (col *column, whole bool) {
-	columns, name := &l.filter.catalog.ofItems.columns, l.filter.program.Names()[slot]
-	col = columns.find(name)
-	if col == nil {
-		return nil, name != ItemID && columns.crowded.Load() == 0
-	}
-	return col, name != ItemID && !col.partial.Load()
-}
-
 // compare answers a part that reads several attributes, or one of which the
 // column does not hold every value.
 func (l *look) compare(dst []uint64, part *expr.Part) {
@@ -121,7 +110,7 @@ func (l *look) compare(dst []uint64, part *expr.Part) {
 	var byEntry [2]bool
 	for k, slot := range slots[:min(len(slots), len(columns))] {
 		var whole bool
-		columns[k], whole = l.columnOf(slot)
+		columns[k], whole = f.columnOf(slot)
 		byEntry[k] = !whole
 	}
 	var code uint32
