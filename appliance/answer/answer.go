@@ -108,13 +108,9 @@ func listProblem(err error) error {
 
 // Similar makes the list of what is like an item.
 func (l Lists) Similar(ctx context.Context, itemID string, limit int, list *httpapi.List) error {
-	err := l.answer(list, func(resp *recommend.Response) error {
+	return listProblem(l.answer(list, func(resp *recommend.Response) error {
 		return l.engine.Similar(ctx, itemID, limit, l.now(), resp)
-	})
-	if errors.Is(err, recommend.ErrUnknownItem) {
-		return httpapi.ErrNotFound
-	}
-	return err
+	}))
 }
 
 // Popular lists what is popular.
