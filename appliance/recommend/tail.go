@@ -24,7 +24,7 @@ func (e *Engine) freshen(sc *scratch, q question) {
 	places := int(percent / 100 * float64(min(sc.limit, sc.frame.Len())))
 	fresh := q.view.Newcomers(e.deps.News, e.deps.Columns, sc.frame.Now)
 	weighed := q.view.New != nil && !ruled
-	if places == 0 && !weighed || fresh == nil || len(fresh.Items) == 0 {
+	if places == 0 && !weighed || len(fresh.Items) == 0 {
 		return
 	}
 	sc.suited, sc.dots = fresh.Scores(sc.suited, sc.vector, sc.dots)
