@@ -54,14 +54,24 @@ func (v *View) Split(shares []float32, rows []uint32, weights []float32, item ui
 	return nil
 }
 
-// get copies the vector of a user whose history is as it was.
-func (f *folds) get(vector []float32, user uint32, rows []uint32, weights []float32) bool {
-	if user == frame.NoUser || len(rows) > foldedRows {
-		return false
+// lock takes the place of a user with so many rows: nil where nothing is
+// remembered, or somebody is there just now, for solving is as quick as waiting.
+func (f *folds) lock(user uint32, rows int) *folded {
+	if user == frame.NoUser || rows > foldedRows {
+		return nil
 	}
 	slot := &f.slots[user%foldedUsers]
 	if !slot.mu.TryLock() {
-		return false // somebody is there just now: solving is as quick as waiting
+		return nil
+	}
+	return slot
+}
+
+// get copies the vector of a user whose history is as it was.
+func (f *folds) get(vector []float32, user uint32, rows []uint32, weights []float32) bool {
+	slot := f.lock(user, len(rows))
+	if slot == nil {
+		return false
 	}
 	defer slot.mu.Unlock()
 	if slot.user != user || len(slot.vector) != len(vector) || !slices.Equal(slot.rows, rows) || !slices.Equal(slot.weights, weights) {
@@ -73,11 +83,8 @@ func (f *folds) get(vector []float32, user uint32, rows []uint32, weights []floa
 
 // put keeps the vector of a user.
 func (f *folds) put(vector []float32, user uint32, rows []uint32, weights []float32) {
-	if user == frame.NoUser || len(rows) > foldedRows {
-		return
-	}
-	slot := &f.slots[user%foldedUsers]
-	if !slot.mu.TryLock() {
+	slot := f.lock(user, len(rows))
+	if slot == nil {
 		return
 	}
 	defer slot.mu.Unlock()
