@@ -42,16 +42,17 @@ func (s *Scores) reserve(more int) {
 	}
 }
 
-// place returns where an item is, or where it will be: at n. It takes no
-// branch, for whether an item came before is what nobody can foretell. items
-// must be longer than n.
-func place(slot, items []uint32, item uint32, n int) (at int, fresh int) {
+// place returns where an item within slot is, or has been put now: at n. after
+// is how many items there are then. It takes no branch, for whether an item came
+// before is what nobody can foretell. items must be longer than n.
+func place(slot, items []uint32, item uint32, n int) (at, after int) {
 	at = int(slot[item])
 	other := uint64(items[at] ^ item)
 	beyond := uint64(n-1-at) >> 63
-	absent := beyond | -other>>63
-	at ^= (at ^ n) & -int(absent)
-	return at, int(absent)
+	absent := int(beyond | -other>>63)
+	at ^= (at ^ n) & -absent
+	slot[item], items[at] = uint32(at), item
+	return at, n + absent
 }
 
 // Add adds v to an item's score. Items beyond what Reset made room for are
@@ -61,10 +62,9 @@ func (s *Scores) Add(item uint32, v float32) {
 		return
 	}
 	s.reserve(1)
-	at, fresh := place(s.slot, s.items, item, s.n)
-	s.slot[item], s.items[at] = uint32(at), item
+	at, n := place(s.slot, s.items, item, s.n)
 	s.sums[at] += v
-	s.n += fresh
+	s.n = n
 }
 
 // addAll adds weight * scores[n] to items[n]; scores may be longer.
@@ -76,10 +76,9 @@ func (s *Scores) addAll(items []uint32, scores []float32, weight float32) {
 		if int64(item) >= int64(len(slot)) {
 			continue
 		}
-		at, fresh := place(slot, there, item, n)
-		slot[item], there[at] = uint32(at), item
+		at, after := place(slot, there, item, n)
 		sums[at] += weight * scores[j]
-		n += fresh
+		n = after
 	}
 	s.n = n
 }
@@ -97,10 +96,9 @@ func (s *Scores) addNear(items []uint32, near []neighbor, around []float32, plac
 			if int64(item) >= int64(len(slot)) {
 				continue
 			}
-			at, fresh := place(slot, there, item, n)
-			slot[item], there[at] = uint32(at), item
+			at, after := place(slot, there, item, n)
 			sums[at] += weight * factors[j]
-			n += fresh
+			n = after
 		}
 	}
 	s.n = n
