@@ -10,11 +10,11 @@ import (
 // selection keeps the k best of a stream of scored rows.
 //
 // A hit is one key, which sorts in the order of the answer. Keys are gathered
-// until there are an eighth more than wanted, then the surplus is cut off by
-// quickselect: a constant amount of work per hit, where a heap takes log k mispredicted branches. A
-// larger surplus makes for fewer cuts, but the bar rises later and the scan
-// goes on longer: with half as many again, top 100 of 100k items of skewed norms took
-// 19 % more.
+// until there are an eighth more than wanted, then the surplus is cut off: a
+// constant amount of work per hit, where a heap takes log k mispredicted
+// branches. A larger surplus makes for fewer cuts, but the bar rises later and
+// the scan goes on longer: with half as many again, top 100 of 100k items of
+// skewed norms took 19 % more.
 type selection struct {
 	k    int
 	keys []uint64
