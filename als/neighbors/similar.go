@@ -55,11 +55,8 @@ func Similar(ctx context.Context, data *dataset.CSR, opt SimilarOptions) (*Table
 	if err := checkData(ctx, data, opt.Workers); err != nil {
 		return nil, stopped(ctx, fmt.Errorf("build similar items: %w", err))
 	}
-	limit := opt.RowLimit
-	if limit == 0 {
-		limit = DefaultRowLimit
-	}
-	users, err := pairs.Limit(ctx, data, limit)
+	setDefault(&opt.RowLimit, DefaultRowLimit)
+	users, err := pairs.Limit(ctx, data, opt.RowLimit)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package pairs
 import (
 	"context"
 	"math"
+	"slices"
 
 	"vitrine/als/dataset"
 	"vitrine/als/internal/keys"
@@ -36,11 +37,7 @@ func Limit(ctx context.Context, data *dataset.CSR, limit int) (*dataset.CSR, err
 		}
 		bar := uint64(math.MaxUint64)
 		if len(cols) > limit {
-			for _, key := range keys.Smallest(append([]uint64(nil), hashes...), limit) {
-				if bar == math.MaxUint64 || key > bar {
-					bar = key
-				}
-			}
+			_, bar = keys.Best(slices.Clone(hashes), limit)
 		}
 		for n, col := range cols {
 			if hashes[n] <= bar {
