@@ -154,9 +154,9 @@ func (b *Blend) nearest(q *Query, s *Scratch) float32 {
 		hidden = &s.hidden
 	}
 	if q.Cosine {
-		s.hits = b.Factors.Index.Similar(q.Row, b.depth(q), hidden, s.hits, &s.search)
+		s.hits = b.Factors.Index.Similar(q.Row, b.Nearest(q.K), hidden, s.hits, &s.search)
 	} else {
-		s.hits = b.Factors.Index.Search(q.Vector, b.depth(q), hidden, s.hits, &s.search)
+		s.hits = b.Factors.Index.Search(q.Vector, b.Nearest(q.K), hidden, s.hits, &s.search)
 	}
 	return highest(s.hits)
 }
@@ -168,9 +168,6 @@ func highest(hits []topk.Hit) float32 {
 	}
 	return hits[0].Score
 }
-
-// depth is how many of the factor model's items are candidates.
-func (b *Blend) depth(q *Query) int { return b.Nearest(q.K) }
 
 // Nearest is how many of the factor model's best items are candidates for the k
 // best of the blend.

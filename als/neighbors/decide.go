@@ -57,7 +57,7 @@ func (b *Blend) decide(q *Query, scale float32, dst []topk.Hit, s *Scratch) []to
 // not among s.hits and may be shown.
 func (b *Blend) ceiling(q *Query, s *Scratch) float32 {
 	bound := float32(math.Inf(-1)) // all that may be shown are among them
-	if len(s.hits) == b.depth(q) {
+	if len(s.hits) == b.Nearest(q.K) {
 		if bound = s.hits[len(s.hits)-1].Score; q.Cosine {
 			const rounding = 1e-5
 			bound += rounding
