@@ -15,7 +15,7 @@
 //	Similar      item-to-item from the users x items matrix: cosine or P(j|i)
 //	Transitions  what follows what in ordered histories, by 1/distance
 //	NewSessions  the sessions themselves, for neighbours by recency and overlap
-//	popularity   decayed counts, and what rises against its own past
+//	popularity   what is popular, and what rises against its own past
 //	EASE         the linear autoencoder, catalogues of some thousand items
 //
 // What is built are flat slices (Table, Sessions, Ranked): the documentation of
