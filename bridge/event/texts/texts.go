@@ -21,8 +21,7 @@ type Table struct {
 	// of two, at most half of them taken.
 	slots []slot
 	// seed is secret, so that nobody outside can make ids that collide.
-	seed  maphash.Seed
-	ready bool
+	seed maphash.Seed
 }
 
 type (
@@ -83,8 +82,8 @@ func (t *Table) get(number uint32) []byte {
 
 // grow doubles the slots.
 func (t *Table) grow() {
-	if !t.ready {
-		t.seed, t.ready = maphash.MakeSeed(), true
+	if t.slots == nil {
+		t.seed = maphash.MakeSeed()
 	}
 	t.slots = make([]slot, max(firstSlots, 2*len(t.slots)))
 	mask := uint32(len(t.slots) - 1)
