@@ -74,7 +74,7 @@ func Measure(ctx context.Context, p *Profile, opt Options) (figures []report.Fig
 	m := &measurement{p: p, opt: opt}
 	start := time.Now()
 	m.ix = topk.New(p.Items, p.N, Rank)
-	m.build = float64(time.Since(start).Microseconds()) / 1000
+	m.build = report.Milliseconds(time.Since(start))
 	m.addWays()
 	for rep := range opt.Repetitions {
 		opt.Progress(m.figure("search"), int64(rep), int64(opt.Repetitions))
