@@ -3,10 +3,8 @@ package kafka
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -28,12 +26,7 @@ func BenchmarkFlow(b *testing.B) {
 			part := kgo.FetchPartition{Partition: int32(p)}
 			for i := range pollRecords / partitions {
 				n := from + p*pollRecords/partitions + i
-				part.Records = append(part.Records, &kgo.Record{
-					Topic: "user-events", Partition: int32(p), Value: fmt.Appendf(nil,
-						`{"user_id":"user-%06d","item_id":"item-%05d","event_type":"view","ts":%d,"event_id":"e-%012d","session_id":"s-%08d","scene":"home","position":%d,"price":19.5,"currency":"EUR"}`,
-						n*7%100_000, n*13%20_000, 1760000000000+n, n, n/5, n%20),
-					Timestamp: time.UnixMilli(1760000000000),
-				})
+				part.Records = append(part.Records, shopRecord(n, int32(p)))
 			}
 			topic.Partitions = append(topic.Partitions, part)
 		}
