@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"vitrine/appliance/bench/process"
 	"vitrine/appliance/frame"
 	"vitrine/sdk/abi"
 )
@@ -215,8 +216,6 @@ func beside(t *testing.T, h *Host) (stop func()) {
 	var took []time.Duration
 	go func() {
 		defer close(done)
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
 		for {
 			select {
 			case <-quit:
@@ -224,9 +223,7 @@ func beside(t *testing.T, h *Host) (stop func()) {
 			case <-time.After(2 * time.Millisecond):
 			}
 			f, tr := frameOf(50), &frame.Trace{}
-			start := threadCPU()
-			h.Rank(context.Background(), f, tr)
-			took = append(took, threadCPU()-start)
+			took = append(took, process.ThreadTime(func() { h.Rank(context.Background(), f, tr) }))
 			good := tr.Calls[0]
 			if good.Name != "good" || good.Status == statusFailed || good.Status == statusOK && f.Scores[0] < 100 || slices.Contains(f.Mask, false) {
 				t.Errorf("request beside: calls %v, score %v, mask %v", tr.Calls, f.Scores[0], f.Mask)

@@ -2,12 +2,10 @@ package pluginhost
 
 import (
 	"context"
-	"runtime"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
+	"vitrine/appliance/bench/process"
 	"vitrine/appliance/frame"
 	"vitrine/sdk/abi"
 )
@@ -58,14 +56,6 @@ func sly() map[string]guest {
 	}
 }
 
-// threadCPU is the processor time of the calling thread.
-func threadCPU() time.Duration {
-	const clockThreadCPU = 3
-	var now syscall.Timespec
-	_, _, _ = syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockThreadCPU, uintptr(unsafe.Pointer(&now)), 0)
-	return time.Duration(now.Nano())
-}
-
 // TestSly: requests end in time, with the ranking as it was, and memory stays
 // bounded.
 func TestSly(t *testing.T) {
@@ -80,15 +70,11 @@ func TestSly(t *testing.T) {
 			before := resident(t)
 			stop := ticker(t)
 			count := map[string]int{}
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
 			var slowest, busiest time.Duration
 			for range 300 {
 				f, tr := frameOf(50), &frame.Trace{}
 				start := time.Now()
-				cpu := threadCPU()
-				r.Rank(context.Background(), f, tr)
-				busiest = max(busiest, threadCPU()-cpu)
+				busiest = max(busiest, process.ThreadTime(func() { r.Rank(context.Background(), f, tr) }))
 				slowest = max(slowest, time.Since(start))
 				count[tr.Calls[0].Status]++
 				if f.Scores[0] != 50 || f.Scores[49] != 1 || !f.Mask[0] {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
+	"vitrine/appliance/bench/process"
 	"vitrine/appliance/pluginhost/guard"
 )
 
@@ -181,11 +182,9 @@ func goGuest(t *testing.T) []byte {
 func TestGoGuest(t *testing.T) {
 	ctx := context.Background()
 	wasm := goGuest(t)
-	runtime.LockOSThread()
-	begin := threadCPU()
-	mod, err := guard.Prepare(wasm, guard.Limits{Allowed: allowAll})
-	took := threadCPU() - begin
-	runtime.UnlockOSThread()
+	var mod *guard.Module
+	var err error
+	took := process.ThreadTime(func() { mod, err = guard.Prepare(wasm, guard.Limits{Allowed: allowAll}) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,16 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"vitrine/appliance/bench/process"
 	"vitrine/appliance/pluginhost/guard"
 )
 
@@ -121,15 +119,6 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// threadCPU is the processor time of the calling thread, which what else the
-// machine does leaves alone.
-func threadCPU() time.Duration {
-	const clockThreadCPU = 3
-	var now syscall.Timespec
-	_, _, _ = syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockThreadCPU, uintptr(unsafe.Pointer(&now)), 0)
-	return time.Duration(now.Nano())
-}
-
 // runHostile runs a module until it is out of fuel. The shortest of several runs
 // counts: the others hold the collector's work. Short runs, which are those
 // of the race detector, do not look at the time.
@@ -148,12 +137,10 @@ func runHostile(t *testing.T, mod *guard.Module, want string, timed bool) {
 		t.Fatal(err)
 	}
 	best := time.Duration(1 << 60)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	for try := 0; try < 20 && (try < 2 || timed && best > hostileTime); try++ {
-		begin := threadCPU()
-		got := outcome(ctx, rt, compiled)
-		if best = min(best, threadCPU()-begin); got != want {
+		var got string
+		took := process.ThreadTime(func() { got = outcome(ctx, rt, compiled) })
+		if best = min(best, took); got != want {
 			t.Fatalf("%s; want %s", got, want)
 		}
 	}
