@@ -272,3 +272,21 @@ func TestRecommendBatch(t *testing.T) {
 		}
 	}
 }
+
+// TestBatchKeepsItsFields: whoever asks while a batch is made does not change
+// the attributes that its lists have.
+func TestBatchKeepsItsFields(t *testing.T) {
+	s := newShop()
+	srv, _ := serverOf(t, s, Config{})
+	s.recommend = func(q *Query) error {
+		if q.UserID == "u1" {
+			(call{do: "GET /v1/recommend?user_id=u2&fields=title"}).to(srv.API())
+			(call{do: "POST /v1/recommend", body: `{"user_id":"u2","fields":["title"]}`}).to(srv.API())
+		}
+		return nil
+	}
+	w := call{do: "POST /v1/recommend:batch", body: `{"requests":[{"user_id":"u1","fields":["price"]}]}`}.to(srv.API())
+	if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, `"fields":{"price":9.5}`) || strings.Contains(body, "title") {
+		t.Errorf("%d %s", w.Code, body)
+	}
+}

@@ -57,28 +57,24 @@ type listBatch struct {
 
 // queries checks all requests before the first of them is answered.
 func (p *public) queries(c echo.Context, bodies []recommendBody) (*listBatch, error) {
-	l := p.get(c)
-	defer p.pool.Put(l)
-	first := l.query
 	b := &listBatch{queries: make([]Query, len(bodies)), fields: make([][]string, len(bodies))}
-	places := 0
+	first, places := p.query(c), 0
 	for i := range bodies {
-		one := &bodies[i]
-		l.query, l.fields = first, nil
+		one, q := &bodies[i], &b.queries[i]
+		*q = first
 		// Each list has an id of its own: pages and events name it.
-		l.query.RequestID += "-" + strconv.Itoa(i)
-		err := l.query.take(one.request())
+		q.RequestID += "-" + strconv.Itoa(i)
+		err := q.take(one.request())
 		if err == nil {
-			err = l.setFields(&one.Fields)
+			b.fields[i], err = appendNames(nil, &one.Fields)
 		}
 		if err != nil {
 			return nil, placed(err, i)
 		}
-		if places += l.query.Limit; places > maxPlaces {
+		if places += q.Limit; places > maxPlaces {
 			return nil, refuse("invalid_requests", "the requests ask for more than %d items together", maxPlaces).
 				With("ask for fewer lists in one call, or for shorter ones")
 		}
-		b.queries[i], b.fields[i] = l.query, l.fields
 	}
 	return b, nil
 }

@@ -65,14 +65,19 @@ func newPublic(s *Server) *public {
 
 func (p *public) get(c echo.Context) *listing {
 	l := p.pool.Get().(*listing)
-	l.query = Query{
-		Now: p.deps.Now().UnixMilli(), Limit: p.cfg.Limit, ExcludeSeen: p.cfg.ExcludeSeen,
-		RequestID: c.Response().Header()[wire.HeaderRequestID][0],
-	}
+	l.query = p.query(c)
 	l.kind = "recommend"
 	l.list = List{Picks: l.list.Picks[:0], Plugins: l.list.Plugins[:0]}
 	l.fields, l.buf, l.subject = l.fields[:0], l.buf[:0], ""
 	return l
+}
+
+// query is one that says nothing yet.
+func (p *public) query(c echo.Context) Query {
+	return Query{
+		Now: p.deps.Now().UnixMilli(), Limit: p.cfg.Limit, ExcludeSeen: p.cfg.ExcludeSeen,
+		RequestID: c.Response().Header()[wire.HeaderRequestID][0],
+	}
 }
 
 // ArticleRecommend is GET /recommend, the article's API.
@@ -292,26 +297,32 @@ func (q *Query) check(limit *int) error {
 	return nil
 }
 
-// setFields takes attribute names, each parameter one name or several with
-// commas between them.
-func (l *listing) setFields(fields *[]string) error {
+// setFields takes the attributes that are wanted.
+func (l *listing) setFields(fields *[]string) (err error) {
+	l.fields, err = appendNames(l.fields, fields)
+	return err
+}
+
+// appendNames adds attribute names to dst, each parameter one name or several
+// with commas between them.
+func appendNames(dst []string, fields *[]string) ([]string, error) {
 	if fields == nil {
-		return nil
+		return dst, nil
 	}
 	if len(*fields) > maxFields {
-		return refuse("invalid_fields", "there are more than %d fields", maxFields)
+		return dst, refuse("invalid_fields", "there are more than %d fields", maxFields)
 	}
 	for _, f := range *fields {
 		for name := range strings.SplitSeq(f, ",") {
-			if name != "" && !slices.Contains(l.fields, name) {
-				l.fields = append(l.fields, name)
+			if name != "" && !slices.Contains(dst, name) {
+				dst = append(dst, name)
 			}
-			if len(l.fields) > maxFields {
-				return refuse("invalid_fields", "there are more than %d fields", maxFields)
+			if len(dst) > maxFields {
+				return dst, refuse("invalid_fields", "there are more than %d fields", maxFields)
 			}
 		}
 	}
-	return nil
+	return dst, nil
 }
 
 // listed sets the headers that every list has and tells the observer.
