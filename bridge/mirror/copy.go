@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -197,7 +196,7 @@ func (m *Mirror) bring(ctx context.Context, batch []work) error {
 	}
 	staged := make([]string, len(adds))
 	err := each(ctx, len(adds), func(ctx context.Context, i int) error {
-		staged[i] = path.Join(m.staging(), rand.Text())
+		staged[i] = m.stagedName()
 		return m.stage(ctx, adds[i], staged[i])
 	})
 	if err != nil {
@@ -348,7 +347,7 @@ func (m *Mirror) mark(ctx context.Context, position uint64) error {
 		if err != nil {
 			return fmt.Errorf("write %s: %w", m.markerPath(), err)
 		}
-		staged := path.Join(m.staging(), "marker")
+		staged := m.stagedName()
 		if err := m.put(ctx, bytes.NewReader(data), int64(len(data)), staged); err != nil {
 			return err
 		}

@@ -24,6 +24,7 @@ package mirror
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -254,3 +255,7 @@ func (m *Mirror) local(remote string) (local string, ok bool) {
 }
 
 func (m *Mirror) staging() string { return path.Join("_staging", m.opt.ID) }
+
+// stagedName is a new one for each try, so that nothing of one that was cut off,
+// which a store may still act on, can meet the next.
+func (m *Mirror) stagedName() string { return path.Join(m.staging(), rand.Text()) }

@@ -23,7 +23,8 @@ type Store interface {
 type Writer interface {
 	// Write makes a file of what src has, in place of one that is there, and the
 	// folders that it lies in. When it returns nil the file is complete and as
-	// durable as the store makes things; after an error anything may lie there.
+	// durable as the store makes things. After an error anything may lie there, and
+	// a server that is late may touch it again: the next try takes another path.
 	Write(ctx context.Context, path string, src io.Reader) error
 }
 
