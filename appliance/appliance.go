@@ -32,6 +32,7 @@ import (
 	"vitrine/appliance/pluginhost"
 	"vitrine/appliance/recommend"
 	"vitrine/appliance/registry"
+	"vitrine/appliance/rulebook"
 	"vitrine/appliance/served"
 	"vitrine/appliance/signal"
 	"vitrine/appliance/trainer"
@@ -208,7 +209,7 @@ func (a *Appliance) wire() error {
 		History: p.profile, Popularity: p.profile, Trends: p.profile, Windows: p.profile, News: p.catalog, Codes: p.catalog, Shelf: p.catalog,
 		Columns: p.catalog, Filters: p.catalog, Plugins: a.plugins, Scenes: a.config.Recommend.Presets(),
 	})
-	book, err := openRules(a.folder.Path("state", "rules"), a.engine, p.catalog, a.now, a.log)
+	book, err := rulebook.Open(rulebook.Options{Dir: a.folder.Path("state", "rules"), Engine: a.engine, Shop: p.catalog, Now: a.now, Log: a.log})
 	if err != nil {
 		return err
 	}

@@ -16,17 +16,18 @@ import (
 	"vitrine/appliance/recommend"
 	"vitrine/appliance/recommend/view"
 	"vitrine/appliance/registry"
+	"vitrine/appliance/rulebook"
 	"vitrine/appliance/served"
 	"vitrine/appliance/upkeep"
 	"vitrine/bridge/event"
 )
 
 // servedLog is the log of answered lists, beside the events.
-func (a *Appliance) servedLog(book *ruleBook) *served.Log {
+func (a *Appliance) servedLog(book *rulebook.Book) *served.Log {
 	p := a.parts
 	return served.New(served.Options{
 		Share: a.config.Recommend.LogShare, Rate: a.config.Recommend.LogRate, Erased: p.catalog.Erased,
-		Rules: func() int { return int(book.version.Load()) }, Log: a.log,
+		Rules: book.Version, Log: a.log,
 		Submit: func(ctx context.Context, records []event.Record) error {
 			_, err := p.pump.Submit(ctx, records)
 			return err

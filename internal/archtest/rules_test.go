@@ -98,6 +98,7 @@ var rules = []rule{
 		foreign: []string{"github.com/labstack/echo/v4", "github.com/oapi-codegen/runtime"},
 	},
 	{pkg: "appliance/answer", own: []string{"appliance/httpapi", "appliance/recommend", "internal/expr"}},
+	{pkg: "appliance/rulebook", own: []string{"appliance/httpapi", "appliance/httpapi/adminapi", "appliance/recommend", "appliance/rules", "internal/logkey"}},
 	{pkg: "appliance/systemd"},
 	{pkg: "appliance/datadir", own: []string{"internal/durable"}},
 	{

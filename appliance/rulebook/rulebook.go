@@ -1,4 +1,12 @@
-package appliance
+// Package rulebook holds the business rules of a running appliance: in force in
+// the engine, kept in their folder, and spoken of in the terms of the HTTP layer.
+//
+// It owns the words of what is refused. It may import httpapi, recommend and
+// rules, and must not know the parts behind the engine.
+//
+//	book, err := rulebook.Open(rulebook.Options{Dir: dir, Engine: engine, Shop: catalog, Now: time.Now})
+//	set, err := book.SetRules(body, false)
+package rulebook
 
 import (
 	"encoding/json"
@@ -18,9 +26,19 @@ import (
 	"vitrine/internal/logkey"
 )
 
-// ruleBook holds the business rules: in force in the engine, kept in the
-// store. It lets the HTTP layer speak to both.
-type ruleBook struct {
+// Options say what rules stand on. All but Log are needed.
+type Options struct {
+	// Dir is the folder that the rules are kept in.
+	Dir    string
+	Engine *recommend.Engine
+	// Shop compiles the conditions of rules.
+	Shop rules.Shop
+	Now  func() time.Time
+	Log  *slog.Logger
+}
+
+// Book is the business rules. It may be used concurrently.
+type Book struct {
 	store  *rules.Store
 	engine *recommend.Engine
 	shop   rules.Shop
@@ -29,18 +47,21 @@ type ruleBook struct {
 
 	mu  sync.Mutex
 	set rules.Set
-	// version is that of set, for those who do not want to wait; 0 without rules.
+	// version is that of set, for those who do not want to wait.
 	version atomic.Int64
 }
 
-// openRules puts the rules of the folder into force. Those that have become
-// faulty, because a scene of the configuration is gone, are left out and told.
-func openRules(dir string, engine *recommend.Engine, shop rules.Shop, now func() time.Time, log *slog.Logger) (*ruleBook, error) {
-	store, err := rules.Open(dir)
+// Open puts the rules of the folder into force. Those that have become faulty,
+// because a scene of the configuration is gone, are left out and told.
+func Open(opt Options) (*Book, error) {
+	store, err := rules.Open(opt.Dir)
 	if err != nil {
 		return nil, err
 	}
-	b := &ruleBook{store: store, engine: engine, shop: shop, now: now}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	b := &Book{store: store, engine: opt.Engine, shop: opt.Shop, now: opt.Now}
 	if b.set, err = store.Load(); err != nil {
 		return nil, err
 	}
@@ -59,13 +80,13 @@ func openRules(dir string, engine *recommend.Engine, shop rules.Shop, now func()
 		if !errors.As(err, &faults) || faults[0].Rule == 0 {
 			return nil, fmt.Errorf("read rules: %w", err)
 		}
-		log.Error("rule left out", logkey.Error, faults[0].Error())
+		opt.Log.Error("rule left out", logkey.Error, faults[0].Error())
 		sound = slices.Delete(slices.Clone(sound), faults[0].Rule-1, faults[0].Rule)
 	}
 }
 
 // enforce puts a set into force.
-func (b *ruleBook) enforce(set rules.Set, plans *rules.Plans) {
+func (b *Book) enforce(set rules.Set, plans *rules.Plans) {
 	b.set = set
 	b.engine.SetRules(plans)
 	version := set.Version
@@ -75,22 +96,25 @@ func (b *ruleBook) enforce(set rules.Set, plans *rules.Plans) {
 	b.version.Store(int64(version))
 }
 
+// Version is that of the rules in force; 0 without any. It never waits.
+func (b *Book) Version() int { return int(b.version.Load()) }
+
 // compile reads a document of rules and makes them ready.
-func (b *ruleBook) compile(body []byte) ([]rules.Rule, *rules.Plans, error) {
+func (b *Book) compile(body []byte) ([]rules.Rule, *rules.Plans, error) {
 	list, faults := rules.Parse(body, b.engine.SceneNames())
 	plans, err := rules.Compile(list, faults, b.shop, &b.shown)
 	return list, plans, err
 }
 
 // Rules implements httpapi.Rules.
-func (b *ruleBook) Rules() (adminapi.RuleSet, error) {
+func (b *Book) Rules() (adminapi.RuleSet, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return ruleSet(b.set)
 }
 
 // SetRules implements httpapi.Rules.
-func (b *ruleBook) SetRules(body []byte, check bool) (adminapi.RuleSet, error) {
+func (b *Book) SetRules(body []byte, check bool) (adminapi.RuleSet, error) {
 	list, plans, err := b.compile(body)
 	if err != nil {
 		return adminapi.RuleSet{}, ruleProblem(err)
