@@ -1202,7 +1202,7 @@ type Recommendations struct {
 	// Plugins What became of each active plugin, in the order of their calls.
 	Plugins []PluginCall `json:"plugins"`
 
-	// Reason Why the source is not `live`; empty when it is. Of the visitor: `unknown_user`, `cold_user` (the model knows nothing that he did), `not_personalized`. Of the model: `no_model`, `cold_item`, `no_candidates`, `fold_failed`. Of the catalogue: `no_items` (none may be shown), `unknown_attribute` (nor has any the attribute that the filter names), `filtered` (plugins dropped all), `no_trend`, `nothing_new`. Of the appliance: `overload`, `deadline`, `failed`.
+	// Reason Why the source is not `live`; empty when it is. Of the visitor: `unknown_user`, `unknown_items` (nor is any item of the session known), `cold_user` (the model knows nothing that he did), `not_personalized`. Of the model: `no_model`, `cold_item`, `no_candidates`, `fold_failed`. Of the catalogue: `no_items` (none may be shown), `unknown_attribute` (nor has any the attribute that the filter names), `filtered` (plugins dropped all), `no_trend`, `nothing_new`. Of the appliance: `overload`, `deadline`, `failed`.
 	Reason    string     `json:"reason"`
 	RequestID string     `json:"request_id"`
 	Source    ListSource `json:"source"`
@@ -1432,7 +1432,7 @@ type Cursor = string
 type EventWindow string
 
 // Exclude defines model for Exclude.
-type Exclude = []ID
+type Exclude = []string
 
 // ExcludeSeen defines model for ExcludeSeen.
 type ExcludeSeen = bool
@@ -1465,7 +1465,7 @@ type PluginName = string
 type Scene = string
 
 // Session defines model for Session.
-type Session = []ID
+type Session = []string
 
 // UserID UTF-8 of 1 to 256 bytes without control characters.
 type UserID = ID
@@ -1500,7 +1500,7 @@ type ExplainParams struct {
 	// UserID The visitor. Needed unless `session` or `after` is given or `personalized` is false.
 	UserID *Visitor `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Session Item ids looked at in this session, oldest first; the parameter repeats.
+	// Session Item ids looked at in this session, oldest first; the parameter repeats, or holds several ids with commas between them or as a JSON array. An id that has a comma in it is taken whole where there is such an item.
 	Session *Session `form:"session,omitempty" json:"session,omitempty"`
 
 	// Limit How many items; the default is configured by `recommend.limit`.
@@ -1512,7 +1512,7 @@ type ExplainParams struct {
 	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
 	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
 
-	// Exclude Item ids that must not be in the answer; the parameter repeats.
+	// Exclude Item ids that must not be in the answer; several as in `session`.
 	Exclude *Exclude `form:"exclude,omitempty" json:"exclude,omitempty"`
 
 	// ExcludeSeen Leaves out the items of the user's history; the default is configured by `recommend.exclude_seen`.
@@ -1645,7 +1645,7 @@ type RecommendParams struct {
 	// UserID The visitor. Needed unless `session` or `after` is given or `personalized` is false.
 	UserID *Visitor `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Session Item ids looked at in this session, oldest first; the parameter repeats.
+	// Session Item ids looked at in this session, oldest first; the parameter repeats, or holds several ids with commas between them or as a JSON array. An id that has a comma in it is taken whole where there is such an item.
 	Session *Session `form:"session,omitempty" json:"session,omitempty"`
 
 	// Limit How many items; the default is configured by `recommend.limit`.
@@ -1657,7 +1657,7 @@ type RecommendParams struct {
 	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
 	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
 
-	// Exclude Item ids that must not be in the answer; the parameter repeats.
+	// Exclude Item ids that must not be in the answer; several as in `session`.
 	Exclude *Exclude `form:"exclude,omitempty" json:"exclude,omitempty"`
 
 	// ExcludeSeen Leaves out the items of the user's history; the default is configured by `recommend.exclude_seen`.

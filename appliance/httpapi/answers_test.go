@@ -66,7 +66,7 @@ func TestQueriesReachTheRecommender(t *testing.T) {
 		{
 			call{do: "GET /v1/recommend?user_id=%E4%BD%A0%2F%20&session=a,b&session=c&limit=500&exclude=x&exclude_seen=true"},
 			Config{},
-			Query{UserID: "你/ ", Session: []string{"a,b", "c"}, Exclude: []string{"x"}, Limit: 500, ExcludeSeen: true, Now: now},
+			Query{UserID: "你/ ", Session: []string{"a", "b", "c"}, Exclude: []string{"x"}, Limit: 500, ExcludeSeen: true, Now: now},
 		},
 		{call{do: "GET /v1/recommend?personalized=false"}, Config{}, Query{Limit: 20, NotPersonalized: true, Now: now}},
 		{call{do: "GET /v1/recommend?user_id=u&exclude_seen=false"}, Config{ExcludeSeen: true}, Query{UserID: "u", Limit: 20, Now: now}},

@@ -9,6 +9,7 @@ import (
 
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/httpapi/entities"
+	"vitrine/appliance/httpapi/listquery"
 	"vitrine/appliance/httpapi/publicapi"
 	"vitrine/appliance/httpapi/wire"
 )
@@ -64,12 +65,13 @@ func (p *public) Explain(c echo.Context, params publicapi.ExplainParams) error {
 	}
 	l := p.get(c)
 	defer p.pool.Put(l)
-	err := l.query.take(&publicapi.RecommendRequest{
+	body := &publicapi.RecommendRequest{
 		UserID: value(params.UserID), Session: value(params.Session), Limit: params.Limit, Scene: value(params.Scene),
 		Filter: value(params.Filter), Exclude: value(params.Exclude), ExcludeSeen: params.ExcludeSeen,
 		Personalized: params.Personalized, After: value(params.After),
-	})
-	if err != nil {
+	}
+	listquery.Spread(body, p.deps.Items)
+	if err := l.query.take(body); err != nil {
 		return err
 	}
 	x, err := p.deps.Recommender.Explain(c.Request().Context(), &l.query, params.ItemID)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"vitrine/appliance/httpapi/listquery"
 	"vitrine/appliance/httpapi/publicapi"
 )
 
@@ -53,6 +54,7 @@ func (p *public) quickList(otherwise echo.HandlerFunc) echo.HandlerFunc {
 		if !l.read.Query(c.Request().URL.RawQuery) {
 			return otherwise(c)
 		}
+		listquery.Spread(&l.read.Body, p.deps.Items)
 		if err := p.ask(c, l, &l.read.Body, &l.read.Fields); err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ func (c *captured) Recommend(ctx context.Context, q *Query, list *List) error {
 func FuzzQuickEqualsGenerated(f *testing.F) {
 	for _, query := range []string{
 		"", "user_id=u1", "user_id=u1&limit=5", "limit=5&user_id=u1&limit=6", "user_id=a%2Fb+c", "user_id=%zz", "user_id=", "user_id",
-		"session=a&session=b&exclude=c&exclude=d%20e", "session=a,b", "session=", "user_id=u&fields=title,x&fields=y", "user_id=u&limit=0x5",
+		"session=a&session=b&exclude=c&exclude=d%20e", "session=a,b", "session=", "session=[]", "session=[%22a%22,7]&exclude=p1,,p2", "user_id=u&exclude=,", "user_id=u&fields=title,x&fields=y", "user_id=u&limit=0x5",
 		"user_id=u&limit=-1", "user_id=u&limit=+5", "user_id=u&limit=05", "user_id=u&limit=99999999999999999999", "user_id=u&limit=501",
 		"user_id=u&exclude_seen=true&personalized=false", "user_id=u&exclude_seen=1", "user_id=u&personalized=yes", "personalized=false",
 		"user_id=u&filter=price%20%3C%205&scene=home&after=r1&explain=items", "user_id=u&explain=x", "user_id=u&nonsense=1", "user_id=u&&limit=5",

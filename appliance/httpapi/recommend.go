@@ -120,11 +120,13 @@ func (p *public) Recommend(c echo.Context, params publicapi.RecommendParams) err
 	if err := onlyParams(c, append(queryParams(), "fields", "explain")...); err != nil {
 		return err
 	}
-	return p.recommend(c, &publicapi.RecommendRequest{
+	body := &publicapi.RecommendRequest{
 		UserID: value(params.UserID), Session: value(params.Session), Limit: params.Limit, Scene: value(params.Scene),
 		Filter: value(params.Filter), Exclude: value(params.Exclude), ExcludeSeen: params.ExcludeSeen,
 		Personalized: params.Personalized, After: value(params.After), Explain: value(params.Explain),
-	}, params.Fields)
+	}
+	listquery.Spread(body, p.deps.Items)
+	return p.recommend(c, body, params.Fields)
 }
 
 // queryParams are the parameters that say which list is wanted.

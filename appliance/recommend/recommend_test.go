@@ -252,6 +252,7 @@ func TestReasons(t *testing.T) {
 	}{
 		{"nobody", known, Request{}, SourcePopular, ReasonUnknownUser, []uint32{6, 1, 0, 3, 5, 7}},
 		{"unknown user", known, Request{UserID: "u77", Limit: 3}, SourcePopular, ReasonUnknownUser, []uint32{6, 1, 0}},
+		{"unknown session", known, Request{Session: []string{"i77"}, Limit: 1}, SourcePopular, ReasonUnknownItems, []uint32{6}},
 		{"unknown user without a model", nil, Request{UserID: "u77", Limit: 1}, SourcePopular, ReasonUnknownUser, []uint32{6}},
 		{"no model", nil, Request{UserID: "u1", Limit: 2}, SourcePopular, ReasonNoModel, []uint32{6, 1}},
 		{"seen without a model", nil, Request{UserID: "u1", Limit: 2, ExcludeSeen: true}, SourcePopular, ReasonNoModel, []uint32{6, 3}},

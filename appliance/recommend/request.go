@@ -67,6 +67,8 @@ const (
 	// ReasonUnknownUser: there are no events of this user that count, and no
 	// session. His attributes may be known.
 	ReasonUnknownUser = "unknown_user"
+	// ReasonUnknownItems: nor is any item of the session in the catalogue.
+	ReasonUnknownItems = "unknown_items"
 	// ReasonNoModel: nothing was trained yet.
 	ReasonNoModel = "no_model"
 	// ReasonColdUser: the model knows nothing of the items of the history.

@@ -25,6 +25,9 @@ func (e *Engine) visitor(req *Request, v *view.View, sc *scratch) (reason string
 		}
 	}
 	if sc.frame.User == frame.NoUser && len(sc.session) == 0 {
+		if len(req.Session) > 0 {
+			return ReasonUnknownItems
+		}
 		return ReasonUnknownUser
 	}
 	reference := req.Now
