@@ -78,28 +78,31 @@ test-rpm: ## build, signatures, header, scriptlets, unit; install, serve, edit, 
 test: unit nested noasm race ## every test
 
 # Many packages wait for fsyncs, timers and children: twice as many at once as
-# there are processors. The longest comes first.
+# there are processors. The longest comes first. The limit ends what is stuck: on
+# a machine with other work the end-to-end tests alone take more than go test's
+# own ten minutes.
 PARALLEL := $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 2))
+TEST_LIMIT := -timeout 40m
 
 unit:
-	go test -p $(PARALLEL) ./internal/e2e ./...
+	go test $(TEST_LIMIT) -p $(PARALLEL) ./internal/e2e ./...
 
 nested:
-	@for module in $(NESTED); do (cd $$module && echo "go test ./... # in $$module" && go test ./...) || exit 1; done
+	@for module in $(NESTED); do (cd $$module && echo "go test ./... # in $$module" && go test $(TEST_LIMIT) ./...) || exit 1; done
 
 # Only the package of the assembly differs by processor; all others of the
 # library are compiled against its plain Go by the line before.
 noasm: ## the model library without its assembly
-	go test -vet=off -tags noasm ./als/...
+	go test $(TEST_LIMIT) -vet=off -tags noasm ./als/...
 	GOARCH=arm64 go vet ./als/internal/f32
 
 race:
 	@if command -v gcc >/dev/null || command -v cc >/dev/null; then \
-		echo "go test -race -short $(RACE)"; CGO_ENABLED=1 go test -vet=off -p $(PARALLEL) -race -short $(RACE); \
+		echo "go test -race -short $(RACE)"; CGO_ENABLED=1 go test $(TEST_LIMIT) -vet=off -p $(PARALLEL) -race -short $(RACE); \
 	else echo "no C compiler: the race detector's runs are skipped"; fi
 
 e2e: ## the end-to-end tests alone, on the real binary
-	go test -v -count=1 ./internal/e2e
+	go test $(TEST_LIMIT) -v -count=1 ./internal/e2e
 
 kill9: ## 20 kill -9 during ingest: nothing lost, nothing doubled
 	VITRINE_KILLS=20 go test -v -count=1 -run TestKill ./internal/e2e
