@@ -429,6 +429,7 @@ func asNobody(t *testing.T, args ...string) result {
 	}
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
+	bind(cmd)
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
@@ -645,6 +646,7 @@ func TestImportCutShort(t *testing.T) {
 		cmd := exec.CommandContext(ctx, path, "import", "--json", "--data", dir, fifo)
 		var out, errOut bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &errOut
+		bind(cmd)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}

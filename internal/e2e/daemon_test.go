@@ -100,11 +100,21 @@ func launch(t *testing.T, dir string, args ...string) *daemon {
 	return run(t, dir, exec.Command(path, args...))
 }
 
+// bind lets a command end with this process, also where a panic or the time
+// limit of the tests leaves no room for a cleanup.
+func bind(cmd *exec.Cmd) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+}
+
 // run starts a command that becomes a daemon on dir.
 func run(t *testing.T, dir string, cmd *exec.Cmd) *daemon {
 	t.Helper()
 	d := &daemon{t: t, dir: dir, cmd: cmd, out: &syncBuffer{}, err: &syncBuffer{}, done: make(chan error, 1)}
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.err
+	bind(cmd)
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -275,6 +285,7 @@ func vitrineOn(t *testing.T, stdin io.Reader, args ...string) result {
 	cmd := exec.CommandContext(ctx, path, args...)
 	var out, errOut bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &errOut
+	bind(cmd)
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -65,6 +65,7 @@ var demoSource = sync.OnceValues(func() (string, error) {
 	cmd := exec.Command(path, "serve", "--demo", "--data", dir, "--set", "http.listen=127.0.0.1:0", "--set", "http.admin_listen=127.0.0.1:0")
 	var log bytes.Buffer
 	cmd.Stderr = &log
+	bind(cmd)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
