@@ -129,6 +129,7 @@ func (w *walk) type_(line []string) result {
 	cmd.Dir = root
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
+	bind(cmd)
 	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		w.t.Fatal(err)
 	}
@@ -355,8 +356,9 @@ func (w *walk) load(importing []string) {
 	w.t.Helper()
 	stop := make(chan struct{})
 	var took []time.Duration
+	var refused int
 	var asking sync.WaitGroup
-	asking.Go(func() { took = openLoop(w.t, w.d.url, stop) })
+	asking.Go(func() { took, refused = openLoop(w.t, w.d.url, stop) })
 	rows, seconds := int64(0), 0.0
 	for _, kind := range []string{"view", "cart"} {
 		line := w.with(importing, w.plain)
@@ -373,24 +375,25 @@ func (w *walk) load(importing []string) {
 	close(stop)
 	asking.Wait()
 	slices.Sort(took)
-	if len(took) < loadQPS {
-		w.t.Fatalf("only %d requests", len(took))
+	if len(took) < refused || len(took)+refused < loadQPS {
+		w.t.Fatalf("only %d requests answered, %d refused", len(took), refused)
 	}
 	at := func(q float64) time.Duration { return took[int(q*float64(len(took)-1))] }
 	rate := float64(rows) / seconds
 	figure(w.t, rate >= 150e3, "import of new rows from plain CSV, while answering: %.0f rows/s, bar 150,000", rate)
 	p99 := at(.99)
+	figure(w.t, refused == 0, "/recommend at %d QPS while importing: %d requests refused, bar 0", loadQPS, refused)
 	figure(w.t, p99 <= loadBar, "/recommend at %d QPS while importing, %d requests: p50 %v, p99 %v, slowest %v; bar for p99 %v",
 		loadQPS, len(took), at(.5).Round(10*time.Microsecond), p99.Round(10*time.Microsecond), at(1).Round(10*time.Microsecond), loadBar)
 }
 
 // openLoop asks until stopped and returns the times from when each request was
-// due. A refused or failed one fails the test.
-func openLoop(t *testing.T, url string, stop <-chan struct{}) []time.Duration {
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
+// due, and how many were refused, as a machine that others keep busy must refuse
+// some: properly, and to come again. One that fails otherwise fails the test.
+func openLoop(t *testing.T, url string, stop <-chan struct{}) (took []time.Duration, refused int) {
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 	defer client.CloseIdleConnections()
 	var mu sync.Mutex
-	var took []time.Duration
 	var wg sync.WaitGroup
 	begin := time.Now()
 	for n := 0; ; n++ {
@@ -398,7 +401,7 @@ func openLoop(t *testing.T, url string, stop <-chan struct{}) []time.Duration {
 		select {
 		case <-stop:
 			wg.Wait()
-			return took
+			return took, refused
 		case <-time.After(time.Until(due)):
 		}
 		wg.Go(func() {
@@ -407,14 +410,19 @@ func openLoop(t *testing.T, url string, stop <-chan struct{}) []time.Duration {
 				t.Errorf("request %d: %v", n, err)
 				return
 			}
-			_, err = io.Copy(io.Discard, resp.Body)
+			body, err := io.ReadAll(resp.Body)
 			resp.Body.Close()
-			if err != nil || resp.StatusCode != http.StatusOK {
-				t.Errorf("request %d: %s, %v", n, resp.Status, err)
+			turned := resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "" && strings.Contains(string(body), `"code":"overloaded"`)
+			if err != nil || resp.StatusCode != http.StatusOK && !turned {
+				t.Errorf("request %d: %s, %v\n%s", n, resp.Status, err, body)
 			}
 			mu.Lock()
+			defer mu.Unlock()
+			if turned {
+				refused++
+				return
+			}
 			took = append(took, time.Since(due))
-			mu.Unlock()
 		})
 	}
 }
