@@ -67,7 +67,7 @@ type ledger struct {
 
 // load sends batches of 50 events until stopped or the daemon is gone.
 func (l *ledger) load(url, name string, stop <-chan struct{}) {
-	client := &http.Client{Timeout: 5 * time.Second}
+	client := &http.Client{Timeout: patience}
 	for batch := 0; ; batch++ {
 		select {
 		case <-stop:
