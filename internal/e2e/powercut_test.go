@@ -113,9 +113,14 @@ func (d *disk) cut() {
 	if out, err := exec.Command("cp", "--sparse=always", old, d.image()).CombinedOutput(); err != nil {
 		d.t.Fatalf("%v\n%s", err, out)
 	}
-	if out, err := exec.Command("umount", point).CombinedOutput(); err != nil {
-		d.t.Fatalf("%v\n%s", err, out)
-	}
+	// A child of the daemon takes a moment to follow it, and holds files open.
+	until(d.t, "the old disk is let go", func() bool {
+		out, err := exec.Command("umount", point).CombinedOutput()
+		if err != nil && !strings.Contains(string(out), "busy") {
+			d.t.Fatalf("%v\n%s", err, out)
+		}
+		return err == nil
+	})
 	if err := os.Remove(old); err != nil {
 		d.t.Fatal(err)
 	}
