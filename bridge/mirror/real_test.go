@@ -37,32 +37,36 @@ func TestRealConformance(t *testing.T) {
 	rpc, web, _ := strings.Cut(addresses, ",")
 	root := "/user/conformance-" + time.Now().UTC().Format("20060102T150405")
 	t.Run("hdfs", func(t *testing.T) {
-		s := hdfs.New(hdfs.Options{NameNodes: []string{rpc}, Root: root + "/hdfs", User: "shop"})
+		s := hdfs.New(hdfs.Options{NameNodes: []string{rpc}, Root: root + "/hdfs", User: "shop", Timeout: storetest.Patience})
 		storetest.Run(t, s)
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 		t.Run("archive", func(t *testing.T) {
-			followsTheArchive(t, hdfs.New(hdfs.Options{NameNodes: []string{rpc}, Root: root + "/hdfs-archive", User: "shop"}))
+			followsTheArchive(t, hdfs.New(hdfs.Options{NameNodes: []string{rpc}, Root: root + "/hdfs-archive", User: "shop", Timeout: storetest.Patience}))
 		})
 		inTurn(t, rpc, func(nodes []string) mirror.Store {
-			return hdfs.New(hdfs.Options{NameNodes: nodes, Root: root + "/turn", User: "shop", Timeout: 2 * time.Second})
+			return hdfs.New(hdfs.Options{NameNodes: nodes, Root: root + "/turn", User: "shop", Timeout: turnTimeout})
 		})
 	})
 	t.Run("webhdfs", func(t *testing.T) {
-		s := webhdfs.New(webhdfs.Options{NameNodes: []string{web}, Root: root + "/webhdfs", User: "shop"})
+		s := webhdfs.New(webhdfs.Options{NameNodes: []string{web}, Root: root + "/webhdfs", User: "shop", Timeout: storetest.Patience})
 		storetest.Run(t, s)
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 		t.Run("archive", func(t *testing.T) {
-			followsTheArchive(t, webhdfs.New(webhdfs.Options{NameNodes: []string{web}, Root: root + "/webhdfs-archive", User: "shop"}))
+			followsTheArchive(t, webhdfs.New(webhdfs.Options{NameNodes: []string{web}, Root: root + "/webhdfs-archive", User: "shop", Timeout: storetest.Patience}))
 		})
 		inTurn(t, web, func(nodes []string) mirror.Store {
-			return webhdfs.New(webhdfs.Options{NameNodes: nodes, Root: root + "/turn", User: "shop", Timeout: 2 * time.Second})
+			return webhdfs.New(webhdfs.Options{NameNodes: nodes, Root: root + "/turn", User: "shop", Timeout: turnTimeout})
 		})
 	})
 }
+
+// turnTimeout is what the silence of a first NameNode costs; the second one may be
+// a busy machine's and take a part of it.
+const turnTimeout = 10 * time.Second
 
 // inTurn wants a store to get past a first NameNode that does not answer: one
 // call may fail, the next ones do not.

@@ -30,7 +30,13 @@ func refuse(t *testing.T, status int, exception string) string {
 
 func open(t *testing.T, nodes ...string) *webhdfs.Store {
 	t.Helper()
-	s := webhdfs.New(webhdfs.Options{NameNodes: nodes, Root: "/user/shop", User: "shop", Timeout: 300 * time.Millisecond})
+	return openFor(t, time.Minute, nodes...)
+}
+
+// openFor leaves a server that is silent for so long.
+func openFor(t *testing.T, timeout time.Duration, nodes ...string) *webhdfs.Store {
+	t.Helper()
+	s := webhdfs.New(webhdfs.Options{NameNodes: nodes, Root: "/user/shop", User: "shop", Timeout: timeout})
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -102,7 +108,7 @@ func TestSilent(t *testing.T) {
 	}
 	defer l.Close()
 	before := runtime.NumGoroutine()
-	s := open(t, l.Addr().String())
+	s := openFor(t, 300*time.Millisecond, l.Addr().String())
 	err = s.Remove(t.Context(), "x")
 	var silent *mirror.SilentError
 	if !errors.As(err, &silent) || !errors.Is(err, context.DeadlineExceeded) {

@@ -111,7 +111,7 @@ func chaos(t *testing.T, s *chaosServer) (rows []string, sum string) {
 	}
 	stop()
 	users := s.sent()
-	d.stop()
+	d.settle()
 	found := archived(t, d.dir)
 	lost, doubled := 0, 0
 	for user := range load.acked {

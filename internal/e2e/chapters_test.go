@@ -91,7 +91,7 @@ func TestRealKafkaChapter(t *testing.T) {
 	c.lines = []chapterLine{
 		{"vitrine serve --data " + dir, func(t *testing.T, args []string) {
 			d = start(t, dir, args...)
-			hint = d.until("the missing topic is named", func(p pipeline) bool { return p.Kafka.Hint != "" }).Kafka.Hint
+			hint = d.until("the missing topic is named", func(p pipeline) bool { return strings.Contains(p.Kafka.Hint, "kafka-topics.sh") }).Kafka.Hint
 		}},
 		{"kafka-topics.sh", func(t *testing.T, args []string) {
 			if line := "kafka-topics.sh " + strings.Join(args, " "); !strings.HasSuffix(hint, line) {

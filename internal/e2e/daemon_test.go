@@ -181,6 +181,16 @@ func (d *daemon) stop() {
 	}
 }
 
+// settle stops the daemon when all that it has taken is in the archive: the last
+// commit of a clean stop has a time limit, which a busy machine with much to write
+// may not keep, and the next start makes good what is missing.
+func (d *daemon) settle() {
+	d.t.Helper()
+	last := uint64(d.bus().Last)
+	until(d.t, "all is in the archive", func() bool { position, _, _ := d.copyState(); return position >= last })
+	d.stop()
+}
+
 // kill ends the daemon as a crash would.
 func (d *daemon) kill() {
 	d.t.Helper()

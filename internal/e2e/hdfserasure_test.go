@@ -57,7 +57,7 @@ func TestRealHDFSErasure(t *testing.T) {
 		t.Errorf("the other's events are in %v", found)
 	}
 	d.stop()
-	sameCopy(t, c, d.dir, root)
+	d.sameCopy(c, root)
 }
 
 // copyHolding lists the files on HDFS that hold an id.

@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -121,8 +123,8 @@ func hdfsGoesWrong(t *testing.T, c *realservers.Cluster, scheme, target string) 
 	}
 	d = start(t, d.dir, settings...)
 	d.copied()
-	d.stop()
-	sameCopy(t, c, d.dir, root)
+	d.settle()
+	d.sameCopy(c, root)
 	found := archived(t, d.dir)
 	lost, doubled := 0, 0
 	for user := range load.acked {
@@ -223,7 +225,7 @@ func (d *daemon) wrong(f hdfsFault) string {
 		if _, _, fault := d.copyState(); fault != "" {
 			told = fault
 		}
-		if time.Since(begin) > time.Minute {
+		if time.Since(begin) > patience {
 			d.t.Fatalf("%s: nothing is told\n%s", f.name, d.err)
 		}
 	}
@@ -262,7 +264,7 @@ func (d *daemon) copied() (took time.Duration, last string) {
 		if fault != "" {
 			last = fault
 		}
-		if time.Since(begin) > time.Minute {
+		if time.Since(begin) > patience {
 			d.t.Fatalf("the copy is at %d, want %d: %s\n%s", have, want, fault, d.err)
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -373,11 +375,30 @@ func (k *trickle) take() answers {
 	return out
 }
 
-// sameCopy wants the files of the archive and those of its copy to be equal.
-func sameCopy(t *testing.T, c *realservers.Cluster, dir, root string) {
-	t.Helper()
-	here := map[string][32]byte{}
-	archive := filepath.Join(dir, "archive")
+// sameCopy wants the files of the archive of a daemon that was stopped and those
+// of its copy to be equal. The last copy of a clean stop has a time limit, and the
+// next start makes good what is missing: so it is given one.
+func (d *daemon) sameCopy(c *realservers.Cluster, root string) {
+	d.t.Helper()
+	here, there := d.bothSides(c, root)
+	if !maps.Equal(here, there) {
+		again := run(d.t, d.dir, exec.Command(d.cmd.Path, d.cmd.Args[1:]...))
+		again.awaitReady()
+		again.copied()
+		again.settle()
+		here, there = again.bothSides(c, root)
+	}
+	if len(here) == 0 || !maps.Equal(here, there) {
+		d.t.Errorf("the archive has %v, the copy %v", slices.Sorted(maps.Keys(here)), slices.Sorted(maps.Keys(there)))
+	}
+}
+
+// bothSides are the sums of the files of the archive, and of those of its copy,
+// by the names that they have in the archive.
+func (d *daemon) bothSides(c *realservers.Cluster, root string) (here, there map[string][32]byte) {
+	d.t.Helper()
+	here, there = map[string][32]byte{}, map[string][32]byte{}
+	archive := filepath.Join(d.dir, "archive")
 	err := filepath.WalkDir(archive, func(at string, e fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(archive, at)
 		if err != nil || e.IsDir() || strings.HasPrefix(rel, "_") || strings.HasPrefix(rel, ".") {
@@ -388,51 +409,62 @@ func sameCopy(t *testing.T, c *realservers.Cluster, dir, root string) {
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	id, err := mirror.ID(archive)
 	if err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
-	there := map[string][32]byte{}
-	for at, data := range copyFiles(t, c, root) {
+	for at, data := range copyFiles(d.t, c, root) {
 		if !strings.HasPrefix(at, "_") {
 			there[strings.Replace(at, "-"+id+".parquet", ".parquet", 1)] = sha256.Sum256(data)
 		}
 	}
-	if len(here) == 0 || !maps.Equal(here, there) {
-		t.Errorf("the archive has %v, the copy %v", slices.Sorted(maps.Keys(here)), slices.Sorted(maps.Keys(there)))
+	return here, there
+}
+
+// copyFiles reads all files below root on HDFS, those that are no data, too. A
+// daemon that is copying moves and removes files meanwhile; then it reads again.
+func copyFiles(t *testing.T, c *realservers.Cluster, root string) map[string][]byte {
+	t.Helper()
+	store := hdfs.New(hdfs.Options{NameNodes: []string{c.Address}, Root: root, User: "reader", Timeout: patience})
+	defer store.Close()
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		files := map[string][]byte{}
+		err := readBelow(t.Context(), store, "", files)
+		if err == nil {
+			return files
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		t.Log("read again:", err)
 	}
 }
 
-// copyFiles reads all files below root on HDFS, those that are no data, too.
-func copyFiles(t *testing.T, c *realservers.Cluster, root string) map[string][]byte {
-	t.Helper()
-	store := hdfs.New(hdfs.Options{NameNodes: []string{c.Address}, Root: root, User: "reader"})
-	defer store.Close()
-	files := map[string][]byte{}
-	var walk func(dir string)
-	walk = func(dir string) {
-		entries, err := store.List(t.Context(), dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			at := path.Join(dir, e.Name)
-			if e.Dir {
-				walk(at)
-				continue
-			}
-			r, err := store.Open(t.Context(), at)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if files[at], err = io.ReadAll(r); err != nil {
-				t.Fatal(err)
-			}
-			_ = r.Close()
-		}
+// readBelow reads the files of a folder and of those in it.
+func readBelow(ctx context.Context, store mirror.Reader, dir string, files map[string][]byte) error {
+	entries, err := store.List(ctx, dir)
+	if err != nil {
+		return err
 	}
-	walk("")
-	return files
+	for _, e := range entries {
+		at := path.Join(dir, e.Name)
+		if e.Dir {
+			if err := readBelow(ctx, store, at, files); err != nil {
+				return err
+			}
+			continue
+		}
+		r, err := store.Open(ctx, at)
+		if err != nil {
+			return err
+		}
+		data, err := io.ReadAll(r)
+		if err := errors.Join(err, r.Close()); err != nil {
+			return err
+		}
+		files[at] = data
+	}
+	return nil
 }

@@ -70,7 +70,7 @@ func TestRealKafkaCluster(t *testing.T) {
 
 	stop()
 	end := int64(0)
-	deadline := time.Now().Add(90 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		a, b := stays.pipeline().Kafka, second.pipeline().Kafka
 		end = 0
@@ -85,8 +85,8 @@ func TestRealKafkaCluster(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	stays.stop()
-	second.stop()
+	stays.settle()
+	second.settle()
 	one, other := archived(t, stays.dir), archived(t, goes)
 	lost, twice := 0, 0
 	for i := range produced() {

@@ -45,7 +45,7 @@ func TestKill(t *testing.T) {
 		close(stop)
 		wg.Wait()
 	}
-	start(t, dir).stop() // what the last kill left on the bus goes to the archive
+	start(t, dir, "--set", "archive.commit_every=1s").settle() // what the last kill left on the bus
 
 	found := archived(t, dir)
 	lost, doubled, invented := ledger.compare(found)

@@ -75,7 +75,7 @@ func TestBusElsewhere(t *testing.T) {
 	}
 	d = start(t, dir, args...)
 	until(t, "the cluster has all frames", func() bool { s := d.bus(); return s.State == "ok" && s.AsideFrames == 0 })
-	d.stop()
+	d.settle()
 	ledger.check(t, dir)
 }
 
@@ -118,7 +118,7 @@ func TestRealNATS(t *testing.T) {
 	}
 	d := start(t, dir, args...)
 	until(t, "the cluster has all frames", func() bool { return d.bus().State == "ok" })
-	d.stop()
+	d.settle()
 	ledger.check(t, dir)
 }
 

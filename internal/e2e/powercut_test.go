@@ -43,7 +43,7 @@ func TestPowerCut(t *testing.T) {
 		close(stop)
 		wg.Wait()
 	}
-	start(t, d.data()).stop()
+	start(t, d.data(), "--set", "archive.commit_every=1s").settle()
 
 	found := archived(t, d.data())
 	lost, doubled, invented := ledger.compare(found)

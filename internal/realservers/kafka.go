@@ -68,8 +68,9 @@ type Broker struct {
 	process process
 }
 
-// startTimeout bounds the start of a broker on a busy machine.
-const startTimeout = 2 * time.Minute
+// startTimeout ends the start of a server that is stuck; one that ends by itself
+// is noticed at once.
+const startTimeout = 5 * time.Minute
 
 // Start fetches the version if need be, formats the folder and returns when the
 // broker is ready.

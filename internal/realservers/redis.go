@@ -58,15 +58,18 @@ func (s *RedisServer) Restart(ctx context.Context) error {
 	})
 }
 
+// askTimeout ends what is stuck, also on a machine with much else to do.
+const askTimeout = 30 * time.Second
+
 // Ask sends one command without spaces in its words and returns the first line
 // of the answer.
 func (s *RedisServer) Ask(command string) (string, error) {
-	c, err := net.DialTimeout("tcp4", s.Address, time.Second)
+	c, err := net.DialTimeout("tcp4", s.Address, askTimeout)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = c.Close() }() // everything was read
-	if err := c.SetDeadline(time.Now().Add(time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(askTimeout)); err != nil {
 		return "", err
 	}
 	if _, err := fmt.Fprintf(c, "%s\r\n", command); err != nil {

@@ -151,6 +151,14 @@ func failingSource(t *testing.T, s mirror.Store) {
 	}
 }
 
+// soon is longer than any pause of a busy machine, and shorter than Patience,
+// which a call takes that waits for the other side.
+const soon = Patience / 3
+
+// Patience is how long a store here shall wait for the other side: nothing is
+// judged by it, and a machine with much else to do takes a part of it.
+const Patience = time.Minute
+
 func cancelled(t *testing.T, s mirror.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -165,8 +173,8 @@ func cancelled(t *testing.T, s mirror.Store) {
 			t.Errorf("%s: %v, want context.Canceled", name, err)
 		}
 	}
-	if took := time.Since(begin); took > time.Second {
-		t.Errorf("took %v", took)
+	if took := time.Since(begin); took > soon {
+		t.Errorf("took %v, want less than %v", took, soon)
 	}
 	if got := Get(t, s, "a/b/file"); len(got) != 20<<20 {
 		t.Errorf("the file has %d bytes", len(got))
