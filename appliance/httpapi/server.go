@@ -187,7 +187,7 @@ func (s *Server) early() (door.Guard, error) {
 		return nil, nil
 	}
 	return early.New(early.Options{
-		Away: s.deps.TurnsAway, Paths: []string{pathList, pathArticle}, Problem: wire.Overloaded(), Idle: door.IdleTimeout, Head: door.HeaderTimeout,
+		Away: s.deps.TurnsAway, Paths: []string{pathList, pathArticle}, Handler: s.api, Problem: wire.Overloaded(), Idle: door.IdleTimeout, Head: door.HeaderTimeout,
 		Told: func(path string) { s.deps.Observer.Request(path, http.StatusServiceUnavailable, 0) },
 	})
 }

@@ -61,12 +61,13 @@ type Door struct {
 	Guard Guard
 }
 
-// Guard looks at connections before the server does. State and Context are the
-// server's ConnState and ConnContext for them.
+// Guard looks at connections before the server does.
 type Guard interface {
-	Listen(l net.Listener) net.Listener
-	State(c net.Conn, state http.ConnState)
-	Context(ctx context.Context, c net.Conn) context.Context
+	// Watch looks at those of l, of which the server then tells it.
+	Watch(server *http.Server, l net.Listener) net.Listener
+	// Wait waits for answers of its own that a stop has found under way, until ctx
+	// ends.
+	Wait(ctx context.Context)
 }
 
 // Doors are open ones.
@@ -74,6 +75,7 @@ type Doors struct {
 	log       *slog.Logger
 	listeners []listener
 	sockets   []string
+	guards    []Guard
 }
 
 // listener is an open door and its server.
@@ -154,7 +156,8 @@ func (d *Doors) open(ctx context.Context, door Door) error {
 	}
 	l = bound(l, maxConnections)
 	if door.Guard != nil && door.Certificate == nil {
-		l, server.ConnState, server.ConnContext = door.Guard.Listen(l), door.Guard.State, door.Guard.Context
+		l = door.Guard.Watch(server, l)
+		d.guards = append(d.guards, door.Guard)
 	}
 	d.listeners = append(d.listeners, listener{l, server})
 	return nil
@@ -227,6 +230,9 @@ func (d *Doors) Serve(ctx context.Context, stopping func()) error {
 		})
 	}
 	all.Wait()
+	for _, g := range d.guards {
+		g.Wait(grace)
+	}
 	for range running {
 		if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
 			err = errors.Join(err, e)

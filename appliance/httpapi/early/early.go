@@ -1,13 +1,13 @@
-// Package early answers requests for lists with 503 as they come, before they
-// are parsed, where there are far more than can be answered: by a handler a
-// refusal costs more than twice as much, and at three times of what can be done
-// there are two refusals for each answer.
+// Package early answers requests for lists as they come, before the HTTP server
+// has them: by a handler, or with 503 where there are far more than can be
+// answered. The server makes for each request what a list has no use for, and at
+// three times of what can be done there are two refusals for each answer.
 //
 // It owns the connections of a listener up to the HTTP server, and knows of
-// requests only what it needs to be sure where one ends: what is unusual in any
-// way goes to the server, and so does all that comes after it on that
-// connection. Who is turned away is the caller's to say. It imports wire for the
-// form of the answer, and admit.
+// requests only what it needs to be sure what one asks for and where it ends:
+// what is unusual in any way goes to the server, and so does all that comes after
+// it on that connection. Who is turned away is the caller's to say, and what is
+// answered the handler's. It imports wire for the form of a refusal, and admit.
 package early
 
 import (
@@ -15,6 +15,8 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"vitrine/appliance/admit"
@@ -27,6 +29,9 @@ type Options struct {
 	Away func() bool
 	// Paths are those of which GET requests may be.
 	Paths []string
+	// Handler answers such requests as it does behind the server; it says what type
+	// an answer is of, and is done with the request when it returns.
+	Handler http.Handler
 	// Problem is what they are told, and Told is called with the path of each.
 	Problem *wire.Problem
 	Told    func(path string)
@@ -40,9 +45,13 @@ type Door struct {
 	opt Options
 	// starts are the beginnings of requests, by path.
 	starts [][]byte
-	// The answer: head, the request's id, middle, the length of the body, and that,
+	// A refusal: head, the request's id, middle, the length of the body, and that,
 	// body and end around the id.
 	head, middle, body, end []byte
+	date                    date
+	replies                 sync.Pool // of *reply
+	// leaving are the connections that were closed while they were answered on.
+	leaving atomic.Int64
 }
 
 // mark stands for the request's id in the answer that is taken apart.
@@ -50,7 +59,7 @@ const mark = "REQUEST-ID"
 
 // New makes a door.
 func New(opt Options) (*Door, error) {
-	d := &Door{opt: opt}
+	d := &Door{opt: opt, replies: sync.Pool{New: func() any { return &reply{header: http.Header{}} }}}
 	for _, path := range opt.Paths {
 		d.starts = append(d.starts, []byte("GET "+path+"?"))
 	}
@@ -79,9 +88,29 @@ func (s *sheet) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Listen looks at the connections of l. The server must tell State of them, and
-// take its contexts from Context.
-func (d *Door) Listen(l net.Listener) net.Listener { return &listener{l, d} }
+// Watch looks at the connections of l before the server does, which tells of
+// them.
+func (d *Door) Watch(server *http.Server, l net.Listener) net.Listener {
+	server.ConnState, server.ConnContext = d.state, d.context
+	return &listener{l, d}
+}
+
+// Wait waits for the answers that were under way when the server shut down, or
+// until ctx ends.
+func (d *Door) Wait(ctx context.Context) {
+	look := time.NewTicker(waitEvery)
+	defer look.Stop()
+	for d.leaving.Load() > 0 {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// waitEvery is how often Wait looks.
+const waitEvery = 2 * time.Millisecond
 
 type listener struct {
 	net.Listener
@@ -97,21 +126,23 @@ func (l *listener) Accept() (net.Conn, error) {
 	return &conn{Conn: c, door: l.door}, nil
 }
 
-// State is the server's ConnState.
-func (d *Door) State(c net.Conn, state http.ConnState) {
+// state is the server's ConnState.
+func (d *Door) state(c net.Conn, state http.ConnState) {
 	if c, ours := c.(*conn); ours && (state == http.StateNew || state == http.StateIdle) {
 		c.first = state == http.StateNew
 		c.begin()
 	}
 }
 
-// Context is the server's ConnContext: the gate learns that a request was asked
+// context is the server's ConnContext: the gate learns that a request was asked
 // about here already.
-func (d *Door) Context(ctx context.Context, c net.Conn) context.Context {
-	if c, ours := c.(*conn); ours {
-		return admit.Behind(ctx, c)
+func (d *Door) context(ctx context.Context, c net.Conn) context.Context {
+	ours, ok := c.(*conn)
+	if !ok {
+		return ctx
 	}
-	return ctx
+	ours.ctx = admit.Behind(ctx, ours)
+	return ours.ctx
 }
 
 // conn is a connection. The server reads from one goroutine at a time, and tells
@@ -136,7 +167,22 @@ type conn struct {
 	first    bool
 	extended time.Time
 	out      []byte
+	fields   []field
+
+	// ctx is that of all requests; exchange is nil before the first one that is
+	// answered here.
+	ctx      context.Context
+	exchange *exchange
+	// stage tells Close whether an answer is under way.
+	stage atomic.Int32
 }
+
+// The stages of a connection.
+const (
+	waits int32 = iota
+	answers
+	closed
+)
 
 // begin is called where the server waits for a request and holds nothing of one.
 func (c *conn) begin() {
@@ -162,10 +208,14 @@ func (c *conn) Read(b []byte) (int, error) {
 		if path < 0 {
 			return n, c.deadline(err)
 		}
-		if c.asked = true; !c.door.opt.Away() {
+		if c.asked = true; c.door.opt.Away() {
+			err = c.refuse(&r, path)
+		} else if c.first || !c.take(&r, path) {
 			return n, c.deadline(err)
+		} else {
+			err = c.answer()
 		}
-		if err := c.refuse(&r, path); err != nil {
+		if err != nil {
 			return 0, err
 		}
 		c.begin()
@@ -193,7 +243,8 @@ func (c *conn) open(b []byte) (r request, path int) {
 		b = c.out
 	}
 	c.fresh, c.ahead = false, false
-	r, ok := parse(b)
+	r, ok := parse(b, c.fields)
+	c.fields = r.fields
 	rest := int64(len(b) - r.head)
 	if c.lost, c.left = !ok || rest > r.body, max(0, r.body-rest); c.lost || !r.plain || !turns {
 		return r, -1
@@ -211,17 +262,71 @@ func (d *Door) path(r []byte) int {
 	return -1
 }
 
+// take makes a request the one that answer answers, where there is no doubt of
+// it. The first one of a connection is never taken: from it on the server knows
+// that the connection is in use, and closes it when it stops.
+func (c *conn) take(r *request, path int) bool {
+	if c.exchange == nil {
+		c.exchange = new(exchange)
+		c.exchange.begin(c.ctx, c.RemoteAddr().String())
+	}
+	return c.exchange.take(r, c.door.opt.Paths[path])
+}
+
+// answer has the handler answer the request that was taken.
+func (c *conn) answer() error {
+	if !c.stage.CompareAndSwap(waits, answers) {
+		return net.ErrClosed
+	}
+	defer c.answered()
+	if err := c.extend(); err != nil {
+		return err
+	}
+	d := c.door
+	w := d.replies.Get().(*reply)
+	defer d.replies.Put(w)
+	w.reset()
+	d.opt.Handler.ServeHTTP(w, &c.exchange.request)
+	_, err := c.Write(w.whole(d.date.text()))
+	return err
+}
+
+// answered ends an answer, and the connection where it was closed meanwhile.
+func (c *conn) answered() {
+	if !c.stage.CompareAndSwap(answers, waits) {
+		c.Conn.Close() //nolint:errcheck // nobody is there to be told
+		c.door.leaving.Add(-1)
+	}
+}
+
+// Close closes the connection once an answer that is under way is sent. The
+// server that stops thinks that nothing is: it has not seen the request.
+func (c *conn) Close() error {
+	c.door.leaving.Add(1)
+	if c.stage.CompareAndSwap(answers, closed) {
+		return nil
+	}
+	c.door.leaving.Add(-1)
+	return c.Conn.Close()
+}
+
+// extend moves the deadlines of the connection. The server's are for one request:
+// a client that is answered here again and again must not run into them, and one
+// that does not read what it is told must.
+func (c *conn) extend() error {
+	now := time.Now()
+	if now.Sub(c.extended) <= time.Second {
+		return nil
+	}
+	c.extended = now
+	return c.SetDeadline(now.Add(c.door.opt.Idle))
+}
+
 // refuse answers a request.
 func (c *conn) refuse(r *request, path int) error {
 	d := c.door
-	// The server's deadlines are for one request: a client that is turned away
-	// again and again must not run into them, and one that does not read what it
-	// is told must.
-	if now := time.Now(); now.Sub(c.extended) > time.Second {
-		c.extended = now
-		if err := c.SetDeadline(now.Add(d.opt.Idle)); err != nil {
-			return err
-		}
+	if err := c.extend(); err != nil {
+		return err
 	}
 	given := http.Header{}
 	if len(r.id) > 0 {

@@ -24,25 +24,37 @@ type served struct {
 	away  atomic.Bool
 	asked atomic.Int64
 	told  atomic.Int64
+	// here counts what the door answers by its handler.
+	here   atomic.Int64
+	door   *Door
+	server *http.Server
 }
 
 func serve(t *testing.T) *served {
+	t.Helper()
+	return serveBy(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, "%s %s %d", r.Method, r.URL.Path, n) //nolint:errcheck // a test's server
+	})
+}
+
+func serveBy(t *testing.T, handler http.HandlerFunc) *served {
 	t.Helper()
 	s := new(served)
 	d, err := New(Options{
 		Away: func() bool { s.asked.Add(1); return s.away.Load() }, Paths: []string{"/v1/recommend", "/recommend"},
 		Problem: wire.Overloaded(), Told: func(string) { s.told.Add(1) }, Idle: time.Minute, Head: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.here.Add(1); handler(w, r) }),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.door = d
 	s.pipes = &pipes{dialled: make(chan net.Conn), closed: make(chan struct{})}
-	server := &http.Server{ConnState: d.State, ConnContext: d.Context, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n, _ := io.Copy(io.Discard, r.Body)
-		fmt.Fprintf(w, "%s %s %d", r.Method, r.URL.Path, n) //nolint:errcheck // a test's server
-	})}
+	server := &http.Server{Handler: handler}
+	s.server = server
 	done := make(chan struct{})
-	go func() { defer close(done); server.Serve(d.Listen(s.pipes)) }() //nolint:errcheck // ends with Close
+	go func() { defer close(done); server.Serve(d.Watch(server, s.pipes)) }() //nolint:errcheck // ends with Close
 	t.Cleanup(func() { server.Close(); <-done })
 	return s
 }
@@ -238,7 +250,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("GET / HTTP/1.1\r\nHost: s\r\n Content-Length: 4\r\n\r\n")
 	f.Add("GET / HTTP/1.1\nHost: s\n\nGET / HTTP/1.1\r\n\r\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		r, ok := parse([]byte(text))
+		r, ok := parse([]byte(text), nil)
 		if !ok {
 			return
 		}
@@ -262,9 +274,11 @@ func FuzzParse(f *testing.F) {
 // BenchmarkParse: the limit is reading some 150 bytes, 50 ns.
 func BenchmarkParse(b *testing.B) {
 	r := []byte("GET /v1/recommend?limit=20&user_id=u1234 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: shop/1.0\r\nAccept: */*\r\nX-Request-ID: 0123456789abcdef\r\n\r\n")
+	var fields []field
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := parse(r); !ok {
+		r, ok := parse(r, fields)
+		if fields = r.fields; !ok {
 			b.Fatal("it does not parse")
 		}
 	}
@@ -276,42 +290,48 @@ func BenchmarkParse(b *testing.B) {
 func BenchmarkRefusal(b *testing.B) {
 	for _, where := range []string{"door", "handler"} {
 		b.Run(where, func(b *testing.B) {
-			d, err := New(Options{
-				Away: func() bool { return where == "door" }, Paths: []string{"/v1/recommend"},
-				Problem: wire.Overloaded(), Told: func(string) {}, Idle: time.Minute, Head: time.Minute,
-			})
-			if err != nil {
-				b.Fatal(err)
-			}
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				b.Fatal(err)
-			}
-			server := &http.Server{ConnState: d.State, ConnContext: d.Context, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				wire.Overloaded().Write(w, wire.RequestID(r.Header)[0]) //nolint:errcheck // a benchmark's server
-			})}
-			go server.Serve(d.Listen(l)) //nolint:errcheck // ends with Close
-			defer server.Close()
-			c, err := net.Dial("tcp", l.Addr().String())
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer c.Close()
-			answer := make([]byte, 1<<12)
-			b.ReportAllocs()
-			var before, after syscall.Rusage
-			syscall.Getrusage(syscall.RUSAGE_SELF, &before) //nolint:errcheck // of ourselves
-			for b.Loop() {
-				if _, err := io.WriteString(c, list); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := c.Read(answer); err != nil {
-					b.Fatal(err)
-				}
-			}
-			syscall.Getrusage(syscall.RUSAGE_SELF, &after) //nolint:errcheck // of ourselves
-			used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
-			b.ReportMetric(float64(used)/float64(b.N), "cpu-ns/op")
+			dialogue(b, Options{
+				Away: func() bool { return where == "door" },
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					wire.Overloaded().Write(w, wire.RequestID(r.Header)[0]) //nolint:errcheck // a benchmark's server
+				}),
+			}, list)
 		})
 	}
+}
+
+// dialogue has a client say the same again and again.
+func dialogue(b *testing.B, opt Options, request string) {
+	opt.Paths, opt.Problem, opt.Told, opt.Idle, opt.Head = []string{"/v1/recommend"}, wire.Overloaded(), func(string) {}, time.Minute, time.Minute
+	d, err := New(opt)
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := &http.Server{Handler: opt.Handler}
+	go server.Serve(d.Watch(server, l)) //nolint:errcheck // ends with Close
+	defer server.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	answer := make([]byte, 1<<12)
+	b.ReportAllocs()
+	var before, after syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &before) //nolint:errcheck // of ourselves
+	for b.Loop() {
+		if _, err := io.WriteString(c, request); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := c.Read(answer); err != nil {
+			b.Fatal(err)
+		}
+	}
+	syscall.Getrusage(syscall.RUSAGE_SELF, &after) //nolint:errcheck // of ourselves
+	used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+	b.ReportMetric(float64(used)/float64(b.N), "cpu-ns/op")
 }

@@ -15,6 +15,16 @@ type request struct {
 	plain bool
 	// id and trace are what names it, empty for nothing.
 	id, trace []byte
+	// target is what it asks for, and fields are the lines of its head.
+	target []byte
+	fields []field
+}
+
+// field is a line of a head: all of it, the length of its name, and its value.
+type field struct {
+	line  []byte
+	name  int
+	value []byte
 }
 
 var (
@@ -26,14 +36,17 @@ var (
 // maxBody is more than any body may have.
 const maxBody = 1 << 40
 
-// parse reads the head of a request at the front of b. ok is false where it is
-// not all there or where the server might see its end elsewhere.
-func parse(b []byte) (r request, ok bool) {
+// parse reads the head of a request at the front of b; its fields are put into
+// the given memory. ok is false where it is not all there or where the server
+// might see its end elsewhere.
+func parse(b []byte, fields []field) (r request, ok bool) {
+	r.fields = fields[:0]
 	line, rest, ok := cutLine(b)
 	if !ok || !bytes.HasSuffix(line, version) {
 		return r, false
 	}
-	method, _, _ := bytes.Cut(line, []byte(" "))
+	method, target, _ := bytes.Cut(line[:len(line)-len(version)], []byte(" "))
+	r.target = target
 	switch string(method) {
 	case "GET":
 		r.plain = true
@@ -52,10 +65,11 @@ func parse(b []byte) (r request, ok bool) {
 			return r, true
 		}
 		name, value, found := bytes.Cut(line, []byte(":"))
-		if !found || len(name) == 0 || bytes.ContainsAny(name, " \t") {
+		if !found || len(name) == 0 || bytes.IndexByte(name, ' ') >= 0 || bytes.IndexByte(name, '\t') >= 0 {
 			return r, false
 		}
-		value = bytes.Trim(value, " \t")
+		value = trim(value)
+		r.fields = append(r.fields, field{line, len(name), value})
 		switch len(name) { // few need to be looked at
 		case len("Content-Length"):
 			if bytes.EqualFold(name, []byte("Content-Length")) {
@@ -91,6 +105,17 @@ func parse(b []byte) (r request, ok bool) {
 			}
 		}
 	}
+}
+
+// trim takes blanks off both ends.
+func trim(value []byte) []byte {
+	for len(value) > 0 && (value[0] == ' ' || value[0] == '\t') {
+		value = value[1:]
+	}
+	for len(value) > 0 && (value[len(value)-1] == ' ' || value[len(value)-1] == '\t') {
+		value = value[:len(value)-1]
+	}
+	return value
 }
 
 // cutLine cuts a line off the front; its end has to be CR LF, and a CR stands
