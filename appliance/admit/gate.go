@@ -190,5 +190,8 @@ func (g *Gate) InFlight() int { return int(g.inFlight.Load()) }
 // work that can wait had better.
 func (g *Gate) Queues() bool { return g.long.Load() }
 
+// Idle says whether no request came for a second.
+func (g *Gate) Idle() bool { return g.law.idle(g.now()) }
+
 // Share is the part of requests that did their work of late.
 func (g *Gate) Share() float64 { return g.law.share(g.now()) }

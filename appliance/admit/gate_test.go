@@ -106,6 +106,26 @@ type door bool
 
 func (d door) Asked() bool { return bool(d) }
 
+// TestIdle: it is told when nobody comes.
+func TestIdle(t *testing.T) {
+	g := NewGate(Options{})
+	var now time.Duration
+	g.now = func() time.Duration { return now }
+	for _, c := range []struct {
+		after time.Duration
+		comes bool
+		want  bool
+	}{{0, false, false}, {2 * time.Second, false, true}, {0, true, false}, {time.Second, false, false}, {time.Second, false, true}} {
+		now += c.after
+		if c.comes {
+			g.Leave(g.Enter(t.Context()))
+		}
+		if g.Idle() != c.want {
+			t.Errorf("at %v: idle is %v", now, g.Idle())
+		}
+	}
+}
+
 // TestBehind: who was asked about at the door is let in.
 func TestBehind(t *testing.T) {
 	g := NewGate(Options{})

@@ -10,11 +10,14 @@ import (
 const (
 	// target is a wait that nobody minds.
 	target = 5 * time.Millisecond
-	// late is a wait after which the work is not worth doing: the caller waits for
-	// the network and for the answer as well, which makes the 100 ms that this may
-	// take.
-	late = 65 * time.Millisecond
-	// tired is late while a queue stands.
+	// late is more than an answer may take: what has queued up while the machine
+	// stood still is worked off, and his own list is worth more to a caller than
+	// the last good one as late. With a quarter of a second an overload took
+	// longer to be under control.
+	late = 150 * time.Millisecond
+	// tired is late while a queue stands, for then each that is worked for makes
+	// the next ones later: with the network and the answer it makes the 100 ms
+	// that this may take.
 	tired = 30 * time.Millisecond
 	// window is how often it is looked how things stand, and standing for how
 	// many windows few may wait less than the target until that is no burst any
@@ -173,10 +176,13 @@ func (l *law) control(mean time.Duration) float64 {
 	return refused + rise*off + damp*float64(mean-before)/float64(aim)
 }
 
+// idle tells whether nobody has come for a while.
+func (l *law) idle(now time.Duration) bool { return int64(now) > l.ends.Load()+int64(stale) }
+
 // share is the part of requests that were worked for, over the last second or
 // so.
 func (l *law) share(now time.Duration) float64 {
-	if int64(now) > l.ends.Load()+int64(stale) {
+	if l.idle(now) {
 		return 1
 	}
 	return math.Float64frombits(l.worked.Load())

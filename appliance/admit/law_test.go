@@ -17,6 +17,8 @@ type shop struct {
 	inside int
 	// slow, when set, is how much longer everything takes at a time.
 	slow func(time.Duration) float64
+	// stops, when set, is for how long nothing goes on from a time on.
+	stops func(time.Duration) time.Duration
 
 	live, late, cheap, refused, unsent int
 }
@@ -90,6 +92,9 @@ func (s *shop) run(rate float64, during time.Duration) {
 }
 
 func (s *shop) spend(d time.Duration) {
+	if s.stops != nil {
+		s.now += s.stops(s.now)
+	}
 	if s.slow != nil {
 		d = time.Duration(float64(d) * s.slow(s.now))
 	}
@@ -161,6 +166,30 @@ func TestBursts(t *testing.T) {
 		s.run(c.load*knee, 3*time.Second)
 		if s.cheap+s.refused+s.late > 0 {
 			t.Errorf("%s: %d cheap, %d refused, %d late of %d", c.name, s.cheap, s.refused, s.late, s.live)
+		}
+	}
+}
+
+// TestStops: where nothing goes on for a while, everybody gets his own list behind
+// it, however late that makes it.
+func TestStops(t *testing.T) {
+	for _, c := range []struct {
+		load       float64
+		stop, each time.Duration
+		late       float64 // the most, of all
+	}{
+		{0.35, 20 * time.Millisecond, 40 * time.Millisecond, 0},
+		{0.6, 10 * time.Millisecond, 30 * time.Millisecond, 0},
+		{0.35, 120 * time.Millisecond, time.Second, 0.05},
+		{0.5, 120 * time.Millisecond, time.Second, 0.07},
+		{0.35, 100 * time.Millisecond, 200 * time.Millisecond, 0.05},
+	} {
+		s := open()
+		s.stops = func(at time.Duration) time.Duration { return max(0, c.stop-at%c.each) }
+		s.run(c.load*knee, 3*time.Second)
+		if s.cheap+s.refused > 0 || float64(s.late) > c.late*float64(s.live) {
+			t.Errorf("%.2f of the knee, %v of %v nothing goes on: %d live, %d late, %d cheap, %d refused",
+				c.load, c.stop, c.each, s.live, s.late, s.cheap, s.refused)
 		}
 	}
 }
