@@ -483,9 +483,8 @@ func TestCorruptBundle(t *testing.T) {
 			t.Fatal(err)
 		}
 		d = start(t, dir)
-		log := d.err.String()
-		if !strings.Contains(log, path) || !strings.Contains(log, "is corrupt") || !strings.Contains(log, "then run: vitrine train") {
-			t.Errorf("the log does not say what to do:\n%s", log)
+		for _, what := range []string{path, "is corrupt", "then run: vitrine train"} {
+			d.says(what)
 		}
 		if _, err := os.Stat(path + ".corrupt"); err != nil {
 			t.Errorf("the corrupt file is not kept: %v", err)
