@@ -79,7 +79,7 @@ func (b *batch) release() {
 func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 	if with.prepare != nil {
 		for iter := b.fetches.RecordIter(); !iter.Done(); {
-			if r := iter.Next(); r.Topic == s.opt.Topic {
+			if r := iter.Next(); r.Topic == s.opt.Topic && !r.Attrs.IsControl() {
 				if b.err = with.prepare(ctx, r.Value); b.err != nil {
 					return
 				}
@@ -91,6 +91,9 @@ func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 		if len(p.Records) > 0 {
 			decode, name := with.decode[p.Topic], s.names[p.Topic]
 			for _, r := range p.Records {
+				if r.Attrs.IsControl() {
+					continue // it only moves the position
+				}
 				s.add(b, decode, event.Source{Name: name, Partition: r.Partition, Offset: r.Offset}, r, now)
 			}
 		}

@@ -92,7 +92,10 @@ func (s *Source) session(ctx context.Context) error {
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { s.forget(lost) }),
 		// What the log has already is passed over, so the start is never wrong.
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(partitionBytes),
+		// The mark that a transaction leaves has an offset; unseen, a partition that
+		// ends in one would seem to wait for ever.
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+		kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(partitionBytes),
 		kgo.MaxConcurrentFetches(2), kgo.FetchMaxWait(500*time.Millisecond), kgo.SessionTimeout(s.away),
 	)
 	if s.opt.Instance != "" {

@@ -688,3 +688,47 @@ func TestOffsetsOutOfOrder(t *testing.T) {
 		t.Errorf("log %q, want ahead h: f and g have offsets that the log has", got)
 	}
 }
+
+// TestTransactions: what was taken back is not read, and marks of transactions,
+// which take offsets, are passed over, also where a schema is looked up first.
+func TestTransactions(t *testing.T) {
+	broker, cl := cluster(t, 1)
+	tx, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.TransactionalID("shop"), kgo.DefaultProduceTopic("user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Close()
+	transact := func(end kgo.TransactionEndTry, records ...*kgo.Record) {
+		t.Helper()
+		if err := tx.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		produce(t, tx, records...)
+		if err := tx.EndTransaction(t.Context(), end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	transact(kgo.TryCommit, view("a"), view("b"))
+	produce(t, cl, view("c"))
+	transact(kgo.TryAbort, view("gone"))
+	log := &memLog{}
+	passed := func(s Status) bool {
+		return len(s.Partitions) == 1 && s.Partitions[0] == Partition{Topic: "user-events", Position: 6, End: 6}
+	}
+	r := read(t, log, Options{Brokers: []string{broker}})
+	s := r.until("nothing waits", passed)
+	r.stop()
+	if got := log.items(t); got != "a b c" || s.Counts != (Counts{Accepted: 3}) {
+		t.Errorf("log %q, want a b c; %+v", got, s.Counts)
+	}
+	r = read(t, log, Options{Brokers: []string{broker}})
+	s = r.until("nothing waits after a start", passed)
+	if s.Counts != (Counts{}) {
+		t.Errorf("after a start %+v", s.Counts)
+	}
+	registry := &memLog{}
+	letters := read(t, registry, Options{Brokers: []string{broker}, Group: "avro", Format: Avro, Registry: "http://127.0.0.1:1"})
+	if s := letters.until("nothing waits where none has a schema", passed); s.Counts != (Counts{Rejected: 3}) {
+		t.Errorf("with a registry %+v", s.Counts)
+	}
+}

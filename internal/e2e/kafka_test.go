@@ -76,16 +76,24 @@ func produce(t *testing.T, cl *kgo.Client, topic, key string, values ...string) 
 }
 
 // pipeline is what the admin API says of the topics.
-type pipeline struct {
-	Kafka struct {
-		Connected                          bool
-		Error, Hint                        string
-		Lag, Accepted, Duplicate, Rejected int64
-		Partitions                         []struct {
-			Topic         string
-			Position, End int64
-		}
+type pipeline struct{ Kafka topics }
+
+type topics struct {
+	Connected                          bool
+	Error, Hint                        string
+	Lag, Accepted, Duplicate, Rejected int64
+	Partitions                         []struct {
+		Topic         string
+		Position, End int64
 	}
+}
+
+// ends is the sum of the ends of the partitions.
+func (k *topics) ends() (sum int64) {
+	for _, p := range k.Partitions {
+		sum += p.End
+	}
+	return sum
 }
 
 func (d *daemon) pipeline() (p pipeline) {

@@ -134,11 +134,7 @@ func (f *flood) settle() {
 
 // drained tells that the daemon has read all that there is.
 func (f *flood) drained(p pipeline) bool {
-	end := int64(0)
-	for _, part := range p.Kafka.Partitions {
-		end += part.End
-	}
-	return p.Kafka.Lag == 0 && end == int64(f.produced)
+	return p.Kafka.Lag == 0 && p.Kafka.ends() == int64(f.produced)
 }
 
 // compare holds the archive against what was produced.

@@ -196,7 +196,7 @@ func (b *Broker) configure(controller string) error {
 		fmt.Sprintf("offsets.topic.replication.factor=%d", replicas), "offsets.topic.num.partitions=8",
 		fmt.Sprintf("transaction.state.log.replication.factor=%d", replicas), "transaction.state.log.min.isr=" + insync, "transaction.state.log.num.partitions=8",
 		"group.initial.rebalance.delay.ms=0", "num.network.threads=2", "num.io.threads=4",
-		"log.cleaner.dedupe.buffer.size=16777216", "log.cleaner.threads=1",
+		"log.cleaner.dedupe.buffer.size=16777216", "log.cleaner.threads=1", "log.cleaner.backoff.ms=500",
 		"controlled.shutdown.max.retries=1",
 	}
 	if b.opt.MaxMessage > 0 {
