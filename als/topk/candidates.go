@@ -16,6 +16,10 @@ type candidates struct {
 	// those less the slack of their block.
 	at          []uint32
 	values, low []float32
+	// tally, which is nil for the k best, decides what is wanted instead; room is
+	// how many candidates there may be until the next cut for it.
+	tally *tally
+	room  int
 }
 
 // full tells whether it is time to drop some candidates.
@@ -25,7 +29,7 @@ func (c *candidates) full() bool { return len(c.at) >= 2*c.k+64 }
 func (c *candidates) many() bool { return len(c.at) >= c.k+c.k/2+8 }
 
 func (c *candidates) reset(k int) {
-	c.k, c.theta = k, float32(math.Inf(-1))
+	c.k, c.theta, c.room = k, float32(math.Inf(-1)), 0
 	c.clear()
 }
 
@@ -47,6 +51,35 @@ func (c *candidates) added(n int, m *measure, p *f32.Int8Pass) {
 		bound := m.bounds[at/blockRows*2:]
 		low[i] = values[i] - (bound[0]*p.Spread + bound[1]*p.Length)
 	}
+	if c.tally != nil {
+		c.count(c.at[have:], low)
+	}
+}
+
+// count tells the tally of candidates by their lower bounds.
+func (c *candidates) count(at []uint32, low []float32) {
+	for i, lifted := range low {
+		if lifted > max(0, c.theta) {
+			// A division may have rounded up.
+			c.tally.add(at[i], lifted, lifted/c.tally.lift.factors[at[i]]*(1-0x1p-22))
+		}
+	}
+}
+
+// addScored adds a candidate whose scores are known.
+func (c *candidates) addScored(at uint32, lifted, plain float32) {
+	c.at, c.values, c.low = append(c.at, at), append(c.values, lifted), append(c.low, lifted)
+	c.tally.add(at, lifted, plain)
+}
+
+// tidy drops candidates of a tally when it is time for it. It reports false when
+// there are too many.
+func (c *candidates) tidy(underflow float32) bool {
+	if len(c.at) >= c.room {
+		c.cut(underflow)
+		c.room = len(c.at) + len(c.at)/4 + 8
+	}
+	return len(c.at) <= mostReached
 }
 
 // cut raises theta to the k-th highest lower bound and drops what cannot reach
@@ -55,13 +88,18 @@ func (c *candidates) cut(underflow float32) {
 	if len(c.at) < c.k {
 		return
 	}
-	c.theta = max(c.theta, kthLargest(c.low, c.k, c.theta)-underflow)
+	if c.tally != nil {
+		c.theta = max(c.theta, nearly(c.tally.reach(c.low, c.theta, kthLargest)-underflow))
+	} else {
+		c.theta = max(c.theta, kthLargest(c.low, c.k, c.theta)-underflow)
+	}
 	kept := 0
 	for i, v := range c.values {
 		low := c.low[i]
 		c.at[kept], c.values[kept], c.low[kept] = c.at[i], v, low
-		// The upper bound: as far above the value as the lower is below.
-		if v+(v-low) >= c.theta {
+		// The upper bound: as far above the value as the lower is below. Infinite
+		// scores have none, and are kept.
+		if !(v+(v-low) < c.theta) {
 			kept++
 		}
 	}

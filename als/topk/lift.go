@@ -4,8 +4,6 @@ import (
 	"math"
 	"math/bits"
 	"slices"
-
-	"vitrine/als/internal/keys"
 )
 
 // Lifted is a set of rows whose scores count Factor times as much.
@@ -82,29 +80,6 @@ func (l *Lift) liftBlock(b int, sets []Lifted) float64 {
 	return most
 }
 
-// Search returns the k rows with the highest scores as l counts them, of those
-// above zero. They come with their plain scores, best first by these. No
-// other row's plain score is above floor; it is infinite when there are fewer
-// than k rows. The answer reuses dst; hidden and s may be nil.
-func (l *Lift) Search(q []float32, k int, hidden *Mask, dst []Hit, s *Scratch) (hits []Hit, floor float32) {
-	if s == nil {
-		s = new(Scratch)
-	}
-	ix := l.ix
-	floor = float32(math.Inf(1))
-	r, ok := ix.search(q, hidden, s)
-	if !ok {
-		return dst[:0], floor
-	}
-	r.lift, r.measure, r.ceilings, r.tiny = l, &l.measure, l.ceilings, ix.tiny()*l.most
-	dst = r.run(k, dst)
-	if len(dst) == k && k > 0 {
-		floor = dst[k-1].Score
-	}
-	r.plain(dst)
-	return dst, floor
-}
-
 // lifted turns the scores of rows at positions into those that count.
 func (r *search) lifted(positions []uint32) {
 	for i, at := range positions {
@@ -115,20 +90,4 @@ func (r *search) lifted(positions []uint32) {
 		}
 		r.s.dots[i] = float32(float64(score) * float64(r.lift.factors[at]))
 	}
-}
-
-// plain gives hits their own scores, and the order of these.
-func (r *search) plain(hits []Hit) {
-	s := r.s
-	s.at = s.at[:0]
-	for _, hit := range hits {
-		s.at = append(s.at, uint32(r.ix.position[hit.Row]))
-	}
-	r.dots(s.at)
-	// The search's own keys have been turned into hits.
-	s.keys = s.keys[:0]
-	for i, hit := range hits {
-		s.keys = append(s.keys, keys.Of(s.dots[i], hit.Row))
-	}
-	hitsOf(s.keys, hits)
 }

@@ -82,12 +82,14 @@ type Scratch struct {
 	vector []float32
 	codes  []int8
 	dots   []float32
+	plain  []float32
 	rows   []uint32
 	at     []uint32
 	shown  []uint64
 	pass   f32.Int8Pass
 	hits   f32.Int8Hits
 	kept   candidates
+	tally  tally
 	// scanned counts rows, see Scanned.
 	scanned int
 }

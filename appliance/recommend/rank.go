@@ -87,6 +87,9 @@ func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q questi
 		if !sc.sorts || !more || sc.frame.Len() >= sc.limit || denied(&resp.Plugins) || ctx.Err() != nil || e.late(sc) {
 			break
 		}
+		if sc.lift != nil && sc.groups != nil && sc.plan.Foreseen() {
+			sc.groups.Doubt()
+		}
 		sc.want = min(4*sc.want, maxCandidates)
 		empty(&sc.frame)
 	}

@@ -236,7 +236,9 @@ type scratch struct {
 	raised     topk.Mask
 	more       []topk.Hit
 	boosts     []view.Boost
-	lift       *topk.Lift // nil where the search ranks by plain scores
+	lift       *topk.Lift   // nil where the search ranks by plain scores
+	goal       topk.Goal    // of a search that ranks by boosted ones
+	groups     *view.Groups // of the quota that goal is for
 	why        *why
 	suited     []float32 // what kinds of new items score
 	dots       []float32 // what their groups score

@@ -29,6 +29,8 @@ const (
 	// steepest the most that boosts may multiply a score by for that.
 	near     = 2
 	steepest = 2
+	// largestQuota is of how many of one kind a search keeps account.
+	largestQuota = 64
 )
 
 // candidatesFor is how many candidates the rules see: few where the search itself ranks
@@ -47,23 +49,45 @@ func (e *Engine) candidatesFor(sc *scratch, q question) int {
 	if below || most > steepest {
 		return wide(sc.limit)
 	}
-	if len(sc.boosts) > 0 {
+	foreseen := e.foresee(sc, q.view)
+	if len(sc.boosts) > 0 || sc.groups != nil {
 		if sc.lift = q.view.Lift(sc.boosts, sc.frame.Now); sc.lift == nil {
 			return wide(sc.limit)
+		}
+		if foreseen {
+			return sc.limit
 		}
 	}
 	return min(near*sc.limit, farthest)
 }
 
+// foresee settles how far down a search has to go for a page under a quota, and
+// tells whether the page will then be full.
+func (e *Engine) foresee(sc *scratch, v *view.View) bool {
+	sc.goal, sc.groups = topk.Goal{}, nil
+	attribute, column, most := sc.plan.Quota(sc.frame.Now)
+	if most > 0 && most < sc.limit {
+		if most > largestQuota {
+			return false
+		}
+		sc.groups = v.Groups(attribute, column, sc.frame.Now)
+		sc.goal.Capped, sc.goal.Most, sc.goal.Groups = sc.limit, most, sc.groups.Of
+	}
+	if e.deps.News != nil && e.deps.Columns != nil {
+		// Their places are among these.
+		sc.goal.Plain = sc.limit
+	}
+	return sc.plan.Foreseen()
+}
+
 func wide(limit int) int { return min(reach*limit, farthest) }
 
 // bestLifted finds the best by boosted scores. It reports false where there are
-// too few, or where it cannot tell that the best by plain scores, whose places
-// new items may take, are among them.
+// too few.
 func (sc *scratch) bestLifted() bool {
-	var floor float32
-	sc.hits, floor = sc.lift.Search(sc.vector, sc.want, &sc.without, sc.hits, &sc.search)
-	if len(sc.hits) == sc.want && sc.hits[sc.limit-1].Score > floor {
+	sc.goal.K = sc.want
+	reached := false
+	if sc.hits, reached = sc.lift.Reach(sc.vector, sc.goal, &sc.without, sc.hits, &sc.search); reached {
 		return true
 	}
 	sc.lift, sc.want = nil, max(sc.want, wide(sc.limit))

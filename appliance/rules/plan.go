@@ -241,3 +241,20 @@ func (p *Plan) NewPercent(now int64) (float64, bool) {
 	}
 	return 0, false
 }
+
+// Quota is the quota in force, and the column of what it is on; most is 0 where
+// there is none that can be filled.
+func (p *Plan) Quota(now int64) (attribute string, column frame.Column, most int) {
+	for _, s := range p.byAction[Quota] {
+		if s.in(now) {
+			if column = p.shop.Column(frame.ItemScope, s.Attribute); column != nil {
+				return s.Attribute, column, s.Most
+			}
+		}
+	}
+	return "", nil, 0
+}
+
+// Foreseen tells whether it is known beforehand how many candidates fill a page,
+// by the first quota alone.
+func (p *Plan) Foreseen() bool { return len(p.byAction[Quota]) <= 1 && len(p.byAction[Cap]) == 0 }

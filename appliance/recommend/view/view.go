@@ -66,13 +66,14 @@ type View struct {
 	// the places.
 	New *float32
 
-	rows    []uint32  // row+1 by code, 0 for an item the model does not know
-	lengths []float32 // of the items' factors, by row
-	folder  *model.Folder
-	folds   folds
-	passing passing
-	lifts   lifts
-	tail    tail
+	rows      []uint32  // row+1 by code, 0 for an item the model does not know
+	lengths   []float32 // of the items' factors, by row
+	folder    *model.Folder
+	folds     folds
+	passing   passing
+	groupings groupings
+	lifts     lifts
+	tail      tail
 
 	scan   sync.Mutex // one look at all expiries at a time
 	hidden atomic.Pointer[hidden]

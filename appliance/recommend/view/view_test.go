@@ -133,3 +133,31 @@ func TestLiftIsMadeOnceASecond(t *testing.T) {
 		t.Error("a clock that was set back leaves none")
 	}
 }
+
+// TestGroups: rows of one value have one group, those without none, and groups
+// are made anew when they are doubted, once a second.
+func TestGroups(t *testing.T) {
+	v := newView(t, 1500, 4)
+	groups := v.Groups("category", tens{}, 10_000)
+	of := map[uint16]uint32{}
+	for at, row := range v.Index.Rows() {
+		group := groups.Of[at]
+		if value, known := of[group]; group == 0 || known && value != row%10 {
+			t.Fatalf("row %d is of group %d, that of %d", row, group, value)
+		}
+		of[group] = row % 10
+	}
+	if len(of) != 10 {
+		t.Errorf("%d groups", len(of))
+	}
+	if v.Groups("category", tens{}, 90_000) != groups {
+		t.Error("groups that nobody doubts are made anew")
+	}
+	groups.Doubt()
+	if v.Groups("category", tens{}, 10_900) != groups {
+		t.Error("groups are made twice in a second")
+	}
+	if v.Groups("category", tens{}, 11_000) == groups || v.Groups("brand", tens{}, 11_000) == v.Groups("category", tens{}, 11_000) {
+		t.Error("doubted groups stay, or those of another attribute are the same")
+	}
+}
