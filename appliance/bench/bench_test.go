@@ -39,7 +39,7 @@ func child(kind string) []string { return []string{"/usr/bin/env", childKind + "
 
 // fake is a server that answers like an appliance, as far as the benchmark
 // asks, but for what list does.
-func fake(t *testing.T, list http.HandlerFunc) string {
+func fake(t testing.TB, list http.HandlerFunc) string {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/popular", func(w http.ResponseWriter, _ *http.Request) {
@@ -62,7 +62,41 @@ func quick(target string) *run {
 	return r
 }
 
-func TestServeMeasuresATarget(t *testing.T) {
+// trial is one attempt at a measurement.
+type trial struct {
+	testing.TB
+	faults []string
+}
+
+func (f *trial) Errorf(format string, args ...any) {
+	f.faults = append(f.faults, fmt.Sprintf(format, args...))
+}
+
+// timed makes a measurement that needs a machine with time to spare, up to five
+// times. Where other programs had a tenth of a processor and more all the time,
+// its faults are theirs.
+func timed(t *testing.T, measure func(t testing.TB)) {
+	t.Helper()
+	var f trial
+	busy := true
+	for range 5 {
+		f = trial{TB: t}
+		watch := machine.StartWatch()
+		measure(&f)
+		if len(f.faults) == 0 {
+			return
+		}
+		busy = busy && watch.Stolen() > 10
+	}
+	if busy {
+		t.Skipf("the machine is too busy to tell: %q", f.faults)
+	}
+	t.Errorf("%q", f.faults)
+}
+
+func TestServeMeasuresATarget(t *testing.T) { timed(t, serveMeasuresATarget) }
+
+func serveMeasuresATarget(t testing.TB) {
 	r := quick(fake(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, goodList) }))
 	part, err := r.serve(t.Context())
 	if err != nil {
@@ -70,7 +104,7 @@ func TestServeMeasuresATarget(t *testing.T) {
 	}
 	r.report.Parts[Serve] = *part
 	if len(r.report.Invalid) > 0 {
-		t.Skipf("the machine is too busy to tell: %q", r.report.Invalid)
+		t.Errorf("invalid: %q", r.report.Invalid)
 	}
 	for _, name := range []string{"serve.hello.saturation", "serve.target.saturation", "serve.target.p99", "serve.target.sustained_100ms", "serve.target.client_cpu"} {
 		if f, ok := r.report.Find(name); !ok || f.Value <= 0 || f.Spread[0] > f.Value || f.Spread[1] < f.Value {
@@ -92,8 +126,9 @@ func TestServeMeasuresATarget(t *testing.T) {
 	}
 }
 
-func TestServeCallsASlowTargetSlow(t *testing.T) {
-	t.Parallel()
+func TestServeCallsASlowTargetSlow(t *testing.T) { timed(t, serveCallsASlowTargetSlow) }
+
+func serveCallsASlowTargetSlow(t testing.TB) {
 	r := quick(fake(t, func(w http.ResponseWriter, _ *http.Request) {
 		time.Sleep(30 * time.Millisecond) // 64 connections: 2,133/s
 		fmt.Fprint(w, goodList)
@@ -107,7 +142,7 @@ func TestServeCallsASlowTargetSlow(t *testing.T) {
 		}
 	}
 	if len(r.report.Invalid) > 0 {
-		t.Skipf("the machine is too busy to tell: %q", r.report.Invalid)
+		t.Errorf("invalid: %q", r.report.Invalid)
 	}
 	if !strings.Contains(strings.Join(r.report.Warnings, " "), "does not keep up") {
 		t.Errorf("warnings %q", r.report.Warnings)
@@ -142,8 +177,9 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
-func TestServeInvalidatesWrongAnswers(t *testing.T) {
-	t.Parallel()
+func TestServeInvalidatesWrongAnswers(t *testing.T) { timed(t, serveInvalidatesWrongAnswers) }
+
+func serveInvalidatesWrongAnswers(t testing.TB) {
 	var n atomic.Int64
 	r := quick(fake(t, func(w http.ResponseWriter, _ *http.Request) {
 		if n.Add(1)%100 == 0 {
@@ -155,15 +191,16 @@ func TestServeInvalidatesWrongAnswers(t *testing.T) {
 	if _, err := r.serve(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if r.report.Valid || r.report.ExitCode() != report.ExitInvalid || !strings.Contains(r.report.Invalid[0], "wrong answer") {
+	if r.report.Valid || r.report.ExitCode() != report.ExitInvalid || !strings.Contains(strings.Join(r.report.Invalid, " "), "wrong answer") {
 		t.Errorf("valid %v, %q", r.report.Valid, r.report.Invalid)
 	}
 }
 
 // Lists that are not live are told apart: with too many of them the target is
 // missed, however quick they are, and the run is no less valid.
-func TestServeTellsLesserAnswersApart(t *testing.T) {
-	t.Parallel()
+func TestServeTellsLesserAnswersApart(t *testing.T) { timed(t, serveTellsLesserAnswersApart) }
+
+func serveTellsLesserAnswersApart(t testing.TB) {
 	var n atomic.Int64
 	r := quick(fake(t, func(w http.ResponseWriter, _ *http.Request) {
 		if n.Add(1)%10 == 0 {
@@ -273,7 +310,7 @@ func TestFingerprint(t *testing.T) {
 		t.Errorf("this process used %s and has %.0f MiB", used, rss)
 	}
 	w := machine.StartWatch()
-	time.Sleep(20 * time.Millisecond)
+	time.Sleep(200 * time.Millisecond) // the kernel counts in ticks of 10 ms
 	if s := w.Stolen(); s < 0 || s > 150 {
 		t.Errorf("others used %.0f %%", s)
 	}

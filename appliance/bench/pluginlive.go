@@ -97,13 +97,14 @@ type livePlugins struct {
 	folder       string
 	api          *client.Client
 	replacements int
+	rate         float64       // of requests beside, a second
 	least, most  time.Duration // that a hostile module stays
 	modules      []hostileModule
 }
 
 func newLivePlugins(r *run, s *subject) *livePlugins {
 	return &livePlugins{
-		run: r, subject: s, replacements: swapCount, least: hostileLeast, most: hostileMost, modules: hostileModules(),
+		run: r, subject: s, replacements: swapCount, rate: liveRate, least: hostileLeast, most: hostileMost, modules: hostileModules(),
 		folder: filepath.Join(s.dir, "plugins"), api: client.NewSocket(filepath.Join(s.dir, "admin.sock")),
 	}
 }
@@ -176,7 +177,7 @@ func (l *livePlugins) meanwhile(ctx context.Context, do func() error) (*beside, 
 	go func() {
 		var err error
 		b.Result, err = load.Run(ctx, load.Options{
-			Address: l.address, Requests: l.requests, Check: check, Rate: liveRate, Warmup: l.rhythm.warmup, Duration: liveMost, Until: until,
+			Address: l.address, Requests: l.requests, Check: check, Rate: l.rate, Warmup: l.rhythm.warmup, Duration: liveMost, Until: until,
 		})
 		ended <- err
 	}()
@@ -288,7 +289,7 @@ func (l *livePlugins) hostile(ctx context.Context, part *report.Part) error {
 	if len(faults) > 0 {
 		why = ": " + faults[0]
 	}
-	l.judge("plugin.p99", barBeside, worst.p99, "ms", fmt.Sprintf("the worst p99 of requests beside %d hostile modules, %d/s", len(l.modules), liveRate))
+	l.judge("plugin.p99", barBeside, worst.p99, "ms", fmt.Sprintf("the worst p99 of requests beside %d hostile modules, %.0f/s", len(l.modules), l.rate))
 	l.judge("plugin.gap", barGap, worst.gap, "ms", "the longest gap of a ticker in the appliance beside them")
 	l.judge("plugin.failed", 0, worst.failed+worst.loose, "", "requests without the answer of the base ranking, and modules neither refused nor in quarantine"+why)
 	return nil

@@ -135,7 +135,7 @@ func (r *run) measure(ctx context.Context, part *report.Part, hello, s *subject,
 		if err != nil {
 			return err
 		}
-		got.Add(name+"to_hello", rate/reference)
+		got.Add(name+"to_hello", rate/max(reference, 1)) // of a reference that stood still the report says so
 		tell("open loop")
 		if err := r.open(ctx, s, got); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -113,23 +114,29 @@ func TestHTTP(t *testing.T) {
 	b := newBench(t, &invalid)
 	address := strings.TrimPrefix(server.URL, "http://")
 	s := Server{address, func() time.Duration { return time.Duration(answers.Load()) * time.Microsecond }}
-	if err := b.HTTP(t.Context(), s); err != nil {
-		t.Fatal(err)
+	// On a busy machine so short a run may be over before its first answer.
+	const early = "no answer came in time"
+	measured := func() (faults []string) {
+		for range 20 {
+			invalid, b.Figures = nil, nil
+			if err := b.HTTP(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			faults = slices.DeleteFunc(invalid, func(text string) bool { return strings.HasSuffix(text, early) })
+			if len(faults) > 0 || len(invalid) == 0 {
+				return faults
+			}
+		}
+		t.Skip("the machine is too busy to tell")
+		return nil
 	}
-	if len(b.Figures) != 10 || len(invalid) > 0 {
-		t.Errorf("%d figures, invalid: %q", len(b.Figures), invalid)
+	if faults := measured(); len(b.Figures) != 10 || len(faults) > 0 {
+		t.Errorf("%d figures, invalid: %q", len(b.Figures), faults)
 	}
 	lose.Store(true)
-	// On a busy machine so short a run may be over before its first answer.
-	for range 20 {
-		if err := b.HTTP(t.Context(), s); err != nil {
-			t.Fatal(err)
-		}
-		if len(invalid) > 0 {
-			return
-		}
+	if faults := measured(); len(faults) == 0 {
+		t.Error("a lost event is no fault")
 	}
-	t.Error("a lost event is no fault")
 }
 
 func TestRequestsAreDistinct(t *testing.T) {

@@ -249,9 +249,14 @@ func (r *Result) RightShare() float64 {
 // times is one of what was asked for.
 func (r *Result) Full() bool { return r.RightShare() >= minAchieved }
 
-// Errors says how many requests got no right answer, "" when all did.
+// Errors says how many requests got no right answer, "" when all did. A run in
+// whose time none came, as on a machine that stood still, has measured nothing.
 func (r *Result) Errors() string {
-	if r.Wrong+r.Refused+r.Failed == 0 {
+	switch {
+	case r.Wrong+r.Refused+r.Failed > 0:
+	case r.Achieved == 0 && r.Lesser == 0:
+		return "no answer came in time"
+	default:
 		return ""
 	}
 	return fmt.Sprintf("of %d requests %d got a wrong answer, %d were refused, %d failed: %s", r.Requests, r.Wrong, r.Refused, r.Failed, r.FirstFault)

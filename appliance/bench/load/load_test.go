@@ -390,3 +390,16 @@ func judge(t testing.TB) {
 		t.Errorf("%+v, %d refused, %d too quick", r, refused.Load(), quick.Load())
 	}
 }
+
+// A run in which nothing came in time has measured nothing, and says so.
+func TestNothingInTime(t *testing.T) {
+	for want, r := range map[string]load.Result{
+		"no answer came in time": {Requests: 3, Answered: 3},
+		"":                       {Requests: 3, Lesser: 3},
+		"of 3 requests 0 got a wrong answer, 3 were refused, 0 failed: status 503": {Requests: 3, Refused: 3, FirstFault: "status 503"},
+	} {
+		if got := r.Errors(); got != want {
+			t.Errorf("%+v: %q, want %q", r, got, want)
+		}
+	}
+}
