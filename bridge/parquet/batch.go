@@ -1,5 +1,11 @@
 package parquet
 
+import (
+	"math"
+
+	"vitrine/bridge/event"
+)
+
 // Columns is a set of event columns to read.
 type Columns uint16
 
@@ -13,6 +19,12 @@ const (
 	EventID
 	BusSeq
 	SessionID
+	RequestID
+	Position
+	Scene
+	Price
+	Currency
+	Props
 )
 
 // BatchRows is the most rows that one EventBatch holds.
@@ -31,21 +43,41 @@ func (c Codes) At(i int) string { return c.Names[c.Code[i]] }
 
 // EventBatch is some rows of a scan, column by column. Columns that were not
 // asked for are empty. The slices are overwritten by the next batch; strings
-// are safe to keep, but an EventID or SessionID holds those of its whole batch in memory.
+// are safe to keep, but one that is not of Codes holds its column's of the whole
+// batch in memory.
 type EventBatch struct {
 	Len                       int
 	UserID, ItemID, EventType Codes
 	Time                      []int64
-	// Value is NaN where the event had none.
-	Value []float64
+	// Value and Price are NaN where the event had none.
+	Value, Price []float64
 	// EventID is empty where the event had none.
 	EventID []string
 	BusSeq  []uint64
-	// SessionID is empty where the event had none.
-	SessionID []string
+	// These are empty where the event had none.
+	SessionID, RequestID, Scene, Currency, Props []string
+	// Position is 0 where the event had none.
+	Position []int32
 	// Committed is when the rows were committed to the archive, in Unix
 	// milliseconds; they arrived shortly before.
 	Committed int64
+}
+
+// AllOfEvent are the columns that an event has.
+const AllOfEvent = UserID | ItemID | EventType | Time | Value | EventID | SessionID | RequestID | Position | Scene | Price | Currency | Props
+
+// Event makes row i an event; AllOfEvent must have been asked for.
+func (b *EventBatch) Event(i int, e *event.Event) {
+	*e = event.Event{
+		UserID: b.UserID.At(i), ItemID: b.ItemID.At(i), Type: b.EventType.At(i), Time: b.Time[i], EventID: b.EventID[i],
+		SessionID: b.SessionID[i], RequestID: b.RequestID[i], Position: b.Position[i], Scene: b.Scene[i], Currency: b.Currency[i], Props: b.Props[i],
+	}
+	if v := b.Value[i]; !math.IsNaN(v) {
+		e.Value, e.HasValue = v, true
+	}
+	if v := b.Price[i]; !math.IsNaN(v) {
+		e.Price, e.HasPrice = v, true
+	}
 }
 
 // Keep drops the rows that are not listed; rows must ascend.
@@ -58,6 +90,12 @@ func (b *EventBatch) Keep(rows []int) {
 	b.EventID = keep(b.EventID, rows)
 	b.BusSeq = keep(b.BusSeq, rows)
 	b.SessionID = keep(b.SessionID, rows)
+	b.RequestID = keep(b.RequestID, rows)
+	b.Position = keep(b.Position, rows)
+	b.Scene = keep(b.Scene, rows)
+	b.Price = keep(b.Price, rows)
+	b.Currency = keep(b.Currency, rows)
+	b.Props = keep(b.Props, rows)
 	b.Len = len(rows)
 }
 

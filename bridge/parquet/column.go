@@ -23,6 +23,7 @@ type column struct {
 	levels           []byte
 
 	ints    []int64
+	small   []int32
 	doubles []float64
 	index   []int32
 	data    []byte
@@ -67,7 +68,7 @@ func (c *column) load() error {
 		}
 		values -= int(c.page.NumNulls())
 	}
-	c.index, c.ints, c.doubles, c.data, c.offsets = nil, nil, nil, nil, nil
+	c.index, c.ints, c.small, c.doubles, c.data, c.offsets = nil, nil, nil, nil, nil, nil
 	data := c.page.Data()
 	have := 0
 	switch dict := c.page.Dictionary(); {
@@ -80,6 +81,9 @@ func (c *column) load() error {
 	case c.kind == parquet.Int64:
 		c.ints = data.Int64()
 		have = len(c.ints)
+	case c.kind == parquet.Int32:
+		c.small = data.Int32()
+		have = len(c.small)
 	case c.kind == parquet.Double:
 		c.doubles = data.Double()
 		have = len(c.doubles)
@@ -151,6 +155,27 @@ func readInts[T int64 | uint64](c *column, dst []T) error {
 		}
 		c.row += n
 		dst = dst[n:]
+	}
+	return nil
+}
+
+// readSmall reads numbers of 32 bits; a null is 0.
+func (c *column) readSmall(dst []int32) error {
+	for i := 0; i < len(dst); {
+		left, err := c.next()
+		if err != nil {
+			return err
+		}
+		for range min(left, len(dst)-i) {
+			if c.null() {
+				dst[i] = 0
+			} else {
+				dst[i] = c.small[c.value]
+				c.value++
+				c.row++
+			}
+			i++
+		}
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func TestColumnsAreReadBack(t *testing.T) {
 		t.Errorf("info %+v, %v", info, err)
 	}
 	at, group, row := 0, 0, 0
-	err = scanAll(path, allColumns|SessionID, func(b *EventBatch) error {
+	err = scanAll(path, UserID|ItemID|EventType|Time|Value|EventID|BusSeq|SessionID, func(b *EventBatch) error {
 		for i := range b.Len {
 			if row == len(groups[group].Time) {
 				group, row = group+1, 0

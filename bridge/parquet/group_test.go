@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
+
+	"vitrine/bridge/event"
 )
 
 // writeGroups writes a file of small row groups, with options of the library
@@ -46,7 +48,9 @@ func writeGroups(t *testing.T, rows int, options ...parquet.WriterOption) string
 // cellsOf writes the rows of a batch as text.
 func cellsOf(out *strings.Builder, b *EventBatch) {
 	for i := range b.Len {
-		fmt.Fprintln(out, b.UserID.At(i), b.ItemID.At(i), b.EventType.At(i), b.Time[i], b.Value[i], b.EventID[i], b.BusSeq[i])
+		var e event.Event
+		b.Event(i, &e)
+		fmt.Fprintln(out, e, b.BusSeq[i])
 	}
 }
 

@@ -21,8 +21,10 @@ type EventScanner struct {
 	seqs              []uint64
 	codes             [3][]uint32
 	times             []int64
-	values            []float64
-	ids, sessions     texts
+	positions         []int32
+	values, prices    []float64
+
+	ids, sessions, requests, scenes, currencies, props texts
 }
 
 // texts is the memory of a column of strings that are hardly ever the same.
@@ -93,6 +95,12 @@ func (s *EventScanner) open(f *File, group parquet.RowGroup) (columns []*column,
 		{EventID, "event_id", parquet.ByteArray, nil},
 		{BusSeq, "bus_seq", parquet.Int64, nil},
 		{SessionID, "session_id", parquet.ByteArray, nil},
+		{RequestID, "request_id", parquet.ByteArray, nil},
+		{Position, "position", parquet.Int32, nil},
+		{Scene, "scene", parquet.ByteArray, nil},
+		{Price, "price", parquet.Double, nil},
+		{Currency, "currency", parquet.ByteArray, nil},
+		{Props, "props", parquet.ByteArray, nil},
 	} {
 		if s.columns&want.flag == 0 {
 			continue
@@ -151,6 +159,20 @@ func (s *EventScanner) read(columns []*column, n int) (err error) {
 			b.EventID, err = s.ids.read(c, n)
 		case "session_id":
 			b.SessionID, err = s.sessions.read(c, n)
+		case "request_id":
+			b.RequestID, err = s.requests.read(c, n)
+		case "position":
+			s.positions = grow(s.positions, n)
+			b.Position, err = s.positions, c.readSmall(s.positions)
+		case "scene":
+			b.Scene, err = s.scenes.read(c, n)
+		case "price":
+			s.prices = grow(s.prices, n)
+			b.Price, err = s.prices, c.readDoubles(s.prices)
+		case "currency":
+			b.Currency, err = s.currencies.read(c, n)
+		case "props":
+			b.Props, err = s.props.read(c, n)
 		case "bus_seq":
 			s.seqs = grow(s.seqs, n)
 			b.BusSeq, err = s.seqs, readInts(c, s.seqs)
