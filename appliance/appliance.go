@@ -252,7 +252,7 @@ func (a *Appliance) wire() error {
 		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog, p.profile, p.erasures}, DeadLetters: refused,
 		Recommender: a.answers,
 		Importer:    importer{ingester: in, letters: refused, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
-		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Backup: a, Readiness: a, Keys: store,
+		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Backup: a, Exporter: a.exporter(), Readiness: a, Keys: store,
 		Metrics: a.metrics.handler(), Observer: a.metrics, Served: a.served, TurnsAway: a.gate.TurnsAway, Now: a.now,
 	}, a.log)
 	a.server = server

@@ -10,8 +10,8 @@ import (
 	"vitrine/bridge/redis"
 )
 
-// openLists prepares the publishing of lists; nothing is connected yet.
-func openLists(c config.Redis, log *slog.Logger) *publish.Publisher {
+// OpenLists prepares the publishing of lists; nothing is connected yet.
+func OpenLists(c config.Redis, log *slog.Logger) *publish.Publisher {
 	store := redis.New(redis.Options{Address: c.Address, User: c.User, PasswordFile: c.PasswordFile})
 	return publish.New(publish.Options{Store: store, Name: c.Address, Key: c.Key, TTL: c.TTL, Log: log})
 }

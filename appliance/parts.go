@@ -84,7 +84,7 @@ func openParts(ctx context.Context, c *config.Config, f *datadir.Folder, log *sl
 	}
 	var consumer bridge.Consumer
 	if c.Redis.Publish {
-		p.lists = openLists(c.Redis, log)
+		p.lists = OpenLists(c.Redis, log)
 		consumer = p.lists
 	}
 	stats := p.bus.Stats(ctx)

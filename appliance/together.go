@@ -11,6 +11,7 @@ import (
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/wire"
 	"vitrine/appliance/recommend"
+	"vitrine/internal/pause"
 )
 
 // lists is what the ladder stands on.
@@ -61,18 +62,11 @@ func (l *ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpa
 	defer l.gate.Leave(verdict)
 	var batch answer.Batch
 	if verdict == admit.Work {
-		// Where it panics, each list is asked for by itself.
-		_ = l.try(ctx, func(ctx context.Context) error {
-			batch = l.live.Batch(ctx, qs)
-			return nil
-		})
+		batch = l.begin(ctx, qs)
 	}
 	for i := range qs {
 		err := l.rungs(ctx, verdict, func(ctx context.Context) error {
-			if batch == nil {
-				return l.live.Recommend(ctx, &qs[i], &lists[i])
-			}
-			if err := batch.List(ctx, i, &lists[i]); err != nil {
+			if err := l.one(ctx, batch, i, &qs[i], &lists[i]); err != nil || batch == nil {
 				return err
 			}
 			l.keep(&qs[i], &lists[i])
@@ -88,6 +82,60 @@ func (l *ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpa
 	}
 	return 0, nil
 }
+
+// begin makes a batch, or none: where that panics, each list is asked for by
+// itself.
+func (l *ladder) begin(ctx context.Context, qs []httpapi.Query) (batch answer.Batch) {
+	_ = l.try(ctx, func(ctx context.Context) error {
+		batch = l.live.Batch(ctx, qs)
+		return nil
+	})
+	return batch
+}
+
+// one makes the list of a query of a batch; where there is none, by itself.
+func (l *ladder) one(ctx context.Context, batch answer.Batch, i int, q *httpapi.Query, list *httpapi.List) error {
+	if batch == nil {
+		return l.live.Recommend(ctx, q, list)
+	}
+	return batch.List(ctx, i, list)
+}
+
+// Patiently makes the lists of up to recommend.BatchSize queries for one who has
+// time: like a batch's, but none is answered with less than what was asked for.
+// While requests are turned away or answered cheaply it waits. What went wrong
+// with a list is in errs.
+func (l *ladder) Patiently(ctx context.Context, qs []httpapi.Query, lists []httpapi.List, errs []error) error {
+	select {
+	case l.turns <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-l.turns }()
+	verdict := l.gate.Enter(ctx)
+	for ; verdict != admit.Work; verdict = l.gate.Enter(ctx) {
+		if verdict != admit.Refuse {
+			l.gate.Leave(verdict)
+		}
+		if err := pause.For(ctx, askAgain); err != nil {
+			return err
+		}
+	}
+	defer l.gate.Leave(verdict)
+	batch := l.begin(ctx, qs)
+	for i := range qs {
+		errs[i] = l.within(ctx, lenience*l.deadline, func(ctx context.Context) error { return l.one(ctx, batch, i, &qs[i], &lists[i]) })
+		l.giveWay()
+	}
+	if batch != nil {
+		batch.End()
+	}
+	return ctx.Err()
+}
+
+// askAgain is how long who has time waits before it asks again whether there is
+// room.
+const askAgain = 10 * time.Millisecond
 
 // The next list of a batch waits at most wayTries times wayStep for others.
 const (

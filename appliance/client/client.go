@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -232,6 +233,21 @@ func (c *Client) Backup(ctx context.Context) (io.ReadCloser, error) {
 		err = fmt.Errorf("back up from vitrine at %s: it answers %d", c.where, r.StatusCode)
 	}
 	return nil, err
+}
+
+// Export is a table as lines of JSON, which must be closed, and how many rows to
+// expect. The last line says how many there were. Limit is the length of lists;
+// 0 leaves it to the appliance.
+func (c *Client) Export(ctx context.Context, kind ExportKind, limit int) (lines io.ReadCloser, rows int64, err error) {
+	r, err := c.rest.Export(ctx, kind, &ExportParams{Limit: given(limit)})
+	if err == nil && r.StatusCode == http.StatusOK {
+		rows, _ = strconv.ParseInt(r.Header.Get("X-Vitrine-Rows"), 10, 64) // 0 is not known
+		return r.Body, rows, nil
+	}
+	if _, err = c.body(r, err); err == nil {
+		err = fmt.Errorf("export from vitrine at %s: it answers %d", c.where, r.StatusCode)
+	}
+	return nil, 0, err
 }
 
 // StartJob starts long work: a training or an evaluation.

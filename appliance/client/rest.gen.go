@@ -50,6 +50,33 @@ func (e ErasureServing) Valid() bool {
 	}
 }
 
+// Defines values for ExportKind.
+const (
+	ExportEvents          ExportKind = "events"
+	ExportItems           ExportKind = "items"
+	ExportModel           ExportKind = "model"
+	ExportRecommendations ExportKind = "recommendations"
+	ExportUsers           ExportKind = "users"
+)
+
+// Valid indicates whether the value is a known member of the ExportKind enum.
+func (e ExportKind) Valid() bool {
+	switch e {
+	case ExportEvents:
+		return true
+	case ExportItems:
+		return true
+	case ExportModel:
+		return true
+	case ExportRecommendations:
+		return true
+	case ExportUsers:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -607,6 +634,9 @@ type Explanation struct {
 	// Reason Why the list's source is not `live`.
 	Reason string `json:"reason,omitempty"`
 }
+
+// ExportKind defines model for ExportKind.
+type ExportKind string
 
 // Fault defines model for Fault.
 type Fault struct {
@@ -1525,6 +1555,12 @@ type ExplainParams struct {
 	After *After `form:"after,omitempty" json:"after,omitempty"`
 }
 
+// ExportParams defines parameters for Export.
+type ExportParams struct {
+	// Limit How many items; the default is configured by `recommend.limit`.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ImportFileParams defines parameters for ImportFile.
 type ImportFileParams struct {
 	// Name The file's name, for messages, dead letters and to guess the format.
@@ -1974,6 +2010,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/explain (the `Explain` operationId).
 	Explain(ctx context.Context, params *ExplainParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Export A table of what the appliance has, as lines of JSON.
+	//
+	// Each line is a row, an object; the last one is `{"rows":n,"failed":n}`, the rows before it and how many could not be made: a stream without it was cut off. `vitrine export` writes files of it.
+	// `recommendations`: the list of every user with a history, as `/v1/recommend` answers without other parameters than `limit`. They are made while nobody else asks. `events`: the archive with all that was acknowledged before, as a training reads it: without repeats, without what erased users did, guests' events as theirs whom they became. `items` and `users`: their present attributes. `model`: the factors of the live version, users before items.
+	//
+	// Corresponds with GET /v1/export/{kind} (the `Export` operationId).
+	Export(ctx context.Context, kind ExportKind, params *ExportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ImportFileWithBody Loads a file of events, items or users; the body is the file as it is.
 	//
@@ -2564,6 +2608,24 @@ func (c *Rest) IngestEvents(ctx context.Context, body IngestEventsJSONRequestBod
 // Corresponds with GET /v1/explain (the `Explain` operationId).
 func (c *Rest) Explain(ctx context.Context, params *ExplainParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewExplainRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Export A table of what the appliance has, as lines of JSON.
+//
+// Each line is a row, an object; the last one is `{"rows":n,"failed":n}`, the rows before it and how many could not be made: a stream without it was cut off. `vitrine export` writes files of it.
+// `recommendations`: the list of every user with a history, as `/v1/recommend` answers without other parameters than `limit`. They are made while nobody else asks. `events`: the archive with all that was acknowledged before, as a training reads it: without repeats, without what erased users did, guests' events as theirs whom they became. `items` and `users`: their present attributes. `model`: the factors of the live version, users before items.
+//
+// Corresponds with GET /v1/export/{kind} (the `Export` operationId).
+func (c *Rest) Export(ctx context.Context, kind ExportKind, params *ExportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportRequest(c.Server, kind, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3967,6 +4029,67 @@ func NewExplainRequest(server string, params *ExplainParams) (*http.Request, err
 		if params.After != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExportRequest constructs an http.Request for the Export method
+func NewExportRequest(server string, kind ExportKind, params *ExportParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "kind", kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/export/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -6267,6 +6390,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/explain (the `Explain` operationId).
 	ExplainWithResponse(ctx context.Context, params *ExplainParams, reqEditors ...RequestEditorFn) (*ExplainResponse, error)
 
+	// ExportWithResponse A table of what the appliance has, as lines of JSON.
+	//
+	// Each line is a row, an object; the last one is `{"rows":n,"failed":n}`, the rows before it and how many could not be made: a stream without it was cut off. `vitrine export` writes files of it.
+	// `recommendations`: the list of every user with a history, as `/v1/recommend` answers without other parameters than `limit`. They are made while nobody else asks. `events`: the archive with all that was acknowledged before, as a training reads it: without repeats, without what erased users did, guests' events as theirs whom they became. `items` and `users`: their present attributes. `model`: the factors of the live version, users before items.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/export/{kind} (the `Export` operationId).
+	ExportWithResponse(ctx context.Context, kind ExportKind, params *ExportParams, reqEditors ...RequestEditorFn) (*ExportResponse, error)
+
 	// ImportFileWithBodyWithResponse Loads a file of events, items or users; the body is the file as it is.
 	//
 	// The body is streamed and has no size limit. Compression (gzip, zstd, xz) is recognised by content. Rows without an event id get one made of their content, so that the same file sent twice adds nothing. When the import stops midway, the problem's `counts` tell what became of the rows before.
@@ -7501,6 +7634,78 @@ func (r ExplainResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ExplainResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportResponse200Headers the declared response headers of an HTTP 200 response for Export
+type ExportResponse200Headers struct {
+	XRequestID   string
+	XVitrineRows int64
+}
+
+// ExportResponse4XXHeaders the declared response headers of an HTTP 4XX response for Export
+type ExportResponse4XXHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+// ExportResponseDefaultHeaders the declared response headers of an HTTP default response for Export
+type ExportResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type ExportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationProblemJSON4XX *Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExportResponse200Headers
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *ExportResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ExportResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r ExportResponse) GetApplicationProblemJSON4XX() *Problem {
+	return r.ApplicationProblemJSON4XX
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10699,6 +10904,22 @@ func (c *ClientWithResponses) ExplainWithResponse(ctx context.Context, params *E
 	return ParseExplainResponse(rsp)
 }
 
+// ExportWithResponse A table of what the appliance has, as lines of JSON.
+//
+// Each line is a row, an object; the last one is `{"rows":n,"failed":n}`, the rows before it and how many could not be made: a stream without it was cut off. `vitrine export` writes files of it.
+// `recommendations`: the list of every user with a history, as `/v1/recommend` answers without other parameters than `limit`. They are made while nobody else asks. `events`: the archive with all that was acknowledged before, as a training reads it: without repeats, without what erased users did, guests' events as theirs whom they became. `items` and `users`: their present attributes. `model`: the factors of the live version, users before items.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/export/{kind} (the `Export` operationId).
+func (c *ClientWithResponses) ExportWithResponse(ctx context.Context, kind ExportKind, params *ExportParams, reqEditors ...RequestEditorFn) (*ExportResponse, error) {
+	rsp, err := c.Export(ctx, kind, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportResponse(rsp)
+}
+
 // ImportFileWithBodyWithResponse Loads a file of events, items or users; the body is the file as it is.
 //
 // The body is streamed and has no size limit. Compression (gzip, zstd, xz) is recognised by content. Rows without an event id get one made of their content, so that the same file sent twice adds nothing. When the import stops midway, the problem's `counts` tell what became of the rows before.
@@ -12335,6 +12556,93 @@ func ParseExplainResponse(rsp *http.Response) (*ExplainResponse, error) {
 		response.Headers4XX = &headers
 	case true:
 		var headers ExplainResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExportResponse parses an HTTP response from a ExportWithResponse call
+func ParseExportResponse(rsp *http.Response) (*ExportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExportResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		if values := rsp.Header.Values("X-Vitrine-Rows"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Vitrine-Rows", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.XVitrineRows = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode/100 == 4:
+		var headers ExportResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers ExportResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -165,6 +165,11 @@ var good = []struct {
 	{call{do: "DELETE /v1/keys/shop"}, 204},
 	{call{do: "GET /v1/pipeline"}, 200},
 	{call{do: "GET /v1/backup"}, 200},
+	{call{do: "GET /v1/export/items"}, 200},
+	{call{do: "GET /v1/export/recommendations?limit=500"}, 200},
+	{call{do: "GET /v1/export/recommendations?limit=501"}, 400},
+	{call{do: "GET /v1/export/users?limit=5"}, 400},
+	{call{do: "GET /v1/export/nothing"}, 400},
 	{call{do: "GET /metrics"}, 200},
 }
 

@@ -260,6 +260,7 @@ type Deps struct {
 	Rules       Rules
 	Pipeline    Pipeline
 	Backup      Backup
+	Exporter    Exporter
 	Readiness   Readiness
 	Keys        Keys
 	Metrics     http.Handler
@@ -278,7 +279,7 @@ func (d *Deps) missing() error {
 		"Ingester": d.Ingester == nil, "Types": d.Types == nil, "Recommender": d.Recommender == nil,
 		"Items": d.Items == nil, "Users": d.Users == nil, "DeadLetters": d.DeadLetters == nil, "Importer": d.Importer == nil,
 		"Jobs": d.Jobs == nil, "Models": d.Models == nil, "Plugins": d.Plugins == nil, "Rules": d.Rules == nil, "Pipeline": d.Pipeline == nil,
-		"Backup": d.Backup == nil, "Readiness": d.Readiness == nil, "Keys": d.Keys == nil, "Metrics": d.Metrics == nil,
+		"Backup": d.Backup == nil, "Exporter": d.Exporter == nil, "Readiness": d.Readiness == nil, "Keys": d.Keys == nil, "Metrics": d.Metrics == nil,
 	} {
 		if absent {
 			errs = append(errs, errors.New("httpapi: Deps."+name+" is missing"))

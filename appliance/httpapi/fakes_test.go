@@ -350,6 +350,15 @@ func (s shopAdmin) Backup(_ context.Context, w io.Writer) error {
 	return err
 }
 
+func (s shopAdmin) Export(_ context.Context, req ExportRequest, w io.Writer, begin func(int64)) error {
+	if s.ready != nil {
+		return s.ready
+	}
+	begin(int64(req.Limit))
+	_, err := io.WriteString(w, `{"rows":0,"failed":0}`+"\n")
+	return err
+}
+
 func (s *shop) Live() error  { return nil }
 func (s *shop) Ready() error { return s.ready }
 
@@ -407,7 +416,7 @@ func serverOf(t testing.TB, s *shop, cfg Config) (*Server, *lockedBuffer) {
 	})
 	srv, err := New(cfg, Deps{
 		Ingester: s, Types: s, Recommender: s, Items: s, Users: s, DeadLetters: shopLetters{s}, Importer: shopAdmin{s},
-		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Plugins: shopPlugins{}, Rules: shopRules{&adminapi.RuleSet{Rules: []map[string]any{}}}, Pipeline: shopAdmin{s}, Backup: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s, Served: s, Keys: shopKeys(t),
+		Jobs: shopAdmin{s}, Models: shopAdmin{s}, Plugins: shopPlugins{}, Rules: shopRules{&adminapi.RuleSet{Rules: []map[string]any{}}}, Pipeline: shopAdmin{s}, Backup: shopAdmin{s}, Exporter: shopAdmin{s}, Readiness: s, Metrics: metrics, Observer: s, Served: s, Keys: shopKeys(t),
 		Now: func() time.Time { return time.UnixMilli(1790000000000) },
 	}, slog.New(slog.NewJSONHandler(log, nil)))
 	if err != nil {

@@ -207,12 +207,10 @@ func (p *Publisher) giveBack(users []string) {
 // write makes and writes the lists of some users. One whose list takes too long
 // waits again, and who has none for another reason keeps what is there.
 func (p *Publisher) write(ctx context.Context, src Source, users []string) error {
-	entries := make([]redis.Entry, 0, len(users))
-	var list []string
-	removed := 0
+	lists := make([]List, 0, len(users))
 	for _, user := range users {
-		var err error
-		if list, err = src.List(ctx, user, list[:0]); err != nil {
+		items, err := src.List(ctx, user, nil)
+		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -222,10 +220,30 @@ func (p *Publisher) write(ctx context.Context, src Source, users []string) error
 			p.opt.Log.Debug("a list was not made for publishing", logkey.Error, err)
 			continue
 		}
-		if len(list) == 0 {
+		lists = append(lists, List{user, items})
+	}
+	return p.Put(ctx, lists)
+}
+
+// List is a user's list, best first; one without items takes what is there away.
+type List struct {
+	User  string
+	Items []string
+}
+
+// PutAtOnce is how many lists one Put should have: so many are on their way
+// together.
+const PutAtOnce = batchUsers
+
+// Put writes lists as they are.
+func (p *Publisher) Put(ctx context.Context, lists []List) error {
+	entries := make([]redis.Entry, len(lists))
+	removed := 0
+	for i, l := range lists {
+		if len(l.Items) == 0 {
 			removed++
 		}
-		entries = append(entries, redis.Entry{Key: strings.ReplaceAll(p.opt.Key, IDMark, user), Text: strings.Join(list, ",")})
+		entries[i] = redis.Entry{Key: strings.ReplaceAll(p.opt.Key, IDMark, l.User), Text: strings.Join(l.Items, ",")}
 	}
 	put, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()

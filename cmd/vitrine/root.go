@@ -13,6 +13,7 @@ import (
 	"vitrine/appliance/client"
 	"vitrine/appliance/config"
 	"vitrine/cmd/vitrine/copies"
+	"vitrine/cmd/vitrine/exports"
 	"vitrine/cmd/vitrine/setup"
 	"vitrine/cmd/vitrine/top"
 )
@@ -108,6 +109,10 @@ func (a *app) root() *cobra.Command {
 		Load: func() (*config.Config, error) { return load(true) },
 		Hint: func(err error, hint string) error { return hinted{err, hint} },
 	})...)
+	root.AddCommand(exports.Command(&exports.Shared{
+		Out: a.out, Err: a.err, JSON: &a.json, Print: a.printJSON, Load: a.load, With: a.withAppliance, Usage: usage, Version: version,
+		Hint: func(err error, hint string) error { return hinted{err, hint} },
+	}))
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (default "+config.SystemFile+" if it exists)")
 	flags.StringArrayVar(&a.set, "set", nil, "set a configuration `key=value` (repeatable, wins over files)")

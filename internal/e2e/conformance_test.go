@@ -94,6 +94,7 @@ func newConformance(t *testing.T, d *daemon) *conformance {
 	if k.router, err = legacy.NewRouter(k.doc); err != nil {
 		t.Fatal(err)
 	}
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.FileBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("text/plain", openapi3filter.FileBodyDecoder)
 	k.gen = generator{rand.New(rand.NewPCG(1, 2)), k.doc}
 	k.client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -87,8 +87,7 @@ const (
 // notYet is the one place for what the contract names and this version does
 // not offer, each group with its reason.
 var notYet = map[string]string{
-	`export export/--to export/--codes`: "operating tools; until then the archive is plain Parquet",
-	`bench/--archive`:                   "the benchmark measures generated data",
+	`bench/--archive`: "the benchmark measures generated data",
 	`plugin/new plugin/new/--lang plugin/new/--kind plugin/test plugin/bench plugin/sign plugin/verify
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
 
@@ -101,6 +100,7 @@ const additions = `
 	configure/--answers configure/--demo configure/--dry-run configure/--skip-tests configure/--lang
 	doctor/--archive doctor/--lang bundle/create/--repo bundle/create/--key bundle/create/--dry-run bundle/verify/--key bundle/install/--key bundle/install/--dry-run
 	eval/--format eval/--where eval/--ts-format eval/--tz eval/--ease-items
+	export/--format export/--limit export/-n GET:/v1/export/{kind} GET:/v1/export/{kind}?limit
 	similar/-n bench/--key-file bench/--pairs bench/--only deadletters/list/--limit deadletters/list/-n deadletters/list/--cursor
 	deadletters/replay/--source deadletters/replay/--code deadletters/replay/--map
 	completion/bash completion/fish completion/powershell completion/zsh
@@ -356,6 +356,8 @@ func contractOfCommands(t *testing.T, d *daemon) {
 		{"config sample", "", "# rank = 0", false},
 		{"demo", shortDir(t), "events.ndjson", false},
 		{"backup", filepath.Join(shortDir(t), "copy"), "backed up and verified: ", false},
+		{"export", "recommendations -n 5 --to " + filepath.Join(shortDir(t), "lists"), "exported recommendations to ", false},
+		{"export", "events --codes --json --to " + filepath.Join(shortDir(t), "codes"), `"user_codes",`, false},
 		{"version", "", "vitrine ", true},
 		{"help", "import", "--remove-where", false},
 		{"completion", "bash", "__vitrine", false},
@@ -505,6 +507,7 @@ func contractOfRoutes(t *testing.T, d *daemon) {
 		{"POST:/v1/models/rollback", "/v1/models/rollback", "", 0, ""}, // `model rollback` has called it
 		{"GET:/v1/pipeline", "/v1/pipeline", "", 200, `"archive":{`},
 		{"GET:/v1/backup", "/v1/backup", "", 200, `"position":`},
+		{"GET:/v1/export/{kind}", "/v1/export/recommendations?limit=1", "", 200, `"source":"live"`},
 		{"POST:/v1/jobs", "/v1/jobs", `{"kind":"nothing"}`, 400, `"code":"invalid_kind"`},
 		{"GET:/v1/jobs/{id}", "/v1/jobs/" + jobID[1], "", 200, `"kind":"eval"`},
 		{"GET:/v1/deadletters", "/v1/deadletters?limit=1&cursor=", "", 200, `"total":`},

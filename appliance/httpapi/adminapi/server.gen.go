@@ -12,6 +12,33 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ExportKind.
+const (
+	ExportEvents          ExportKind = "events"
+	ExportItems           ExportKind = "items"
+	ExportModel           ExportKind = "model"
+	ExportRecommendations ExportKind = "recommendations"
+	ExportUsers           ExportKind = "users"
+)
+
+// Valid indicates whether the value is a known member of the ExportKind enum.
+func (e ExportKind) Valid() bool {
+	switch e {
+	case ExportEvents:
+		return true
+	case ExportItems:
+		return true
+	case ExportModel:
+		return true
+	case ExportRecommendations:
+		return true
+	case ExportUsers:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JobKind.
 const (
 	Eval  JobKind = "eval"
@@ -229,6 +256,9 @@ type DeadLetterPage struct {
 	NextCursor string `json:"next_cursor"`
 	Total      int64  `json:"total"`
 }
+
+// ExportKind defines model for ExportKind.
+type ExportKind string
 
 // Fault defines model for Fault.
 type Fault struct {
@@ -786,6 +816,9 @@ type Verdict struct {
 	Version   string `json:"version,omitempty"`
 }
 
+// Limit defines model for Limit.
+type Limit = int
+
 // PluginName defines model for PluginName.
 type PluginName = string
 
@@ -795,6 +828,12 @@ type ListDeadLettersParams struct {
 
 	// Cursor The `next_cursor` of the page before.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ExportParams defines parameters for Export.
+type ExportParams struct {
+	// Limit How many items; the default is configured by `recommend.limit`.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ImportFileParams defines parameters for ImportFile.
@@ -866,6 +905,9 @@ type ServerInterface interface {
 	// ReplayDeadLetters Reads refused rows and events again, as the configuration says now.
 	// (POST /v1/deadletters:replay)
 	ReplayDeadLetters(ctx echo.Context) error
+	// Export A table of what the appliance has, as lines of JSON.
+	// (GET /v1/export/{kind})
+	Export(ctx echo.Context, kind ExportKind, params ExportParams) error
 	// ImportFile Loads a file of events, items or users; the body is the file as it is.
 	// (POST /v1/import)
 	ImportFile(ctx echo.Context, params ImportFileParams) error
@@ -992,6 +1034,31 @@ func (w *ServerInterfaceWrapper) ReplayDeadLetters(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ReplayDeadLetters(ctx)
+	return err
+}
+
+// Export converts echo context to params.
+func (w *ServerInterfaceWrapper) Export(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "kind" -------------
+	var kind ExportKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", ctx.Param("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Export(ctx, kind, params)
 	return err
 }
 
@@ -1318,6 +1385,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/deadletters", wrapper.ListDeadLetters, options.OperationMiddlewares["listDeadLetters"]...)
 	router.GET(options.BaseURL+"/v1/deadletters/:id", wrapper.GetDeadLetter, options.OperationMiddlewares["getDeadLetter"]...)
 	router.POST(options.BaseURL+"/v1/deadletters\\:replay", wrapper.ReplayDeadLetters, options.OperationMiddlewares["replayDeadLetters"]...)
+	router.GET(options.BaseURL+"/v1/export/:kind", wrapper.Export, options.OperationMiddlewares["export"]...)
 	router.POST(options.BaseURL+"/v1/import", wrapper.ImportFile, options.OperationMiddlewares["importFile"]...)
 	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.POST(options.BaseURL+"/v1/jobs", wrapper.StartJob, options.OperationMiddlewares["startJob"]...)

@@ -45,6 +45,8 @@ func stageName(stage string) string {
 	switch stage {
 	case "fill":
 		return "filling the shop"
+	case "export":
+		return "exporting"
 	case "import":
 		return "importing"
 	case "commit":

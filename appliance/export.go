@@ -1,0 +1,24 @@
+package appliance
+
+import (
+	"vitrine/appliance/export"
+	"vitrine/appliance/httpapi"
+)
+
+// exporter writes tables of what is in the parts, and everybody's lists.
+func (a *Appliance) exporter() *export.Exporter {
+	p := a.parts
+	return export.New(export.Source{
+		Catalog: p.catalog, HasHistory: p.profile.Has, Archive: p.archive, Flush: p.follower.Flush, Now: a.now,
+		Lists: a.answers.Patiently, Workers: cap(a.answers.turns),
+		Query: httpapi.Query{Limit: a.config.Recommend.Limit, ExcludeSeen: a.config.Recommend.ExcludeSeen},
+		Factors: func() (export.Factors, bool) {
+			live := p.registry.Live()
+			if live == nil {
+				return export.Factors{}, false
+			}
+			m := live.Model
+			return export.Factors{Rank: m.Rank, UserIDs: live.UserIDs, ItemIDs: live.ItemIDs, Users: m.Users, Items: m.Items}, true
+		},
+	})
+}

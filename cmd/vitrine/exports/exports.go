@@ -1,0 +1,234 @@
+// Package exports has the command export.
+//
+// It knows no other part of the command line; what the commands share comes in
+// Shared.
+package exports
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vitrine/appliance"
+	"vitrine/appliance/client"
+	"vitrine/appliance/config"
+	"vitrine/appliance/export/table"
+	"vitrine/appliance/publish"
+	"vitrine/cmd/vitrine/progress"
+)
+
+// Shared is what all commands of the program have.
+type Shared struct {
+	Out, Err io.Writer
+	// JSON asks for machine-readable output, which Print writes.
+	JSON  *bool
+	Print func(v any) error
+	// Load reads the effective configuration.
+	Load func() (*config.Config, error)
+	// With calls do with a client of the appliance, running or not.
+	With func(ctx context.Context, what string, do func(*client.Client) error) error
+	// Usage is a wrong command line of cmd.
+	Usage func(cmd *cobra.Command, format string, args ...any) error
+	// Hint makes an error that says what to type next.
+	Hint func(err error, hint string) error
+	// Version is the program's.
+	Version string
+}
+
+// redisTarget is the --to that is no folder.
+const redisTarget = "redis"
+
+// The values of --format.
+const (
+	formatParquet = "parquet"
+	formatNDJSON  = "ndjson"
+)
+
+// maxList is the longest list that the API gives.
+const maxList = 500
+
+// flags are the command's.
+type flags struct {
+	to, format string
+	codes      bool
+	limit      int
+}
+
+// kinds are what can be exported.
+var kinds = []string{table.Events, table.Items, table.Users, table.Model, table.Recommendations}
+
+// Command is export, for the root.
+func Command(s *Shared) *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "export " + strings.Join(kinds, "|") + " --to DIR",
+		Short: "Write what the appliance has as Parquet or NDJSON, or everybody's lists to Redis",
+		Long: `Write a table into a folder of its own in DIR, while the appliance runs or not: part-*.parquet, and _SUCCESS when it is whole.
+Nothing appears there before all of it is on disk.
+
+recommendations  everybody's list, as /v1/recommend answers; made while nobody else asks
+events           the archive as a training reads it: without repeats and erased users, guests' events as theirs whom they became
+items, users     their present attributes
+model            user_factors and item_factors of the live version
+
+With --codes, numbers from 0 stand for ids, and user_codes and item_codes beside the table explain them.
+"--to redis" writes the lists where redis.publish would: redis.address, redis.key and redis.ttl.`,
+		Example: `  vitrine export recommendations --to /srv/lists/monday
+  vitrine export recommendations --limit 10 --to redis --set redis.address=localhost:6379
+  vitrine export events --codes --to /srv/for-spark`,
+		ValidArgs: kinds,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 || !slices.Contains(kinds, args[0]) {
+				return s.Usage(cmd, "export takes exactly one of: %s", strings.Join(kinds, ", "))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := s.check(cmd, args[0], &f); err != nil {
+				return err
+			}
+			return s.run(cmd.Context(), args[0], &f)
+		},
+	}
+	set := cmd.Flags()
+	set.StringVar(&f.to, "to", "", "`DIR` that the table's folder comes to lie in; or redis, for recommendations")
+	set.StringVar(&f.format, "format", formatParquet, "`FORMAT` of the files: parquet or ndjson")
+	set.BoolVar(&f.codes, "codes", false, "write numbers instead of ids, and tables that explain them")
+	set.IntVarP(&f.limit, "limit", "n", 0, "items of a list, 1 to 500 (default recommend.limit)")
+	return cmd
+}
+
+// check refuses what does not go together.
+func (s *Shared) check(cmd *cobra.Command, kind string, f *flags) error {
+	given := cmd.Flags().Changed
+	switch {
+	case f.to == "":
+		return s.Usage(cmd, "export needs --to: a folder, or redis for recommendations")
+	case f.format != formatParquet && f.format != formatNDJSON:
+		return s.Usage(cmd, "--format must be parquet or ndjson, not %q", f.format)
+	case given("limit") && (f.limit < 1 || f.limit > maxList):
+		return s.Usage(cmd, "--limit must be between 1 and %d", maxList)
+	case given("limit") && kind != table.Recommendations:
+		return s.Usage(cmd, "--limit is the length of lists; %s have none", kind)
+	case f.to != redisTarget:
+		return nil
+	case kind != table.Recommendations:
+		return s.Usage(cmd, "only recommendations go to redis; ./%s is a folder of that name", redisTarget)
+	case f.codes || given("format"):
+		return s.Usage(cmd, "--codes and --format are about files; in redis a list is ids with commas")
+	}
+	return nil
+}
+
+func (s *Shared) run(ctx context.Context, kind string, f *flags) error {
+	began := time.Now()
+	var res table.Result
+	bar := progress.New(s.Err)
+	defer bar.Done()
+	receive := s.toFiles
+	if f.to == redisTarget {
+		receive = s.toRedis
+	}
+	err := s.With(ctx, "export", func(cl *client.Client) error {
+		lines, rows, err := cl.Export(ctx, client.ExportKind(kind), f.limit)
+		if err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+		defer lines.Close() //nolint:errcheck // read only
+		res, err = receive(ctx, kind, f, stream{lines, func(n int64) { bar.Show("export", n, max(rows, n)) }})
+		return err
+	})
+	bar.Done()
+	if err != nil {
+		return err
+	}
+	return s.tell(kind, f, &res, time.Since(began))
+}
+
+// stream are the lines of an export, and who is told how many have come.
+type stream struct {
+	lines io.Reader
+	tell  func(rows int64)
+}
+
+func (s *Shared) toFiles(ctx context.Context, kind string, f *flags, in stream) (table.Result, error) {
+	res, err := table.Receive(ctx, in.lines, table.Options{
+		Dir: f.to, Kind: kind, NDJSON: f.format == formatNDJSON, Codes: f.codes, Progress: in.tell,
+		Metadata: map[string]string{"vitrine.version": s.Version, "vitrine.table": kind},
+	})
+	if errors.Is(err, table.ErrExists) {
+		return res, s.Hint(fmt.Errorf("export: %w", err), "give each export a folder of its own, or move the old one away")
+	}
+	if err != nil {
+		return res, fmt.Errorf("export: %w", err)
+	}
+	return res, nil
+}
+
+// toRedis writes the lists as the appliance itself would by redis.publish.
+func (s *Shared) toRedis(ctx context.Context, _ string, _ *flags, in stream) (table.Result, error) {
+	c, err := s.Load()
+	if err != nil {
+		return table.Result{}, err
+	}
+	if c.Redis.Address == "" {
+		return table.Result{}, s.Hint(errors.New("export: no Redis is configured"), "name it: --set redis.address=HOST:6379")
+	}
+	to := appliance.OpenLists(c.Redis, slog.New(slog.DiscardHandler))
+	defer to.Close() //nolint:errcheck // what was written is told by Put
+	var lists []publish.List
+	flush := func() error {
+		if err := to.Put(ctx, lists); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return s.Hint(fmt.Errorf("export: write to %s: %w", c.Redis.Address, err), "look at redis.address, redis.user and redis.password_file, and at whether the server runs")
+		}
+		lists = lists[:0]
+		return nil
+	}
+	res, err := table.Lists(ctx, in.lines, in.tell, func(user string, items []string) error {
+		if lists = append(lists, publish.List{User: user, Items: items}); len(lists) < publish.PutAtOnce {
+			return nil
+		}
+		return flush()
+	})
+	if err == nil {
+		err = flush()
+	}
+	return res, err
+}
+
+// tell says what was written.
+func (s *Shared) tell(kind string, f *flags, res *table.Result, took time.Duration) error {
+	to := f.to
+	if abs, err := filepath.Abs(f.to); err == nil && to != redisTarget {
+		to = abs
+	}
+	if *s.JSON {
+		return s.Print(map[string]any{
+			"kind": kind, "to": to, "rows": res.Rows, "failed": res.Failed, "tables": append([]string{}, res.Tables...),
+			"files": res.Files, "bytes": res.Bytes, "seconds": took.Seconds(),
+		})
+	}
+	if res.Failed > 0 {
+		fmt.Fprintf(s.Err, "%s lists could not be made and are missing; the appliance's metrics say why\n", progress.Count(res.Failed))
+	}
+	_, err := fmt.Fprintf(s.Out, "exported %s to %s: %s rows in %.1f s (%s rows/s)", kind, to, progress.Count(res.Rows), took.Seconds(),
+		progress.Count(int64(float64(res.Rows)/max(took.Seconds(), 1e-3))))
+	if err == nil && to != redisTarget {
+		_, err = fmt.Fprintf(s.Out, ", %d files, %.1f MB", res.Files, float64(res.Bytes)/1e6)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(s.Out)
+	}
+	return err
+}
