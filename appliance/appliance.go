@@ -265,7 +265,7 @@ func (a *Appliance) ladder() *ladder {
 	a.gate = admit.NewGate(admit.Options{})
 	return &ladder{
 		live: answer.New(a.engine, func() int64 { return a.now().UnixMilli() }),
-		gate: a.gate, kept: kept.New(), deadline: a.config.Recommend.Deadline, log: a.log,
+		gate: a.gate, kept: kept.New(), deadline: a.config.Recommend.Deadline, log: a.log, late: a.metrics.late,
 		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		known: func(id string) bool {
 			code, ok := p.catalog.UserCode(id)

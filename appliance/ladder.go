@@ -13,6 +13,7 @@ import (
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/wire"
 	"vitrine/appliance/kept"
+	"vitrine/appliance/recommend/pace"
 	"vitrine/internal/logkey"
 )
 
@@ -36,6 +37,8 @@ type ladder struct {
 	kept     *kept.Lists
 	deadline time.Duration
 	log      *slog.Logger
+	// late is told which stage of a list took more than its share of the time.
+	late func(stage string)
 	// known says whether a user has a history: after his erasure nothing that
 	// was made of it may be shown.
 	known func(userID string) bool
@@ -67,6 +70,10 @@ func (l *ladder) rungs(ctx context.Context, verdict admit.Verdict, wanted func(c
 		}
 		if reason = climb(ctx, err); reason == "" {
 			return err
+		}
+		var late *pace.Late
+		if errors.As(err, &late) {
+			l.late(late.Stage.String())
 		}
 	}
 	return below(reason)

@@ -15,6 +15,7 @@ import (
 	"vitrine/appliance/answer"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/kept"
+	"vitrine/appliance/recommend/pace"
 )
 
 // moody recommends what it is told to.
@@ -95,6 +96,7 @@ func ladderOver(m *moody, opt admit.Options) (*ladder, *bytes.Buffer) {
 	log := new(bytes.Buffer)
 	return &ladder{
 		live: m, gate: admit.NewGate(opt), kept: kept.New(), deadline: time.Second, turns: make(chan struct{}, 1), log: slog.New(slog.NewTextHandler(log, nil)),
+		late:  func(stage string) { fmt.Fprintln(log, "late:", stage) },
 		known: func(id string) bool { return id != "erased" }, shown: func(id string, _ int64) bool { return !strings.HasSuffix(id, "-1") },
 	}, log
 }
@@ -119,11 +121,14 @@ func TestLadder(t *testing.T) {
 			ctx.(*timed).at = time.Now().Add(-1)
 			return ctx.Err()
 		}, nil, "u", "", "last_good", "deadline", "u-0"},
+		{"is late in a stage", func(context.Context) error {
+			return fmt.Errorf("make it: %w", &pace.Late{Stage: pace.Visitor})
+		}, nil, "u", "", "last_good", "deadline", "u-0"},
 		{"panics", func(context.Context) error { panic("oh no") }, nil, "new", "", "popular", "failed", "popular"},
 		{"all fails", func(context.Context) error { return broken }, broken, "new", "", "empty", "failed", ""},
 	} {
 		m := &moody{}
-		l, _ := ladderOver(m, admit.Options{})
+		l, log := ladderOver(m, admit.Options{})
 		var list httpapi.List
 		for _, user := range []string{"u", "erased"} {
 			if err := l.Recommend(t.Context(), &httpapi.Query{UserID: user, Limit: 3, Now: 1000}, &list); err != nil {
@@ -132,6 +137,9 @@ func TestLadder(t *testing.T) {
 		}
 		m.live, m.popular = g.live, g.popular
 		err := l.Recommend(t.Context(), &httpapi.Query{UserID: g.user, Filter: g.filter, Limit: 3, Now: 2000}, &list)
+		if late := strings.Count(log.String(), "late: visitor\n"); late > 0 != (g.name == "is late in a stage") {
+			t.Errorf("%s: %d times late", g.name, late)
+		}
 		first := ""
 		if len(list.Picks) > 0 {
 			first = list.Picks[0].ItemID

@@ -15,6 +15,7 @@ import (
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/pluginhost"
 	"vitrine/appliance/pluginhost/sandbox"
+	"vitrine/appliance/recommend/pace"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/trainer"
 )
@@ -27,6 +28,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
 	answers  *prometheus.CounterVec
+	lates    *prometheus.CounterVec
 	ingested *prometheus.CounterVec
 	ignored  prometheus.Counter
 	clamped  prometheus.Counter
@@ -89,6 +91,12 @@ func newMetrics() *metrics {
 	m.answers = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vitrine_answers_total", Help: "Recommendation lists by source and reason.",
 	}, []string{"source", "reason"})
+	m.lates = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "vitrine_late_lists_total", Help: "Lists that were given up because a stage took more than its share of recommend.deadline, by stage.",
+	}, []string{"stage"})
+	for _, stage := range pace.Stages() {
+		m.lates.WithLabelValues(stage.String())
+	}
 	m.ingested = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vitrine_ingest_records_total", Help: "Records taken in, by what became of them.",
 	}, []string{"result"})
@@ -114,11 +122,14 @@ func newMetrics() *metrics {
 	m.quality = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "vitrine_train_ndcg_at_10", Help: "NDCG@10 of the newest published model, and of popularity beside it, on its time split.",
 	}, []string{"model"})
-	m.registry.MustRegister(m.requests, m.latency, m.answers, m.ingested, m.ignored, m.clamped,
+	m.registry.MustRegister(m.requests, m.latency, m.answers, m.lates, m.ingested, m.ignored, m.clamped,
 		m.effect, m.trainings, m.trainSeconds, m.quality,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
+
+// late counts a list that a stage was late with.
+func (m *metrics) late(stage string) { m.lates.WithLabelValues(stage).Inc() }
 
 // modelInfo is the version of the live model, as the label of a figure that is
 // 1; there is none without a model.

@@ -6,6 +6,7 @@ import (
 
 	"vitrine/als/neighbors"
 	"vitrine/als/topk"
+	"vitrine/appliance/recommend/pace"
 )
 
 // BatchSize is the most requests of a Batch.
@@ -64,8 +65,8 @@ func (e *Engine) Batch(ctx context.Context, reqs []Request) *Batch {
 
 // settle is what comes before the first search of a list.
 func (b *Batch) settle(ctx context.Context, a *asked) {
-	a.sc.begin(a.req.Limit, a.req.Now)
-	if a.question, a.err = b.engine.question(ctx, a.req, &a.sc); a.err == nil {
+	a.sc.begin(ctx, a.req.Limit, a.req.Now)
+	if a.question, a.err = b.engine.question(a.req, &a.sc); a.err == nil {
 		b.engine.ready(&a.sc, a.question)
 	}
 	a.settled = true
@@ -111,6 +112,7 @@ func (b *Batch) List(ctx context.Context, i int, resp *Response) error {
 	if a.err != nil {
 		return a.err
 	}
+	a.sc.clock = pace.Start(ctx)
 	return b.engine.answer(ctx, a.req, &a.sc, a.question, resp)
 }
 

@@ -42,7 +42,7 @@ func (e *Engine) deepen(ctx context.Context, sc *scratch, resp *Response, q ques
 		q.view.HideItems(&d.hidden, d.looked)
 	}
 	d.code, d.hits, d.at, d.ahead = 0, d.hits[:0], 0, maxCandidates
-	for f.Len() < sc.limit && !denied(&resp.Plugins) && ctx.Err() == nil && !e.late(sc) {
+	for f.Len() < sc.limit && !denied(&resp.Plugins) && ctx.Err() == nil && !sc.hasten() {
 		empty(f)
 		if scale != 0 {
 			e.further(sc, q, scale)

@@ -197,9 +197,9 @@ func (e *Engine) Explain(ctx context.Context, req *Request, itemID string, out *
 	if err := e.Recommend(ctx, &list, &out.List); err != nil {
 		return err
 	}
-	sc := e.begin(req.Limit, req.Now)
+	sc := e.begin(ctx, req.Limit, req.Now)
 	defer e.scratch.Put(sc)
-	q, err := e.question(ctx, &list, sc)
+	q, err := e.question(&list, sc)
 	if err != nil {
 		return err
 	}
@@ -208,7 +208,9 @@ func (e *Engine) Explain(ctx context.Context, req *Request, itemID string, out *
 	sc.why.seen = slices.Contains(sc.taste.Items, code) || slices.Contains(sc.session, code)
 	sc.why.excluded = slices.Contains(sc.excluded, code)
 	e.ready(sc, q)
-	e.list(ctx, sc, &forced, q)
+	if err := e.list(ctx, sc, &forced, q); err != nil {
+		return err
+	}
 
 	out.Reasons = append(e.shares(sc, q, code), e.reasons(sc, q, code)...)
 	out.Score, out.ModelRank = modelRank(sc, q, code)

@@ -1,12 +1,11 @@
 package recommend
 
 import (
-	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"vitrine/appliance/frame"
+	"vitrine/appliance/recommend/pace"
 )
 
 // Filters compiles conditions on item attributes.
@@ -32,13 +31,10 @@ type condition struct {
 	pass      bool
 }
 
-// filterShare is the part of a request's time, from now to its deadline, that
-// goes into finding out which items pass a new filter. Where that is not enough
-// the request ends without a list, and the next one with the filter goes on.
-const filterShare = 0.4
-
-// filter makes the request's filter a condition.
-func (e *Engine) filter(ctx context.Context, text string, sc *scratch) error {
+// filter makes the request's filter a condition. Where the time is not enough to
+// find out which items pass it, the request ends without a list, and the next one
+// with the filter goes on.
+func (e *Engine) filter(text string, sc *scratch) error {
 	if text == "" {
 		return nil
 	}
@@ -46,13 +42,8 @@ func (e *Engine) filter(ctx context.Context, text string, sc *scratch) error {
 	if err != nil {
 		return &FilterError{err}
 	}
-	by := time.Time{}
-	if deadline, limited := ctx.Deadline(); limited {
-		now := time.Now()
-		by = now.Add(time.Duration(filterShare * float64(deadline.Sub(now))))
-	}
-	if !f.Ready(by) {
-		return fmt.Errorf("look for the items that pass the filter: %w", context.DeadlineExceeded)
+	if !f.Ready(sc.clock.End(pace.Filter)) {
+		return fmt.Errorf("look for the items that pass the filter: %w", &pace.Late{Stage: pace.Filter})
 	}
 	sc.conditions = append(sc.conditions, condition{f.Selection(), true})
 	sc.filters = append(sc.filters, f)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"vitrine/appliance/frame"
 	"vitrine/appliance/rules"
@@ -59,7 +58,6 @@ func newHostile(t *testing.T, random *rand.Rand) *hostile {
 	}
 	s.history[1] = seen
 	e := New(Deps{History: s, Popularity: s, Codes: s, Shelf: s, Filters: s})
-	e.enough = time.Minute
 	m := newModel(known, 4)
 	if random.IntN(2) == 0 {
 		e.Swap(newBlendedView(t, m, 0, newSet(t, known, 2*known), nil))

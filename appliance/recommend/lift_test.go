@@ -83,9 +83,9 @@ func TestBoostedListsEqualWideOnes(t *testing.T) {
 // finds tells whether a request is answered by a search for boosted scores.
 func finds(t *testing.T, e *Engine, req Request) bool {
 	t.Helper()
-	sc := e.begin(req.Limit, req.Now)
+	sc := e.begin(t.Context(), req.Limit, req.Now)
 	defer e.scratch.Put(sc)
-	q, err := e.question(t.Context(), &req, sc)
+	q, err := e.question(&req, sc)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,17 +91,16 @@ func (e *Engine) listed(ctx context.Context, req *ListRequest, resp *Response, q
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	sc := e.begin(req.Limit, req.Now)
+	sc := e.begin(ctx, req.Limit, req.Now)
 	defer e.scratch.Put(sc)
 	for _, text := range []string{req.Filter, req.Category} {
-		if err := e.filter(ctx, text, sc); err != nil {
+		if err := e.filter(text, sc); err != nil {
 			return err
 		}
 	}
 	e.rule(SceneTrending, sc)
 	e.ready(sc, q)
-	e.list(ctx, sc, resp, q)
-	return nil
+	return e.list(ctx, sc, resp, q)
 }
 
 // ranking adds the n best items to a frame.

@@ -4,21 +4,14 @@ import (
 	"context"
 	"math"
 	"slices"
-	"time"
 
 	"vitrine/appliance/frame"
+	"vitrine/appliance/recommend/pace"
 	"vitrine/appliance/recommend/view"
 )
 
 // maxCandidates is how many candidates plugins are shown at once.
 const maxCandidates = 4096
-
-// enough is the time after which a request shows plugins no further candidates:
-// each round has their budget of its own, and a short page in time is better than
-// a full one late. Rules alone cost so little that a page is filled for them
-// however long the machine was busy with others. It leaves the last round and all
-// else more than half of the deadline of 100 ms.
-const enough = 40 * time.Millisecond
 
 // question is what a list answers.
 type question struct {
@@ -62,8 +55,10 @@ func (e *Engine) ready(sc *scratch, q question) {
 // list finds the candidates, lets plugins and rules rank them, and writes the
 // page. Where these leave less than a page it goes on with four times as many,
 // and at last with what is behind them.
-func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q question) {
-	sc.started = time.Now()
+//
+// It fails where there is no time left for rules. They and the page cost so little
+// that they are finished, however late, and are never left out.
+func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q question) error {
 	resp.Plugins.Reset()
 	var reason string
 	for {
@@ -79,12 +74,15 @@ func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q questi
 			empty(&sc.deep.passed)
 			add(&sc.deep.passed, &sc.frame)
 		}
+		if err := sc.inTime(); err != nil {
+			return err
+		}
 		e.arrange(sc, q)
 		if full && sc.sorts && sc.frame.Len() < sc.limit {
 			e.deepen(ctx, sc, resp, q)
 			break
 		}
-		if !sc.sorts || !more || sc.frame.Len() >= sc.limit || denied(&resp.Plugins) || ctx.Err() != nil || e.late(sc) {
+		if !sc.sorts || !more || sc.frame.Len() >= sc.limit || denied(&resp.Plugins) || ctx.Err() != nil || sc.hasten() {
 			break
 		}
 		if sc.lift != nil && sc.groups != nil && sc.plan.Foreseen() {
@@ -95,10 +93,26 @@ func (e *Engine) list(ctx context.Context, sc *scratch, resp *Response, q questi
 	}
 	sc.plan.Rest(&sc.frame, sc.pageOfRules())
 	e.page(sc, resp, reason, q)
+	return nil
 }
 
-// late tells whether plugins have had their time.
-func (e *Engine) late(sc *scratch) bool { return sc.depth > 0 && time.Since(sc.started) > e.enough }
+// inTime says whether there is time left for rules. Candidates may also have that
+// of plugins where there are none.
+func (sc *scratch) inTime() error {
+	switch {
+	case !sc.clock.Over(pace.Page):
+		return nil
+	case sc.depth == 0 || sc.hurried:
+		return &pace.Late{Stage: pace.Candidates}
+	}
+	return &pace.Late{Stage: pace.Plugins}
+}
+
+// hasten tells whether plugins are to be shown no further candidates: each round
+// has their budget of its own, and a short page in time is better than a full one
+// late. Rules alone cost so little that a page is filled for them however long the
+// machine was busy with others.
+func (sc *scratch) hasten() bool { return sc.depth > 0 && sc.clock.Over(pace.Candidates) }
 
 // plug lets the plugins rank the candidates.
 func (e *Engine) plug(ctx context.Context, sc *scratch, resp *Response) {
@@ -109,7 +123,10 @@ func (e *Engine) plug(ctx context.Context, sc *scratch, resp *Response) {
 		sc.trace.Watch = sc.why.watch
 	}
 	if sc.depth > 0 {
-		e.deps.Plugins.Rank(ctx, &sc.frame, &sc.trace)
+		sc.hurried = sc.clock.Over(pace.Candidates)
+		sc.until = pace.Until{Context: ctx, At: sc.clock.End(pace.Plugins)}
+		e.deps.Plugins.Rank(&sc.until, &sc.frame, &sc.trace)
+		sc.until.Context = nil
 		addRound(&resp.Plugins, &sc.trace)
 	}
 	if sc.sorts {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"math"
 	"testing"
-	"time"
 
 	"vitrine/appliance/frame"
 )
@@ -80,7 +79,7 @@ func TestFewOfManyPass(t *testing.T) {
 		return resp
 	}
 	passes := func(code uint32) bool { return code%every == 7 }
-	h.deps.Filters, h.enough = &shop{items: items}, time.Minute
+	h.deps.Filters = &shop{items: items}
 	want := list(Request{Limit: 50, Filter: "7/3334"})
 	if len(want.Items) != 30 {
 		t.Fatalf("%d items pass the filter, want all 30", len(want.Items))

@@ -14,7 +14,8 @@
 //
 // explain.go says why an item is in a list, or at which stage it drops out.
 //
-// It owns that pipeline; what stays between requests is in its sub-packages: view
+// Each has its share of the request's time, which is pace's. It owns that
+// pipeline; what stays between requests is in its sub-packages: view
 // (the live model) and pages (what was on pages before). It
 // knows frame, rules and als/{model,topk,neighbors}; history, popularity, ids
 // and expiry come through interfaces, so it must not import profile, catalog, signal or
@@ -30,12 +31,12 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"vitrine/als/model"
 	"vitrine/als/neighbors"
 	"vitrine/als/topk"
 	"vitrine/appliance/frame"
+	"vitrine/appliance/recommend/pace"
 	"vitrine/appliance/recommend/pages"
 	"vitrine/appliance/recommend/view"
 	"vitrine/appliance/rules"
@@ -117,12 +118,10 @@ type Engine struct {
 	served  pages.Served
 	scratch sync.Pool // of *scratch
 	batches sync.Pool // of *Batch
-	// enough is the constant; tests on busy machines take more.
-	enough time.Duration
 }
 
 // New returns an engine that has no model yet.
-func New(deps Deps) *Engine { return &Engine{deps: deps, enough: enough} }
+func New(deps Deps) *Engine { return &Engine{deps: deps} }
 
 // Swap makes v the live view; requests that run keep the one they began with.
 func (e *Engine) Swap(v *view.View) {
@@ -135,9 +134,9 @@ func (e *Engine) Swap(v *view.View) {
 // Recommend fills resp with the list for req. It fails when ctx ends, and with
 // *FilterError, *SceneError, ErrUnknownList and ErrOtherUser.
 func (e *Engine) Recommend(ctx context.Context, req *Request, resp *Response) error {
-	sc := e.begin(req.Limit, req.Now)
+	sc := e.begin(ctx, req.Limit, req.Now)
 	defer e.scratch.Put(sc)
-	q, err := e.question(ctx, req, sc)
+	q, err := e.question(req, sc)
 	if err != nil {
 		return err
 	}
@@ -150,7 +149,9 @@ func (e *Engine) answer(ctx context.Context, req *Request, sc *scratch, q questi
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	e.list(ctx, sc, resp, q)
+	if err := e.list(ctx, sc, resp, q); err != nil {
+		return err
+	}
 	e.served.Add(req.RequestID, sc.frame.User, req.Now, sc.before, sc.frame.Items[:len(resp.Items)])
 	if req.RequestID != "" {
 		sc.plan.Served(&sc.frame)
@@ -160,7 +161,7 @@ func (e *Engine) answer(ctx context.Context, req *Request, sc *scratch, q questi
 
 // question settles what a request asks for: the page, the scene with its rules
 // and filter, who asks, and what he likes.
-func (e *Engine) question(ctx context.Context, req *Request, sc *scratch) (question, error) {
+func (e *Engine) question(req *Request, sc *scratch) (question, error) {
 	if req.Explain != ExplainNone {
 		sc.why = &why{what: req.Explain}
 	}
@@ -171,7 +172,7 @@ func (e *Engine) question(ctx context.Context, req *Request, sc *scratch) (quest
 	if err := e.turn(req, sc); err != nil {
 		return question{}, err
 	}
-	if err := e.filter(ctx, req.Filter, sc); err != nil {
+	if err := e.filter(req.Filter, sc); err != nil {
 		return question{}, err
 	}
 	e.rule(cmp.Or(req.Scene, SceneHome), sc)
@@ -183,7 +184,7 @@ func (e *Engine) question(ctx context.Context, req *Request, sc *scratch) (quest
 		}
 		e.stage(preset, sc, &q)
 	}
-	return q, nil
+	return q, sc.clock.Check(pace.Visitor)
 }
 
 // Similar fills resp with the items most like the given one: by the model's
@@ -197,15 +198,14 @@ func (e *Engine) Similar(ctx context.Context, itemID string, limit int, now int6
 	if !ok {
 		return ErrUnknownItem
 	}
-	sc := e.begin(limit, now)
+	sc := e.begin(ctx, limit, now)
 	defer e.scratch.Put(sc)
 	sc.excluded = append(sc.excluded, code)
 	e.rule(SceneProduct, sc)
 	// Popular items are no likeness: they stand in, they do not fill up.
 	q := e.alike(code, e.view.Load(), sc)
 	e.ready(sc, q)
-	e.list(ctx, sc, resp, q)
-	return nil
+	return e.list(ctx, sc, resp, q)
 }
 
 // scratch is the working memory of one request.
@@ -213,7 +213,9 @@ type scratch struct {
 	limit    int // items of the page
 	want     int // candidates
 	depth    int // how many the plugins want to see
-	started  time.Time
+	clock    pace.Clock
+	until    pace.Until  // of the plugins
+	hurried  bool        // the candidates took what was meant for plugins
 	sorts    bool        // plugins will sort the candidates anew
 	dropped  bool        // the plugins dropped some
 	order    []uint64    // of the candidates after the plugins
@@ -261,17 +263,18 @@ type scratch struct {
 	deep     deep
 }
 
-func (e *Engine) begin(limit int, now int64) *scratch {
+func (e *Engine) begin(ctx context.Context, limit int, now int64) *scratch {
 	sc, ok := e.scratch.Get().(*scratch)
 	if !ok {
 		sc = &scratch{mixing: new(neighbors.Scratch)}
 	}
-	sc.begin(limit, now)
+	sc.begin(ctx, limit, now)
 	return sc
 }
 
 // begin forgets the request before.
-func (sc *scratch) begin(limit int, now int64) {
+func (sc *scratch) begin(ctx context.Context, limit int, now int64) {
+	sc.clock = pace.Start(ctx)
 	sc.frame.Reset()
 	sc.taste.Reset()
 	sc.frame.Now = now

@@ -8,8 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"vitrine/appliance/frame"
+	"vitrine/appliance/recommend/pace"
 	"vitrine/appliance/recommend/pages"
 	"vitrine/appliance/rules"
 )
@@ -283,16 +286,22 @@ func TestExplain(t *testing.T) {
 }
 
 // TestRulesFillThePageHoweverLate: what rules hold back is made up for from
-// farther down, also when the machine was busy with others since the request
-// came. Only plugins, which cost time, are asked no more then.
-func TestRulesFillThePageHoweverLate(t *testing.T) {
-	e, _ := ruled(t, `{"action":"cap","times":1,"window":"1h","filter":"0/1"}`)
-	e.enough = 0
+// farther down, also when the machine was busy with others for most of the
+// request's time. Only plugins, which cost time, are asked no more then.
+func TestRulesFillThePageHoweverLate(t *testing.T) { synctest.Test(t, rulesFillThePage) }
+
+func rulesFillThePage(t *testing.T) {
+	e, s := ruled(t, `{"action":"cap","times":1,"window":"1h","filter":"0/1"}`)
+	slow := &drowsy{shop: s, stage: pace.Candidates}
+	e.deps.Shelf = slow
 	seen := map[uint32]bool{}
 	for n := range 12 {
-		list := listOf(t, e, Request{UserID: "u1", Limit: 20, Now: int64(5 + n), RequestID: fmt.Sprint("r", n)})
-		if len(list) != 20 {
-			t.Fatalf("list %d has %d items", n, len(list))
+		var resp Response
+		slow.sleep = 80 * time.Millisecond
+		err := e.Recommend(within(t, 100*time.Millisecond), &Request{UserID: "u1", Limit: 20, Now: int64(5 + n), RequestID: fmt.Sprint("r", n)}, &resp)
+		list := codesOf(&resp)
+		if err != nil || len(list) != 20 {
+			t.Fatalf("list %d has %d items: %v", n, len(list), err)
 		}
 		for _, code := range list {
 			if seen[code] {

@@ -121,9 +121,9 @@ const noItem = ^uint32(0)
 // score, plugins and rules; items that must not be shown are left out. Ids that
 // the catalogue does not have come last, as they stood.
 func (e *Engine) Rank(ctx context.Context, req *Request, ids []string, resp *Response) error {
-	sc := e.begin(len(ids), req.Now)
+	sc := e.begin(ctx, len(ids), req.Now)
 	defer e.scratch.Put(sc)
-	q, err := e.question(ctx, req, sc)
+	q, err := e.question(req, sc)
 	if err != nil {
 		return err
 	}
@@ -139,14 +139,16 @@ func (e *Engine) Rank(ctx context.Context, req *Request, ids []string, resp *Res
 	reason := q.reason
 	q = question{view: q.view, given: given, scores: e.scoresOf(sc, q, given), closed: true}
 	e.ready(sc, q)
-	e.list(ctx, sc, resp, q)
+	if err := e.list(ctx, sc, resp, q); err != nil {
+		return err
+	}
 	for _, id := range unknown {
 		resp.Items = append(resp.Items, Item{ID: id, Code: noItem})
 	}
 	if reason != "" && resp.Source == SourceLive {
 		resp.Source, resp.Reason, resp.ModelVersion, resp.ModelAge, resp.Exact = SourcePopular, reason, "", 0, false
 	}
-	return ctx.Err()
+	return nil
 }
 
 // scoresOf are the scores of given items: the model's for the visitor, 0 for

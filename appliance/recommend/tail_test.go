@@ -57,8 +57,8 @@ func TestNewItems(t *testing.T) {
 	before := listOf(t, e, Request{UserID: "u1", Limit: 20, Now: 1000})
 	// The category whose mean suits the visitor best, by hand.
 	v := e.view.Load()
-	sc := e.begin(20, 1000)
-	if q, err := e.question(context.Background(), &Request{UserID: "u1"}, sc); err != nil || q.reason != "" {
+	sc := e.begin(context.Background(), 20, 1000)
+	if q, err := e.question(&Request{UserID: "u1"}, sc); err != nil || q.reason != "" {
 		t.Fatal(err, q.reason)
 	}
 	bestOf, bestScore := uint32(0), math.Inf(-1)

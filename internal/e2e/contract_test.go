@@ -134,7 +134,7 @@ const additions = `
 	vitrine_archive_lag_frames vitrine_snapshot_lag_frames vitrine_snapshot_bytes vitrine_deadletters_dropped_total
 	vitrine_disk_bytes vitrine_lists_in_flight vitrine_work_share_ratio
 	recommend.log_share recommend.log_rate vitrine_served_lists_total{result}
-	vitrine_ingest_unknown_fields_total vitrine_ingest_clamped_total vitrine_trainings_total{result}`
+	vitrine_late_lists_total{stage} vitrine_ingest_unknown_fields_total vitrine_ingest_clamped_total vitrine_trainings_total{result}`
 
 // progressLine is what work prints that takes long, as all does on a busy machine.
 var progressLine = regexp.MustCompile(`(?m)^([a-z]+ing( [a-z]+)*|.* \d+ %.*)\n`)
