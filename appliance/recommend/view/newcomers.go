@@ -83,28 +83,34 @@ func (n *Newcomers) Score(scores []float32, j int) float32 { return scores[n.of[
 // Best is the item with the highest score above 0 that suits, the newest of
 // equals; false where there is none. Scores of kinds without one become 0.
 func (n *Newcomers) Best(scores []float32, suits func(item uint32) bool) (item uint32, ok bool) {
-	for len(scores) > 0 {
-		top := slices.Max(scores)
-		if !(top > 0) {
-			break
+	for {
+		// One pass for the highest score and the first kind that has it: a call
+		// of slices.Max looks at each score three times, for NaN.
+		top, first := float32(0), len(scores)
+		for k, score := range scores {
+			if score > top {
+				top, first = score, k
+			}
 		}
 		best := uint32(len(n.Items))
-		for k, score := range scores {
-			if score != top {
+		for k := first; k < len(scores); k++ {
+			if scores[k] != top {
 				continue
 			}
-			first := slices.IndexFunc(n.kinds[k].items, func(j uint32) bool { return j >= best || suits(n.Items[j]) })
-			if first < 0 {
+			at := slices.IndexFunc(n.kinds[k].items, func(j uint32) bool { return j >= best || suits(n.Items[j]) })
+			if at < 0 {
 				scores[k] = 0
 			} else {
-				best = min(best, n.kinds[k].items[first])
+				best = min(best, n.kinds[k].items[at])
 			}
 		}
 		if int(best) < len(n.Items) {
 			return n.Items[best], true
 		}
+		if first == len(scores) {
+			return 0, false
+		}
 	}
-	return 0, false
 }
 
 // Newcomers are the items that came into the catalogue in the last 30 days and
