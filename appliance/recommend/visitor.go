@@ -71,24 +71,31 @@ func (e *Engine) know(v *view.View, sc *scratch) (reason string) {
 // anonymous tells whether nothing is known of the visitor but his session.
 func (sc *scratch) anonymous() bool { return sc.frame.User == frame.NoUser }
 
-// fold computes the visitor's vector from the items that the model knows.
+// fold computes the visitor's vector from the items that the model knows, or
+// takes the one that was kept for the same history: then no rows are looked up,
+// which only explanations ask for.
 func (sc *scratch) fold(v *view.View) (reason string) {
-	for j, code := range sc.taste.Items {
-		if row, ok := v.Row(code); ok {
-			sc.rows = append(sc.rows, row)
-			sc.weights = append(sc.weights, sc.taste.Scores[j])
-		}
-	}
-	if len(sc.rows) == 0 {
-		return ReasonColdUser
-	}
 	rank := v.Model.Rank
 	if cap(sc.vector) < rank {
 		sc.vector = make([]float32, rank)
 	}
 	sc.vector = sc.vector[:rank]
-	if err := v.FoldIn(sc.vector, sc.frame.User, sc.rows, sc.weights, &sc.folding); err != nil {
-		return ReasonFoldFailed
+	user, taste := sc.frame.User, &sc.taste
+	if sc.why != nil || !v.Folded(sc.vector, user, taste.Items, taste.Scores) {
+		for j, code := range taste.Items {
+			if row, ok := v.Row(code); ok {
+				sc.rows = append(sc.rows, row)
+				sc.weights = append(sc.weights, taste.Scores[j])
+			}
+		}
+		if len(sc.rows) == 0 {
+			sc.vector = sc.vector[:0]
+			return ReasonColdUser
+		}
+		if err := v.FoldIn(sc.vector, sc.rows, sc.weights, &sc.folding); err != nil {
+			return ReasonFoldFailed
+		}
+		v.Keep(sc.vector, user, taste.Items, taste.Scores)
 	}
 	if !slices.ContainsFunc(sc.vector, func(f float32) bool { return f != 0 }) {
 		// All that he did is with items that training could say nothing of:

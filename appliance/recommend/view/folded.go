@@ -11,10 +11,10 @@ import (
 
 const (
 	// foldedUsers is a power of two; of two users that meet in a place the later
-	// one stays. With foldedRows it bounds the memory of a view's: 18 MiB at rank
+	// one stays. With foldedItems it bounds the memory of a view's: 18 MiB at rank
 	// 64 when all are full.
 	foldedUsers = 1 << 12
-	foldedRows  = 512
+	foldedItems = 512
 )
 
 // folds remembers the vectors of users, so that one who asks again without
@@ -26,22 +26,28 @@ type folds struct{ slots [foldedUsers]folded }
 type folded struct {
 	mu      sync.Mutex
 	user    uint32
-	rows    []uint32
+	items   []uint32
 	weights []float32
 	vector  []float32
 }
 
-// FoldIn writes to dst the vector of a visitor with these confidences on rows,
-// anew or as it was solved for them before. The visitor is a user, or
-// frame.NoUser, of whom nothing is remembered.
-func (v *View) FoldIn(dst []float32, user uint32, rows []uint32, weights []float32, s *model.Scratch) error {
-	if v.folds.get(dst, user, rows, weights) {
-		return nil
-	}
+// Folded writes to dst the vector of a visitor with these confidences on items
+// (codes), if it was kept for the very same. The visitor is a user, or
+// frame.NoUser, of whom nothing is kept.
+func (v *View) Folded(dst []float32, user uint32, items []uint32, weights []float32) bool {
+	return v.folds.get(dst, user, items, weights)
+}
+
+// Keep keeps a vector that was solved for.
+func (v *View) Keep(vector []float32, user uint32, items []uint32, weights []float32) {
+	v.folds.put(vector, user, items, weights)
+}
+
+// FoldIn writes to dst the vector for confidences on rows, solved anew.
+func (v *View) FoldIn(dst []float32, rows []uint32, weights []float32, s *model.Scratch) error {
 	if err := v.folder.FoldIn(dst, rows, weights, s); err != nil {
 		return fmt.Errorf("fold in: %w", err)
 	}
-	v.folds.put(dst, user, rows, weights)
 	return nil
 }
 
@@ -54,10 +60,10 @@ func (v *View) Split(shares []float32, rows []uint32, weights []float32, item ui
 	return nil
 }
 
-// lock takes the place of a user with so many rows: nil where nothing is
+// lock takes the place of a user with so many items: nil where nothing is
 // remembered, or somebody is there just now, for solving is as quick as waiting.
-func (f *folds) lock(user uint32, rows int) *folded {
-	if user == frame.NoUser || rows > foldedRows {
+func (f *folds) lock(user uint32, items int) *folded {
+	if user == frame.NoUser || items > foldedItems {
 		return nil
 	}
 	slot := &f.slots[user%foldedUsers]
@@ -68,13 +74,13 @@ func (f *folds) lock(user uint32, rows int) *folded {
 }
 
 // get copies the vector of a user whose history is as it was.
-func (f *folds) get(vector []float32, user uint32, rows []uint32, weights []float32) bool {
-	slot := f.lock(user, len(rows))
+func (f *folds) get(vector []float32, user uint32, items []uint32, weights []float32) bool {
+	slot := f.lock(user, len(items))
 	if slot == nil {
 		return false
 	}
 	defer slot.mu.Unlock()
-	if slot.user != user || len(slot.vector) != len(vector) || !slices.Equal(slot.rows, rows) || !slices.Equal(slot.weights, weights) {
+	if slot.user != user || len(slot.vector) != len(vector) || !slices.Equal(slot.items, items) || !slices.Equal(slot.weights, weights) {
 		return false
 	}
 	copy(vector, slot.vector)
@@ -82,14 +88,14 @@ func (f *folds) get(vector []float32, user uint32, rows []uint32, weights []floa
 }
 
 // put keeps the vector of a user.
-func (f *folds) put(vector []float32, user uint32, rows []uint32, weights []float32) {
-	slot := f.lock(user, len(rows))
+func (f *folds) put(vector []float32, user uint32, items []uint32, weights []float32) {
+	slot := f.lock(user, len(items))
 	if slot == nil {
 		return
 	}
 	defer slot.mu.Unlock()
 	slot.user = user
-	slot.rows = append(slot.rows[:0], rows...)
+	slot.items = append(slot.items[:0], items...)
 	slot.weights = append(slot.weights[:0], weights...)
 	slot.vector = append(slot.vector[:0], vector...)
 }

@@ -7,7 +7,7 @@
 // time and swaps it for the next.
 //
 //	v, err := view.New(view.Spec{Version: "v1", Model: m, Codes: codes})
-//	err = v.FoldIn(vector, user, rows, weights, &scratch)
+//	err = v.FoldIn(vector, rows, weights, &scratch)
 //	hits = v.Index.Search(vector, 20, v.Expired(shelf, now, false), hits, &search)
 package view
 
