@@ -107,7 +107,10 @@ func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 func (s *session) failed(b *batch, p kgo.FetchTopicPartition, now time.Time) {
 	var bomb *kgo.ErrDecompressTooLarge
 	var lost *kgo.ErrDataLoss
+	var group *kgo.ErrGroupSession
 	switch {
+	case errors.As(p.Err, &group):
+		b.fatal = fmt.Errorf("join the group: %w", group.Err)
 	case errors.As(p.Err, &bomb):
 		b.counts.Rejected++
 		b.letters = append(b.letters, deadletter.Letter{

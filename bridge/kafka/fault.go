@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -27,6 +28,21 @@ func missing(topic string, o *Options) *fault {
 		fmt.Sprintf("topic %s does not exist on %s", topic, strings.Join(o.Brokers, ",")),
 		fmt.Sprintf("kafka-topics.sh --create --topic %s --partitions 8 --bootstrap-server %s", topic, o.Brokers[0]),
 	}
+}
+
+// unreachable is the fault of brokers that answer, and give addresses of themselves
+// that do not.
+func unreachable(err error, o *Options) *fault {
+	return &fault{
+		fmt.Sprintf("%s answer, and the addresses that they give of themselves cannot be reached: %v", strings.Join(o.Brokers, ","), err),
+		"the brokers' advertised.listeners must name them as they are reached from here",
+	}
+}
+
+// dialed tells whether there was no connection at all.
+func dialed(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // explain puts an error of the client in the operator's terms.

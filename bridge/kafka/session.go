@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -58,6 +59,8 @@ type session struct {
 	made chan struct{}
 	// names are the topics' Source.Names as they were at the start.
 	names map[string]string
+	// member tells that the group has said which partitions are its own.
+	member atomic.Bool
 
 	// underWay are the batches between the client and the log; commits are the
 	// offsets that the group has not learned yet, committed when it did last.
@@ -88,8 +91,12 @@ func (s *Source) session(ctx context.Context) error {
 	opts = append(opts,
 		kgo.ConsumerGroup(s.opt.Group), kgo.ConsumeTopics(s.topics()...), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.AdjustFetchOffsetsFn(ss.start),
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { ss.member.Store(true); s.well() }),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { ss.handOver(ctx); s.forget(lost) }),
-		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { s.forget(lost) }),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+			ss.member.Store(false)
+			s.forget(lost)
+		}),
 		// What the log has already is passed over, so the start is never wrong.
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		// The mark that a transaction leaves has an offset; unseen, a partition that
@@ -117,13 +124,17 @@ func (s *Source) session(ctx context.Context) error {
 		}
 	}()
 	s.opt.Log.Info("kafka: reading", logkey.Address, strings.Join(s.opt.Brokers, ","), logkey.Source, strings.Join(s.topics(), ","))
-	s.well()
+	// What was wrong stays told until this is a member of the group: seeds may
+	// answer, and the addresses that they give may not.
 	err = ss.read(ctx)
 	if cause := context.Cause(ctx); err == nil && cause != nil {
 		err = cause
 	}
 	cancel(nil)
 	<-watched
+	if !ss.member.Load() && dialed(err) {
+		return unreachable(err, &s.opt) // the brokers of the configuration have just answered
+	}
 	return err
 }
 
@@ -201,18 +212,19 @@ func (s *session) leave() {
 	s.client.CloseAllowingRebalance()
 }
 
-// watch asks for the ends of the partitions from time to time, and ends with an
-// error when a topic is not the one that is read.
+// watch asks for the ends of the partitions from time to time, tells what is
+// wrong meanwhile, and ends with an error when a topic is not the one that is
+// read.
 func (s *session) watch(ctx context.Context) error {
 	tick := time.NewTicker(s.look)
 	defer tick.Stop()
-	for {
+	for told := false; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		found, err := s.lookUp(ctx, s.admin)
+		err := s.askEnds(ctx)
 		var gone *fault
 		switch {
 		case ctx.Err() != nil:
@@ -220,28 +232,38 @@ func (s *session) watch(ctx context.Context) error {
 		case errors.As(err, &gone):
 			return gone
 		case err != nil:
-			fault := explain(err, &s.opt)
-			s.fail(fault) // the client goes on trying
-			continue
+			s.fail(explain(err, &s.opt)) // the client goes on trying
+			told = true
+		case told && s.member.Load():
+			s.well() // no record may come that tells
+			told = false
 		}
-		for topic, d := range found {
-			if f := s.another(topic, d.ID); f != nil {
-				return f
-			}
-		}
-		ends, err := s.admin.ListEndOffsets(ctx, s.topics()...)
-		if err != nil {
-			continue
-		}
-		ends.Each(func(o kadm.ListedOffset) {
-			if o.Err == nil {
-				s.reached(o.Topic, o.Partition, -1, o.Offset)
-			}
-		})
-		s.mu.Lock()
-		s.status.Connected = true
-		s.mu.Unlock()
 	}
+}
+
+// askEnds notes the ends of the partitions. Brokers that are away are none of its
+// errors as long as others answer: what they led, others lead soon.
+func (s *session) askEnds(ctx context.Context) error {
+	found, err := s.lookUp(ctx, s.admin)
+	if err != nil {
+		return err
+	}
+	for topic, d := range found {
+		if f := s.another(topic, d.ID); f != nil {
+			return f
+		}
+	}
+	ends, err := s.admin.ListEndOffsets(ctx, s.topics()...)
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Err == nil {
+			s.reached(o.Topic, o.Partition, -1, o.Offset)
+		}
+	})
+	var some *kadm.ShardErrors
+	if errors.As(err, &some) && !some.AllFailed {
+		return nil
+	}
+	return err
 }
 
 // another is the fault of a topic that is no longer the one that was read last,

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -419,7 +420,7 @@ func TestFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, said := range []string{
-		"no connection to", "no answer from", "does not exist on", "kafka-topics.sh --create", "refuse user", "has expired or is not valid yet",
+		"no connection to", "no answer from", "the addresses that they give of themselves cannot be reached", "does not exist on", "kafka-topics.sh --create", "refuse user", "has expired or is not valid yet",
 		"is signed by an authority that is not trusted", "only one side of the connection to", "kafka-acls.sh", "the schema registry does not give schema",
 		"was deleted and created again", "the cluster has dropped records before they were read", "another appliance reads as the same member of group",
 		codeNoSchema, codeInvalidValue, event.CodeTooLarge,
@@ -439,6 +440,39 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
+}
+
+// TestFaultIsTakenBack: what was wrong while nothing came in is not told for ever.
+func TestFaultIsTakenBack(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var denied atomic.Bool
+	c.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if !denied.Load() {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, topic := range req.(*kmsg.ListOffsetsRequest).Topics {
+			part := kmsg.NewListOffsetsResponseTopicPartition()
+			part.ErrorCode = kerr.TopicAuthorizationFailed.Code
+			resp.Topics = append(resp.Topics, kmsg.ListOffsetsResponseTopic{Topic: topic.Topic, Partitions: []kmsg.ListOffsetsResponseTopicPartition{part}})
+		}
+		return resp, nil, true
+	})
+	r := read(t, &memLog{}, Options{Brokers: []string{c.ListenAddrs()[0]}})
+	well := func(s Status) bool { return s.Connected && s.Error == "" }
+	r.until("all is well", func(s Status) bool { return well(s) && len(s.Partitions) == 1 })
+	denied.Store(true)
+	s := r.until("the fault is told", func(s Status) bool { return s.Error != "" })
+	if s.Connected || !strings.Contains(s.Hint, "kafka-acls.sh") {
+		t.Errorf("%+v", s)
+	}
+	denied.Store(false)
+	r.until("all is well again", well)
 }
 
 // TestCheck: what a cluster has is told without a member in the group.
