@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -57,6 +58,22 @@ func slowloris(t *testing.T, d *daemon, n int) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// manyConnections are a thousand, or as many as this process and the daemon may
+// each have beside their other files.
+func manyConnections(t *testing.T) int {
+	t.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	const others = 256
+	n := min(1000, int64(min(limit.Max, 1<<20))-others)
+	if n < 1 {
+		t.Skipf("only %d files may be open", limit.Max)
+	}
+	return int(n)
 }
 
 // anyUnicode is an id of exactly so many bytes, of letters, marks, signs and
@@ -127,7 +144,7 @@ func TestHostile(t *testing.T) {
 	smallShop(t, d)
 	vitrine(t, "train", "--data", d.dir).must(t)
 	before := d.rss()
-	slowloris(t, d, 1000)
+	slowloris(t, d, manyConnections(t))
 	client := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	defer client.CloseIdleConnections()
 	do := func(method, path, body string) (int, string) {
