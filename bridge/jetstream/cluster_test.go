@@ -43,19 +43,26 @@ func serveElsewhere(t testing.TB, opt server.Options) *elsewhere {
 	return e
 }
 
+// start starts the server, at a later start on the port that it had: somebody's
+// outgoing connection may have that for a while.
 func (e *elsewhere) start() {
 	e.t.Helper()
-	opt := e.opt
-	opt.Port = e.port
-	srv, err := server.NewServer(&opt)
-	if err != nil {
-		e.t.Fatal(err)
+	for range 6 {
+		opt := e.opt
+		opt.Port = e.port
+		srv, err := server.NewServer(&opt)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		go srv.Start()
+		if srv.ReadyForConnections(10 * time.Second) {
+			e.srv, e.port = srv, opt.Port
+			return
+		}
+		srv.Shutdown()
+		srv.WaitForShutdown()
 	}
-	go srv.Start()
-	if !srv.ReadyForConnections(10 * time.Second) {
-		e.t.Fatal("the server does not start")
-	}
-	e.srv, e.port = srv, opt.Port
+	e.t.Fatal("the server does not start")
 }
 
 func (e *elsewhere) stop() {
