@@ -23,6 +23,7 @@ import (
 // VITRINE_KILLS sets the number of kills; make kill9 does 20.
 func TestKill(t *testing.T) {
 	skipShort(t)
+	t.Parallel()
 	kills := 4
 	if n, err := strconv.Atoi(os.Getenv("VITRINE_KILLS")); err == nil {
 		kills = n

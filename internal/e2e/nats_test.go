@@ -48,6 +48,7 @@ func (d *daemon) bus() busState {
 // and ends the daemon meanwhile.
 func TestBusElsewhere(t *testing.T) {
 	skipShort(t)
+	t.Parallel()
 	c := realNATS(t, 1)
 	dir := t.TempDir()
 	args := []string{"--set", "bus.url=" + c.URLs[0], "--set", "bus.stream=shop", "--set", "bus.replicas=1", "--set", "archive.commit_every=1s"}

@@ -208,6 +208,7 @@ func loadBeside(t *testing.T, d *daemon, path string) (stop func() (requests, fa
 // demo shop that has the plugin switched off, as make run leaves it.
 func TestReadmeChangesTheRanking(t *testing.T) {
 	skipShort(t)
+	t.Parallel()
 	from, err := shelf()
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ import (
 // 20. It needs root, for the mount.
 func TestPowerCut(t *testing.T) {
 	skipShort(t)
+	t.Parallel()
 	cuts := 2
 	if n, err := strconv.Atoi(os.Getenv("VITRINE_POWER_CUTS")); err == nil {
 		cuts = n

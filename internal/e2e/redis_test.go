@@ -28,6 +28,7 @@ type redisServer struct {
 // TestRedis publishes lists to a Redis in this process.
 func TestRedis(t *testing.T) {
 	skipShort(t)
+	t.Parallel()
 	server := miniredis.RunT(t)
 	server.RequireAuth("secret")
 	listsArePublished(t, redisServer{

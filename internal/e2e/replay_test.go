@@ -12,6 +12,7 @@ import (
 // file and over HTTP; with the type, a replay takes them, each once.
 func TestReplay(t *testing.T) {
 	skipShort(t)
+	t.Parallel()
 	broker := fakeKafka(t)
 	cl := kafkaClient(t, broker, "user-events")
 	args := []string{"--set", "kafka.brokers=" + broker}

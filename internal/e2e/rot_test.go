@@ -18,6 +18,7 @@ import (
 // lost; every other event is there once, and the daemon starts and answers.
 func TestBitRot(t *testing.T) {
 	skipShort(t)
+	t.Parallel()
 	const rounds = 6
 	// Frames that are in the archive are no longer needed on the bus: what is
 	// looked for has to be younger than the longest time between two commits.
