@@ -103,13 +103,22 @@ func (l *ladder) one(ctx context.Context, batch answer.Batch, i int, q *httpapi.
 
 // Patiently makes the lists of up to recommend.BatchSize queries for one who has
 // time: like a batch's, but none is answered with less than what was asked for.
-// While requests are turned away or answered cheaply it waits. What went wrong
-// with a list is in errs.
+// While requests are turned away or answered cheaply it waits, and in so far as
+// others were inside while it worked it rests, up to as long as that took. What
+// went wrong with a list is in errs.
 func (l *ladder) Patiently(ctx context.Context, qs []httpapi.Query, lists []httpapi.List, errs []error) error {
+	rest, err := l.patiently(ctx, qs, lists, errs)
+	if err != nil || rest == 0 {
+		return err
+	}
+	return pause.For(ctx, rest)
+}
+
+func (l *ladder) patiently(ctx context.Context, qs []httpapi.Query, lists []httpapi.List, errs []error) (rest time.Duration, err error) {
 	select {
 	case l.turns <- struct{}{}:
 	case <-ctx.Done():
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
 	defer func() { <-l.turns }()
 	verdict := l.gate.Enter(ctx)
@@ -118,19 +127,23 @@ func (l *ladder) Patiently(ctx context.Context, qs []httpapi.Query, lists []http
 			l.gate.Leave(verdict)
 		}
 		if err := pause.For(ctx, askAgain); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	defer l.gate.Leave(verdict)
+	began, met := time.Now(), 0
 	batch := l.begin(ctx, qs)
 	for i := range qs {
 		errs[i] = l.within(ctx, lenience*l.deadline, func(ctx context.Context) error { return l.one(ctx, batch, i, &qs[i], &lists[i]) })
+		if l.gate.InFlight() > len(l.turns) {
+			met++
+		}
 		l.giveWay()
 	}
 	if batch != nil {
 		batch.End()
 	}
-	return ctx.Err()
+	return time.Since(began) * time.Duration(met) / time.Duration(len(qs)), ctx.Err()
 }
 
 // askAgain is how long who has time waits before it asks again whether there is

@@ -10,9 +10,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -143,6 +146,9 @@ func (s *Shared) run(ctx context.Context, kind string, f *flags) error {
 			return fmt.Errorf("export: %w", err)
 		}
 		defer lines.Close() //nolint:errcheck // read only
+		if !cl.InProcess() {
+			giveWay()
+		}
 		res, err = receive(ctx, kind, f, stream{lines, func(n int64) { bar.Show("export", n, max(rows, n)) }})
 		return err
 	})
@@ -151,6 +157,20 @@ func (s *Shared) run(ctx context.Context, kind string, f *flags) error {
 		return err
 	}
 	return s.tell(kind, f, &res, time.Since(began))
+}
+
+// niceness of the command while it works beside an appliance that answers.
+const niceness = 10
+
+// giveWay lowers the priority of every thread of this process, and with that of
+// those to come. Where it fails the command competes with the appliance.
+func giveWay() {
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, t := range threads {
+		if id, err := strconv.Atoi(t.Name()); err == nil {
+			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, niceness)
+		}
+	}
 }
 
 // stream are the lines of an export, and who is told how many have come.
