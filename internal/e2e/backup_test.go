@@ -58,7 +58,7 @@ func TestBackup(t *testing.T) {
 	if out := vitrine(t, "restore", copied, "--data", restored, "--set", "http.listen=0.0.0.0:0").must(t).out; !strings.Contains(out, "verified and restored: "+restored) {
 		t.Errorf("restore prints %s", out)
 	}
-	d = start(t, restored)
+	d = start(t, restored, "--set", "archive.commit_every=1s")
 	var l list
 	if d.get("/v1/recommend?user_id=u1&limit=3", &l); len(l.Items) != 3 || l.Source != "live" {
 		t.Errorf("the restored appliance answers %+v", l)
@@ -66,7 +66,7 @@ func TestBackup(t *testing.T) {
 	if code, body := d.send("POST", "/v1/events", "application/json", `{"user_id":"after","item_id":"i1","event_type":"view"}`); code != 202 {
 		t.Errorf("%d %s", code, body)
 	}
-	d.stop()
+	d.settle()
 	found := archived(t, restored)
 	lost, doubled, invented := 0, 0, 0
 	for user := range before {
