@@ -1315,7 +1315,7 @@ type ReplayRejection struct {
 type Rule struct {
 	Action string `json:"action"`
 
-	// Attribute Of each value of it a page has at most so many.
+	// Attribute Of each value of it a page has at most so many, pinned items included.
 	Attribute *string `json:"attribute,omitempty"`
 
 	// Every A span, such as 1h.

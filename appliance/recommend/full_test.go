@@ -170,13 +170,16 @@ func newHostile(t *testing.T, random *rand.Rand) *hostile {
 func (h *hostile) room(before []uint32) int {
 	counts := map[uint32]int{}
 	n := 0
+	if at := h.slot - len(before); at > 0 && at <= h.req.Limit && !h.dropped(h.pinned) && !slices.Contains(before, h.pinned) {
+		counts[h.shop.kind(h.pinned)]++ // its place is sure
+	}
 	for code := range uint32(h.shop.items) {
 		if h.dropped(code) || slices.Contains(before, code) {
 			continue
 		}
 		kind := h.shop.kind(code)
 		pin := h.slot > 0 && code == h.pinned
-		if h.most > 0 && !pin && counts[kind] == h.most {
+		if h.most > 0 && !pin && counts[kind] >= h.most {
 			continue
 		}
 		if !pin {

@@ -35,6 +35,8 @@ type Scratch struct {
 	quotas   []quota
 	likes    []float32
 	cosines  []float32
+	// pin and value are of one item.
+	pin, value [1]uint32
 	// low and high are the range of the candidates' scores.
 	low, high float64
 	out       frame.Frame
@@ -43,6 +45,7 @@ type Scratch struct {
 // quota is a rule under which the page stands.
 type quota struct {
 	step   *step
+	column frame.Column
 	values []uint32 // by candidate, dictionary codes or bits of numbers
 	absent uint32
 	counts map[uint32]int
@@ -59,13 +62,14 @@ func (p *Plan) Arrange(f *frame.Frame, page Page, s *Scratch) {
 	p.hold(f, page.Notes)
 	p.bury(f, s)
 	s.used = append(s.used[:0], make([]bool, f.Len())...)
-	p.prepare(f, s)
-	out := &s.out
-	out.Items, out.Scores, out.Mask = out.Items[:0], out.Scores[:0], out.Mask[:0]
 	pins := page.Pins
 	for len(pins) > 0 && pins[0].Slot <= page.Offset {
 		pins = pins[1:]
 	}
+	p.prepare(f, s)
+	s.countPins(pins, page.Offset+page.Limit)
+	out := &s.out
+	out.Items, out.Scores, out.Mask = out.Items[:0], out.Scores[:0], out.Mask[:0]
 	for out.Len() < page.Limit {
 		if len(pins) > 0 && pins[0].Slot == page.Offset+out.Len()+1 {
 			out.Add(pins[0].Item, p.pinned(f, pins[0], page.Notes))
@@ -196,7 +200,7 @@ func (p *Plan) prepare(f *frame.Frame, s *Scratch) {
 		}
 		q := &s.quotas[n]
 		n++
-		q.step = st
+		q.step, q.column = st, column
 		q.absent = 0
 		if column.Kind() == frame.Number {
 			q.absent = math.Float32bits(float32(math.NaN()))
@@ -209,6 +213,25 @@ func (p *Plan) prepare(f *frame.Frame, s *Scratch) {
 	if len(p.byAction[Diversity]) > 0 && f.Len() > 0 {
 		s.low, s.high = scoreRange(f)
 		s.likes = append(s.likes[:0], make([]float32, f.Len())...)
+	}
+}
+
+// countPins counts what is pinned to places up to the last one of the page: its
+// place is sure, so the quotas have to leave room for it.
+func (s *Scratch) countPins(pins []Place, last int) {
+	if len(s.quotas) == 0 {
+		return
+	}
+	for _, pin := range pins {
+		if pin.Slot > last {
+			return
+		}
+		for k := range s.quotas {
+			q := &s.quotas[k]
+			s.pin[0] = pin.Item
+			q.column.Gather(s.value[:], s.pin[:])
+			q.counts[s.value[0]]++
+		}
 	}
 }
 

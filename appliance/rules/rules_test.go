@@ -135,6 +135,8 @@ func TestRules(t *testing.T) {
 		"a pin of a next page":  {`{"action":"pin","item_id":"i77","slot":5}`, Page{Limit: 4, Offset: 3}, "0 77 1 2"},
 		"quota":                 {`{"action":"quota","attribute":"brand","most":1}`, Page{Limit: 10}, "0 1 2"},
 		"quota of no attribute": {`{"action":"quota","attribute":"size","most":1}`, Page{Limit: 2}, "0 1"},
+		"quota and a pin":       {`{"action":"quota","attribute":"brand","most":1},{"action":"pin","item_id":"i60","slot":3}`, Page{Limit: 4}, "1 2 60"},
+		"quota and later pins":  {`{"action":"quota","attribute":"brand","most":1},{"action":"pin","item_id":"i60","slot":5}`, Page{Limit: 4}, "0 1 2"},
 		"promote":               {`{"action":"promote","filter":"29/100","percent":25}`, Page{Limit: 4}, "0 1 2 29"},
 		"promote fifty":         {`{"action":"promote","filter":"9/10","percent":50}`, Page{Limit: 4}, "0 9 1 19"},
 		"promote what is there": {`{"action":"promote","filter":"0/2","percent":50}`, Page{Limit: 3}, "0 1 2"},
