@@ -1716,6 +1716,9 @@ type RecommendParams struct {
 type PutRulesParams struct {
 	// Check When true, the rules are checked only.
 	Check *bool `form:"check,omitempty" json:"check,omitempty"`
+
+	// IfMatch Entity tags, or `*`: the request holds only while one of them is that of what there is; else the answer is 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // TrendingItemsParams defines parameters for TrendingItems.
@@ -5706,6 +5709,21 @@ func NewPutRulesRequestWithBody(server string, params *PutRulesParams, contentTy
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -9901,6 +9919,7 @@ func (r RecommendBatchResponse) ContentType() string {
 
 // GetRulesResponse200Headers the declared response headers of an HTTP 200 response for GetRules
 type GetRulesResponse200Headers struct {
+	ETag       string
 	XRequestID string
 }
 
@@ -9979,6 +9998,7 @@ func (r GetRulesResponse) ContentType() string {
 
 // PutRulesResponse200Headers the declared response headers of an HTTP 200 response for PutRules
 type PutRulesResponse200Headers struct {
+	ETag       string
 	XRequestID string
 }
 
@@ -15259,6 +15279,13 @@ func ParseGetRulesResponse(rsp *http.Response) (*GetRulesResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetRulesResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -15346,6 +15373,13 @@ func ParsePutRulesResponse(rsp *http.Response) (*PutRulesResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers PutRulesResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

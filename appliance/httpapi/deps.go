@@ -199,7 +199,9 @@ type (
 // *Problem that lists them; check only looks for faults.
 type Rules interface {
 	Rules() (adminapi.RuleSet, error)
-	SetRules(body []byte, check bool) (adminapi.RuleSet, error)
+	// SetRules asks hold about the version in force, and nothing comes between
+	// that and the change.
+	SetRules(body []byte, check bool, hold func(version int) error) (adminapi.RuleSet, error)
 }
 
 // Pipeline tells where the data stands.

@@ -126,8 +126,17 @@ func (a *admin) GetRules(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("show rules: %w", err)
 	}
+	return sendRules(c, set, set.Version)
+}
+
+// sendRules answers with a set of rules. The tag is of those in force: their
+// version, which never comes again.
+func sendRules(c echo.Context, set adminapi.RuleSet, inForce int) error {
+	c.Response().Header()["Etag"] = []string{rulesTag(inForce)}
 	return sendJSON(c, http.StatusOK, set)
 }
+
+func rulesTag(version int) string { return fmt.Sprintf(`"%d"`, version) }
 
 // PutRules is PUT /v1/rules.
 func (a *admin) PutRules(c echo.Context, params adminapi.PutRulesParams) error {
@@ -141,9 +150,17 @@ func (a *admin) PutRules(c echo.Context, params adminapi.PutRulesParams) error {
 	if err != nil {
 		return err
 	}
-	set, err := a.deps.Rules.SetRules(body, params.Check != nil && *params.Check)
+	check := params.Check != nil && *params.Check
+	inForce := 0
+	set, err := a.deps.Rules.SetRules(body, check, func(version int) error {
+		inForce = version
+		return entities.Holds(c.Request().Header, rulesTag(version))
+	})
 	if err != nil {
 		return fmt.Errorf("set rules: %w", err)
 	}
-	return sendJSON(c, http.StatusOK, set)
+	if !check {
+		inForce = set.Version
+	}
+	return sendRules(c, set, inForce)
 }

@@ -91,4 +91,21 @@ func TestRules(t *testing.T) {
 			t.Errorf("%s: %d %s", c.do, w.Code, w.Body)
 		}
 	}
+	for _, c := range []struct {
+		do, condition string
+		code          int
+		tag           string
+	}{
+		{"GET /v1/rules", "", 200, `"1"`},
+		{"PUT /v1/rules?check=true " + rules, `If-Match: "1"`, 200, `"1"`},
+		{"PUT /v1/rules?check=true " + rules, `If-Match: "7"`, 412, ""},
+		{"PUT /v1/rules " + rules, `If-Match: "0", "1"`, 200, `"2"`},
+		{"PUT /v1/rules " + rules, `If-Match: "1"`, 412, ""},
+		{"PUT /v1/rules " + rules, "If-Match: *", 200, `"3"`},
+	} {
+		w := parted(c.do, c.condition).to(srv.Socket())
+		if w.Code != c.code || w.Header().Get("ETag") != c.tag || c.code == 412 && !strings.Contains(w.Body.String(), "precondition_failed") {
+			t.Errorf("%s, %s: %d %q %s", c.do, c.condition, w.Code, w.Header().Get("ETag"), w.Body)
+		}
+	}
 }

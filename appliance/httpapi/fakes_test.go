@@ -106,8 +106,11 @@ type shopRules struct{ set *adminapi.RuleSet }
 
 func (r shopRules) Rules() (adminapi.RuleSet, error) { return *r.set, nil }
 
-func (r shopRules) SetRules(body []byte, check bool) (adminapi.RuleSet, error) {
+func (r shopRules) SetRules(body []byte, check bool, hold func(int) error) (adminapi.RuleSet, error) {
 	var set adminapi.RuleSet
+	if err := hold(r.set.Version); err != nil {
+		return set, err
+	}
 	if err := json.Unmarshal(body, &set); err != nil {
 		return set, &Problem{Status: 400, Code: "invalid_rules", Faults: []adminapi.Fault{{Rule: 1, Field: "slot", Detail: "no"}}}
 	}

@@ -5,7 +5,7 @@
 // rules, and must not know the parts behind the engine.
 //
 //	book, err := rulebook.Open(rulebook.Options{Dir: dir, Engine: engine, Shop: catalog, Now: time.Now})
-//	set, err := book.SetRules(body, false)
+//	set, err := book.SetRules(body, false, hold)
 package rulebook
 
 import (
@@ -114,13 +114,16 @@ func (b *Book) Rules() (adminapi.RuleSet, error) {
 }
 
 // SetRules implements httpapi.Rules.
-func (b *Book) SetRules(body []byte, check bool) (adminapi.RuleSet, error) {
+func (b *Book) SetRules(body []byte, check bool, hold func(version int) error) (adminapi.RuleSet, error) {
 	list, plans, err := b.compile(body)
 	if err != nil {
 		return adminapi.RuleSet{}, ruleProblem(err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := hold(b.set.Version); err != nil {
+		return adminapi.RuleSet{}, err
+	}
 	if check {
 		return ruleSet(rules.Set{Rules: list})
 	}

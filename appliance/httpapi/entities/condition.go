@@ -34,14 +34,26 @@ func (r *Routes) guarded(c echo.Context, thing string, current func() []byte, wr
 		return failed("another write under a condition is under way")
 	}
 	defer r.writing.Delete(thing)
-	body := current()
-	if list := h.Get("If-Match"); list != "" && !matches(list, body) {
-		return failed("it is not as If-Match says any more")
+	tag := ""
+	if body := current(); body != nil {
+		tag = tagOf(body)
 	}
-	if list := h.Get("If-None-Match"); list != "" && matches(list, body) {
-		return failed("it is as If-None-Match says it must not be")
+	if err := Holds(h, tag); err != nil {
+		return err
 	}
 	return write()
+}
+
+// Holds is the problem of a write whose conditions do not hold for what has the
+// tag; "" is the tag of nothing.
+func Holds(h http.Header, tag string) error {
+	if list := h.Get("If-Match"); list != "" && !matches(list, tag) {
+		return failed("it is not as If-Match says any more")
+	}
+	if list := h.Get("If-None-Match"); list != "" && matches(list, tag) {
+		return failed("it is as If-None-Match says it must not be")
+	}
+	return nil
 }
 
 func failed(detail string) *wire.Problem {
@@ -53,19 +65,18 @@ func failed(detail string) *wire.Problem {
 // unchanged answers a GET whose If-None-Match names what there is.
 func unchanged(c echo.Context, body []byte) bool {
 	list := c.Request().Header.Get("If-None-Match")
-	return list != "" && matches(list, body)
+	return list != "" && body != nil && matches(list, tagOf(body))
 }
 
 // matches says whether a list of entity tags, or "*", holds the tag of what
 // there is.
-func matches(list string, body []byte) bool {
-	if body == nil {
+func matches(list, tag string) bool {
+	if tag == "" {
 		return false
 	}
 	if strings.TrimSpace(list) == "*" {
 		return true
 	}
-	tag := tagOf(body)
 	for part := range strings.SplitSeq(list, ",") {
 		if strings.TrimPrefix(strings.TrimSpace(part), "W/") == tag {
 			return true
