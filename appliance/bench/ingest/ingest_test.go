@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,6 +97,10 @@ func TestKafkaRecord(t *testing.T) {
 // Every event is new, and an answer that does not take all of a request is
 // a fault.
 func TestHTTP(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Max < 512 {
+		t.Skipf("%d files may be open (%v)", limit.Max, err)
+	}
 	var answers atomic.Int64
 	var lose atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

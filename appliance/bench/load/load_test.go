@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -280,7 +281,7 @@ func TestWrongAnswersInvalidate(t *testing.T) {
 			timed(t, func(t testing.TB) {
 				r := run(t, load.Options{
 					Address: serve(t, c.handler), Requests: requests(1), Rate: 200, Duration: 300 * time.Millisecond,
-					Timeout: 150 * time.Millisecond, Check: func(_ int, body []byte) load.Grade { return grade(string(body) == "yes") },
+					Connections: 16, Timeout: 150 * time.Millisecond, Check: func(_ int, body []byte) load.Grade { return grade(string(body) == "yes") },
 				})
 				if c.count(r) == 0 || !strings.Contains(r.Errors(), c.want) {
 					t.Errorf("%+v: invalid %q", r, r.Errors())
@@ -343,6 +344,26 @@ func TestStopsWithItsContext(t *testing.T) {
 	}
 }
 
+// Connections that cannot be had close nothing else: standard input is file 0.
+func TestNoConnectionClosesNothing(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := listener.Addr().String()
+	listener.Close()
+	before, err := os.Stdin.Stat()
+	if err != nil {
+		t.Skip("there is no standard input: ", err)
+	}
+	if _, err := load.Run(t.Context(), load.Options{Address: closed, Requests: requests(1), Connections: 8}); err == nil {
+		t.Error("connections to nobody")
+	}
+	if after, err := os.Stdin.Stat(); err != nil || !os.SameFile(before, after) {
+		t.Errorf("standard input afterwards: %v, %v", after, err)
+	}
+}
+
 func TestServerThatGoesAwayIsAnError(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -375,7 +396,7 @@ func judge(t testing.TB) {
 		fmt.Fprint(w, "text")
 	})
 	r := run(t, load.Options{
-		Address: address, Requests: requests(3), Rate: 400, Duration: 500 * time.Millisecond,
+		Address: address, Connections: 16, Requests: requests(3), Rate: 400, Duration: 500 * time.Millisecond,
 		Judge: func(a load.Answer) bool {
 			if a.Counts && a.Status == http.StatusServiceUnavailable {
 				refused.Add(1)

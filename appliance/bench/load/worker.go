@@ -76,8 +76,10 @@ func newWorker(opt *Options, address netip.AddrPort, index int) (*worker, error)
 		return nil, err
 	}
 	w.conns = make([]conn, share)
-	for i := range w.conns {
+	for i := range w.conns { // all before any is opened: close takes 0 for standard input
 		w.conns[i] = conn{fd: -1, buf: make([]byte, 16<<10)}
+	}
+	for i := range w.conns {
 		if err := w.open(i); err != nil {
 			w.close()
 			return nil, err
