@@ -106,6 +106,9 @@ func (c *candidates) cut(underflow float32) {
 	c.at, c.values, c.low = c.at[:kept], c.values[:kept], c.low[:kept]
 }
 
+// reach tells whether at least k candidates are sure to score theta or more.
+func (c *candidates) reach(theta float32) bool { return f32.CountAtLeast(c.low, theta) >= c.k }
+
 // kthLargest is the k-th largest of v, or a smaller number that no other one of
 // v lies above, or least where fewer than k that are not NaN reach that. It
 // halves the range of numbers by counting: a count takes an instruction for

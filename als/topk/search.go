@@ -44,6 +44,25 @@ type search struct {
 	// unit is what a pass's values are multiples of.
 	unit float64
 	top  selection
+	// bar is where to begin; the zero one knows nothing.
+	bar Bar
+}
+
+// Bar is how high the best of a search stood, in a measure of its own: the same
+// search, begun there, drops the rest at once and learns nothing anew. One that
+// is too high, because rows were hidden or it is another search's, costs a sweep
+// more and no row. The zero Bar knows nothing.
+type Bar struct {
+	at    float32
+	known bool
+}
+
+// Lower is the lower of two bars that are known, or the one that is.
+func (b Bar) Lower(o Bar) Bar {
+	if !b.known || o.known && o.at < b.at {
+		return o
+	}
+	return b
 }
 
 // run finds the k best.
@@ -195,7 +214,10 @@ func (r *search) offerZeros() {
 // scan looks for the best among the codes of blocks from to end.
 func (r *search) scan(from, end int) {
 	coded := r.coded(from, end)
-	guess := r.guess(coded, end)
+	guess := r.bar.at
+	if !r.bar.known {
+		guess = r.guess(coded, end)
+	}
 	r.head(from, coded)
 	r.sweep(coded, end, guess)
 	r.finish(from, end, guess)
@@ -212,16 +234,25 @@ func (r *search) head(from, coded int) {
 
 // finish looks at what a sweep from a guessed threshold found.
 func (r *search) finish(from, end int, guess float32) {
-	if sure := max(r.s.kept.theta, r.threshold()); sure < guess {
+	sure := r.sure()
+	if sure < guess && r.s.kept.reach(guess+r.underflow()) {
+		sure = guess // what the last cut found is as low as its way to the k-th
+	}
+	if sure < guess {
 		// Fewer than k rows reach what was guessed. The best of those found
 		// still tell a threshold that is sure.
 		r.top.reset()
 		coded := r.coded(from, end)
 		r.head(from, coded)
 		r.sweep(coded, end, sure)
+		sure = r.sure()
 	}
+	r.s.bar = Bar{sure, sure == sure}
 	r.settle()
 }
+
+// sure is what at least k rows reach.
+func (r *search) sure() float32 { return max(r.s.kept.theta, r.threshold()) }
 
 // sweep gathers the rows that can reach theta.
 func (r *search) sweep(from, end int, theta float32) {
@@ -229,7 +260,11 @@ func (r *search) sweep(from, end int, theta float32) {
 	if r.steep() {
 		most = steepBlocks
 	}
-	for n := firstBlocks; from < end; n = min(2*n, most) {
+	n := firstBlocks
+	if r.bar.known {
+		n, most = passBlocks, passBlocks // there is little to learn
+	}
+	for ; from < end; n = min(2*n, most) {
 		theta = max(theta, r.s.kept.theta, r.threshold())
 		if r.passed(from, theta) {
 			break

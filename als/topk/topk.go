@@ -92,7 +92,16 @@ type Scratch struct {
 	tally  tally
 	// scanned counts rows, see Scanned.
 	scanned int
+	// from is where the next search begins, bar what the last one learnt.
+	from, bar Bar
 }
+
+// From has the next Search begin at a bar.
+func (s *Scratch) From(bar Bar) { s.from = bar }
+
+// Bar is that of the last search; it knows nothing where that was made without
+// codes.
+func (s *Scratch) Bar() Bar { return s.bar }
 
 // Scanned is how many rows the last search looked at, in whole blocks; the
 // norms ruled out the rest. A sample's rows count twice.
@@ -116,6 +125,7 @@ func (ix *Index) Search(q []float32, k int, hidden *Mask, dst []Hit, s *Scratch)
 	if !ok {
 		return dst[:0]
 	}
+	r.bar, s.from = s.from, Bar{}
 	return r.run(k, dst)
 }
 
@@ -125,7 +135,7 @@ func (ix *Index) search(q []float32, hidden *Mask, s *Scratch) (r search, ok boo
 		panic("topk: query has another rank than the index")
 	}
 	ix.checkMask(hidden)
-	s.scanned = 0
+	s.scanned, s.bar = 0, Bar{}
 	r = search{ix: ix, s: s, vector: q, hidden: hidden, measure: &ix.product, end: ix.zero, length: norm(q), ceilings: ix.ceilings, tiny: ix.tiny()}
 	if math.IsInf(r.length, 1) {
 		r.end = len(ix.rows) // zeros make NaN, not zero

@@ -81,7 +81,7 @@ func (sc *scratch) best(v *view.View, q question) {
 	case sc.searched:
 		sc.hits = append(sc.hits[:0], sc.ahead...)
 	default:
-		sc.hits = v.Index.Search(sc.vector, sc.want, &sc.without, sc.hits, &sc.search)
+		sc.hits = v.Search(view.Query{User: sc.frame.User, Vector: sc.vector, K: sc.want, Hidden: &sc.without}, sc.hits, &sc.search)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"vitrine/als/model"
+	"vitrine/als/topk"
 	"vitrine/appliance/frame"
 )
 
@@ -29,6 +30,9 @@ type folded struct {
 	items   []uint32
 	weights []float32
 	vector  []float32
+	// bar is where a search for the k best by the vector may begin.
+	bar topk.Bar
+	k   int
 }
 
 // Folded writes to dst the vector of a visitor with these confidences on items
@@ -41,6 +45,29 @@ func (v *View) Folded(dst []float32, user uint32, items []uint32, weights []floa
 // Keep keeps a vector that was solved for.
 func (v *View) Keep(vector []float32, user uint32, items []uint32, weights []float32) {
 	v.folds.put(vector, user, items, weights)
+}
+
+// Query asks for the K best rows by a visitor's vector that are not hidden.
+type Query struct {
+	User   uint32
+	Vector []float32
+	K      int
+	Hidden *topk.Mask
+}
+
+// Search answers a query in the memory of dst. What the same search has learnt
+// before, if its vector is kept, need not be learnt again: it looks at every row
+// that could be among the best all the same.
+func (v *View) Search(q Query, dst []topk.Hit, s *topk.Scratch) []topk.Hit {
+	bar := v.folds.bar(q)
+	s.From(bar)
+	dst = v.Index.Search(q.Vector, q.K, q.Hidden, dst, s)
+	// The lower one, or requests that hide more rows and such that hide fewer
+	// would spoil each other's in turn.
+	if lower := bar.Lower(s.Bar()); lower != bar {
+		v.folds.putBar(q, lower)
+	}
+	return dst
 }
 
 // FoldIn writes to dst the vector for confidences on rows, solved anew.
@@ -98,4 +125,30 @@ func (f *folds) put(vector []float32, user uint32, items []uint32, weights []flo
 	slot.items = append(slot.items[:0], items...)
 	slot.weights = append(slot.weights[:0], weights...)
 	slot.vector = append(slot.vector[:0], vector...)
+	slot.bar = topk.Bar{}
+}
+
+// bar is the one that was learnt for a query whose vector is kept.
+func (f *folds) bar(q Query) (bar topk.Bar) {
+	slot := f.lock(q.User, 0)
+	if slot == nil {
+		return bar
+	}
+	defer slot.mu.Unlock()
+	if slot.user == q.User && slot.k == q.K && slices.Equal(slot.vector, q.Vector) {
+		bar = slot.bar
+	}
+	return bar
+}
+
+// putBar keeps a bar beside its vector, if that is still there.
+func (f *folds) putBar(q Query, bar topk.Bar) {
+	slot := f.lock(q.User, 0)
+	if slot == nil {
+		return
+	}
+	defer slot.mu.Unlock()
+	if slot.user == q.User && slices.Equal(slot.vector, q.Vector) {
+		slot.bar, slot.k = bar, q.K
+	}
 }

@@ -1,9 +1,12 @@
 package view
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"vitrine/als/model"
+	"vitrine/als/topk"
 	"vitrine/appliance/frame"
 )
 
@@ -49,5 +52,79 @@ func TestFolds(t *testing.T) {
 		f.get(vector, known.user, known.items, known.weights)
 	}); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestSearchBeginsAtItsBar: a visitor who asks again is answered as before, with
+// what was learnt for his vector and length of list, and for nothing else.
+func TestSearchBeginsAtItsBar(t *testing.T) {
+	const rank, items = 8, 4000
+	rng := rand.New(rand.NewPCG(5, 6))
+	m := &model.Model{Rank: rank, NumItems: items, Items: make([]float32, rank*items)}
+	for i := range m.Items {
+		m.Items[i] = float32(rng.NormFloat64())
+	}
+	codes := make([]uint32, items)
+	for i := range codes {
+		codes[i] = uint32(i)
+	}
+	v, err := New(Spec{Version: "v", Model: m, Codes: codes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	vector := slices.Clone(m.Items[:rank])
+	v.Keep(vector, 7, []uint32{1}, []float32{1})
+	var s, plain topk.Scratch
+	var hidden topk.Mask
+	hidden.Reset(v.Index)
+	ask := func(q Query) {
+		t.Helper()
+		want := v.Index.Search(q.Vector, q.K, q.Hidden, nil, &plain)
+		if got := v.Search(q, nil, &s); !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	q := Query{User: 7, Vector: vector, K: 20, Hidden: &hidden}
+	var none topk.Bar
+	ask(q)
+	first := v.folds.bar(q)
+	if first == none {
+		t.Fatal("nothing is learnt")
+	}
+	ask(q)
+	if bar := v.folds.bar(q); bar != first {
+		t.Errorf("the same search has the bar %v, then %v", first, bar)
+	}
+	best := v.Index.Search(vector, 10, nil, nil, nil)
+	for _, hit := range best {
+		hidden.Hide(hit.Row)
+	}
+	ask(q)
+	lower := v.folds.bar(q)
+	if lower == first || lower.Lower(first) != lower {
+		t.Errorf("where the best are hidden the bar is %v, before %v", lower, first)
+	}
+	hidden.Reset(v.Index)
+	ask(q)
+	if bar := v.folds.bar(q); bar != lower {
+		t.Errorf("the bar rises from %v to %v", lower, bar)
+	}
+	other := q
+	for name, change := range map[string]func(){
+		"another length": func() { other.K = 21 },
+		"another vector": func() { other.Vector = slices.Repeat([]float32{1}, rank) },
+		"another user":   func() { other.User = 7 + foldedUsers },
+		"nobody":         func() { other.User = frame.NoUser },
+	} {
+		other = q
+		change()
+		if v.folds.bar(other) != none {
+			t.Errorf("%s has the bar", name)
+		}
+		ask(other)
+	}
+	v.Keep(vector, 7, []uint32{2}, []float32{1})
+	if v.folds.bar(q) != none {
+		t.Error("a bar outlives its vector")
 	}
 }
