@@ -8,7 +8,12 @@ import (
 // exporter writes tables of what is in the parts, and everybody's lists.
 func (a *Appliance) exporter() *export.Exporter {
 	p := a.parts
+	var listing func() func()
+	if p.lists != nil {
+		listing = p.lists.Beside
+	}
 	return export.New(export.Source{
+		Listing: listing,
 		Catalog: p.catalog, HasHistory: p.profile.Has, Archive: p.archive, Flush: p.follower.Flush, Now: a.now,
 		Lists: a.answers.Patiently, Workers: cap(a.answers.turns),
 		Query: httpapi.Query{Limit: a.config.Recommend.Limit, ExcludeSeen: a.config.Recommend.ExcludeSeen},

@@ -47,7 +47,7 @@ type Factors struct {
 	Users, Items     []float32
 }
 
-// Source is where the rows come from; all of it is needed.
+// Source is where the rows come from; all but Listing is needed.
 type Source struct {
 	Catalog Catalog
 	// HasHistory says whether a user has done anything that counts.
@@ -62,6 +62,9 @@ type Source struct {
 	Lists func(ctx context.Context, qs []httpapi.Query, lists []httpapi.List, errs []error) error
 	// Workers is how many callers Lists has a use for.
 	Workers int
+	// Listing, unless nil, is told when everybody's lists begin to be made, and by
+	// the function that it returns that they have ended.
+	Listing func() (end func())
 	// Query is what a list is asked for with, but for user and time.
 	Query httpapi.Query
 	Now   func() time.Time

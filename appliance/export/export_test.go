@@ -171,12 +171,14 @@ func TestRecommendations(t *testing.T) {
 		c.InternUser(id)
 		want = append(want, fmt.Sprintf(`{"user_id":"%s","recommendations":[{"item_id":"%s-0","score":0.5},{"item_id":"%s-1","score":0.5}],"source":"live","model":"v1"}`, id, id, id))
 	}
+	listing := 0
+	src.Listing = func() func() { listing++; return func() { listing += 10 } }
 	for _, workers := range []int{0, 1, 3, 50} {
-		src.Workers = workers
+		src.Workers, listing = workers, 0
 		rows, expected := exported(t, src, httpapi.ExportRequest{Kind: adminapi.ExportRecommendations, Limit: 2})
 		wantRows(t, rows, want...)
-		if expected != int64(len(want)) {
-			t.Errorf("%d rows were to be expected", expected)
+		if expected != int64(len(want)) || listing != 11 {
+			t.Errorf("%d rows were to be expected; told %d", expected, listing)
 		}
 	}
 	whole := src.Lists

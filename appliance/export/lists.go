@@ -14,6 +14,9 @@ const BatchSize = 32
 // recommendations writes everybody's list, those of a batch after those of the
 // batch before.
 func (e *Exporter) recommendations(ctx context.Context, limit int, out *lines, begin func(int64)) error {
+	if e.src.Listing != nil {
+		defer e.src.Listing()()
+	}
 	users := uint32(e.src.Catalog.NumUsers())
 	expected := int64(0)
 	for code := range users {

@@ -81,6 +81,10 @@ type Publisher struct {
 	next  uint32
 	due   time.Time
 	again bool
+	// beside counts who else writes lists now, and acted are the users whose lists
+	// have changed since the first of them began, up to maxWaiting.
+	beside int
+	acted  map[string]struct{}
 
 	written, removed, failures atomic.Int64
 	failing                    atomic.Bool
@@ -113,6 +117,9 @@ func (p *Publisher) Apply(_ uint64, records []event.Record) {
 
 // note lets a user wait. The caller holds mu.
 func (p *Publisher) note(user string) {
+	if _, there := p.acted[user]; p.beside > 0 && !there && len(p.acted) <= maxWaiting {
+		p.acted[strings.Clone(user)] = struct{}{}
+	}
 	if _, there := p.waiting[user]; there {
 		return
 	}
@@ -193,6 +200,36 @@ func (p *Publisher) take(src Source, users []string) []string {
 		}
 	}
 	return users
+}
+
+// Beside says that another writes lists, too, until it calls end: what it writes of
+// somebody who does something meanwhile may be older than what is written here, so
+// his list is written once more afterwards.
+func (p *Publisher) Beside() (end func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.beside++; p.acted == nil {
+		p.acted = map[string]struct{}{}
+	}
+	// The last lists are on their way when the other has all of them.
+	return func() { time.AfterFunc(putTimeout, p.alone) }
+}
+
+// alone is the end of one who writes beside.
+func (p *Publisher) alone() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.beside--; p.beside > 0 {
+		return
+	}
+	acted := p.acted
+	p.acted = nil
+	if p.again = p.again || len(acted) > maxWaiting; p.again {
+		return // all lists are written anew
+	}
+	for user := range acted {
+		p.note(user)
+	}
 }
 
 // giveBack lets users wait again, those of the round too.

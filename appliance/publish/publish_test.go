@@ -198,3 +198,60 @@ func TestStoreAway(t *testing.T) {
 		}
 	})
 }
+
+// TestBeside: whoever did something while another wrote lists is written once more
+// when that one has ended, and nobody else.
+func TestBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &shelf{texts: map[string]string{}, puts: map[string]int{}}
+		users := &shop{ids: []string{"a", "b"}, items: map[string]int{"a": 1, "b": 1}, slow: map[string]bool{}}
+		p := New(Options{Store: store, Key: "{id}", TTL: time.Hour})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Run(ctx, users.source()) }()
+		settle := func() { time.Sleep(2 * putTimeout); synctest.Wait() }
+		settle()
+		first, second := p.Beside(), p.Beside()
+		users.set("a", 3)
+		p.Apply(1, click("a"))
+		settle()
+		// The other writes what it has made before.
+		if err := p.Put(ctx, []List{{"a", []string{"1"}}, {"b", []string{"1"}}}); err != nil {
+			t.Fatal(err)
+		}
+		first()
+		settle()
+		if got := store.text(); got != "a=1 b=1" {
+			t.Errorf("before the end: %s", got)
+		}
+		second()
+		settle()
+		if got := store.text(); got != "a=1,2,3 b=1" || store.times("a") != 4 || store.times("b") != 2 {
+			t.Errorf("after the end: %s; a %d times, b %d times", got, store.times("a"), store.times("b"))
+		}
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestBesideMany: where too many did something to remember who, all lists are
+// written anew.
+func TestBesideMany(t *testing.T) {
+	p := New(Options{})
+	p.Beside()
+	for n := range maxWaiting - 1 {
+		p.acted[fmt.Sprint(n)] = struct{}{}
+	}
+	p.Apply(1, click("u1"))
+	p.Beside()
+	if p.alone(); p.again || len(p.acted) != maxWaiting {
+		t.Errorf("all anew: %v, %d remembered", p.again, len(p.acted))
+	}
+	p.Apply(1, click("u2"))
+	p.Apply(1, click("u3")) // is too many
+	if p.alone(); !p.again || len(p.acted) != 0 || len(p.waiting) != 3 {
+		t.Errorf("all anew: %v, %d remembered, %d wait", p.again, len(p.acted), len(p.waiting))
+	}
+}
