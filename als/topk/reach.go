@@ -2,7 +2,6 @@ package topk
 
 import (
 	"math"
-	"slices"
 
 	"vitrine/als/internal/keys"
 )
@@ -36,8 +35,9 @@ const (
 type tally struct {
 	Goal
 	lift *Lift
-	// plain are plain scores, the best ones at least.
-	plain []float32
+	// plain are plain scores, the best ones at least: none below leastPlain.
+	plain      []float32
+	leastPlain float32
 	// best are the lifted scores that count: Most for each group, from its place
 	// on, and one for a row alone. Places are one more than where they are.
 	best   []float32
@@ -58,7 +58,7 @@ func (t *tally) reset() {
 	for _, group := range t.groups {
 		t.places[group] = 0
 	}
-	t.plain, t.best, t.groups = t.plain[:0], t.best[:0], t.groups[:0]
+	t.plain, t.best, t.groups, t.leastPlain = t.plain[:0], t.best[:0], t.groups[:0], 0
 }
 
 // add counts the row at a position by its lifted score, which is above zero, and
@@ -83,21 +83,35 @@ func (t *tally) add(at uint32, lifted, plain float32) {
 			t.best = append(t.best, float32(math.Inf(-1)))
 		}
 	}
+	// The worst that counts stands first.
 	of := t.best[place-1:][:t.Most]
+	if lifted <= of[0] {
+		return
+	}
+	of[0] = lifted
 	worst := 0
 	for i, score := range of {
 		if score < of[worst] {
 			worst = i
 		}
 	}
-	of[worst] = max(of[worst], lifted)
+	of[0], of[worst] = of[worst], of[0]
 }
 
 func (t *tally) addPlain(score float32) {
-	if len(t.plain) >= 4*t.Plain+64 {
-		if least := kthLargest(t.plain, t.Plain, 0); least > 0 {
-			t.plain = slices.DeleteFunc(t.plain, func(v float32) bool { return v < least })
+	if score < t.leastPlain {
+		return
+	}
+	if len(t.plain) >= 2*t.Plain+32 {
+		t.leastPlain = kthLargest(t.plain, t.Plain, t.leastPlain)
+		kept := 0
+		for _, v := range t.plain {
+			t.plain[kept] = v
+			if v >= t.leastPlain {
+				kept++
+			}
 		}
+		t.plain = t.plain[:kept]
 	}
 	t.plain = append(t.plain, score)
 }
@@ -111,7 +125,7 @@ func (t *tally) reach(lifted []float32, least float32, kth func(v []float32, k i
 		reach = kth(t.best, t.Capped, least)
 	}
 	if t.Plain > 0 {
-		reach = min(reach, kth(t.plain, t.Plain, least))
+		reach = min(reach, kth(t.plain, t.Plain, max(least, t.leastPlain)))
 	}
 	if t.K > max(t.Capped, t.Plain) { // else there are as many anyway
 		reach = min(reach, kth(lifted, t.K, least))
@@ -119,19 +133,18 @@ func (t *tally) reach(lifted []float32, least float32, kth func(v []float32, k i
 	return reach
 }
 
-// exactly is kthLargest without numbers in between.
+// exactly is kthLargest without numbers in between. Least is not negative.
 func exactly(v []float32, k int, least float32) float32 {
 	found := kthLargest(v, k, least)
-	nearest := float32(math.Inf(1))
-	for _, score := range v {
-		if score >= found {
-			nearest = min(nearest, score)
-		}
-	}
-	if found <= least {
+	if !(found > least) {
 		return found
 	}
-	return nearest
+	// Numbers above zero sort like their bits, and negative ones are far above.
+	from, nearest := math.Float32bits(found), uint32(math.MaxUint32)
+	for _, score := range v {
+		nearest = min(nearest, math.Float32bits(score)-from)
+	}
+	return math.Float32frombits(from + nearest)
 }
 
 // Reach returns the best rows by scores as l counts them, of those above zero, as
@@ -206,7 +219,7 @@ func (r *search) gather(from, end int, guess float32) bool {
 		if r.passed(from, theta) {
 			break
 		}
-		n = min(n, end-from)
+		n = r.within(from, min(n, end-from), theta)
 		r.pass(from, n, theta)
 		if !kept.tidy(r.underflow()) {
 			return false

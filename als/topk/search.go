@@ -269,7 +269,7 @@ func (r *search) sweep(from, end int, theta float32) {
 		if r.passed(from, theta) {
 			break
 		}
-		n = min(n, end-from)
+		n = r.within(from, min(n, end-from), theta)
 		r.pass(from, n, theta)
 		r.trim()
 		from += n
@@ -296,6 +296,14 @@ func (r *search) trim() {
 // passed is done for a threshold in the values of a pass.
 func (r *search) passed(b int, theta float32) bool {
 	return !r.cosine && float32(r.ceilings[b]*(1+float64(r.ix.rank+8)*0x1p-23)*up)*r.s.pass.Length < theta
+}
+
+// within is how many of n blocks are not passed.
+func (r *search) within(from, n int, theta float32) int {
+	for n > 1 && r.passed(from+n-1, theta) {
+		n--
+	}
+	return n
 }
 
 // underflow is by how much it may move two scores against each other.

@@ -66,8 +66,8 @@ func (e *Engine) candidatesFor(sc *scratch, q question) int {
 func (e *Engine) foresee(sc *scratch, v *view.View) bool {
 	sc.goal, sc.groups = topk.Goal{}, nil
 	attribute, column, most := sc.plan.Quota(sc.frame.Now)
-	if most > 0 && most < sc.limit {
-		if most > largestQuota {
+	if attribute != "" && most < sc.limit {
+		if most == 0 || most > largestQuota {
 			return false
 		}
 		sc.groups = v.Groups(attribute, column, sc.frame.Now)

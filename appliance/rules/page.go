@@ -37,18 +37,12 @@ type Scratch struct {
 	cosines  []float32
 	// pin and value are of one item.
 	pin, value [1]uint32
-	// low and high are the range of the candidates' scores.
-	low, high float64
-	out       frame.Frame
-}
-
-// quota is a rule under which the page stands.
-type quota struct {
-	step   *step
-	column frame.Column
-	values []uint32 // by candidate, dictionary codes or bits of numbers
-	absent uint32
-	counts map[uint32]int
+	// low and high are the range of the candidates' scores, lambda is the share of
+	// likeness in the choice; 0 where no rule asks for it.
+	low, high, lambda float64
+	// first is the first candidate that is not used.
+	first int
+	out   frame.Frame
 }
 
 // widest is how far down the candidates diversity looks for each place, in
@@ -66,7 +60,7 @@ func (p *Plan) Arrange(f *frame.Frame, page Page, s *Scratch) {
 	for len(pins) > 0 && pins[0].Slot <= page.Offset {
 		pins = pins[1:]
 	}
-	p.prepare(f, s)
+	p.prepare(f, page, s)
 	s.countPins(pins, page.Offset+page.Limit)
 	out := &s.out
 	out.Items, out.Scores, out.Mask = out.Items[:0], out.Scores[:0], out.Mask[:0]
@@ -108,7 +102,7 @@ func (p *Plan) Rest(f *frame.Frame, page Page) {
 // pinned is the score that a pinned item shows: 0, for it was not compared.
 func (p *Plan) pinned(f *frame.Frame, pin Place, notes *Notes) float32 {
 	if notes != nil {
-		for _, s := range p.byAction[Pin] {
+		for _, s := range p.of(Pin) {
 			if item, _ := p.shop.ItemCode(s.ItemID); item == pin.Item && s.in(f.Now) {
 				notes.add(pin.Item, s, 0, false)
 				break
@@ -120,7 +114,7 @@ func (p *Plan) pinned(f *frame.Frame, pin Place, notes *Notes) float32 {
 
 // hold takes out what the visitor has been shown as often as caps allow.
 func (p *Plan) hold(f *frame.Frame, notes *Notes) {
-	for _, s := range p.byAction[Cap] {
+	for _, s := range p.of(Cap) {
 		if !s.in(f.Now) || f.User == frame.NoUser {
 			continue
 		}
@@ -180,9 +174,9 @@ func (p *Plan) bury(f *frame.Frame, s *Scratch) {
 }
 
 // prepare looks up what the page's rules ask for of every candidate.
-func (p *Plan) prepare(f *frame.Frame, s *Scratch) {
-	s.promoted = s.promoted[:0]
-	for _, st := range p.byAction[Promote] {
+func (p *Plan) prepare(f *frame.Frame, page Page, s *Scratch) {
+	s.promoted, s.first = s.promoted[:0], 0
+	for _, st := range p.of(Promote) {
 		var selection *frame.Selection
 		if st.in(f.Now) {
 			selection = st.filter.Selection()
@@ -190,27 +184,19 @@ func (p *Plan) prepare(f *frame.Frame, s *Scratch) {
 		s.promoted = append(s.promoted, selection)
 	}
 	n := 0
-	for _, st := range p.byAction[Quota] {
+	for _, st := range p.of(Quota) {
 		column := p.shop.Column(frame.ItemScope, st.Attribute)
 		if !st.in(f.Now) || column == nil {
 			continue
 		}
 		if n == len(s.quotas) {
-			s.quotas = append(s.quotas, quota{counts: map[uint32]int{}})
+			s.quotas = append(s.quotas, quota{})
 		}
-		q := &s.quotas[n]
+		s.quotas[n].begin(st, column, f.Items, page.Limit)
 		n++
-		q.step, q.column = st, column
-		q.absent = 0
-		if column.Kind() == frame.Number {
-			q.absent = math.Float32bits(float32(math.NaN()))
-		}
-		clear(q.counts)
-		q.values = slices.Grow(q.values[:0], f.Len())[:f.Len()]
-		column.Gather(q.values, f.Items)
 	}
 	s.quotas = s.quotas[:n]
-	if len(p.byAction[Diversity]) > 0 && f.Len() > 0 {
+	if s.lambda = p.diversity(f.Now); s.lambda != 0 && f.Len() > 0 {
 		s.low, s.high = scoreRange(f)
 		s.likes = append(s.likes[:0], make([]float32, f.Len())...)
 	}
@@ -230,7 +216,7 @@ func (s *Scratch) countPins(pins []Place, last int) {
 			q := &s.quotas[k]
 			s.pin[0] = pin.Item
 			q.column.Gather(s.value[:], s.pin[:])
-			q.counts[s.value[0]]++
+			q.count(s.value[0])
 		}
 	}
 }
@@ -250,19 +236,23 @@ func (p *Plan) next(f *frame.Frame, page Page, s *Scratch) int {
 				have++
 			}
 		}
-		if float64(have) >= math.Floor(p.byAction[Promote][r].Percent/100*float64(place)) {
+		rule := p.of(Promote)[r]
+		if float64(have) >= math.Floor(rule.Percent/100*float64(place)) {
 			continue
 		}
 		for j, item := range f.Items {
 			if !s.used[j] && selection.Has(item) && s.within(j) == nil {
-				page.Notes.add(item, p.byAction[Promote][r], 0, false)
+				page.Notes.add(item, rule, 0, false)
 				return j
 			}
 		}
 	}
-	lambda := p.diversity(f.Now)
+	lambda := s.lambda
 	best, bestValue, looked := -1, math.Inf(-1), 0
-	for j := range f.Items {
+	for s.first < len(s.used) && s.used[s.first] {
+		s.first++
+	}
+	for j := s.first; j < len(f.Items); j++ {
 		if s.used[j] {
 			continue
 		}
@@ -290,7 +280,7 @@ func (p *Plan) next(f *frame.Frame, page Page, s *Scratch) int {
 
 // diversity is the share of likeness in the choice; 0 where no rule asks.
 func (p *Plan) diversity(now int64) float64 {
-	for _, st := range p.byAction[Diversity] {
+	for _, st := range p.of(Diversity) {
 		if st.in(now) {
 			return st.Strength
 		}
@@ -310,8 +300,8 @@ func scoreRange(f *frame.Frame) (low, high float64) {
 // within is the quota that is used up for a candidate, nil where there is room.
 func (s *Scratch) within(j int) *step {
 	for k := range s.quotas {
-		if q := &s.quotas[k]; q.values[j] != q.absent && q.counts[q.values[j]] >= q.step.Most {
-			return q.step
+		if s.quotas[k].used(j) {
+			return s.quotas[k].step
 		}
 	}
 	return nil
@@ -322,9 +312,9 @@ func (p *Plan) take(f *frame.Frame, j int, page Page, s *Scratch) {
 	s.used[j] = true
 	s.out.Add(f.Items[j], f.Scores[j])
 	for k := range s.quotas {
-		s.quotas[k].counts[s.quotas[k].values[j]]++
+		s.quotas[k].count(s.quotas[k].values[j])
 	}
-	if len(p.byAction[Diversity]) == 0 || page.Likeness == nil || p.diversity(f.Now) == 0 {
+	if page.Likeness == nil || s.lambda == 0 {
 		return
 	}
 	s.cosines = slices.Grow(s.cosines[:0], f.Len())[:f.Len()]

@@ -50,11 +50,37 @@ func (s *step) label() string {
 // no rules.
 type Plan struct {
 	shop Shop
-	// byAction are the steps of an action in the order of the rules.
-	byAction map[string][]*step
-	shown    *Shown
+	// actions are those that there are rules of: so few that a map is slower.
+	actions []action
+	shown   *Shown
 	// ranks and greedy are what Ranks and Greedy tell.
 	ranks, greedy bool
+}
+
+// action has the steps of an action in the order of the rules.
+type action struct {
+	name  string
+	steps []*step
+}
+
+// of are the steps of an action.
+func (p *Plan) of(name string) []*step {
+	for i := range p.actions {
+		if p.actions[i].name == name {
+			return p.actions[i].steps
+		}
+	}
+	return nil
+}
+
+// add puts a step behind those of its action.
+func (p *Plan) add(s *step) {
+	at := slices.IndexFunc(p.actions, func(a action) bool { return a.name == s.Action })
+	if at < 0 {
+		at = len(p.actions)
+		p.actions = append(p.actions, action{name: s.Action})
+	}
+	p.actions[at].steps = append(p.actions[at].steps, s)
 }
 
 // Plans are the rules of every scene.
@@ -100,13 +126,13 @@ func Compile(list []Rule, faults Faults, shop Shop, shown *Shown) (*Plans, error
 		return nil, faults
 	}
 	plan := func(scene string) *Plan {
-		p := &Plan{shop: shop, shown: shown, byAction: map[string][]*step{}}
+		p := &Plan{shop: shop, shown: shown}
 		for _, s := range steps {
 			if s.Scene == "" || s.Scene == scene {
-				p.byAction[s.Action] = append(p.byAction[s.Action], s)
+				p.add(s)
 			}
 		}
-		if len(p.byAction) == 0 {
+		if len(p.actions) == 0 {
 			return nil
 		}
 		p.ranks = p.any(Boost, Quota, Diversity, Freshness, Promote, Cap, Rotate)
@@ -156,7 +182,7 @@ func (p *Plan) Each(action string, now int64, do func(f frame.Filter)) {
 	if p == nil {
 		return
 	}
-	for _, s := range p.byAction[action] {
+	for _, s := range p.of(action) {
 		if s.in(now) && s.filter != nil {
 			do(s.filter)
 		}
@@ -168,7 +194,7 @@ func (p *Plan) Named(action string, now int64, do func(label string, f frame.Fil
 	if p == nil {
 		return
 	}
-	for _, s := range p.byAction[action] {
+	for _, s := range p.of(action) {
 		if s.in(now) && s.filter != nil {
 			do(s.label(), s.filter)
 		}
@@ -188,7 +214,7 @@ func (p *Plan) Pins(now int64, dst []Place) []Place {
 		return dst
 	}
 	first := len(dst)
-	for _, s := range p.byAction[Pin] {
+	for _, s := range p.of(Pin) {
 		item, known := p.shop.ItemCode(s.ItemID)
 		if !known || !s.in(now) {
 			continue
@@ -204,7 +230,7 @@ func (p *Plan) Pins(now int64, dst []Place) []Place {
 
 // any tells whether there is a rule of one of the actions.
 func (p *Plan) any(actions ...string) bool {
-	return slices.ContainsFunc(actions, func(a string) bool { return len(p.byAction[a]) > 0 })
+	return slices.ContainsFunc(actions, func(a string) bool { return len(p.of(a)) > 0 })
 }
 
 // Ranks tells whether any rule changes scores or chooses among candidates, so
@@ -221,7 +247,7 @@ func (p *Plan) Boosts(now int64, do func(f frame.Filter, factor float64)) {
 	if p == nil {
 		return
 	}
-	for _, s := range p.byAction[Boost] {
+	for _, s := range p.of(Boost) {
 		if s.in(now) {
 			do(s.filter, s.Factor)
 		}
@@ -234,7 +260,7 @@ func (p *Plan) NewPercent(now int64) (float64, bool) {
 	if p == nil {
 		return 0, false
 	}
-	for _, s := range p.byAction[Freshness] {
+	for _, s := range p.of(Freshness) {
 		if s.in(now) && s.Percent > 0 {
 			return s.Percent, true
 		}
@@ -242,10 +268,10 @@ func (p *Plan) NewPercent(now int64) (float64, bool) {
 	return 0, false
 }
 
-// Quota is the quota in force, and the column of what it is on; most is 0 where
-// there is none that can be filled.
+// Quota is the first quota in force, and the column of what it is on; attribute
+// is empty where there is none that any item falls under.
 func (p *Plan) Quota(now int64) (attribute string, column frame.Column, most int) {
-	for _, s := range p.byAction[Quota] {
+	for _, s := range p.of(Quota) {
 		if s.in(now) {
 			if column = p.shop.Column(frame.ItemScope, s.Attribute); column != nil {
 				return s.Attribute, column, s.Most
@@ -257,4 +283,4 @@ func (p *Plan) Quota(now int64) (attribute string, column frame.Column, most int
 
 // Foreseen tells whether it is known beforehand how many candidates fill a page,
 // by the first quota alone.
-func (p *Plan) Foreseen() bool { return len(p.byAction[Quota]) <= 1 && len(p.byAction[Cap]) == 0 }
+func (p *Plan) Foreseen() bool { return len(p.of(Quota)) <= 1 && len(p.of(Cap)) == 0 }

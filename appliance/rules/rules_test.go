@@ -290,7 +290,7 @@ func FuzzParse(f *testing.F) {
 		plan.Served(fr)
 		seen := map[uint32]bool{}
 		for _, item := range fr.Items {
-			if seen[item] && len(plan.byAction[Pin]) == 0 {
+			if seen[item] && len(plan.of(Pin)) == 0 {
 				t.Fatalf("item %d twice", item)
 			}
 			seen[item] = true

@@ -34,7 +34,7 @@ func (p *Plan) Score(f *frame.Frame, notes *Notes) (changed bool) {
 	if p == nil {
 		return false
 	}
-	for _, s := range p.byAction[Boost] {
+	for _, s := range p.of(Boost) {
 		if s.in(f.Now) {
 			selection := s.filter.Selection()
 			changed = true
@@ -45,7 +45,7 @@ func (p *Plan) Score(f *frame.Frame, notes *Notes) (changed bool) {
 			}
 		}
 	}
-	for _, s := range p.byAction[Freshness] {
+	for _, s := range p.of(Freshness) {
 		if s.in(f.Now) && s.Strength > 0 {
 			changed = true
 			for j, item := range f.Items {
@@ -56,7 +56,7 @@ func (p *Plan) Score(f *frame.Frame, notes *Notes) (changed bool) {
 			}
 		}
 	}
-	for _, s := range p.byAction[Rotate] {
+	for _, s := range p.of(Rotate) {
 		if s.in(f.Now) {
 			changed = true
 			for j, item := range f.Items {

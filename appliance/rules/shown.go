@@ -100,7 +100,7 @@ func (p *Plan) Served(f *frame.Frame) {
 		return
 	}
 	longest := int64(0)
-	for _, s := range p.byAction[Cap] {
+	for _, s := range p.of(Cap) {
 		longest = max(longest, s.span)
 	}
 	if longest > 0 {
