@@ -30,6 +30,8 @@ type HDFS struct {
 	// BlockSize is in bytes, 8 MiB when 0: small, so that files of tests have
 	// several.
 	BlockSize int
+	// Standby adds a second NameNode, which Failover makes the active one.
+	Standby bool
 	// Properties are further lines of hdfs-site.xml.
 	Properties map[string]string
 }
@@ -38,9 +40,13 @@ type HDFS struct {
 type Cluster struct {
 	// Address is the NameNode's RPC service, host:port, WebAddress its HTTP.
 	Address, WebAddress string
+	// StandbyAddress and StandbyWebAddress are those of Standby.
+	StandbyAddress, StandbyWebAddress string
 	// NameNode and DataNodes can be killed and started again one by one.
 	NameNode  *Node
 	DataNodes []*Node
+	// Standby is the second NameNode, nil without HDFS.Standby.
+	Standby *Node
 
 	opt  HDFS
 	java string
@@ -73,21 +79,23 @@ func (h HDFS) Start(ctx context.Context) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2 + 3*h.DataNodes)
+	ports, err := freePorts(4 + 3*h.DataNodes)
 	if err != nil {
 		return nil, err
 	}
 	c := &Cluster{opt: h, java: java, lib: lib, Address: ports[0], WebAddress: ports[1]}
+	if h.Standby {
+		c.StandbyAddress, c.StandbyWebAddress = ports[2], ports[3]
+	}
 	if err := c.configure(); err != nil {
 		return nil, fmt.Errorf("configure hdfs: %w", err)
 	}
-	format := exec.CommandContext(ctx, java, c.args(128, "org.apache.hadoop.hdfs.server.namenode.NameNode", "-format", "-nonInteractive")...)
-	if out, err := format.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("format the namenode: %w\n%s", err, tail(out))
+	if _, err := c.Run(ctx, nameNode, c.nameNodeArgs(1, "-format", "-nonInteractive")...); err != nil {
+		return nil, fmt.Errorf("format the namenode: %w", err)
 	}
-	c.NameNode = c.node("namenode", c.args(192, "org.apache.hadoop.hdfs.server.namenode.NameNode"), c.answers)
+	c.NameNode = c.node("namenode", c.args(192, nameNode, c.nameNodeArgs(1)...), func() (bool, string) { return answers(c.Address, c.WebAddress) })
 	for i := range h.DataNodes {
-		c.DataNodes = append(c.DataNodes, c.dataNode(i, ports[2+3*i:]))
+		c.DataNodes = append(c.DataNodes, c.dataNode(i, ports[4+3*i:]))
 	}
 	if err := c.startAll(ctx); err != nil {
 		return nil, errors.Join(err, c.Stop())
@@ -104,6 +112,11 @@ func hadoopJars(ctx context.Context) (string, error) {
 func (c *Cluster) startAll(ctx context.Context) error {
 	if err := c.NameNode.Start(ctx); err != nil {
 		return err
+	}
+	if c.opt.Standby {
+		if err := c.startStandby(ctx); err != nil {
+			return err
+		}
 	}
 	errs := make([]error, len(c.DataNodes))
 	var wait sync.WaitGroup
@@ -186,16 +199,13 @@ func (c *Cluster) configure() error {
 		return err
 	}
 	core := []property{
-		{"fs.defaultFS", "hdfs://" + c.Address},
+		{"fs.defaultFS", "hdfs://" + c.authority()},
 		{"hadoop.tmp.dir", filepath.Join(c.opt.Dir, "tmp")},
 		{"hadoop.http.staticuser.user", "root"},
 	}
 	site := []property{
 		{"dfs.replication", strconv.Itoa(c.opt.Replication)},
-		{"dfs.namenode.name.dir", "file://" + filepath.Join(c.opt.Dir, "name")},
 		{"dfs.permissions.enabled", "false"},
-		{"dfs.namenode.rpc-address", c.Address},
-		{"dfs.namenode.http-address", c.WebAddress},
 		{"dfs.namenode.handler.count", "4"},
 		{"dfs.datanode.handler.count", "3"},
 		{"dfs.namenode.safemode.extension", "0"},
@@ -213,6 +223,7 @@ func (c *Cluster) configure() error {
 		{"dfs.datanode.max.transfer.threads", "64"},
 		{"dfs.datanode.du.reserved", "0"},
 	}
+	site = append(site, c.nameNodes()...)
 	for name, value := range c.opt.Properties {
 		site = append(site, property{name, value})
 	}
@@ -237,9 +248,9 @@ type state struct {
 	State string `json:"FSState"`
 }
 
-func (c *Cluster) state() (state, error) {
+func stateOf(webAddress string) (state, error) {
 	client := http.Client{Timeout: 3 * time.Second}
-	resp, err := client.Get("http://" + c.WebAddress + "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState")
+	resp, err := client.Get("http://" + webAddress + "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState")
 	if err != nil {
 		return state{}, err
 	}
@@ -256,22 +267,23 @@ func (c *Cluster) state() (state, error) {
 	return body.Beans[0], nil
 }
 
-// answers says whether the NameNode does, by RPC and HTTP.
-func (c *Cluster) answers() (bool, string) {
-	if _, err := c.state(); err != nil {
+// answers says whether a NameNode does, by RPC and HTTP.
+func answers(address, webAddress string) (bool, string) {
+	if _, err := stateOf(webAddress); err != nil {
 		return false, err.Error()
 	}
-	conn, err := net.DialTimeout("tcp", c.Address, time.Second)
+	conn, err := net.DialTimeout("tcp", address, time.Second)
 	if err != nil {
 		return false, err.Error()
 	}
 	return conn.Close() == nil, ""
 }
 
-// Await returns when so many DataNodes are live and files can be written.
+// Await returns when so many DataNodes are live and files can be written, as the
+// active NameNode says.
 func (c *Cluster) Await(ctx context.Context, dataNodes int) error {
 	return c.NameNode.await(ctx, func() (bool, string) {
-		s, err := c.state()
+		s, err := stateOf(c.WebAddress)
 		if err != nil {
 			return false, err.Error()
 		}
@@ -284,6 +296,9 @@ func (c *Cluster) Stop() error {
 	var errs []error
 	for _, n := range c.DataNodes {
 		errs = append(errs, n.Kill()) // nothing of it is wanted any more
+	}
+	if c.Standby != nil {
+		errs = append(errs, c.Standby.Kill())
 	}
 	return errors.Join(append(errs, c.NameNode.Kill())...)
 }
