@@ -105,7 +105,14 @@ func (l *ladder) below(ctx context.Context, q *httpapi.Query, list *httpapi.List
 	}
 	plain := *q
 	plain.NotPersonalized, plain.Explain = true, httpapi.ExplainNone
-	return l.popular(ctx, list, reason, func(ctx context.Context) error { return l.live.Recommend(ctx, &plain, list) })
+	return l.popular(ctx, list, reason, func(ctx context.Context) error {
+		if reason == reasonDeadline && q.Filter != "" {
+			// What is late may be the look for the items that pass: it goes on with
+			// the next request, and this one has waited enough.
+			ctx = &timed{Context: ctx, at: time.Now().Add(l.deadline)}
+		}
+		return l.live.Recommend(ctx, &plain, list)
+	})
 }
 
 // Rank gives the items as they came where nothing better can be had.

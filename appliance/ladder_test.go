@@ -209,6 +209,50 @@ func TestOverload(t *testing.T) {
 	<-done
 }
 
+// TestLateFilter: who was late with a filter has no such time for popular items, for
+// they have to pass it, too.
+func TestLateFilter(t *testing.T) {
+	m := &moody{}
+	l, _ := ladderOver(m, admit.Options{})
+	l.deadline = time.Minute
+	for _, c := range []struct {
+		filter string
+		err    error
+		most   time.Duration
+	}{
+		{"", context.DeadlineExceeded, lenience * l.deadline},
+		{"x", context.DeadlineExceeded, l.deadline},
+		{"x", errors.New("broken"), lenience * l.deadline},
+	} {
+		var left time.Duration
+		m.live = func(context.Context) error { return c.err }
+		l.live = asked{m, func(ctx context.Context) {
+			at, _ := ctx.Deadline()
+			left = time.Until(at)
+		}}
+		var list httpapi.List
+		if err := l.Recommend(t.Context(), &httpapi.Query{UserID: "new", Filter: c.filter, Limit: 3}, &list); err != nil || list.Source != "popular" {
+			t.Errorf("%+v: %v, %s", c, err, list.Source)
+		}
+		if left > c.most || left < c.most-l.deadline/2 {
+			t.Errorf("%+v: %v left", c, left)
+		}
+	}
+}
+
+// asked tells of each request for popular items.
+type asked struct {
+	*moody
+	tell func(context.Context)
+}
+
+func (a asked) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
+	if q.NotPersonalized {
+		a.tell(ctx)
+	}
+	return a.moody.Recommend(ctx, q, list)
+}
+
 // TestLenience: popular items that stand for a list may take longer than that.
 func TestLenience(t *testing.T) {
 	l, _ := ladderOver(&moody{}, admit.Options{})
