@@ -110,15 +110,20 @@ func (b *Blend) Rank(q Query, dst []topk.Hit, s *Scratch) []topk.Hit {
 }
 
 func (b *Blend) rank(q *Query, dst []topk.Hit, s *Scratch) []topk.Hit {
-	s.sum.Reset(b.Items)
 	s.lanes.begin()
 	for _, w := range b.Sources {
 		if w.Weight > 0 {
-			from := s.lanes.next(&s.sum)
-			w.Source.Score(q.History, &s.sum, s)
-			s.lanes.keep(&s.sum, from, w.Weight/s.sum.max(q))
+			lane := s.lanes.next()
+			if list, ok := w.Source.(lister); ok {
+				lane.items, lane.scores = list.list()
+			} else {
+				b.part(w.Source, q, s)
+				lane.take(&s.part)
+			}
+			s.lanes.keep(w.Weight / lane.highest(q))
 		}
 	}
+	s.sum.Reset(b.Items)
 	s.lanes.add(&s.sum)
 	if b.FactorWeight > 0 {
 		if highest := b.nearest(q, s); highest > 0 {

@@ -14,6 +14,9 @@ func (r *Ranked) Score(_ []uint32, out *Scores, _ *Scratch) {
 	out.addAll(r.Items, r.Scores, 1)
 }
 
+// list implements lister.
+func (r *Ranked) list() (items []uint32, scores []float32) { return r.Items, r.Scores }
+
 // Check reports the first thing that makes r no list over the given number of
 // items.
 func (r *Ranked) Check(items int) error {

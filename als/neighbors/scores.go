@@ -1,6 +1,7 @@
 package neighbors
 
 import (
+	"math"
 	"slices"
 
 	"vitrine/als/internal/keys"
@@ -10,75 +11,69 @@ import (
 // Scores collects the scores of the few items that a query touches, over a
 // catalogue of any size. The zero value is empty and ready.
 //
-// It is a sparse set (Briggs and Torczon 1993): the scores lie side by side in
-// the order in which the items came, 4 bytes an item tell where, and what they
-// tell of items that are not there need never be cleared.
+// Beside one number an item it has the list of those that have a score, by which
+// they are cleared. Whether an item has one is in the number itself, so that one
+// walk to memory tells it and adds to it.
 type Scores struct {
-	slot  []uint32  // by item: where in items it is, if it is there
-	items []uint32  // the first n; what is behind them is left from before
-	sums  []float32 // beside items, 0 behind n
+	sums  []float32 // by item: 0 for one without a score, -0 for a score of 0
+	items []uint32  // the first n have a score; what is behind them is left from before
 	n     int
 	keys  []uint64
 }
 
 // Reset forgets all scores and makes room for the given number of items.
 func (s *Scores) Reset(items int) {
-	if len(s.slot) < items {
-		s.slot = make([]uint32, items)
+	for _, item := range s.items[:s.n] {
+		s.sums[item] = 0
 	}
-	clear(s.sums[:min(s.n, len(s.sums))])
 	s.n = 0
+	if len(s.sums) < items {
+		s.sums = make([]float32, items)
+	}
 }
 
-// reserve makes room for so many items more.
+// reserve makes room in the list for so many items more, and for one to write to
+// that nobody is.
 func (s *Scores) reserve(more int) {
 	const spare = 64
-	if need := s.n + more; len(s.items) < need {
+	if need := s.n + more + 1; len(s.items) < need {
 		s.items = append(s.items, make([]uint32, need+spare-len(s.items))...)
 		s.items = s.items[:cap(s.items)]
 	}
-	if len(s.sums) < len(s.items) {
-		s.sums = append(s.sums, make([]float32, len(s.items)-len(s.sums))...)
-	}
 }
 
-// place returns where an item within slot is, or has been put now: at n. after
-// is how many items there are then. It takes no branch, for whether an item came
-// before is what nobody can foretell. items must be longer than n.
-func place(slot, items []uint32, item uint32, n int) (at, after int) {
-	at = int(slot[item])
-	other := uint64(items[at] ^ item)
-	beyond := uint64(n-1-at) >> 63
-	absent := int(beyond | -other>>63)
-	at ^= (at ^ n) & -absent
-	slot[item], items[at] = uint32(at), item
-	return at, n + absent
+// plus is a sum, which was old, with v added to it, and 1 where there was none.
+// It takes no branch, for whether an item came before is what nobody can foretell.
+func plus(old, v float32) (sum float32, absent int) {
+	raw := math.Float32bits(old + v)
+	raw |= (raw - 1) & (1 << 31) // makes 0 to -0, and leaves all others
+	return math.Float32frombits(raw), int((uint64(math.Float32bits(old)) - 1) >> 63)
 }
 
 // Add adds v to an item's score. Items beyond what Reset made room for are
 // passed over.
 func (s *Scores) Add(item uint32, v float32) {
-	if int64(item) >= int64(len(s.slot)) {
+	if int64(item) >= int64(len(s.sums)) {
 		return
 	}
 	s.reserve(1)
-	at, n := place(s.slot, s.items, item, s.n)
-	s.sums[at] += v
-	s.n = n
+	sum, absent := plus(s.sums[item], v)
+	s.sums[item], s.items[s.n] = sum, item
+	s.n += absent
 }
 
 // addAll adds weight * scores[n] to items[n]; scores may be longer.
 func (s *Scores) addAll(items []uint32, scores []float32, weight float32) {
 	s.reserve(len(items))
-	slot, there, sums, n := s.slot, s.items, s.sums, s.n
+	sums, list, n := s.sums, s.items, s.n
 	scores = scores[:len(items)]
 	for j, item := range items {
-		if int64(item) >= int64(len(slot)) {
+		if int64(item) >= int64(len(sums)) {
 			continue
 		}
-		at, after := place(slot, there, item, n)
-		sums[at] += weight * scores[j]
-		n = after
+		sum, absent := plus(sums[item], weight*scores[j])
+		sums[item], list[n] = sum, item
+		n += absent
 	}
 	s.n = n
 }
@@ -86,19 +81,19 @@ func (s *Scores) addAll(items []uint32, scores []float32, weight float32) {
 // addNear adds what sessions say, which have so many places together.
 func (s *Scores) addNear(items []uint32, near []neighbor, around []float32, places int) {
 	s.reserve(places)
-	slot, there, sums, n := s.slot, s.items, s.sums, s.n
+	sums, list, n := s.sums, s.items, s.n
 	for j := range near {
 		v := &near[j]
 		window := items[v.first:v.end]
 		factors := around[v.near:][:len(window)]
 		weight := v.weight
 		for j, item := range window {
-			if int64(item) >= int64(len(slot)) {
+			if int64(item) >= int64(len(sums)) {
 				continue
 			}
-			at, after := place(slot, there, item, n)
-			sums[at] += weight * factors[j]
-			n = after
+			sum, absent := plus(sums[item], weight*factors[j])
+			sums[item], list[n] = sum, item
+			n += absent
 		}
 	}
 	s.n = n
@@ -106,20 +101,11 @@ func (s *Scores) addNear(items []uint32, near []neighbor, around []float32, plac
 
 // Get returns an item's score, and whether it has one.
 func (s *Scores) Get(item uint32) (float32, bool) {
-	at, ok := s.find(item)
-	if !ok {
+	if int64(item) >= int64(len(s.sums)) {
 		return 0, false
 	}
-	return s.sums[at], true
-}
-
-// find returns where an item is.
-func (s *Scores) find(item uint32) (at int, ok bool) {
-	if int64(item) >= int64(len(s.slot)) {
-		return 0, false
-	}
-	at = int(s.slot[item])
-	return at, at < s.n && s.items[at] == item
+	v := s.sums[item]
+	return v, math.Float32bits(v) != 0
 }
 
 // Items returns the items that have a score, in the order in which they came.
@@ -132,8 +118,8 @@ func (s *Scores) Max(exclude []uint64) float32 { return s.max(&Query{Exclude: ex
 
 func (s *Scores) max(q *Query) float32 {
 	highest := float32(0)
-	for at, v := range s.sums[:s.n] {
-		if v > highest && q.shows(s.items[at]) {
+	for _, item := range s.Items() {
+		if v := s.sums[item]; v > highest && q.shows(item) {
 			highest = v
 		}
 	}
@@ -149,8 +135,8 @@ func (s *Scores) Top(k int, exclude []uint64, dst []topk.Hit) []topk.Hit {
 
 func (s *Scores) top(q *Query, dst []topk.Hit) []topk.Hit {
 	s.keys = s.keys[:0]
-	for at, item := range s.items[:s.n] {
-		if v := s.sums[at]; v == v && q.shows(item) {
+	for _, item := range s.Items() {
+		if v := s.sums[item]; v == v && q.shows(item) {
 			s.keys = append(s.keys, keys.Of(v, item))
 		}
 	}

@@ -85,8 +85,8 @@ func Similar(ctx context.Context, data *dataset.CSR, opt SimilarOptions) (*Table
 					out.Add(other, 1)
 				}
 			}
-			for at := range out.Items() {
-				out.sums[at] = float32(float64(out.sums[at]) / mass[item])
+			for _, other := range out.Items() {
+				out.sums[other] = float32(float64(out.sums[other]) / mass[item])
 			}
 		}
 		return table.build(ctx)

@@ -157,8 +157,8 @@ func (b rowsOf) build(ctx context.Context) (*Table, error) {
 // neighbours.
 func (p *piece) take(out *Scores, self uint32, top int, absolute bool) {
 	out.keys = out.keys[:0]
-	for at, item := range out.Items() {
-		v := out.sums[at]
+	for _, item := range out.Items() {
+		v := out.sums[item]
 		if absolute {
 			v = float32(math.Abs(float64(v)))
 		}

@@ -223,9 +223,9 @@ func (j *judge) collect(b *Blend, t *Trial) {
 		b.part(w.Source, &t.Query, s)
 		factor := 1 / s.part.max(&t.Query)
 		if factor-factor == 0 { // there is a positive score
-			for at, item := range s.part.Items() {
+			for _, item := range s.part.Items() {
 				s.sum.Add(item, 0) // a candidate
-				j.said = append(j.said, scored{item, factor * s.part.sums[at]})
+				j.said = append(j.said, scored{item, factor * s.part.sums[item]})
 			}
 		}
 		j.ends = append(j.ends, len(j.said))
