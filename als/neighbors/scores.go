@@ -65,6 +65,21 @@ func (s *Scores) Add(item uint32, v float32) {
 // addAll adds weight * scores[n] to items[n]; scores may be longer.
 func (s *Scores) addAll(items []uint32, scores []float32, weight float32) {
 	s.reserve(len(items))
+	s.addRun(items, scores, weight)
+}
+
+// addNear adds what sessions say, which have so many places together.
+func (s *Scores) addNear(items []uint32, near []neighbor, around []float32, places int) {
+	s.reserve(places)
+	for j := range near {
+		v := &near[j]
+		s.addRun(items[v.first:v.end], around[v.near:], v.weight)
+	}
+}
+
+// addRun is addAll for which room is reserved. It is a function of its own so that
+// all it needs is in registers.
+func (s *Scores) addRun(items []uint32, scores []float32, weight float32) {
 	sums, list, n := s.sums, s.items, s.n
 	scores = scores[:len(items)]
 	for j, item := range items {
@@ -74,27 +89,6 @@ func (s *Scores) addAll(items []uint32, scores []float32, weight float32) {
 		sum, absent := plus(sums[item], weight*scores[j])
 		sums[item], list[n] = sum, item
 		n += absent
-	}
-	s.n = n
-}
-
-// addNear adds what sessions say, which have so many places together.
-func (s *Scores) addNear(items []uint32, near []neighbor, around []float32, places int) {
-	s.reserve(places)
-	sums, list, n := s.sums, s.items, s.n
-	for j := range near {
-		v := &near[j]
-		window := items[v.first:v.end]
-		factors := around[v.near:][:len(window)]
-		weight := v.weight
-		for j, item := range window {
-			if int64(item) >= int64(len(sums)) {
-				continue
-			}
-			sum, absent := plus(sums[item], weight*factors[j])
-			sums[item], list[n] = sum, item
-			n += absent
-		}
 	}
 	s.n = n
 }

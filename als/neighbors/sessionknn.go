@@ -97,12 +97,12 @@ type share struct {
 
 // sessionScratch is the working memory of a session query.
 type sessionScratch struct {
-	// table tells where in shared a session is, by a hash of it; 0 is free. It
+	// table has what sessions share with the history, by a hash of the session. It
 	// is some times as long as there are postings to read and not as there are
 	// sessions, so that it stays in the nearest cache.
-	table  []uint32
+	table  []overlap
 	shift  int
-	shared []overlap // 1 to n; 0 is nobody
+	met    []meeting // the first n, as they came; what is behind is left from before
 	n      int
 	keys   []uint64
 	order  []uint64
@@ -111,9 +111,14 @@ type sessionScratch struct {
 
 // overlap is what a session shares with a history.
 type overlap struct {
-	session uint32
-	share           // of the shared item that is last in the history
+	session uint32  // and 1; 0 is nobody
 	shared  float32 // the sum of what the shared items weigh
+}
+
+// meeting is a session that was found.
+type meeting struct {
+	share        // of the shared item that is last in the history
+	in    uint32 // where in the table it is
 }
 
 // neighbor is a session that answers: places first to end around at.
@@ -259,13 +264,13 @@ func (k *SessionKNN) postings(history []uint32) int {
 
 // reset forgets all sessions and makes room for so many.
 func (w *sessionScratch) reset(most int) {
-	const spare, least = 4, 10
+	const spare, least = 2, 10
 	size := max(bits.Len(uint(spare*most)), least)
 	w.shift = 64 - size
 	w.table = slices.Grow(w.table[:0], 1<<size)[:1<<size]
 	clear(w.table)
-	if need := most + 2; len(w.shared) < need { // with one to write to that nobody is
-		w.shared = make([]overlap, need)
+	if need := most + 1; len(w.met) < need { // with one to write to that nobody is
+		w.met = make([]meeting, need)
 	}
 	w.n = 0
 }
@@ -274,28 +279,20 @@ func (w *sessionScratch) reset(most int) {
 // history than those before shares with it.
 func (w *sessionScratch) add(sessions []uint32, shares []share, weight float32) {
 	const golden = 0x9e3779b97f4a7c15 // 2^64 by the golden ratio: neighbours part
-	table, shared, n := w.table, w.shared, w.n
+	table, met, n := w.table, w.met, w.n
 	shares = shares[:len(sessions)]
 	for j, session := range sessions {
 		h := int(uint64(session) * golden >> w.shift)
-		at := table[h]
-		other := uint64(shared[at].session ^ session)
-		for -uint64(at)>>63&(-other>>63) != 0 { // somebody else is there
+		there := table[h].session
+		for there != 0 && there != session+1 { // few are where somebody else is
 			h = (h + 1) & (len(table) - 1)
-			at = table[h]
-			other = uint64(shared[at].session ^ session)
+			there = table[h].session
 		}
+		table[h].session = session + 1
+		table[h].shared += weight
 		// Whether the session was there takes no branch: nobody can foretell it.
-		absent := uint32((uint64(at) - 1) >> 63)
-		at += uint32(n+1) & -absent
-		table[h] = at
-		o := &shared[at]
-		old := absent - 1 // all bits where it was there
-		o.session = session
-		o.at = o.at&old | shares[j].at&^old
-		o.weight = shares[j].weight
-		o.shared = math.Float32frombits(math.Float32bits(o.shared)&old) + weight
-		n += int(absent)
+		met[n] = meeting{shares[j], uint32(h)}
+		n += int((uint64(there) - 1) >> 63)
 	}
 	w.n = n
 }
@@ -307,15 +304,16 @@ func (k *SessionKNN) choose(w *sessionScratch) {
 	w.keys = slices.Grow(w.keys[:0], w.n)[:w.n]
 	w.chosen = slices.Grow(w.chosen[:0], w.n+1)[:w.n+1]
 	for n := range w.keys {
-		o := &w.shared[n+1]
-		w.keys[n] = keys.Of(o.shared*o.weight, ^o.session)
+		m := &w.met[n]
+		o := &w.table[m.in]
+		w.keys[n] = keys.Of(o.shared*m.weight, ^(o.session - 1))
 	}
 	w.order = append(w.order[:0], w.keys...)
 	_, limit := keys.Best(w.order, k.opt.Neighbors)
 	chosen := 0
 	for n, key := range w.keys {
 		weight, _ := keys.Split(key)
-		w.chosen[chosen] = neighbor{at: w.shared[n+1].at, weight: weight}
+		w.chosen[chosen] = neighbor{at: w.met[n].at, weight: weight}
 		_, beyond := bits.Sub64(limit, key, 0)
 		chosen += 1 - int(beyond)
 	}
