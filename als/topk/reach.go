@@ -3,6 +3,7 @@ package topk
 import (
 	"math"
 
+	"vitrine/als/internal/f32"
 	"vitrine/als/internal/keys"
 )
 
@@ -103,7 +104,7 @@ func (t *tally) addPlain(score float32) {
 		return
 	}
 	if len(t.plain) >= 2*t.Plain+32 {
-		t.leastPlain = kthLargest(t.plain, t.Plain, t.leastPlain)
+		t.leastPlain = f32.KthLargest(t.plain, t.Plain, t.leastPlain)
 		kept := 0
 		for _, v := range t.plain {
 			t.plain[kept] = v
@@ -118,7 +119,7 @@ func (t *tally) addPlain(score float32) {
 
 // reach is a score that all rows reach which the goal wants; no more than least
 // where it is out of reach. lifted are the scores of all rows. kth finds the k-th
-// largest of numbers, as kthLargest does.
+// largest of numbers, as f32.KthLargest does.
 func (t *tally) reach(lifted []float32, least float32, kth func(v []float32, k int, least float32) float32) float32 {
 	reach := float32(math.Inf(1))
 	if t.Capped > 0 {
@@ -133,9 +134,9 @@ func (t *tally) reach(lifted []float32, least float32, kth func(v []float32, k i
 	return reach
 }
 
-// exactly is kthLargest without numbers in between. Least is not negative.
+// exactly is f32.KthLargest without numbers in between. Least is not negative.
 func exactly(v []float32, k int, least float32) float32 {
-	found := kthLargest(v, k, least)
+	found := f32.KthLargest(v, k, least)
 	if !(found > least) {
 		return found
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"vitrine/als/internal/f32"
 	"vitrine/als/internal/keys"
 )
 
@@ -51,7 +52,7 @@ func (s *selection) reset() {
 // offer takes rows with their scores; NaN is none.
 func (s *selection) offer(scores []float32, rows []uint32) {
 	if len(scores) > s.k {
-		s.least = max(s.least, kthLargest(scores, s.k, float32(math.Inf(-1))))
+		s.least = max(s.least, f32.KthLargest(scores, s.k, float32(math.Inf(-1))))
 	}
 	for i, score := range scores {
 		// NaN compares false.
