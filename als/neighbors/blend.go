@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"vitrine/als/internal/f32"
+	"vitrine/als/internal/keys"
 	"vitrine/als/model"
 	"vitrine/als/topk"
 )
@@ -110,27 +111,26 @@ func (b *Blend) Rank(q Query, dst []topk.Hit, s *Scratch) []topk.Hit {
 }
 
 func (b *Blend) rank(q *Query, dst []topk.Hit, s *Scratch) []topk.Hit {
-	s.lanes.begin()
-	for _, w := range b.Sources {
-		if w.Weight > 0 {
-			lane := s.lanes.next()
-			if list, ok := w.Source.(lister); ok {
-				lane.items, lane.scores = list.list()
-			} else {
-				b.part(w.Source, q, s)
-				lane.take(&s.part)
-			}
-			s.lanes.keep(w.Weight / lane.highest(q))
-		}
-	}
-	s.sum.Reset(b.Items)
-	s.lanes.add(&s.sum)
+	highest := float32(0)
 	if b.FactorWeight > 0 {
-		if highest := b.nearest(q, s); highest > 0 {
-			return b.decide(q, b.FactorWeight/highest, dst, s)
+		// Before the sources, whose sums it would take out of the near caches.
+		highest = b.nearest(q, s)
+	}
+	m := b.mix(q, s)
+	if highest > 0 {
+		return b.decide(q, &m, b.FactorWeight/highest, dst, s)
+	}
+	m.rest(&s.named)
+	best := s.best[:0]
+	for at, item := range s.named.items {
+		if v := s.named.scores[at]; v == v && q.shows(item) {
+			best = append(best, keys.Of(v, item))
 		}
 	}
-	return s.sum.top(q, dst)
+	s.best = best
+	best = keys.Smallest(best, q.K)
+	slices.Sort(best)
+	return hitsOf(best, dst)
 }
 
 // part leaves one source's scores in s.part.

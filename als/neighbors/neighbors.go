@@ -60,7 +60,9 @@ type Scratch struct {
 	search    topk.Scratch
 	hidden    topk.Mask
 	hits      []topk.Hit
-	reach     []uint64 // keys of what candidates can reach
-	rows      []uint32 // those that are asked about
-	dots      []float32
+	named     named
+	best      []uint64  // keys
+	rows      []uint32  // candidates that the factor model is asked about
+	sums      []float32 // what the sources say of them
+	dots      []float32 // what it says
 }

@@ -19,6 +19,7 @@ type Scores struct {
 	items []uint32  // the first n have a score; what is behind them is left from before
 	n     int
 	keys  []uint64
+	read  uint32 // makes something of what a source reads ahead
 }
 
 // Reset forgets all scores and makes room for the given number of items.

@@ -7,7 +7,7 @@ import (
 	"math/bits"
 	"slices"
 
-	"vitrine/als/internal/keys"
+	"vitrine/als/neighbors/overlap"
 )
 
 // Defaults of the session neighbours.
@@ -83,50 +83,28 @@ type SessionKNN struct {
 	// for n < 0.
 	around []float32
 	reach  uint32
-	starts bitmap    // of the places of index.Items, and one behind them
-	shares []share   // beside index.Session
+	starts bitmap // of the places of index.Items, and one behind them
+	// shares lie beside index.Session, which is read from end to end: where in
+	// index.Items the item stands last in the session, and the part of w(S) that no
+	// history changes.
+	shares []overlap.Share
 	rarity []float32 // by item: (5 + sessions with it)^-Rarity
-}
-
-// share is what a query wants to know of a session that holds an item. It lies
-// beside the posting, which is read from end to end.
-type share struct {
-	at     uint32  // where in index.Items the item stands last in the session
-	weight float32 // the part of w(S) that no history changes
 }
 
 // sessionScratch is the working memory of a session query.
 type sessionScratch struct {
-	// table has what sessions share with the history, by a hash of the session. It
-	// is some times as long as there are postings to read and not as there are
-	// sessions, so that it stays in the nearest cache.
-	table  []overlap
-	shift  int
-	met    []meeting // the first n, as they came; what is behind is left from before
-	n      int
-	keys   []uint64
-	order  []uint64
-	chosen []neighbor
-}
-
-// overlap is what a session shares with a history.
-type overlap struct {
-	session uint32  // and 1; 0 is nobody
-	shared  float32 // the sum of what the shared items weigh
-}
-
-// meeting is a session that was found.
-type meeting struct {
-	share        // of the shared item that is last in the history
-	in    uint32 // where in the table it is
+	met    overlap.Set
+	chosen []overlap.Share
+	near   []neighbor
+	read   uint32 // makes something of what is read ahead
 }
 
 // neighbor is a session that answers: places first to end around at.
 type neighbor struct {
-	at, first, end uint32
+	first, end uint32
 	// near is the first place's factor in SessionKNN.around.
 	near   uint32
-	item   uint32 // at at
+	item   uint32 // the shared one, read ahead
 	weight float32
 }
 
@@ -227,18 +205,18 @@ func setDefault[T comparable](field *T, value T) {
 func (k *SessionKNN) Score(history []uint32, out *Scores, s *Scratch) {
 	w := &s.sessions
 	k.overlap(history[max(len(history)-maxQuery, 0):], w)
-	k.choose(w)
+	w.chosen = w.met.Heaviest(k.opt.Neighbors, w.chosen)
 	places := k.find(w)
-	out.addNear(k.index.Items, w.chosen, k.around, places)
+	out.addNear(k.index.Items, w.near, k.around, places)
 }
 
 // overlap weighs the sessions that share items with the history.
 func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
-	w.reset(k.postings(history))
+	w.met.Reset(k.postings(history, w))
 	for n := len(history) - 1; n >= 0; n-- {
 		item := history[n]
 		place := k.query[len(history)-1-n]
-		if place < faint && w.n >= k.opt.Neighbors {
+		if place < faint && w.met.Len() >= k.opt.Neighbors {
 			break
 		}
 		if int64(item) >= int64(len(k.rarity)) || slices.Contains(history[n+1:], item) {
@@ -246,92 +224,40 @@ func (k *SessionKNN) overlap(history []uint32, w *sessionScratch) {
 		}
 		list := k.index.holding(item, k.opt.Recent)
 		end := k.index.Posting[item+1]
-		w.add(list, k.shares[end-int64(len(list)):end], place*k.rarity[item])
+		w.met.Add(list, k.shares[end-int64(len(list)):end], place*k.rarity[item])
 	}
 }
 
-// postings is how many of them overlap reads at most.
-func (k *SessionKNN) postings(history []uint32) int {
+// postings is how many of them overlap reads at most. It reads the first of each
+// item: so many walks to memory that do not wait for each other cost little more
+// than one.
+func (k *SessionKNN) postings(history []uint32, w *sessionScratch) int {
 	total := 0
 	for n := len(history) - 1; n >= 0; n-- {
 		if k.query[len(history)-1-n] < faint {
 			return max(total, k.opt.Neighbors+k.opt.Recent)
 		}
-		total += len(k.index.holding(history[n], k.opt.Recent))
+		item := history[n]
+		list := k.index.holding(item, k.opt.Recent)
+		if total += len(list); len(list) > 0 && len(k.shares) > 0 {
+			w.read += list[0] + k.shares[k.index.Posting[item+1]-int64(len(list))].At
+		}
 	}
 	return total
-}
-
-// reset forgets all sessions and makes room for so many.
-func (w *sessionScratch) reset(most int) {
-	const spare, least = 2, 10
-	size := max(bits.Len(uint(spare*most)), least)
-	w.shift = 64 - size
-	w.table = slices.Grow(w.table[:0], 1<<size)[:1<<size]
-	clear(w.table)
-	if need := most + 1; len(w.met) < need { // with one to write to that nobody is
-		w.met = make([]meeting, need)
-	}
-	w.n = 0
-}
-
-// add adds a weight to sessions, which an item that stands earlier in the
-// history than those before shares with it.
-func (w *sessionScratch) add(sessions []uint32, shares []share, weight float32) {
-	const golden = 0x9e3779b97f4a7c15 // 2^64 by the golden ratio: neighbours part
-	table, met, n := w.table, w.met, w.n
-	shares = shares[:len(sessions)]
-	for j, session := range sessions {
-		h := int(uint64(session) * golden >> w.shift)
-		there := table[h].session
-		for there != 0 && there != session+1 { // few are where somebody else is
-			h = (h + 1) & (len(table) - 1)
-			there = table[h].session
-		}
-		table[h].session = session + 1
-		table[h].shared += weight
-		// Whether the session was there takes no branch: nobody can foretell it.
-		met[n] = meeting{shares[j], uint32(h)}
-		n += int((uint64(there) - 1) >> 63)
-	}
-	w.n = n
-}
-
-// choose takes the heaviest sessions, of equal ones the newest, in the order in
-// which they came. A key holds the complement of a session, so that newer ones
-// sort first.
-func (k *SessionKNN) choose(w *sessionScratch) {
-	w.keys = slices.Grow(w.keys[:0], w.n)[:w.n]
-	w.chosen = slices.Grow(w.chosen[:0], w.n+1)[:w.n+1]
-	for n := range w.keys {
-		m := &w.met[n]
-		o := &w.table[m.in]
-		w.keys[n] = keys.Of(o.shared*m.weight, ^(o.session - 1))
-	}
-	w.order = append(w.order[:0], w.keys...)
-	_, limit := keys.Best(w.order, k.opt.Neighbors)
-	chosen := 0
-	for n, key := range w.keys {
-		weight, _ := keys.Split(key)
-		w.chosen[chosen] = neighbor{at: w.met[n].at, weight: weight}
-		_, beyond := bits.Sub64(limit, key, 0)
-		chosen += 1 - int(beyond)
-	}
-	w.chosen = w.chosen[:chosen]
 }
 
 // find looks up where the items of the chosen sessions lie, and counts them. It
 // first reads an item of each: so many walks to memory that neither wait for
 // each other nor for a branch cost little more than one.
 func (k *SessionKNN) find(w *sessionScratch) (places int) {
-	for n := range w.chosen {
-		v := &w.chosen[n]
-		v.item = k.index.Items[v.at]
+	w.near = slices.Grow(w.near[:0], len(w.chosen))[:len(w.chosen)]
+	for n, c := range w.chosen {
+		w.near[n] = neighbor{item: k.index.Items[c.At], weight: c.Weight}
 	}
-	for n := range w.chosen {
-		v := &w.chosen[n]
-		v.first, v.end = k.window(v.at)
-		v.near = v.first + k.reach - 1 - v.at
+	for n, c := range w.chosen {
+		v := &w.near[n]
+		v.first, v.end = k.window(c.At)
+		v.near = v.first + k.reach - 1 - c.At
 		places += int(v.end - v.first)
 	}
 	return places

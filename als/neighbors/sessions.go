@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"vitrine/als/neighbors/overlap"
 )
 
 // DefaultPerItem is how many sessions of an item the index keeps.
@@ -144,10 +146,10 @@ func (s *Sessions) holding(item uint32, n int) []uint32 {
 // last in the session, and what the session weighs; a place that there is for an
 // entry whose session does not hold the item, which only an index from elsewhere
 // has.
-func (s *Sessions) shares(weights []float32) []share {
-	out := make([]share, len(s.Session))
+func (s *Sessions) shares(weights []float32) []overlap.Share {
+	out := make([]overlap.Share, len(s.Session))
 	for e, session := range s.Session {
-		out[e] = share{uint32(min(int(s.Start[session]), len(s.Items)-1)), weights[session]}
+		out[e] = overlap.Share{At: uint32(min(int(s.Start[session]), len(s.Items)-1)), Weight: weights[session]}
 	}
 	next := slices.Clone(s.Posting)
 	for n := range s.Sequences.Len() {
@@ -158,7 +160,7 @@ func (s *Sessions) shares(weights []float32) []share {
 				e++
 			}
 			if next[item] = e; e < end && int64(s.Session[e]) == int64(n) {
-				out[e].at = uint32(p)
+				out[e].At = uint32(p)
 			}
 		}
 	}

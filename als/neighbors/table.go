@@ -87,10 +87,22 @@ func (l *Lookup) Score(history []uint32, out *Scores, _ *Scratch) {
 		history = history[len(history)-l.Last:]
 	}
 	weight := float32(1)
-	for n := len(history) - 1; n >= 0 && weight >= negligible; n-- {
-		items, scores := l.Table.Row(history[n])
-		out.addAll(items, scores, weight)
-		weight *= decay
+	for last := len(history); last > 0 && weight >= negligible; {
+		// The first of so many rows is read ahead: walks to memory that do not wait
+		// for each other cost little more than one.
+		const ahead = 10
+		next := history[max(last-ahead, 0):last]
+		for _, item := range next {
+			if items, scores := l.Table.Row(item); len(items) > 0 {
+				out.read += items[0] ^ math.Float32bits(scores[0])
+			}
+		}
+		for n := len(next) - 1; n >= 0 && weight >= negligible; n-- {
+			items, scores := l.Table.Row(next[n])
+			out.addAll(items, scores, weight)
+			weight *= decay
+		}
+		last -= len(next)
 	}
 }
 

@@ -110,8 +110,11 @@ func hides(q neighbors.Query, item uint32) bool {
 	return q.Exclude[item/64]>>(item%64)&1 != 0 || q.Cosine && item == q.Row
 }
 
-// same compares answers, by cosine only their order: the search divides by the
-// lengths in another order than the blend does.
+// same compares answers but for roundings, for a blend adds up in another order; by
+// cosine only their order: the search divides by the lengths in another order, too.
 func same(a, b []topk.Hit, cosine bool) bool {
-	return slices.EqualFunc(a, b, func(x, y topk.Hit) bool { return x == y || cosine && x.Row == y.Row })
+	const rounding = 1e-6
+	return slices.EqualFunc(a, b, func(x, y topk.Hit) bool {
+		return x.Row == y.Row && (cosine || max(x.Score-y.Score, y.Score-x.Score) <= rounding*max(x.Score, -x.Score))
+	})
 }
