@@ -35,6 +35,7 @@ func TestView(t *testing.T) {
 	q.Bus.Appends, q.Bus.AppendSeconds, q.Bus.AsideFrames = 20, 1.05, 12
 	q.Kafka = &client.PipelineKafka{Lag: 5, Error: new("the brokers refuse the login"), Hint: new("check the password")}
 	q.Kafka.Partitions = []client.PipelinePartition{{Topic: "user-events", Partition: 1, Lag: 1}, {Topic: "user-events", Partition: 2, Lag: 4}}
+	q.Archive.Copy = &client.PipelineCopy{Lag: 7, WaitingFiles: 3, URL: "hdfs://nn1:9000/shop", Error: new("nn1:9000 has been silent for 4s"), Hint: new("look at its log")}
 	v := (&sample{at: at.Add(2 * time.Second), pipeline: &q, metrics: parse(text("3", "20", "50", "9000"))}).since(before)
 	if v.Answers != 20 || v.Live != 0.75 || v.Failed != 1 || v.Accepted != 4000 || v.P99 != 10 || v.Model != "v3" || v.Append < 4.99 || v.Append > 5.01 {
 		t.Fatalf("%+v", v)
@@ -43,6 +44,7 @@ func TestView(t *testing.T) {
 	for _, want := range []string{
 		"answers      20/s", "live 75.0 %", "4,000/s accepted", "aside", "3.0 MiB of 8.0 GiB", "12 frames are kept aside", "! the cluster is away",
 		"v3   2 h old", "! the brokers refuse the login", "check the password", "append 5.00 ms",
+		"copy         waiting   frame 0   7 behind", "3 wait", "hdfs://nn1:9000/shop", "! nn1:9000 has been silent for 4s", "look at its log",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
@@ -51,8 +53,12 @@ func TestView(t *testing.T) {
 	if strings.Index(page, "        2") > strings.LastIndex(page, "        1 ") {
 		t.Errorf("the partition that lags most is not the first:\n%s", page)
 	}
-	if line := v.line(); strings.Contains(line, "\n") || !strings.Contains(line, "bus=aside") || !strings.Contains(line, "kafka_lag=5") {
+	if line := v.line(); strings.Contains(line, "\n") || !strings.Contains(line, "bus=aside") || !strings.Contains(line, "copy=waiting copy_lag=7 kafka=away kafka_lag=5") {
 		t.Error(line)
+	}
+	quiet := strings.Join((&sample{at: at.Add(4 * time.Second), pipeline: p, metrics: before.metrics}).since(before).page(), "\n")
+	if !strings.Contains(quiet, "answers      0/s   p99 -   live -") || strings.Contains(quiet, "copy ") || strings.Contains(quiet, "kafka ") {
+		t.Errorf("without answers, a copy and topics:\n%s", quiet)
 	}
 }
 

@@ -130,8 +130,11 @@ func (v *view) line() string {
 	p := v.Pipeline
 	out := fmt.Sprintf("%s answers=%.0f/s p99_ms=%.4g live=%.0f%% errors=%.0f/s accepted=%.0f/s duplicate=%.0f/s rejected=%.0f/s bus=%s bus_bytes=%d append_ms=%.2f archive_lag=%d deadletters=%d",
 		v.Time.Format(time.RFC3339), v.Answers, v.P99, 100*v.Live, v.Failed, v.Accepted, v.Duplicate, v.Rejected, p.Bus.State, p.Bus.Bytes, v.Append, p.Archive.Lag, p.Deadletters.Count)
+	if c := p.Archive.Copy; c != nil {
+		out += fmt.Sprintf(" copy=%s copy_lag=%d", copyState(c), c.Lag)
+	}
 	if p.Kafka != nil {
-		out += fmt.Sprintf(" kafka_lag=%d", p.Kafka.Lag)
+		out += fmt.Sprintf(" kafka=%s kafka_lag=%d", kafkaState(p.Kafka), p.Kafka.Lag)
 	}
 	return out
 }
@@ -141,7 +144,7 @@ func (v *view) page() []string {
 	p := v.Pipeline
 	lines := []string{
 		"vitrine top   " + v.Time.Format("15:04:05") + " UTC   Ctrl-C ends", "",
-		fmt.Sprintf("answers      %s/s   p99 below %.4g ms   live %.1f %%   server errors %s/s", count(v.Answers), v.P99, 100*v.Live, count(v.Failed)),
+		fmt.Sprintf("answers      %s/s   %s   server errors %s/s", count(v.Answers), v.served(), count(v.Failed)),
 		fmt.Sprintf("events       %s/s accepted   %s/s duplicate   %s/s rejected   %d waiting", count(v.Accepted), count(v.Duplicate), count(v.Rejected), p.Bus.Queued),
 		fmt.Sprintf("bus          %-9s %s of %s   frames %d to %d   append %.2f ms   %d refused   disk %s free", p.Bus.State,
 			size(p.Bus.Bytes), size(p.Bus.MaxBytes), p.Bus.First, p.Bus.Last, v.Append, p.Bus.Refused, size(p.Bus.DiskFree)),
@@ -162,6 +165,11 @@ func (v *view) page() []string {
 		text += fmt.Sprintf("   last commit %s ago, took %.2f s", ago(v.Time.Sub(*p.Archive.LastCommit)), *p.Archive.CommitSeconds)
 	}
 	lines = fault(append(lines, text), p.Archive.Error, nil)
+	if c := p.Archive.Copy; c != nil {
+		text := fmt.Sprintf("copy         %-9s frame %d   %d behind   %s files, %s   %d wait, %s   %s", copyState(c), c.Position, c.Lag,
+			count(float64(c.Files)), size(uint64(c.Bytes)), c.WaitingFiles, size(uint64(c.WaitingBytes)), c.URL)
+		lines = fault(append(lines, text), c.Error, c.Hint)
+	}
 	lines = append(lines, fmt.Sprintf("dead letters %d   %s   %d dropped", p.Deadletters.Count, size(uint64(p.Deadletters.Bytes)), p.Deadletters.Dropped))
 	model := "none: popular items are shown"
 	if v.Model != "" {
@@ -170,17 +178,35 @@ func (v *view) page() []string {
 	return append(append(lines, "model        "+model), v.topics()...)
 }
 
+// served is how lists were answered, where there were any.
+func (v *view) served() string {
+	if v.Answers == 0 {
+		return "p99 -   live -"
+	}
+	return fmt.Sprintf("p99 below %.4g ms   live %.1f %%", v.P99, 100*v.Live)
+}
+
+func copyState(c *client.PipelineCopy) string {
+	if c.Error != nil {
+		return "waiting"
+	}
+	return "ok"
+}
+
+func kafkaState(k *client.PipelineKafka) string {
+	if !k.Connected {
+		return "away"
+	}
+	return "ok"
+}
+
 // topics are the lines of Kafka, the partitions that lag most first.
 func (v *view) topics() []string {
 	k := v.Pipeline.Kafka
 	if k == nil {
 		return nil
 	}
-	state := "ok"
-	if !k.Connected {
-		state = "away"
-	}
-	lines := fault([]string{fmt.Sprintf("kafka        %-9s %d behind   %s accepted   %s duplicate   %s rejected", state, k.Lag,
+	lines := fault([]string{fmt.Sprintf("kafka        %-9s %d behind   %s accepted   %s duplicate   %s rejected", kafkaState(k), k.Lag,
 		count(float64(k.Accepted)), count(float64(k.Duplicate)), count(float64(k.Rejected)))}, k.Error, k.Hint)
 	if len(k.Partitions) == 0 {
 		return lines
