@@ -12,6 +12,7 @@ import (
 	"vitrine/appliance"
 	"vitrine/appliance/client"
 	"vitrine/appliance/config"
+	"vitrine/cmd/vitrine/exports"
 )
 
 // errNotRunning says that no appliance runs on the data folder.
@@ -67,7 +68,8 @@ func (a *app) withAppliance(ctx context.Context, what string, do func(*client.Cl
 	}
 	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelError}))
 	handler, stop, err := appliance.New(appliance.Options{
-		Config: c, Log: log, Command: command, Version: version, AwaitPlugins: strings.HasPrefix(what, "plugin "),
+		Config: c, Log: log, Command: command, Version: version,
+		AwaitPlugins: strings.HasPrefix(what, "plugin ") || what == exports.Lists,
 	}).Open(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)

@@ -22,6 +22,7 @@ func TestExport(t *testing.T) {
 	d := start(t, shortDir(t))
 	smallShop(t, d)
 	vitrine(t, "train", "--data", d.dir).must(t)
+	vitrine(t, "plugin", "install", pluginModule(t), "--data", d.dir).must(t)
 	out := t.TempDir()
 	export := func(args ...string) result {
 		return vitrine(t, append(append([]string{"export"}, args...), "--data", d.dir)...)
@@ -56,7 +57,19 @@ func TestExport(t *testing.T) {
 
 	export("items", "--to", out, "--format", "ndjson").must(t)
 	export("items", "--to", out).complains(t, 1, filepath.Join(out, "items")+": it is there already", "hint: give each export a folder of its own")
+	export("recommendations", "--to", filepath.Join(out, "running"), "--format", "ndjson").must(t)
 	d.stop()
+	export("recommendations", "--to", filepath.Join(out, "stopped"), "--format", "ndjson").must(t)
+	lists := func(folder string) string {
+		text, err := os.ReadFile(filepath.Join(out, folder, "recommendations", "part-00000.ndjson"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if running, stopped := lists("running"), lists("stopped"); running != stopped {
+		t.Errorf("lists of the running appliance\n%.600s\nof the stopped one\n%.600s", running, stopped)
+	}
 	export("events", "--to", out, "--format", "ndjson").must(t)
 	export("recommendations", "--to", filepath.Join(out, "parquet"), "--codes").must(t)
 	for _, name := range []string{"events/part-00000.ndjson", "events/_SUCCESS", "parquet/recommendations/part-00000.parquet", "parquet/user_codes/_SUCCESS"} {

@@ -53,7 +53,7 @@ func (j JSON) MarshalJSON() ([]byte, error) { return []byte(j), nil }
 
 // List is a user's list, best first: the form of Spark's recommendForAllUsers.
 type List[I ID] struct {
-	UserID          I          `parquet:"user_id" json:"user_id"`
+	UserID          I          `parquet:"user_id,plain" json:"user_id"`
 	Recommendations []Place[I] `parquet:"recommendations,list" json:"recommendations"`
 	Source          string     `parquet:"source,dict" json:"source"`
 	Reason          string     `parquet:"reason,optional,dict" json:"reason,omitempty"`
@@ -73,53 +73,53 @@ type Event[I ID] struct {
 	EventType string   `parquet:"event_type,dict" json:"event_type"`
 	Time      Millis   `parquet:"ts,timestamp(millisecond:utc)" json:"ts"`
 	Value     *float64 `parquet:"value,optional" json:"value,omitempty"`
-	EventID   string   `parquet:"event_id,optional" json:"event_id,omitempty"`
+	EventID   string   `parquet:"event_id,optional,plain" json:"event_id,omitempty"`
 	SessionID string   `parquet:"session_id,optional,dict" json:"session_id,omitempty"`
 	RequestID string   `parquet:"request_id,optional,dict" json:"request_id,omitempty"`
 	Position  int32    `parquet:"position,optional" json:"position,omitempty"`
 	Scene     string   `parquet:"scene,optional,dict" json:"scene,omitempty"`
 	Price     *float64 `parquet:"price,optional" json:"price,omitempty"`
 	Currency  string   `parquet:"currency,optional,dict" json:"currency,omitempty"`
-	Props     JSON     `parquet:"props,optional" json:"props,omitempty"`
+	Props     JSON     `parquet:"props,optional,plain" json:"props,omitempty"`
 }
 
 // Item is an item as it is now.
 type Item[I ID] struct {
-	ItemID     I       `parquet:"item_id" json:"item_id"`
-	Attributes JSON    `parquet:"attributes" json:"attributes"`
+	ItemID     I       `parquet:"item_id,plain" json:"item_id"`
+	Attributes JSON    `parquet:"attributes,plain" json:"attributes"`
 	ExpiresAt  *Millis `parquet:"expires_at,timestamp(millisecond:utc)" json:"expires_at,omitempty"`
 	Time       *Millis `parquet:"ts,timestamp(millisecond:utc)" json:"ts,omitempty"`
 }
 
 // User is a user as he is now.
 type User[I ID] struct {
-	UserID     I       `parquet:"user_id" json:"user_id"`
-	Attributes JSON    `parquet:"attributes" json:"attributes"`
+	UserID     I       `parquet:"user_id,plain" json:"user_id"`
+	Attributes JSON    `parquet:"attributes,plain" json:"attributes"`
 	Time       *Millis `parquet:"ts,timestamp(millisecond:utc)" json:"ts,omitempty"`
 }
 
 // UserFactors are a user's in a model.
 type UserFactors[I ID] struct {
-	UserID  I         `parquet:"user_id" json:"user_id"`
+	UserID  I         `parquet:"user_id,plain" json:"user_id"`
 	Factors []float32 `parquet:"factors,list" json:"factors"`
 }
 
 // ItemFactors are an item's in a model.
 type ItemFactors[I ID] struct {
-	ItemID  I         `parquet:"item_id" json:"item_id"`
+	ItemID  I         `parquet:"item_id,plain" json:"item_id"`
 	Factors []float32 `parquet:"factors,list" json:"factors"`
 }
 
 // UserCode explains the code of a user.
 type UserCode struct {
 	Code   int32  `parquet:"code" json:"code"`
-	UserID string `parquet:"user_id" json:"user_id"`
+	UserID string `parquet:"user_id,plain" json:"user_id"`
 }
 
 // ItemCode explains the code of an item.
 type ItemCode struct {
 	Code   int32  `parquet:"code" json:"code"`
-	ItemID string `parquet:"item_id" json:"item_id"`
+	ItemID string `parquet:"item_id,plain" json:"item_id"`
 }
 
 // Row is a row of any of the tables.
@@ -149,8 +149,8 @@ type Writer[R Row] struct{ out *parquet.GenericWriter[R] }
 
 // NewWriter begins a file, whose footer has the metadata.
 func NewWriter[R Row](out io.Writer, metadata map[string]string) *Writer[R] {
-	// Of the encodings and codecs the ones that the archive's files have: old
-	// readers manage them too.
+	// Pages of version 1, and of encodings the plain one and dictionaries: whoever
+	// takes tables over may be older than others that were added since.
 	var row R
 	w := parquet.NewGenericWriter[R](out, parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.DataPageVersion(1),
 		parquet.MaxRowsPerRowGroup(row.groupRows()), parquet.CreatedBy("vitrine", strconv.Itoa(1), "0"))

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // lists are n lists of k places.
@@ -32,6 +33,20 @@ func roundTrip[R Row](t *testing.T, rows []R) {
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
+	}
+	f, err := parquet.OpenFile(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range f.Metadata().RowGroups[0].Columns {
+		for _, e := range c.MetaData.Encoding {
+			if e != format.Plain && e != format.RLE && e != format.RLEDictionary {
+				t.Errorf("%T: column %v is encoded by %s", rows, c.MetaData.PathInSchema, e)
+			}
+		}
+		if len(c.MetaData.PathInSchema) == 0 {
+			t.Errorf("%T: a column has no name in its row group", rows)
+		}
 	}
 	got, err := parquet.Read[R](bytes.NewReader(out.Bytes()), int64(out.Len()))
 	if err != nil {

@@ -28,6 +28,9 @@ import (
 	"vitrine/cmd/vitrine/progress"
 )
 
+// Lists is what With is called with for lists, which plugins have a part in.
+const Lists = "export " + table.Recommendations
+
 // Shared is what all commands of the program have.
 type Shared struct {
 	Out, Err io.Writer
@@ -140,7 +143,7 @@ func (s *Shared) run(ctx context.Context, kind string, f *flags) error {
 	if f.to == redisTarget {
 		receive = s.toRedis
 	}
-	err := s.With(ctx, "export", func(cl *client.Client) error {
+	err := s.With(ctx, "export "+kind, func(cl *client.Client) error {
 		lines, rows, err := cl.Export(ctx, client.ExportKind(kind), f.limit)
 		if err != nil {
 			return fmt.Errorf("export: %w", err)
