@@ -180,8 +180,8 @@ func (s *Server) Listen(ctx context.Context) error {
 	return err
 }
 
-// early is what turns requests away at the API's door; nil where nobody says
-// which.
+// early is what answers requests for lists at the API's door, and turns them
+// away there; nil where nobody says which.
 func (s *Server) early() (door.Guard, error) {
 	if s.deps.TurnsAway == nil {
 		return nil, nil

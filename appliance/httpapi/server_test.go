@@ -8,8 +8,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -321,6 +323,55 @@ func TestTurnedAway(t *testing.T) {
 		s.mu.Unlock()
 		http.DefaultClient.CloseIdleConnections()
 	}
+	stop()
+	finished(t, done)
+}
+
+// TestKeptConnection: a list that is asked for over a connection in use, where the
+// door answers, is the one that the handlers give, errors and headers with it.
+func TestKeptConnection(t *testing.T) {
+	s := newShop()
+	srv, _ := serverOf(t, s, loopback(t))
+	srv.deps.TurnsAway = func() bool { return false }
+	stop, done := running(t, srv)
+	api, _ := srv.Addresses()
+	paths := []string{
+		"/recommend?user_id=u", "/v1/recommend?user_id=u&fields=title&limit=2", "/v1/recommend?user_id=u&limit=0", "/v1/recommend?user_id=%zz",
+		"/recommend?", "/v1/recommend?unknown=1", "/v1/recommend?session=a&session=b&explain=items",
+	}
+	for _, path := range append(paths, paths...) {
+		answers := [2]*http.Response{}
+		bodies := [2]string{}
+		for i := range answers {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+api.String()+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("X-Request-ID", "r-"+path[1:3])
+			if i == 0 {
+				if answers[i], err = http.DefaultClient.Do(req); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				w := httptest.NewRecorder()
+				srv.API().ServeHTTP(w, req)
+				answers[i] = w.Result()
+			}
+			body, err := io.ReadAll(answers[i].Body)
+			answers[i].Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			bodies[i] = string(body)
+			answers[i].Header.Del("Date")
+			answers[i].Header.Del("Content-Length")
+		}
+		if answers[0].StatusCode != answers[1].StatusCode || bodies[0] != bodies[1] || !reflect.DeepEqual(answers[0].Header, answers[1].Header) {
+			t.Errorf("%s: %d %v %s, the handlers give %d %v %s", path,
+				answers[0].StatusCode, answers[0].Header, bodies[0], answers[1].StatusCode, answers[1].Header, bodies[1])
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
 	stop()
 	finished(t, done)
 }
