@@ -28,6 +28,9 @@ func specFiles(t testing.TB) map[string][]byte {
 		t.Skipf("the source of wazero is not here: %v", err)
 	}
 	root := strings.TrimSpace(string(dir))
+	if root == "" { // tests that were built elsewhere
+		t.Skip("the source of wazero is not here")
+	}
 	var paths []string
 	_ = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(path) == ".wasm" {
