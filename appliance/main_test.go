@@ -85,6 +85,8 @@ func newRig(t testing.TB, dir string, change func(*config.Config)) *rig {
 	c.Data.Dir = dir
 	c.HTTP.Listen, c.HTTP.AdminListen = "127.0.0.1:0", "127.0.0.1:0"
 	c.Train.Schedule = 0
+	// What is late on a busy machine is for the tests of the ladder.
+	c.Recommend.Deadline = 10 * time.Second
 	c.Train.Rank, c.Train.Iterations = 8, 4
 	if change != nil {
 		change(c)

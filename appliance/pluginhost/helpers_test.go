@@ -156,7 +156,7 @@ func (r *rig) remove(name string) {
 // info waits until the file with those bytes has been dealt with.
 func (r *rig) info(file string, wasm []byte) Info {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	info, err := r.awaitEntry(ctx, file, digestOf(wasm))
 	if err != nil && info.State != Refused {
@@ -175,7 +175,7 @@ func (r *rig) add(file string, wasm []byte) Info {
 // until waits for something to hold.
 func (r *rig) until(what string, holds func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("never: %s", what)
 		}

@@ -29,7 +29,7 @@ func TestInstallsOfOneNameAllEnd(t *testing.T) {
 }
 
 func TestWaitEndsWhenTheFileIsReplaced(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r := newRig(t, Options{}).start()
 	r.put("p.wasm", scorer("p", scale(2)).wasm())

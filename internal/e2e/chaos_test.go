@@ -65,7 +65,7 @@ func TestRealChaos(t *testing.T) {
 // chaos lets everything befall a server, and returns a row of the table each and
 // what became of the events.
 func chaos(t *testing.T, s *chaosServer) (rows []string, sum string) {
-	args := []string{"--demo", "--set", "archive.commit_every=5s", "--set", "train.schedule=off"}
+	args := append([]string{"--demo", "--set", "archive.commit_every=5s", "--set", "train.schedule=off"}, productDeadline...)
 	for _, setting := range s.settings {
 		args = append(args, "--set", setting)
 	}

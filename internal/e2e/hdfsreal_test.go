@@ -76,7 +76,7 @@ func hdfsGoesWrong(t *testing.T, c *realservers.Cluster, scheme, target string) 
 	proxy := realProxy(t, target)
 	root := "/user/" + scheme
 	settings := []string{"--set", "archive.url=" + scheme + "://" + proxy.Address + root, "--set", "archive.commit_every=1s", "--set", "archive.compact_every=1s"}
-	d := start(t, shortDir(t), settings...)
+	d := start(t, shortDir(t), append(settings, productDeadline...)...)
 	load := &ledger{sent: map[string]bool{}, acked: map[string]bool{}}
 	clicks := &trickle{ledger: load, url: d.url}
 	stop := clicks.run(t)
