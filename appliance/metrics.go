@@ -94,7 +94,7 @@ func newMetrics() *metrics {
 	m.lates = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vitrine_late_lists_total", Help: "Lists that were given up because a stage took more than its share of recommend.deadline, by stage.",
 	}, []string{"stage"})
-	for _, stage := range pace.Stages() {
+	for _, stage := range pace.Stages()[:pace.Page] { // what begins its page is finished
 		m.lates.WithLabelValues(stage.String())
 	}
 	m.ingested = prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -589,7 +589,7 @@ type Event struct {
 	// SessionID An id; an integer is kept as its decimal text.
 	SessionID *LooseID `json:"session_id,omitempty"`
 
-	// TS When it happened; now when not given.
+	// TS When it happened; now when not given, or 0.
 	TS *Time `json:"ts,omitempty"`
 
 	// UserID An id; an integer is kept as its decimal text.

@@ -159,7 +159,7 @@ func ruleProblem(err error) error {
 	}
 	p := &httpapi.Problem{
 		Status: http.StatusBadRequest, Code: "invalid_rules", Detail: faults.Error(), Position: faults[0].Position,
-		Hint: "nothing was changed; check them with: vitrine rules check FILE",
+		Hint: "nothing was changed; /openapi.json has the fields of each action under Rule",
 	}
 	for _, f := range faults {
 		p.Faults = append(p.Faults, adminapi.Fault{Rule: f.Rule, Field: f.Field, Detail: f.Detail, Position: f.Position})
