@@ -671,7 +671,7 @@ func TestImportCutShort(t *testing.T) {
 	}).complains(t, 1,
 		"the appliance went away during the import", "hint: look at its log, start it, and run the same import again")
 
-	d = start(t, dir)
+	d = start(t, dir, "--set", "archive.commit_every=1s")
 	whole := filepath.Join(shortDir(t), "rows.ndjson")
 	var text strings.Builder
 	for i := range rows {
@@ -681,7 +681,7 @@ func TestImportCutShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	vitrine(t, "import", "--data", dir, whole).must(t)
-	d.stop()
+	d.settle()
 	found := archived(t, dir)
 	for i := range rows {
 		if n := found[fmt.Sprintf("u%d", i)]; n != 1 {

@@ -57,7 +57,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	d.stop()
+	d.settle()
 	found := archived(t, dir)
 	lost, doubled := 0, 0
 	for user := range ledger.acked {

@@ -15,7 +15,7 @@ func TestReplay(t *testing.T) {
 	t.Parallel()
 	broker := fakeKafka(t)
 	cl := kafkaClient(t, broker, "user-events")
-	args := []string{"--set", "kafka.brokers=" + broker}
+	args := []string{"--set", "kafka.brokers=" + broker, "--set", "archive.commit_every=1s"}
 	d := start(t, t.TempDir(), args...)
 	produce(t, cl, "user-events", "k", `{"user_id":"k","item_id":"i1","event_type":"wish"}`, `{"user_id":"k","item_id":"i2","event_type":"view"}`, `{"item_id":"i3"}`)
 	d.until("the topic is read", func(p pipeline) bool { return p.Kafka.Accepted == 1 && p.Kafka.Rejected == 2 })
@@ -42,7 +42,7 @@ func TestReplay(t *testing.T) {
 	if out := replay(); !strings.HasPrefix(out, "1 read again: 0 accepted, 0 known already, 0 left out, 1 stay") {
 		t.Errorf("again: %s", out)
 	}
-	d.stop()
+	d.settle()
 	got := archivedEvents(t, d.dir)
 	for i := range got {
 		got[i] = strings.Join(strings.Fields(got[i])[:2], " ")
