@@ -255,6 +255,7 @@ type scratch struct {
 	// was made beforehand, with without as it is.
 	ahead    []topk.Hit
 	searched bool
+	near     []topk.Hit // those that a blend begins with
 	folding  model.Scratch
 	search   topk.Scratch
 	recent   []uint32 // codes of the newest places of the history

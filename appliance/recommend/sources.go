@@ -76,6 +76,11 @@ func (sc *scratch) best(v *view.View, q question) {
 	case q.similar:
 		sc.hits = v.Index.Similar(q.row, sc.want, &sc.without, sc.hits, &sc.search)
 	case sc.blend(v) != nil:
+		if !sc.searched && sc.byFactors(q) {
+			near := view.Query{User: sc.frame.User, Vector: sc.vector, K: sc.searches(v), Hidden: &sc.without}
+			sc.near = v.Search(near, sc.near, &sc.search)
+			query.Nearest, query.Searched = sc.near, true
+		}
 		sc.hits = sc.blend(v).Rank(query, sc.hits, sc.mixing)
 	case sc.lift != nil && sc.bestLifted():
 	case sc.searched:
