@@ -94,15 +94,15 @@ func TestStagesKeepTheirTime(t *testing.T) {
 		{"none", pace.Page, 0, true, "", "ok", 0},
 		{"a filter in time", pace.Filter, 39 * ms, true, "", "ok", 39 * ms},
 		{"a filter", pace.Filter, time.Second, true, "filter", "", 40 * ms},
-		{"a history in time", pace.Visitor, 49 * ms, true, "", "ok", 49 * ms},
-		{"a history", pace.Visitor, 51 * ms, true, "visitor", "", 51 * ms},
-		{"candidates in time", pace.Candidates, 69 * ms, true, "", "ok", 69 * ms},
-		{"candidates into the time of plugins", pace.Candidates, 89 * ms, true, "", "ok", 89 * ms},
-		{"candidates through the time of plugins", pace.Candidates, 91 * ms, true, "", "skipped", 91 * ms},
+		{"a history in time", pace.Visitor, 74 * ms, true, "", "ok", 74 * ms},
+		{"a history", pace.Visitor, 76 * ms, true, "visitor", "", 76 * ms},
+		{"candidates in time", pace.Candidates, 79 * ms, true, "", "ok", 79 * ms},
+		{"candidates into the time of plugins", pace.Candidates, 94 * ms, true, "", "ok", 94 * ms},
+		{"candidates through the time of plugins", pace.Candidates, 96 * ms, true, "", "skipped", 96 * ms},
 		{"candidates", pace.Candidates, 101 * ms, true, "candidates", "", 101 * ms},
 		{"candidates without plugins", pace.Candidates, 99 * ms, false, "", "", 99 * ms},
 		{"candidates without plugins, later", pace.Candidates, 101 * ms, false, "candidates", "", 101 * ms},
-		{"plugins", pace.Plugins, time.Second, true, "", "ok", 90 * ms},
+		{"plugins", pace.Plugins, time.Second, true, "", "ok", 95 * ms},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestLateCandidatesEndTheRounds(t *testing.T) {
 	for _, c := range []struct {
 		takes  time.Duration
 		rounds int
-	}{{60 * time.Millisecond, 4}, {80 * time.Millisecond, 1}} {
+	}{{60 * time.Millisecond, 4}, {85 * time.Millisecond, 1}} {
 		synctest.Test(t, func(t *testing.T) {
 			d := &drowsy{stage: pace.Candidates, sleep: c.takes, shop: &shop{items: 1000, history: map[uint32]frame.Frame{1: taste(50, 150)}}}
 			few := &stages{depth: 20, rank: func(f *frame.Frame, tr *frame.Trace) {

@@ -47,12 +47,12 @@ func Stages() []Stage { return []Stage{Filter, Visitor, Candidates, Plugins, Pag
 
 // percent is the part of the time at which a stage is to be over. A filter that
 // is new may take two fifths: it goes on with the next request that names it. The
-// two behind it take a thousandth of 100 ms where nothing holds them up. Plugins
-// have a budget of their own, 10 ms a round, and what is left for them is two of
-// these as long as the stages before are in time. Rules and the page are the last
-// to be held up, and need least.
+// two behind it take a thousandth of 100 ms where nothing holds them up, so they
+// may be held up for as long as what is behind them still fits: plugins have a
+// budget of their own, 10 ms a round, and get no less as long as the stages before
+// are in time. Rules and the page are the last, and need least.
 func (s Stage) percent() time.Duration {
-	return [stages]time.Duration{40, 50, 70, 90, 100}[s]
+	return [stages]time.Duration{40, 75, 80, 95, 100}[s]
 }
 
 // Clock is the time of one request. Its zero value never ends.
