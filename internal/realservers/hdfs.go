@@ -155,7 +155,7 @@ func (c *Cluster) node(name string, args []string, ready func() (bool, string)) 
 func (c *Cluster) args(heapMiB int, class string, more ...string) []string {
 	args := []string{
 		fmt.Sprintf("-Xmx%dm", heapMiB), "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=64m", "-XX:MaxMetaspaceSize=128m",
-		"-Djava.io.tmpdir=" + c.opt.Dir, // where its web servers leave their folders
+		"-Djava.io.tmpdir=" + c.opt.Dir, "-XX:-UsePerfData", // its web servers leave their folders, and a kill the rest
 		"-XX:ReservedCodeCacheSize=48m", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true",
 	}
 	for _, pkg := range []string{"java.lang", "java.util", "java.nio", "java.util.concurrent"} {

@@ -268,7 +268,8 @@ func (b *Broker) Restart(ctx context.Context) error {
 func (b *Broker) launch() error {
 	b.process.name, b.process.dir, b.process.log = "kafka "+b.opt.Version, b.opt.Dir, filepath.Join(b.opt.Dir, "server.log")
 	b.process.args = []string{
-		b.java, "-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:MaxMetaspaceSize=128m", "-XX:ReservedCodeCacheSize=64m",
+		b.java, "-Djava.io.tmpdir=" + b.opt.Dir, "-XX:-UsePerfData", // a kill would leave them
+		"-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:MaxMetaspaceSize=128m", "-XX:ReservedCodeCacheSize=64m",
 		"-cp", b.classPath(), "kafka.Kafka", b.properties(),
 	}
 	return b.process.launch()
@@ -288,7 +289,7 @@ func (b *Broker) await(ctx context.Context) error {
 // Run runs a command line program that the server's jars hold, such as
 // kafka.admin.TopicCommand of 3.4.0, and returns what it prints.
 func (b *Broker) Run(ctx context.Context, class string, args ...string) (string, error) {
-	command := append([]string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", b.classPath(), class}, args...)
+	command := append([]string{"-Djava.io.tmpdir=" + b.opt.Dir, "-XX:-UsePerfData", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", b.classPath(), class}, args...)
 	out, err := exec.CommandContext(ctx, b.java, command...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("run %s %v: %w\n%s", class, args, err, tail(out))
