@@ -23,6 +23,8 @@ type moody struct {
 	live    func(ctx context.Context) error
 	popular error
 	batch   func(qs []httpapi.Query)
+	// plugins are what became of the plugins in a user's list.
+	plugins func(user string) []httpapi.PluginCall
 }
 
 func (m *moody) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
@@ -35,6 +37,9 @@ func (m *moody) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.L
 		}
 	}
 	*list = httpapi.List{Source: httpapi.SourceLive, ModelVersion: "v1", ModelAge: time.Minute, Picks: list.Picks[:0]}
+	if m.plugins != nil {
+		list.Plugins = m.plugins(q.UserID)
+	}
 	for n := range q.Limit {
 		list.Picks = append(list.Picks, httpapi.Pick{ItemID: fmt.Sprint(q.UserID, "-", n)})
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"vitrine/appliance/admit"
 	"vitrine/appliance/answer"
 	"vitrine/appliance/httpapi"
+	"vitrine/appliance/httpapi/publicapi"
 	"vitrine/appliance/httpapi/wire"
 	"vitrine/appliance/recommend"
 	"vitrine/internal/pause"
@@ -131,10 +133,13 @@ func (l *ladder) patiently(ctx context.Context, qs []httpapi.Query, lists []http
 		}
 	}
 	defer l.gate.Leave(verdict)
-	began, met := time.Now(), 0
+	began, met, again := time.Now(), 0, askedAgain
 	batch := l.begin(ctx, qs)
 	for i := range qs {
-		errs[i] = l.within(ctx, lenience*l.deadline, func(ctx context.Context) error { return l.one(ctx, batch, i, &qs[i], &lists[i]) })
+		errs[i] = l.within(ctx, atLeisure, func(ctx context.Context) error { return l.one(ctx, batch, i, &qs[i], &lists[i]) })
+		for ; errs[i] == nil && again > 0 && skipped(&lists[i]); again-- {
+			errs[i] = l.within(ctx, atLeisure, func(ctx context.Context) error { return l.live.Recommend(ctx, &qs[i], &lists[i]) })
+		}
 		if l.gate.InFlight() > len(l.turns) {
 			met++
 		}
@@ -146,9 +151,21 @@ func (l *ladder) patiently(ctx context.Context, qs []httpapi.Query, lists []http
 	return time.Since(began) * time.Duration(met) / time.Duration(len(qs)), ctx.Err()
 }
 
-// askAgain is how long who has time waits before it asks again whether there is
-// room.
-const askAgain = 10 * time.Millisecond
+const (
+	// askAgain is how long who has time waits before it asks again whether there is
+	// room.
+	askAgain = 10 * time.Millisecond
+	// atLeisure is how long one of its lists may take.
+	atLeisure = 30 * time.Second
+	// askedAgain is how many lists of a batch are made anew because a plugin had no
+	// time for them. One that never has any is not to cost the export its own.
+	askedAgain = 8
+)
+
+// skipped tells whether a plugin has no part in a list for want of time.
+func skipped(list *httpapi.List) bool {
+	return slices.ContainsFunc(list.Plugins, func(c httpapi.PluginCall) bool { return c.Status == string(publicapi.CallSkipped) })
+}
 
 // The next list of a batch waits at most wayTries times wayStep for others.
 const (
