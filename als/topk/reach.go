@@ -134,6 +134,11 @@ func (t *tally) reach(lifted []float32, least float32, kth func(v []float32, k i
 	return reach
 }
 
+// holds tells whether all that the goal wants is sure to reach a score.
+func (t *tally) holds(lifted []float32, score float32) bool {
+	return f32.CountAtLeast(t.best, score) >= t.Capped && f32.CountAtLeast(t.plain, score) >= t.Plain && f32.CountAtLeast(lifted, score) >= t.K
+}
+
 // exactly is f32.KthLargest without numbers in between. Least is not negative.
 func exactly(v []float32, k int, least float32) float32 {
 	found := f32.KthLargest(v, k, least)
@@ -157,6 +162,7 @@ func (l *Lift) Reach(q []float32, goal Goal, hidden *Mask, dst []Hit, s *Scratch
 		s = new(Scratch)
 	}
 	r, ok := l.ix.search(q, hidden, s)
+	r.bar, s.from = s.from, Bar{}
 	k := goal.least()
 	if !ok || k == 0 || k > min(r.end-r.begin, mostReached) {
 		return dst[:0], k == 0
@@ -168,26 +174,17 @@ func (l *Lift) Reach(q []float32, goal Goal, hidden *Mask, dst []Hit, s *Scratch
 
 // reach looks for the goal: among the codes, where all rows have them.
 func (r *search) reach(goal Goal, dst []Hit) ([]Hit, bool) {
-	s, guess := r.s, float32(math.Inf(-1))
+	s, found := r.s, false
 	from, end := r.blocks()
-	codes := r.encode() && r.coded(from, end) == from
-	if codes {
-		guess = r.guessFor(goal, from, end)
-	}
-	s.kept.tally = &s.tally
-	s.tally.begin(r.lift, goal)
-	s.kept.reset(r.top.k)
-	found := false
-	if codes {
-		if found = r.gather(from, end, guess); found && s.kept.theta < guess {
-			// Fewer reach what was guessed. Those found still tell a threshold.
-			sure := s.kept.theta
-			s.tally.reset()
-			s.kept.reset(r.top.k)
-			s.kept.theta = sure
-			found = r.gather(from, end, sure)
+	if r.encode() && r.coded(from, end) == from {
+		guess := r.bar.at
+		if !r.bar.known {
+			guess = r.guessFor(goal, from, end)
 		}
+		r.count(goal)
+		found = r.gatherFrom(from, end, guess)
 	} else {
+		r.count(goal)
 		found = r.gatherScored(from, end)
 	}
 	s.kept.tally = nil
@@ -195,6 +192,35 @@ func (r *search) reach(goal Goal, dst []Hit) ([]Hit, bool) {
 		return dst[:0], false
 	}
 	return r.reached(dst)
+}
+
+// count has candidates counted towards a goal from here on.
+func (r *search) count(goal Goal) {
+	r.s.tally.begin(r.lift, goal)
+	r.s.kept.tally = &r.s.tally
+	r.s.kept.reset(r.top.k)
+}
+
+// gatherFrom gathers from a guessed threshold, and again where that was too high.
+func (r *search) gatherFrom(from, end int, guess float32) (found bool) {
+	kept := &r.s.kept
+	if found = r.gather(from, end, guess); !found {
+		return false
+	}
+	sure := kept.theta
+	if sure < guess && r.s.tally.holds(kept.low, guess+r.underflow()) {
+		sure = guess // what the last cut found is as low as its way there
+	}
+	if sure < guess {
+		// Those found still tell a threshold.
+		r.s.tally.reset()
+		kept.reset(r.top.k)
+		kept.theta = sure
+		found = r.gather(from, end, sure)
+		sure = kept.theta
+	}
+	r.s.bar = Bar{sure, found && !math.IsInf(float64(sure), -1)}
+	return found
 }
 
 // guessFor guesses low where caps may leave out most of the best.
@@ -215,7 +241,11 @@ func (r *search) gather(from, end int, guess float32) bool {
 	if r.steep() {
 		most = steepBlocks
 	}
-	for n := firstBlocks; from < end; n = min(2*n, most) {
+	n := firstBlocks
+	if r.bar.known {
+		n, most = passBlocks, passBlocks // there is little to learn
+	}
+	for ; from < end; n = min(2*n, most) {
 		theta := max(guess, kept.theta)
 		if r.passed(from, theta) {
 			break

@@ -70,9 +70,18 @@ func compareReach(t *testing.T, rng *rand.Rand, n, rank int) (found int) {
 			v.kernels.DotsAt(plain, items, all, q)
 			want, least, reaches := naiveReach(v, goal, plain, factors, exclude)
 			var reached bool
-			dst, reached = v.NewLift(sets).Reach(q, goal, hide(v, exclude), dst, &s)
+			lift := v.NewLift(sets)
+			dst, reached = lift.Reach(q, goal, hide(v, exclude), dst, &s)
 			if reached {
 				found++
+			}
+			// What a search learnt, or another one did, changes no list.
+			for _, bar := range []Bar{s.Bar(), {at: float32(rng.NormFloat64()), known: true}} {
+				s.From(bar)
+				again, same := lift.Reach(q, goal, hide(v, exclude), nil, &s)
+				if same != reached || !holds(again, want, least, plain, factors) {
+					t.Fatalf("%s, from %v: got %d, %v, want %d, %v", name, bar, len(again), same, len(want), reached)
+				}
 			}
 			if reached != reaches || !holds(dst, want, least, plain, factors) {
 				goal.Groups = nil

@@ -95,7 +95,7 @@ func finds(t *testing.T, e *Engine, req Request) bool {
 	}
 	sc.conditions = append(sc.conditions, sc.buried...)
 	e.hide(sc, q.view, false)
-	return sc.bestLifted()
+	return sc.bestLifted(q.view)
 }
 
 // TestBoostsAndQuotasAreExact: boosts and quotas hold over the whole catalogue:

@@ -84,10 +84,11 @@ func wide(limit int) int { return min(reach*limit, farthest) }
 
 // bestLifted finds the best by boosted scores. It reports false where there are
 // too few.
-func (sc *scratch) bestLifted() bool {
+func (sc *scratch) bestLifted(v *view.View) bool {
 	sc.goal.K = sc.want
 	reached := false
-	if sc.hits, reached = sc.lift.Reach(sc.vector, sc.goal, &sc.without, sc.hits, &sc.search); reached {
+	query := view.Query{User: sc.frame.User, Vector: sc.vector, Goal: sc.goal, Hidden: &sc.without}
+	if sc.hits, reached = v.Reach(sc.lift, query, sc.hits, &sc.search); reached {
 		return true
 	}
 	sc.lift, sc.want = nil, max(sc.want, wide(sc.limit))

@@ -82,7 +82,7 @@ func (sc *scratch) best(v *view.View, q question) {
 			query.Nearest, query.Searched = sc.near, true
 		}
 		sc.hits = sc.blend(v).Rank(query, sc.hits, sc.mixing)
-	case sc.lift != nil && sc.bestLifted():
+	case sc.lift != nil && sc.bestLifted(v):
 	case sc.searched:
 		sc.hits = append(sc.hits[:0], sc.ahead...)
 	default:

@@ -30,9 +30,9 @@ type folded struct {
 	items   []uint32
 	weights []float32
 	vector  []float32
-	// bar is where a search for the k best by the vector may begin.
-	bar topk.Bar
-	k   int
+	// bar is where a search of that depth by the vector may begin.
+	bar   topk.Bar
+	depth depth
 }
 
 // Folded writes to dst the vector of a visitor with these confidences on items
@@ -47,27 +47,48 @@ func (v *View) Keep(vector []float32, user uint32, items []uint32, weights []flo
 	v.folds.put(vector, user, items, weights)
 }
 
-// Query asks for the K best rows by a visitor's vector that are not hidden.
+// Query asks for the best rows by a visitor's vector that are not hidden: for K
+// of them, or as many as a goal wants.
 type Query struct {
 	User   uint32
 	Vector []float32
 	K      int
+	Goal   topk.Goal
 	Hidden *topk.Mask
 }
+
+// depth tells queries apart that go down the ranking not as far as each other.
+func (q *Query) depth() depth { return depth{q.K, q.Goal.K, q.Goal.Plain, q.Goal.Capped, q.Goal.Most} }
+
+type depth struct{ k, least, plain, capped, most int }
 
 // Search answers a query in the memory of dst. What the same search has learnt
 // before, if its vector is kept, need not be learnt again: it looks at every row
 // that could be among the best all the same.
 func (v *View) Search(q Query, dst []topk.Hit, s *topk.Scratch) []topk.Hit {
-	bar := v.folds.bar(q)
+	bar := v.folds.bar(&q)
 	s.From(bar)
 	dst = v.Index.Search(q.Vector, q.K, q.Hidden, dst, s)
-	// The lower one, or requests that hide more rows and such that hide fewer
-	// would spoil each other's in turn.
+	v.learnt(&q, bar, s)
+	return dst
+}
+
+// Reach answers a query for a goal as a lift counts, like Search.
+func (v *View) Reach(l *topk.Lift, q Query, dst []topk.Hit, s *topk.Scratch) (hits []topk.Hit, reached bool) {
+	bar := v.folds.bar(&q)
+	s.From(bar)
+	hits, reached = l.Reach(q.Vector, q.Goal, q.Hidden, dst, s)
+	v.learnt(&q, bar, s)
+	return hits, reached
+}
+
+// learnt keeps what a query that began at a bar has learnt: the lower one, or
+// requests that hide more rows and such that hide fewer would spoil each other's
+// in turn.
+func (v *View) learnt(q *Query, bar topk.Bar, s *topk.Scratch) {
 	if lower := bar.Lower(s.Bar()); lower != bar {
 		v.folds.putBar(q, lower)
 	}
-	return dst
 }
 
 // FoldIn writes to dst the vector for confidences on rows, solved anew.
@@ -129,26 +150,26 @@ func (f *folds) put(vector []float32, user uint32, items []uint32, weights []flo
 }
 
 // bar is the one that was learnt for a query whose vector is kept.
-func (f *folds) bar(q Query) (bar topk.Bar) {
+func (f *folds) bar(q *Query) (bar topk.Bar) {
 	slot := f.lock(q.User, 0)
 	if slot == nil {
 		return bar
 	}
 	defer slot.mu.Unlock()
-	if slot.user == q.User && slot.k == q.K && slices.Equal(slot.vector, q.Vector) {
+	if slot.user == q.User && slot.depth == q.depth() && slices.Equal(slot.vector, q.Vector) {
 		bar = slot.bar
 	}
 	return bar
 }
 
 // putBar keeps a bar beside its vector, if that is still there.
-func (f *folds) putBar(q Query, bar topk.Bar) {
+func (f *folds) putBar(q *Query, bar topk.Bar) {
 	slot := f.lock(q.User, 0)
 	if slot == nil {
 		return
 	}
 	defer slot.mu.Unlock()
 	if slot.user == q.User && slices.Equal(slot.vector, q.Vector) {
-		slot.bar, slot.k = bar, q.K
+		slot.bar, slot.depth = bar, q.depth()
 	}
 }

@@ -87,12 +87,12 @@ func TestSearchBeginsAtItsBar(t *testing.T) {
 	q := Query{User: 7, Vector: vector, K: 20, Hidden: &hidden}
 	var none topk.Bar
 	ask(q)
-	first := v.folds.bar(q)
+	first := v.folds.bar(&q)
 	if first == none {
 		t.Fatal("nothing is learnt")
 	}
 	ask(q)
-	if bar := v.folds.bar(q); bar != first {
+	if bar := v.folds.bar(&q); bar != first {
 		t.Errorf("the same search has the bar %v, then %v", first, bar)
 	}
 	best := v.Index.Search(vector, 10, nil, nil, nil)
@@ -100,13 +100,13 @@ func TestSearchBeginsAtItsBar(t *testing.T) {
 		hidden.Hide(hit.Row)
 	}
 	ask(q)
-	lower := v.folds.bar(q)
+	lower := v.folds.bar(&q)
 	if lower == first || lower.Lower(first) != lower {
 		t.Errorf("where the best are hidden the bar is %v, before %v", lower, first)
 	}
 	hidden.Reset(v.Index)
 	ask(q)
-	if bar := v.folds.bar(q); bar != lower {
+	if bar := v.folds.bar(&q); bar != lower {
 		t.Errorf("the bar rises from %v to %v", lower, bar)
 	}
 	other := q
@@ -118,13 +118,40 @@ func TestSearchBeginsAtItsBar(t *testing.T) {
 	} {
 		other = q
 		change()
-		if v.folds.bar(other) != none {
+		if v.folds.bar(&other) != none {
 			t.Errorf("%s has the bar", name)
 		}
 		ask(other)
 	}
 	v.Keep(vector, 7, []uint32{2}, []float32{1})
-	if v.folds.bar(q) != none {
+	if v.folds.bar(&q) != none {
 		t.Error("a bar outlives its vector")
+	}
+}
+
+// TestReachBeginsAtItsBar: what was learnt for one goal is not taken for another's.
+func TestReachBeginsAtItsBar(t *testing.T) {
+	v := newView(t, 4000, 16)
+	vector := slices.Clone(v.Model.Items[:16])
+	v.Keep(vector, 7, []uint32{1}, []float32{1})
+	lift := v.Index.NewLift(nil)
+	var s, plain topk.Scratch
+	var none topk.Bar
+	q := Query{User: 7, Vector: vector, Goal: topk.Goal{K: 20}}
+	for range 2 {
+		want := v.Index.Search(vector, 20, nil, nil, &plain)
+		got, reached := v.Reach(lift, q, nil, &s)
+		if !reached || !slices.Equal(got[:20], want) {
+			t.Errorf("%v %v, want %v", got, reached, want)
+		}
+		if v.folds.bar(&q) == none {
+			t.Error("nothing is learnt")
+		}
+	}
+	for _, other := range []topk.Goal{{K: 21}, {K: 20, Capped: 3, Most: 1}, {K: 20, Plain: 25}} {
+		q.Goal = other
+		if v.folds.bar(&q) != none {
+			t.Errorf("%+v has the bar of another goal", other)
+		}
 	}
 }
