@@ -82,7 +82,7 @@ func BenchmarkEASE(b *testing.B) {
 }
 
 // Limit of a look-up: 200 random accesses per item of the history, to the
-// places of a 200 KB array, 1-2 ns each. Of session neighbours: 12 bytes of each
+// numbers of a 200 KB array, 1-2 ns each. Of session neighbours: 12 bytes of each
 // of up to 1000 postings per item, from end to end, 3 ns each with its place in
 // a table that stays near; then for each of 500 sessions one walk to its items,
 // 5 ns where ten of them overlap, and one such access for each item.
