@@ -131,6 +131,9 @@ func Ask(ctx context.Context, address, path string) ([]byte, error) {
 	return do(http.DefaultClient, req, http.StatusOK)
 }
 
+// errBusy says that a shop turns requests away.
+var errBusy = errors.New("it is overloaded")
+
 // do sends a request and wants a status.
 func do(c *http.Client, req *http.Request, status int) ([]byte, error) {
 	answer, err := c.Do(req)
@@ -141,6 +144,9 @@ func do(c *http.Client, req *http.Request, status int) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if answer.StatusCode == http.StatusServiceUnavailable {
+		return nil, fmt.Errorf("ask for %s: %w: %.200s", req.URL.Path, errBusy, body)
 	}
 	if answer.StatusCode != status {
 		return nil, fmt.Errorf("ask for %s: it answers %s: %.200s", req.URL.Path, answer.Status, body)
@@ -169,12 +175,13 @@ func Expect(ctx context.Context, address string, paths []string) ([][]byte, erro
 }
 
 // patiently asks until the answer is a live list: on a busy machine the first
-// use of a filter may take longer than a list may.
+// use of a filter may take longer than a list may, and a request that is alone
+// may be turned away.
 func patiently(ctx context.Context, address, path string) ([]byte, error) {
 	const times, between = 10, 100 * time.Millisecond
 	for n := 1; ; n++ {
 		body, err := Ask(ctx, address, path)
-		if err != nil || full(body) {
+		if err != nil && (!errors.Is(err, errBusy) || n == times) || full(body) {
 			return body, err
 		}
 		if n == times {
