@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -33,19 +34,26 @@ func (s *session) passed(spans []span) {
 func (s *session) handOver(ctx context.Context) {
 	<-s.made
 	s.underWay.Wait()
-	s.commit(ctx)
+	const tries = 3
+	for range tries {
+		if s.commit(ctx) == nil {
+			return
+		}
+	}
 }
 
 // commit tells the group the offsets. It runs while no rebalance can, or in
-// one; when it fails, the group knows less than the log, which does no harm.
-func (s *session) commit(ctx context.Context) {
+// one. What the group did not take, as while it counts its members or when the
+// session ends meanwhile, is told the next time: another member that gets the
+// partition would read it again.
+func (s *session) commit(ctx context.Context) (err error) {
 	s.commitsMu.Lock()
 	commits := s.commits
 	s.commits = offsets{}
 	s.commitsMu.Unlock()
 	s.committed = s.opt.Now()
 	if len(commits) == 0 {
-		return
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, leaveTime)
 	defer cancel()
@@ -58,11 +66,57 @@ func (s *session) commit(ctx context.Context) {
 		}
 		return nil
 	})
-	s.client.CommitOffsetsSync(ctx, commits, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, _ *kmsg.OffsetCommitResponse, err error) {
-		if err != nil {
-			s.opt.Log.Debug("kafka: offsets not committed", logkey.Error, err)
+	s.client.CommitOffsetsSync(ctx, commits, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, failed error) {
+		if err = failed; err == nil {
+			err = refused(resp)
 		}
 	})
+	if err != nil {
+		s.opt.Log.Debug("kafka: offsets not committed", logkey.Error, err)
+		s.keep(commits)
+	}
+	return err
+}
+
+// refused is the first error of an answer.
+func refused(resp *kmsg.OffsetCommitResponse) error {
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// keep takes offsets that were not committed back, where there are no newer ones.
+func (s *session) keep(commits offsets) {
+	s.commitsMu.Lock()
+	defer s.commitsMu.Unlock()
+	for topic, partitions := range commits {
+		for n, at := range partitions {
+			if _, newer := s.commits[topic][n]; !newer {
+				s.commits.set(topic, n, at)
+			}
+		}
+	}
+}
+
+// gone drops partitions that are another member's now: an offset that it is told
+// late would take the group back.
+func (s *session) gone(lost map[string][]int32) {
+	s.forget(lost)
+	s.commitsMu.Lock()
+	defer s.commitsMu.Unlock()
+	for topic, partitions := range lost {
+		for _, n := range partitions {
+			delete(s.commits[topic], n)
+		}
+		if len(s.commits[topic]) == 0 {
+			delete(s.commits, topic)
+		}
+	}
 }
 
 // nameOf is the Source.Name of a topic of a request, which has its name or, in

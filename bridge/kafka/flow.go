@@ -151,7 +151,7 @@ func (f *flow) poll() (dropped []span) {
 			}
 		}
 		if f.opt.Now().Sub(f.committed) >= commitEvery {
-			f.commit(f.done)
+			_ = f.commit(f.done) // what is not taken is told the next time
 		}
 		f.client.AllowRebalance()
 	}

@@ -6,10 +6,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"vitrine/bridge/event"
 )
@@ -134,5 +139,49 @@ func TestBackoff(t *testing.T) {
 				t.Fatalf("after %d failures %v, want about %v", fails, got, about)
 			}
 		}
+	}
+}
+
+// TestRefusedCommit: offsets that the group refuses once are told it the next
+// time, though no record comes any more.
+func TestRefusedCommit(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()[0]), kgo.DefaultProduceTopic("user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	var asked atomic.Int64
+	c.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if asked.Add(1) > 1 {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
+		for _, topic := range req.(*kmsg.OffsetCommitRequest).Topics {
+			part := kmsg.NewOffsetCommitResponseTopicPartition()
+			part.ErrorCode = kerr.RebalanceInProgress.Code
+			out := kmsg.NewOffsetCommitResponseTopic()
+			out.Topic, out.TopicID = topic.Topic, topic.TopicID
+			out.Partitions = append(out.Partitions, part)
+			resp.Topics = append(resp.Topics, out)
+		}
+		return resp, nil, true
+	})
+	produce(t, cl, view("a"), view("b"))
+	r := read(t, &memLog{}, Options{Brokers: []string{c.ListenAddrs()[0]}})
+	r.until("all is read", accepted(2))
+	r.until("the group is told again", func(Status) bool { return asked.Load() >= 2 })
+	r.stop()
+	found, err := kadm.NewClient(cl).FetchOffsets(t.Context(), "vitrine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, ok := found.Lookup("user-events", 0); !ok || o.At != 2 {
+		t.Errorf("the group is at %+v, want 2", o)
 	}
 }

@@ -92,10 +92,10 @@ func (s *Source) session(ctx context.Context) error {
 		kgo.ConsumerGroup(s.opt.Group), kgo.ConsumeTopics(s.topics()...), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.AdjustFetchOffsetsFn(ss.start),
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { ss.member.Store(true); s.well() }),
-		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { ss.handOver(ctx); s.forget(lost) }),
+		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { ss.handOver(ctx); ss.gone(lost) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 			ss.member.Store(false)
-			s.forget(lost)
+			ss.gone(lost)
 		}),
 		// What the log has already is passed over, so the start is never wrong.
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
