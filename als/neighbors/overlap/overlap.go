@@ -55,7 +55,7 @@ func (s *Set) Len() int { return s.n }
 
 // Reset forgets all sessions and makes room for so many that are added.
 func (s *Set) Reset(most int) {
-	const spare, least = 2, 10
+	const spare, least = 4, 10
 	size := max(bits.Len(uint(spare*most)), least)
 	s.shift = 64 - size
 	s.table = slices.Grow(s.table[:0], 1<<size)[:1<<size]
