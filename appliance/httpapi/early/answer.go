@@ -178,14 +178,28 @@ func (r *reply) whole(date string) []byte {
 	slices.Sort(names)
 	for _, name := range names {
 		for _, value := range r.header[name] {
-			b = append(append(append(b, name...), ": "...), value...)
-			b = append(b, crlf...)
+			b = append(append(b, name...), ": "...)
+			b = append(appendLine(b, value), crlf...)
 		}
 	}
 	b = append(append(append(b, "Date: "...), date...), "\r\nContent-Length: "...)
 	b = append(strconv.AppendInt(b, int64(len(r.body)), 10), "\r\n\r\n"...)
 	r.out = append(b, r.body...)
 	return r.out
+}
+
+// appendLine appends a value of a header. A line in it ends with a blank, as
+// the server has it: what a handler took from a request begins no line of its
+// own.
+func appendLine(b []byte, value string) []byte {
+	start := len(b)
+	b = append(b, value...)
+	for i := start; i < len(b); i++ {
+		if b[i] == '\r' || b[i] == '\n' {
+			b[i] = ' '
+		}
+	}
+	return b
 }
 
 // date is the time as answers have it, written once a second.

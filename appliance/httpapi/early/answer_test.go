@@ -20,6 +20,7 @@ func mirror(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Content-Type"] = []string{"application/json"}
 	h["X-Two"] = []string{"b", "a"}
+	h["X-Lines"] = []string{"one\r\nX-Three: c", "\n"}
 	if status := r.URL.Query().Get("status"); status != "" {
 		var code int
 		fmt.Sscan(status, &code) //nolint:errcheck // a test's server
