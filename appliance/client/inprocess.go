@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"sync"
@@ -21,7 +22,8 @@ type inProcess struct{ handler http.Handler }
 func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, writer := io.Pipe()
 	w := &answer{header: http.Header{}, body: writer, started: make(chan struct{})}
-	request := r.Clone(r.Context())
+	ctx, cancel := context.WithCancel(r.Context())
+	request := r.Clone(ctx)
 	request.RequestURI = r.URL.RequestURI()
 	request.Host = r.URL.Host
 	if request.Body == nil {
@@ -32,6 +34,7 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 			w.WriteHeader(http.StatusOK)
 			// A handler that panics is not caught: it is a fault of this program.
 			_ = writer.Close()
+			cancel()
 		}()
 		t.handler.ServeHTTP(w, request)
 	}()
@@ -43,8 +46,21 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return &http.Response{
 		Status: http.StatusText(w.status), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.header.Clone(), Body: body, ContentLength: -1, Request: r,
+		Header: w.header.Clone(), Body: &reading{body, cancel}, ContentLength: -1, Request: r,
 	}, nil
+}
+
+// reading is an answer's body. Whoever closes it before its end has gone, and as
+// behind a connection the handler learns that by its context.
+type reading struct {
+	*io.PipeReader
+	leave context.CancelFunc
+}
+
+// Close ends the answer.
+func (r *reading) Close() error {
+	r.leave()
+	return r.PipeReader.Close()
 }
 
 // answer is the writer that a handler sees.

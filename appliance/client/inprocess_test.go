@@ -39,3 +39,20 @@ func TestHandlerInProcess(t *testing.T) {
 	}
 	c.Close()
 }
+
+// TestLeavingInProcess: a handler learns that nobody reads its answer any more.
+func TestLeavingInProcess(t *testing.T) {
+	left := make(chan struct{})
+	c := NewHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "part")
+		<-r.Context().Done()
+		close(left)
+	}))
+	defer c.Close()
+	body, err := c.Backup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	body.Close()
+	<-left
+}
