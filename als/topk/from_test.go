@@ -24,8 +24,8 @@ func TestSearchFromABar(t *testing.T) {
 			hidden.Reset(ix)
 			want := ix.Search(q, k, &hidden, nil, &plain)
 			own := plain.Bar()
-			if !own.known {
-				t.Fatal("a search by codes has no bar")
+			if own.known != ix.coded {
+				t.Fatalf("a search by codes has a bar, one by factors none: %v, codes %v", own, ix.coded)
 			}
 			for name, bar := range map[string]Bar{
 				"none": {}, "its own": own, "another's": before, "all": {float32(math.Inf(-1)), true}, "nothing": {float32(math.Inf(1)), true},
