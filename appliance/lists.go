@@ -24,18 +24,19 @@ func (a *Appliance) listSource() publish.Source {
 	return publish.Source{
 		Users: users.NumUsers,
 		User:  func(code uint32) (string, bool) { return users.UserID(code), a.parts.profile.Has(code) },
-		List: func(ctx context.Context, id string, dst []string) ([]string, error) {
+		List: func(ctx context.Context, id string) ([]string, error) {
 			if !a.answers.known(id) {
-				return dst, nil
+				return nil, nil
 			}
 			q := httpapi.Query{UserID: id, Now: a.now().UnixMilli(), Limit: a.config.Recommend.Limit, ExcludeSeen: a.config.Recommend.ExcludeSeen}
 			if err := a.answers.try(ctx, func(ctx context.Context) error { return a.answers.live.Recommend(ctx, &q, &list) }); err != nil {
-				return dst, err
+				return nil, err
 			}
+			items := make([]string, len(list.Picks))
 			for i := range list.Picks {
-				dst = append(dst, list.Picks[i].ItemID)
+				items[i] = list.Picks[i].ItemID
 			}
-			return dst, nil
+			return items, nil
 		},
 	}
 }

@@ -50,8 +50,8 @@ type Source struct {
 	// he has a history.
 	Users func() int
 	User  func(code uint32) (id string, ok bool)
-	// List appends a user's list to dst; nothing where he is not known.
-	List func(ctx context.Context, id string, dst []string) ([]string, error)
+	// List is a user's list, which is the caller's; nothing where he is not known.
+	List func(ctx context.Context, id string) ([]string, error)
 }
 
 const (
@@ -246,7 +246,7 @@ func (p *Publisher) giveBack(users []string) {
 func (p *Publisher) write(ctx context.Context, src Source, users []string) error {
 	lists := make([]List, 0, len(users))
 	for _, user := range users {
-		items, err := src.List(ctx, user, nil)
+		items, err := src.List(ctx, user)
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()

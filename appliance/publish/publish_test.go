@@ -88,17 +88,17 @@ func (s *shop) source() Source {
 			defer s.mu.Unlock()
 			return s.ids[code], s.items[s.ids[code]] > 0
 		},
-		List: func(_ context.Context, id string, dst []string) ([]string, error) {
+		List: func(_ context.Context, id string) (items []string, err error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.slow[id] {
 				s.slow[id] = false
-				return dst, context.DeadlineExceeded
+				return nil, context.DeadlineExceeded
 			}
 			for n := range s.items[id] {
-				dst = append(dst, fmt.Sprint(n+1))
+				items = append(items, fmt.Sprint(n+1))
 			}
-			return dst, nil
+			return items, nil
 		},
 	}
 }
