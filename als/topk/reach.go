@@ -182,10 +182,10 @@ func (r *search) reach(goal Goal, dst []Hit) ([]Hit, bool) {
 			guess = r.guessFor(goal, from, end)
 		}
 		r.count(goal)
-		found = r.gatherFrom(from, end, guess)
+		found = r.sweepFrom(from, end, guess)
 	} else {
 		r.count(goal)
-		found = r.gatherScored(from, end)
+		found = r.sweepScored(from, end)
 	}
 	s.kept.tally = nil
 	if !found {
@@ -201,10 +201,10 @@ func (r *search) count(goal Goal) {
 	r.s.kept.reset(r.top.k)
 }
 
-// gatherFrom gathers from a guessed threshold, and again where that was too high.
-func (r *search) gatherFrom(from, end int, guess float32) (found bool) {
+// sweepFrom sweeps from a guessed threshold, and again where that was too high.
+func (r *search) sweepFrom(from, end int, guess float32) (found bool) {
 	kept := &r.s.kept
-	if found = r.gather(from, end, guess); !found {
+	if found = r.sweep(from, end, guess); !found {
 		return false
 	}
 	sure := kept.theta
@@ -216,7 +216,7 @@ func (r *search) gatherFrom(from, end int, guess float32) (found bool) {
 		r.s.tally.reset()
 		kept.reset(r.top.k)
 		kept.theta = sure
-		found = r.gather(from, end, sure)
+		found = r.sweep(from, end, sure)
 		sure = kept.theta
 	}
 	r.s.bar = Bar{sure, found && !math.IsInf(float64(sure), -1)}
@@ -234,35 +234,8 @@ func (r *search) guessFor(goal Goal, from, end int) float32 {
 	return guess
 }
 
-// gather makes candidates of the rows that may be in the list, of those that
-// reach guess. It reports false when there are too many.
-func (r *search) gather(from, end int, guess float32) bool {
-	kept, most := &r.s.kept, passBlocks
-	if r.steep() {
-		most = steepBlocks
-	}
-	n := firstBlocks
-	if r.bar.known {
-		n, most = passBlocks, passBlocks // there is little to learn
-	}
-	for ; from < end; n = min(2*n, most) {
-		theta := max(guess, kept.theta)
-		if r.passed(from, theta) {
-			break
-		}
-		n = r.within(from, min(n, end-from), theta)
-		r.pass(from, n, theta)
-		if !kept.tidy(r.underflow()) {
-			return false
-		}
-		from += n
-	}
-	kept.cut(r.underflow())
-	return true
-}
-
-// gatherScored is gather by scores in float32.
-func (r *search) gatherScored(from, end int) bool {
+// sweepScored is sweep by scores in float32.
+func (r *search) sweepScored(from, end int) bool {
 	s, kept := r.s, &r.s.kept
 	for b := from; b < end; b++ {
 		if r.top.least = kept.theta; r.done(b) {

@@ -254,8 +254,9 @@ func (r *search) finish(from, end int, guess float32) {
 // sure is what at least k rows reach.
 func (r *search) sure() float32 { return max(r.s.kept.theta, r.threshold()) }
 
-// sweep gathers the rows that can reach theta.
-func (r *search) sweep(from, end int, theta float32) {
+// sweep gathers the rows that can reach theta. It reports false when there are
+// too many, which only a goal can have.
+func (r *search) sweep(from, end int, theta float32) bool {
 	most := passBlocks
 	if r.steep() {
 		most = steepBlocks
@@ -271,17 +272,24 @@ func (r *search) sweep(from, end int, theta float32) {
 		}
 		n = r.within(from, min(n, end-from), theta)
 		r.pass(from, n, theta)
-		r.trim()
+		if !r.trim() {
+			return false
+		}
 		from += n
 	}
 	r.s.kept.cut(r.underflow())
+	return true
 }
 
 // steep tells whether the first blocks tell more than a sample.
 func (r *search) steep() bool { return r.ix.steep && !r.cosine && r.top.k <= steepMost }
 
-// trim drops candidates when there are many.
-func (r *search) trim() {
+// trim drops candidates when there are many. It reports false when there are too
+// many towards a goal.
+func (r *search) trim() bool {
+	if r.s.kept.tally != nil {
+		return r.s.kept.tidy(r.underflow())
+	}
 	if r.steep() && r.s.kept.many() {
 		r.s.kept.cut(r.underflow())
 	}
@@ -291,6 +299,7 @@ func (r *search) trim() {
 			r.settle()
 		}
 	}
+	return true
 }
 
 // passed is done for a threshold in the values of a pass.
