@@ -63,29 +63,16 @@ func New(opt Options) (*Door, error) {
 	for _, path := range opt.Paths {
 		d.starts = append(d.starts, []byte("GET "+path+"?"))
 	}
-	sheet := &sheet{header: http.Header{}}
-	if err := opt.Problem.Write(sheet, mark); err != nil {
+	refusal := &reply{header: http.Header{}}
+	if err := opt.Problem.Write(refusal, mark); err != nil {
 		return nil, err
 	}
 	head := bytes.NewBufferString("HTTP/1.1 503 Service Unavailable\r\n")
-	_ = sheet.header.Write(head) // a buffer takes everything
+	_ = refusal.header.Write(head) // a buffer takes everything
 	head.WriteString(wire.HeaderRequestID + ": ")
 	d.head, d.middle = head.Bytes(), []byte("\r\nContent-Length: ")
-	d.body, d.end, _ = bytes.Cut(sheet.body, []byte(mark))
+	d.body, d.end, _ = bytes.Cut(refusal.body, []byte(mark))
 	return d, nil
-}
-
-// sheet takes down an answer.
-type sheet struct {
-	header http.Header
-	body   []byte
-}
-
-func (s *sheet) Header() http.Header { return s.header }
-func (s *sheet) WriteHeader(int)     {}
-func (s *sheet) Write(b []byte) (int, error) {
-	s.body = append(s.body, b...)
-	return len(b), nil
 }
 
 // Watch looks at the connections of l before the server does, which tells of
