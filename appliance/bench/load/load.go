@@ -254,12 +254,11 @@ func (r *Result) Full() bool { return r.RightShare() >= minAchieved }
 func (r *Result) Errors() string {
 	switch {
 	case r.Wrong+r.Refused+r.Failed > 0:
+		return fmt.Sprintf("of %d requests %d got a wrong answer, %d were refused, %d failed: %s", r.Requests, r.Wrong, r.Refused, r.Failed, r.FirstFault)
 	case r.Achieved == 0 && r.Lesser == 0:
 		return "no answer came in time"
-	default:
-		return ""
 	}
-	return fmt.Sprintf("of %d requests %d got a wrong answer, %d were refused, %d failed: %s", r.Requests, r.Wrong, r.Refused, r.Failed, r.FirstFault)
+	return ""
 }
 
 // Run sends the load. It fails when no connection can be had or ctx ends;
