@@ -93,7 +93,7 @@ func (h HDFS) Start(ctx context.Context) (*Cluster, error) {
 	if _, err := c.Run(ctx, nameNode, c.nameNodeArgs(1, "-format", "-nonInteractive")...); err != nil {
 		return nil, fmt.Errorf("format the namenode: %w", err)
 	}
-	c.NameNode = c.node("namenode", c.args(192, nameNode, c.nameNodeArgs(1)...), func() (bool, string) { return answers(c.Address, c.WebAddress) })
+	c.NameNode = c.nameNode(1, "namenode", c.Address, c.WebAddress)
 	for i := range h.DataNodes {
 		c.DataNodes = append(c.DataNodes, c.dataNode(i, ports[4+3*i:]))
 	}

@@ -52,6 +52,12 @@ func (c *Cluster) nameNodeArgs(n int, more ...string) []string {
 	return append(args, more...)
 }
 
+// nameNode is NameNode n, 1 or 2, with the addresses that it keeps whichever is
+// the active one.
+func (c *Cluster) nameNode(n int, name, address, webAddress string) *Node {
+	return c.node(name, c.args(192, nameNode, c.nameNodeArgs(n)...), func() (bool, string) { return answers(address, webAddress) })
+}
+
 // startStandby makes the first NameNode of a pair the active one, and the second
 // from what it has.
 func (c *Cluster) startStandby(ctx context.Context) error {
@@ -61,8 +67,7 @@ func (c *Cluster) startStandby(ctx context.Context) error {
 	if _, err := c.Run(ctx, nameNode, c.nameNodeArgs(2, "-bootstrapStandby", "-nonInteractive")...); err != nil {
 		return fmt.Errorf("make the second namenode: %w", err)
 	}
-	address, webAddress := c.StandbyAddress, c.StandbyWebAddress
-	c.Standby = c.node("namenode-2", c.args(192, nameNode, c.nameNodeArgs(2)...), func() (bool, string) { return answers(address, webAddress) })
+	c.Standby = c.nameNode(2, "namenode-2", c.StandbyAddress, c.StandbyWebAddress)
 	return c.Standby.Start(ctx)
 }
 
