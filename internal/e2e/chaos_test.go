@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"vitrine/internal/realservers"
@@ -148,15 +146,7 @@ func chaosKafka(t *testing.T) *chaosServer {
 	proxy := realProxy(t, "")
 	b := realKafka(t, realservers.Kafka{Advertised: proxy.Address})
 	proxy.Target = b.Address
-	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Address), kgo.Dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, b.Address)
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 8, 1, nil, "user-events"); err != nil {
-		t.Fatal(err)
-	}
+	cl := directClient(t, b)
 	ctx, cancel := context.WithCancel(context.Background())
 	var produced atomic.Int64
 	var wg sync.WaitGroup
@@ -176,7 +166,7 @@ func chaosKafka(t *testing.T) *chaosServer {
 			time.Sleep(100 * time.Millisecond)
 		}
 	})
-	stop := func() { cancel(); wg.Wait(); cl.Close() }
+	stop := func() { cancel(); wg.Wait() }
 	t.Cleanup(stop)
 	mark := func(d *daemon) func() bool {
 		want := produced.Load()
@@ -187,8 +177,7 @@ func chaosKafka(t *testing.T) *chaosServer {
 		name: "kafka", proxy: proxy, settings: []string{"kafka.brokers=" + proxy.Address},
 		mark: func(d *daemon) func() bool { last = d; return mark(d) },
 		sent: func() []string {
-			cancel()
-			wg.Wait()
+			stop()
 			users := make([]string, produced.Load())
 			for i := range users {
 				users[i] = "k-" + strconv.Itoa(i)

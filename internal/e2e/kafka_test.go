@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -58,6 +59,23 @@ func kafkaClient(t *testing.T, broker string, topics ...string) *kgo.Client {
 		if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 8, -1, nil, topic); err != nil {
 			t.Fatal(err)
 		}
+	}
+	return cl
+}
+
+// directClient reaches a broker past the address that it gives of itself, and
+// makes the topic.
+func directClient(t *testing.T, b *realservers.Broker) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Address), kgo.Dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, b.Address)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 8, 1, nil, "user-events"); err != nil {
+		t.Fatal(err)
 	}
 	return cl
 }

@@ -1,15 +1,10 @@
 package e2e
 
 import (
-	"context"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"vitrine/internal/realservers"
 )
@@ -71,15 +66,6 @@ func TestRealKafkaWrongBrokers(t *testing.T) {
 func advertises(t *testing.T, address string) string {
 	t.Helper()
 	b := realKafka(t, realservers.Kafka{Advertised: address})
-	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Address), kgo.Dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, b.Address)
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 8, 1, nil, "user-events"); err != nil {
-		t.Fatal(err)
-	}
+	directClient(t, b)
 	return b.Address
 }
