@@ -76,11 +76,7 @@ const items = 6
 // records are left in it.
 func compacted(t *testing.T, broker string) (left int64) {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(broker))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
+	cl := kafkaClient(t, broker)
 	config := map[string]*string{"cleanup.policy": new("compact"), "min.cleanable.dirty.ratio": new("0.01"), "segment.ms": new("100")}
 	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, config, "items"); err != nil {
 		t.Fatal(err)
