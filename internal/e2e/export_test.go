@@ -129,6 +129,7 @@ func TestExportIsCut(t *testing.T) {
 		cmd := exec.Command(path, "export", "events", "--to", dir, "--data", d.dir)
 		var errs strings.Builder
 		cmd.Stderr = &errs
+		bind(cmd)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
