@@ -104,14 +104,14 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(setup.Commands(&setup.Shared{
 		In: a.in, Out: a.out, Err: a.err, JSON: &a.json, ConfigFile: &a.configFile, Usage: usage, Group: group, Version: version, Load: load,
 	})...)
+	hint := func(err error, hint string) error { return hinted{err, hint} }
 	root.AddCommand(copies.Commands(&copies.Shared{
 		Out: a.out, Err: a.err, JSON: &a.json, Print: a.printJSON, With: a.withAppliance, Dir: exactly("DIR"), Version: version,
-		Load: func() (*config.Config, error) { return load(true) },
-		Hint: func(err error, hint string) error { return hinted{err, hint} },
+		Load: func() (*config.Config, error) { return load(true) }, Hint: hint,
 	})...)
 	root.AddCommand(exports.Command(&exports.Shared{
-		Out: a.out, Err: a.err, JSON: &a.json, Print: a.printJSON, Load: a.load, With: a.withAppliance, Usage: usage, Version: version,
-		Hint: func(err error, hint string) error { return hinted{err, hint} },
+		Out: a.out, Err: a.err, JSON: &a.json, Print: a.printJSON, Load: a.load, With: a.withAppliance, Usage: usage, Count: checkCount, Version: version,
+		Hint: hint,
 	}))
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (default "+config.SystemFile+" if it exists)")

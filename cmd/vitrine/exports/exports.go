@@ -43,6 +43,8 @@ type Shared struct {
 	With func(ctx context.Context, what string, do func(*client.Client) error) error
 	// Usage is a wrong command line of cmd.
 	Usage func(cmd *cobra.Command, format string, args ...any) error
+	// Count is the check of a flag that is the length of a list.
+	Count func(cmd *cobra.Command, flag string, n int) error
 	// Hint makes an error that says what to type next.
 	Hint func(err error, hint string) error
 	// Version is the program's.
@@ -57,9 +59,6 @@ const (
 	formatParquet = "parquet"
 	formatNDJSON  = "ndjson"
 )
-
-// maxList is the longest list that the API gives.
-const maxList = 500
 
 // flags are the command's.
 type flags struct {
@@ -114,14 +113,17 @@ With --codes, numbers from 0 stand for ids, and user_codes and item_codes beside
 
 // check refuses what does not go together.
 func (s *Shared) check(cmd *cobra.Command, kind string, f *flags) error {
-	given := cmd.Flags().Changed
 	switch {
 	case f.to == "":
 		return s.Usage(cmd, "export needs --to: a folder, or redis for recommendations")
 	case f.format != formatParquet && f.format != formatNDJSON:
 		return s.Usage(cmd, "--format must be parquet or ndjson, not %q", f.format)
-	case given("limit") && (f.limit < 1 || f.limit > maxList):
-		return s.Usage(cmd, "--limit must be between 1 and %d", maxList)
+	}
+	if err := s.Count(cmd, "limit", f.limit); err != nil {
+		return err
+	}
+	given := cmd.Flags().Changed
+	switch {
 	case given("limit") && kind != table.Recommendations:
 		return s.Usage(cmd, "--limit is the length of lists; %s have none", kind)
 	case f.to != redisTarget:
