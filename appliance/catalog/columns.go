@@ -187,7 +187,7 @@ func (cs *columns) add(name string, kind event.ValueKind) *column {
 	col := &column{kind: kind}
 	switch kind {
 	case event.Number, event.Bool:
-		col.absent = absentNumber
+		col.absent = frame.NoNumber
 	case event.String, event.Set:
 	default:
 		return nil
@@ -212,11 +212,8 @@ func floatBits(v float64) uint32 {
 	return math.Float32bits(float32(max(-math.MaxFloat32, min(v, math.MaxFloat32))))
 }
 
-// absentWide is absentNumber as a float64.
+// absentWide is frame.NoNumber as a float64.
 const absentWide = uint64(0x7ff8000000000000)
-
-// absentNumber is the NaN that stands for no number.
-const absentNumber = 0x7fc00000
 
 const (
 	// columnBits makes chunks of 4 KiB: few items have a rare attribute, and a

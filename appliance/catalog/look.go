@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"vitrine/appliance/frame"
 	"vitrine/bridge/event"
 	"vitrine/internal/expr"
 )
@@ -90,7 +91,7 @@ func (l *look) column(dst []uint64, part *expr.Part) {
 		no, yes := part.Test(expr.Value{Kind: expr.Bool}), part.Test(expr.Value{Kind: expr.Bool, Bool: true})
 		l.each(dst, func(code uint32) bool {
 			switch col.at(code) {
-			case absentNumber:
+			case frame.NoNumber:
 				return missing
 			case 0:
 				return no
@@ -139,7 +140,7 @@ func (l *look) value(col *column, code uint32) expr.Value {
 			return expr.Value{Kind: expr.Number, Num: v}
 		}
 	case event.Bool:
-		if v := col.at(code); v != absentNumber {
+		if v := col.at(code); v != frame.NoNumber {
 			return expr.Value{Kind: expr.Bool, Bool: v != 0}
 		}
 	case event.Set:

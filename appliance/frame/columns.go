@@ -16,12 +16,23 @@ const (
 type Kind uint8
 
 const (
-	// Number is a float32; NaN where the attribute is absent. A truth value
+	// Number is a float32; NoNumber where the attribute is absent. A truth value
 	// is 0 or 1.
 	Number Kind = 1
 	// Text is a dictionary code; 0 where the attribute is absent.
 	Text Kind = 2
 )
+
+// NoNumber are the bits of the NaN that stands for no number.
+const NoNumber = 0x7fc00000
+
+// Absent are the bits of no value.
+func (k Kind) Absent() uint32 {
+	if k == Number {
+		return NoNumber
+	}
+	return 0
+}
 
 // Column gives the values of one attribute.
 type Column interface {

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 
@@ -30,10 +29,7 @@ type count struct {
 
 // begin looks the candidates' values up for a page of at most limit items.
 func (q *quota) begin(st *step, column frame.Column, items []uint32, limit int) {
-	q.step, q.column, q.absent = st, column, 0
-	if column.Kind() == frame.Number {
-		q.absent = math.Float32bits(float32(math.NaN()))
-	}
+	q.step, q.column, q.absent = st, column, column.Kind().Absent()
 	q.values = slices.Grow(q.values[:0], len(items))[:len(items)]
 	column.Gather(q.values, items)
 	log := bits.Len(uint(2 * max(limit, 1)))

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -43,6 +44,34 @@ func TestQuotaCounts(t *testing.T) {
 				counts[value]++
 				taken++
 			}
+		}
+	}
+}
+
+// numbers is a column of numbers.
+type numbers struct{ list }
+
+func (numbers) Kind() frame.Kind { return frame.Number }
+
+// TestQuotaPassesOverWhatIsAbsent: items without the attribute are no kind of
+// their own, be it a text or a number, of which 0 is one like any other.
+func TestQuotaPassesOverWhatIsAbsent(t *testing.T) {
+	absent, two := math.Float32bits(float32(math.NaN())), math.Float32bits(2)
+	for _, c := range []struct {
+		column frame.Column
+		used   []bool
+	}{
+		{list{0, 0, 2, 2}, []bool{false, false, false, true}},
+		{numbers{list{absent, absent, two, two}}, []bool{false, false, false, true}},
+		{numbers{list{absent, 0, 0, absent}}, []bool{false, false, true, false}},
+	} {
+		var q quota
+		q.begin(&step{Rule: Rule{Most: 1}}, c.column, []uint32{0, 1, 2, 3}, 4)
+		for j, want := range c.used {
+			if got := q.used(j); got != want {
+				t.Errorf("%v: item %d: used up is %v", c.column, j, got)
+			}
+			q.count(q.values[j])
 		}
 	}
 }

@@ -82,11 +82,7 @@ func (v *View) Groups(attribute string, column frame.Column, now int64) *Groups 
 
 // group numbers the values of a column by a hash, from 1 on.
 func (v *View) group(column frame.Column) []uint16 {
-	absent := uint32(0)
-	if column.Kind() == frame.Number {
-		absent = math.Float32bits(float32(math.NaN()))
-	}
-	rows := v.Index.Rows()
+	absent, rows := column.Kind().Absent(), v.Index.Rows()
 	of := make([]uint16, len(rows))
 	var codes, values [512]uint32
 	for first := 0; first < len(rows); first += len(codes) {
