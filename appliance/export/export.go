@@ -157,9 +157,8 @@ func appendTime(dst []byte, name string, ms int64) []byte {
 	if ms == 0 {
 		return dst
 	}
-	dst = append(append(append(dst, `,"`...), name...), `":"`...)
-	dst = time.UnixMilli(ms).UTC().AppendFormat(dst, "2006-01-02T15:04:05.999Z07:00")
-	return append(dst, '"')
+	dst = append(append(append(dst, `,"`...), name...), `":`...)
+	return event.AppendTimeJSON(dst, ms)
 }
 
 // lookEvery is after how many rows it is seen whether anybody still waits.

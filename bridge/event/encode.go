@@ -14,9 +14,7 @@ func AppendEventJSON(dst []byte, e *Event) []byte {
 	dst = appendText(append(dst, `,"item_id":`...), e.ItemID)
 	dst = appendText(append(dst, `,"event_type":`...), e.Type)
 	if e.Time != 0 {
-		dst = append(dst, `,"ts":"`...)
-		dst = time.UnixMilli(e.Time).UTC().AppendFormat(dst, "2006-01-02T15:04:05.999Z07:00")
-		dst = append(dst, '"')
+		dst = AppendTimeJSON(append(dst, `,"ts":`...), e.Time)
 	}
 	if e.HasValue {
 		dst = appendFloat(append(dst, `,"value":`...), e.Value)
@@ -36,6 +34,11 @@ func AppendEventJSON(dst []byte, e *Event) []byte {
 		dst = append(append(dst, `,"props":`...), e.Props...)
 	}
 	return append(dst, '}')
+}
+
+// AppendTimeJSON appends Unix milliseconds as RFC 3339 text in UTC, in quotes.
+func AppendTimeJSON(dst []byte, ms int64) []byte {
+	return time.UnixMilli(ms).UTC().AppendFormat(dst, `"2006-01-02T15:04:05.999Z07:00"`)
 }
 
 // AppendAttributesJSON appends a as the JSON object that ParseAttributes

@@ -11,6 +11,7 @@ import (
 
 	"vitrine/appliance/httpapi/publicapi"
 	"vitrine/appliance/httpapi/wire"
+	"vitrine/bridge/event"
 )
 
 // defaultHistory is how many events a page has when none is asked for.
@@ -56,7 +57,7 @@ func (r *Routes) UserHistory(c echo.Context, id publicapi.UserID, params publica
 func appendPast(b []byte, p *Past) []byte {
 	b = wire.AppendString(append(b, `{"item_id":`...), p.ItemID)
 	b = wire.AppendString(append(b, `,"event_type":`...), p.Type)
-	b = appendTime(append(b, `,"ts":`...), p.Time)
+	b = event.AppendTimeJSON(append(b, `,"ts":`...), p.Time)
 	if p.HasValue {
 		b = wire.AppendFloat(append(b, `,"value":`...), float64(p.Value), 32)
 	}

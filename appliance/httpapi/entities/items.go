@@ -190,14 +190,9 @@ func appendItem(b []byte, item *event.Item) []byte {
 	b = wire.AppendString(append(b, `{"item_id":`...), item.ID)
 	b = event.AppendAttributesJSON(append(b, `,"attributes":`...), item.Attributes)
 	if item.ExpiresAt != 0 {
-		b = appendTime(append(b, `,"expires_at":`...), item.ExpiresAt)
+		b = event.AppendTimeJSON(append(b, `,"expires_at":`...), item.ExpiresAt)
 	}
 	return append(b, "}\n"...)
-}
-
-// appendTime appends Unix milliseconds as RFC 3339 text in quotes.
-func appendTime(b []byte, ms int64) []byte {
-	return time.UnixMilli(ms).UTC().AppendFormat(b, `"2006-01-02T15:04:05.999Z07:00"`)
 }
 
 // UnknownItem is the answer to a look-up that failed.

@@ -136,11 +136,11 @@ func (r *Routes) GetErasure(c echo.Context, id publicapi.UserID) error {
 // so that part is done when it can be asked; the files are written anew later.
 func appendErasure(id string, e *Erasure) []byte {
 	b := wire.AppendString([]byte(`{"user_id":`), id)
-	b = appendTime(append(b, `,"erased_at":`...), e.At)
+	b = event.AppendTimeJSON(append(b, `,"erased_at":`...), e.At)
 	if e.Done == 0 {
 		return append(b, `,"serving":"done","archive":"pending"}`+"\n"...)
 	}
-	b = appendTime(append(b, `,"serving":"done","archive":"done","receipt":{"done_at":`...), e.Done)
+	b = event.AppendTimeJSON(append(b, `,"serving":"done","archive":"done","receipt":{"done_at":`...), e.Done)
 	return fmt.Appendf(b, `,"events":%d,"list_places":%d,"changes":%d,"dead_letters":%d,"models":%d}}`+"\n",
 		e.Events, e.Places, e.Changes, e.Letters, e.Models)
 }
