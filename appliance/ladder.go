@@ -109,7 +109,7 @@ func (l *ladder) below(ctx context.Context, q *httpapi.Query, list *httpapi.List
 		if reason == reasonDeadline && q.Filter != "" {
 			// What is late may be the look for the items that pass: it goes on with
 			// the next request, and this one has waited enough.
-			ctx = &timed{Context: ctx, at: time.Now().Add(l.deadline)}
+			ctx = &pace.Until{Context: ctx, At: time.Now().Add(l.deadline)}
 		}
 		return l.live.Recommend(ctx, &plain, list)
 	})
@@ -211,7 +211,7 @@ func (l *ladder) within(ctx context.Context, most time.Duration, ask func(contex
 			err = errPanicked
 		}
 	}()
-	return ask(&timed{Context: ctx, at: time.Now().Add(most)})
+	return ask(&pace.Until{Context: ctx, At: time.Now().Add(most)})
 }
 
 // errPanicked stands for a panic that is in the log.
@@ -228,31 +228,4 @@ func climb(ctx context.Context, err error) string {
 		return reasonDeadline
 	}
 	return reasonFailed
-}
-
-// timed is a context with a deadline that no timer watches: the stages of a
-// request ask for it between each other, and a timer would cost each request
-// more than that.
-type timed struct {
-	context.Context
-	at time.Time
-}
-
-// Deadline is the earlier of the two.
-func (t *timed) Deadline() (time.Time, bool) {
-	if at, ok := t.Context.Deadline(); ok && at.Before(t.at) {
-		return at, true
-	}
-	return t.at, true
-}
-
-// Err looks at the clock.
-func (t *timed) Err() error {
-	if err := t.Context.Err(); err != nil {
-		return err
-	}
-	if time.Now().After(t.at) {
-		return context.DeadlineExceeded
-	}
-	return nil
 }

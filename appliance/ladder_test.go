@@ -123,7 +123,7 @@ func TestLadder(t *testing.T) {
 		{"fails for one whose list is not that", func(context.Context) error { return broken }, nil, "u", "x", "popular", "failed", "popular"},
 		{"fails for one who was erased", func(context.Context) error { return broken }, nil, "erased", "", "popular", "failed", "popular"},
 		{"is late", func(ctx context.Context) error {
-			ctx.(*timed).at = time.Now().Add(-1)
+			ctx.(*pace.Until).At = time.Now().Add(-1)
 			return ctx.Err()
 		}, nil, "u", "", "last_good", "deadline", "u-0"},
 		{"is late in a stage", func(context.Context) error {
@@ -273,21 +273,5 @@ func TestLenience(t *testing.T) {
 	}
 	if left[""] > l.deadline || left[reasonOverload] <= l.deadline {
 		t.Errorf("they may take %v", left)
-	}
-}
-
-func TestDeadlineWithoutATimer(t *testing.T) {
-	early, cancel := context.WithDeadline(t.Context(), time.Unix(5, 0))
-	defer cancel()
-	late := &timed{Context: early, at: time.Unix(9, 0)}
-	if at, ok := late.Deadline(); !ok || at.Unix() != 5 || late.Err() == nil {
-		t.Error("the caller's own deadline is not kept")
-	}
-	own := &timed{Context: t.Context(), at: time.Now().Add(time.Hour)}
-	if own.Err() != nil {
-		t.Error(own.Err())
-	}
-	if own.at = time.Now(); !errors.Is(own.Err(), context.DeadlineExceeded) {
-		t.Error(own.Err())
 	}
 }

@@ -103,16 +103,29 @@ func (l *Late) Error() string {
 // Unwrap is what it is.
 func (l *Late) Unwrap() error { return context.DeadlineExceeded }
 
-// Until is a context that ends for a stage, without a timer.
+// Until is a context that ends at a time that no timer watches: the stages of a
+// request ask for it between each other, and a timer would cost each request more
+// than that. The zero time is no end of its own.
 type Until struct {
 	context.Context
 	At time.Time
 }
 
-// Deadline is the end of the stage.
+// Deadline is the earlier of the two.
 func (u *Until) Deadline() (time.Time, bool) {
-	if u.At.IsZero() {
-		return u.Context.Deadline()
+	if at, ok := u.Context.Deadline(); u.At.IsZero() || ok && at.Before(u.At) {
+		return at, ok
 	}
 	return u.At, true
+}
+
+// Err looks at the clock.
+func (u *Until) Err() error {
+	if err := u.Context.Err(); err != nil {
+		return err
+	}
+	if !u.At.IsZero() && time.Now().After(u.At) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }

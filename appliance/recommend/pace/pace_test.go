@@ -50,3 +50,27 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+func TestDeadlineWithoutATimer(t *testing.T) {
+	early, cancel := context.WithDeadline(t.Context(), time.Unix(5, 0))
+	defer cancel()
+	late := &Until{Context: early, At: time.Unix(9, 0)}
+	if at, ok := late.Deadline(); !ok || at.Unix() != 5 || late.Err() == nil {
+		t.Error("the caller's own deadline is not kept")
+	}
+	own := &Until{Context: t.Context(), At: time.Now().Add(time.Hour)}
+	if own.Err() != nil {
+		t.Error(own.Err())
+	}
+	if own.At = time.Now(); !errors.Is(own.Err(), context.DeadlineExceeded) {
+		t.Error(own.Err())
+	}
+	none := &Until{Context: t.Context()}
+	if at, ok := none.Deadline(); ok || none.Err() != nil {
+		t.Errorf("the zero time ends it at %v: %v", at, none.Err())
+	}
+	none.Context = early
+	if at, ok := none.Deadline(); !ok || at.Unix() != 5 || none.Err() == nil {
+		t.Error("beside the zero time the caller's own deadline is not kept")
+	}
+}
