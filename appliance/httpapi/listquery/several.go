@@ -2,6 +2,7 @@ package listquery
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"vitrine/appliance/httpapi/publicapi"
@@ -24,21 +25,19 @@ func Spread(body *publicapi.RecommendRequest, items Items) {
 
 // spread returns ids as they are, which is nearly always, or others.
 func spread(ids []string, items Items) []string {
-	for i, id := range ids {
-		if !several(id, items) {
-			continue
-		}
-		out := append([]string{}, ids[:i]...)
-		for _, id := range ids[i:] {
-			if several(id, items) {
-				out = appendParts(out, id)
-			} else {
-				out = append(out, id)
-			}
-		}
-		return out
+	first := slices.IndexFunc(ids, func(id string) bool { return several(id, items) })
+	if first < 0 {
+		return ids
 	}
-	return ids
+	out := slices.Clone(ids[:first])
+	for _, id := range ids[first:] {
+		if several(id, items) {
+			out = appendParts(out, id)
+		} else {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // several tells whether a value is no id, but may hold some.
