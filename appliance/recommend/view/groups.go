@@ -2,18 +2,13 @@ package view
 
 import (
 	"math"
-	"sync"
 	"sync/atomic"
 
 	"vitrine/appliance/frame"
 )
 
-const (
-	// maxGroupings bounds the attributes whose groups a view remembers.
-	maxGroupings = 8
-	// groupedEvery is how often, in milliseconds, groups are made anew at most.
-	groupedEvery = 1000
-)
+// groupedEvery is how often, in milliseconds, groups are made anew at most.
+const groupedEvery = 1000
 
 // Groups are the rows of equal values of an attribute. They are of the time when
 // they were made, and values that have nothing in common may share a group: good
@@ -30,53 +25,28 @@ type Groups struct {
 // Doubt has the groups made anew: what was foreseen by them did not happen.
 func (g *Groups) Doubt() { g.doubted.Store(true) }
 
-// groupings are those that were asked for last.
-type groupings struct {
-	mu   sync.Mutex // one is made at a time
-	last atomic.Pointer[[]*Groups]
-}
-
-// find is the one of an attribute, nil where there is none.
-func (g *groupings) find(attribute string) *Groups {
-	if last := g.last.Load(); last != nil {
-		for _, groups := range *last {
-			if groups.attribute == attribute {
-				return groups
-			}
-		}
-	}
-	return nil
-}
-
 // Groups are those of an attribute at now (Unix ms). Making them takes some 10 ns
 // an item.
 func (v *View) Groups(attribute string, column frame.Column, now int64) *Groups {
 	good := func(g *Groups) bool {
 		return g != nil && (!g.doubted.Load() || g.at <= now && now-g.at < groupedEvery)
 	}
-	groups := v.groupings.find(attribute)
+	of := func(g *Groups) bool { return g.attribute == attribute }
+	groups := v.groupings.find(of)
 	if good(groups) {
 		return groups
 	}
 	if groups == nil {
-		v.groupings.mu.Lock()
-	} else if !v.groupings.mu.TryLock() {
+		v.groupings.making.Lock()
+	} else if !v.groupings.making.TryLock() {
 		return groups // somebody is at it
 	}
-	defer v.groupings.mu.Unlock()
-	if groups = v.groupings.find(attribute); good(groups) {
+	defer v.groupings.making.Unlock()
+	if groups = v.groupings.find(of); good(groups) {
 		return groups
 	}
 	groups = &Groups{attribute: attribute, at: now, Of: v.group(column)}
-	keep := []*Groups{groups}
-	if last := v.groupings.last.Load(); last != nil {
-		for _, g := range *last {
-			if g.attribute != attribute && len(keep) < maxGroupings {
-				keep = append(keep, g)
-			}
-		}
-	}
-	v.groupings.last.Store(&keep)
+	v.groupings.put(groups, of)
 	return groups
 }
 

@@ -1,9 +1,6 @@
 package view
 
 import (
-	"sync"
-	"sync/atomic"
-
 	"vitrine/als/topk"
 	"vitrine/appliance/frame"
 )
@@ -14,20 +11,9 @@ type Boost struct {
 	Factor    float64
 }
 
-const (
-	// maxLifts bounds the lists of boosts whose lifts a view remembers: one for
-	// each scene with rules of its own.
-	maxLifts = 8
-	// liftEvery is how often, in milliseconds, a lift is made anew at most: where
-	// items change all the time that would cost more than it saves.
-	liftEvery = 1000
-)
-
-// lifts are those that were asked for last, newest first.
-type lifts struct {
-	mu   sync.Mutex // one is made at a time
-	last atomic.Pointer[[]*lift]
-}
+// liftEvery is how often, in milliseconds, a lift is made anew at most: where
+// items change all the time that would cost more than it saves.
+const liftEvery = 1000
 
 // lift is one that was made, with what it was made of.
 type lift struct {
@@ -69,10 +55,10 @@ func (v *View) Lift(boosts []Boost, now int64) *topk.Lift {
 	if current {
 		return l.lift
 	}
-	if l != nil && l.at <= now && now-l.at < liftEvery || !v.lifts.mu.TryLock() {
+	if l != nil && l.at <= now && now-l.at < liftEvery || !v.lifts.making.TryLock() {
 		return nil
 	}
-	defer v.lifts.mu.Unlock()
+	defer v.lifts.making.Unlock()
 	if l, current = v.lift(boosts); current {
 		return l.lift
 	}
@@ -84,29 +70,13 @@ func (v *View) Lift(boosts []Boost, now int64) *topk.Lift {
 		sets = append(sets, topk.Lifted{Positions: p.positions, Factor: b.Factor})
 	}
 	next.lift = v.Index.NewLift(sets)
-	keep := []*lift{next}
-	if last := v.lifts.last.Load(); last != nil {
-		for _, l := range *last {
-			if !l.of(boosts) && len(keep) < maxLifts {
-				keep = append(keep, l)
-			}
-		}
-	}
-	v.lifts.last.Store(&keep)
+	v.lifts.put(next, func(l *lift) bool { return l.of(boosts) })
 	return next.lift
 }
 
 // lift is the one that was made last of boosts, nil where none was, and whether
 // it still is what they make.
 func (v *View) lift(boosts []Boost) (l *lift, current bool) {
-	last := v.lifts.last.Load()
-	if last == nil {
-		return nil, false
-	}
-	for _, l := range *last {
-		if l.of(boosts) {
-			return l, l.current(v, boosts)
-		}
-	}
-	return nil, false
+	l = v.lifts.find(func(l *lift) bool { return l.of(boosts) })
+	return l, l != nil && l.current(v, boosts)
 }

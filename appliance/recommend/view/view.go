@@ -71,8 +71,8 @@ type View struct {
 	folder    *model.Folder
 	folds     folds
 	passing   passing
-	groupings groupings
-	lifts     lifts
+	groupings recent[Groups]
+	lifts     recent[lift]
 	tail      tail
 
 	scan   sync.Mutex // one look at all expiries at a time
