@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -159,38 +158,20 @@ func readInts[T int64 | uint64](c *column, dst []T) error {
 	return nil
 }
 
-// readSmall reads numbers of 32 bits; a null is 0.
-func (c *column) readSmall(dst []int32) error {
+// readNumbers reads numbers; a null is none. page is the field that load sets to
+// those of the present page.
+func readNumbers[T int32 | float64](c *column, dst []T, page *[]T, none T) error {
 	for i := 0; i < len(dst); {
 		left, err := c.next()
 		if err != nil {
 			return err
 		}
+		values := *page
 		for range min(left, len(dst)-i) {
 			if c.null() {
-				dst[i] = 0
+				dst[i] = none
 			} else {
-				dst[i] = c.small[c.value]
-				c.value++
-				c.row++
-			}
-			i++
-		}
-	}
-	return nil
-}
-
-func (c *column) readDoubles(dst []float64) error {
-	for i := 0; i < len(dst); {
-		left, err := c.next()
-		if err != nil {
-			return err
-		}
-		for range min(left, len(dst)-i) {
-			if c.null() {
-				dst[i] = math.NaN()
-			} else {
-				dst[i] = c.doubles[c.value]
+				dst[i] = values[c.value]
 				c.value++
 				c.row++
 			}

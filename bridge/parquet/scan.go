@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -154,7 +155,7 @@ func (s *EventScanner) read(columns []*column, n int) (err error) {
 			b.Time, err = s.times, readInts(c, s.times)
 		case "value":
 			s.values = grow(s.values, n)
-			b.Value, err = s.values, c.readDoubles(s.values)
+			b.Value, err = s.values, readNumbers(c, s.values, &c.doubles, math.NaN())
 		case "event_id":
 			b.EventID, err = s.ids.read(c, n)
 		case "session_id":
@@ -163,12 +164,12 @@ func (s *EventScanner) read(columns []*column, n int) (err error) {
 			b.RequestID, err = s.requests.read(c, n)
 		case "position":
 			s.positions = grow(s.positions, n)
-			b.Position, err = s.positions, c.readSmall(s.positions)
+			b.Position, err = s.positions, readNumbers(c, s.positions, &c.small, 0)
 		case "scene":
 			b.Scene, err = s.scenes.read(c, n)
 		case "price":
 			s.prices = grow(s.prices, n)
-			b.Price, err = s.prices, c.readDoubles(s.prices)
+			b.Price, err = s.prices, readNumbers(c, s.prices, &c.doubles, math.NaN())
 		case "currency":
 			b.Currency, err = s.currencies.read(c, n)
 		case "props":
