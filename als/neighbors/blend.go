@@ -128,9 +128,7 @@ func (b *Blend) rank(q *Query, dst []topk.Hit, s *Scratch) []topk.Hit {
 		}
 	}
 	s.best = best
-	best = keys.Smallest(best, q.K)
-	slices.Sort(best)
-	return hitsOf(best, dst)
+	return hitsOf(keys.Smallest(best, q.K), dst)
 }
 
 // part leaves one source's scores in s.part.

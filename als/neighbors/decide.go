@@ -2,7 +2,6 @@ package neighbors
 
 import (
 	"math"
-	"slices"
 
 	"vitrine/als/internal/f32"
 	"vitrine/als/internal/keys"
@@ -44,7 +43,6 @@ func (b *Blend) decide(q *Query, m *mixture, scale float32, dst []topk.Hit, s *S
 		best, limit = keys.Best(best, q.K)
 	}
 	s.best = best
-	slices.Sort(best)
 	return hitsOf(best, dst)
 }
 

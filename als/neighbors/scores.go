@@ -107,10 +107,8 @@ func (s *Scores) Get(item uint32) (float32, bool) {
 // It is valid until the next Add or Reset.
 func (s *Scores) Items() []uint32 { return s.items[:s.n] }
 
-// Max returns the highest score of the items not excluded, 0 when all are
-// below it or there is none.
-func (s *Scores) Max(exclude []uint64) float32 { return s.max(&Query{Exclude: exclude}) }
-
+// max is the highest score of the items that may be shown, 0 when all are below it
+// or there is none.
 func (s *Scores) max(q *Query) float32 {
 	highest := float32(0)
 	for _, item := range s.Items() {
@@ -125,23 +123,18 @@ func (s *Scores) max(q *Query) float32 {
 // rising row, without those whose bit is set in exclude (bit r%64 of word
 // r/64) and without NaN. The answer reuses dst.
 func (s *Scores) Top(k int, exclude []uint64, dst []topk.Hit) []topk.Hit {
-	return s.top(&Query{K: k, Exclude: exclude}, dst)
-}
-
-func (s *Scores) top(q *Query, dst []topk.Hit) []topk.Hit {
 	s.keys = s.keys[:0]
 	for _, item := range s.Items() {
-		if v := s.sums[item]; v == v && q.shows(item) {
+		if v := s.sums[item]; v == v && !excluded(exclude, item) {
 			s.keys = append(s.keys, keys.Of(v, item))
 		}
 	}
-	best := keys.Smallest(s.keys, q.K)
-	slices.Sort(best)
-	return hitsOf(best, dst)
+	return hitsOf(keys.Smallest(s.keys, k), dst)
 }
 
-// hitsOf writes keys out, in dst's memory.
+// hitsOf returns what keys, which it sorts, are of, in the memory of dst.
 func hitsOf(best []uint64, dst []topk.Hit) []topk.Hit {
+	slices.Sort(best)
 	dst = slices.Grow(dst[:0], len(best))
 	for _, key := range best {
 		v, item := keys.Split(key)
