@@ -8,7 +8,6 @@ import (
 	"net/textproto"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -183,8 +182,7 @@ func (r *reply) whole(date string) []byte {
 		}
 	}
 	b = append(append(append(b, "Date: "...), date...), "\r\nContent-Length: "...)
-	b = append(strconv.AppendInt(b, int64(len(r.body)), 10), "\r\n\r\n"...)
-	r.out = append(b, r.body...)
+	r.out = append(appendLength(b, len(r.body)), r.body...)
 	return r.out
 }
 
