@@ -225,29 +225,23 @@ func (c *Client) Import(ctx context.Context, body io.Reader, params ImportFilePa
 
 // Backup is a copy of the data folder as a tar stream, which must be closed.
 func (c *Client) Backup(ctx context.Context) (io.ReadCloser, error) {
-	r, err := c.rest.GetBackup(ctx)
-	if err == nil && r.StatusCode == http.StatusOK {
-		return r.Body, nil
+	r, err := c.stream("back up")(c.rest.GetBackup(ctx))
+	if err != nil {
+		return nil, err
 	}
-	if _, err = c.body(r, err); err == nil {
-		err = fmt.Errorf("back up from vitrine at %s: it answers %d", c.where, r.StatusCode)
-	}
-	return nil, err
+	return r.Body, nil
 }
 
 // Export is a table as lines of JSON, which must be closed, and how many rows to
 // expect. The last line says how many there were. Limit is the length of lists;
 // 0 leaves it to the appliance.
 func (c *Client) Export(ctx context.Context, kind ExportKind, limit int) (lines io.ReadCloser, rows int64, err error) {
-	r, err := c.rest.Export(ctx, kind, &ExportParams{Limit: given(limit)})
-	if err == nil && r.StatusCode == http.StatusOK {
-		rows, _ = strconv.ParseInt(r.Header.Get("X-Vitrine-Rows"), 10, 64) // 0 is not known
-		return r.Body, rows, nil
+	r, err := c.stream("export")(c.rest.Export(ctx, kind, &ExportParams{Limit: given(limit)}))
+	if err != nil {
+		return nil, 0, err
 	}
-	if _, err = c.body(r, err); err == nil {
-		err = fmt.Errorf("export from vitrine at %s: it answers %d", c.where, r.StatusCode)
-	}
-	return nil, 0, err
+	rows, _ = strconv.ParseInt(r.Header.Get("X-Vitrine-Rows"), 10, 64) // 0 is not known
+	return r.Body, rows, nil
 }
 
 // StartJob starts long work: a training or an evaluation.
@@ -417,6 +411,20 @@ func decode[T any](c *Client) func(*http.Response, error) (*T, error) {
 			return nil, fmt.Errorf("understand answer of vitrine at %s: %w", c.where, err)
 		}
 		return value, nil
+	}
+}
+
+// stream takes the result pair of a generated call whose answer is read as it
+// comes, and must be closed; what is the verb for an error.
+func (c *Client) stream(what string) func(*http.Response, error) (*http.Response, error) {
+	return func(r *http.Response, err error) (*http.Response, error) {
+		if err == nil && r.StatusCode == http.StatusOK {
+			return r, nil
+		}
+		if _, err = c.body(r, err); err == nil {
+			err = fmt.Errorf("%s from vitrine at %s: it answers %d", what, c.where, r.StatusCode)
+		}
+		return nil, err
 	}
 }
 
