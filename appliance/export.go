@@ -3,7 +3,11 @@ package appliance
 import (
 	"vitrine/appliance/export"
 	"vitrine/appliance/httpapi"
+	"vitrine/appliance/recommend"
 )
+
+// What the exporter asks for at once is no more than a batch of the engine.
+const _ uint = recommend.BatchSize - export.BatchSize
 
 // exporter writes tables of what is in the parts, and everybody's lists.
 func (a *Appliance) exporter() *export.Exporter {
