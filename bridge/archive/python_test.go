@@ -1,12 +1,11 @@
 package archive
 
 import (
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"vitrine/bridge/event"
+	"vitrine/internal/pyreaders"
 )
 
 // pythonScript prints what two independent readers see in the archive at
@@ -41,13 +40,7 @@ duckdb 2.5`
 // TestOthersReadTheArchive lets pyarrow and DuckDB read the folder as it lies
 // there.
 func TestOthersReadTheArchive(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("skipped: no python3 in the path")
-	}
-	if err := exec.CommandContext(t.Context(), python, "-c", "import pyarrow, duckdb").Run(); err != nil {
-		t.Skip("skipped: python3 has no pyarrow and duckdb (pip install pyarrow duckdb)")
-	}
+	python := pyreaders.Find(t)
 	dir := filepath.Join(t.TempDir(), "archive")
 	a := open(t, dir)
 	first, second, third := view("u1", "i1", "e1", day0), view("u\u00fc2", "i2", "e2", day0+1), view("u3", "i1", "", day0+dayMillis)
@@ -55,11 +48,5 @@ func TestOthersReadTheArchive(t *testing.T) {
 	second.Event.HasValue, second.Event.Props, second.Event.RequestID = true, `{"a":1}`, "r1"
 	commit(t, a, first, event.Record{Kind: event.KindItemPut, Item: put("i1", 2.5).Item}, second)
 	commit(t, a, third, served("r1", day0, "i1", "i2"), served("r2", day0))
-	out, err := exec.CommandContext(t.Context(), python, "-c", pythonScript, dir).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if got := strings.TrimSpace(string(out)); got != pythonWant {
-		t.Fatalf("got\n%s\nwant\n%s", got, pythonWant)
-	}
+	python.Prints(t, pythonScript, dir, pythonWant)
 }

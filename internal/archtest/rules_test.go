@@ -127,6 +127,7 @@ var rules = []rule{
 	{pkg: "rpm"},
 	{pkg: "internal/archtest", own: []string{anything}, foreign: []string{anything}},
 	{pkg: "internal/realservers"},
+	{pkg: "internal/pyreaders"},
 	{pkg: "internal/quality", own: []string{anything}, foreign: []string{anything}},
 	{pkg: "internal/docs", own: []string{anything}, foreign: []string{anything}},
 	{pkg: "internal/e2e", own: []string{anything}, foreign: []string{anything}},

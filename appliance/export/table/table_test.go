@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"vitrine/internal/pyreaders"
 )
 
 // samples are the lines of each kind, as the appliance sends them.
@@ -262,13 +263,7 @@ const pythonWant = `['u1', 'u"2', 'u3'] [{'item_id': 'i1', 'score': 1.5}, {'item
 // TestOthersReadTheTables lets pyarrow and DuckDB read the folders as they lie
 // there.
 func TestOthersReadTheTables(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("skipped: no python3 in the path")
-	}
-	if err := exec.CommandContext(t.Context(), python, "-c", "import pyarrow, duckdb").Run(); err != nil {
-		t.Skip("skipped: python3 has no pyarrow and duckdb (pip install pyarrow duckdb)")
-	}
+	python := pyreaders.Find(t)
 	dir := t.TempDir()
 	for kind, rows := range samples {
 		for _, c := range []struct {
@@ -284,13 +279,7 @@ func TestOthersReadTheTables(t *testing.T) {
 			}
 		}
 	}
-	out, err := exec.CommandContext(t.Context(), python, "-c", pythonScript, dir).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if got := strings.TrimSpace(string(out)); got != pythonWant {
-		t.Fatalf("got\n%s\nwant\n%s", got, pythonWant)
-	}
+	python.Prints(t, pythonScript, dir, pythonWant)
 }
 
 // FuzzRows: no line of any kind makes a reader panic, and a row that was read is
