@@ -103,10 +103,7 @@ var rules = []rule{
 	{pkg: "appliance/rulebook", own: []string{"appliance/httpapi", "appliance/httpapi/adminapi", "appliance/recommend", "appliance/rules", "internal/logkey"}},
 	{pkg: "appliance/systemd"},
 	{pkg: "appliance/datadir", own: []string{"internal/durable"}},
-	{
-		pkg: "appliance/upkeep", own: []string{"appliance/scrape", "bridge/archive", "bridge/archive/compact", "bridge/deadletter", "internal/durable", "internal/logkey", "internal/pause"},
-		foreign: []string{"github.com/prometheus"},
-	},
+	{pkg: "appliance/upkeep", own: []string{"appliance/scrape", "bridge/archive", "bridge/archive/compact", "bridge/deadletter", "internal/durable", "internal/logkey", "internal/pause"}},
 	{pkg: "appliance/export/table", own: []string{"bridge/event", "bridge/parquet/tables", "internal/durable"}},
 	{pkg: "appliance/export", own: []string{"appliance/httpapi", "appliance/httpapi/adminapi", "bridge/archive", "bridge/event", "bridge/parquet"}},
 	{pkg: "appliance/backup", own: []string{"appliance/datadir", "bridge/archive", "bridge/mirror", "internal/durable"}},
