@@ -82,7 +82,7 @@ test: unit nested noasm race ## every test
 # a machine with other work the end-to-end tests alone take more than go test's
 # own ten minutes.
 PARALLEL := $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 2))
-TEST_LIMIT := -timeout 40m
+TEST_LIMIT := -timeout 15m
 
 unit:
 	go test $(TEST_LIMIT) -p $(PARALLEL) ./internal/e2e ./...

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"vitrine/appliance/admit"
 	"vitrine/appliance/httpapi"
@@ -71,54 +72,62 @@ func TestLadderOfBatches(t *testing.T) {
 }
 
 // TestBatchesTakeTurns: of many batches one is under way where there is one
-// turn, whoever has gone does not wait, and too many are refused.
+// turn, whoever has gone does not wait, and too many are refused. In a bubble
+// nothing is looked at before all are where they wait, and one that is not let
+// in ends the test at once.
 func TestBatchesTakeTurns(t *testing.T) {
-	begun, goOn := make(chan struct{}), make(chan struct{})
-	m := &moody{batch: func([]httpapi.Query) {
-		begun <- struct{}{}
-		<-goOn
-	}}
-	l, _ := ladderOver(m, admit.Options{Slots: 8})
-	var wg sync.WaitGroup
-	ask := func(ctx context.Context) error {
-		_, err := l.RecommendBatch(ctx, queriesOf(1), make([]httpapi.List, 1))
-		return err
-	}
-	for range 3 {
-		wg.Go(func() {
-			if err := ask(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	<-begun
-	select {
-	case <-begun:
-		t.Error("two batches are under way")
-	default:
-	}
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := ask(gone); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
-	}
-	was := l.batches.Swap(maxBatches)
-	var problem *httpapi.Problem
-	if err := ask(t.Context()); !errors.As(err, &problem) || problem.Status != http.StatusServiceUnavailable {
-		t.Errorf("%v", err)
-	}
-	l.batches.Add(was - maxBatches)
-	// Single requests do not wait for them.
-	var list httpapi.List
-	if err := l.Recommend(t.Context(), &httpapi.Query{UserID: "u", Limit: 1}, &list); err != nil || list.Source != httpapi.SourceLive {
-		t.Errorf("%v %+v", err, list)
-	}
-	close(goOn)
-	for range 2 {
+	synctest.Test(t, func(t *testing.T) {
+		begun, goOn := make(chan struct{}), make(chan struct{})
+		m := &moody{batch: func([]httpapi.Query) {
+			begun <- struct{}{}
+			<-goOn
+		}}
+		l, _ := ladderOver(m, admit.Options{Slots: 8})
+		var wg sync.WaitGroup
+		ask := func(ctx context.Context) error {
+			_, err := l.RecommendBatch(ctx, queriesOf(1), make([]httpapi.List, 1))
+			return err
+		}
+		for range 3 {
+			wg.Go(func() {
+				if err := ask(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 		<-begun
-	}
-	wg.Wait()
-	if n := l.batches.Load(); n != 0 {
-		t.Errorf("%d batches are left", n)
-	}
+		synctest.Wait()
+		select {
+		case <-begun:
+			t.Error("two batches are under way")
+		default:
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := ask(gone); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+		was := l.batches.Swap(maxBatches)
+		if was != 3 {
+			t.Errorf("%d batches, want 3", was)
+		}
+		var problem *httpapi.Problem
+		if err := ask(t.Context()); !errors.As(err, &problem) || problem.Status != http.StatusServiceUnavailable {
+			t.Errorf("%v", err)
+		}
+		l.batches.Add(was - maxBatches)
+		// Single requests do not wait for them.
+		var list httpapi.List
+		if err := l.Recommend(t.Context(), &httpapi.Query{UserID: "u", Limit: 1}, &list); err != nil || list.Source != httpapi.SourceLive {
+			t.Errorf("%v %+v", err, list)
+		}
+		close(goOn)
+		for range 2 {
+			<-begun
+		}
+		wg.Wait()
+		if n := l.batches.Load(); n != 0 {
+			t.Errorf("%d batches are left", n)
+		}
+	})
 }
