@@ -155,20 +155,43 @@ func (ix *Index) Similar(row uint32, k int, hidden *Mask, dst []Hit, s *Scratch)
 	if !ok || int(at) < ix.infinite || int(at) >= ix.zero {
 		return dst[:0]
 	}
-	if s == nil {
-		s = new(Scratch)
-	}
-	s.scanned = 0
-	// The query is scaled to length 1, so that no product can overflow.
-	s.vector = s.vector[:0]
-	for _, v := range ix.items[int(row)*ix.rank : (int(row)+1)*ix.rank] {
-		s.vector = append(s.vector, float32(float64(v)/ix.norms[at]))
-	}
-	r := search{
-		ix: ix, s: s, vector: s.vector, hidden: hidden, measure: &ix.cosine,
-		begin: ix.infinite, end: ix.zero, cosine: true, self: int(at), length: norm(s.vector), ceilings: ix.ceilings, tiny: ix.tiny(),
-	}
+	r := search{hidden: hidden, s: s, self: int(at)}
+	ix.toward(&r, ix.items[int(row)*ix.rank:(int(row)+1)*ix.rank], ix.norms[at])
 	return r.run(k, dst)
+}
+
+// SimilarTo is Similar for factors of the index's rank that are no row's.
+func (ix *Index) SimilarTo(factors []float32, k int, hidden *Mask, dst []Hit, s *Scratch) []Hit {
+	if len(factors) != ix.rank {
+		panic("topk: query has another rank than the index")
+	}
+	ix.checkMask(hidden)
+	length := norm(factors)
+	if !(length > 0) || math.IsInf(length, 1) {
+		return dst[:0]
+	}
+	r := search{hidden: hidden, s: s, self: nobody}
+	ix.toward(&r, factors, length)
+	return r.run(k, dst)
+}
+
+// nobody is a position that no row has.
+const nobody = -blockRows
+
+// toward readies a search by cosine for factors of a length.
+func (ix *Index) toward(r *search, factors []float32, length float64) {
+	if r.s == nil {
+		r.s = new(Scratch)
+	}
+	r.s.scanned = 0
+	// The query is scaled to length 1, so that no product can overflow.
+	r.s.vector = r.s.vector[:0]
+	for _, v := range factors {
+		r.s.vector = append(r.s.vector, float32(float64(v)/length))
+	}
+	r.ix, r.vector, r.length, r.measure = ix, r.s.vector, norm(r.s.vector), &ix.cosine
+	r.begin, r.end, r.cosine = ix.infinite, ix.zero, true
+	r.ceilings, r.tiny = ix.ceilings, ix.tiny()
 }
 
 // More appends to dst the k best rows that hidden does not name, and then hides

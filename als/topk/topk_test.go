@@ -245,6 +245,10 @@ func TestSimilarEqualsANaiveScan(t *testing.T) {
 			if !same(got, want) {
 				t.Fatalf("n %d row %d k %d: got %v, want %v", n, row, k, got, want)
 			}
+			// As factors of nobody's: the row itself is only another row then.
+			if to := ix.SimilarTo(items[row*rank:(row+1)*rank], k, hide(ix, self), nil, &s); !same(to, want) {
+				t.Fatalf("n %d factors of row %d k %d: got %v, want %v", n, row, k, to, want)
+			}
 			for _, h := range got {
 				if math.Abs(float64(h.Score)) > 1+1e-5 {
 					t.Fatalf("cosine %g", h.Score)

@@ -2075,6 +2075,8 @@ type ClientInterface interface {
 
 	// SimilarItems Items that the same customers like.
 	//
+	// By the model's factors and by what goes together, as training found better. For an item that the model does not know yet it is by the factors of its category and brand; for one that has neither, popular items stand in.
+	//
 	// Corresponds with GET /v1/items/{id}/similar (the `SimilarItems` operationId).
 	SimilarItems(ctx context.Context, id ItemID, params *SimilarItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -2761,6 +2763,8 @@ func (c *Rest) PutItem(ctx context.Context, id ItemID, params *PutItemParams, bo
 }
 
 // SimilarItems Items that the same customers like.
+//
+// By the model's factors and by what goes together, as training found better. For an item that the model does not know yet it is by the factors of its category and brand; for one that has neither, popular items stand in.
 //
 // Corresponds with GET /v1/items/{id}/similar (the `SimilarItems` operationId).
 func (c *Rest) SimilarItems(ctx context.Context, id ItemID, params *SimilarItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6474,6 +6478,8 @@ type ClientWithResponsesInterface interface {
 	PutItemWithResponse(ctx context.Context, id ItemID, params *PutItemParams, body PutItemJSONRequestBody, reqEditors ...RequestEditorFn) (*PutItemResponse, error)
 
 	// SimilarItemsWithResponse Items that the same customers like.
+	//
+	// By the model's factors and by what goes together, as training found better. For an item that the model does not know yet it is by the factors of its category and brand; for one that has neither, popular items stand in.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -11038,6 +11044,8 @@ func (c *ClientWithResponses) PutItemWithResponse(ctx context.Context, id ItemID
 }
 
 // SimilarItemsWithResponse Items that the same customers like.
+//
+// By the model's factors and by what goes together, as training found better. For an item that the model does not know yet it is by the factors of its category and brand; for one that has neither, popular items stand in.
 //
 // Returns a wrapper object for the known response body format(s).
 //

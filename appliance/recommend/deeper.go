@@ -74,7 +74,7 @@ func (e *Engine) further(sc *scratch, q question, scale float32) {
 	if d.at == len(d.hits) {
 		d.at, d.ahead = 0, 2*d.ahead
 		if q.similar {
-			d.hits = v.Index.Similar(q.row, d.ahead, &d.hidden, d.hits, &sc.search)
+			d.hits = sc.alike(v, q, d.ahead, &d.hidden, d.hits)
 			for _, hit := range d.hits {
 				d.hidden.Hide(hit.Row)
 			}

@@ -18,9 +18,11 @@ type question struct {
 	view *view.View
 	// reason says why there is no live answer; empty when there is one.
 	reason string
-	// similar asks for items like row, instead of those for the vector.
+	// similar asks for items like row, instead of those for the vector; like its
+	// kin where guess is not nil, for no model knows it.
 	similar bool
 	row     uint32
+	guess   []float32
 	// filled lists are filled up with popular items behind live ones.
 	filled bool
 	// rank is the list itself, which needs no view; where it is empty otherwise

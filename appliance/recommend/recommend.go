@@ -188,7 +188,8 @@ func (e *Engine) question(req *Request, sc *scratch) (question, error) {
 }
 
 // Similar fills resp with the items most like the given one: by the model's
-// cosine and by what goes together, as training found better. It returns
+// cosine and by what goes together, as training found better; by the cosine to
+// its category and brand where the model does not know it. It returns
 // ErrUnknownItem for an item without a code.
 func (e *Engine) Similar(ctx context.Context, itemID string, limit int, now int64, resp *Response) error {
 	if err := ctx.Err(); err != nil {
@@ -250,6 +251,7 @@ type scratch struct {
 	rows       []uint32
 	weights    []float32
 	vector     []float32
+	guess      []float32 // of the factors of an item
 	hits       []topk.Hit
 	// ahead are the best by the factors where searched is true: the first search
 	// was made beforehand, with without as it is.

@@ -187,7 +187,7 @@ func (e *Engine) raise(sc *scratch, q question) {
 // nearest are the best by the factors alone, in the memory of sc.more.
 func (sc *scratch) nearest(v *view.View, q question, k int, mask *topk.Mask) []topk.Hit {
 	if q.similar {
-		return v.Index.Similar(q.row, k, mask, sc.more, &sc.search)
+		return sc.alike(v, q, k, mask, sc.more)
 	}
 	return v.Index.Search(sc.vector, k, mask, sc.more, &sc.search)
 }
@@ -197,7 +197,7 @@ func (sc *scratch) nearest(v *view.View, q question, k int, mask *topk.Mask) []t
 func (sc *scratch) factorScale(v *view.View, q question) float32 {
 	blend := sc.blend(v)
 	if q.similar {
-		blend = v.Blends.Like
+		blend = sc.likeness(v, q)
 	} else if len(sc.vector) == 0 {
 		return 0
 	}

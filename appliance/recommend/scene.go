@@ -101,14 +101,20 @@ func (e *Engine) stage(preset string, sc *scratch, q *question) {
 	}
 }
 
-// alike asks for items like one.
+// alike asks for items like one; where no model knows it, for those like its
+// category and brand.
 func (e *Engine) alike(item uint32, v *view.View, sc *scratch) question {
 	q := question{view: v, reason: ReasonNoModel, similar: true}
-	if v != nil {
-		q.reason = ReasonColdItem
-		if row, ok := v.Row(item); ok {
-			q.reason, q.row = "", row
-			sc.history = append(sc.history[:0], row)
+	if v == nil {
+		return q
+	}
+	q.reason = ReasonColdItem
+	if row, ok := v.Row(item); ok {
+		q.reason, q.row = "", row
+		sc.history = append(sc.history[:0], row)
+	} else if e.deps.Columns != nil {
+		if sc.guess = v.Guess(e.deps.Columns, item, sc.guess); len(sc.guess) > 0 {
+			q.reason, q.guess = "", sc.guess
 		}
 	}
 	return q

@@ -70,11 +70,11 @@ func (e *Engine) choose(sc *scratch, q question) (reason string) {
 func (sc *scratch) best(v *view.View, q question) {
 	query := neighbors.Query{History: sc.history, Vector: sc.vector, Hidden: &sc.without, K: sc.want, Nearest: sc.ahead, Searched: sc.searched}
 	switch {
-	case q.similar && v.Blends.Like != nil:
+	case q.similar && sc.likeness(v, q) != nil:
 		query.Cosine, query.Row = true, q.row
 		sc.hits = v.Blends.Like.Rank(query, sc.hits, sc.mixing)
 	case q.similar:
-		sc.hits = v.Index.Similar(q.row, sc.want, &sc.without, sc.hits, &sc.search)
+		sc.hits = sc.alike(v, q, sc.want, &sc.without, sc.hits)
 	case sc.blend(v) != nil:
 		if !sc.searched && sc.byFactors(q) {
 			near := view.Query{User: sc.frame.User, Vector: sc.vector, K: sc.searches(v), Hidden: &sc.without}
@@ -88,6 +88,22 @@ func (sc *scratch) best(v *view.View, q question) {
 	default:
 		sc.hits = v.Search(view.Query{User: sc.frame.User, Vector: sc.vector, K: sc.want, Hidden: &sc.without}, sc.hits, &sc.search)
 	}
+}
+
+// likeness is the mix for items like one; nil where the factors answer alone.
+func (sc *scratch) likeness(v *view.View, q question) *neighbors.Blend {
+	if q.guess != nil {
+		return nil
+	}
+	return v.Blends.Like
+}
+
+// alike are the best of the items like one by the factors alone.
+func (sc *scratch) alike(v *view.View, q question, k int, hidden *topk.Mask, dst []topk.Hit) []topk.Hit {
+	if q.guess != nil {
+		return v.Index.SimilarTo(q.guess, k, hidden, dst, &sc.search)
+	}
+	return v.Index.Similar(q.row, k, hidden, dst, &sc.search)
 }
 
 // blend is the mix for a visitor; nil where the factors answer alone.

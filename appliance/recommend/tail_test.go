@@ -1,11 +1,14 @@
 package recommend
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
 
+	"vitrine/als/neighbors"
 	"vitrine/appliance/frame"
 )
 
@@ -128,5 +131,49 @@ func BenchmarkRules(b *testing.B) {
 	var resp Response
 	for b.Loop() {
 		_ = e.Recommend(context.Background(), &req, &resp)
+	}
+}
+
+// TestSimilarToOneThatNoModelKnows: items like one that is new are those that
+// point where its category does; where it has none, popular ones stand in.
+func TestSimilarToOneThatNoModelKnows(t *testing.T) {
+	e, s := ruled(t, "")
+	v := e.view.Load()
+	v.Blends.Like = &neighbors.Blend{} // knows nothing of such an item either
+	b := &boutique{shop: s}
+	var resp Response
+	if err := e.Similar(t.Context(), s.ItemID(953), 5, 1000, &resp); err != nil || resp.Reason != ReasonColdItem {
+		t.Errorf("without attributes: %v %+v", err, resp)
+	}
+	e.deps.News, e.deps.Columns = b, b
+	rank := v.Model.Rank
+	mean := make([]float64, rank)
+	for row := 3; row < 900; row += 10 { // fewer than a group's mean is made of at most
+		for k := range mean {
+			mean[k] += float64(v.Model.Items[row*rank+k])
+		}
+	}
+	cosine := func(row uint32) float64 {
+		dot, length := 0.0, 0.0
+		for k, m := range mean {
+			f := float64(v.Model.Items[int(row)*rank+k])
+			dot, length = dot+f*m, length+f*f
+		}
+		return dot / math.Sqrt(length)
+	}
+	var want []uint32
+	for row := range uint32(len(v.Codes)) {
+		if !e.deps.Shelf.Expired(row, 1000) {
+			want = append(want, row)
+		}
+	}
+	slices.SortFunc(want, func(a, b uint32) int { return cmp.Compare(cosine(b), cosine(a)) })
+	if err := e.Similar(t.Context(), s.ItemID(953), 5, 1000, &resp); err != nil || resp.Source != SourceLive || !slices.Equal(codesOf(&resp), want[:5]) {
+		t.Errorf("%v %+v, want %v", err, resp, want[:5])
+	}
+	// What filters and rules leave too little of is filled from behind.
+	e.SetRules(mustPlans(t, e, fmt.Sprintf(`{"action":"exclude","filter":"%d/1000000"}`, want[0])))
+	if err := e.Similar(t.Context(), s.ItemID(953), 5, 1000, &resp); err != nil || !slices.Equal(codesOf(&resp), want[1:6]) {
+		t.Errorf("%v %+v, want %v", err, resp, want[1:6])
 	}
 }

@@ -159,34 +159,42 @@ func (v *View) Follow(old *View, news News, columns frame.Columns) {
 	}
 }
 
+// Guess is what the factors of an item may be that the model does not know: the
+// mean of those of its category and of its brand, as for Newcomers, in the memory
+// of dst. It is empty where the item has neither.
+func (v *View) Guess(columns frame.Columns, item uint32, dst []float32) []float32 {
+	v.tail.mu.Lock()
+	defer v.tail.mu.Unlock()
+	dst = dst[:0]
+	n := 0
+	v.eachKin(columns, item, func(_ int, _ uint32, mean []float32) {
+		n++
+		if n == 1 {
+			dst = append(dst, mean...)
+			return
+		}
+		for k, f := range mean {
+			dst[k] = (dst[k] + f) / 2
+		}
+	})
+	return dst
+}
+
 // guess adds an item whose attributes say what its factors may be.
 func (v *View) guess(columns frame.Columns, item uint32, groups map[[2]uint32]uint32, next *Newcomers) {
 	var kin [2]uint32
 	n := 0
-	for a, name := range kinAttributes() {
-		column := columns.Column(frame.ItemScope, name)
-		if column == nil || column.Kind() != frame.Text {
-			continue
-		}
-		var value [1]uint32
-		column.Gather(value[:], []uint32{item})
-		if value[0] == 0 {
-			continue
-		}
-		mean := v.kin(a, column)[value[0]]
-		if mean == nil {
-			continue
-		}
-		group := [2]uint32{uint32(a), value[0]}
+	v.eachKin(columns, item, func(attribute int, value uint32, mean []float32) {
+		group := [2]uint32{uint32(attribute), value}
 		if _, there := groups[group]; !there {
 			groups[group] = uint32(len(next.rows))
 			next.rows = append(next.rows, uint32(len(next.rows)))
 			next.means.Items = append(next.means.Items, mean...)
 			next.means.NumItems++
 		}
-		kin[a] = groups[group]
+		kin[attribute] = groups[group]
 		n++
-	}
+	})
 	if n == 0 {
 		return
 	}
@@ -198,6 +206,24 @@ func (v *View) guess(columns frame.Columns, item uint32, groups map[[2]uint32]ui
 	next.kinds[at].items = append(next.kinds[at].items, uint32(len(next.Items)))
 	next.of = append(next.of, uint32(at))
 	next.Items = append(next.Items, item)
+}
+
+// eachKin calls yield with the mean factors of each group that an item is of.
+func (v *View) eachKin(columns frame.Columns, item uint32, yield func(attribute int, value uint32, mean []float32)) {
+	for a, name := range kinAttributes() {
+		column := columns.Column(frame.ItemScope, name)
+		if column == nil || column.Kind() != frame.Text {
+			continue
+		}
+		var value [1]uint32
+		column.Gather(value[:], []uint32{item})
+		if value[0] == 0 {
+			continue
+		}
+		if mean := v.kin(a, column)[value[0]]; mean != nil {
+			yield(a, value[0], mean)
+		}
+	}
 }
 
 // kin are the mean factors of the items of each value of an attribute, as of
