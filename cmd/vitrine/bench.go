@@ -14,14 +14,9 @@ import (
 
 	"vitrine/appliance/bench"
 	"vitrine/appliance/bench/gap"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
 )
-
-// exitInvalid is the exit code of a measurement that cannot be believed.
-const exitInvalid = 3
-
-// errInvalid is a measurement that cannot be believed, already printed.
-var errInvalid = errors.New("invalid measurement")
 
 // benchChild is the hidden command of the benchmark's own child processes.
 const benchChild = "child"
@@ -40,11 +35,11 @@ Without --full it takes about a minute for each part. All means all but peers,
 which holds training against other programs that must be installed first. Ingest
 reads from a Kafka, too, where --set kafka.brokers=HOST:9092 names one.`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usage(cmd, "%s takes at most one part, not %q", shortPath(cmd), args)
+			if err := cli.AtMostOne("part")(cmd, args); err != nil {
+				return err
 			}
 			if len(args) == 1 && args[0] != "all" && !slices.Contains(bench.Parts(), args[0]) {
-				return usage(cmd, "%s has no part %q; it has: all, %s", shortPath(cmd), args[0], strings.Join(bench.Parts(), ", "))
+				return cli.Usage(cmd, "%s has no part %q; it has: all, %s", cli.ShortPath(cmd), args[0], strings.Join(bench.Parts(), ", "))
 			}
 			return nil
 		},
@@ -53,19 +48,19 @@ reads from a Kafka, too, where --set kafka.brokers=HOST:9092 names one.`,
 				opt.Parts = args
 			}
 			if opt.Target != "" && opt.Parts != nil && opt.Parts[0] != bench.Serve {
-				return usage(cmd, "--target is measured by the part %s alone", bench.Serve)
+				return cli.Usage(cmd, "--target is measured by the part %s alone", bench.Serve)
 			}
 			for _, name := range opt.Only {
 				if opt.Target != "" || opt.Parts == nil || !slices.Contains(bench.Cases(opt.Parts[0]), name) {
-					return usage(cmd, "--only %s: without --target %s", name, benchCases())
+					return cli.Usage(cmd, "--only %s: without --target %s", name, benchCases())
 				}
 			}
 			if cmd.Flags().Changed("target") && opt.Target == "" {
-				return usage(cmd, "--target is empty; it looks like http://127.0.0.1:8080")
+				return cli.Usage(cmd, "--target is empty; it looks like http://127.0.0.1:8080")
 			}
 			if keyFile != "" {
 				if opt.Target == "" {
-					return usage(cmd, "--key-file is sent to a --target only")
+					return cli.Usage(cmd, "--key-file is sent to a --target only")
 				}
 				var err error
 				if opt.Key, err = readKey(keyFile); err != nil {
@@ -74,7 +69,7 @@ reads from a Kafka, too, where --set kafka.brokers=HOST:9092 names one.`,
 			}
 			for flag, path := range map[string]string{"out": out.json, "html": out.html} { // not after an hour of measuring
 				if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
-					return usage(cmd, "--%s %s: there is no folder %s", flag, path, filepath.Dir(path))
+					return cli.Usage(cmd, "--%s %s: there is no folder %s", flag, path, filepath.Dir(path))
 				}
 			}
 			return a.bench(cmd.Context(), opt, out)
@@ -134,13 +129,13 @@ func (a *app) bench(ctx context.Context, opt bench.Options, out outputs) error {
 	if err != nil {
 		return fmt.Errorf("find own program: %w", err)
 	}
-	bar := progress.New(a.err)
-	opt.Version, opt.ConfigFile, opt.Settings, opt.Progress = version, a.configFile, a.set, bar.Show
+	bar := progress.New(a.Err)
+	opt.Version, opt.ConfigFile, opt.Settings, opt.Progress = a.Version, a.ConfigFile, a.Set, bar.Show
 	opt.ChildCommand = func(kind string) []string { return []string{exe, "bench", benchChild, kind} }
 	opt.ServeCommand = func(dir string, settings []string) []string {
 		command := []string{exe, "bench", benchChild, bench.ChildDaemon, "--data", dir}
-		if a.configFile != "" {
-			command = append(command, "--config", a.configFile)
+		if a.ConfigFile != "" {
+			command = append(command, "--config", a.ConfigFile)
 		}
 		for _, s := range settings {
 			command = append(command, "--set", s)
@@ -150,16 +145,16 @@ func (a *app) bench(ctx context.Context, opt bench.Options, out outputs) error {
 	r, err := bench.Run(ctx, opt)
 	bar.Done()
 	if err != nil && opt.Target != "" && ctx.Err() == nil {
-		return hinted{err, "vitrine serve prints its address; --key-file FILE sends an API key"}
+		return cli.Hint(err, "vitrine serve prints its address; --key-file FILE sends an API key")
 	}
 	if err != nil {
 		return err
 	}
 	write := r.WriteText
-	if a.json {
+	if a.JSON {
 		write = r.WriteJSON
 	}
-	err = write(a.out)
+	err = write(a.Out)
 	// Each is tried whatever became of the others.
 	if out.json != "" {
 		err = errors.Join(err, r.WriteFile(out.json))
@@ -173,21 +168,18 @@ func (a *app) bench(ctx context.Context, opt bench.Options, out outputs) error {
 	return verdict(r.ExitCode())
 }
 
-// verdict is the error that leads to an exit code of the benchmark's; what it
-// stands for has been printed.
+// verdict ends the command with an exit code of the benchmark's; what it stands
+// for has been printed.
 func verdict(code int) error {
-	switch code {
-	case exitOK:
+	if code == 0 {
 		return nil
-	case exitInvalid:
-		return errInvalid
 	}
-	return errSilent
+	return cli.Told(code)
 }
 
 func (a *app) benchCompareCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "compare A.json B.json", Short: "Compare two reports, B against A", Args: exactly("A.json", "B.json"),
+		Use: "compare A.json B.json", Short: "Compare two reports, B against A", Args: cli.Exactly("A.json", "B.json"),
 		Long: `Hold the figures of B against those of A, relative to each run's own reference
 where there is one, and against what the repetitions of both runs differ by.
 Exit 1: a figure is worse by more than that, or a target that A met is missed;
@@ -202,10 +194,10 @@ Exit 1: a figure is worse by more than that, or a target that A met is missed;
 				return err
 			}
 			c := bench.Compare(before, after)
-			if a.json {
-				err = a.printJSON(c)
+			if a.JSON {
+				err = a.PrintJSON(c)
 			} else {
-				err = c.WriteText(a.out)
+				err = c.WriteText(a.Out)
 			}
 			if err != nil {
 				return err
@@ -217,13 +209,13 @@ Exit 1: a figure is worse by more than that, or a target that A met is missed;
 
 func (a *app) benchChildCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: benchChild + " KIND", Hidden: true, Args: exactly("KIND"),
+		Use: benchChild + " KIND", Hidden: true, Args: cli.Exactly("KIND"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == bench.ChildDaemon {
-				go gap.Answer(a.in, a.out)
+				go gap.Answer(a.In, a.Out)
 				return a.serve(cmd.Context(), false)
 			}
-			return bench.Child(cmd.Context(), args[0], a.in, a.out)
+			return bench.Child(cmd.Context(), args[0], a.In, a.Out)
 		},
 	}
 }

@@ -9,18 +9,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
 )
 
 func (a *app) deadlettersCommand() *cobra.Command {
 	limit, cursor := 50, ""
 	list := &cobra.Command{
-		Use: "list", Short: "List refused rows and events, oldest first", Args: exactly(),
+		Use: "list", Short: "List refused rows and events, oldest first", Args: cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkCount(cmd, "limit", limit); err != nil {
+			if err := cli.CheckCount(cmd, "limit", limit); err != nil {
 				return err
 			}
-			cl, err := a.daemon(cmd.Context(), "deadletters list")
+			cl, err := a.Daemon(cmd.Context(), "deadletters list")
 			if err != nil {
 				return err
 			}
@@ -28,10 +29,10 @@ func (a *app) deadlettersCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("deadletters list: %w", err)
 			}
-			if a.json {
-				return a.printJSON(page)
+			if a.JSON {
+				return a.PrintJSON(page)
 			}
-			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+			w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "ID\tSOURCE\tLINE\tCODE\tDETAIL")
 			for _, l := range page.Items {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.ID, l.Source, lineOf(&l), l.Code, l.Detail)
@@ -39,9 +40,9 @@ func (a *app) deadlettersCommand() *cobra.Command {
 			if err := w.Flush(); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.out, "%s of %s\n", progress.Count(int64(len(page.Items))), progress.Count(page.Total))
+			fmt.Fprintf(a.Out, "%s of %s\n", progress.Count(int64(len(page.Items))), progress.Count(page.Total))
 			if page.NextCursor != "" {
-				fmt.Fprintf(a.out, "more: vitrine deadletters list --cursor %s\n", page.NextCursor)
+				fmt.Fprintf(a.Out, "more: vitrine deadletters list --cursor %s\n", page.NextCursor)
 			}
 			return nil
 		},
@@ -49,9 +50,9 @@ func (a *app) deadlettersCommand() *cobra.Command {
 	list.Flags().IntVarP(&limit, "limit", "n", limit, "how `many`, to 500")
 	list.Flags().StringVar(&cursor, "cursor", "", "go on where the page that printed this `CURSOR` ended")
 	show := &cobra.Command{
-		Use: "show ID", Short: "Show one refused row or event with its bytes", Args: exactly("ID"),
+		Use: "show ID", Short: "Show one refused row or event with its bytes", Args: cli.Exactly("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cl, err := a.daemon(cmd.Context(), "deadletters show")
+			cl, err := a.Daemon(cmd.Context(), "deadletters show")
 			if err != nil {
 				return err
 			}
@@ -59,18 +60,18 @@ func (a *app) deadlettersCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("deadletters show %s: %w", args[0], err)
 			}
-			if a.json {
-				return a.printJSON(l)
+			if a.JSON {
+				return a.PrintJSON(l)
 			}
-			fmt.Fprintf(a.out, "source  %s\nline    %s\nat      %s\ncode    %s\nreason  %s\n\n%s\n",
+			fmt.Fprintf(a.Out, "source  %s\nline    %s\nat      %s\ncode    %s\nreason  %s\n\n%s\n",
 				l.Source, lineOf(l), l.TS.Local().Format(time.DateTime), l.Code, l.Detail, l.Raw)
 			if l.Truncated {
-				fmt.Fprintln(a.out, "(cut: the row was longer)")
+				fmt.Fprintln(a.Out, "(cut: the row was longer)")
 			}
 			return nil
 		},
 	}
-	return group(&cobra.Command{Use: "deadletters", Short: "List, show and replay refused input"}, list, show, a.replayCommand())
+	return cli.Group(&cobra.Command{Use: "deadletters", Short: "List, show and replay refused input"}, list, show, a.replayCommand())
 }
 
 // replayPage is how many refused rows one request reads again.
@@ -84,7 +85,7 @@ func (a *app) replayCommand() *cobra.Command {
 have been mended. What has become whole counts, once, and is no dead letter any more; what is
 refused again stays.`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			cl, err := a.daemon(cmd.Context(), "deadletters replay")
+			cl, err := a.Daemon(cmd.Context(), "deadletters replay")
 			if err != nil {
 				return err
 			}
@@ -102,13 +103,13 @@ refused again stays.`,
 				sum.Duplicate, sum.Skipped = sum.Duplicate+page.Duplicate, sum.Skipped+page.Skipped
 				sum.Rejected, sum.NextCursor = append(sum.Rejected, page.Rejected...), page.NextCursor
 			}
-			if a.json {
-				return a.printJSON(sum)
+			if a.JSON {
+				return a.PrintJSON(sum)
 			}
-			fmt.Fprintf(a.out, "%s read again: %s accepted, %s known already, %s left out, %s stay\n", progress.Count(sum.Read),
+			fmt.Fprintf(a.Out, "%s read again: %s accepted, %s known already, %s left out, %s stay\n", progress.Count(sum.Read),
 				progress.Count(sum.Accepted), progress.Count(sum.Duplicate), progress.Count(sum.Skipped), progress.Count(int64(len(sum.Rejected))))
 			for _, l := range sum.Rejected[:min(10, len(sum.Rejected))] {
-				fmt.Fprintf(a.out, "  %s  %s  %s\n", l.ID, l.Code, l.Detail)
+				fmt.Fprintf(a.Out, "  %s  %s  %s\n", l.ID, l.Code, l.Detail)
 			}
 			return nil
 		},

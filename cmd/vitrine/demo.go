@@ -7,11 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/demo"
+	"vitrine/cmd/vitrine/cli"
 )
 
 func (a *app) demoCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "demo DIR", Short: "Write the demo shop's event, item and user files", Args: exactly("DIR"),
+		Use: "demo DIR", Short: "Write the demo shop's event, item and user files", Args: cli.Exactly("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := demo.WriteFiles(args[0], demo.Config{}); err != nil {
 				return fmt.Errorf("demo: %w", err)
@@ -20,11 +21,11 @@ func (a *app) demoCommand() *cobra.Command {
 				"items": filepath.Join(args[0], demo.ItemsFile), "users": filepath.Join(args[0], demo.UsersFile),
 				"events": filepath.Join(args[0], demo.EventsFile),
 			}
-			if a.json {
-				return a.printJSON(files)
+			if a.JSON {
+				return a.PrintJSON(files)
 			}
-			fmt.Fprintf(a.out, "wrote %s, %s and %s\nload them into a running appliance with:\n", files["items"], files["users"], files["events"])
-			_, err := fmt.Fprintf(a.out, "  vitrine import --items %s\n  vitrine import --users %s\n  vitrine import %s\n", files["items"], files["users"], files["events"])
+			fmt.Fprintf(a.Out, "wrote %s, %s and %s\nload them into a running appliance with:\n", files["items"], files["users"], files["events"])
+			_, err := fmt.Fprintf(a.Out, "  vitrine import --items %s\n  vitrine import --users %s\n  vitrine import %s\n", files["items"], files["users"], files["events"])
 			return err
 		},
 	}

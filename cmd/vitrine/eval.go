@@ -13,6 +13,7 @@ import (
 
 	"vitrine/appliance"
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
 )
 
@@ -49,8 +50,8 @@ Settings can be tried with --set, such as --set train.rank=32.`,
 			if err != nil {
 				return fmt.Errorf("eval: %w", err)
 			}
-			if a.json {
-				return a.printJSON(report)
+			if a.JSON {
+				return a.PrintJSON(report)
 			}
 			a.printEvaluation(report, f.k)
 			return nil
@@ -76,28 +77,28 @@ Settings can be tried with --set, such as --set train.rank=32.`,
 // check refuses flags that exclude each other. Further names behind the files
 // of --events belong to them: a shell's pattern gives several.
 func (f *evalFlags) check(cmd *cobra.Command, args []string) error {
-	if err := checkCount(cmd, "k", f.k); err != nil {
+	if err := cli.CheckCount(cmd, "k", f.k); err != nil {
 		return err
 	}
 	switch {
 	case len(args) > 0 && len(f.events) == 0:
-		return usage(cmd, "eval takes no arguments, not %q", args[0])
+		return cli.Usage(cmd, "eval takes no arguments, not %q", args[0])
 	case len(f.events) > 0 && len(f.train)+len(f.test) > 0:
-		return usage(cmd, "--events is for one data set to be split; --train and --test are a split already")
+		return cli.Usage(cmd, "--events is for one data set to be split; --train and --test are a split already")
 	case len(f.train) == 0 != (len(f.test) == 0):
-		return usage(cmd, "--train and --test belong together")
+		return cli.Usage(cmd, "--train and --test belong together")
 	case len(f.train) > 0 && f.split != "":
-		return usage(cmd, "--split does not apply to a given split (--train and --test)")
+		return cli.Usage(cmd, "--split does not apply to a given split (--train and --test)")
 	}
 	f.events = append(f.events, args...)
 	if !f.files() && f.mapping+f.format+f.where+f.tsFormat+f.zone != "" {
-		return usage(cmd, "--map, --format, --where, --ts-format and --tz are for files: name them by --events, or --train and --test")
+		return cli.Usage(cmd, "--map, --format, --where, --ts-format and --tz are for files: name them by --events, or --train and --test")
 	}
 	if f.ease == 0 {
 		f.ease = -1 // to the library 0 is its default
 	}
 	if err := f.options().Check(); err != nil {
-		return usage(cmd, "--%s", err)
+		return cli.Usage(cmd, "--%s", err)
 	}
 	return nil
 }
@@ -113,7 +114,7 @@ func (a *app) evaluate(ctx context.Context, f *evalFlags) (report *client.TrainR
 	if f.files() {
 		return a.evaluateFiles(ctx, f)
 	}
-	err = a.withAppliance(ctx, "eval", func(cl *client.Client) error {
+	err = a.With(ctx, "eval", func(cl *client.Client) error {
 		report, err = a.evaluateArchive(ctx, cl, f)
 		return err
 	})
@@ -122,7 +123,7 @@ func (a *app) evaluate(ctx context.Context, f *evalFlags) (report *client.TrainR
 
 // evaluateFiles measures files in a child process of this one.
 func (a *app) evaluateFiles(ctx context.Context, f *evalFlags) (*client.TrainReport, error) {
-	c, err := a.load()
+	c, err := a.Load()
 	if err != nil {
 		return nil, err
 	}
@@ -130,18 +131,18 @@ func (a *app) evaluateFiles(ctx context.Context, f *evalFlags) (*client.TrainRep
 		info, err := os.Stat(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, hinted{fmt.Errorf("%s: there is no such file", name), "the path counts from " + workingDir()}
+			return nil, cli.Hint(fmt.Errorf("%s: there is no such file", name), "the path counts from "+cli.WorkingDir())
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", name, unwrapPath(err))
+			return nil, fmt.Errorf("%s: %w", name, cli.WithoutPath(err))
 		case info.IsDir():
-			return nil, hinted{fmt.Errorf("%s: it is a folder", name), "name the files in it"}
+			return nil, cli.Hint(fmt.Errorf("%s: it is a folder", name), "name the files in it")
 		}
 	}
-	command, err := childCommandLine()
+	command, err := cli.ChildLine()
 	if err != nil {
 		return nil, err
 	}
-	bar := progress.New(a.err)
+	bar := progress.New(a.Err)
 	defer bar.Done()
 	files := appliance.EvaluationFiles{
 		Events: f.events, Train: f.train, Test: f.test,
@@ -164,7 +165,7 @@ func (a *app) evaluateFiles(ctx context.Context, f *evalFlags) (*client.TrainRep
 // evaluateArchive has the appliance measure its archive.
 func (a *app) evaluateArchive(ctx context.Context, cl *client.Client, f *evalFlags) (*client.TrainReport, error) {
 	job, err := cl.StartJob(ctx, client.JobRequest{
-		Kind: client.Eval, K: f.k, Set: a.set, Split: f.split,
+		Kind: client.Eval, K: f.k, Set: a.Set, Split: f.split,
 		Seen: f.seen, Mode: f.mode, EaseItems: f.ease,
 	})
 	if err != nil {
@@ -177,7 +178,7 @@ func (a *app) evaluateArchive(ctx context.Context, cl *client.Client, f *evalFla
 		return nil, errors.New(job.Error)
 	}
 	if len(job.Report.Models) == 0 {
-		return nil, hinted{fmt.Errorf("nothing to measure: %s", job.Verdict.Reason), "load more events: vitrine import FILE"}
+		return nil, cli.Hint(fmt.Errorf("nothing to measure: %s", job.Verdict.Reason), "load more events: vitrine import FILE")
 	}
 	return job.Report, nil
 }
@@ -185,42 +186,42 @@ func (a *app) evaluateArchive(ctx context.Context, cl *client.Client, f *evalFla
 // printEvaluation is the table for people: a column per model, half of the
 // interval behind each figure.
 func (a *app) printEvaluation(r *client.TrainReport, k int) {
-	fmt.Fprintf(a.out, "%s users, %s items, %s interactions; %v users asked\n",
+	fmt.Fprintf(a.Out, "%s users, %s items, %s interactions; %v users asked\n",
 		progress.Count(int64(r.Users)), progress.Count(int64(r.Items)), progress.Count(int64(r.Interactions)), r.Options["evaluated_users"])
-	fmt.Fprintf(a.out, "split %v, seen items %v, mode %v\n\n", r.Options["split"], r.Options["seen"], r.Options["mode"])
-	fmt.Fprintf(a.out, "%-20s", "")
+	fmt.Fprintf(a.Out, "split %v, seen items %v, mode %v\n\n", r.Options["split"], r.Options["seen"], r.Options["mode"])
+	fmt.Fprintf(a.Out, "%-20s", "")
 	for _, m := range r.Models {
 		name := m.Name
 		if m.Published {
 			name += " *"
 		}
-		fmt.Fprintf(a.out, " %15s", name)
+		fmt.Fprintf(a.Out, " %15s", name)
 	}
-	fmt.Fprintln(a.out)
+	fmt.Fprintln(a.Out)
 	for _, name := range shownMetrics(r, k) {
-		fmt.Fprintf(a.out, "%-20s", name)
+		fmt.Fprintf(a.Out, "%-20s", name)
 		for _, m := range r.Models {
-			fmt.Fprintf(a.out, " %15s", figureCell(m.Metrics, m.Interval, name))
+			fmt.Fprintf(a.Out, " %15s", figureCell(m.Metrics, m.Interval, name))
 		}
-		fmt.Fprintln(a.out)
+		fmt.Fprintln(a.Out)
 	}
 	for _, slice := range []string{"cold", "warm", "heavy"} {
 		if _, ok := r.Models[0].Slices[slice]; !ok {
 			continue
 		}
-		fmt.Fprintf(a.out, "%-20s", "ndcg@10 "+slice)
+		fmt.Fprintf(a.Out, "%-20s", "ndcg@10 "+slice)
 		for _, m := range r.Models {
-			fmt.Fprintf(a.out, " %15s", figureCell(m.Slices[slice].Metrics, m.Slices[slice].Interval, "ndcg@10"))
+			fmt.Fprintf(a.Out, " %15s", figureCell(m.Slices[slice].Metrics, m.Slices[slice].Interval, "ndcg@10"))
 		}
-		fmt.Fprintf(a.out, "   %s users\n", progress.Count(int64(r.Models[0].Slices[slice].Users)))
+		fmt.Fprintf(a.Out, "   %s users\n", progress.Count(int64(r.Models[0].Slices[slice].Users)))
 	}
-	fmt.Fprintln(a.out, "\n* would go live. Behind +- is half of the 95 % interval. Cold, warm and heavy users have under 5, 5 to 49, and more items.")
+	fmt.Fprintln(a.Out, "\n* would go live. Behind +- is half of the 95 % interval. Cold, warm and heavy users have under 5, 5 to 49, and more items.")
 	for _, note := range []string{"rejected_rows", "first_rejected", "masked_targets", "targets_of_unknown_items", "users_without_history", "left_out", "ease"} {
 		if v, ok := r.Options[note]; ok {
-			fmt.Fprintf(a.out, "%s: %v\n", note, v)
+			fmt.Fprintf(a.Out, "%s: %v\n", note, v)
 		}
 	}
-	fmt.Fprintf(a.out, "%.1f s\n", r.Seconds["total"])
+	fmt.Fprintf(a.Out, "%.1f s\n", r.Seconds["total"])
 }
 
 // figureCell is one figure of the table.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
 )
 
@@ -34,12 +35,12 @@ Broken rows do not stop the import; "vitrine deadletters list" shows them.`,
 		Example: `  vitrine import --map user_id=Customer,item_id=Sku,event_type==purchase,ts=Date,attr.name=Title orders.csv.gz
   vitrine import --items products.ndjson
   mysql --batch -e 'select ...' shop | vitrine import --format tsv -`,
-		Args: atLeastOne("FILE"),
+		Args: cli.AtLeastOne("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.items && f.users {
-				return usage(cmd, "--items and --users exclude each other: a file holds one or the other")
+				return cli.Usage(cmd, "--items and --users exclude each other: a file holds one or the other")
 			}
-			return a.withAppliance(cmd.Context(), "import", func(cl *client.Client) error {
+			return a.With(cmd.Context(), "import", func(cl *client.Client) error {
 				return a.importFiles(cmd.Context(), cl, f, args)
 			})
 		},
@@ -99,7 +100,7 @@ func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, 
 	case f.users:
 		params.Kind = given(client.Users)
 	}
-	bar := progress.New(a.err)
+	bar := progress.New(a.Err)
 	body := &countingReader{r: in, seen: func(n int64) { bar.Show("import", n, in.size) }}
 	result, err := cl.Import(ctx, body, params)
 	bar.Done()
@@ -109,16 +110,16 @@ func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, 
 	var problem *client.Problem
 	switch {
 	case errors.As(err, &problem) && refusedFlag(problem.Code):
-		return nil, hinted{usageError{err}, cmp.Or(problem.Hint, "see: vitrine import --help")}
+		return nil, cli.Hint(cli.AsUsage(err), cmp.Or(problem.Hint, "see: vitrine import --help"))
 	case errors.As(err, &problem):
 		return problem.Counts, err
 	case ctx.Err() == nil:
-		return nil, hinted{
+		return nil, cli.Hint(
 			fmt.Errorf("the appliance went away during the import (%w)", err),
 			"look at its log, start it, and run the same import again: rows that are in already are not doubled",
-		}
+		)
 	}
-	return nil, hinted{errors.New("stopped before it was done"), "run the same import again to go on: rows that are in already are not doubled"}
+	return nil, cli.Hint(errors.New("stopped before it was done"), "run the same import again to go on: rows that are in already are not doubled")
 }
 
 // stdin is how standard input is named, where a file is expected.
@@ -138,17 +139,17 @@ func openInput(name string) (*input, error) {
 	}
 	file, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, hinted{errors.New("there is no such file"), "the path counts from " + workingDir() + "; - is standard input"}
+		return nil, cli.Hint(errors.New("there is no such file"), "the path counts from "+cli.WorkingDir()+"; - is standard input")
 	}
 	if err != nil {
-		return nil, unwrapPath(err)
+		return nil, cli.WithoutPath(err)
 	}
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-		err = unwrapPath(err)
+		err = cli.WithoutPath(err)
 	case info.IsDir():
-		err = hinted{errors.New("it is a folder"), "name the files in it"}
+		err = cli.Hint(errors.New("it is a folder"), "name the files in it")
 	default:
 		return &input{file, filepath.Base(name), info.Size()}, nil
 	}
@@ -178,21 +179,12 @@ func refusedFlag(code string) bool {
 	return false
 }
 
-// workingDir is where relative paths begin.
-func workingDir() string {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "the present folder"
-	}
-	return dir
-}
-
 func (a *app) printImport(sum client.ImportResult) error {
-	if a.json {
-		return a.printJSON(sum)
+	if a.JSON {
+		return a.PrintJSON(sum)
 	}
 	rate := float64(sum.Read) / max(sum.Seconds, 1e-9)
-	fmt.Fprintf(a.out, "read %s rows in %.2f s (%s rows/s)\n", progress.Count(sum.Read), sum.Seconds, progress.Count(int64(rate)))
+	fmt.Fprintf(a.Out, "read %s rows in %.2f s (%s rows/s)\n", progress.Count(sum.Read), sum.Seconds, progress.Count(int64(rate)))
 	for _, line := range []struct {
 		name string
 		n    int64
@@ -206,10 +198,10 @@ func (a *app) printImport(sum client.ImportResult) error {
 		if line.n == 0 {
 			line.note = ""
 		}
-		fmt.Fprintf(a.out, "  %-10s %12s  %s\n", line.name, progress.Count(line.n), line.note)
+		fmt.Fprintf(a.Out, "  %-10s %12s  %s\n", line.name, progress.Count(line.n), line.note)
 	}
 	if sum.Removes > 0 {
-		fmt.Fprintf(a.out, "%s of the accepted and duplicate rows remove an earlier interaction\n", progress.Count(sum.Removes))
+		fmt.Fprintf(a.Out, "%s of the accepted and duplicate rows remove an earlier interaction\n", progress.Count(sum.Removes))
 	}
 	return nil
 }
@@ -221,15 +213,6 @@ func given[T comparable](v T) *T {
 		return nil
 	}
 	return &v
-}
-
-// unwrapPath drops the file's name from an error that names it anyway.
-func unwrapPath(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }
 
 // countingReader tells how much was read.

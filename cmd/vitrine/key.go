@@ -13,7 +13,7 @@ import (
 
 	"vitrine/appliance/access"
 	"vitrine/appliance/client"
-	"vitrine/appliance/config"
+	"vitrine/cmd/vitrine/cli"
 )
 
 // keyring is where keys are made: the running appliance, or its file.
@@ -26,12 +26,12 @@ type keyring interface {
 func (a *app) keyCommand() *cobra.Command {
 	scope := ""
 	newKey := &cobra.Command{
-		Use: "new NAME", Short: "Make a key and print it, once; only its hash is kept", Args: exactly("NAME"),
+		Use: "new NAME", Short: "Make a key and print it, once; only its hash is kept", Args: cli.Exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch client.KeyScope(scope) {
 			case client.ScopeRecommend, client.ScopeIngest, client.ScopeAdmin:
 			default:
-				return usage(cmd, "--scope must be recommend, ingest or admin")
+				return cli.Usage(cmd, "--scope must be recommend, ingest or admin")
 			}
 			ring, err := a.keyring(cmd.Context(), "key new")
 			if err != nil {
@@ -41,19 +41,19 @@ func (a *app) keyCommand() *cobra.Command {
 			if err != nil {
 				return keyFault("key new", err)
 			}
-			if a.json {
-				return a.printJSON(key)
+			if a.JSON {
+				return a.PrintJSON(key)
 			}
-			_, err = fmt.Fprintln(a.out, key.Key)
+			_, err = fmt.Fprintln(a.Out, key.Key)
 			return err
 		},
 	}
 	newKey.Flags().StringVar(&scope, "scope", "", "what the key opens: `recommend|ingest|admin`")
-	return group(
+	return cli.Group(
 		&cobra.Command{Use: "key", Short: "Make, list and revoke API keys"},
 		newKey,
 		&cobra.Command{
-			Use: "list", Short: "List the keys by name", Args: exactly(),
+			Use: "list", Short: "List the keys by name", Args: cli.Exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				ring, err := a.keyring(cmd.Context(), "key list")
 				if err != nil {
@@ -67,7 +67,7 @@ func (a *app) keyCommand() *cobra.Command {
 			},
 		},
 		&cobra.Command{
-			Use: "revoke NAME", Short: "Revoke a key, at once", Args: exactly("NAME"),
+			Use: "revoke NAME", Short: "Revoke a key, at once", Args: cli.Exactly("NAME"),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				ring, err := a.keyring(cmd.Context(), "key revoke")
 				if err != nil {
@@ -76,10 +76,10 @@ func (a *app) keyCommand() *cobra.Command {
 				if err := ring.RevokeKey(cmd.Context(), args[0]); err != nil {
 					return keyFault("key revoke", err)
 				}
-				if a.json {
-					return a.printJSON(map[string]string{"name": args[0]})
+				if a.JSON {
+					return a.PrintJSON(map[string]string{"name": args[0]})
 				}
-				_, err = fmt.Fprintf(a.out, "%s opens nothing any more\n", args[0])
+				_, err = fmt.Fprintf(a.Out, "%s opens nothing any more\n", args[0])
 				return err
 			},
 		},
@@ -87,14 +87,14 @@ func (a *app) keyCommand() *cobra.Command {
 }
 
 func (a *app) printKeys(list []client.KeyInfo) error {
-	if a.json {
-		return a.printJSON(list)
+	if a.JSON {
+		return a.PrintJSON(list)
 	}
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(a.out, "no keys; make one with: vitrine key new NAME --scope recommend")
+		_, err := fmt.Fprintln(a.Out, "no keys; make one with: vitrine key new NAME --scope recommend")
 		return err
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tSCOPE\tBEGINS\tCREATED")
 	for _, k := range list {
 		fmt.Fprintf(w, "%s\t%s\tvk_%s\t%s\n", k.Name, k.Scope, k.ID, k.CreatedAt.Format(time.RFC3339))
@@ -105,15 +105,15 @@ func (a *app) printKeys(list []client.KeyInfo) error {
 // keyring is the running appliance's, which counts a change at once; else the
 // file, which must be there before an appliance may be open to others.
 func (a *app) keyring(ctx context.Context, what string) (keyring, error) {
-	c, err := config.Load(config.Sources{File: a.configFile, Set: a.set, DataDir: a.dataDir, Unguarded: true})
+	c, err := a.LoadUnguarded()
 	if err != nil {
 		return nil, err
 	}
-	cl, err := connect(ctx, c, what)
+	cl, err := cli.Connect(ctx, c, what)
 	if err == nil {
 		return cl, nil
 	}
-	if !errors.Is(err, errNotRunning) {
+	if !errors.Is(err, cli.ErrNotRunning) {
 		return nil, err
 	}
 	return keyFile{c.KeysPath()}, nil
@@ -171,7 +171,7 @@ func keyFault(what string, err error) error {
 	}
 	err = fmt.Errorf("%s: %w", what, err)
 	if hint != "" {
-		return hinted{err, hint}
+		return cli.Hint(err, hint)
 	}
 	return err
 }

@@ -1,6 +1,6 @@
-// Command vitrine is the recommender appliance and its tools: one file per
-// subcommand. It parses flags, calls a library, prints. It owns the terminal
-// and the exit codes, nothing else, and holds no logic of its own.
+// Command vitrine is the recommender appliance and its tools: a file for each
+// subcommand, or a folder for a group of them. It parses flags, calls a
+// library, prints, and holds no logic of its own.
 package main
 
 import (
@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"vitrine/cmd/vitrine/cli"
 )
 
 // version is set by the linker.
@@ -17,7 +19,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second Ctrl-C ends the process at once.
 	context.AfterFunc(ctx, stop)
-	code := run(ctx, os.Args[1:], &terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	code := run(ctx, os.Args[1:], &cli.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: version})
 	stop()
 	os.Exit(code)
 }

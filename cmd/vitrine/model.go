@@ -11,16 +11,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
 )
 
 func (a *app) modelCommand() *cobra.Command {
-	return group(
+	return cli.Group(
 		&cobra.Command{Use: "model", Short: "List and show the model versions, or go back to the previous one"},
 		&cobra.Command{
-			Use: "list", Short: "List the model versions, newest first", Args: exactly(),
+			Use: "list", Short: "List the model versions, newest first", Args: cli.Exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				return a.withAppliance(cmd.Context(), "model list", func(cl *client.Client) error {
+				return a.With(cmd.Context(), "model list", func(cl *client.Client) error {
 					models, err := cl.Models(cmd.Context())
 					if err != nil {
 						return fmt.Errorf("model list: %w", err)
@@ -30,9 +31,9 @@ func (a *app) modelCommand() *cobra.Command {
 			},
 		},
 		&cobra.Command{
-			Use: "show VERSION", Short: "Show a version: its figures, the gate's verdict, and what it was made with", Args: exactly("VERSION"),
+			Use: "show VERSION", Short: "Show a version: its figures, the gate's verdict, and what it was made with", Args: cli.Exactly("VERSION"),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				return a.withAppliance(cmd.Context(), "model show", func(cl *client.Client) error {
+				return a.With(cmd.Context(), "model show", func(cl *client.Client) error {
 					models, err := cl.Models(cmd.Context())
 					if err != nil {
 						return fmt.Errorf("model show: %w", err)
@@ -42,17 +43,17 @@ func (a *app) modelCommand() *cobra.Command {
 			},
 		},
 		&cobra.Command{
-			Use: "rollback", Short: "Make the previous version live again", Args: exactly(),
+			Use: "rollback", Short: "Make the previous version live again", Args: cli.Exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				return a.withAppliance(cmd.Context(), "model rollback", func(cl *client.Client) error {
+				return a.With(cmd.Context(), "model rollback", func(cl *client.Client) error {
 					m, err := cl.Rollback(cmd.Context())
 					if err != nil {
 						return fmt.Errorf("model rollback: %w", err)
 					}
-					if a.json {
-						return a.printJSON(m)
+					if a.JSON {
+						return a.PrintJSON(m)
 					}
-					_, err = fmt.Fprintf(a.out, "model %s is live\n", m.Version)
+					_, err = fmt.Fprintf(a.Out, "model %s is live\n", m.Version)
 					return err
 				})
 			},
@@ -61,14 +62,14 @@ func (a *app) modelCommand() *cobra.Command {
 }
 
 func (a *app) printModels(models []client.Model) error {
-	if a.json {
-		return a.printJSON(client.ModelList{Models: models})
+	if a.JSON {
+		return a.PrintJSON(client.ModelList{Models: models})
 	}
 	if len(models) == 0 {
-		_, err := fmt.Fprintln(a.out, "no model yet; make one with: vitrine train")
+		_, err := fmt.Fprintln(a.Out, "no model yet; make one with: vitrine train")
 		return err
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "VERSION\tSTATE\tCREATED\tUSERS\tITEMS\tINTERACTIONS\tNDCG@10\tPOPULARITY\tGATE")
 	for _, m := range models {
 		ndcg := map[string]string{}
@@ -87,17 +88,17 @@ func (a *app) printModels(models []client.Model) error {
 func (a *app) showModel(models []client.Model, version string) error {
 	at := slices.IndexFunc(models, func(m client.Model) bool { return m.Version == version })
 	if at < 0 {
-		return hinted{fmt.Errorf("model show: there is no version %q", version), "vitrine model list shows the versions"}
+		return cli.Hint(fmt.Errorf("model show: there is no version %q", version), "vitrine model list shows the versions")
 	}
 	m := &models[at]
-	if a.json {
-		return a.printJSON(m)
+	if a.JSON {
+		return a.PrintJSON(m)
 	}
-	fmt.Fprintf(a.out, "model %s, %s, made %s\n", m.Version, m.State, m.CreatedAt.Local().Format(time.DateTime))
+	fmt.Fprintf(a.Out, "model %s, %s, made %s\n", m.Version, m.State, m.CreatedAt.Local().Format(time.DateTime))
 	if m.Parent != "" {
-		fmt.Fprintf(a.out, "live before it: %s\n", m.Parent)
+		fmt.Fprintf(a.Out, "live before it: %s\n", m.Parent)
 	}
-	fmt.Fprintf(a.out, "gate: %s\n", m.Reason)
+	fmt.Fprintf(a.Out, "gate: %s\n", m.Reason)
 	report := client.TrainReport{Users: m.Users, Items: m.Items, Interactions: m.Interactions, Options: m.Options, Seconds: m.Seconds}
 	for _, metrics := range m.Metrics {
 		switch {

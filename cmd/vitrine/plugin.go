@@ -15,6 +15,7 @@ import (
 
 	"vitrine/appliance/client"
 	"vitrine/appliance/pluginhost"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
 )
 
@@ -23,10 +24,10 @@ const moduleSuffix = ".wasm"
 func (a *app) pluginCommand() *cobra.Command {
 	change := func(use, short string, do func(ctx context.Context, cl *client.Client, name string) (*client.Plugin, error)) *cobra.Command {
 		return &cobra.Command{
-			Use: use, Short: short, Args: exactly(strings.Fields(use)[1]),
+			Use: use, Short: short, Args: cli.Exactly(strings.Fields(use)[1]),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				what := "plugin " + strings.Fields(use)[0]
-				return a.withAppliance(cmd.Context(), what, func(cl *client.Client) error {
+				return a.WithPlugins(cmd.Context(), what, func(cl *client.Client) error {
 					p, err := do(cmd.Context(), cl, args[0])
 					if err != nil {
 						return fmt.Errorf("%s: %w", what, err)
@@ -36,7 +37,7 @@ func (a *app) pluginCommand() *cobra.Command {
 			},
 		}
 	}
-	return group(
+	return cli.Group(
 		&cobra.Command{Use: "plugin", Short: "Build, inspect, install and switch ranking plugins"},
 		a.pluginListCommand(), a.pluginInspectCommand(), a.pluginBuildCommand(),
 		change("install FILE", "Check and compile FILE.wasm, then put it and FILE.toml into the plugins folder",
@@ -63,19 +64,19 @@ func (a *app) pluginCommand() *cobra.Command {
 func installOf(file string) (*client.PluginInstall, error) {
 	wasm, err := os.ReadFile(file)
 	if err != nil {
-		return nil, hinted{fmt.Errorf("read %s: %w", file, unwrapPath(err)), "name the .wasm file"}
+		return nil, cli.Hint(fmt.Errorf("read %s: %w", file, cli.WithoutPath(err)), "name the .wasm file")
 	}
 	base := strings.TrimSuffix(file, moduleSuffix)
 	toml, err := os.ReadFile(base + ".toml")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("read %s: %w", base+".toml", unwrapPath(err))
+		return nil, fmt.Errorf("read %s: %w", base+".toml", cli.WithoutPath(err))
 	}
 	return &client.PluginInstall{Name: filepath.Base(base), Wasm: wasm, Toml: string(toml)}, nil
 }
 
 func (a *app) printPlugin(p *client.Plugin) error {
-	if a.json {
-		return a.printJSON(p)
+	if a.JSON {
+		return a.PrintJSON(p)
 	}
 	line := p.Name + " is " + string(p.State)
 	if p.Version != "" {
@@ -84,27 +85,27 @@ func (a *app) printPlugin(p *client.Plugin) error {
 	if p.Reason != "" {
 		line += ": " + p.Reason
 	}
-	_, err := fmt.Fprintln(a.out, line)
+	_, err := fmt.Fprintln(a.Out, line)
 	return err
 }
 
 func (a *app) pluginListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the plugins in ranking order", Args: exactly(),
+		Use: "list", Short: "List the plugins in ranking order", Args: cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withAppliance(cmd.Context(), "plugin list", func(cl *client.Client) error {
+			return a.WithPlugins(cmd.Context(), "plugin list", func(cl *client.Client) error {
 				list, err := cl.Plugins(cmd.Context())
 				if err != nil {
 					return fmt.Errorf("plugin list: %w", err)
 				}
-				if a.json {
-					return a.printJSON(list)
+				if a.JSON {
+					return a.PrintJSON(list)
 				}
 				if len(list) == 0 {
-					_, err := fmt.Fprintln(a.out, "no plugins; copy a .wasm into the plugins folder or use: vitrine plugin install FILE")
+					_, err := fmt.Fprintln(a.Out, "no plugins; copy a .wasm into the plugins folder or use: vitrine plugin install FILE")
 					return err
 				}
-				w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+				w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 				fmt.Fprintln(w, "NAME\tVERSION\tSTATE\tKINDS\tSHA256\tREASON")
 				for _, p := range list {
 					reason := p.Reason
@@ -121,18 +122,18 @@ func (a *app) pluginListCommand() *cobra.Command {
 
 func (a *app) pluginInspectCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "inspect FILE", Short: "Tell what a module is, reads and costs, and whether it would be refused", Args: exactly("FILE"),
+		Use: "inspect FILE", Short: "Tell what a module is, reads and costs, and whether it would be refused", Args: cli.Exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			wasm, err := os.ReadFile(args[0])
 			if err != nil {
-				return fmt.Errorf("plugin inspect: read %s: %w", args[0], unwrapPath(err))
+				return fmt.Errorf("plugin inspect: read %s: %w", args[0], cli.WithoutPath(err))
 			}
 			ins, err := inspect(cmd.Context(), wasm)
 			if err != nil {
 				return fmt.Errorf("plugin inspect: %w", err)
 			}
-			if a.json {
-				err = a.printJSON(inspectionOf(ins))
+			if a.JSON {
+				err = a.PrintJSON(inspectionOf(ins))
 			} else {
 				err = a.printInspection(args[0], ins)
 			}
@@ -151,7 +152,7 @@ func inspect(ctx context.Context, wasm []byte) (*pluginhost.Inspection, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(cache) //nolint:errcheck // the system clears it at the latest
-	command, err := childCommandLine()
+	command, err := cli.ChildLine()
 	if err != nil {
 		return nil, err
 	}
@@ -201,39 +202,34 @@ func inspectionOf(ins *pluginhost.Inspection) inspection {
 }
 
 func (a *app) printInspection(file string, ins *pluginhost.Inspection) error {
-	fmt.Fprintf(a.out, "%s: %s bytes, sha256 %s\n", file, progress.Count(int64(ins.Bytes)), ins.SHA256)
+	fmt.Fprintf(a.Out, "%s: %s bytes, sha256 %s\n", file, progress.Count(int64(ins.Bytes)), ins.SHA256)
 	if m := ins.Manifest; m != nil {
-		fmt.Fprintf(a.out, "plugin   %s %s: %s\n", m.Name, m.Version, m.Summary)
+		fmt.Fprintf(a.Out, "plugin   %s %s: %s\n", m.Name, m.Version, m.Summary)
 		for _, c := range m.Reads {
-			fmt.Fprintf(a.out, "reads    %v.%s (%v)\n", c.Scope, c.Name, c.Type)
+			fmt.Fprintf(a.Out, "reads    %v.%s (%v)\n", c.Scope, c.Name, c.Type)
 		}
 		for _, c := range m.Writes {
-			fmt.Fprintf(a.out, "writes   %v.%s (%v)\n", c.Scope, c.Name, c.Type)
+			fmt.Fprintf(a.Out, "writes   %v.%s (%v)\n", c.Scope, c.Name, c.Type)
 		}
 		for _, c := range m.Config {
-			fmt.Fprintf(a.out, "config   %s: %s\n", c.Key, c.Help)
+			fmt.Fprintf(a.Out, "config   %s: %s\n", c.Key, c.Help)
 		}
 	}
 	if ins.MaxPages == 0 { // refused before anything could be read of it
 		return nil
 	}
-	fmt.Fprintf(a.out, "memory   %d pages of 64 KiB at rest, %d at most\n", ins.Pages, ins.MaxPages)
+	fmt.Fprintf(a.Out, "memory   %d pages of 64 KiB at rest, %d at most\n", ins.Pages, ins.MaxPages)
 	for _, c := range ins.Costs {
-		fmt.Fprintf(a.out, "%-8s %.0f + %.1f fuel an item, %s for %d items\n", c.Kind, c.Base, c.PerItem, c.Time.Round(100*time.Nanosecond), c.Rows)
+		fmt.Fprintf(a.Out, "%-8s %.0f + %.1f fuel an item, %s for %d items\n", c.Kind, c.Base, c.PerItem, c.Time.Round(100*time.Nanosecond), c.Rows)
 	}
-	_, err := fmt.Fprintf(a.out, "imports  %s\n", strings.Join(ins.Imports, ", "))
+	_, err := fmt.Fprintf(a.Out, "imports  %s\n", strings.Join(ins.Imports, ", "))
 	return err
 }
 
 func (a *app) pluginBuildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "build [DIR]", Short: "Build the Go plugin in DIR (default here) as DIR's name.wasm",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usage(cmd, "%s takes at most one DIR, not %q", shortPath(cmd), args)
-			}
-			return nil
-		},
+		Args: cli.AtMostOne("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
@@ -247,17 +243,17 @@ func (a *app) pluginBuildCommand() *cobra.Command {
 			build := exec.CommandContext(cmd.Context(), "go", "build", "-buildvcs=false", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", out, ".")
 			build.Dir = dir
 			build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-			build.Stderr, build.Stdout = a.err, a.err
+			build.Stderr, build.Stdout = a.Err, a.Err
 			if err := build.Run(); err != nil {
 				if errors.Is(err, exec.ErrNotFound) {
-					return hinted{errors.New("plugin build: there is no go command"), "install Go 1.24 or newer"}
+					return cli.Hint(errors.New("plugin build: there is no go command"), "install Go 1.24 or newer")
 				}
-				return hinted{fmt.Errorf("plugin build: the go command failed in %s: %w", dir, err), "DIR is a folder with a main package that imports vitrine/sdk; docs/PLUGINS.md has one"}
+				return cli.Hint(fmt.Errorf("plugin build: the go command failed in %s: %w", dir, err), "DIR is a folder with a main package that imports vitrine/sdk; docs/PLUGINS.md has one")
 			}
-			if a.json {
-				return a.printJSON(map[string]string{"wasm": out})
+			if a.JSON {
+				return a.PrintJSON(map[string]string{"wasm": out})
 			}
-			_, err = fmt.Fprintf(a.out, "built %s; put it to work with: vitrine plugin install %s\n", out, out)
+			_, err = fmt.Fprintf(a.Out, "built %s; put it to work with: vitrine plugin install %s\n", out, out)
 			return err
 		},
 	}

@@ -7,18 +7,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/lists"
 )
 
 func (a *app) recommendCommand() *cobra.Command {
 	limit, explain := 0, false
 	cmd := &cobra.Command{
-		Use: "recommend USER", Short: "Ask the running appliance for a user's recommendations", Args: exactly("USER"),
+		Use: "recommend USER", Short: "Ask the running appliance for a user's recommendations", Args: cli.Exactly("USER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "" {
-				return usage(cmd, "USER is empty")
+				return cli.Usage(cmd, "USER is empty")
 			}
-			if err := checkCount(cmd, "number", limit); err != nil {
+			if err := cli.CheckCount(cmd, "number", limit); err != nil {
 				return err
 			}
 			return a.ask(cmd.Context(), "recommend", func(ctx context.Context, cl *client.Client) (*client.Recommendations, error) {
@@ -38,12 +39,12 @@ func (a *app) recommendCommand() *cobra.Command {
 func (a *app) similarCommand() *cobra.Command {
 	limit := 0
 	cmd := &cobra.Command{
-		Use: "similar ITEM", Short: "Ask the running appliance for the items most like one", Args: exactly("ITEM"),
+		Use: "similar ITEM", Short: "Ask the running appliance for the items most like one", Args: cli.Exactly("ITEM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "" {
-				return usage(cmd, "ITEM is empty")
+				return cli.Usage(cmd, "ITEM is empty")
 			}
-			if err := checkCount(cmd, "number", limit); err != nil {
+			if err := cli.CheckCount(cmd, "number", limit); err != nil {
 				return err
 			}
 			return a.ask(cmd.Context(), "similar", func(ctx context.Context, cl *client.Client) (*client.Recommendations, error) {
@@ -57,7 +58,7 @@ func (a *app) similarCommand() *cobra.Command {
 
 // ask prints the list that one question gives.
 func (a *app) ask(ctx context.Context, what string, question func(context.Context, *client.Client) (*client.Recommendations, error)) error {
-	cl, err := a.daemon(ctx, what)
+	cl, err := a.Daemon(ctx, what)
 	if err != nil {
 		return err
 	}
@@ -65,8 +66,8 @@ func (a *app) ask(ctx context.Context, what string, question func(context.Contex
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	if a.json {
-		return a.printJSON(list)
+	if a.JSON {
+		return a.PrintJSON(list)
 	}
-	return lists.Print(a.out, list)
+	return lists.Print(a.Out, list)
 }

@@ -14,30 +14,30 @@ import (
 
 // printReport is the table of a training or an evaluation.
 func (a *app) printReport(r *client.TrainReport) {
-	fmt.Fprintf(a.out, "%s users, %s items, %s interactions\n", progress.Count(int64(r.Users)), progress.Count(int64(r.Items)), progress.Count(int64(r.Interactions)))
+	fmt.Fprintf(a.Out, "%s users, %s items, %s interactions\n", progress.Count(int64(r.Users)), progress.Count(int64(r.Items)), progress.Count(int64(r.Interactions)))
 	names := metricNames(r.Models)
 	if len(names) == 0 {
 		return // nothing was measured, which the verdict explains
 	}
 	if n, ok := r.Options["evaluated_users"].(float64); ok {
-		fmt.Fprintf(a.out, "measured on what %s of them did in the newest tenth of the time, which the models had not seen:\n", progress.Count(int64(n)))
+		fmt.Fprintf(a.Out, "measured on what %s of them did in the newest tenth of the time, which the models had not seen:\n", progress.Count(int64(n)))
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\t"+strings.Join(reportHead(r), "\t"))
 	for _, name := range names {
 		fmt.Fprintln(w, name+"\t"+strings.Join(reportRow(r, name), "\t"))
 	}
 	_ = w.Flush()
-	fmt.Fprintln(a.out, "in brackets: where the figure lies with 95 % certainty; more is better, but for rmse and mae")
+	fmt.Fprintln(a.Out, "in brackets: where the figure lies with 95 % certainty; more is better, but for rmse and mae")
 	a.printTrials(r.Trials)
-	fmt.Fprint(a.out, fitLine(r))
+	fmt.Fprint(a.Out, fitLine(r))
 	var times []string
 	for _, stage := range []string{"read", "tune", "fit", "tables", "evaluate", "refit", "write", "total"} {
 		if s, ok := r.Seconds[stage]; ok {
 			times = append(times, fmt.Sprintf("%s %.2f s", stage, s))
 		}
 	}
-	fmt.Fprintln(a.out, strings.Join(times, ", "))
+	fmt.Fprintln(a.Out, strings.Join(times, ", "))
 }
 
 // shownTrials is how many of the best trials are printed; --json has all.
@@ -50,8 +50,8 @@ func (a *app) printTrials(trials []client.Trial) {
 	}
 	best := slices.Clone(trials)
 	slices.SortStableFunc(best, func(a, b client.Trial) int { return cmp.Compare(b.Score, a.Score) })
-	fmt.Fprintf(a.out, "the best of %d trials, judged on a part of the older events; trial 1 is the rule's:\n", len(trials))
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(a.Out, "the best of %d trials, judged on a part of the older events; trial 1 is the rule's:\n", len(trials))
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "trial\tscore\tsweeps\tregularization\tunobserved\tfrequency power\tnu\tbias regularization")
 	for _, t := range best[:min(shownTrials, len(best))] {
 		fmt.Fprintf(w, "%d\t%.4f\t%d\t%.4g", t.Number, t.Score, t.Sweeps, t.Regularization)

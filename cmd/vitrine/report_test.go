@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 )
 
 // TestReportCanBeRead: figures with what they say, differences in per cent,
 // ratings in front, and nothing of what was not measured.
 func TestReportCanBeRead(t *testing.T) {
 	var out bytes.Buffer
-	a := &app{terminal: &terminal{out: &out}}
+	a := &app{&cli.App{Out: &out}}
 	a.printReport(&client.TrainReport{
 		Users: 4363, Items: 3676, Interactions: 404909, Start: "v1",
 		Models: []client.ModelMetrics{

@@ -9,29 +9,30 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 )
 
 func (a *app) rulesCommand() *cobra.Command {
-	return group(
+	return cli.Group(
 		&cobra.Command{Use: "rules", Short: "Show, check and set the business rules"},
 		&cobra.Command{
-			Use: "show", Short: "Print the rules in force, as rules set takes them", Args: exactly(),
+			Use: "show", Short: "Print the rules in force, as rules set takes them", Args: cli.Exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return a.withRules(cmd.Context(), "rules show", func(ctx context.Context, cl *client.Client) error {
 					set, err := cl.Rules(ctx)
 					if err != nil {
 						return err
 					}
-					return a.printJSON(set) // without --json, too: it is what rules set takes
+					return a.PrintJSON(set) // without --json, too: it is what rules set takes
 				})
 			},
 		},
 		&cobra.Command{
-			Use: "set FILE", Short: "Put the rules of a JSON file into force, at once; - is the standard input", Args: exactly("FILE"),
+			Use: "set FILE", Short: "Put the rules of a JSON file into force, at once; - is the standard input", Args: cli.Exactly("FILE"),
 			RunE: func(cmd *cobra.Command, args []string) error { return a.changeRules(cmd.Context(), args[0], false) },
 		},
 		&cobra.Command{
-			Use: "check FILE", Short: "Tell all faults of a file of rules and change nothing", Args: exactly("FILE"),
+			Use: "check FILE", Short: "Tell all faults of a file of rules and change nothing", Args: cli.Exactly("FILE"),
 			RunE: func(cmd *cobra.Command, args []string) error { return a.changeRules(cmd.Context(), args[0], true) },
 		},
 	)
@@ -39,7 +40,7 @@ func (a *app) rulesCommand() *cobra.Command {
 
 // withRules asks the appliance; a problem lists all faults.
 func (a *app) withRules(ctx context.Context, what string, do func(context.Context, *client.Client) error) error {
-	return a.withAppliance(ctx, what, func(cl *client.Client) error {
+	return a.With(ctx, what, func(cl *client.Client) error {
 		if err := do(ctx, cl); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
@@ -54,7 +55,7 @@ func (a *app) changeRules(ctx context.Context, file string, check bool) error {
 	}
 	body, err := readAll(file)
 	if err != nil {
-		return hinted{fmt.Errorf("%s: read %s: %w", what, file, unwrapPath(err)), "vitrine rules show prints rules to begin with"}
+		return cli.Hint(fmt.Errorf("%s: read %s: %w", what, file, cli.WithoutPath(err)), "vitrine rules show prints rules to begin with")
 	}
 	return a.withRules(ctx, what, func(ctx context.Context, cl *client.Client) error {
 		set, err := cl.SetRules(ctx, body, check)
@@ -62,12 +63,12 @@ func (a *app) changeRules(ctx context.Context, file string, check bool) error {
 			return err
 		}
 		switch {
-		case a.json:
-			return a.printJSON(set)
+		case a.JSON:
+			return a.PrintJSON(set)
 		case check:
-			_, err = fmt.Fprintf(a.out, "%s: no faults, rules: %d\n", file, len(set.Rules))
+			_, err = fmt.Fprintf(a.Out, "%s: no faults, rules: %d\n", file, len(set.Rules))
 		default:
-			_, err = fmt.Fprintf(a.out, "rules in force: %d, version %d\n", len(set.Rules), set.Version)
+			_, err = fmt.Fprintf(a.Out, "rules in force: %d, version %d\n", len(set.Rules), set.Version)
 		}
 		return err
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/config"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
 	"vitrine/cmd/vitrine/service"
 )
@@ -18,7 +19,7 @@ func (a *app) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the appliance",
-		Args:  exactly(),
+		Args:  cli.Exactly(),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), demo) },
 	}
 	cmd.Flags().BoolVar(&demo, "demo", false, "fill an empty data folder with the generated demo shop and train on it")
@@ -27,11 +28,11 @@ func (a *app) serveCommand() *cobra.Command {
 
 // serve runs the appliance until ctx ends.
 func (a *app) serve(ctx context.Context, demo bool) error {
-	command, err := childCommandLine()
+	command, err := cli.ChildLine()
 	if err != nil {
 		return err
 	}
-	bar := progress.New(a.err)
+	bar := progress.New(a.Err)
 	reload := make(chan os.Signal, 1)
 	if !bar.Terminal() { // there, a hangup means that the terminal is gone
 		signal.Notify(reload, syscall.SIGHUP)
@@ -39,9 +40,11 @@ func (a *app) serve(ctx context.Context, demo bool) error {
 	}
 	return service.Run(ctx, service.Options{
 		Load: func() (*config.Config, error) {
-			return config.Load(config.Sources{File: a.configFile, Set: a.set, DataDir: a.dataDir, OwnData: demo})
+			from := a.Sources()
+			from.OwnData = demo
+			return config.Load(from)
 		},
-		Command: command, Demo: demo, Version: version, Out: a.out, Log: bar,
+		Command: command, Demo: demo, Version: a.Version, Out: a.Out, Log: bar,
 		Progress: bar.Show, Settled: bar.Done, Reload: reload,
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
 )
 
@@ -23,9 +24,9 @@ func (a *app) trainCommand() *cobra.Command {
 A running appliance trains, with the settings that it was started with (the part [train] of
 vitrine config sample; train.preset=article is the reference article's training). Where none
 runs, this process does, with its own.`,
-		Args: exactly(),
+		Args: cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withAppliance(cmd.Context(), "train", func(cl *client.Client) error {
+			return a.With(cmd.Context(), "train", func(cl *client.Client) error {
 				// In this process the run ends with the command.
 				return a.train(cmd.Context(), cl, wait || cl.InProcess())
 			})
@@ -41,18 +42,18 @@ func (a *app) train(ctx context.Context, cl *client.Client, wait bool) error {
 		return fmt.Errorf("train: %w", err)
 	}
 	if !wait {
-		if a.json {
-			return a.printJSON(job)
+		if a.JSON {
+			return a.PrintJSON(job)
 		}
-		_, err := fmt.Fprintf(a.out, "started %s\n", job.ID)
+		_, err := fmt.Fprintf(a.Out, "started %s\n", job.ID)
 		return err
 	}
 	job, err = a.follow(ctx, cl, job.ID)
 	if err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
-	if a.json {
-		if err := a.printJSON(job); err != nil {
+	if a.JSON {
+		if err := a.PrintJSON(job); err != nil {
 			return err
 		}
 	} else if job.Report != nil {
@@ -62,9 +63,9 @@ func (a *app) train(ctx context.Context, cl *client.Client, wait bool) error {
 	case job.State == client.Failed:
 		return fmt.Errorf("train: %s", job.Error)
 	case !job.Verdict.Published:
-		return hinted{fmt.Errorf("train: model not published: %s", job.Verdict.Reason), refusedHint(job)}
-	case !a.json:
-		fmt.Fprintf(a.out, "model %s is live: %s\n", job.Verdict.Version, job.Verdict.Reason)
+		return cli.Hint(fmt.Errorf("train: model not published: %s", job.Verdict.Reason), refusedHint(job))
+	case !a.JSON:
+		fmt.Fprintf(a.Out, "model %s is live: %s\n", job.Verdict.Version, job.Verdict.Reason)
 	}
 	return nil
 }
@@ -79,7 +80,7 @@ func refusedHint(job *client.Job) string {
 
 // follow shows a job's progress until it is over.
 func (a *app) follow(ctx context.Context, cl *client.Client, id string) (*client.Job, error) {
-	bar := progress.New(a.err)
+	bar := progress.New(a.Err)
 	defer bar.Done()
 	return cl.WaitJob(ctx, id, pollJob, func(j *client.Job) {
 		if j.Progress != nil && !j.Over() {

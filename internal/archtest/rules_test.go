@@ -119,6 +119,7 @@ var rules = []rule{
 		own:     []string{"cmd/vitrine/...", "installer/...", "appliance", "appliance/systemd", "appliance/access", "appliance/backup", "appliance/bench", "appliance/bench/gap", "appliance/client", "appliance/config", "appliance/demo", "appliance/export/table", "appliance/pluginhost", "appliance/publish", "sdk"},
 		foreign: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 	},
+	{pkg: "cmd/vitrine/cli", own: []string{"appliance", "appliance/client", "appliance/config"}, foreign: []string{"github.com/spf13/cobra"}},
 	{pkg: "installer/words"},
 	{pkg: "installer", own: []string{"installer/...", "appliance/client", "appliance/config", "bridge/kafka"}},
 	{pkg: "rpm"},

@@ -1,7 +1,6 @@
 // Package exports has the command export.
 //
-// It knows no other part of the command line; what the commands share comes in
-// Shared.
+// It knows no other commands.
 package exports
 
 import (
@@ -22,34 +21,14 @@ import (
 
 	"vitrine/appliance"
 	"vitrine/appliance/client"
-	"vitrine/appliance/config"
 	"vitrine/appliance/export/table"
 	"vitrine/appliance/publish"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
 )
 
-// Lists is what With is called with for lists, which plugins have a part in.
-const Lists = "export " + table.Recommendations
-
-// Shared is what all commands of the program have.
-type Shared struct {
-	Out, Err io.Writer
-	// JSON asks for machine-readable output, which Print writes.
-	JSON  *bool
-	Print func(v any) error
-	// Load reads the effective configuration.
-	Load func() (*config.Config, error)
-	// With calls do with a client of the appliance, running or not.
-	With func(ctx context.Context, what string, do func(*client.Client) error) error
-	// Usage is a wrong command line of cmd.
-	Usage func(cmd *cobra.Command, format string, args ...any) error
-	// Count is the check of a flag that is the length of a list.
-	Count func(cmd *cobra.Command, flag string, n int) error
-	// Hint makes an error that says what to type next.
-	Hint func(err error, hint string) error
-	// Version is the program's.
-	Version string
-}
+// app is what the commands of this package share with all others.
+type app struct{ *cli.App }
 
 // redisTarget is the --to that is no folder.
 const redisTarget = "redis"
@@ -71,7 +50,8 @@ type flags struct {
 var kinds = []string{table.Events, table.Items, table.Users, table.Model, table.Recommendations}
 
 // Command is export, for the root.
-func Command(s *Shared) *cobra.Command {
+func Command(shared *cli.App) *cobra.Command {
+	a := app{shared}
 	var f flags
 	cmd := &cobra.Command{
 		Use:   "export " + strings.Join(kinds, "|") + " --to DIR",
@@ -92,15 +72,15 @@ With --codes, numbers from 0 stand for ids, and user_codes and item_codes beside
 		ValidArgs: kinds,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 || !slices.Contains(kinds, args[0]) {
-				return s.Usage(cmd, "export takes exactly one of: %s", strings.Join(kinds, ", "))
+				return cli.Usage(cmd, "export takes exactly one of: %s", strings.Join(kinds, ", "))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := s.check(cmd, args[0], &f); err != nil {
+			if err := a.check(cmd, args[0], &f); err != nil {
 				return err
 			}
-			return s.run(cmd.Context(), args[0], &f)
+			return a.run(cmd.Context(), args[0], &f)
 		},
 	}
 	set := cmd.Flags()
@@ -112,40 +92,44 @@ With --codes, numbers from 0 stand for ids, and user_codes and item_codes beside
 }
 
 // check refuses what does not go together.
-func (s *Shared) check(cmd *cobra.Command, kind string, f *flags) error {
+func (a app) check(cmd *cobra.Command, kind string, f *flags) error {
 	switch {
 	case f.to == "":
-		return s.Usage(cmd, "export needs --to: a folder, or redis for recommendations")
+		return cli.Usage(cmd, "export needs --to: a folder, or redis for recommendations")
 	case f.format != formatParquet && f.format != formatNDJSON:
-		return s.Usage(cmd, "--format must be parquet or ndjson, not %q", f.format)
+		return cli.Usage(cmd, "--format must be parquet or ndjson, not %q", f.format)
 	}
-	if err := s.Count(cmd, "limit", f.limit); err != nil {
+	if err := cli.CheckCount(cmd, "limit", f.limit); err != nil {
 		return err
 	}
 	given := cmd.Flags().Changed
 	switch {
 	case given("limit") && kind != table.Recommendations:
-		return s.Usage(cmd, "--limit is the length of lists; %s have none", kind)
+		return cli.Usage(cmd, "--limit is the length of lists; %s have none", kind)
 	case f.to != redisTarget:
 		return nil
 	case kind != table.Recommendations:
-		return s.Usage(cmd, "only recommendations go to redis; ./%s is a folder of that name", redisTarget)
+		return cli.Usage(cmd, "only recommendations go to redis; ./%s is a folder of that name", redisTarget)
 	case f.codes || given("format"):
-		return s.Usage(cmd, "--codes and --format are about files; in redis a list is ids with commas")
+		return cli.Usage(cmd, "--codes and --format are about files; in redis a list is ids with commas")
 	}
 	return nil
 }
 
-func (s *Shared) run(ctx context.Context, kind string, f *flags) error {
+func (a app) run(ctx context.Context, kind string, f *flags) error {
 	began := time.Now()
 	var res table.Result
-	bar := progress.New(s.Err)
+	bar := progress.New(a.Err)
 	defer bar.Done()
-	receive := s.toFiles
+	receive := a.toFiles
 	if f.to == redisTarget {
-		receive = s.toRedis
+		receive = a.toRedis
 	}
-	err := s.With(ctx, "export "+kind, func(cl *client.Client) error {
+	reach := a.With
+	if kind == table.Recommendations {
+		reach = a.WithPlugins // they have a part in every list
+	}
+	err := reach(ctx, "export "+kind, func(cl *client.Client) error {
 		lines, rows, err := cl.Export(ctx, client.ExportKind(kind), f.limit)
 		if err != nil {
 			return fmt.Errorf("export: %w", err)
@@ -161,7 +145,7 @@ func (s *Shared) run(ctx context.Context, kind string, f *flags) error {
 	if err != nil {
 		return err
 	}
-	return s.tell(kind, f, &res, time.Since(began))
+	return a.tell(kind, f, &res, time.Since(began))
 }
 
 // niceness of the command while it works beside an appliance that answers.
@@ -184,13 +168,13 @@ type stream struct {
 	tell  func(rows int64)
 }
 
-func (s *Shared) toFiles(ctx context.Context, kind string, f *flags, in stream) (table.Result, error) {
+func (a app) toFiles(ctx context.Context, kind string, f *flags, in stream) (table.Result, error) {
 	res, err := table.Receive(ctx, in.lines, table.Options{
 		Dir: f.to, Kind: kind, NDJSON: f.format == formatNDJSON, Codes: f.codes, Progress: in.tell,
-		Metadata: map[string]string{"vitrine.version": s.Version, "vitrine.table": kind},
+		Metadata: map[string]string{"vitrine.version": a.Version, "vitrine.table": kind},
 	})
 	if errors.Is(err, table.ErrExists) {
-		return res, s.Hint(fmt.Errorf("export: %w", err), "give each export a folder of its own, or move the old one away")
+		return res, cli.Hint(fmt.Errorf("export: %w", err), "give each export a folder of its own, or move the old one away")
 	}
 	if err != nil {
 		return res, fmt.Errorf("export: %w", err)
@@ -199,13 +183,13 @@ func (s *Shared) toFiles(ctx context.Context, kind string, f *flags, in stream) 
 }
 
 // toRedis writes the lists as the appliance itself would by redis.publish.
-func (s *Shared) toRedis(ctx context.Context, _ string, _ *flags, in stream) (table.Result, error) {
-	c, err := s.Load()
+func (a app) toRedis(ctx context.Context, _ string, _ *flags, in stream) (table.Result, error) {
+	c, err := a.Load()
 	if err != nil {
 		return table.Result{}, err
 	}
 	if c.Redis.Address == "" {
-		return table.Result{}, s.Hint(errors.New("export: no Redis is configured"), "name it: --set redis.address=HOST:6379")
+		return table.Result{}, cli.Hint(errors.New("export: no Redis is configured"), "name it: --set redis.address=HOST:6379")
 	}
 	to := appliance.OpenLists(c.Redis, slog.New(slog.DiscardHandler))
 	defer to.Close() //nolint:errcheck // what was written is told by Put
@@ -215,7 +199,7 @@ func (s *Shared) toRedis(ctx context.Context, _ string, _ *flags, in stream) (ta
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return s.Hint(fmt.Errorf("export: write to %s: %w", c.Redis.Address, err), "look at redis.address, redis.user and redis.password_file, and at whether the server runs")
+			return cli.Hint(fmt.Errorf("export: write to %s: %w", c.Redis.Address, err), "look at redis.address, redis.user and redis.password_file, and at whether the server runs")
 		}
 		lists = lists[:0]
 		return nil
@@ -233,27 +217,27 @@ func (s *Shared) toRedis(ctx context.Context, _ string, _ *flags, in stream) (ta
 }
 
 // tell says what was written.
-func (s *Shared) tell(kind string, f *flags, res *table.Result, took time.Duration) error {
+func (a app) tell(kind string, f *flags, res *table.Result, took time.Duration) error {
 	to := f.to
 	if abs, err := filepath.Abs(f.to); err == nil && to != redisTarget {
 		to = abs
 	}
-	if *s.JSON {
-		return s.Print(map[string]any{
+	if a.JSON {
+		return a.PrintJSON(map[string]any{
 			"kind": kind, "to": to, "rows": res.Rows, "failed": res.Failed, "tables": append([]string{}, res.Tables...),
 			"files": res.Files, "bytes": res.Bytes, "seconds": took.Seconds(),
 		})
 	}
 	if res.Failed > 0 {
-		fmt.Fprintf(s.Err, "%s lists could not be made and are missing; the appliance's metrics say why\n", progress.Count(res.Failed))
+		fmt.Fprintf(a.Err, "%s lists could not be made and are missing; the appliance's metrics say why\n", progress.Count(res.Failed))
 	}
-	_, err := fmt.Fprintf(s.Out, "exported %s to %s: %s rows in %.1f s (%s rows/s)", kind, to, progress.Count(res.Rows), took.Seconds(),
+	_, err := fmt.Fprintf(a.Out, "exported %s to %s: %s rows in %.1f s (%s rows/s)", kind, to, progress.Count(res.Rows), took.Seconds(),
 		progress.Count(int64(float64(res.Rows)/max(took.Seconds(), 1e-3))))
 	if err == nil && to != redisTarget {
-		_, err = fmt.Fprintf(s.Out, ", %d files, %.1f MB", res.Files, float64(res.Bytes)/1e6)
+		_, err = fmt.Fprintf(a.Out, ", %d files, %.1f MB", res.Files, float64(res.Bytes)/1e6)
 	}
 	if err == nil {
-		_, err = fmt.Fprintln(s.Out)
+		_, err = fmt.Fprintln(a.Out)
 	}
 	return err
 }

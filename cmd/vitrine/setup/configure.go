@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine/appliance/config"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/installer/preflight"
 	"vitrine/installer/settings"
 	"vitrine/installer/words"
@@ -42,20 +43,20 @@ func questions() []question {
 
 // configuring are the flags of one run.
 type configuring struct {
-	*Shared
+	app
 	answers         string
 	demo, dry, skip bool
 	language        words.Language
 }
 
-func (s *Shared) configure() *cobra.Command {
-	r := &configuring{Shared: s}
-	cmd := &cobra.Command{Use: "configure", Short: "Ask for the settings of this installation, test them, and write them to conf.d", Args: s.noArguments}
+func (a app) configure() *cobra.Command {
+	r := &configuring{app: a}
+	cmd := &cobra.Command{Use: "configure", Short: "Ask for the settings of this installation, test them, and write them to conf.d", Args: cli.Exactly()}
 	cmd.Flags().StringVar(&r.answers, "answers", "", "take the settings from `FILE` (TOML, the keys of the configuration) instead of asking")
 	cmd.Flags().BoolVar(&r.demo, "demo", false, "only let the service fill itself with the demo shop")
 	cmd.Flags().BoolVar(&r.dry, "dry-run", false, "show what would be written, and write nothing")
 	cmd.Flags().BoolVar(&r.skip, "skip-tests", false, "write without trying the connections")
-	language := s.languageFlag(cmd)
+	language := languageFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error
 		if r.language, err = language(); err != nil {
@@ -72,20 +73,20 @@ func (s *Shared) configure() *cobra.Command {
 func (r *configuring) switchDemo() error {
 	if !r.dry {
 		if err := settings.Demo(environmentFile); errors.Is(err, os.ErrNotExist) {
-			return fault{err, "without the package, type: vitrine serve --demo"}
+			return cli.Hint(err, "without the package, type: vitrine serve --demo")
 		} else if err != nil {
 			return asRoot(err)
 		}
 	}
-	if *r.JSON {
-		return r.printJSON(map[string]any{"file": environmentFile, "demo": true, "written": !r.dry})
+	if r.JSON {
+		return r.PrintJSON(map[string]any{"file": environmentFile, "demo": true, "written": !r.dry})
 	}
 	_, err := fmt.Fprintln(r.Out, "next: systemctl start vitrine")
 	return err
 }
 
 func (r *configuring) run(ctx context.Context) error {
-	file := settings.File(*r.ConfigFile)
+	file := settings.File(r.ConfigFile)
 	text, c, err := r.gather(file)
 	if err != nil {
 		return err
@@ -97,20 +98,20 @@ func (r *configuring) run(ctx context.Context) error {
 	}
 	before, _ := os.ReadFile(file) // none is an empty one
 	diff := settings.Diff(string(before), text)
-	if !*r.JSON {
+	if !r.JSON {
 		fmt.Fprintf(r.Out, "%s:\n", file)
 		for _, l := range diff {
 			fmt.Fprintln(r.Out, "  "+l)
 		}
 	}
 	if !r.dry && len(diff) > 0 {
-		check := func() error { _, err := r.Load(false); return err }
+		check := func() error { _, err := r.Load(); return err }
 		if err := settings.Write(file, text, check); err != nil {
 			return asRoot(err)
 		}
 	}
-	if *r.JSON {
-		return r.printJSON(map[string]any{"file": file, "diff": append([]string{}, diff...), "written": !r.dry && len(diff) > 0})
+	if r.JSON {
+		return r.PrintJSON(map[string]any{"file": file, "diff": append([]string{}, diff...), "written": !r.dry && len(diff) > 0})
 	}
 	switch {
 	case len(diff) == 0:
@@ -132,7 +133,7 @@ func (r *configuring) gather(file string) (string, *config.Config, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	effective, err := r.Load(true)
+	effective, err := r.LoadUnguarded()
 	if err != nil {
 		return "", nil, err
 	}
@@ -159,7 +160,7 @@ func (r *configuring) ask(c *config.Config) ([]string, error) {
 				if err := in.Err(); err != nil {
 					return nil, fmt.Errorf("read answers: %w", err)
 				}
-				return nil, fault{errors.New("the input ended before all questions were answered; nothing was written"), "without a terminal: vitrine configure --answers FILE"}
+				return nil, cli.Hint(errors.New("the input ended before all questions were answered; nothing was written"), "without a terminal: vitrine configure --answers FILE")
 			}
 			answer := strings.TrimSpace(in.Text())
 			if answer == "" {
@@ -196,7 +197,7 @@ func (r *configuring) try(ctx context.Context, c *config.Config) error {
 		fmt.Fprintf(r.Err, "%s answers at %s%s\n", s.ID, s.Address, found)
 	}
 	if failed != nil {
-		return fault{failed, hint}
+		return cli.Hint(failed, hint)
 	}
 	return nil
 }

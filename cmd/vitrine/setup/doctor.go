@@ -9,20 +9,21 @@ import (
 
 	"vitrine/appliance"
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/installer/doctor"
 )
 
-func (s *Shared) doctor() *cobra.Command {
-	cmd := &cobra.Command{Use: "doctor", Short: "Look at the machine and the running appliance; pack what a helper needs", Args: s.noArguments}
+func (a app) doctor() *cobra.Command {
+	cmd := &cobra.Command{Use: "doctor", Short: "Look at the machine and the running appliance; pack what a helper needs", Args: cli.Exactly()}
 	archive := cmd.Flags().String("archive", "", "write what was found to `FILE`.tar.gz, without keys, ids of users and items, and addresses")
-	language := s.languageFlag(cmd)
+	language := languageFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		opt := doctor.Options{Version: s.Version}
+		opt := doctor.Options{Version: a.Version}
 		var err error
 		if opt.Language, err = language(); err != nil {
 			return err
 		}
-		if opt.Config, err = s.Load(true); err != nil {
+		if opt.Config, err = a.LoadUnguarded(); err != nil {
 			return err
 		}
 		opt.Client = client.NewSocket(appliance.SocketPath(opt.Config))
@@ -33,13 +34,13 @@ func (s *Shared) doctor() *cobra.Command {
 				return err
 			}
 		}
-		if *s.JSON {
-			err = s.printJSON(found.Report)
+		if a.JSON {
+			err = a.PrintJSON(found.Report)
 		} else {
-			printRows(s.Out, found.Rows)
+			printRows(a.Out, found.Rows)
 		}
 		if err == nil && !found.OK {
-			return errNotMet
+			return cli.Failed
 		}
 		return err
 	}

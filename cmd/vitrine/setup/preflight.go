@@ -8,35 +8,36 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/installer/preflight"
 )
 
-func (s *Shared) preflight() *cobra.Command {
+func (a app) preflight() *cobra.Command {
 	var opt preflight.Options
-	cmd := &cobra.Command{Use: "preflight", Short: "Look at this machine: what it is, what would hurt, and how to mend it", Args: s.noArguments}
+	cmd := &cobra.Command{Use: "preflight", Short: "Look at this machine: what it is, what would hurt, and how to mend it", Args: cli.Exactly()}
 	cmd.Flags().BoolVar(&opt.Production, "production", false, "judge as where others are served (so it is when http.listen is not a loopback address)")
 	cmd.Flags().IntVar(&opt.Users, "users", 1_000_000, "how many users the shop has, for the memory")
 	cmd.Flags().IntVar(&opt.Items, "items", 200_000, "how many items the shop has, for the memory")
-	language := s.languageFlag(cmd)
+	language := languageFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error
 		if opt.Users < 1 || opt.Items < 1 {
-			return s.Usage(cmd, "--users and --items must be positive")
+			return cli.Usage(cmd, "--users and --items must be positive")
 		}
 		if opt.Language, err = language(); err != nil {
 			return err
 		}
-		if opt.Config, err = s.Load(true); err != nil {
+		if opt.Config, err = a.LoadUnguarded(); err != nil {
 			return err
 		}
 		report := preflight.Run(cmd.Context(), opt)
-		if *s.JSON {
-			err = s.printJSON(report)
+		if a.JSON {
+			err = a.PrintJSON(report)
 		} else {
-			printRows(s.Out, report.Rows)
+			printRows(a.Out, report.Rows)
 		}
 		if err == nil && !report.OK {
-			return errNotMet
+			return cli.Failed
 		}
 		return err
 	}

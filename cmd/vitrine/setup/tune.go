@@ -7,19 +7,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/installer/tune"
 )
 
-func (s *Shared) tune() *cobra.Command {
+func (a app) tune() *cobra.Command {
 	apply, undo := false, false
-	cmd := &cobra.Command{Use: "tune", Short: "Show which kernel limits are too low; raise them, or take it back", Args: s.noArguments}
+	cmd := &cobra.Command{Use: "tune", Short: "Show which kernel limits are too low; raise them, or take it back", Args: cli.Exactly()}
 	cmd.Flags().BoolVar(&apply, "apply", false, "raise them, now and for every start, in /"+tune.DropIn)
 	cmd.Flags().BoolVar(&undo, "undo", false, "bring back what was before --apply")
 	dry := cmd.Flags().Bool("dry-run", false, "change nothing, whatever else is said")
-	language := s.languageFlag(cmd)
+	language := languageFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if apply && undo {
-			return s.Usage(cmd, "--apply and --undo exclude each other")
+			return cli.Usage(cmd, "--apply and --undo exclude each other")
 		}
 		var opt tune.Options
 		var err error
@@ -38,21 +39,21 @@ func (s *Shared) tune() *cobra.Command {
 		if err != nil {
 			return asRoot(err)
 		}
-		if *s.JSON {
-			return s.printJSON(out)
+		if a.JSON {
+			return a.PrintJSON(out)
 		}
-		w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
+		w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 		for _, r := range out.Rows {
 			fmt.Fprintf(w, "%s\t%s\t%s\t-> %s\t%s\n", strings.ToUpper(r.Action), r.Key, r.Current, r.Want, r.Why)
 		}
 		_ = w.Flush()
 		switch {
 		case len(out.Changed) > 0:
-			fmt.Fprintf(s.Out, "changed: %s\n", strings.Join(out.Changed, ", "))
+			fmt.Fprintf(a.Out, "changed: %s\n", strings.Join(out.Changed, ", "))
 		case !apply && !undo:
-			fmt.Fprintln(s.Out, "nothing was changed; vitrine tune --apply raises what is marked RAISE")
+			fmt.Fprintln(a.Out, "nothing was changed; vitrine tune --apply raises what is marked RAISE")
 		default:
-			fmt.Fprintln(s.Out, "there was nothing to change")
+			fmt.Fprintln(a.Out, "there was nothing to change")
 		}
 		return nil
 	}

@@ -1,8 +1,7 @@
 // Package top shows what a running appliance does, second by second: answers,
 // events, and where they stand on their way to the archive.
 //
-// It knows the client of the HTTP API and nothing else of the product; what the
-// commands share comes in Shared.
+// It knows the client of the HTTP API and nothing else of the product.
 package top
 
 import (
@@ -19,20 +18,15 @@ import (
 	"golang.org/x/term"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 )
 
-// Shared is what the command has from the program.
-type Shared struct {
-	Out io.Writer
-	// JSON asks for machine-readable output.
-	JSON *bool
-	// Connect gives a client of the running appliance.
-	Connect func(ctx context.Context, what string) (*client.Client, error)
-	Usage   func(cmd *cobra.Command, format string, args ...any) error
-}
+// app is what the commands of this package share with all others.
+type app struct{ *cli.App }
 
 // Command is vitrine top.
-func Command(s *Shared) *cobra.Command {
+func Command(shared *cli.App) *cobra.Command {
+	a := app{shared}
 	count, every := 0, time.Second
 	cmd := &cobra.Command{
 		Use: "top", Short: "Watch the running appliance: answers, events, bus, archive, topics",
@@ -40,17 +34,12 @@ func Command(s *Shared) *cobra.Command {
 events stand on their way: the bus, the archive, the topics of Kafka, the dead
 letters. On a terminal it is a page that Ctrl-C ends; elsewhere it is a line a
 second, with --json an object a second.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return s.Usage(cmd, "top takes no arguments, not %q", args[0])
-			}
-			return nil
-		},
+		Args: cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if count < 0 || every < 100*time.Millisecond {
-				return s.Usage(cmd, "--count must not be negative, and --every at least 100ms")
+				return cli.Usage(cmd, "--count must not be negative, and --every at least 100ms")
 			}
-			return s.watch(cmd.Context(), count, every)
+			return a.watch(cmd.Context(), count, every)
 		},
 	}
 	cmd.Flags().IntVarP(&count, "count", "n", 0, "end after so `many` looks; 0 goes on")
@@ -59,13 +48,13 @@ second, with --json an object a second.`,
 }
 
 // watch looks until ctx ends, which is the usual way to end it.
-func (s *Shared) watch(ctx context.Context, count int, every time.Duration) error {
-	cl, err := s.Connect(ctx, "top")
+func (a app) watch(ctx context.Context, count int, every time.Duration) error {
+	cl, err := a.Daemon(ctx, "top")
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	show, done := s.output()
+	show, done := a.output()
 	defer done()
 	before, err := look(ctx, cl)
 	if err != nil {
@@ -97,14 +86,14 @@ func (s *Shared) watch(ctx context.Context, count int, every time.Duration) erro
 }
 
 // output is how a view is shown, and what ends that.
-func (s *Shared) output() (show func(*view) error, done func()) {
-	if *s.JSON {
-		out := json.NewEncoder(s.Out)
+func (a app) output() (show func(*view) error, done func()) {
+	if a.JSON {
+		out := json.NewEncoder(a.Out)
 		return func(v *view) error { return out.Encode(v) }, func() {}
 	}
-	f, ok := s.Out.(*os.File)
+	f, ok := a.Out.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
-		return func(v *view) error { _, err := fmt.Fprintln(s.Out, v.line()); return err }, func() {}
+		return func(v *view) error { _, err := fmt.Fprintln(a.Out, v.line()); return err }, func() {}
 	}
 	_, _ = fmt.Fprint(f, "\x1b[?1049h\x1b[?25l") // a screen of its own, without a cursor
 	return func(v *view) error {

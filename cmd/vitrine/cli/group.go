@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 // groupMark tells the usage text that a command does nothing by itself.
 const groupMark = "group"
 
-// group makes cmd a command that is there for its subcommands only. Without
+// Group makes cmd a command that is there for its subcommands only. Without
 // one the root shows its help; a group says which there are.
-func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
+func Group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(subcommands...)
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.Annotations = map[string]string{groupMark: "yes"}
@@ -23,7 +23,7 @@ func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
 		case !cmd.HasParent():
 			return cmd.Help()
 		}
-		return usage(cmd, "%s needs one of: %s", shortPath(cmd), strings.Join(names(cmd), ", "))
+		return Usage(cmd, "%s needs one of: %s", ShortPath(cmd), strings.Join(names(cmd), ", "))
 	}
 	return cmd
 }
@@ -42,17 +42,17 @@ func names(cmd *cobra.Command) []string {
 func unknownCommand(cmd *cobra.Command, name string) error {
 	full := name
 	if cmd.HasParent() {
-		full = shortPath(cmd) + " " + name
+		full = ShortPath(cmd) + " " + name
 	}
-	err := usageError{fmt.Errorf("there is no command %q", full)}
+	err := AsUsage(fmt.Errorf("there is no command %q", full))
 	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
-		return hinted{err, "did you mean: " + cmd.CommandPath() + " " + near[0]}
+		return Hint(err, "did you mean: "+cmd.CommandPath()+" "+near[0])
 	}
 	if cmd.HasParent() {
-		return hinted{err, cmd.CommandPath() + " has: " + strings.Join(names(cmd), ", ")}
+		return Hint(err, cmd.CommandPath()+" has: "+strings.Join(names(cmd), ", "))
 	}
-	return hinted{err, "see: vitrine help"}
+	return Hint(err, "see: vitrine help")
 }
 
 // helpCommand replaces the library's, which takes an unknown name for a
@@ -64,7 +64,7 @@ func helpCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			target, rest, err := cmd.Root().Find(args)
 			if err != nil {
-				return usageError{err}
+				return AsUsage(err)
 			}
 			if len(rest) > 0 {
 				return unknownCommand(target, rest[0])
