@@ -92,6 +92,10 @@ const (
 	minRanked = 1024
 	// costShare bounds what rankings take of one core: a twentieth.
 	costShare = 20
+	// believedCost is what a ranking is believed to have cost at once. More is
+	// believed step by step: where the machine stood still for a minute while one
+	// was made, it must not stay for twenty.
+	believedCost = 50 * time.Millisecond
 )
 
 // top is a ranking of at least n items, if there are so many.
@@ -113,9 +117,13 @@ func (c *rankings) top(n int, version uint64, rank func(n int) *ranking) *rankin
 		c.refresh.Lock()
 	}
 	defer c.refresh.Unlock()
+	believed := believedCost
+	if r := c.ranking.Load(); r != nil {
+		believed = max(believed, 2*r.cost)
+	}
 	start := time.Now()
 	r = rank(max(n, minRanked))
-	r.made, r.cost = start, time.Since(start)
+	r.made, r.cost = start, min(time.Since(start), believed)
 	c.ranking.Store(r)
 	return r
 }

@@ -3,6 +3,7 @@ package profile
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vitrine/appliance/frame"
@@ -12,7 +13,9 @@ import (
 
 // TestTrending: what everybody has always bought is no trend, what rises
 // against its own past is, and one click on something new is not much of one.
-func TestTrending(t *testing.T) {
+func TestTrending(t *testing.T) { synctest.Test(t, trending) }
+
+func trending(t *testing.T) {
 	codes := newTable()
 	s := New(newSignal(t, signal.Config{}), codes)
 	nameOf := func(code uint32) string {
@@ -60,15 +63,55 @@ func TestTrending(t *testing.T) {
 	late := record("x", "late", "purchase", now)
 	late.Event.Value, late.Event.HasValue = 1000, true
 	s.Apply(2, []event.Record{late})
-	// A ranking may be twenty times as old as it took to make.
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		f.Reset()
-		s.Trending(1, &f)
-		if f.Len() == 1 && nameOf(f.Items[0]) == "late" {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("after another event: %v", f.Items)
-		}
+	// A ranking may be twenty times as old as it took to make, here not at all.
+	time.Sleep(time.Millisecond)
+	f.Reset()
+	if s.Trending(1, &f); f.Len() != 1 || nameOf(f.Items[0]) != "late" {
+		t.Fatalf("after another event: %v", f.Items)
 	}
+}
+
+// TestRankingsStay: a ranking stays for twenty times what it costs to make, and
+// not for that of a time in which the machine stood still.
+func TestRankingsStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c rankings
+		version, made, takes := uint64(0), 0, time.Duration(0)
+		next := func() {
+			version++
+			for before := made; made == before; time.Sleep(time.Millisecond) {
+				c.top(1, version, func(int) *ranking {
+					time.Sleep(takes)
+					made++
+					return &ranking{complete: true, version: version}
+				})
+			}
+		}
+		// stays is the time from the beginning of one that costs so much to that of
+		// the next, with news all the time.
+		stays := func(cost time.Duration) time.Duration {
+			takes = cost
+			next()
+			begun := time.Now()
+			next()
+			return time.Since(begun)
+		}
+		for _, g := range []struct{ cost, want time.Duration }{
+			{time.Minute, time.Minute}, // not for 20 minutes
+			{10 * time.Millisecond, 200 * time.Millisecond},
+			{40 * time.Millisecond, 800 * time.Millisecond},
+			{time.Hour, time.Hour},
+		} {
+			if got := stays(g.cost); got < g.want || got > g.want+10*time.Millisecond {
+				t.Errorf("one that took %v is given for %v, want %v", g.cost, got, g.want)
+			}
+		}
+		got := time.Duration(0)
+		for range 4 {
+			got = stays(time.Second)
+		}
+		if got < 20*time.Second || got > 20*time.Second+10*time.Millisecond {
+			t.Errorf("one that always takes a second is given for %v", got)
+		}
+	})
 }
