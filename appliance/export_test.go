@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vitrine/appliance/admit"
@@ -109,7 +110,9 @@ func put(r *rig, path, body string) {
 
 // TestPatiently: who has time waits for room and gets whole lists or is told
 // why not, never less than was asked for.
-func TestPatiently(t *testing.T) {
+func TestPatiently(t *testing.T) { synctest.Test(t, patiently) }
+
+func patiently(t *testing.T) {
 	const n = recommend.BatchSize
 	calls, broken := 0, errors.New("broken")
 	m := &moody{live: func(context.Context) error {
@@ -131,10 +134,12 @@ func TestPatiently(t *testing.T) {
 	if err := l.Patiently(gone, queriesOf(1), make([]httpapi.List, 1), make([]error, 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
+	time.Sleep(5 * askAgain)
+	synctest.Wait()
 	select {
 	case err := <-waits:
-		t.Errorf("it did not wait: %v", err)
-	case <-time.After(5 * askAgain):
+		t.Fatalf("it did not wait: %v", err)
+	default:
 	}
 	l.gate.Leave(verdict)
 	if err := <-waits; err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vitrine/appliance/admit"
@@ -216,7 +217,9 @@ func TestOverload(t *testing.T) {
 
 // TestLateFilter: who was late with a filter has no such time for popular items, for
 // they have to pass it, too.
-func TestLateFilter(t *testing.T) {
+func TestLateFilter(t *testing.T) { synctest.Test(t, lateFilter) }
+
+func lateFilter(t *testing.T) {
 	m := &moody{}
 	l, _ := ladderOver(m, admit.Options{})
 	l.deadline = time.Minute
@@ -239,7 +242,7 @@ func TestLateFilter(t *testing.T) {
 		if err := l.Recommend(t.Context(), &httpapi.Query{UserID: "new", Filter: c.filter, Limit: 3}, &list); err != nil || list.Source != "popular" {
 			t.Errorf("%+v: %v, %s", c, err, list.Source)
 		}
-		if left > c.most || left < c.most-l.deadline/2 {
+		if left != c.most {
 			t.Errorf("%+v: %v left", c, left)
 		}
 	}
@@ -259,7 +262,9 @@ func (a asked) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.Li
 }
 
 // TestLenience: popular items that stand for a list may take longer than that.
-func TestLenience(t *testing.T) {
+func TestLenience(t *testing.T) { synctest.Test(t, leniently) }
+
+func leniently(t *testing.T) {
 	l, _ := ladderOver(&moody{}, admit.Options{})
 	left := map[string]time.Duration{}
 	for _, reason := range []string{"", reasonOverload} {
@@ -271,7 +276,7 @@ func TestLenience(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if left[""] > l.deadline || left[reasonOverload] <= l.deadline {
+	if left[""] != l.deadline || left[reasonOverload] != lenience*l.deadline {
 		t.Errorf("they may take %v", left)
 	}
 }
