@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -81,7 +82,8 @@ func TestSlowClients(t *testing.T) {
 	conns := slow(t, addr, 100)
 	for i := 0; i < len(conns); i += 2 {
 		conns[i].SetReadDeadline(time.Now().Add(time.Minute))
-		if _, err := io.Copy(io.Discard, conns[i]); err != nil {
+		// Where the machine stood still while it was opened, it was reset.
+		if _, err := io.Copy(io.Discard, conns[i]); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("connection %d is still open after the header timeout: %v", i, err)
 		}
 	}
@@ -102,8 +104,8 @@ func slow(t *testing.T, addr string, n int) []net.Conn {
 		if i%2 == 1 {
 			text = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n{"
 		}
-		if _, err := c.Write([]byte(text)); err != nil {
-			t.Fatal(err)
+		if _, err := c.Write([]byte(text)); err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+			t.Fatal(err) // one that was cut off before it could send is cut off
 		}
 		conns[i] = c
 	}

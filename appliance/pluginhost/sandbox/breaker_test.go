@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -136,7 +137,9 @@ func TestOnlyTheWholeBudgetIsAFault(t *testing.T) {
 	}
 }
 
-func TestTakeSaysThatItWaited(t *testing.T) {
+func TestTakeSaysThatItWaited(t *testing.T) { synctest.Test(t, takeSaysThatItWaited) }
+
+func takeSaysThatItWaited(t *testing.T) {
 	v := &Version{pool: make(chan *instance, 1)}
 	if _, waited, err := v.take(Period{Start: time.Now(), Allowed: time.Millisecond}); err != errBusy || !waited {
 		t.Errorf("waited %v, %v", waited, err)
