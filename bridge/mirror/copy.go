@@ -14,6 +14,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"time"
 
 	"vitrine/bridge/archive"
 	"vitrine/internal/logkey"
@@ -359,6 +360,8 @@ func (m *Mirror) mark(ctx context.Context, position uint64) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	// At once: who sees that the copy is complete must not see why it was not.
+	m.stats.LastError, m.stats.Hint, m.stats.Since = "", "", time.Time{}
 	m.stats.Position, m.stats.Files, m.stats.Bytes, m.stats.LastCopy = position, next.Files, next.Bytes, m.opt.Now()
 	return nil
 }

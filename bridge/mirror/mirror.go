@@ -206,16 +206,14 @@ func (m *Mirror) Flush(ctx context.Context) error {
 	m.turn.Lock()
 	defer m.turn.Unlock()
 	err := m.copyAll(ctx)
-	if err != nil {
-		// What of it is done there is open: ask the next time.
-		m.there = nil
+	if err == nil {
+		return nil
 	}
+	// What of it is done there is open: ask the next time.
+	m.there = nil
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch {
-	case err == nil:
-		m.stats.LastError, m.stats.Hint, m.stats.Since = "", "", time.Time{}
-	case ctx.Err() == nil:
+	if ctx.Err() == nil {
 		m.stats.Failures++
 		if m.stats.LastError == "" {
 			m.stats.Since = m.opt.Now()
