@@ -180,3 +180,89 @@ func TestTakeDoesNotWaitForNobody(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// guestOf calls, as Stage.Run does but with nothing but its cost, a plugin that
+// needs so much fuel at such a price (nanoseconds), a call each millisecond; halt
+// is for how long the machine stands still in the call.
+func guestOf(c *cost) func(needs int64, price float64, halt time.Duration) error {
+	const rows, allowed = 200, 5 * time.Millisecond
+	c.base, c.perRow = 1000, 3000
+	c.rate.store(guardRate)
+	c.best.store(guardRate)
+	now := time.Unix(1000, 0)
+	return func(needs int64, price float64, halt time.Duration) error {
+		now = now.Add(time.Millisecond)
+		if c.expected(rows) > allowed {
+			c.skipped()
+			return errBusy
+		}
+		units, timed := c.budget(rows, allowed)
+		spent := min(needs, units)
+		p := Period{now, allowed, allowed}
+		now = now.Add(halt + time.Duration(float64(spent)*price))
+		if spent == needs {
+			c.observe(rows, spent, p, now)
+			return nil
+		}
+		return c.dry(dryCall{p, rows, spent, units, timed}, now)
+	}
+}
+
+// TestHaltIsForgiven: a plugin in whose call the machine stood still is asked as
+// before a few hundred lists later, and nothing of it is called its fault; one
+// that takes that time itself, again and again, is asked less and less.
+func TestHaltIsForgiven(t *testing.T) {
+	for name, c := range map[string]struct {
+		halt  time.Duration
+		times int
+	}{"a second": {time.Second, 1}, "an hour": {time.Hour, 1}, "again and again": {200 * time.Millisecond, 3}} {
+		costs := new(cost)
+		call := guestOf(costs)
+		well := func() error { return call(600_000, guardRate, 0) }
+		for range 100 {
+			if err := well(); err != nil {
+				t.Fatalf("%s: before: %v", name, err)
+			}
+		}
+		for range c.times {
+			if err := call(600_000, guardRate, c.halt); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			lists := 0
+			for answered := 0; answered < 100; lists++ {
+				err := well()
+				if answered++; err != nil {
+					answered = 0
+				}
+				if err == errFuel || err == errOverran || lists > 2000 {
+					t.Fatalf("%s: list %d behind it: %v, at %v ns a unit", name, lists, err, costs.rate.load())
+				}
+			}
+			t.Logf("%s: asked as before after %d lists", name, lists-100)
+		}
+	}
+}
+
+// TestOverrunsGetRare: fuel that is cheap while there is little of it and costs a
+// microsecond a unit where there is more, of a guest that ends before it runs dry.
+func TestOverrunsGetRare(t *testing.T) {
+	c := new(cost)
+	call := guestOf(c)
+	overruns := [2]int{}
+	const lists = 100_000
+	for n := range lists {
+		before := c.lastOverrun.Load()
+		units, _ := c.budget(200, 5*time.Millisecond)
+		price := guardRate
+		if units > floorFuel/2 {
+			price = 1000
+		}
+		_ = call(units-1, price, 0)
+		if c.lastOverrun.Load() != before {
+			overruns[n*len(overruns)/lists]++
+		}
+	}
+	if t.Log(overruns); overruns[0] == 0 || overruns[0] > 40 || overruns[1] > 20 {
+		t.Errorf("in %d lists a guest overran %d times", lists, overruns)
+	}
+}

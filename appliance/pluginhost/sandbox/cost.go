@@ -42,6 +42,9 @@ const (
 	// overrun is how many times its time a call may take before it is believed
 	// at once that its fuel is so dear.
 	overrun = 20
+	// mostDoubt bounds the doubling, at each overrun, of the calls that it takes to
+	// refute the price by half.
+	mostDoubt = 10
 	// doubt raises the best rate at each call that ran dry early, so that a
 	// guest whose fuel has become dearer is found out in the end.
 	doubt = 1.05
@@ -61,6 +64,12 @@ type cost struct {
 
 	windowMin   atomicFloat
 	windowCalls atomic.Int64
+
+	// lastOverrun is when a call last overran (Unix nanoseconds), dear how many did
+	// without a time between them for which they are forgiven; refuted counts the
+	// calls that speak against them.
+	lastOverrun   atomic.Int64
+	dear, refuted atomic.Int64
 }
 
 // atomicFloat is a float64 that may be read while it is written. Lost updates
@@ -103,13 +112,14 @@ func (c *cost) observe(n int, spent int64, p Period, end time.Time) {
 	perRow := float64(spent) / float64(max(n, 1))
 	usual := c.usual.load()
 	c.usual.store(usual + (perRow-usual)/16)
+	if c.overran(spent, p, end) {
+		return
+	}
+	c.refute(spent, took)
 	if took < rateSignal || spent <= 0 {
 		return
 	}
 	rate := float64(took) / float64(spent)
-	if c.overran(spent, took, p.Allowed) {
-		return
-	}
 	quickest := c.windowMin.load()
 	calls := c.windowCalls.Add(1)
 	if calls == 1 || rate < quickest {
@@ -125,13 +135,62 @@ func (c *cost) observe(n int, spent int64, p Period, end time.Time) {
 // overran takes a call that took very much longer than it might, for fuel that
 // is worth some time by itself, as what fuel costs from now on: its next calls
 // get as little as that.
-func (c *cost) overran(spent int64, took, allowed time.Duration) bool {
-	if took <= overrun*allowed || spent < floorFuel/2 {
+func (c *cost) overran(spent int64, p Period, end time.Time) bool {
+	took := end.Sub(p.Start)
+	if took <= overrun*p.Allowed || spent < floorFuel/2 {
 		return false
 	}
 	c.rate.store(sane(float64(took) / float64(spent)))
 	c.windowCalls.Store(0)
+	if now := end.UnixNano(); now-c.lastOverrun.Swap(now) > int64(forgiven) {
+		c.dear.Store(0)
+	}
+	c.dear.Add(1)
+	c.refuted.Store(0)
 	return true
+}
+
+// refute lets go of a price that a call did not bear out. Where the machine
+// stood still within a call, its fuel looked dear; those behind it get too
+// little to end, or to tell what it costs, but how much they got in which time
+// bounds that. A guest that overruns again and again is believed less and less.
+func (c *cost) refute(spent int64, took time.Duration) {
+	dear, rate := c.dear.Load(), c.rate.load()
+	if dear == 0 || spent <= 0 || float64(took)/float64(spent) > rate/2 || rate <= guardRate {
+		return
+	}
+	if c.refuted.Add(1)>>min(dear-1, mostDoubt) > 0 {
+		c.refuted.Store(0)
+		c.rate.store(sane(max(rate/2, float64(took)/float64(spent))))
+	}
+}
+
+// dryCall is a call that ran out of fuel: what it spent, what its whole batch could,
+// and whether time was what bounded that.
+type dryCall struct {
+	Period
+	rows          int
+	spent, bought int64
+	timed         bool
+}
+
+// dry says what such a call is guilty of, and learns from it.
+func (c *cost) dry(d dryCall, end time.Time) error {
+	inTime := end.Sub(d.Start) < d.Allowed
+	if !d.timed && inTime {
+		c.ranDry()
+	}
+	if c.overran(d.spent, d.Period, end) {
+		return errOverran
+	}
+	c.refute(d.spent, end.Sub(d.Start))
+	// Fuel for the expected need that took all of the time all the same is the
+	// guest's own doing.
+	if (d.timed || inTime) && !c.whole(d.bought, d.Whole) {
+		c.cut(d.rows, d.bought, d.timed)
+		return errCut
+	}
+	return errFuel
 }
 
 // learn takes a measured rate.

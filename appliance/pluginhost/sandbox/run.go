@@ -132,19 +132,7 @@ func (v *Version) call(st *Stage, in *instance, r *Scratch, f *frame.Frame, p ru
 			continue
 		}
 		if errors.Is(err, errFuel) {
-			inTime := end.Sub(start) < allowed
-			if !timed && inTime {
-				c.ranDry()
-			}
-			// Fuel for the expected need that took all of the time all the
-			// same is the guest's own doing.
-			switch {
-			case c.overran(in.spent, end.Sub(start), allowed):
-				err = errOverran
-			case (timed || inTime) && !c.whole(spent+budget, p.Whole):
-				c.cut(to, spent+budget, timed)
-				err = errCut
-			}
+			err = c.dry(dryCall{Period{start, allowed, p.Whole}, to, in.spent, spent + budget, timed}, end)
 		}
 		var code guestError
 		if errors.As(err, &code) {
