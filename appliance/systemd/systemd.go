@@ -25,7 +25,13 @@ import (
 type Unit struct {
 	conn     net.Conn
 	watchdog time.Duration
+	patience time.Duration
 }
+
+// tellTime is how long a manager may leave what it was told before unread: the
+// kernel keeps 10 datagrams, and the next one waits. One that hangs must not hold
+// up an appliance that stops.
+const tellTime = 5 * time.Second
 
 // Connect finds the manager in the environment; without one it gives nil.
 func Connect(getenv func(string) string) (*Unit, error) {
@@ -37,18 +43,20 @@ func Connect(getenv func(string) string) (*Unit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the service manager: %w", err)
 	}
-	u := &Unit{conn: conn}
+	u := &Unit{conn: conn, patience: tellTime}
 	if usec, err := strconv.ParseInt(getenv("WATCHDOG_USEC"), 10, 64); err == nil && usec > 0 {
 		u.watchdog = time.Duration(usec) * time.Microsecond
 	}
 	return u, nil
 }
 
-// Tell sends assignments such as READY=1 in one datagram.
+// Tell sends assignments such as READY=1 in one datagram, or fails after a few
+// seconds when the manager reads nothing.
 func (u *Unit) Tell(assignments ...string) error {
 	if u == nil {
 		return nil
 	}
+	_ = u.conn.SetWriteDeadline(time.Now().Add(u.patience)) // where it fails, Write does
 	if _, err := u.conn.Write([]byte(strings.Join(assignments, "\n"))); err != nil {
 		return fmt.Errorf("tell the service manager: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -105,5 +106,42 @@ func TestWatch(t *testing.T) {
 	<-done
 	if said("MARK=2"); heard(t, conn) != "MARK=2" {
 		t.Error("a broken appliance feeds the watchdog")
+	}
+}
+
+// TestSilentManager: one that reads nothing is told no more when its queue is
+// full, and what feeds the watchdog ends all the same.
+func TestSilentManager(t *testing.T) {
+	u, conn := manager(t, "40000")
+	u.patience = 10 * time.Millisecond
+	told, err := 0, error(nil)
+	for ; err == nil && told < 1<<20; told++ {
+		err = u.Tell("STATUS=busy")
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("the datagram %d: %v", told, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done, asked := make(chan struct{}), make(chan struct{}, 1)
+	go func() {
+		defer close(done)
+		u.Watch(ctx, func(context.Context) error {
+			select {
+			case asked <- struct{}{}:
+			default:
+			}
+			return nil
+		}, slog.New(slog.DiscardHandler))
+	}()
+	for range 3 { // asked goes on, though nothing is heard
+		<-asked
+	}
+	cancel()
+	<-done
+	if got := heard(t, conn); got != "STATUS=busy" {
+		t.Errorf("heard %q", got)
+	}
+	if err := u.Tell("READY=1"); err != nil {
+		t.Errorf("it reads again: %v", err)
 	}
 }

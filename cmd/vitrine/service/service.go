@@ -108,7 +108,11 @@ func (r *run) serve(ctx context.Context) (next *config.Config, err error) {
 				r.unit.Watch(inner, probe(client.NewSocket(appliance.SocketPath(r.config)), ready.User), r.log)
 			})
 			// A manager that waits longer is told before the listeners close.
-			context.AfterFunc(ctx, func() { r.tell("STOPPING=1", systemd.Status("stopping")) })
+			tasks.Go(func() {
+				if <-inner.Done(); ctx.Err() != nil {
+					r.tell("STOPPING=1", systemd.Status("stopping"))
+				}
+			})
 		},
 	})
 	err = app.Run(inner)
