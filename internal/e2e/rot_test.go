@@ -30,9 +30,8 @@ func TestBitRot(t *testing.T) {
 		args = []string{"--set", "kafka.brokers=" + broker, "--set", "archive.commit_every=45s"}
 		d := start(t, dir, args...)
 		fillBus(t, d, kafkaClient(t, broker, "user-events"), rounds)
-		position, _, _ := d.copyState()
 		d.kill()
-		return position == 0
+		return len(archived(t, dir)) == 0
 	})
 	// The strings of a frame are in it as they are.
 	rot(t, dir, "k2-7")
