@@ -1,128 +1,89 @@
-// Package lists prints lists of recommended items as tables for people, with
-// the reasons of each item where the list has them.
+// Package lists has the commands that ask for lists of items, recommend and
+// similar, and prints these as tables for people, with the reasons of each item
+// where the list has them.
 //
-// It asks through a client and knows no flags and no configuration: the
-// commands own these.
+// It knows no other commands.
 package lists
 
 import (
 	"context"
 	"fmt"
-	"io"
-	"strconv"
-	"strings"
-	"text/tabwriter"
+
+	"github.com/spf13/cobra"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 )
 
-// Fields are the attributes that the tables show where an item has them.
-func Fields() []string { return []string{"name", "category", "brand", "price"} }
+// app is what the commands of this package share with all others.
+type app struct{ *cli.App }
 
-// Explained is a list with both kinds of reasons for each item.
-func Explained(ctx context.Context, cl *client.Client, req client.RecommendRequest) (*client.Recommendations, error) {
-	req.Explain = "plugins"
-	list, err := cl.Recommend(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	req.Explain = "items"
-	carried, err := cl.Recommend(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	byItem := map[string][]client.Reason{}
-	for _, it := range carried.Items {
-		byItem[it.ItemID] = it.Reasons
-	}
-	for j := range list.Items {
-		it := &list.Items[j]
-		it.Reasons = append(byItem[it.ItemID], it.Reasons...)
-	}
-	return list, nil
+// Commands are all of this package, for the root.
+func Commands(shared *cli.App) []*cobra.Command {
+	a := app{shared}
+	return []*cobra.Command{a.recommendCommand(), a.similarCommand()}
 }
 
-// shownReasons is how many reasons the table shows of an item.
-const shownReasons = 4
-
-// because are the reasons of an item in one line.
-func because(reasons []client.Reason) string {
-	var parts []string
-	items := 0
-	for _, r := range reasons {
-		switch {
-		case r.Kind == "rest":
-		case r.Kind != "item":
-			parts = append(parts, fmt.Sprintf("%s %s %+.4f", r.Kind, r.Name, r.Change))
-		case items < shownReasons:
-			items++
-			parts = append(parts, fmt.Sprintf("%s %+.4f", r.Name, r.Change))
-		}
+func (a app) recommendCommand() *cobra.Command {
+	limit, explain := 0, false
+	cmd := &cobra.Command{
+		Use: "recommend USER", Short: "Ask the running appliance for a user's recommendations", Args: cli.Exactly("USER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "" {
+				return cli.Usage(cmd, "USER is empty")
+			}
+			if err := cli.CheckCount(cmd, "number", limit); err != nil {
+				return err
+			}
+			return a.ask(cmd.Context(), "recommend", func(ctx context.Context, cl *client.Client) (*client.Recommendations, error) {
+				req := client.RecommendRequest{UserID: args[0], Fields: shown()}
+				if limit > 0 {
+					req.Limit = &limit
+				}
+				if !explain {
+					return cl.Recommend(ctx, req)
+				}
+				return explained(ctx, cl, req)
+			})
+		},
 	}
-	return strings.Join(parts, ", ")
+	cmd.Flags().IntVarP(&limit, "number", "n", 0, "how `many` items, to 500 (default: recommend.limit)")
+	cmd.Flags().BoolVar(&explain, "explain", false, "tell which of the user's items carry each score, and what plugins and rules changed")
+	return cmd
 }
 
-// Print writes a list as a table.
-func Print(out io.Writer, list *client.Recommendations) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "RANK\tITEM\tSCORE")
-	columns := fieldsOf(list)
-	for _, c := range columns {
-		fmt.Fprintf(w, "\t%s", c)
+func (a app) similarCommand() *cobra.Command {
+	limit := 0
+	cmd := &cobra.Command{
+		Use: "similar ITEM", Short: "Ask the running appliance for the items most like one", Args: cli.Exactly("ITEM"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "" {
+				return cli.Usage(cmd, "ITEM is empty")
+			}
+			if err := cli.CheckCount(cmd, "number", limit); err != nil {
+				return err
+			}
+			return a.ask(cmd.Context(), "similar", func(ctx context.Context, cl *client.Client) (*client.Recommendations, error) {
+				return cl.Similar(ctx, args[0], limit, shown()...)
+			})
+		},
 	}
-	why := false
-	for _, it := range list.Items {
-		why = why || len(it.Reasons) > 0
-	}
-	if why {
-		fmt.Fprint(w, "\tBECAUSE OF")
-	}
-	fmt.Fprintln(w)
-	for _, it := range list.Items {
-		fmt.Fprintf(w, "%d\t%s\t%.4f", it.Rank, it.ItemID, it.Score)
-		for _, c := range columns {
-			fmt.Fprintf(w, "\t%s", cell(it.Fields[c]))
-		}
-		if why {
-			fmt.Fprintf(w, "\t%s", because(it.Reasons))
-		}
-		fmt.Fprintln(w)
-	}
-	if err := w.Flush(); err != nil {
+	cmd.Flags().IntVarP(&limit, "number", "n", 0, "how `many` items, to 500 (default: recommend.limit)")
+	return cmd
+}
+
+// ask prints the list that one question gives.
+func (a app) ask(ctx context.Context, what string, question func(context.Context, *client.Client) (*client.Recommendations, error)) error {
+	cl, err := a.Daemon(ctx, what)
+	if err != nil {
 		return err
 	}
-	source := string(list.Source)
-	if list.Reason != "" {
-		source += " (" + list.Reason + ")"
+	list, err := question(ctx, cl)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
 	}
-	if list.Model != nil {
-		source += ", model " + list.Model.Version
+	if a.JSON {
+		return a.PrintJSON(list)
 	}
-	_, err := fmt.Fprintln(out, "source:", source)
-	return err
-}
-
-// fieldsOf are the shown fields that any item of the list has.
-func fieldsOf(list *client.Recommendations) []string {
-	var out []string
-	for _, name := range Fields() {
-		for _, it := range list.Items {
-			if _, ok := it.Fields[name]; ok {
-				out = append(out, name)
-				break
-			}
-		}
-	}
-	return out
-}
-
-func cell(v any) string {
-	switch x := v.(type) {
-	case nil:
-		return ""
-	case float64:
-		return strconv.FormatFloat(x, 'f', -1, 64)
-	default:
-		return fmt.Sprint(x)
-	}
+	return write(a.Out, list)
 }

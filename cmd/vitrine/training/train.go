@@ -1,4 +1,4 @@
-package main
+package training
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 // pollJob is how often a running job is asked for its state.
 const pollJob = 100 * time.Millisecond
 
-func (a *app) trainCommand() *cobra.Command {
+func (a app) trainCommand() *cobra.Command {
 	wait := true
 	cmd := &cobra.Command{
 		Use:   "train",
@@ -36,7 +36,7 @@ runs, this process does, with its own.`,
 	return cmd
 }
 
-func (a *app) train(ctx context.Context, cl *client.Client, wait bool) error {
+func (a app) train(ctx context.Context, cl *client.Client, wait bool) error {
 	job, err := cl.StartJob(ctx, client.JobRequest{Kind: client.Train})
 	if err != nil {
 		return fmt.Errorf("train: %w", err)
@@ -79,7 +79,7 @@ func refusedHint(job *client.Job) string {
 }
 
 // follow shows a job's progress until it is over.
-func (a *app) follow(ctx context.Context, cl *client.Client, id string) (*client.Job, error) {
+func (a app) follow(ctx context.Context, cl *client.Client, id string) (*client.Job, error) {
 	bar := progress.New(a.Err)
 	defer bar.Done()
 	return cl.WaitJob(ctx, id, pollJob, func(j *client.Job) {

@@ -1,4 +1,4 @@
-package main
+package training
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 // ratings in front, and nothing of what was not measured.
 func TestReportCanBeRead(t *testing.T) {
 	var out bytes.Buffer
-	a := &app{&cli.App{Out: &out}}
+	a := app{&cli.App{Out: &out}}
 	a.printReport(&client.TrainReport{
 		Users: 4363, Items: 3676, Interactions: 404909, Start: "v1",
 		Models: []client.ModelMetrics{

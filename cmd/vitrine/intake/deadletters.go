@@ -1,4 +1,4 @@
-package main
+package intake
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 	"vitrine/cmd/vitrine/progress"
 )
 
-func (a *app) deadlettersCommand() *cobra.Command {
+func (a app) deadlettersCommand() *cobra.Command {
 	limit, cursor := 50, ""
 	list := &cobra.Command{
 		Use: "list", Short: "List refused rows and events, oldest first", Args: cli.Exactly(),
@@ -77,7 +77,7 @@ func (a *app) deadlettersCommand() *cobra.Command {
 // replayPage is how many refused rows one request reads again.
 const replayPage = 500
 
-func (a *app) replayCommand() *cobra.Command {
+func (a app) replayCommand() *cobra.Command {
 	var source, code, mapping string
 	cmd := &cobra.Command{
 		Use: "replay [ID...]", Short: "Read refused rows and events again, as the configuration says now",

@@ -1,4 +1,4 @@
-package main
+package training
 
 import (
 	"cmp"
@@ -13,7 +13,7 @@ import (
 )
 
 // printReport is the table of a training or an evaluation.
-func (a *app) printReport(r *client.TrainReport) {
+func (a app) printReport(r *client.TrainReport) {
 	fmt.Fprintf(a.Out, "%s users, %s items, %s interactions\n", progress.Count(int64(r.Users)), progress.Count(int64(r.Items)), progress.Count(int64(r.Interactions)))
 	names := metricNames(r.Models)
 	if len(names) == 0 {
@@ -44,7 +44,7 @@ func (a *app) printReport(r *client.TrainReport) {
 const shownTrials = 5
 
 // printTrials is the table of a search.
-func (a *app) printTrials(trials []client.Trial) {
+func (a app) printTrials(trials []client.Trial) {
 	if len(trials) == 0 {
 		return
 	}

@@ -1,4 +1,4 @@
-package main
+package training
 
 import (
 	"context"
@@ -26,7 +26,7 @@ type evalFlags struct {
 	format, mapping, where, tsFormat, zone string
 }
 
-func (a *app) evalCommand() *cobra.Command {
+func (a app) evalCommand() *cobra.Command {
 	f := evalFlags{k: 10}
 	cmd := &cobra.Command{
 		Use:   "eval [--events FILE... | --train FILE --test FILE]",
@@ -110,7 +110,7 @@ func (f *evalFlags) options() appliance.EvaluationOptions {
 	return appliance.EvaluationOptions{K: f.k, Split: f.split, Seen: f.seen, Mode: f.mode, EASEItems: f.ease}
 }
 
-func (a *app) evaluate(ctx context.Context, f *evalFlags) (report *client.TrainReport, err error) {
+func (a app) evaluate(ctx context.Context, f *evalFlags) (report *client.TrainReport, err error) {
 	if f.files() {
 		return a.evaluateFiles(ctx, f)
 	}
@@ -122,7 +122,7 @@ func (a *app) evaluate(ctx context.Context, f *evalFlags) (report *client.TrainR
 }
 
 // evaluateFiles measures files in a child process of this one.
-func (a *app) evaluateFiles(ctx context.Context, f *evalFlags) (*client.TrainReport, error) {
+func (a app) evaluateFiles(ctx context.Context, f *evalFlags) (*client.TrainReport, error) {
 	c, err := a.Load()
 	if err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func (a *app) evaluateFiles(ctx context.Context, f *evalFlags) (*client.TrainRep
 }
 
 // evaluateArchive has the appliance measure its archive.
-func (a *app) evaluateArchive(ctx context.Context, cl *client.Client, f *evalFlags) (*client.TrainReport, error) {
+func (a app) evaluateArchive(ctx context.Context, cl *client.Client, f *evalFlags) (*client.TrainReport, error) {
 	job, err := cl.StartJob(ctx, client.JobRequest{
 		Kind: client.Eval, K: f.k, Set: a.Set, Split: f.split,
 		Seen: f.seen, Mode: f.mode, EaseItems: f.ease,
@@ -185,7 +185,7 @@ func (a *app) evaluateArchive(ctx context.Context, cl *client.Client, f *evalFla
 
 // printEvaluation is the table for people: a column per model, half of the
 // interval behind each figure.
-func (a *app) printEvaluation(r *client.TrainReport, k int) {
+func (a app) printEvaluation(r *client.TrainReport, k int) {
 	fmt.Fprintf(a.Out, "%s users, %s items, %s interactions; %v users asked\n",
 		progress.Count(int64(r.Users)), progress.Count(int64(r.Items)), progress.Count(int64(r.Interactions)), r.Options["evaluated_users"])
 	fmt.Fprintf(a.Out, "split %v, seen items %v, mode %v\n\n", r.Options["split"], r.Options["seen"], r.Options["mode"])

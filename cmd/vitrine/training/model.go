@@ -1,4 +1,4 @@
-package main
+package training
 
 import (
 	"cmp"
@@ -15,7 +15,7 @@ import (
 	"vitrine/cmd/vitrine/progress"
 )
 
-func (a *app) modelCommand() *cobra.Command {
+func (a app) modelCommand() *cobra.Command {
 	return cli.Group(
 		&cobra.Command{Use: "model", Short: "List and show the model versions, or go back to the previous one"},
 		&cobra.Command{
@@ -61,7 +61,7 @@ func (a *app) modelCommand() *cobra.Command {
 	)
 }
 
-func (a *app) printModels(models []client.Model) error {
+func (a app) printModels(models []client.Model) error {
 	if a.JSON {
 		return a.PrintJSON(client.ModelList{Models: models})
 	}
@@ -85,7 +85,7 @@ func (a *app) printModels(models []client.Model) error {
 }
 
 // showModel prints one version of the list.
-func (a *app) showModel(models []client.Model, version string) error {
+func (a app) showModel(models []client.Model, version string) error {
 	at := slices.IndexFunc(models, func(m client.Model) bool { return m.Version == version })
 	if at < 0 {
 		return cli.Hint(fmt.Errorf("model show: there is no version %q", version), "vitrine model list shows the versions")

@@ -1,4 +1,4 @@
-package main
+package intake
 
 import (
 	"cmp"
@@ -24,7 +24,7 @@ type importFlags struct {
 	format, mapping, where, removeWhere, ts, zone string
 }
 
-func (a *app) importCommand() *cobra.Command {
+func (a app) importCommand() *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
@@ -57,7 +57,7 @@ Broken rows do not stop the import; "vitrine deadletters list" shows them.`,
 	return cmd
 }
 
-func (a *app) importFiles(ctx context.Context, cl *client.Client, f importFlags, files []string) error {
+func (a app) importFiles(ctx context.Context, cl *client.Client, f importFlags, files []string) error {
 	var sum client.ImportResult
 	for _, name := range files {
 		result, err := a.importFile(ctx, cl, f, name)
@@ -81,7 +81,7 @@ func (a *app) importFiles(ctx context.Context, cl *client.Client, f importFlags,
 }
 
 // importFile streams one file; the result is not nil where rows were read.
-func (a *app) importFile(ctx context.Context, cl *client.Client, f importFlags, name string) (*client.ImportResult, error) {
+func (a app) importFile(ctx context.Context, cl *client.Client, f importFlags, name string) (*client.ImportResult, error) {
 	in, err := openInput(name)
 	if err != nil {
 		return nil, err
@@ -179,7 +179,7 @@ func refusedFlag(code string) bool {
 	return false
 }
 
-func (a *app) printImport(sum client.ImportResult) error {
+func (a app) printImport(sum client.ImportResult) error {
 	if a.JSON {
 		return a.PrintJSON(sum)
 	}
