@@ -32,6 +32,10 @@ func (a app) deadlettersCommand() *cobra.Command {
 			if a.JSON {
 				return a.PrintJSON(page)
 			}
+			if page.Total == 0 {
+				fmt.Fprintln(a.Out, "no dead letters")
+				return nil
+			}
 			w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "ID\tSOURCE\tLINE\tCODE\tDETAIL")
 			for _, l := range page.Items {

@@ -2,6 +2,7 @@ package top
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -37,14 +38,14 @@ func TestView(t *testing.T) {
 	q.Kafka.Partitions = []client.PipelinePartition{{Topic: "user-events", Partition: 1, Lag: 1}, {Topic: "user-events", Partition: 2, Lag: 4}}
 	q.Archive.Copy = &client.PipelineCopy{Lag: 7, WaitingFiles: 3, URL: "hdfs://nn1:9000/shop", Error: new("nn1:9000 has been silent for 4s"), Hint: new("look at its log")}
 	v := (&sample{at: at.Add(2 * time.Second), pipeline: &q, metrics: parse(text("3", "20", "50", "9000"))}).since(before)
-	if v.Answers != 20 || v.Live != 0.75 || v.Failed != 1 || v.Accepted != 4000 || v.P99 != 10 || v.Model != "v3" || v.Append < 4.99 || v.Append > 5.01 {
+	if v.Answers != 20 || *v.Live != 0.75 || v.Failed != 1 || v.Accepted != 4000 || *v.P99 != 10 || v.Model != "v3" || *v.Append < 4.99 || *v.Append > 5.01 {
 		t.Fatalf("%+v", v)
 	}
 	page := strings.Join(v.page(), "\n")
 	for _, want := range []string{
 		"answers      20/s", "live 75.0 %", "4,000/s accepted", "aside", "3.0 MiB of 8.0 GiB", "12 frames are kept aside", "! the cluster is away",
 		"v3   2 h old", "! the brokers refuse the login", "check the password", "append 5.00 ms",
-		"copy         waiting   frame 0   7 behind", "3 wait", "hdfs://nn1:9000/shop", "! nn1:9000 has been silent for 4s", "look at its log",
+		"copy         waiting   frame 0   7 behind", "             3 wait", "hdfs://nn1:9000/shop", "! nn1:9000 has been silent for 4s", "look at its log",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
@@ -56,9 +57,33 @@ func TestView(t *testing.T) {
 	if line := v.line(); strings.Contains(line, "\n") || !strings.Contains(line, "bus=aside") || !strings.Contains(line, "copy=waiting copy_lag=7 kafka=away kafka_lag=5") {
 		t.Error(line)
 	}
-	quiet := strings.Join((&sample{at: at.Add(4 * time.Second), pipeline: p, metrics: before.metrics}).since(before).page(), "\n")
+	for _, line := range v.page() {
+		if len(line) > 80 {
+			t.Errorf("longer than a terminal's line: %q", line)
+		}
+	}
+	unasked := (&sample{at: at.Add(4 * time.Second), pipeline: p, metrics: before.metrics}).since(before)
+	if line := unasked.line(); !strings.Contains(line, " p99_ms=- live=- ") || !strings.Contains(line, " append_ms=- ") {
+		t.Errorf("what is not known has a value: %s", line)
+	}
+	if text, err := json.Marshal(unasked); err != nil || !strings.Contains(string(text), `"live_share":null,"answer_p99_ms":null`) || !strings.Contains(string(text), `"append_ms":null`) {
+		t.Errorf("what is not known has a value: %s, %v", text, err)
+	}
+	quiet := strings.Join(unasked.page(), "\n")
 	if !strings.Contains(quiet, "answers      0/s   p99 -   live -") || strings.Contains(quiet, "copy ") || strings.Contains(quiet, "kafka ") {
 		t.Errorf("without answers, a copy and topics:\n%s", quiet)
+	}
+}
+
+// Of what took longer than the last bucket's bound that bound is a lower one.
+func TestBeyondTheLastBucket(t *testing.T) {
+	const series = `vitrine_http_request_duration_seconds_bucket{code="200",route="/v1/recommend",le="`
+	now := metrics{series + `5"}`: 3, series + `+Inf"}`: 7}
+	v := &view{}
+	bound, beyond, ok := quantile(now, metrics{}, 0.99)
+	v.P99, v.Beyond = new(1000*bound), beyond
+	if got := v.served(); !ok || got != "p99 above 5000 ms   live -" {
+		t.Errorf("%q, known %v", got, ok)
 	}
 }
 

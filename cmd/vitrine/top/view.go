@@ -50,18 +50,20 @@ func (m metrics) sum(name string, parts ...string) (total float64) {
 type view struct {
 	Time time.Time `json:"time"`
 	// Answers are lists a second, Live the share of them that is live, P99 an
-	// upper bound in milliseconds.
-	Answers float64 `json:"answers_per_second"`
-	Live    float64 `json:"live_share"`
-	P99     float64 `json:"answer_p99_ms"`
-	Failed  float64 `json:"server_errors_per_second"`
+	// upper bound in milliseconds, or a lower one where Beyond is set: there is no
+	// bucket above it. Both are nil when there were no lists.
+	Answers float64  `json:"answers_per_second"`
+	Live    *float64 `json:"live_share"`
+	P99     *float64 `json:"answer_p99_ms"`
+	Beyond  bool     `json:"-"`
+	Failed  float64  `json:"server_errors_per_second"`
 	// What came in, in records a second.
 	Accepted  float64 `json:"accepted_per_second"`
 	Duplicate float64 `json:"duplicate_per_second"`
 	Rejected  float64 `json:"rejected_per_second"`
-	// Append is the time of an append in milliseconds, nearly all of it fsync; 0
+	// Append is the time of an append in milliseconds, nearly all of it fsync; nil
 	// when there was none.
-	Append   float64          `json:"append_ms"`
+	Append   *float64         `json:"append_ms"`
 	Model    string           `json:"model,omitempty"`
 	ModelAge float64          `json:"model_age_seconds"`
 	Pipeline *client.Pipeline `json:"pipeline"`
@@ -78,13 +80,16 @@ func (s *sample) since(before *sample) *view {
 		Failed:   rate("vitrine_http_requests_total", `code="5`),
 		Accepted: rate("vitrine_ingest_records_total", `result="accepted"`), Duplicate: rate("vitrine_ingest_records_total", `result="duplicate"`),
 		Rejected: rate("vitrine_ingest_records_total", `result="rejected"`),
-		P99:      1000 * quantile(s.metrics, before.metrics, 0.99), ModelAge: s.metrics.sum("vitrine_model_age_seconds"),
+		ModelAge: s.metrics.sum("vitrine_model_age_seconds"),
 	}
 	if v.Answers > 0 {
-		v.Live = rate("vitrine_answers_total", `source="live"`) / v.Answers
+		v.Live = new(rate("vitrine_answers_total", `source="live"`) / v.Answers)
+	}
+	if bound, beyond, known := quantile(s.metrics, before.metrics, 0.99); known {
+		v.P99, v.Beyond = new(1000*bound), beyond
 	}
 	if appends := s.pipeline.Bus.Appends - min(before.pipeline.Bus.Appends, s.pipeline.Bus.Appends); appends > 0 {
-		v.Append = 1000 * (s.pipeline.Bus.AppendSeconds - before.pipeline.Bus.AppendSeconds) / float64(appends)
+		v.Append = new(1000 * (s.pipeline.Bus.AppendSeconds - before.pipeline.Bus.AppendSeconds) / float64(appends))
 	}
 	for series := range s.metrics {
 		if rest, ok := strings.CutPrefix(series, `vitrine_model_info{version="`); ok {
@@ -94,9 +99,10 @@ func (s *sample) since(before *sample) *view {
 	return v
 }
 
-// quantile is the bucket that holds the quantile of the lists' latency, in
-// seconds; 0 without lists.
-func quantile(now, before metrics, q float64) float64 {
+// quantile is the upper end of the bucket that holds the quantile of the lists'
+// latency, in seconds; where that has none, it is beyond the lower end. Without
+// lists it is not known.
+func quantile(now, before metrics, q float64) (bound float64, beyond, known bool) {
 	counts := map[float64]float64{}
 	for series, v := range now {
 		if !strings.HasPrefix(series, "vitrine_http_request_duration_seconds_bucket{") || !strings.Contains(series, "recommend") {
@@ -117,19 +123,32 @@ func quantile(now, before metrics, q float64) float64 {
 	for i, le := range bounds {
 		if all > 0 && counts[le] >= q*all {
 			if math.IsInf(le, 1) && i > 0 {
-				return bounds[i-1] // at least
+				return bounds[i-1], true, true
 			}
-			return le
+			return le, false, true
 		}
 	}
-	return 0
+	return 0, false, false
+}
+
+// known writes a value, "-" where it is not known.
+func known(format string, v *float64) string {
+	if v == nil {
+		return "-"
+	}
+	return fmt.Sprintf(format, *v)
 }
 
 // line is the view on one line.
 func (v *view) line() string {
 	p := v.Pipeline
-	out := fmt.Sprintf("%s answers=%.0f/s p99_ms=%.4g live=%.0f%% errors=%.0f/s accepted=%.0f/s duplicate=%.0f/s rejected=%.0f/s bus=%s bus_bytes=%d append_ms=%.2f archive_lag=%d deadletters=%d",
-		v.Time.Format(time.RFC3339), v.Answers, v.P99, 100*v.Live, v.Failed, v.Accepted, v.Duplicate, v.Rejected, p.Bus.State, p.Bus.Bytes, v.Append, p.Archive.Lag, p.Deadletters.Count)
+	live := v.Live
+	if live != nil {
+		live = new(100 * *live)
+	}
+	out := fmt.Sprintf("%s answers=%.0f/s p99_ms=%s live=%s errors=%.0f/s accepted=%.0f/s duplicate=%.0f/s rejected=%.0f/s bus=%s bus_bytes=%d append_ms=%s archive_lag=%d deadletters=%d",
+		v.Time.Format(time.RFC3339), v.Answers, known("%.4g", v.P99), known("%.0f%%", live), v.Failed, v.Accepted, v.Duplicate, v.Rejected,
+		p.Bus.State, p.Bus.Bytes, known("%.2f", v.Append), p.Archive.Lag, p.Deadletters.Count)
 	if c := p.Archive.Copy; c != nil {
 		out += fmt.Sprintf(" copy=%s copy_lag=%d", copyState(c), c.Lag)
 	}
@@ -146,8 +165,8 @@ func (v *view) page() []string {
 		"vitrine top   " + v.Time.Format("15:04:05") + " UTC   Ctrl-C ends", "",
 		fmt.Sprintf("answers      %s/s   %s   server errors %s/s", count(v.Answers), v.served(), count(v.Failed)),
 		fmt.Sprintf("events       %s/s accepted   %s/s duplicate   %s/s rejected   %d waiting", count(v.Accepted), count(v.Duplicate), count(v.Rejected), p.Bus.Queued),
-		fmt.Sprintf("bus          %-9s %s of %s   frames %d to %d   append %.2f ms   %d refused   disk %s free", p.Bus.State,
-			size(p.Bus.Bytes), size(p.Bus.MaxBytes), p.Bus.First, p.Bus.Last, v.Append, p.Bus.Refused, size(p.Bus.DiskFree)),
+		fmt.Sprintf("bus          %-9s frames %d to %d   %s of %s", p.Bus.State, p.Bus.First, p.Bus.Last, size(p.Bus.Bytes), size(p.Bus.MaxBytes)),
+		fmt.Sprintf("             append %s   %d refused   disk %s free", known("%.2f ms", v.Append), p.Bus.Refused, size(p.Bus.DiskFree)),
 	}
 	if p.Bus.AsideFrames > 0 {
 		lines = append(lines, fmt.Sprintf("             %d frames are kept aside, %s", p.Bus.AsideFrames, size(p.Bus.AsideBytes)))
@@ -160,15 +179,16 @@ func (v *view) page() []string {
 	if p.Archive.Error != nil {
 		state = "waiting"
 	}
-	text := fmt.Sprintf("archive      %-9s frame %d   %d behind   %s records", state, p.Archive.Position, p.Archive.Lag, count(float64(p.Archive.Records)))
+	lines = append(lines, fmt.Sprintf("archive      %-9s frame %d   %d behind   %s records", state, p.Archive.Position, p.Archive.Lag, count(float64(p.Archive.Records))))
 	if p.Archive.LastCommit != nil && p.Archive.CommitSeconds != nil {
-		text += fmt.Sprintf("   last commit %s ago, took %.2f s", ago(v.Time.Sub(*p.Archive.LastCommit)), *p.Archive.CommitSeconds)
+		lines = append(lines, fmt.Sprintf("             last commit %s ago, took %.2f s", ago(v.Time.Sub(*p.Archive.LastCommit)), *p.Archive.CommitSeconds))
 	}
-	lines = fault(append(lines, text), p.Archive.Error, nil)
+	lines = fault(lines, p.Archive.Error, nil)
 	if c := p.Archive.Copy; c != nil {
-		text := fmt.Sprintf("copy         %-9s frame %d   %d behind   %s files, %s   %d wait, %s   %s", copyState(c), c.Position, c.Lag,
-			count(float64(c.Files)), size(uint64(c.Bytes)), c.WaitingFiles, size(uint64(c.WaitingBytes)), c.URL)
-		lines = fault(append(lines, text), c.Error, c.Hint)
+		lines = append(lines,
+			fmt.Sprintf("copy         %-9s frame %d   %d behind   %s files, %s", copyState(c), c.Position, c.Lag, count(float64(c.Files)), size(uint64(c.Bytes))),
+			fmt.Sprintf("             %d wait, %s   %s", c.WaitingFiles, size(uint64(c.WaitingBytes)), c.URL))
+		lines = fault(lines, c.Error, c.Hint)
 	}
 	lines = append(lines, fmt.Sprintf("dead letters %d   %s   %d dropped", p.Deadletters.Count, size(uint64(p.Deadletters.Bytes)), p.Deadletters.Dropped))
 	model := "none: popular items are shown"
@@ -180,10 +200,18 @@ func (v *view) page() []string {
 
 // served is how lists were answered, where there were any.
 func (v *view) served() string {
-	if v.Answers == 0 {
-		return "p99 -   live -"
+	p99, live := "-", "-"
+	if v.P99 != nil {
+		side := "below"
+		if v.Beyond {
+			side = "above"
+		}
+		p99 = fmt.Sprintf("%s %.4g ms", side, *v.P99)
 	}
-	return fmt.Sprintf("p99 below %.4g ms   live %.1f %%", v.P99, 100*v.Live)
+	if v.Live != nil {
+		live = fmt.Sprintf("%.1f %%", 100**v.Live)
+	}
+	return "p99 " + p99 + "   live " + live
 }
 
 func copyState(c *client.PipelineCopy) string {
@@ -211,13 +239,13 @@ func (v *view) topics() []string {
 	if len(k.Partitions) == 0 {
 		return lines
 	}
-	lines = append(lines, "", fmt.Sprintf("%-32s %9s %14s %14s %12s", "topic", "partition", "position", "end", "lag"))
+	lines = append(lines, "", fmt.Sprintf("%-27s %9s %14s %14s %12s", "topic", "partition", "position", "end", "lag"))
 	partitions := slices.Clone(k.Partitions)
 	slices.SortStableFunc(partitions, func(a, b client.PipelinePartition) int {
 		return cmp.Or(cmp.Compare(b.Lag, a.Lag), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	for _, q := range partitions {
-		lines = append(lines, fmt.Sprintf("%-32.32s %9d %14d %14d %12d", q.Topic, q.Partition, q.Position, q.End, q.Lag))
+		lines = append(lines, fmt.Sprintf("%-27.27s %9d %14d %14d %12d", q.Topic, q.Partition, q.Position, q.End, q.Lag))
 	}
 	return lines
 }
