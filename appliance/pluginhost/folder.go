@@ -27,9 +27,11 @@ const (
 	// pollInterval finds changes that the system does not announce, as on
 	// network folders.
 	pollInterval = 2 * time.Second
-	// settleTime is how long a file must stay as it is before it is read: a
-	// copy under way changes its size.
-	settleTime = 300 * time.Millisecond
+	// A file must stay as it is for settleLooks times settleTime before it is read:
+	// a copy under way changes its size. Where the machine stands still, it does so
+	// within one of them at most, and the copy has the others to go on.
+	settleLooks = 3
+	settleTime  = 100 * time.Millisecond
 	// settledAge is the age from which a file is taken as complete at once.
 	settledAge = 5 * time.Second
 )
@@ -143,9 +145,11 @@ func underlying(err error) error {
 // entry is one NAME.wasm of the folder. Host.mu guards it.
 type entry struct {
 	name string
-	// print is what was last seen, since when, and tried what was last loaded.
+	// print is what was last seen, tried what was last loaded; it must be seen so
+	// often again, the next time not before.
 	print, tried fingerprint
-	since        time.Time
+	looks        int
+	next         time.Time
 	// load and cancel are those of the load under way.
 	load   context.Context
 	cancel context.CancelFunc
@@ -207,9 +211,9 @@ func (h *Host) adoptFolder(found map[string]fingerprint) (changed bool) {
 		if e.print == print {
 			continue
 		}
-		e.print, e.since = print, now
+		e.print, e.looks, e.next = print, settleLooks, now.Add(settleTime)
 		if now.Sub(print.newest()) > settledAge {
-			e.since = now.Add(-settleTime)
+			e.looks = 0
 		}
 		e.state, e.reason = Compiling, ""
 		if e.cancel != nil {
@@ -245,16 +249,19 @@ func (h *Host) freed() {
 	}
 }
 
-// due lists entries that are to be loaded now, in file order, and how long
-// until the next one is. h.mu is held.
+// due counts a look at what was found, and lists entries that are to be loaded
+// now, in file order, and how long until the next look is due. h.mu is held.
 func (h *Host) due() (names []string, next time.Duration) {
 	next = pollInterval
 	for name, e := range h.entries {
 		if e.tried == e.print || e.load != nil {
 			continue
 		}
-		if wait := settleTime - time.Since(e.since); wait > 0 {
-			next = min(next, wait)
+		if now := time.Now(); e.looks > 0 && !now.Before(e.next) {
+			e.looks, e.next = e.looks-1, now.Add(settleTime)
+		}
+		if e.looks > 0 {
+			next = min(next, max(0, time.Until(e.next)))
 			continue
 		}
 		names = append(names, name)

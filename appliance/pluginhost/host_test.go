@@ -435,6 +435,27 @@ func TestHalfCopiedFile(t *testing.T) {
 	}
 }
 
+// TestHaltIsOneLook: however long the machine stood still since a file was seen,
+// it is seen again, with time between, before it counts as complete.
+func TestHaltIsOneLook(t *testing.T) {
+	e := &entry{name: "a", print: fingerprint{module: fileState{size: 1}}, looks: settleLooks}
+	h := &Host{entries: map[string]*entry{"a": e}}
+	for look := 1; look < settleLooks; look++ {
+		e.next = time.Time{} // long ago
+		if names, next := h.due(); len(names) > 0 || e.looks != settleLooks-look || next > settleTime {
+			t.Fatalf("look %d: %q is due, again in %v", look, names, next)
+		}
+		e.next = time.Now().Add(time.Hour)
+		if h.due(); e.looks != settleLooks-look {
+			t.Fatalf("look %d counts twice", look)
+		}
+	}
+	e.next = time.Time{}
+	if names, _ := h.due(); !slices.Equal(names, []string{"a"}) {
+		t.Errorf("after %d looks due is %q", settleLooks, names)
+	}
+}
+
 func TestOddFiles(t *testing.T) {
 	r := newRig(t, Options{}).start()
 	if err := os.Mkdir(filepath.Join(r.dir, "folder.wasm"), 0o755); err != nil {
