@@ -112,6 +112,9 @@ func (f *flood) rate(d *daemon, done func(pipeline) bool) float64 {
 	}
 	first, began := p.Kafka.Accepted, time.Now()
 	for !done(p) {
+		if time.Since(began) > patience {
+			f.t.Fatalf("not read within %s: %+v\n%s", patience, p, d.err)
+		}
 		time.Sleep(2 * time.Millisecond)
 		p = d.pipeline()
 	}
