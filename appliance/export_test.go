@@ -175,3 +175,26 @@ func patiently(t *testing.T) {
 		t.Error("it has not left")
 	}
 }
+
+// TestRestOfABatch: who makes lists beside others rests for as long as that took,
+// but not for a time in which the machine stood still.
+func TestRestOfABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		takes := time.Duration(0)
+		m := &moody{batch: func([]httpapi.Query) { time.Sleep(takes) }}
+		l, _ := ladderOver(m, admit.Options{Slots: 8})
+		for _, c := range []struct {
+			beside      bool
+			takes, rest time.Duration
+		}{{false, time.Minute, 0}, {true, 300 * time.Millisecond, 300 * time.Millisecond}, {true, time.Hour, maxRest}} {
+			if c.beside {
+				defer l.gate.Leave(l.gate.Enter(t.Context()))
+			}
+			takes = c.takes
+			rest, err := l.patiently(t.Context(), queriesOf(4), make([]httpapi.List, 4), make([]error, 4))
+			if err != nil || rest != c.rest {
+				t.Errorf("%+v: it rests for %v, %v", c, rest, err)
+			}
+		}
+	})
+}

@@ -106,8 +106,8 @@ func (l *ladder) one(ctx context.Context, batch answer.Batch, i int, q *httpapi.
 // Patiently makes the lists of up to recommend.BatchSize queries for one who has
 // time: like a batch's, but none is answered with less than what was asked for.
 // While requests are turned away or answered cheaply it waits, and in so far as
-// others were inside while it worked it rests, up to as long as that took. What
-// went wrong with a list is in errs.
+// others were inside while it worked it rests, up to as long as that took, a second
+// at most. What went wrong with a list is in errs.
 func (l *ladder) Patiently(ctx context.Context, qs []httpapi.Query, lists []httpapi.List, errs []error) error {
 	rest, err := l.patiently(ctx, qs, lists, errs)
 	if err != nil || rest == 0 {
@@ -148,13 +148,15 @@ func (l *ladder) patiently(ctx context.Context, qs []httpapi.Query, lists []http
 	if batch != nil {
 		batch.End()
 	}
-	return time.Since(began) * time.Duration(met) / time.Duration(len(qs)), ctx.Err()
+	return min(time.Since(began), maxRest) * time.Duration(met) / time.Duration(len(qs)), ctx.Err()
 }
 
 const (
 	// askAgain is how long who has time waits before it asks again whether there is
 	// room.
 	askAgain = 10 * time.Millisecond
+	// maxRest is the longest rest behind a batch: what took longer was no work.
+	maxRest = time.Second
 	// atLeisure is how long one of its lists may take.
 	atLeisure = 30 * time.Second
 	// askedAgain is how many lists of a batch are made anew because a plugin had no

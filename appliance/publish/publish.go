@@ -153,7 +153,7 @@ func (p *Publisher) Run(ctx context.Context, src Source) error {
 		}
 		began := time.Now()
 		err := p.write(ctx, src, users)
-		rest := time.Since(began)
+		rest := min(time.Since(began), putTimeout) // what took longer was no work
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()

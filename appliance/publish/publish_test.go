@@ -166,6 +166,32 @@ func TestPublisher(t *testing.T) {
 	})
 }
 
+// TestHaltIsNoWork: where the machine stood still while lists were written, the
+// next ones do not wait for as long.
+func TestHaltIsNoWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &shelf{texts: map[string]string{}, puts: map[string]int{}}
+		users := &shop{ids: []string{"a"}, items: map[string]int{"a": 1}, slow: map[string]bool{}}
+		p := New(Options{Store: store, Key: "{id}", TTL: 10 * time.Hour})
+		source := users.source()
+		list, halt := source.List, time.Hour
+		source.List = func(ctx context.Context, id string) ([]string, error) {
+			time.Sleep(halt)
+			halt = 0
+			return list(ctx, id)
+		}
+		go func() { _ = p.Run(t.Context(), source) }()
+		time.Sleep(time.Hour + time.Second)
+		users.set("a", 2)
+		p.Apply(1, click("a"))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if got := store.text(); got != "a=1,2" {
+			t.Errorf("ten seconds behind the halt: %q", got)
+		}
+	})
+}
+
 // TestStoreAway: users wait while nothing can be written, so many and no more, and
 // none is forgotten.
 func TestStoreAway(t *testing.T) {

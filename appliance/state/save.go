@@ -44,13 +44,16 @@ func (s *State) Save(ctx context.Context) error {
 func gently(ctx context.Context) func() error {
 	begin := time.Now()
 	return func() error {
-		if err := pause.For(ctx, 3*time.Since(begin)); err != nil {
+		// What took longer than a piece of work does was no work.
+		if err := pause.For(ctx, 3*min(time.Since(begin), maxPiece)); err != nil {
 			return err
 		}
 		begin = time.Now()
 		return nil
 	}
 }
+
+const maxPiece = 100 * time.Millisecond
 
 // came is how many records came since the newest snapshot.
 func (s *State) came() int64 {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vitrine/appliance/frame"
@@ -394,5 +395,20 @@ func FuzzReader(f *testing.F) {
 		}
 		take := func([]byte) error { return nil }
 		_ = r.each(context.Background(), map[part]func([]byte) error{partCatalog: take, partProfile: take, partWindow: take})
+	})
+}
+
+// TestGently: of the time that passes while a snapshot is written, a quarter is
+// work, but a halt of the machine is none.
+func TestGently(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pace := gently(t.Context())
+		for _, c := range []struct{ work, rest time.Duration }{{10 * time.Millisecond, 30 * time.Millisecond}, {time.Hour, 3 * maxPiece}} {
+			time.Sleep(c.work)
+			begin := time.Now()
+			if err := pace(); err != nil || time.Since(begin) != c.rest {
+				t.Errorf("behind %v it rests for %v, %v", c.work, time.Since(begin), err)
+			}
+		}
 	})
 }
