@@ -43,14 +43,20 @@ func loopback(t *testing.T) Config {
 
 func finished(t *testing.T, done chan error) {
 	t.Helper()
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	case <-time.After(time.Minute):
-		t.Fatal("Run does not end")
+	if err := await(t, done, "the end of Run"); err != nil {
+		t.Errorf("Run: %v", err)
 	}
+}
+
+// await receives what comes in time.
+func await[T any](t *testing.T, c <-chan T, what string) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("%s does not come", what)
+	}
+	return v
 }
 
 // TestClientAndServer calls every method of the client over the socket and the
@@ -233,11 +239,17 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 		r.Body.Close()
 		status <- r.StatusCode
 	}()
-	<-began
+	await(t, began, "the request")
 	stop()
-	time.Sleep(20 * time.Millisecond)
+	for { // until the stop has begun
+		conn, err := net.Dial("tcp", api.String())
+		if err != nil {
+			break
+		}
+		conn.Close()
+	}
 	close(release)
-	if got := <-status; got != 202 {
+	if got := await(t, status, "the answer"); got != 202 {
 		t.Errorf("the running request was answered %d", got)
 	}
 	finished(t, done)
@@ -265,11 +277,11 @@ func TestStopCutsImports(t *testing.T) {
 		_, err := client.NewSocket(cfg.Socket).Import(t.Context(), endless, client.ImportFileParams{})
 		failed <- err
 	}()
-	<-began
+	await(t, began, "the import")
 	stop()
 	finished(t, done) // the sender has no end
 	var p *client.Problem
-	if err := <-failed; !errors.As(err, &p) || p.Code != "shutting_down" || p.Counts == nil {
+	if err := await(t, failed, "the import's answer"); !errors.As(err, &p) || p.Code != "shutting_down" || p.Counts == nil {
 		t.Errorf("the import says %v", err)
 	}
 	if strings.Contains(log.String(), "ERROR") {
