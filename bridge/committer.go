@@ -52,6 +52,11 @@ type committer struct {
 // disk and some 100 us of processor time in the log, whatever is in it.
 const few = 8
 
+// touchIDs are read ahead of their look-up: as many as a processor waits for at
+// once, some times over, and few enough that the first are still in its nearest
+// cache.
+const touchIDs = 128
+
 // Run is the committer. When ctx ends it refuses new calls, finishes those
 // that were queued and returns nil. It returns an error only when the log
 // cannot be trusted any more; every caller then gets ErrClosed. It must not be
@@ -188,9 +193,10 @@ func (p *Pump) take(r *request, now int64) {
 		p.calls++
 	}
 	first, from := len(p.fresh), 0
-	// Looking all of them up before any is encoded lets the processor wait for
-	// several places of the table at once.
 	for i := range r.records {
+		if i%touchIDs == 0 {
+			p.ids.touch(r.keys[i:min(i+touchIDs, len(r.keys))])
+		}
 		if !p.isNew(r, i, now) {
 			r.res.Duplicate++
 			p.keep(r.records[from:i])

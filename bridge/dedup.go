@@ -2,10 +2,10 @@ package bridge
 
 import "crypto/rand"
 
-// identity stands for an event id: 128 bits of a hash with a secret key. Two different ids of a window of 8 million collide with a
-// probability of about 2^-82, and nobody outside can know how to make them, so
-// equal identities count as equal ids without a look at the text. The zero
-// identity means "has none".
+// identity stands for an event id: 128 bits of a hash with a secret key. Two
+// different ids of a window of 8 million collide with a probability of about
+// 2^-82, and nobody outside can know how to make them, so equal identities count
+// as equal ids without a look at the text. The zero identity means "has none".
 type identity struct{ hi, lo uint64 }
 
 const (
@@ -18,7 +18,8 @@ const (
 	// for the window and at most this part of it longer.
 	windowParts = 64
 	// shardCount tables share the index, so that growing one of them stalls
-	// the committer for about a millisecond, even at 8 million identities.
+	// the committer for a fraction of a millisecond, even at 8 million
+	// identities.
 	shardCount = 256
 )
 
@@ -31,16 +32,8 @@ type idBlock struct {
 	last  int64
 }
 
-// idShard is one open-addressing table: tags[i] is 0 when the slot is free,
-// else a byte of the hash, and pos[i] says where the identity is kept.
-type idShard struct {
-	tags []uint8
-	pos  []uint32
-	n    int
-}
-
 // idSet remembers the identities of a window of time, at most max of them:
-// exact, first in first out, about 25 bytes each. It is not safe for
+// exact, first in first out, about 28 bytes each. It is not safe for
 // concurrent use.
 type idSet struct {
 	key    [16]byte
@@ -51,6 +44,8 @@ type idSet struct {
 	base   uint32
 	count  int
 	shards [shardCount]idShard
+	// touched is written so that touch's reads are not left out.
+	touched uint64
 }
 
 // newIDSet makes a set that keeps an identity for window milliseconds.
@@ -70,27 +65,61 @@ func (s *idSet) identify(eventID string) identity {
 	return id
 }
 
+// touch reads what add reads of each identity. The reads do not depend on each
+// other, so the processor waits for many of them at once, and add, whose do, finds
+// all of it in its cache. They should be few enough for that, some hundred.
+func (s *idSet) touch(ids []identity) {
+	sum := uint64(0)
+	for _, id := range ids {
+		if sh := s.shard(id); len(sh.buckets) > 0 {
+			sum += sh.buckets[sh.home(hashOf(id))].hashes[0]
+		}
+	}
+	s.touched = sum
+}
+
 // add remembers id and tells whether it was new. now must not run backwards
 // further than the caller accepts to keep an identity longer.
 func (s *idSet) add(id identity, now int64) bool {
 	sh := s.room(id)
-	i, found := s.find(sh, id)
+	at, found := s.find(sh, id)
 	if found {
 		return false
 	}
-	sh.tags[i] = tagOf(id)
-	sh.pos[i] = s.push(id, now)
+	sh.set(at, hashOf(id), s.push(id, now))
 	sh.n++
 	return true
 }
 
+func (s *idSet) shard(id identity) *idShard { return &s.shards[id.hi>>56] }
+
 // room is the table of id, with room for one more.
 func (s *idSet) room(id identity) *idShard {
-	sh := &s.shards[id.hi>>56]
-	if (sh.n+1)*4 > len(sh.tags)*3 {
-		s.grow(sh)
+	sh := s.shard(id)
+	if sh.n >= sh.limit {
+		sh.grow()
 	}
 	return sh
+}
+
+// find gives the place of id, or the free one where it belongs.
+func (s *idSet) find(sh *idShard, id identity) (at idPlace, found bool) {
+	hash := hashOf(id)
+	for at.bucket = sh.home(hash); ; at.bucket = sh.next(at.bucket) {
+		b := &sh.buckets[at.bucket]
+		used, match := b.look(hash)
+		if match {
+			for at.slot = 0; at.slot < used; at.slot++ {
+				if b.hash(at.slot) == hash && s.at(b.pos[at.slot]) == id {
+					return at, true
+				}
+			}
+		}
+		if used < bucketIDs {
+			at.slot = used
+			return at, false
+		}
+	}
 }
 
 // undo forgets the n identities added last.
@@ -114,12 +143,26 @@ func (s *idSet) expire(now int64) {
 		if b.last >= now-s.window && s.count <= s.max {
 			return
 		}
+		s.touch(b.ids[:b.n])
 		for _, id := range b.ids[:b.n] {
 			s.drop(id)
 		}
 		*b = idBlock{}
 		s.blocks = s.blocks[1:]
 		s.base = (s.base + 1) % blockNumbers
+	}
+}
+
+// drop takes id out of the index. Its block still holds it meanwhile.
+func (s *idSet) drop(id identity) {
+	sh := s.shard(id)
+	if sh.n == 0 {
+		return
+	}
+	if at, found := s.find(sh, id); found {
+		sh.remove(at)
+		sh.n--
+		s.count--
 	}
 }
 
@@ -147,62 +190,9 @@ func (s *idSet) at(pos uint32) identity {
 	return s.blocks[block].ids[pos%blockIDs]
 }
 
-// find gives the slot of id, or the free slot where it belongs.
-func (s *idSet) find(sh *idShard, id identity) (slot int, found bool) {
-	mask := len(sh.tags) - 1
-	tag := tagOf(id)
-	for i := int(id.lo) & mask; ; i = (i + 1) & mask {
-		switch sh.tags[i] {
-		case 0:
-			return i, false
-		case tag:
-			if s.at(sh.pos[i]) == id {
-				return i, true
-			}
-		}
+// reserve makes room for n identities before they come.
+func (s *idSet) reserve(n int) {
+	for i := range s.shards {
+		s.shards[i].resize(n/shardCount*5/4/bucketFill + 1) // a quarter more than the mean
 	}
-}
-
-// drop takes id out of the index by moving back the slots that follow it, so
-// that no search ends too early. Its block still holds it meanwhile.
-func (s *idSet) drop(id identity) {
-	sh := &s.shards[id.hi>>56]
-	free, found := s.find(sh, id)
-	if !found {
-		return
-	}
-	mask := len(sh.tags) - 1
-	for i := (free + 1) & mask; sh.tags[i] != 0; i = (i + 1) & mask {
-		home := int(s.at(sh.pos[i]).lo) & mask
-		if (i-home)&mask >= (i-free)&mask {
-			sh.tags[free], sh.pos[free] = sh.tags[i], sh.pos[i]
-			free = i
-		}
-	}
-	sh.tags[free] = 0
-	sh.n--
-	s.count--
-}
-
-// grow doubles a table.
-func (s *idSet) grow(sh *idShard) {
-	old := *sh
-	size := max(16, 2*len(old.tags))
-	*sh = idShard{tags: make([]uint8, size), pos: make([]uint32, size), n: old.n}
-	mask := size - 1
-	for i, tag := range old.tags {
-		if tag == 0 {
-			continue
-		}
-		j := int(s.at(old.pos[i]).lo) & mask
-		for sh.tags[j] != 0 {
-			j = (j + 1) & mask
-		}
-		sh.tags[j], sh.pos[j] = tag, old.pos[i]
-	}
-}
-
-// tagOf is a byte of the hash that neither the shard nor the slot uses.
-func tagOf(id identity) uint8 {
-	return max(1, uint8(id.hi>>48))
 }

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"strconv"
@@ -83,34 +82,110 @@ func TestIDSetMemory(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// The limit is one cache miss for a new id, two for a known one.
+// BenchmarkIDSet has identities come as a batch does, read ahead and then added:
+// to a set that grows to a million, to one that forgets one for each that comes,
+// and as resent ones. The limit is one wait for memory for a new identity, one
+// more for a forgotten or a known one, 100 ns each or, as many of them overlap, a
+// tenth of that.
 func BenchmarkIDSet(b *testing.B) {
-	for _, size := range []int{10_000, 8_000_000} {
-		s := newIDSet(1<<40, 1<<30)
-		for i := range size {
-			s.add(s.identify(strconv.Itoa(i)), 1)
+	keys := make([]identity, touchIDs)
+	number := uint64(0)
+	key := func(n uint64) identity {
+		h := n * 0x9e3779b97f4a7c15
+		h = (h ^ h>>32) * 0xd6e8feb86659fd93
+		return identity{h ^ h>>29, h * 0x9e3779b97f4a7c15}
+	}
+	add := func(s *idSet) {
+		for i := range keys {
+			keys[i] = key(number)
+			number++
 		}
-		ids := make([]string, 1<<16)
-		for i := range ids {
-			ids[i] = fmt.Sprintf("%016x", rand.Uint64())
+		s.touch(keys)
+		for _, id := range keys {
+			s.add(id, 1)
 		}
-		b.Run(fmt.Sprint("new/", size), func(b *testing.B) {
-			added := 0
-			for i := 0; b.Loop(); i++ {
-				s.add(s.identify(ids[i&(1<<16-1)]), 1)
-				if added++; added == 1<<16 {
-					s.undo(added)
-					added = 0
-				}
+	}
+	perID := func(b *testing.B, n int) {
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/id")
+	}
+	b.Run("growing", func(b *testing.B) {
+		var s *idSet
+		n := 0
+		for ; b.Loop(); n += len(keys) {
+			if n%(1<<20) == 0 {
+				s = newIDSet(1<<40, 1<<30)
 			}
-			s.undo(added)
-		})
-		b.Run(fmt.Sprint("known/", size), func(b *testing.B) {
-			for i := 0; b.Loop(); i++ {
-				if s.add(s.identify(strconv.Itoa(i*7919%size)), 1) {
+			add(s)
+		}
+		perID(b, n)
+	})
+	const full = 8 << 20
+	s := newIDSet(1<<40, full)
+	number = 0
+	for s.count < full {
+		add(s)
+	}
+	b.Run("full", func(b *testing.B) {
+		n := 0
+		for ; b.Loop(); n += len(keys) {
+			s.expire(1)
+			add(s)
+		}
+		perID(b, n)
+	})
+	b.Run("known", func(b *testing.B) {
+		s.expire(1)
+		n := 0
+		for b.Loop() {
+			for i := range keys {
+				keys[i] = key(number - 1 - uint64(n*7919%(full/2)))
+				n++
+			}
+			s.touch(keys)
+			for _, id := range keys {
+				if s.add(id, 1) {
 					b.Fatal("unknown")
 				}
 			}
-		})
+		}
+		perID(b, n)
+	})
+}
+
+// TestIndexCrowded puts identities into few buckets of one shard, so that most of
+// them are not in their own, and takes them out in any order.
+func TestIndexCrowded(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	s := newIDSet(1<<40, 1<<30)
+	known := map[identity]bool{}
+	for step := range 60_000 {
+		id := identity{hi: uint64(rng.IntN(3)), lo: uint64(rng.IntN(2)) * (1<<32 - 1) &^ (1<<20 - 1)}
+		id.lo += uint64(rng.IntN(20)) << 12
+		more := step / 3000 % 2 // in turns it grows and shrinks
+		if s.add(id, 1) == known[id] {
+			t.Fatalf("step %d: known %v is added otherwise", step, known[id])
+		}
+		known[id] = true
+		for range rng.IntN(2) + more {
+			for id := range known { // any
+				s.drop(id)
+				delete(known, id)
+				break
+			}
+		}
+	}
+	for id := range known {
+		if _, found := s.find(s.shard(id), id); !found {
+			t.Fatal("lost")
+		}
+		s.drop(id)
+	}
+	if s.shards[0].n != 0 {
+		t.Fatalf("%d left", s.shards[0].n)
+	}
+	for _, b := range s.shards[0].buckets {
+		if b.hashes != [4]uint64{} {
+			t.Fatal("a hash is left")
+		}
 	}
 }

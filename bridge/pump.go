@@ -50,7 +50,7 @@ type Options struct {
 	// DedupWindow is how long an event id is remembered, from its arrival.
 	// Default 7 days.
 	DedupWindow time.Duration
-	// DedupMax is how many event ids are remembered at most, about 25 bytes
+	// DedupMax is how many event ids are remembered at most, about 28 bytes
 	// each; beyond it the oldest are forgotten before their time. Default 8
 	// million.
 	DedupMax int

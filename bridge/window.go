@@ -176,27 +176,16 @@ func (s *idSet) restoreRun(first, last int64, ids []byte) error {
 	for ; len(ids) > 0; ids = ids[identitySize:] {
 		id := identity{binary.LittleEndian.Uint64(ids), binary.LittleEndian.Uint64(ids[8:])}
 		sh := s.room(id)
-		slot, found := s.find(sh, id)
+		at, found := s.find(sh, id)
 		if found || id == (identity{}) {
 			return fmt.Errorf("%w: an identity is there twice", errWindow)
 		}
 		b := &s.blocks[len(s.blocks)-1]
-		sh.tags[slot], sh.pos[slot] = tagOf(id), (s.base+uint32(len(s.blocks)-1))%blockNumbers*blockIDs+uint32(b.n)
+		sh.set(at, hashOf(id), (s.base+uint32(len(s.blocks)-1))%blockNumbers*blockIDs+uint32(b.n))
 		b.ids[b.n] = id
 		b.n++
 		sh.n++
 		s.count++
 	}
 	return nil
-}
-
-// reserve makes room for n identities before they come.
-func (s *idSet) reserve(n int) {
-	size := 16
-	for size*3 < n/shardCount*5 { // a quarter more than the mean, filled by three quarters
-		size *= 2
-	}
-	for i := range s.shards {
-		s.shards[i] = idShard{tags: make([]uint8, size), pos: make([]uint32, size)}
-	}
 }

@@ -3,6 +3,7 @@ package bridge
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -34,6 +35,40 @@ func TestSiphash(t *testing.T) {
 			t.Errorf("%d bytes: %x, want %s", n, got, want)
 		}
 	}
+}
+
+// FuzzSiphash holds it against the text of the definition, word by word.
+func FuzzSiphash(f *testing.F) {
+	for n := range 34 {
+		f.Add(uint64(n), ^uint64(n), bytes.Repeat([]byte{byte(n), 0xff}, n)[:n])
+	}
+	f.Fuzz(func(t *testing.T, k0, k1 uint64, text []byte) {
+		var key [16]byte
+		binary.LittleEndian.PutUint64(key[:], k0)
+		binary.LittleEndian.PutUint64(key[8:], k1)
+		v := [4]uint64{k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d ^ 0xee, k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573}
+		rounds := func(n int) uint64 {
+			for range n {
+				v[0], v[1], v[2], v[3] = sipRound(v[0], v[1], v[2], v[3])
+			}
+			return v[0] ^ v[1] ^ v[2] ^ v[3]
+		}
+		padded := append(bytes.Clone(text), make([]byte, 8-len(text)%8)...)
+		padded[len(padded)-1] = byte(len(text))
+		for ; len(padded) > 0; padded = padded[8:] {
+			word := binary.LittleEndian.Uint64(padded)
+			v[3] ^= word
+			rounds(2)
+			v[0] ^= word
+		}
+		v[2] ^= 0xee
+		wantLo := rounds(4)
+		v[1] ^= 0xdd
+		wantHi := rounds(4)
+		if lo, hi := siphash(&key, string(text)); lo != wantLo || hi != wantHi {
+			t.Fatalf("%x: %x %x, want %x %x", text, lo, hi, wantLo, wantHi)
+		}
+	})
 }
 
 func BenchmarkIdentify(b *testing.B) {
