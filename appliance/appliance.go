@@ -29,6 +29,7 @@ import (
 	"vitrine/appliance/datadir"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/kept"
+	"vitrine/appliance/metrics"
 	"vitrine/appliance/pluginhost"
 	"vitrine/appliance/recommend"
 	"vitrine/appliance/registry"
@@ -85,7 +86,7 @@ type Appliance struct {
 	engine   *recommend.Engine
 	answers  *ladder
 	served   *served.Log
-	metrics  *metrics
+	metrics  *metrics.Metrics
 	jobs     *jobs
 	training *training
 	server   *httpapi.Server
@@ -97,7 +98,7 @@ type Appliance struct {
 
 // New prepares a run; nothing is opened yet.
 func New(opt Options) *Appliance {
-	return &Appliance{opt: opt, config: opt.Config, log: opt.Log, now: time.Now, metrics: newMetrics(), jobs: &jobs{now: time.Now}}
+	return &Appliance{opt: opt, config: opt.Config, log: opt.Log, now: time.Now, metrics: metrics.New(), jobs: &jobs{now: time.Now}}
 }
 
 // SocketPath is where the admin socket of a configuration lies.
@@ -242,7 +243,7 @@ func (a *Appliance) wire() error {
 		return err
 	}
 	a.served = a.servedLog(book)
-	a.metrics.registry.MustRegister(a.served)
+	a.metrics.Register(a.served)
 	server, err := httpapi.New(httpapi.Config{
 		Listen: a.config.HTTP.Listen, AdminListen: a.config.HTTP.AdminListen, Socket: SocketPath(a.config),
 		TLSCert: a.config.HTTP.TLSCert, TLSKey: a.config.HTTP.TLSKey, AdminTLS: !config.Loopback(a.config.HTTP.AdminListen),
@@ -253,7 +254,7 @@ func (a *Appliance) wire() error {
 		Recommender: a.answers,
 		Importer:    importer{ingester: in, letters: refused, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
 		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Backup: a, Exporter: a.exporter(), Readiness: a, Keys: store,
-		Metrics: a.metrics.handler(), Observer: a.metrics, Served: a.served, TurnsAway: a.gate.TurnsAway, Now: a.now,
+		Metrics: a.metrics.Handler(), Observer: a.metrics, Served: a.served, TurnsAway: a.gate.TurnsAway, Now: a.now,
 	}, a.log)
 	a.server = server
 	return err
@@ -265,7 +266,7 @@ func (a *Appliance) ladder() *ladder {
 	a.gate = admit.NewGate(admit.Options{})
 	return &ladder{
 		live: answer.New(a.engine, func() int64 { return a.now().UnixMilli() }),
-		gate: a.gate, kept: kept.New(), deadline: a.config.Recommend.Deadline, log: a.log, late: a.metrics.late,
+		gate: a.gate, kept: kept.New(), deadline: a.config.Recommend.Deadline, log: a.log, late: a.metrics.Late,
 		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		known: func(id string) bool {
 			code, ok := p.catalog.UserCode(id)

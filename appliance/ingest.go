@@ -11,6 +11,7 @@ import (
 
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/metrics"
 	"vitrine/appliance/replay"
 	"vitrine/appliance/topics"
 	"vitrine/bridge"
@@ -24,14 +25,14 @@ import (
 // ingester lets the HTTP layer speak to the pump.
 type ingester struct {
 	pump    *bridge.Pump
-	metrics *metrics
+	metrics *metrics.Metrics
 }
 
 func (i ingester) Submit(ctx context.Context, records []event.Record) (httpapi.Result, error) {
 	start := time.Now()
 	res, err := i.pump.Submit(ctx, records)
 	if err == nil {
-		i.metrics.effect.Observe(time.Since(start).Seconds())
+		i.metrics.Effect(time.Since(start))
 	}
 	out := httpapi.Result{Accepted: res.Accepted, Duplicate: res.Duplicate}
 	return out, refusal(err)
@@ -98,7 +99,7 @@ type importer struct {
 	ingester ingester
 	letters  *replay.Desk
 	types    event.Types
-	metrics  *metrics
+	metrics  *metrics.Metrics
 	log      *slog.Logger
 	now      func() time.Time
 }

@@ -57,35 +57,24 @@ func (a *Appliance) pipeline() *pipeline.Parts {
 // watch registers the figures that are read when they are scraped.
 func (a *Appliance) watch() {
 	p := a.parts
-	a.metrics.watchPlugins(a.plugins)
-	a.metrics.registry.MustRegister(a.pipeline().Collector())
-	a.metrics.registry.MustRegister(scrape.Collector(p.upkeep.Figures))
+	a.metrics.WatchPlugins(a.plugins)
+	a.metrics.WatchModel(p.registry, a.now)
+	a.metrics.Register(a.pipeline().Collector(), scrape.Collector(p.upkeep.Figures))
 	if p.lists != nil {
-		a.metrics.registry.MustRegister(scrape.Collector(p.lists.Figures))
+		a.metrics.Register(scrape.Collector(p.lists.Figures))
 	}
-	a.metrics.gauge("vitrine_snapshot_lag_frames", "Frames that the next start would read behind the newest snapshot.", func() float64 {
+	a.metrics.Gauge("vitrine_snapshot_lag_frames", "Frames that the next start would read behind the newest snapshot.", func() float64 {
 		position, _ := p.state.Snapshot()
 		return float64(p.pump.Stats().Last) - float64(position)
 	})
-	a.metrics.gauge("vitrine_snapshot_bytes", "Size of the newest snapshot; 0 without one.", func() float64 {
+	a.metrics.Gauge("vitrine_snapshot_bytes", "Size of the newest snapshot; 0 without one.", func() float64 {
 		_, size := p.state.Snapshot()
 		return float64(size)
 	})
-	a.metrics.gauge("vitrine_disk_free_bytes", "Space left for the data folder.", func() float64 { free, _ := disk(a.config.Data.Dir); return free })
-	a.metrics.gauge("vitrine_disk_bytes", "Whole space of the disk that the data folder is on.", func() float64 { _, all := disk(a.config.Data.Dir); return all })
-	a.metrics.gauge("vitrine_lists_in_flight", "Requests for lists that are inside.", func() float64 { return float64(a.gate.InFlight()) })
-	a.metrics.gauge("vitrine_work_share_ratio", "Share of the requests for lists that may do their work; below 1 in overload.", func() float64 { return a.gate.Share() })
-	a.metrics.gauge("vitrine_model_age_seconds", "Age of the live model; -1 without one.", func() float64 {
-		live := p.registry.Live()
-		if live == nil {
-			return -1
-		}
-		return a.now().Sub(live.Created).Seconds()
-	})
-	a.metrics.registry.MustRegister(modelInfo{p.registry})
-	if live := p.registry.Live(); live != nil {
-		a.metrics.published(live.Metrics, live.Seconds["total"])
-	}
+	a.metrics.Gauge("vitrine_disk_free_bytes", "Space left for the data folder.", func() float64 { free, _ := disk(a.config.Data.Dir); return free })
+	a.metrics.Gauge("vitrine_disk_bytes", "Whole space of the disk that the data folder is on.", func() float64 { _, all := disk(a.config.Data.Dir); return all })
+	a.metrics.Gauge("vitrine_lists_in_flight", "Requests for lists that are inside.", func() float64 { return float64(a.gate.InFlight()) })
+	a.metrics.Gauge("vitrine_work_share_ratio", "Share of the requests for lists that may do their work; below 1 in overload.", func() float64 { return a.gate.Share() })
 }
 
 // disk is the space left for the data folder and the whole of its disk, in

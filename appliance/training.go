@@ -13,6 +13,7 @@ import (
 
 	"vitrine/appliance/config"
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/metrics"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/signal"
 	"vitrine/appliance/trainer"
@@ -35,7 +36,7 @@ type training struct {
 	archive     *archive.Archive
 	log         *slog.Logger
 	now         func() time.Time
-	metrics     *metrics
+	metrics     *metrics.Metrics
 }
 
 // signalConfig is the one translation of the configuration into weights; the
@@ -69,11 +70,11 @@ func (t *training) train(ctx context.Context, tell func(adminapi.JobProgress)) (
 	report, verdict, err := t.attempt(ctx, tell)
 	switch {
 	case err != nil && ctx.Err() == nil:
-		t.metrics.trainings.WithLabelValues("failed").Inc()
+		t.metrics.Trained(metrics.TrainingFailed)
 	case err == nil && verdict.Published:
-		t.metrics.trainings.WithLabelValues("published").Inc()
+		t.metrics.Trained(metrics.TrainingPublished)
 	case err == nil:
-		t.metrics.trainings.WithLabelValues("refused").Inc()
+		t.metrics.Trained(metrics.TrainingRefused)
 	}
 	return report, verdict, err
 }
@@ -108,7 +109,7 @@ func (t *training) attempt(ctx context.Context, tell func(adminapi.JobProgress))
 		_ = os.Remove(job.Out) // a failing disk must not fill up with models
 		return report, nil, fmt.Errorf("publish model: %w", err)
 	}
-	t.metrics.published(result.Metrics, t.now().Sub(start).Seconds())
+	t.metrics.Published(result.Metrics, t.now().Sub(start).Seconds())
 	t.log.Info("model live", logkey.Version, bundle.Version, logkey.Reason, result.Gate.Reason,
 		logkey.Seconds, t.now().Sub(start).Seconds())
 	return report, &adminapi.Verdict{Published: true, Reason: result.Gate.Reason, Version: bundle.Version}, nil

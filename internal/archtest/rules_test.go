@@ -107,13 +107,30 @@ var rules = []rule{
 	{pkg: "appliance/export/table", own: []string{"bridge/event", "bridge/parquet/tables", "internal/durable"}},
 	{pkg: "appliance/export", own: []string{"appliance/httpapi", "appliance/httpapi/adminapi", "bridge/archive", "bridge/event", "bridge/parquet"}},
 	{pkg: "appliance/backup", own: []string{"appliance/datadir", "bridge/archive", "bridge/mirror", "internal/durable"}},
+	{
+		pkg: "appliance/metrics", own: []string{"appliance/httpapi", "appliance/pluginhost", "appliance/pluginhost/sandbox", "appliance/recommend/pace", "appliance/registry", "appliance/trainer"},
+		foreign: []string{"github.com/prometheus/client_golang"},
+	},
 	{pkg: "appliance/client", foreign: []string{"github.com/oapi-codegen/runtime"}},
 	{pkg: "appliance/demo", own: []string{"bridge/event"}},
 	{pkg: "appliance/config", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "internal/nearest"}, foreign: []string{"github.com/pelletier/go-toml/v2"}},
+	{pkg: "appliance/topics", own: []string{"appliance/httpapi/adminapi", "appliance/scrape", "bridge/kafka"}, foreign: []string{"github.com/prometheus/client_golang"}},
+	{pkg: "appliance/copies", own: []string{
+		"appliance/config", "appliance/httpapi/adminapi", "appliance/scrape", "bridge/archive", "bridge/hdfs", "bridge/mirror", "bridge/webhdfs", "internal/logkey",
+	}},
 	{
-		pkg: "appliance", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "als", "internal/expr", "internal/logkey", "internal/pause"},
-		foreign: []string{"github.com/prometheus"},
+		pkg: "appliance/pipeline", own: []string{
+			"appliance/config", "appliance/copies", "appliance/httpapi/adminapi", "appliance/scrape", "appliance/topics",
+			"bridge", "bridge/archive", "bridge/archive/follow", "bridge/deadletter", "bridge/jetstream", "bridge/kafka", "bridge/mirror",
+		},
+		foreign: []string{"github.com/prometheus/client_golang"},
 	},
+	{pkg: "appliance/served", own: []string{"appliance/httpapi", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/prometheus/client_golang"}},
+	{pkg: "appliance/kept", own: []string{"appliance/httpapi"}},
+	{pkg: "appliance/replay", own: []string{
+		"appliance/catalog", "appliance/httpapi", "appliance/httpapi/adminapi", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka",
+	}},
+	{pkg: "appliance", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "als", "internal/expr", "internal/logkey", "internal/pause"}},
 	{pkg: "cmd/vitrine", own: []string{"cmd/vitrine/...", "appliance/access", "appliance/bench", "appliance/bench/gap", "appliance/client", "appliance/config", "appliance/demo"}, foreign: []string{"github.com/spf13/cobra"}},
 	{pkg: "cmd/vitrine/cli", own: []string{"appliance", "appliance/client", "appliance/config"}, foreign: []string{"github.com/spf13/cobra"}},
 	{pkg: "cmd/vitrine/copies", own: []string{"cmd/vitrine/cli", "cmd/vitrine/progress", "appliance", "appliance/backup", "appliance/client"}, foreign: []string{"github.com/spf13/cobra"}},

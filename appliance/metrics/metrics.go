@@ -1,4 +1,14 @@
-package appliance
+// Package metrics is what operators can scrape: what is counted while requests
+// are answered, events taken in and models trained, and a registry for the
+// figures that other parts have read when they are scraped.
+//
+// It owns the names of what it counts; others bring theirs. It may be told from
+// many goroutines at once.
+//
+//	m := metrics.New()
+//	m.Listed("live", "")
+//	http.Handle("/metrics", m.Handler())
+package metrics
 
 import (
 	"maps"
@@ -13,16 +23,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"vitrine/appliance/httpapi"
-	"vitrine/appliance/pluginhost"
-	"vitrine/appliance/pluginhost/sandbox"
 	"vitrine/appliance/recommend/pace"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/trainer"
 )
 
-// metrics are what operators can scrape. No user, item or free text is ever a
+// Metrics are what operators can scrape. No user, item or free text is ever a
 // label.
-type metrics struct {
+type Metrics struct {
 	registry *prometheus.Registry
 
 	requests *prometheus.CounterVec
@@ -79,8 +87,9 @@ func (f *found[K, V]) get(key K, look func(K) V) V {
 	return next[key]
 }
 
-func newMetrics() *metrics {
-	m := &metrics{registry: prometheus.NewRegistry()}
+// New has nothing counted yet.
+func New() *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vitrine_http_requests_total", Help: "Answered requests by route and status code.",
 	}, []string{"route", "code"})
@@ -113,7 +122,7 @@ func newMetrics() *metrics {
 	m.trainings = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vitrine_trainings_total", Help: "Training runs by what became of the model: published, refused or failed.",
 	}, []string{"result"})
-	for _, result := range []string{"published", "refused", "failed"} {
+	for _, result := range []string{TrainingPublished, TrainingRefused, TrainingFailed} {
 		m.trainings.WithLabelValues(result) // a rate over a counter that appears late misses its first step
 	}
 	m.trainSeconds = prometheus.NewGauge(prometheus.GaugeOpts{
@@ -128,75 +137,24 @@ func newMetrics() *metrics {
 	return m
 }
 
-// late counts a list that a stage was late with.
-func (m *metrics) late(stage string) { m.lates.WithLabelValues(stage).Inc() }
+// Late counts a list that a stage was late with.
+func (m *Metrics) Late(stage string) { m.lates.WithLabelValues(stage).Inc() }
 
-// modelInfo is the version of the live model, as the label of a figure that is
-// 1; there is none without a model.
-type modelInfo struct{ models *registry.Registry }
+// Register adds figures that a part brings.
+func (m *Metrics) Register(figures ...prometheus.Collector) { m.registry.MustRegister(figures...) }
 
-func (m modelInfo) desc() *prometheus.Desc {
-	return prometheus.NewDesc("vitrine_model_info", "The live model's version; the value is 1.", []string{"version"}, nil)
-}
-
-// Describe implements prometheus.Collector.
-func (m modelInfo) Describe(ch chan<- *prometheus.Desc) { ch <- m.desc() }
-
-// Collect implements prometheus.Collector.
-func (m modelInfo) Collect(ch chan<- prometheus.Metric) {
-	if live := m.models.Live(); live != nil {
-		ch <- prometheus.MustNewConstMetric(m.desc(), prometheus.GaugeValue, 1, live.Version)
-	}
-}
-
-// watchPlugins registers the totals of every plugin, read when scraped.
-func (m *metrics) watchPlugins(host *pluginhost.Host) { m.registry.MustRegister(pluginTotals{host}) }
-
-// pluginTotals collects what the plugin host counts, by plugin.
-type pluginTotals struct{ host *pluginhost.Host }
-
-// pluginFigures are the totals and how each is read.
-func pluginFigures() map[*prometheus.Desc]func(sandbox.Stats) float64 {
-	desc := func(name, help string) *prometheus.Desc {
-		return prometheus.NewDesc("vitrine_plugin_"+name, help, []string{"plugin"}, nil)
-	}
-	return map[*prometheus.Desc]func(sandbox.Stats) float64{
-		desc("calls_total", "Calls of the plugin."):                                             func(s sandbox.Stats) float64 { return float64(s.Calls) },
-		desc("faults_total", "Calls that failed."):                                              func(s sandbox.Stats) float64 { return float64(s.Faults) },
-		desc("skipped_total", "Calls not made, for want of time or in quarantine."):             func(s sandbox.Stats) float64 { return float64(s.Skipped) },
-		desc("denied_total", "Requests of which a plugin in trouble denied every candidate."):   func(s sandbox.Stats) float64 { return float64(s.Denied) },
-		desc("quarantines_total", "Times the plugin was taken out for its faults."):             func(s sandbox.Stats) float64 { return float64(s.Quarantines) },
-		desc("seconds_total", "Time spent in calls."):                                           func(s sandbox.Stats) float64 { return s.Time.Seconds() },
-		desc("fuel_total", "Fuel used by calls; the same call uses the same on every machine."): func(s sandbox.Stats) float64 { return float64(s.Fuel) },
-	}
-}
-
-// Describe tells nothing beforehand: the plugins are not known.
-func (p pluginTotals) Describe(chan<- *prometheus.Desc) {}
-
-// Collect reads the totals.
-func (p pluginTotals) Collect(out chan<- prometheus.Metric) {
-	engine := prometheus.NewDesc("vitrine_plugin_engine_info", "What plugins run on, and why it is the interpreter where it is; the value is 1.", []string{"engine", "reason"}, nil)
-	out <- prometheus.MustNewConstMetric(engine, prometheus.GaugeValue, 1, p.host.Engine(), p.host.NoCompiler())
-	figures := pluginFigures()
-	for _, s := range p.host.Stats() {
-		for desc, read := range figures {
-			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, read(s), s.Name)
-		}
-	}
-}
-
-// gauge registers a figure that is read when it is scraped.
-func (m *metrics) gauge(name, help string, read func() float64) {
+// Gauge adds a figure that is read when it is scraped.
+func (m *Metrics) Gauge(name, help string, read func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
 }
 
-func (m *metrics) handler() http.Handler {
+// Handler answers a scrape.
+func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
 // Request counts one answer; route is a template, so the label is bounded.
-func (m *metrics) Request(route string, code int, took time.Duration) {
+func (m *Metrics) Request(route string, code int, took time.Duration) {
 	c := m.asked.get(answered{route, code}, func(a answered) counts {
 		status := strconv.Itoa(a.code)
 		return counts{m.requests.WithLabelValues(a.route, status), m.latency.WithLabelValues(a.route, status)}
@@ -206,14 +164,14 @@ func (m *metrics) Request(route string, code int, took time.Duration) {
 }
 
 // Listed counts one list.
-func (m *metrics) Listed(source, reason string) {
+func (m *Metrics) Listed(source, reason string) {
 	m.listed.get([2]string{source, reason}, func(labels [2]string) prometheus.Counter {
 		return m.answers.WithLabelValues(labels[:]...)
 	}).Inc()
 }
 
 // Ingested counts what one request or file brought.
-func (m *metrics) Ingested(n httpapi.Ingested) {
+func (m *Metrics) Ingested(n httpapi.Ingested) {
 	m.ingested.WithLabelValues("accepted").Add(float64(n.Accepted))
 	m.ingested.WithLabelValues("duplicate").Add(float64(n.Duplicate))
 	m.ingested.WithLabelValues("rejected").Add(float64(n.Rejected))
@@ -221,8 +179,22 @@ func (m *metrics) Ingested(n httpapi.Ingested) {
 	m.clamped.Add(float64(n.Clamped))
 }
 
-// published takes the figures of the newest published model.
-func (m *metrics) published(all []registry.Metric, seconds float64) {
+// Effect is how long a batch of events took until it counted.
+func (m *Metrics) Effect(took time.Duration) { m.effect.Observe(took.Seconds()) }
+
+// What became of a training run.
+const (
+	TrainingPublished = "published"
+	TrainingRefused   = "refused"
+	TrainingFailed    = "failed"
+)
+
+// Trained counts a training run by what became of it.
+func (m *Metrics) Trained(result string) { m.trainings.WithLabelValues(result).Inc() }
+
+// Published takes the figures of the newest published model, and how many
+// seconds its training took.
+func (m *Metrics) Published(all []registry.Metric, seconds float64) {
 	m.trainSeconds.Set(seconds)
 	for _, metric := range all {
 		if metric.Name == "ndcg@10" && trainer.Rival(metric.Model) == "" {
