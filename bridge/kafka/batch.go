@@ -14,10 +14,10 @@ import (
 	"vitrine/internal/logkey"
 )
 
-// batch is what one poll brought, on its way into the log. One stage after
+// batch is a part of what a poll brought, on its way into the log. One stage after
 // another owns it.
 type batch struct {
-	fetches kgo.Fetches
+	parts []kgo.FetchTopicPartition
 	// spans are the partitions that it has records of, and bytes what these
 	// take, keys included.
 	spans []span
@@ -48,46 +48,69 @@ type span struct {
 	first, next, end int64
 }
 
-// fill makes the batch that of a poll.
-func (b *batch) fill(fetches kgo.Fetches) *batch {
-	b.fetches, b.spans, b.bytes, b.last = fetches, b.spans[:0], 0, false
+// fill makes the batch one of the first records of what a poll brought, and
+// returns what it leaves. The error of a partition goes with its last record.
+func (b *batch) fill(from []kgo.FetchTopicPartition) (rest []kgo.FetchTopicPartition) {
+	b.parts, b.bytes, b.last = b.parts[:0], 0, false
 	b.records, b.letters, b.counts = b.records[:0], b.letters[:0], Counts{}
 	b.skips, b.err, b.fatal, b.pending = nil, nil, nil, nil
-	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+	for room := batchRecords; len(from) > 0 && room > 0; {
+		p := from[0]
+		if n := len(p.Records); n > room {
+			p.Records, p.Err = p.Records[:room:room], nil
+			from[0].Records = from[0].Records[room:]
+		} else {
+			from = from[1:]
+		}
+		room -= len(p.Records)
 		var lost *kgo.ErrDataLoss
 		b.last = b.last || p.Err != nil && !errors.As(p.Err, &lost)
-		n := len(p.Records)
-		if n == 0 {
-			return
-		}
 		for _, r := range p.Records {
 			b.bytes += len(r.Key) + len(r.Value)
 		}
-		last := p.Records[n-1]
-		b.spans = append(b.spans, span{p.Topic, p.Partition, last.LeaderEpoch, p.Records[0].Offset, last.Offset + 1, p.HighWatermark})
-	})
-	return b
+		b.parts = append(b.parts, p)
+	}
+	b.spans = appendSpans(b.spans[:0], b.parts)
+	return from
+}
+
+// spansOf are the spans of what a poll brought.
+func spansOf(parts []kgo.FetchTopicPartition) []span { return appendSpans(nil, parts) }
+
+func appendSpans(spans []span, parts []kgo.FetchTopicPartition) []span {
+	for i := range parts {
+		p := &parts[i]
+		if n := len(p.Records); n > 0 {
+			last := p.Records[n-1]
+			spans = append(spans, span{p.Topic, p.Partition, last.LeaderEpoch, p.Records[0].Offset, last.Offset + 1, p.HighWatermark})
+		}
+	}
+	return spans
 }
 
 // release lets go of the records' bytes.
 func (b *batch) release() {
-	b.fetches, b.pending = nil, nil
+	b.pending = nil
+	clear(b.parts)
 	clear(b.letters)
 }
 
 // decode reads the records of a batch.
 func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 	if with.prepare != nil {
-		for iter := b.fetches.RecordIter(); !iter.Done(); {
-			if r := iter.Next(); r.Topic == s.opt.Topic && !r.Attrs.IsControl() {
-				if b.err = with.prepare(ctx, r.Value); b.err != nil {
-					return
+		for i := range b.parts {
+			for _, r := range b.parts[i].Records {
+				if r.Topic == s.opt.Topic && !r.Attrs.IsControl() {
+					if b.err = with.prepare(ctx, r.Value); b.err != nil {
+						return
+					}
 				}
 			}
 		}
 	}
 	now := s.opt.Now()
-	b.fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+	for i := range b.parts {
+		p := &b.parts[i]
 		if len(p.Records) > 0 {
 			decode, name := with.decode[p.Topic], s.names[p.Topic]
 			for _, r := range p.Records {
@@ -100,11 +123,11 @@ func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 		if p.Err != nil {
 			s.failed(b, p, now)
 		}
-	})
+	}
 }
 
 // failed takes the error of a partition.
-func (s *session) failed(b *batch, p kgo.FetchTopicPartition, now time.Time) {
+func (s *session) failed(b *batch, p *kgo.FetchTopicPartition, now time.Time) {
 	var bomb *kgo.ErrDecompressTooLarge
 	var lost *kgo.ErrDataLoss
 	var group *kgo.ErrGroupSession

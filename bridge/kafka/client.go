@@ -36,8 +36,8 @@ type Security struct {
 // The bounds of what is held: of records on their way here, of one batch after
 // decompression, and of one answer of a broker.
 const (
-	fetchBytes      = 16 << 20
-	partitionBytes  = 4 << 20
+	fetchBytes      = 4 << 20
+	partitionBytes  = 1 << 20
 	decompressBytes = 64 << 20
 	answerBytes     = 128 << 20
 )

@@ -15,13 +15,13 @@ import (
 
 // The bounds of what is between the client and the log.
 const (
-	// pollRecords bounds a batch: as much as stays in a core's cache from the poll
+	// batchRecords bounds a batch: as much as stays in a core's cache from the poll
 	// to the frame, which takes several.
-	pollRecords = 1024
+	batchRecords = 1024
 	// window is how many batches are under way at most.
 	window = 8
 	// windowBytes is what the values of the batches under way take at most; one
-	// batch may go beyond it.
+	// batch may go beyond it. The rest of what a poll brought waits beside them.
 	windowBytes = 32 << 20
 )
 
@@ -50,6 +50,8 @@ type flow struct {
 	// went down.
 	bytes   atomic.Int64
 	lighter chan struct{}
+	// rest is what a poll brought and no batch has; poll's alone.
+	rest []kgo.FetchTopicPartition
 }
 
 // newFlow makes one that nothing is under way in.
@@ -121,39 +123,62 @@ func (f *flow) begin(ctx context.Context) (drain func()) {
 	}
 }
 
-// hand fills a free batch and hands it to the stages.
-func (f *flow) hand(b *batch, fetches kgo.Fetches) {
-	b.fill(fetches)
-	f.bytes.Add(int64(b.bytes))
-	f.underWay.Add(1)
-	f.decoding <- b
-	f.ordered <- b
-}
-
 // poll fills batches until the flow ends, and returns what the last poll
 // brought and no batch has. It leaves rebalances held off.
+//
+// A poll takes all that the client has: it asks a broker for more only when
+// everything of the answer before is taken, so that it fetches and decompresses
+// the next answer while this one is on its way into the log.
 func (f *flow) poll() (dropped []span) {
 	for {
 		b := f.room()
+		f.wanted.Store(false)
 		// Not for ever: offsets are committed also when nothing comes.
 		tick, cancel := context.WithTimeout(f.done, commitEvery)
-		fetches := f.client.PollRecords(tick, pollRecords)
+		fetches := f.client.PollFetches(tick)
 		cancel()
+		f.rest = f.rest[:0]
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) { f.rest = append(f.rest, p) })
 		if f.done.Err() != nil {
-			return (&batch{}).fill(fetches).spans
+			return spansOf(f.rest)
 		}
 		if err := fetches.Err0(); errors.Is(err, context.DeadlineExceeded) {
 			f.free <- b
-		} else {
-			f.hand(b, fetches)
-			if b.last {
-				return nil
-			}
+		} else if !f.hand(b) {
+			return spansOf(f.rest)
 		}
-		if f.opt.Now().Sub(f.committed) >= commitEvery {
-			_ = f.commit(f.done) // what is not taken is told the next time
-		}
+		f.tell()
 		f.client.AllowRebalance()
+	}
+}
+
+// hand hands the rest to the stages, in batches of which the first is free. It
+// is false when no more is to be polled, and then some of the rest may be left.
+func (f *flow) hand(first *batch) bool {
+	for b := first; b != nil; b = f.room() {
+		f.rest = b.fill(f.rest)
+		f.bytes.Add(int64(b.bytes))
+		f.underWay.Add(1)
+		last := b.last // it is the stages' from here on
+		f.decoding <- b
+		f.ordered <- b
+		switch {
+		case last:
+			return false
+		case len(f.rest) == 0:
+			return true
+		case f.wanted.Load():
+			return false // a rebalance need not wait for all of it
+		}
+		f.tell()
+	}
+	return false
+}
+
+// tell commits what is in the log, when it is time.
+func (f *flow) tell() {
+	if f.opt.Now().Sub(f.committed) >= commitEvery {
+		_ = f.commit(f.done) // what is not taken is told the next time
 	}
 }
 

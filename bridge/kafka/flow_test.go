@@ -3,6 +3,7 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,6 +65,60 @@ func TestOrderWhileTheLogRefuses(t *testing.T) {
 	slices.Sort(got)
 	if n := len(slices.Compact(got)); n != records-12 || s.Counts.Rejected != 12 {
 		t.Errorf("%d records in the log, want %d; %+v", n, records-12, s.Counts)
+	}
+}
+
+// TestFill cuts what a poll brought into batches: all of it in its order, no more
+// than batchRecords at once, and the error of a partition with its last record.
+func TestFill(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	lost := &kgo.ErrDataLoss{}
+	part := func(n int32, first, records int, err error) kgo.FetchTopicPartition {
+		p := kgo.FetchPartition{Partition: n, Err: err, HighWatermark: 9_000}
+		for i := range records {
+			p.Records = append(p.Records, &kgo.Record{Topic: "t", Partition: n, Offset: int64(first + i), LeaderEpoch: 3, Key: []byte("k"), Value: []byte("v")})
+		}
+		return kgo.FetchTopicPartition{Topic: "t", FetchPartition: p}
+	}
+	at := func(n int32, first, next int64) span { return span{"t", n, 3, first, next, 9_000} }
+	for name, test := range map[string]struct {
+		got  []kgo.FetchTopicPartition
+		want [][]span
+		last []bool
+	}{
+		"nothing":            {nil, [][]span{{}}, []bool{false}},
+		"an empty partition": {[]kgo.FetchTopicPartition{part(0, 5, 0, nil), part(1, 0, 1, nil)}, [][]span{{at(1, 0, 1)}}, []bool{false}},
+		"just one batch":     {[]kgo.FetchTopicPartition{part(0, 5, batchRecords, nil)}, [][]span{{at(0, 5, 5+batchRecords)}}, []bool{false}},
+		"one record more": {
+			[]kgo.FetchTopicPartition{part(0, 5, batchRecords+1, broken)},
+			[][]span{{at(0, 5, 5+batchRecords)}, {at(0, 5+batchRecords, 6+batchRecords)}},
+			[]bool{false, true},
+		},
+		"partitions across batches": {
+			[]kgo.FetchTopicPartition{part(0, 0, 1000, lost), part(1, 7, 1000, nil), part(2, 0, 100, nil)},
+			[][]span{{at(0, 0, 1000), at(1, 7, 31)}, {at(1, 31, 1007), at(2, 0, 48)}, {at(2, 48, 100)}},
+			[]bool{false, false, false},
+		},
+		"an error without records": {[]kgo.FetchTopicPartition{part(0, 0, 0, broken)}, [][]span{{}}, []bool{true}},
+	} {
+		b, rest := &batch{}, test.got
+		for i, want := range test.want {
+			rest = b.fill(rest)
+			if !slices.Equal(b.spans, want) || b.last != test.last[i] {
+				t.Errorf("%s: batch %d has %v, last %t; want %v and %t", name, i, b.spans, b.last, want, test.last[i])
+			}
+			n := 0
+			for _, s := range b.spans {
+				n += int(s.next - s.first)
+			}
+			if b.bytes != 2*n || n > batchRecords {
+				t.Errorf("%s: batch %d has %d bytes of %d records", name, i, b.bytes, n)
+			}
+		}
+		if len(rest) != 0 {
+			t.Errorf("%s: %v is left", name, spansOf(rest))
+		}
 	}
 }
 

@@ -59,8 +59,9 @@ type session struct {
 	made chan struct{}
 	// names are the topics' Source.Names as they were at the start.
 	names map[string]string
-	// member tells that the group has said which partitions are its own.
-	member atomic.Bool
+	// member tells that the group has said which partitions are its own, wanted
+	// that it waits for the records in hand to give some to others.
+	member, wanted atomic.Bool
 
 	// underWay are the batches between the client and the log; commits are the
 	// offsets that the group has not learned yet, committed when it did last.
@@ -91,6 +92,7 @@ func (s *Source) session(ctx context.Context) error {
 	opts = append(opts,
 		kgo.ConsumerGroup(s.opt.Group), kgo.ConsumeTopics(s.topics()...), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.AdjustFetchOffsetsFn(ss.start),
+		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { ss.wanted.Store(true) }),
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { ss.member.Store(true); s.well() }),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { ss.handOver(ctx); ss.gone(lost) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
