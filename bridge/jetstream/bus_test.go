@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"vitrine/bridge"
 )
 
@@ -152,6 +154,17 @@ func TestAppendReadTrimReopen(t *testing.T) {
 	bounds(t, b, last, last)
 	last = fill(t, b, 3, 10)
 	check(t, b, last-3, last)
+}
+
+// A machine that stands still for seconds while the log is opened is no reason
+// not to open it.
+func TestOpenOutlastsAHalt(t *testing.T) {
+	b := open(t, Options{})
+	for name, c := range map[string]*nats.Conn{"writes": b.node.writes, "reads": b.node.reads} {
+		if c.Opts.Timeout < startTimeout {
+			t.Errorf("%s: the server has %s to say hello, want %s", name, c.Opts.Timeout, startTimeout)
+		}
+	}
 }
 
 func TestErrorOfTheReaderEndsReading(t *testing.T) {

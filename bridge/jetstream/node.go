@@ -54,7 +54,9 @@ func start(ctx context.Context, opt Options) (_ *node, err error) {
 		return nil, errors.New("server started without its store; its log says why")
 	}
 	for _, c := range []**nats.Conn{&n.writes, &n.reads} {
-		if *c, err = nats.Connect("", nats.InProcessServer(n.srv), nats.NoReconnect()); err != nil {
+		// The library's two seconds are less than a machine may stand still, and
+		// the server is a part of this process.
+		if *c, err = nats.Connect("", nats.InProcessServer(n.srv), nats.NoReconnect(), nats.Timeout(startTimeout)); err != nil {
 			return nil, fmt.Errorf("connect to the server: %w", err)
 		}
 	}
