@@ -3,10 +3,12 @@ package appliance
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"vitrine/appliance/config"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/publish"
+	"vitrine/appliance/recommend"
 	"vitrine/bridge/redis"
 )
 
@@ -20,23 +22,43 @@ func OpenLists(c config.Redis, log *slog.Logger) *publish.Publisher {
 // asks for nothing but a user's list.
 func (a *Appliance) listSource() publish.Source {
 	users := a.parts.catalog
-	var list httpapi.List
+	var qs [recommend.BatchSize]httpapi.Query
+	var lists [recommend.BatchSize]httpapi.List
+	var errs [recommend.BatchSize]error
 	return publish.Source{
 		Users: users.NumUsers,
 		User:  func(code uint32) (string, bool) { return users.UserID(code), a.parts.profile.Has(code) },
-		List: func(ctx context.Context, id string) ([]string, error) {
-			if !a.answers.known(id) {
-				return nil, nil
+		Lists: func(ctx context.Context, ids []string, give func(string, []string, error)) error {
+			for some := range slices.Chunk(ids, recommend.BatchSize) {
+				n := 0
+				for _, id := range some {
+					if !a.answers.known(id) {
+						give(id, nil, nil)
+						continue
+					}
+					qs[n] = httpapi.Query{UserID: id, Now: a.now().UnixMilli(), Limit: a.config.Recommend.Limit, ExcludeSeen: a.config.Recommend.ExcludeSeen}
+					n++
+				}
+				if n == 0 {
+					continue
+				}
+				if err := a.answers.Patiently(ctx, qs[:n], lists[:n], errs[:n]); err != nil {
+					return err
+				}
+				for i := range n {
+					give(qs[i].UserID, itemsOf(&lists[i]), errs[i])
+				}
 			}
-			q := httpapi.Query{UserID: id, Now: a.now().UnixMilli(), Limit: a.config.Recommend.Limit, ExcludeSeen: a.config.Recommend.ExcludeSeen}
-			if err := a.answers.try(ctx, func(ctx context.Context) error { return a.answers.live.Recommend(ctx, &q, &list) }); err != nil {
-				return nil, err
-			}
-			items := make([]string, len(list.Picks))
-			for i := range list.Picks {
-				items[i] = list.Picks[i].ItemID
-			}
-			return items, nil
+			return nil
 		},
 	}
+}
+
+// itemsOf are the ids of a list's items.
+func itemsOf(list *httpapi.List) []string {
+	items := make([]string, len(list.Picks))
+	for i := range list.Picks {
+		items[i] = list.Picks[i].ItemID
+	}
+	return items
 }

@@ -50,8 +50,10 @@ type Source struct {
 	// he has a history.
 	Users func() int
 	User  func(code uint32) (id string, ok bool)
-	// List is a user's list, which is the caller's; nothing where he is not known.
-	List func(ctx context.Context, id string) ([]string, error)
+	// Lists makes the lists of some users when there is time for them, and gives
+	// each, which is the publisher's: without items where he is not known, and with
+	// what went wrong with his. Its own error ends the publishing.
+	Lists func(ctx context.Context, ids []string, give func(id string, items []string, err error)) error
 }
 
 const (
@@ -245,19 +247,18 @@ func (p *Publisher) giveBack(users []string) {
 // waits again, and who has none for another reason keeps what is there.
 func (p *Publisher) write(ctx context.Context, src Source, users []string) error {
 	lists := make([]List, 0, len(users))
-	for _, user := range users {
-		items, err := src.List(ctx, user)
-		if err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if errors.Is(err, context.DeadlineExceeded) {
-				p.giveBack([]string{user})
-			}
-			p.opt.Log.Debug("a list was not made for publishing", logkey.Error, err)
-			continue
+	err := src.Lists(ctx, users, func(user string, items []string, err error) {
+		if err == nil {
+			lists = append(lists, List{user, items})
+			return
 		}
-		lists = append(lists, List{user, items})
+		if errors.Is(err, context.DeadlineExceeded) {
+			p.giveBack([]string{user})
+		}
+		p.opt.Log.Debug("a list was not made for publishing", logkey.Error, err)
+	})
+	if err != nil {
+		return err
 	}
 	return p.Put(ctx, lists)
 }

@@ -88,17 +88,22 @@ func (s *shop) source() Source {
 			defer s.mu.Unlock()
 			return s.ids[code], s.items[s.ids[code]] > 0
 		},
-		List: func(_ context.Context, id string) (items []string, err error) {
+		Lists: func(ctx context.Context, ids []string, give func(string, []string, error)) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			if s.slow[id] {
-				s.slow[id] = false
-				return nil, context.DeadlineExceeded
+			for _, id := range ids {
+				if s.slow[id] {
+					s.slow[id] = false
+					give(id, nil, context.DeadlineExceeded)
+					continue
+				}
+				var items []string
+				for n := range s.items[id] {
+					items = append(items, fmt.Sprint(n+1))
+				}
+				give(id, items, nil)
 			}
-			for n := range s.items[id] {
-				items = append(items, fmt.Sprint(n+1))
-			}
-			return items, nil
+			return ctx.Err()
 		},
 	}
 }
@@ -174,11 +179,11 @@ func TestHaltIsNoWork(t *testing.T) {
 		users := &shop{ids: []string{"a"}, items: map[string]int{"a": 1}, slow: map[string]bool{}}
 		p := New(Options{Store: store, Key: "{id}", TTL: 10 * time.Hour})
 		source := users.source()
-		list, halt := source.List, time.Hour
-		source.List = func(ctx context.Context, id string) ([]string, error) {
+		lists, halt := source.Lists, time.Hour
+		source.Lists = func(ctx context.Context, ids []string, give func(string, []string, error)) error {
 			time.Sleep(halt)
 			halt = 0
-			return list(ctx, id)
+			return lists(ctx, ids, give)
 		}
 		go func() { _ = p.Run(t.Context(), source) }()
 		time.Sleep(time.Hour + time.Second)
