@@ -50,21 +50,26 @@ func (h *host) ports(ctx context.Context) []Row {
 }
 
 // reloadTime is how long an appliance may hold its ports without answering on
-// its socket, because it is starting or taking a new configuration.
-const reloadTime = 3 * time.Second
+// its socket, because it is starting or taking a new configuration. It is looked
+// for so often in that time: where the machine stands still, so does the other.
+const (
+	reloadTime  = 3 * time.Second
+	reloadLooks = 30
+)
 
 // running says whether the appliance of this data folder answers. One that
 // starts is waited for, where there has been one.
 func (h *host) running(ctx context.Context) bool {
-	for deadline := time.Now().Add(reloadTime); ; {
+	for range reloadLooks {
 		if reachable(ctx, "unix", filepath.Join(h.data, "admin.sock")) == nil {
 			return true
 		}
-		if _, err := os.Stat(filepath.Join(h.data, "state", "lock")); err != nil || time.Now().After(deadline) || ctx.Err() != nil {
+		if _, err := os.Stat(filepath.Join(h.data, "state", "lock")); err != nil || ctx.Err() != nil {
 			return false
 		}
-		time.Sleep(reloadTime / 30)
+		time.Sleep(reloadTime / reloadLooks)
 	}
+	return false
 }
 
 // Service is another service that the configuration names.
