@@ -1,8 +1,10 @@
 package door
 
 import (
+	"errors"
 	"net"
 	"sync"
+	"syscall"
 )
 
 // bounded is a listener with a bound on its open connections.
@@ -44,6 +46,15 @@ type slot struct {
 	net.Conn
 	slots chan struct{}
 	once  sync.Once
+}
+
+// SyscallConn is that of the connection.
+func (s *slot) SyscallConn() (syscall.RawConn, error) {
+	c, ok := s.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return c.SyscallConn()
 }
 
 // Close closes the connection.

@@ -12,6 +12,7 @@ package early
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -110,7 +111,9 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, door: l.door}, nil
+	ours := &conn{Conn: c, door: l.door}
+	ours.socket.open(c, ours.step)
+	return ours, nil
 }
 
 // state is the server's ConnState.
@@ -136,7 +139,8 @@ func (d *Door) context(ctx context.Context, c net.Conn) context.Context {
 // State between two reads.
 type conn struct {
 	net.Conn
-	door *Door
+	door   *Door
+	socket socket
 	// fresh says that the next byte is the first of a request, of which the
 	// server has nothing yet; left is how much of the present one is to come, and
 	// lost that where it ends is not known, which holds for good.
@@ -180,33 +184,86 @@ func (c *conn) begin() {
 // turned away.
 func (c *conn) Asked() bool { return c.asked }
 
-// Read gives the server what comes, but for requests that are turned away.
+// Read gives the server what comes, but for requests that are answered here.
 func (c *conn) Read(b []byte) (int, error) {
+	if c.fresh && c.socket.raw != nil {
+		return c.socket.read(b)
+	}
 	for {
 		n, err := c.Conn.Read(b)
 		if n <= 0 {
 			return n, err
 		}
-		if !c.fresh {
-			c.follow(b[:n])
-			return n, err
+		if ours, e := c.came(b[:n]); !ours {
+			return n, cmp.Or(e, err)
+		} else if e != nil {
+			return 0, e
 		}
-		r, path := c.open(b[:n])
-		if path < 0 {
-			return n, c.deadline(err)
-		}
-		if c.asked = true; c.door.opt.Away() {
-			err = c.refuse(&r, path)
-		} else if c.first || !c.take(&r, path) {
-			return n, c.deadline(err)
-		} else {
-			err = c.answer()
+	}
+}
+
+// step is Read of a socket that may have something. It reports false to be
+// called again when more has come.
+func (c *conn) step(fd uintptr) (done bool) {
+	s := &c.socket
+	s.fd = fd
+	for {
+		n, some, err := s.take()
+		if !some {
+			return false
 		}
 		if err != nil {
-			return 0, err
+			s.err = err
+			return true
 		}
+		ours, err := c.came(s.into[:n])
+		if !ours {
+			s.n, s.err = n, err
+			return true
+		}
+		if err != nil {
+			s.err = err
+			return true
+		}
+		if n < len(s.into) {
+			return false // it is empty: the next byte wakes the poller
+		}
+	}
+}
+
+// came looks at what has come, and reports whether it was a request that is
+// answered here.
+func (c *conn) came(b []byte) (ours bool, err error) {
+	if !c.fresh {
+		c.follow(b)
+		return false, nil
+	}
+	r, path := c.open(b)
+	if path < 0 {
+		return false, c.deadline()
+	}
+	if c.asked = true; c.door.opt.Away() {
+		err = c.refuse(&r, path)
+	} else if c.first || !c.take(&r, path) {
+		return false, c.deadline()
+	} else {
+		err = c.answer()
+	}
+	if err == nil {
 		c.begin()
 	}
+	return true, err
+}
+
+// send writes an answer, within a Read.
+func (c *conn) send(b []byte) error {
+	if c.socket.raw != nil {
+		if b = b[c.socket.give(b):]; len(b) == 0 {
+			return nil
+		}
+	}
+	_, err := c.Write(b)
+	return err
 }
 
 // follow takes note of a part of a request whose beginning the server has, or of
@@ -274,8 +331,7 @@ func (c *conn) answer() error {
 	defer d.replies.Put(w)
 	w.reset()
 	d.opt.Handler.ServeHTTP(w, &c.exchange.request)
-	_, err := c.Write(w.whole(d.date.text()))
-	return err
+	return c.send(w.whole(d.date.text()))
 }
 
 // answered ends an answer, and the connection where it was closed meanwhile.
@@ -328,19 +384,15 @@ func (c *conn) refuse(r *request, path int) error {
 	out = append(append(append(out, d.body...), id...), d.end...)
 	c.out = out
 	d.opt.Told(d.opt.Paths[path])
-	_, err := c.Write(out)
-	return err
+	return c.send(out)
 }
 
 // deadline gives the first request that goes through the time for its head that
-// refusals have taken away, or given.
-func (c *conn) deadline(err error) error {
+// refusals have taken away.
+func (c *conn) deadline() error {
 	if !c.first || c.extended.IsZero() {
-		return err
+		return nil
 	}
 	c.extended = time.Time{}
-	if e := c.SetReadDeadline(time.Now().Add(c.door.opt.Head)); e != nil && err == nil {
-		return e
-	}
-	return err
+	return c.SetReadDeadline(time.Now().Add(c.door.opt.Head))
 }

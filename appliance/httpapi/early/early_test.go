@@ -40,6 +40,15 @@ func serve(t *testing.T) *served {
 
 func serveBy(t *testing.T, handler http.HandlerFunc) *served {
 	t.Helper()
+	p := &pipes{dialled: make(chan net.Conn), closed: make(chan struct{})}
+	s := serveOn(t, p, handler)
+	s.pipes = p
+	return s
+}
+
+// serveOn is serveBy for the connections of l.
+func serveOn(t *testing.T, l net.Listener, handler http.HandlerFunc) *served {
+	t.Helper()
 	s := new(served)
 	d, err := New(Options{
 		Away: func() bool { s.asked.Add(1); return s.away.Load() }, Paths: []string{"/v1/recommend", "/recommend"},
@@ -50,11 +59,10 @@ func serveBy(t *testing.T, handler http.HandlerFunc) *served {
 		t.Fatal(err)
 	}
 	s.door = d
-	s.pipes = &pipes{dialled: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: handler}
 	s.server = server
 	done := make(chan struct{})
-	go func() { defer close(done); server.Serve(d.Watch(server, s.pipes)) }() //nolint:errcheck // ends with Close
+	go func() { defer close(done); server.Serve(d.Watch(server, l)) }() //nolint:errcheck // ends with Close
 	t.Cleanup(func() { server.Close(); <-done })
 	return s
 }
