@@ -90,7 +90,7 @@ func newRig(t testing.TB, opt Options) *rig {
 	opt.Compile = []string{os.Args[0], "compile-child"}
 	opt.Log = slog.New(slog.NewTextHandler(r.logs, nil))
 	if opt.CallBudget == 0 { // the machine of a test is busy
-		opt.CallBudget, opt.RequestBudget = 200*time.Millisecond, time.Second
+		opt.CallBudget, opt.RequestBudget = 2*time.Second, 20*time.Second
 	}
 	r.opt = opt
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
