@@ -60,7 +60,7 @@ func TestLost(t *testing.T) {
 			}
 			return s.start(ctx)
 		}}
-		b := &Bench{Ingest: 200 * time.Millisecond, Repetitions: 1, Progress: func(string, int64, int64) {}}
+		b := &Bench{Ingest: time.Second, Repetitions: 1, Progress: func(string, int64, int64) {}}
 		if err := b.Run(t.Context(), address, d); err != nil {
 			t.Fatal(err)
 		}
