@@ -250,9 +250,13 @@ func (p *Pump) recycle(r *request) {
 // 10 bytes for every number, of which the codec writes less than 24.
 func sizeBound(r *event.Record) int {
 	const numbers = 24 * 10
-	e, it, u := &r.Event, &r.Item, &r.User
-	n := numbers + len(r.Source.Name) + len(e.UserID) + len(e.ItemID) + len(e.Type) + len(e.EventID) +
-		len(e.SessionID) + len(e.RequestID) + len(e.Scene) + len(e.Currency) + len(e.Props) + len(it.ID) + len(u.ID) + len(u.Into)
+	if r.Kind == event.KindEvent {
+		e := &r.Event
+		return numbers + len(r.Source.Name) + len(e.UserID) + len(e.ItemID) + len(e.Type) + len(e.EventID) +
+			len(e.SessionID) + len(e.RequestID) + len(e.Scene) + len(e.Currency) + len(e.Props)
+	}
+	it, u := &r.Item, &r.User
+	n := numbers + len(r.Source.Name) + len(it.ID) + len(u.ID) + len(u.Into)
 	if s := r.Served; s != nil {
 		n += servedBound(s)
 	}

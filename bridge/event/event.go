@@ -3,8 +3,8 @@
 // their binary frame codec.
 //
 // It is a leaf: every stage from ingest to training speaks these types, so it
-// must not import any other package of this module than its own reader of
-// times, nor any foreign library.
+// must not import any other package of this module than its own readers of
+// times, texts and numbers, nor any foreign library.
 package event
 
 // Kind tells what a Record carries. The numbers are written to disk: never
@@ -42,19 +42,20 @@ type Event struct {
 	// Time is when it happened, in Unix milliseconds.
 	Time int64
 	// Value is the amount (a quantity, a rating); it counts only when HasValue.
-	Value    float64
-	HasValue bool
+	Value float64
+	// HasValue and HasPrice tell that there is one; they and Position share a word.
+	HasValue, HasPrice bool
+	// Position is the rank in the list that led to the event, from 1; 0 means not
+	// given.
+	Position int32
 	// EventID makes resending harmless; empty means that the sender gave none.
 	EventID   string
 	SessionID string
 	// RequestID names the served list that led to the event.
 	RequestID string
-	// Position is the rank in that list, from 1; 0 means not given.
-	Position int32
-	Scene    string
+	Scene     string
 	// Price counts only when HasPrice.
 	Price    float64
-	HasPrice bool
 	Currency string
 	// Props is the raw JSON object of free properties; empty means none.
 	Props string
@@ -92,16 +93,17 @@ type Source struct {
 	Offset    int64
 }
 
-// Record is one entry of the log.
+// Record is one entry of the log. What all kinds have is at its beginning beside
+// the event, so that one of an event takes four cache lines.
 type Record struct {
-	Kind Kind
+	Kind   Kind
+	Source Source
 	// Event counts when Kind is KindEvent.
 	Event Event
 	// Item counts for the item kinds.
 	Item Item
 	// User counts for the user kinds.
-	User   User
-	Source Source
+	User User
 	// Served counts for KindServed, and is nil for all others.
 	Served *Served
 }

@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"vitrine/bridge/event/clock"
+	"vitrine/bridge/event/words"
 )
 
 // ParseEvent reads one JSON object into dst, which it empties first. Unknown
@@ -27,6 +29,20 @@ func ParseEvent(data []byte, dst *Event) (unknownFields int, inv *Invalid) {
 type Parser struct {
 	// shape are the members of the last object, in their order.
 	shape [maxShape]member
+	// plain says that the last object had no text that Validate must look at.
+	plain bool
+}
+
+// Validate is e.Validate(types) of what Event has read last, without looking at its
+// texts again.
+func (p *Parser) Validate(types Types, e *Event) *Invalid {
+	const most = MaxID - 1 // a number below 256 has no bit that one of 256 or more has
+	ids := len(e.UserID) | len(e.ItemID) | len(e.EventID) | len(e.SessionID) | len(e.RequestID) | len(e.Scene) | len(e.Currency)
+	if p.plain && e.UserID != "" && e.ItemID != "" && e.Type != "" && ids <= most && len(e.Type) <= MaxType &&
+		(types == nil || types.Known(e.Type)) && e.Value >= 0 && len(e.Props) <= MaxProps {
+		return nil // the other fields are as the parser takes them
+	}
+	return e.Validate(types)
 }
 
 // maxShape is how many members are remembered.
@@ -38,6 +54,9 @@ const maxShape = 16
 type member struct {
 	raw   []byte
 	field field
+	// first and second are the first two words of raw, as far as it goes, and mask
+	// what of two words it takes.
+	first, second, mask1, mask2 uint64
 }
 
 // maxMember bounds what is kept of a member, which may have a long name.
@@ -48,19 +67,34 @@ const maxMember = 64
 // any of them.
 func (p *Parser) Event(data []byte, dst *Event) (unknownFields int, inv *Invalid) {
 	s := scanner{data: data, shared: true}
-	return s.event(p, dst)
+	unknownFields, inv = s.event(p, dst)
+	p.plain = !s.odd
+	return unknownFields, inv
 }
 
-// event reads the one object that data holds; p may be nil.
+// event reads the one object that data holds; p may be nil. That the text is UTF-8
+// is looked at only where it is more than ASCII, or where reading stopped.
 func (s *scanner) event(p *Parser, dst *Event) (unknownFields int, inv *Invalid) {
 	*dst = Event{}
-	if inv := checkText(s.data); inv != nil {
+	if inv := checkSize(s.data); inv != nil {
 		return 0, inv
 	}
-	if !s.open() {
-		return 0, s.bad
+	unknownFields = s.members(p, dst)
+	if s.odd || s.bad != nil {
+		if inv := checkUTF8(s.data); inv != nil {
+			*dst = Event{}
+			return 0, inv
+		}
 	}
-	for n := 0; ; n++ {
+	return unknownFields, s.bad
+}
+
+// members reads the object.
+func (s *scanner) members(p *Parser, dst *Event) (unknownFields int) {
+	if !s.open() {
+		return 0
+	}
+	for n := 0; s.bad == nil; n++ {
 		f, ok := s.member(p, n)
 		if !ok {
 			break
@@ -71,12 +105,9 @@ func (s *scanner) event(p *Parser, dst *Event) (unknownFields int, inv *Invalid)
 		} else {
 			s.field(f, dst)
 		}
-		if s.bad != nil {
-			return unknownFields, s.bad
-		}
 	}
 	s.end()
-	return unknownFields, s.bad
+	return unknownFields
 }
 
 // member reads the beginning of the n-th member of an object.
@@ -86,23 +117,58 @@ func (s *scanner) member(p *Parser, n int) (f field, ok bool) {
 		return fieldOf(name), ok
 	}
 	m := &p.shape[n]
-	if raw := m.raw; len(raw) > 0 && bytes.HasPrefix(s.data[s.pos:], raw) {
-		s.pos += len(raw)
+	if m.begins(s.data[s.pos:]) {
+		s.pos += len(m.raw)
 		return m.field, true
 	}
 	start := s.pos
 	name, ok := s.key(n == 0)
-	if f = fieldOf(name); ok && s.pos-start <= maxMember {
-		m.raw, m.field = append(m.raw[:0], s.data[start:s.pos]...), f
+	if f = fieldOf(name); ok && s.pos-start <= maxMember && (f != unknownField || words.Plain(name) == len(name)) {
+		m.set(s.data[start:s.pos], f)
 	}
 	return f, ok
 }
 
+// begins tells whether data begins like the member.
+func (m *member) begins(data []byte) bool {
+	const two = 16
+	if len(m.raw) == 0 || len(data) < two {
+		return len(m.raw) > 0 && bytes.HasPrefix(data, m.raw)
+	}
+	if (binary.LittleEndian.Uint64(data)^m.first)&m.mask1|(binary.LittleEndian.Uint64(data[8:])^m.second)&m.mask2 != 0 {
+		return false
+	}
+	return len(m.raw) <= two || bytes.HasPrefix(data[two:], m.raw[two:])
+}
+
+// set remembers how a member begins.
+func (m *member) set(raw []byte, f field) {
+	var text, mask [16]byte
+	for i := range copy(text[:], raw) {
+		mask[i] = 0xff
+	}
+	le := binary.LittleEndian
+	m.raw, m.field = append(m.raw[:0], raw...), f
+	m.first, m.second = le.Uint64(text[:]), le.Uint64(text[8:])
+	m.mask1, m.mask2 = le.Uint64(mask[:]), le.Uint64(mask[8:])
+}
+
 // checkText refuses what is too large or not UTF-8 before it is looked at.
 func checkText(data []byte) *Invalid {
+	if inv := checkSize(data); inv != nil {
+		return inv
+	}
+	return checkUTF8(data)
+}
+
+func checkSize(data []byte) *Invalid {
 	if len(data) > MaxJSON {
 		return &Invalid{CodeTooLarge, "the JSON object has " + strconv.Itoa(len(data)) + " bytes, the limit is " + strconv.Itoa(MaxJSON)}
 	}
+	return nil
+}
+
+func checkUTF8(data []byte) *Invalid {
 	if !utf8.Valid(data) {
 		return &Invalid{CodeInvalidUTF8, "the text is not valid UTF-8"}
 	}
@@ -298,11 +364,10 @@ func (s *scanner) time() int64 {
 		}
 		return ms
 	case c == '-' || c-'0' <= 9:
-		text, _ := s.number()
+		v := s.decimal()
 		if s.bad != nil {
 			return 0
 		}
-		v := float(text)
 		if !(v >= 0 && v <= maxTime) {
 			s.bad = &Invalid{CodeInvalidTime, "ts must lie in the years 1970 to 9999, in Unix milliseconds"}
 			return 0
@@ -319,7 +384,7 @@ func (s *scanner) time() int64 {
 // their size, because the API says so.
 func apiTime(text []byte) (ms int64, ok bool) {
 	if len(text) > 0 && digits(text, 0) == len(text) {
-		v := float(text)
+		v := words.Float(text)
 		return int64(v), v <= maxTime
 	}
 	return clock.Parse(text, nil)
@@ -332,11 +397,10 @@ func ParseTime(s string, loc *time.Location) (ms int64, ok bool) { return clock.
 func (s *scanner) float(name string) (v float64, has bool) {
 	switch c := s.peek(); {
 	case c == '-' || c-'0' <= 9:
-		text, _ := s.number()
+		v = s.decimal()
 		if s.bad != nil {
 			return 0, false
 		}
-		v = float(text)
 		if math.IsInf(v, 0) {
 			s.bad = &Invalid{CodeInvalidValue, name + " is too large a number"}
 		}
@@ -351,8 +415,7 @@ func (s *scanner) float(name string) (v float64, has bool) {
 // position reads a rank: a small integer, not negative.
 func (s *scanner) position() int32 {
 	if c := s.peek(); c == '-' || c-'0' <= 9 {
-		text, _ := s.number()
-		v := float(text)
+		v := s.decimal()
 		if s.bad == nil && (v < 0 || v > math.MaxInt32 || v != math.Trunc(v)) {
 			s.bad = &Invalid{CodeInvalidValue, "position must be an integer from 0 to 2147483647"}
 			return 0

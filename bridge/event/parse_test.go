@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -270,19 +269,6 @@ func TestParsePatch(t *testing.T) {
 	}
 }
 
-// TestFloat holds the fast way of reading numbers against the long way.
-func TestFloat(t *testing.T) {
-	for _, text := range []string{
-		"0", "-0", "1", "-1", "0.1", "123.456", "999999999999999", "0.000000000000001", "99999999999999.9",
-		"9007199254740993", "123456789.123456789", "1e22", "1E-7", "5e-324", "1.7976931348623157e308",
-	} {
-		got, want := float([]byte(text)), slowFloat([]byte(text))
-		if math.Float64bits(got) != math.Float64bits(want) {
-			t.Errorf("%s: %v, want %v", text, got, want)
-		}
-	}
-}
-
 func TestAppendEventJSON(t *testing.T) {
 	odd := fullEvent
 	odd.UserID, odd.Scene, odd.Time = "a\"\\\n\x01\u00e9\u2028", "</script>", 1795341600007
@@ -344,6 +330,14 @@ func sameWithShape(t *testing.T, data []byte, unknown int, inv *Invalid, want *E
 		if gotUnknown != unknown || !reflect.DeepEqual(got, inv) || e != *want {
 			t.Fatalf("%q after %q: %+v, %d unknown, %v; alone %+v, %d, %v", data, before, e, gotUnknown, got, want, unknown, inv)
 		}
+		if inv != nil {
+			continue
+		}
+		for _, types := range []Types{nil, shopTypes} {
+			if got, want := p.Validate(types, &e), e.Validate(types); !reflect.DeepEqual(got, want) {
+				t.Fatalf("%q: the parser finds %v, the event %v", data, got, want)
+			}
+		}
 	}
 }
 
@@ -359,6 +353,11 @@ func TestParser(t *testing.T) {
 		`{"user_id":"u"`, `{"user_id":"u",}`, `{,"user_id":"u"}`, `{"user_id""u"}`, `{"user\u005fid":"u"}`, `{"user_id":"a\"b"}`, "{\"user_id\":\"a\tb\"}",
 		`{"` + long + `":1,"user_id":"u"}`, many + `"user_id":"last"}`, `{"a":{"user_id":"inner"},"user_id":"outer"}`, `{"user_id":"u","user_id":"v"}`, ``, `[]`,
 		`{"props":{"a":"12345678\u0041"},"scene":"seven77","currency":"EUR"}`,
+		"{\"user_id\":\"u\",\"scene\":\"\xff\"", "{\"user_id\":\"u\",\"scene\":\"\xff\"}", "{\"\xc3\xa9\":1,\"\xc3\":2}", "{\"scene\":\"\xc3\xa9\",\"user_id\":1.5}",
+		`{"user_id":"u","item_id":"a\u0007","event_type":"view"}`, "{\"user_id\":\"u\x7f\",\"item_id\":\"i\",\"event_type\":\"view\"}",
+		`{"user_id":"u","item_id":"i","event_type":"view","value":-1}`, `{"user_id":"u","item_id":"i","event_type":"remove","value":-1}`,
+		`{"user_id":"u","item_id":"i","event_type":"nothing"}`, `{"user_id":"u","item_id":"` + strings.Repeat("i", MaxID+1) + `","event_type":"view"}`,
+		`{"user_id":"u","item_id":"` + strings.Repeat("i", MaxID) + `","event_type":"view","props":{"p":"` + strings.Repeat("p", MaxProps) + `"}}`,
 	} {
 		var e Event
 		unknown, inv := ParseEvent([]byte(text), &e)

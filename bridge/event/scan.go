@@ -1,14 +1,12 @@
 package event
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
-	"math/bits"
-	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
+
+	"vitrine/bridge/event/words"
 )
 
 // maxDepth bounds the nesting of a JSON value, and so our recursion.
@@ -23,6 +21,9 @@ type scanner struct {
 	bad  *Invalid
 	// shared says that data outlives what is read, so that no text is copied.
 	shared bool
+	// odd says that a string held more than printable ASCII; until then all that
+	// was read is ASCII.
+	odd bool
 }
 
 // own is text as a string: a copy, or the same bytes.
@@ -111,7 +112,13 @@ func (s *scanner) open() bool {
 // data when it has no escapes, else a fresh slice.
 func (s *scanner) text() []byte {
 	start := s.pos + 1
-	for i := start + plainBytes(s.data[start:]); i < len(s.data); i++ {
+	i := start + words.Plain(s.data[start:])
+	if i < len(s.data) && s.data[i] == '"' {
+		s.pos = i + 1
+		return s.data[start:i]
+	}
+	s.odd = true
+	for ; i < len(s.data); i++ {
 		switch c := s.data[i]; {
 		case c == '"':
 			s.pos = i + 1
@@ -127,23 +134,6 @@ func (s *scanner) text() []byte {
 	s.pos = len(s.data)
 	s.fail("unclosed string")
 	return nil
-}
-
-// plainBytes is how many bytes at the beginning of data, in steps of eight, are
-// neither a quote nor a backslash nor a control character; a word has a byte of
-// some value where the word that is 0 there has a 0 (Hacker's Delight, 6-1).
-func plainBytes(data []byte) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	i := 0
-	for ; i+8 <= len(data); i += 8 {
-		w := binary.LittleEndian.Uint64(data[i:])
-		quote, slash := w^('"'*ones), w^('\\'*ones)
-		hit := (quote-ones)&^quote | (slash-ones)&^slash | (w-0x20*ones)&^w
-		if hit &= highs; hit != 0 {
-			return i + bits.TrailingZeros64(hit)/8
-		}
-	}
-	return i
 }
 
 // unescape goes on with a string that began at start and has its first
@@ -275,6 +265,19 @@ func (s *scanner) number() (text []byte, whole bool) {
 	return s.data[start:i], whole
 }
 
+// decimal reads a number, or the few kinds of them that Decimal leaves the long way.
+func (s *scanner) decimal() float64 {
+	if v, n := words.Decimal(s.data[s.pos:]); n > 0 {
+		s.pos += n
+		return v
+	}
+	text, _ := s.number()
+	if s.bad != nil {
+		return 0
+	}
+	return words.Float(text)
+}
+
 // digits returns the place after the digits at i.
 func digits(data []byte, i int) int {
 	for i < len(data) && data[i]-'0' <= 9 {
@@ -343,53 +346,4 @@ func (s *scanner) more(first bool) bool {
 	}
 	s.fail("expected , or ]")
 	return false
-}
-
-// pow10 holds the powers of ten that a float64 represents exactly.
-var pow10 = [...]float64{
-	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
-	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-}
-
-// float gives the value of a number's text. Up to 15 digits and an exact
-// power of ten divide to the correctly rounded result; the rest goes the long
-// way. A number beyond float64 is infinite, and so refused by validation.
-func float(text []byte) float64 {
-	var mantissa uint64
-	fraction, seen := 0, false
-	negative := len(text) > 0 && text[0] == '-'
-	for i, c := range text {
-		switch {
-		case c-'0' <= 9:
-			mantissa = mantissa*10 + uint64(c-'0')
-			if seen {
-				fraction++
-			}
-		case c == '.' && !seen:
-			seen = true
-		case i == 0 && negative:
-		default:
-			return slowFloat(text)
-		}
-	}
-	if len(text) > 16 {
-		return slowFloat(text)
-	}
-	v := float64(mantissa)
-	if fraction > 0 {
-		v /= pow10[fraction]
-	}
-	if negative {
-		v = -v
-	}
-	return v
-}
-
-// slowFloat is float for the numbers that need care.
-func slowFloat(text []byte) float64 {
-	v, err := strconv.ParseFloat(string(text), 64)
-	if err != nil && !math.IsInf(v, 0) {
-		return math.NaN()
-	}
-	return v
 }

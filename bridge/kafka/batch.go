@@ -159,7 +159,11 @@ func (s *session) add(b *batch, decode decoder, from event.Source, r *kgo.Record
 	}
 	b.records = b.records[:n+1]
 	dst := &b.records[n]
-	*dst = event.Record{Source: from}
+	if dst.Kind == event.KindEvent {
+		dst.Source = from // the decoder empties the rest that there is
+	} else {
+		*dst = event.Record{Source: from}
+	}
 	inv := s.opt.read(decode, r, dst, now, &b.counts)
 	if inv == nil {
 		return
@@ -177,9 +181,6 @@ func (o *Options) read(decode decoder, r *kgo.Record, dst *event.Record, now tim
 	unknown, inv := decode(r, dst)
 	counts.UnknownFields += unknown
 	if inv != nil || dst.Kind != event.KindEvent {
-		return inv
-	}
-	if inv := dst.Event.Validate(o.Types); inv != nil {
 		return inv
 	}
 	if dst.Event.Time == 0 {

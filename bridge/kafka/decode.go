@@ -44,9 +44,10 @@ func CheckMap(format, mapping string) error {
 	return err
 }
 
-// decoder reads the value of a record into dst, whose Source is set. The
-// strings of dst may be parts of the record, which nobody changes. It says how
-// many fields it did not know.
+// decoder reads the value of a record into dst, whose Source is set, and checks
+// it. It empties what its kind of record has of dst. The strings of dst may be
+// parts of the record, which nobody changes. It says how many fields it did not
+// know.
 type decoder func(r *kgo.Record, dst *event.Record) (unknown int, inv *event.Invalid)
 
 // maxReaders is how many batches are decoded at a time at most: the one
@@ -84,14 +85,14 @@ func newDecoder(opt *Options) (decode decoder, prepare func(ctx context.Context,
 	switch opt.Format {
 	case JSON:
 		if opt.Map == "" {
-			return newJSON(), nil, nil
+			return newJSON(opt.Types), nil, nil
 		}
 	case CSV:
 	case CloudEvents:
 		if opt.Map != "" {
 			return nil, nil, fmt.Errorf("a map does not apply to CloudEvents, whose fields have their names")
 		}
-		return decodeCloudEvent, nil, nil
+		return checked(decodeCloudEvent, opt.Types), nil, nil
 	case Avro, Protobuf:
 		return newBinary(opt)
 	default:
@@ -101,10 +102,21 @@ func newDecoder(opt *Options) (decode decoder, prepare func(ctx context.Context,
 	if err != nil {
 		return nil, nil, err
 	}
-	return func(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+	return checked(func(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
 		dst.Kind = event.KindEvent
 		return 0, values.Event(r.Value, &dst.Event)
-	}, nil, nil
+	}, opt.Types), nil, nil
+}
+
+// checked makes a decoder of interactions check what it has read.
+func checked(decode decoder, types event.Types) decoder {
+	return func(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+		unknown, inv := decode(r, dst)
+		if inv == nil {
+			inv = dst.Event.Validate(types)
+		}
+		return unknown, inv
+	}
 }
 
 // newBinary makes the decoder of a format that becomes JSON first.
@@ -135,14 +147,18 @@ func tombstone() *event.Invalid {
 }
 
 // newJSON makes the decoder of JSON under the fields' own names.
-func newJSON() decoder {
+func newJSON(types event.Types) decoder {
 	parser := new(event.Parser)
 	return func(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
 		if len(r.Value) == 0 {
 			return 0, tombstone()
 		}
 		dst.Kind = event.KindEvent
-		return parser.Event(r.Value, &dst.Event)
+		unknown, inv := parser.Event(r.Value, &dst.Event)
+		if inv == nil {
+			inv = parser.Validate(types, &dst.Event)
+		}
+		return unknown, inv
 	}
 }
 
@@ -169,6 +185,7 @@ func decodeCloudEvent(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
 
 // decodeItem reads an upsert of an item, or, without a value, its removal.
 func decodeItem(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+	*dst = event.Record{Source: dst.Source}
 	e, inv := readEntity(r, "item_id")
 	if inv != nil {
 		return 0, inv
@@ -183,6 +200,7 @@ func decodeItem(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
 
 // decodeUser reads an upsert of a user, or, without a value, an erasure.
 func decodeUser(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+	*dst = event.Record{Source: dst.Source}
 	e, inv := readEntity(r, "user_id")
 	if inv != nil {
 		return 0, inv

@@ -32,7 +32,7 @@ func BenchmarkRecord(b *testing.B) {
 	}
 	s := &session{Source: &Source{opt: Options{Now: time.Now}}}
 	name := event.TopicSource("user-events", [16]byte{1})
-	into, decode := &batch{}, newJSON()
+	into, decode := &batch{}, newJSON(nil)
 	var frame event.FrameBuilder
 	now := time.Now()
 	b.SetBytes(int64(len(records[0].Value)))
