@@ -151,7 +151,7 @@ func TestContainer(t *testing.T) {
 	}
 	d = run("serve")
 	var exit *exec.ExitError
-	if err := <-d.done; !errors.As(err, &exit) || exit.ExitCode() != 78 || !strings.Contains(d.err.String(), "vitrine key new NAME") {
+	if err := d.ended(); !errors.As(err, &exit) || exit.ExitCode() != 78 || !strings.Contains(d.err.String(), "vitrine key new NAME") {
 		t.Errorf("without a key: %v\n%s", err, d.err)
 	}
 }

@@ -545,10 +545,10 @@ func contractOfRoutes(t *testing.T, d *daemon) {
 			t.Errorf("no line here shows that %s works", route)
 		}
 	}
-	for running := true; running; time.Sleep(20 * time.Millisecond) {
+	until(t, "the job ends", func() bool {
 		_, _, job = d.ask("GET", "/v1/jobs/"+jobID[1], "")
-		running = strings.Contains(job, `"state":"running"`)
-	}
+		return !strings.Contains(job, `"state":"running"`)
+	})
 	if code, _, body := d.ask("GET", "/debug/pprof/", ""); code != 200 || !strings.Contains(body, "goroutine") {
 		t.Errorf("/debug/pprof/: %d", code)
 	}

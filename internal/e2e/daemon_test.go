@@ -180,13 +180,20 @@ func (d *daemon) stop() {
 	if err := d.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		d.t.Fatal(err)
 	}
+	if err := d.ended(); err != nil {
+		d.t.Fatalf("stop: %v\n%s", err, d.err)
+	}
+}
+
+// ended waits for the daemon's end, and says how it came.
+func (d *daemon) ended() error {
+	d.t.Helper()
 	select {
 	case err := <-d.done:
-		if err != nil {
-			d.t.Fatalf("stop: %v\n%s", err, d.err)
-		}
+		return err
 	case <-time.After(patience):
-		d.t.Fatalf("the daemon does not stop\n%s", d.err)
+		d.t.Fatalf("the daemon does not end\n%s", d.err)
+		return nil
 	}
 }
 
