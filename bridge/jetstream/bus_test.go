@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"vitrine/bridge"
 )
@@ -164,6 +165,19 @@ func TestOpenOutlastsAHalt(t *testing.T) {
 		if c.Opts.Timeout < startTimeout {
 			t.Errorf("%s: the server has %s to say hello, want %s", name, c.Opts.Timeout, startTimeout)
 		}
+	}
+	// As if the library's patience were always over.
+	var err error
+	if b.node.ask, err = jetstream.New(b.node.reads, jetstream.WithDefaultTimeout(time.Nanosecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.Bounds(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal("the library is patient: ", err)
+	}
+	opt := b.opt
+	opt.After = 7
+	if err := b.node.open(t.Context(), opt); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -78,17 +78,23 @@ func (n *node) open(ctx context.Context, opt Options) error {
 	// From the size, not from what is free just now: a start on a full disk
 	// must not leave a small log behind. Append looks at what is free.
 	n.maxBytes = min(opt.MaxBytes, int64(size/2))
-	last, err := n.stream.open(ctx)
+	// Where the caller sets no bound the library does, and its five seconds are
+	// less than a machine may stand still.
+	begin, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	last, err := n.stream.open(begin)
 	if err != nil {
 		return err
 	}
 	if err := n.mend(ctx, &opt); err != nil {
 		return err
 	}
-	if st, err := n.state(ctx); err == nil {
+	end, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if st, err := n.state(end); err == nil {
 		last = st.LastSeq
 	}
-	return n.skip(ctx, last, &opt)
+	return n.skip(end, last, &opt)
 }
 
 // stop ends what start has begun and waits for it.
