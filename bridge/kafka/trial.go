@@ -39,12 +39,8 @@ func NewTrial(ctx context.Context, opt Options, topic string, partitions int32) 
 	return t, nil
 }
 
-const (
-	// trialBatch are the records of a trial that are on their way to it, trialPoll
-	// those that the client alone is asked for at once.
-	trialBatch = 10_000
-	trialPoll  = 4096
-)
+// trialBatch are the records of a trial that are on their way to it.
+const trialBatch = 10_000
 
 // Fill adds n records, each of the key and value that record gives.
 func (t *Trial) Fill(ctx context.Context, n int, record func(i int) (key, value []byte)) error {
@@ -72,8 +68,9 @@ type Fetched struct {
 }
 
 // Read reads the topic from its start as a member of a group, by the client alone
-// with its own defaults, until take has had n records. take gets what each poll
-// brought; it is its to keep.
+// with its own defaults, until take has had n records: smaller fetches, larger ones
+// and pools of buffers are no faster. take gets what each poll brought, all that the
+// client had; it is its to keep.
 func (t *Trial) Read(ctx context.Context, group string, n int, take func(got []Fetched) error) error {
 	base, err := t.opt.base()
 	if err != nil {
@@ -85,7 +82,7 @@ func (t *Trial) Read(ctx context.Context, group string, n int, take func(got []F
 	}
 	defer client.Close()
 	for n > 0 {
-		fetches := client.PollRecords(ctx, trialPoll)
+		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
 			return fmt.Errorf("read topic %s: %w", t.Topic, err)
 		}

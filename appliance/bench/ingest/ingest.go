@@ -72,16 +72,28 @@ const (
 	syncBytes = 16 << 10
 )
 
-// Disk measures what every durable acknowledgement waits for at least: a small
-// write behind the last one and its fsync.
+// Disk measures what every durable acknowledgement waits for at least, a small
+// write behind the last one and its fsync; and how fast frames of 1 MiB get to the
+// disk one after the other, which bounds what a log of raw records can take.
 func (b *Bench) Disk() error {
+	if err := b.syncs(ReferenceFigure, syncBytes, func(took time.Duration) float64 { return float64(took.Nanoseconds()) / 1e6 }, "ms", report.Lower); err != nil {
+		return err
+	}
+	return b.syncs("ingest.disk.frames", rawFrame, func(took time.Duration) float64 { return rawFrame / (1 << 20) / took.Seconds() }, "MiB/s", report.Higher)
+}
+
+// syncs makes a figure of writes of that many bytes with an fsync each.
+func (b *Bench) syncs(name string, size int, value func(took time.Duration) float64, unit, better string) error {
 	f, err := os.Create(filepath.Join(b.Dir, "sync-"+strconv.Itoa(os.Getpid())))
 	if err != nil {
 		return fmt.Errorf("measure the disk: %w", err)
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // the folder goes anyway
 	defer f.Close()           //nolint:errcheck // nobody reads it
-	block := make([]byte, syncBytes)
+	block := make([]byte, size)
+	for i := range block { // zeros may cost a disk nothing
+		block[i] = byte(i*31 ^ i>>8)
+	}
 	took := make([]float64, 0, syncs)
 	for range syncs {
 		start := time.Now()
@@ -91,8 +103,8 @@ func (b *Bench) Disk() error {
 		if err := f.Sync(); err != nil {
 			return fmt.Errorf("measure the disk: %w", err)
 		}
-		took = append(took, float64(time.Since(start).Nanoseconds())/1e6)
+		took = append(took, value(time.Since(start)))
 	}
-	b.Figures = append(b.Figures, report.New(ReferenceFigure, "ms", report.Lower, took...))
+	b.Figures = append(b.Figures, report.New(name, unit, better, took...))
 	return nil
 }

@@ -44,7 +44,7 @@ func TestArchive(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
-	if len(b.Figures) != 5 || len(invalid) > 0 {
+	if len(b.Figures) != 6 || len(invalid) > 0 {
 		t.Errorf("%d figures, invalid: %q", len(b.Figures), invalid)
 	}
 }
