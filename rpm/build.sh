@@ -34,7 +34,7 @@ cp rpm/vitrine.service rpm/vitrine.tmpfiles rpm/vitrine.firewalld.xml rpm/vitrin
 cp README.md CHANGELOG.md "$common/doc/"
 cp docs/*.md "$common/doc/docs/"
 cp appliance/bench/modules/*.wasm "$common/bench/"
-gzip -dc appliance/bench/scorer.wasm.gz >"$common/bench/scorer.wasm"
+gzip -dc appliance/bench/scorer/scorer.wasm.gz >"$common/bench/scorer.wasm"
 cp -r ops/*.json ops/*.yml ops/kubernetes ops/container "$common/ops/"
 rm "$common/ops/container/test.sh" "$common/ops/container/build.sh"
 make -s plugins

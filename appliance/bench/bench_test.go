@@ -348,7 +348,7 @@ func TestPlugins(t *testing.T) {
 	}
 	r := newRun(Options{ChildCommand: child, TempDir: t.TempDir()})
 	r.repetitions = 1
-	part, err := r.pluginCalls(t.Context())
+	part, err := r.scorer().Calls(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

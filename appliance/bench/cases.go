@@ -9,6 +9,7 @@ import (
 	"vitrine/appliance/bench/peers"
 	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
+	"vitrine/appliance/bench/scorer"
 	"vitrine/appliance/bench/serving"
 	"vitrine/appliance/client"
 	"vitrine/appliance/config"
@@ -163,7 +164,7 @@ func (r *run) rows(ctx context.Context, b *serving.Bench, s *subject) error {
 	if err := r.start(ctx, s, "recommend.blend=als", "plugins.candidates=100"); err != nil {
 		return err
 	}
-	module, err := unpack(scorerModule)
+	module, err := scorer.Module()
 	if err != nil {
 		return err
 	}

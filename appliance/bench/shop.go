@@ -17,6 +17,7 @@ import (
 	"vitrine/appliance/bench/load"
 	"vitrine/appliance/bench/process"
 	"vitrine/appliance/bench/report"
+	"vitrine/appliance/bench/scorer"
 	"vitrine/appliance/bench/serving"
 	"vitrine/appliance/client"
 	"vitrine/appliance/demo"
@@ -91,7 +92,7 @@ func (s *shopSpec) columns() []event.Attribute {
 	if !s.scored {
 		return nil
 	}
-	out := make([]event.Attribute, pluginColumns)
+	out := make([]event.Attribute, scorer.Columns)
 	for i := range out {
 		const small = 1e-3
 		out[i] = event.Attribute{Name: fmt.Sprintf("f%d", i), Value: event.Value{Kind: event.Number, Num: small * float64(i)}}
