@@ -24,6 +24,7 @@ import (
 
 	"vitrine/appliance/bench/machine"
 	"vitrine/appliance/bench/report"
+	"vitrine/appliance/bench/snapshot"
 )
 
 // The parts of the benchmark.
@@ -68,6 +69,9 @@ type Options struct {
 	// Pairs is a file of users and their items, as retrieval.ReadPairs reads it,
 	// whose factors Retrieve measures beside the generated ones.
 	Pairs string
+	// Archive is a data folder or an archive that is measured instead of generated
+	// data; nothing is written into it.
+	Archive string
 	// Full takes the sizes of the targets, and minutes, instead of seconds.
 	Full bool
 	// ServeCommand is the command line that runs an appliance on a data folder
@@ -106,6 +110,8 @@ type run struct {
 	report *report.Report
 	data   hash.Hash
 	rhythm rhythm
+	// own is the archive to measure; nil where the data are generated.
+	own *snapshot.Snapshot
 	// degraded names what was missed for too few live answers.
 	degraded []string
 	// repetitions of every measurement.
@@ -124,12 +130,22 @@ func newRun(opt Options) *run {
 
 // Run measures. What makes the figures unbelievable, or misses a target, is in
 // the report; an error means that there is none.
-func Run(ctx context.Context, opt Options) (*Report, error) {
-	parts, err := chosen(opt.Parts)
+func Run(ctx context.Context, opt Options) (_ *Report, err error) {
+	which := chosen
+	if opt.Archive != "" {
+		which = archiveParts
+	}
+	parts, err := which(opt.Parts)
 	if err != nil {
 		return nil, err
 	}
 	r := newRun(opt)
+	if opt.Archive != "" {
+		if err := r.takeOwn(ctx); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, r.own.Close()) }()
+	}
 	do := map[string]func(context.Context) (*report.Part, error){
 		Serve: r.serve, Retrieve: r.retrieve, Train: r.train, Ingest: r.ingest, Plugins: r.plugins, Fresh: r.fresh, Recover: r.recover, Peers: r.peers,
 	}
@@ -148,6 +164,9 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 			return nil, fmt.Errorf("bench %s: %w", name, err)
 		}
 		part.Repetitions = r.repetitions
+		if r.own != nil {
+			part.Figures = snapshot.Unsized(part.Figures)
+		}
 		r.report.Parts[name] = *part
 	}
 	r.finish(watch)
@@ -174,11 +193,21 @@ func (r *run) finish(w machine.Watch) {
 	f.Seconds = time.Since(w.Started).Seconds()
 	f.StolenPercent = w.Stolen()
 	f.DataHash = hex.EncodeToString(r.data.Sum(nil))
+	if r.own != nil {
+		f.DataHash = r.own.Hash
+	}
 	if f.StolenPercent > maxStolen {
 		for _, what := range r.degraded {
 			r.invalidate("%s: too few answers were live while others used %.0f %% of the processors: the machine is too busy to tell", what, f.StolenPercent)
 		}
 		r.warn("others used %.0f %% of the processors during the run: its figures are hard to compare with those of a quiet machine", f.StolenPercent)
+	}
+}
+
+// note says what was done, once.
+func (r *run) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(r.report.Notes, text) {
+		r.report.Notes = append(r.report.Notes, text)
 	}
 }
 

@@ -29,6 +29,10 @@ func (r *run) retrieve(ctx context.Context) (*report.Part, error) {
 		func() (*retrieval.Profile, error) { return barred(retrieval.Gowalla(), 75), nil },
 		func() (*retrieval.Profile, error) { return barred(retrieval.Flat(100_000), 260), nil },
 	}
+	trained := fmt.Sprintf("shop_100k is trained: %d users, %d cells, %d sweeps", shape.Users, shape.Cells, shopSweeps)
+	if r.own != nil {
+		profiles, trained = []func() (*retrieval.Profile, error){func() (*retrieval.Profile, error) { return r.ownProfile(ctx) }}, "archive: factors trained on all of it"
+	}
 	if r.opt.Pairs != "" {
 		profiles = append(profiles, func() (*retrieval.Profile, error) {
 			data, err := retrieval.ReadPairs(r.opt.Pairs)
@@ -38,14 +42,14 @@ func (r *run) retrieve(ctx context.Context) (*report.Part, error) {
 			return r.trained(ctx, "pairs", data, als.Options{})
 		})
 	}
-	if r.opt.Full {
+	if r.opt.Full && r.own == nil {
 		profiles = append(profiles,
 			func() (*retrieval.Profile, error) { return retrieval.Skewed(1_000_000), nil },
 			func() (*retrieval.Profile, error) { return retrieval.Flat(1_000_000), nil })
 	}
 	part := &report.Part{Notes: []string{
 		"processor time of one query on one core, mean of many; some of them held against a naive scan with every set of kernels",
-		fmt.Sprintf("shop_100k is trained: %d users, %d cells, %d sweeps", shape.Users, shape.Cells, shopSweeps),
+		trained,
 	}}
 	got := report.Samples{}
 	mismatches := 0

@@ -79,7 +79,7 @@ func shopEnd() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, t
 func (r *run) shops() []demo.Config {
 	end := shopEnd()
 	quick := demo.Config{Items: 10_000, Customers: 10_000, Events: 300_000, End: end}
-	if !r.opt.Full {
+	if !r.opt.Full || r.own != nil {
 		return []demo.Config{quick}
 	}
 	return []demo.Config{quick, {Items: 100_000, Customers: 50_000, Events: 2_000_000, End: end}}
@@ -184,8 +184,11 @@ func (r *run) serveFigures(s *subject, got report.Samples) []report.Figure {
 func (r *run) serveVerdict(s *subject, got report.Samples) {
 	name := "serve." + s.name + "."
 	where := s.name + " items"
-	if s.process == nil {
+	switch {
+	case s.process == nil:
 		where = "the running appliance"
+	case r.own != nil:
+		where = "the archive's items"
 	}
 	latency := report.Judge("latency", wantLatency, report.Median(got[name+"p99"]), "ms", report.Lower)
 	latency.How = fmt.Sprintf("p99 from the moment a request was due, %d/s offered and %.0f/s answered in time, %s, median of %d",

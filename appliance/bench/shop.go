@@ -75,8 +75,12 @@ func (r *run) hello(ctx context.Context) (*subject, error) {
 // settings of an appliance under load: those given, on ports of its own, with
 // nothing going on beside the requests.
 func (r *run) settings() []string {
-	return append(slices.Clone(r.opt.Settings), "kafka.brokers=", "bus.url=embedded", "archive.url=file:archive", "redis.publish=false", // no shop's
+	settings := append(slices.Clone(r.opt.Settings), "kafka.brokers=", "bus.url=embedded", "archive.url=file:archive", "redis.publish=false", // no shop's
 		"http.listen=127.0.0.1:0", "http.admin_listen=127.0.0.1:0", "train.schedule=off", "log.level=error")
+	if r.own != nil { // it stays as it is, whatever its age
+		settings = append(settings, "archive.retention=0", "archive.compact_every=24h")
+	}
+	return settings
 }
 
 // shopSpec is a generated shop, whose items have the columns f0 to f15 that the
@@ -100,14 +104,18 @@ func (s *shopSpec) columns() []event.Attribute {
 	return out
 }
 
-// appliance starts one of our own on a folder of its own, fills a generated
-// shop in through its front door, and trains it.
+// appliance starts one of our own on a folder of its own, with the archive that
+// is measured, or a generated shop that is filled in through its front door, and
+// trains it.
 func (r *run) appliance(ctx context.Context, shop shopSpec) (s *subject, err error) {
 	dir, err := os.MkdirTemp(r.opt.TempDir, "vitrine-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
 	s = &subject{name: report.Short(shop.Items), dir: dir}
+	if r.own != nil {
+		s.name = ownCase
+	}
 	s.close = func() {
 		if s.process != nil {
 			s.process.Stop()
@@ -123,22 +131,36 @@ func (r *run) appliance(ctx context.Context, shop shopSpec) (s *subject, err err
 	}()
 	stage := "serve." + s.name + "."
 	r.opt.Progress(stage+"start", 0, 0)
+	if r.own != nil {
+		if err := r.own.Put(ctx, dir); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.start(ctx, s); err != nil {
 		return nil, err
 	}
 	api := client.NewSocket(s.socket())
 	defer api.Close()
-	if s.users, s.items, err = r.fill(ctx, api, shop, stage); err != nil {
-		return nil, fmt.Errorf("fill the shop: %w", err)
+	if r.own == nil {
+		if s.users, s.items, err = r.fill(ctx, api, shop, stage); err != nil {
+			return nil, fmt.Errorf("fill the shop: %w", err)
+		}
 	}
 	job, err := serving.Train(ctx, api, func(what string, done, total int64) { r.opt.Progress(stage+"train "+what, done, total) })
-	if err == nil && (job.Verdict == nil || !job.Verdict.Published) {
+	switch {
+	case err != nil:
+	case job.Verdict == nil:
 		err = errors.New("the model was not published")
+	case !job.Verdict.Published:
+		err = refused("the model was not published", job.Verdict.Reason)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("train the shop: %w", err)
 	}
-	return s, nil
+	if r.own != nil {
+		err = r.sample(ctx, s)
+	}
+	return s, err
 }
 
 // start starts the appliance of a folder, with further settings. One that runs

@@ -43,6 +43,9 @@ func (r *run) train(ctx context.Context) (*report.Part, error) {
 	t := &trainPart{run: r, got: report.Samples{}}
 	t.got.Add("dot", machine.DotKernel())
 	t.got.Add("stream", training.StreamBandwidth())
+	if r.own != nil {
+		return t.own(ctx)
+	}
 	for _, cells := range r.trainSizes() {
 		if err := t.measure(ctx, cells); err != nil {
 			return nil, err
@@ -56,11 +59,15 @@ type trainPart struct {
 	*run
 	got   report.Samples
 	sizes []trained
+	// refusal is why the gate refused a model of an archive, "" where it did not.
+	refusal string
 }
 
 // trained is what is known of one size beside its samples.
 type trained struct {
 	shape gen.Shape
+	// archive is what is trained on instead of a shape; nil for one.
+	archive *trainer.Job
 	// cells are those of the generated matrix, rows those of the archive.
 	cells, rows int
 	// name begins the figures' names.
@@ -84,13 +91,8 @@ func (t *trainPart) measure(ctx context.Context, cells int) error {
 			t.warn("the data folder of the run could not be removed: %v", err)
 		}
 	}()
-	for rep := range repetitions {
-		t.opt.Progress(size.name+"solve", int64(rep), int64(repetitions))
-		t.got.Add("dot", machine.DotKernel())
-		t.got.Add("stream", training.StreamBandwidth())
-		if size.cells, err = t.solve(ctx, &size); err != nil {
-			return err
-		}
+	if err := t.solves(ctx, &size, repetitions); err != nil {
+		return err
 	}
 	alone := tables.Weights{tables.PartFactors: 1}
 	plain := training.ArchiveJob{Dir: filepath.Join(dir, "numbers"), Shape: size.shape}
@@ -120,16 +122,62 @@ func (t *trainPart) measure(ctx context.Context, cells int) error {
 	return nil
 }
 
+// solves trains several times, the references beside it.
+func (t *trainPart) solves(ctx context.Context, size *trained, repetitions int) (err error) {
+	for rep := range repetitions {
+		t.opt.Progress(size.name+"solve", int64(rep), int64(repetitions))
+		t.got.Add("dot", machine.DotKernel())
+		t.got.Add("stream", training.StreamBandwidth())
+		if size.cells, err = t.solve(ctx, size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own takes all figures of an archive.
+func (t *trainPart) own(ctx context.Context) (*report.Part, error) {
+	job, err := t.ownJob()
+	if err != nil {
+		return nil, err
+	}
+	size := trained{archive: &job, name: "train." + ownCase + ".", rows: int(t.run.own.Events)}
+	if err := t.solves(ctx, &size, t.repetitions); err != nil {
+		return nil, err
+	}
+	alone := job
+	alone.Blend = tables.Weights{tables.PartFactors: 1}
+	for rep := range t.repetitions {
+		t.opt.Progress(size.name+"publish", int64(rep), int64(t.repetitions))
+		if err := t.publish(ctx, &size, "", alone); err != nil {
+			return nil, err
+		}
+	}
+	t.opt.Progress(size.name+"tables", 0, 1)
+	if err := t.publish(ctx, &size, "_blend", job); err != nil {
+		return nil, err
+	}
+	if len(t.got[size.name+"to_published"])+len(t.got[size.name+"to_published_blend"]) == 0 {
+		return nil, refused("no model of the archive is published", t.refusal)
+	}
+	if t.refusal != "" {
+		t.note("a model of the archive was refused, and its time to be published is not known: %s", t.refusal)
+	}
+	t.sizes = append(t.sizes, size)
+	return t.part(), nil
+}
+
 // solve trains once on a matrix in memory; it returns the cells of the matrix.
 func (t *trainPart) solve(ctx context.Context, size *trained) (int, error) {
 	var result training.SolveResult
-	err := process.Call(ctx, t.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: size.shape, Rank: machine.Rank, Iterations: trainIterations}, &result)
+	err := process.Call(ctx, t.opt.ChildCommand(ChildTrain), training.SolveJob{Shape: size.shape, Archive: size.archive, Rank: machine.Rank, Iterations: trainIterations}, &result)
 	if err != nil {
 		return 0, err
 	}
 	if result.Fault != "" {
 		t.invalidate("the trained model is wrong: %s", result.Fault)
 	}
+	size.shape.Users, size.shape.Items = result.Users, result.Items
 	t.got.Add(size.name+"solver_cpu", result.CPU)
 	t.got.Add(size.name+"solver_wall", result.Wall)
 	t.got.Add(size.name+"per_visit", result.NsPerVisit(trainIterations))
@@ -154,6 +202,10 @@ func (t *trainPart) publish(ctx context.Context, size *trained, kind string, job
 	if err := process.Call(ctx, t.opt.ChildCommand(ChildPublish), job, &result); err != nil {
 		return err
 	}
+	if !result.Result.Gate.Passed && t.run.own != nil {
+		t.refusal = result.Result.Gate.Reason
+		return nil
+	}
 	if !result.Result.Gate.Passed {
 		t.invalidate("the model of %s was refused: %s", size.name, result.Result.Gate.Reason)
 		return nil
@@ -176,11 +228,15 @@ func (t *trainPart) publish(ctx context.Context, size *trained, kind string, job
 // part makes the figures and the verdict.
 func (t *trainPart) part() *report.Part {
 	dot, stream := report.Median(t.got["dot"]), report.Median(t.got["stream"])
+	generated, published := ", generated data", "to_published: from Parquet files with whole numbers as ids to a model in the appliance's memory, ALS alone; _blend with the tables beside it, _text with ids of 12 bytes; read_cpu, of a row, is loading, split and weights"
+	if t.run.own != nil {
+		generated, published = "", "to_published: from the archive's files to a model in the appliance's memory, ALS alone; _blend with the tables beside it; read_cpu, of a row, is loading, split and weights"
+	}
 	part := &report.Part{
 		Reference: machine.DotReference(t.got["dot"]),
 		Notes: []string{
-			fmt.Sprintf("rank %d, %d iterations, generated data; per_visit is CPU time per interaction, side and iteration", machine.Rank, trainIterations),
-			"to_published: from Parquet files with whole numbers as ids to a model in the appliance's memory, ALS alone; _blend with the tables beside it, _text with ids of 12 bytes; read_cpu, of a row, is loading, split and weights",
+			fmt.Sprintf("rank %d, %d iterations%s; per_visit is CPU time per interaction, side and iteration", machine.Rank, trainIterations, generated),
+			published,
 			"ratios: per_visit and read_cpu to the dot kernel, solver_wall to the memory's floor (see stream), to_published to solver_wall",
 		},
 		Figures: []report.Figure{t.got.Figure("stream", "MiB/s", report.Higher)},
@@ -213,7 +269,7 @@ func (t *trainPart) sized(size *trained, dot, stream float64) []report.Figure {
 	}
 	figures := []report.Figure{cpu, wall, visit}
 	if len(t.got[name+"to_published"]) == 0 {
-		return figures // refused: the run is invalid
+		return append(figures, t.beside(name)...) // refused
 	}
 	published := t.got.Figure(name+"to_published", "s", report.Lower).Against(wall.Value)
 	memory := t.got.Figure(name+"peak_rss", "MiB", report.Lower)
@@ -222,6 +278,11 @@ func (t *trainPart) sized(size *trained, dot, stream float64) []report.Figure {
 	}
 	figures = append(figures, published, t.got.Figure(name+"to_published_cpu", "s", report.Lower), memory,
 		t.got.Figure(name+"load_rate", "1/s", report.Higher).WithBar(5e6), t.got.Figure(name+"read_cpu", "ns", report.Lower).Against(dot))
+	return append(figures, t.beside(name)...)
+}
+
+// beside are the figures of what is trained once beside the others.
+func (t *trainPart) beside(name string) (figures []report.Figure) {
 	for _, what := range []string{"stage_blend.tables", "to_published_blend", "peak_rss_blend", "to_published_text", "load_rate_text"} {
 		if len(t.got[name+what]) == 0 {
 			continue
@@ -242,7 +303,7 @@ func (t *trainPart) sized(size *trained, dot, stream float64) []report.Figure {
 
 // note says what a size is, and where the time to a published model goes.
 func (s *trained) note(got report.Samples) string {
-	text := fmt.Sprintf("%s%d users, %d items, %d cells", s.name, s.shape.Users, s.shape.Items, s.cells)
+	text := fmt.Sprintf("%s: %d users, %d items, %d cells", strings.TrimSuffix(s.name, "."), s.shape.Users, s.shape.Items, s.cells)
 	for _, stage := range []string{"load", "read", "fit", "evaluate", "refit"} {
 		if seconds := got[s.name+"stage."+stage]; len(seconds) > 0 {
 			text += fmt.Sprintf(", %s %.1f s", stage, report.Median(seconds))
@@ -256,13 +317,19 @@ func (s *trained) note(got report.Samples) string {
 func (t *trainPart) verdict(part *report.Part) []report.Figure {
 	size := &t.sizes[len(t.sizes)-1]
 	took := t.got[size.name+"to_published"]
+	if blend := t.got[size.name+"to_published_blend"]; t.run.own != nil && len(blend) > 0 {
+		took = blend // as the shop itself would
+	}
 	if len(took) == 0 {
 		return nil
 	}
 	seconds := report.Median(took)
 	how := fmt.Sprintf("measured: %d interactions from Parquet files to a published model, rank %d, %d iterations", size.cells, machine.Rank, trainIterations)
 	var figures []report.Figure
-	if size.shape.Cells != gen.FullCells {
+	switch {
+	case t.run.own != nil:
+		how = fmt.Sprintf("measured: the archive's %d events, %d interactions, from its files to a published model, rank %d, %d iterations; the promise is about 100 million, which bench train --full measures", size.rows, size.cells, machine.Rank, trainIterations)
+	case size.shape.Cells != gen.FullCells:
 		// Users and items grow with the cells, so all work does alike.
 		factor := gen.FullCells / float64(size.cells)
 		how = fmt.Sprintf("EXTRAPOLATED, not measured: %.1f s for %d interactions from Parquet files to a published model, times %.1f; larger factors miss the caches more often, so expect more. --full measures it", seconds, size.cells, factor)

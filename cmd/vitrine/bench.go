@@ -33,7 +33,12 @@ references taken in the same run, and hold them against the product's targets.
 Exit 0: every target met; 1: one is missed; 3: the figures cannot be believed.
 Without --full it takes about a minute for each part. All means all but peers,
 which holds training against other programs that must be installed first. Ingest
-reads from a Kafka, too, where --set kafka.brokers=HOST:9092 names one.`,
+reads from a Kafka, too, where --set kafka.brokers=HOST:9092 names one.
+
+With --archive DIR serving, retrieval, training, freshness and recovery are measured on
+a shop's own data: DIR is a data folder, its archive or a copy of that, of an appliance
+that runs or not. Nothing is written into it. Bars that are set for generated data of a
+given size are not judged then; the targets are.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cli.AtMostOne("part")(cmd, args); err != nil {
 				return err
@@ -49,6 +54,16 @@ reads from a Kafka, too, where --set kafka.brokers=HOST:9092 names one.`,
 			}
 			if opt.Target != "" && opt.Parts != nil && opt.Parts[0] != bench.Serve {
 				return cli.Usage(cmd, "--target is measured by the part %s alone", bench.Serve)
+			}
+			if cmd.Flags().Changed("archive") {
+				switch {
+				case opt.Archive == "":
+					return cli.Usage(cmd, "--archive is empty; it is a data folder or an archive")
+				case opt.Target != "":
+					return cli.Usage(cmd, "--target has data of its own; --archive is for appliances of ours")
+				case opt.Parts != nil && !slices.Contains(bench.ArchiveParts(), opt.Parts[0]):
+					return cli.Usage(cmd, "what %s measures does not depend on an archive; --archive is for %s", opt.Parts[0], strings.Join(bench.ArchiveParts(), ", "))
+				}
 			}
 			for _, name := range opt.Only {
 				if opt.Target != "" || opt.Parts == nil || !slices.Contains(bench.Cases(opt.Parts[0]), name) {
@@ -77,6 +92,7 @@ reads from a Kafka, too, where --set kafka.brokers=HOST:9092 names one.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opt.Target, "target", "", "URL of a running appliance on this machine to measure instead of one of our own (serve)")
+	flags.StringVar(&opt.Archive, "archive", "", "data folder or archive `DIR` to measure on instead of generated data ("+strings.Join(bench.ArchiveParts(), ", ")+")")
 	flags.StringSliceVar(&opt.Only, "only", nil, "some of the cases of a part; "+benchCases())
 	flags.StringVar(&keyFile, "key-file", "", "file that holds the API key (scope recommend) which --target wants")
 	flags.StringVar(&opt.Pairs, "pairs", "", "text file with lines USER ITEM ITEM ..., whose trained factors are searched, too (retrieve)")

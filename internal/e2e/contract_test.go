@@ -87,7 +87,6 @@ const (
 // notYet is the one place for what the contract names and this version does
 // not offer, each group with its reason.
 var notYet = map[string]string{
-	`bench/--archive`: "the benchmark measures generated data",
 	`plugin/new plugin/new/--lang plugin/new/--kind plugin/test plugin/bench plugin/sign plugin/verify
 	 plugin/promote plugin/rollback plugin/capture plugin/run plugins.require_signed`: "plugins are built, inspected, installed and switched; the rest of the platform follows",
 

@@ -23,6 +23,7 @@ table { border-collapse: collapse; width: 100% } th, td { padding: .2rem .6rem; 
 <h1>vitrine bench: {{if not .Valid}}<span class="missed">invalid</span>{{else if eq .ExitCode 0}}<span class="met">every target met</span>{{else}}<span class="missed">a target is missed</span>{{end}}</h1>
 {{range .Invalid}}<p class="missed">Invalid: {{.}}</p>
 {{end}}{{range .Warnings}}<p class="note">Warning: {{.}}</p>
+{{end}}{{range .Notes}}<p class="note">{{.}}</p>
 {{end}}{{if .Verdict}}<h2>Verdict</h2>
 <table>
 <tr><th>target</th><th class="n">want</th><th class="n">measured</th><th></th><th>how</th></tr>

@@ -35,7 +35,9 @@ type Report struct {
 	// Invalid says what, in sentences.
 	Invalid []string `json:"invalid"`
 	// Warnings do not make the run invalid, but say what to doubt.
-	Warnings    []string        `json:"warnings"`
+	Warnings []string `json:"warnings"`
+	// Notes say what was measured, and what not, for the reader.
+	Notes       []string        `json:"notes,omitempty"`
 	Fingerprint Fingerprint     `json:"fingerprint"`
 	Parts       map[string]Part `json:"parts"`
 	Verdict     []Verdict       `json:"verdict"`

@@ -52,6 +52,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	p.wrapped("program  ", fmt.Sprintf("vitrine %s, %s, config %.8s, data %.8s", f.Version, f.Go, f.ConfigHash, f.DataHash))
 	p.wrapped("run      ", fmt.Sprintf("%s, %.0f s, load average %.2f, others used %.1f %% of the processors",
 		f.Started.UTC().Format("2006-01-02 15:04:05 UTC"), f.Seconds, f.LoadAverage, f.StolenPercent))
+	for _, note := range r.Notes {
+		p.wrapped("note     ", note)
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Parts)) {
 		r.Parts[name].write(p, name)
 	}

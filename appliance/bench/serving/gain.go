@@ -3,6 +3,7 @@ package serving
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -36,6 +37,9 @@ const (
 	gainPrecision = 1e-4
 )
 
+// ErrFewItems says that a model knows too few items for Gain.
+var ErrFewItems = errors.New("the model knows too few items")
+
 // Gain sends one event on an item X for users who have none but one on another,
 // and holds the order in which the appliance ranks given items, before and after,
 // against the scores of a dense solve in float64. sig weighs events as the
@@ -51,7 +55,7 @@ func (b *Bench) Gain(ctx context.Context, s *Shop, dir string, sig *signal.Signa
 	known := rng.Perm(bundle.Model.NumItems)
 	known = slices.DeleteFunc(known, func(row int) bool { return bundle.Model.ItemScale[row] == 0 })
 	if len(known) < 2*gainUsers+gainOthers {
-		return fmt.Errorf("the model knows %d items: too few", len(known))
+		return fmt.Errorf("%w: %d", ErrFewItems, len(known))
 	}
 	pairs, wrong := 0, 0
 	var ours, exact []float64

@@ -193,6 +193,21 @@ func patiently(ctx context.Context, address, path string) ([]byte, error) {
 	}
 }
 
+// Knows tells whether an appliance makes a full list for a user.
+func Knows(ctx context.Context, address, user string) (bool, error) {
+	const times, between = 10, 100 * time.Millisecond
+	path := fmt.Sprintf("/v1/recommend?limit=%d&user_id=%s", askedItems, url.QueryEscape(user))
+	for n := 1; ; n++ {
+		body, err := Ask(ctx, address, path)
+		if again := errors.Is(err, errBusy) || lesser(body); !again || n == times {
+			return full(body), err
+		}
+		if err := pause.For(ctx, between); err != nil {
+			return false, err
+		}
+	}
+}
+
 // Live tells whether an answer is a live one.
 func Live(body []byte) bool { return bytes.Contains(body, liveSource) }
 

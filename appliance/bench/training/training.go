@@ -28,15 +28,20 @@ import (
 	"vitrine/appliance/trainer"
 )
 
-// SolveJob is what a solver child does: it makes the data and trains on it.
+// SolveJob is what a solver child does: it makes the data, or reads an archive,
+// and trains on it.
 type SolveJob struct {
-	Shape      gen.Shape `json:"shape"`
-	Rank       int       `json:"rank"`
-	Iterations int       `json:"iterations"`
+	Shape gen.Shape `json:"shape"`
+	// Archive, when set, is trained on instead.
+	Archive    *trainer.Job `json:"archive,omitempty"`
+	Rank       int          `json:"rank"`
+	Iterations int          `json:"iterations"`
 }
 
 // SolveResult is what it answers.
 type SolveResult struct {
+	Users int `json:"users"`
+	Items int `json:"items"`
 	Cells int `json:"cells"`
 	// CPU and Wall are the solver's seconds, from the matrix to the model.
 	CPU  float64 `json:"cpu"`
@@ -63,7 +68,7 @@ func Solve(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&job); err != nil {
 		return fmt.Errorf("decode training job: %w", err)
 	}
-	data, err := gen.Matrix(ctx, job.Shape)
+	data, err := job.data(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,12 +83,19 @@ func Solve(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	all := begun.until(now())
-	result := SolveResult{Cells: data.NNZ(), Wall: all.wall, CPU: all.cpu, PeakMiB: peakMiB(), Fault: Fault(m, data)}
+	result := SolveResult{Users: data.Rows, Items: data.Cols, Cells: data.NNZ(), Wall: all.wall, CPU: all.cpu, PeakMiB: peakMiB(), Fault: Fault(m, data)}
 	if n := len(marks) - 2; n > 0 {
 		took := marks[0].until(marks[n])
 		result.IterationCPU, result.IterationWall = took.cpu/float64(n), took.wall/float64(n)
 	}
 	return answer(out, result)
+}
+
+func (job *SolveJob) data(ctx context.Context) (*dataset.CSR, error) {
+	if job.Archive != nil {
+		return trainer.Matrix(ctx, *job.Archive)
+	}
+	return gen.Matrix(ctx, job.Shape)
 }
 
 // mark is a moment.
