@@ -253,7 +253,7 @@ func TestHTML(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"a target is missed", "AMD EPYC 9354", "&lt;script&gt;", ">MISSED<", "0.492", "&lt;= 100 ms"} {
+	for _, want := range []string{" targets missed<", "prefers-color-scheme: dark", "AMD EPYC 9354", "&lt;script&gt;", ">MISSED<", "0.492", "&lt;= 100 ms"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is missing", want)
 		}
