@@ -12,7 +12,6 @@ package appliance
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -28,16 +27,16 @@ import (
 	"vitrine/appliance/config"
 	"vitrine/appliance/datadir"
 	"vitrine/appliance/httpapi"
+	"vitrine/appliance/jobs"
 	"vitrine/appliance/kept"
 	"vitrine/appliance/metrics"
+	"vitrine/appliance/models"
 	"vitrine/appliance/pluginhost"
 	"vitrine/appliance/recommend"
 	"vitrine/appliance/registry"
 	"vitrine/appliance/rulebook"
 	"vitrine/appliance/served"
 	"vitrine/appliance/signal"
-	"vitrine/appliance/trainer"
-	"vitrine/appliance/trainer/offline"
 	"vitrine/internal/logkey"
 )
 
@@ -78,56 +77,38 @@ type Appliance struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	folder   *datadir.Folder
-	parts    *parts
-	plugins  *pluginhost.Host
-	keys     *access.Store
-	gate     *admit.Gate
-	engine   *recommend.Engine
-	answers  *ladder
-	served   *served.Log
-	metrics  *metrics.Metrics
-	jobs     *jobs
-	training *training
-	server   *httpapi.Server
-	ready    atomic.Bool
-	// working is the context of jobs: they outlive the request that starts
-	// them, and end when the appliance stops.
-	working context.Context
+	folder  *datadir.Folder
+	parts   *parts
+	plugins *pluginhost.Host
+	keys    *access.Store
+	gate    *admit.Gate
+	engine  *recommend.Engine
+	answers *ladder
+	served  *served.Log
+	metrics *metrics.Metrics
+	jobs    *jobs.Jobs
+	server  *httpapi.Server
+	ready   atomic.Bool
 }
 
 // New prepares a run; nothing is opened yet.
 func New(opt Options) *Appliance {
-	return &Appliance{opt: opt, config: opt.Config, log: opt.Log, now: time.Now, metrics: metrics.New(), jobs: &jobs{now: time.Now}}
+	return &Appliance{opt: opt, config: opt.Config, log: opt.Log, now: time.Now, metrics: metrics.New()}
 }
 
 // SocketPath is where the admin socket of a configuration lies.
 func SocketPath(c *config.Config) string { return filepath.Join(c.Data.Dir, "admin.sock") }
 
-// The kinds of child processes.
-const (
-	childTrain   = "train"
-	childEval    = "eval"
-	childCompile = "compile"
-)
+// childCompile is the kind of the child processes that compile plugins.
+const childCompile = "compile"
 
 // Child is the entry of the child processes; kind is the last word of the
 // command that Options.Command begins.
 func Child(ctx context.Context, kind string, in io.Reader, out io.Writer) error {
-	switch kind {
-	case childTrain:
-		return trainer.Child(ctx, in, out)
-	case childEval:
-		return offline.Child(ctx, in, out)
-	case childCompile:
+	if kind == childCompile {
 		return pluginhost.CompileChild(ctx, in, out)
 	}
-	return fmt.Errorf("there is no child process of kind %q", kind)
-}
-
-// childCommand is the command line of a kind of child.
-func (a *Appliance) childCommand(kind string) []string {
-	return append(slices.Clone(a.opt.Command), kind)
+	return jobs.Child(ctx, kind, in, out)
 }
 
 // Run opens the data folder and serves until ctx ends, then stops cleanly:
@@ -178,7 +159,7 @@ func (a *Appliance) acquire(ctx context.Context) (err error) {
 		return errors.Join(openFault(err, a.config.Data.Dir), a.folder.Release())
 	}
 	a.plugins, err = pluginhost.Open(ctx, pluginhost.Options{
-		Dir: a.config.PluginsDir(), CacheDir: a.folder.Path("cache", "plugins"), Compile: a.childCommand(childCompile),
+		Dir: a.config.PluginsDir(), CacheDir: a.folder.Path("cache", "plugins"), Compile: append(slices.Clone(a.opt.Command), childCompile),
 		Columns: a.parts.catalog, RequestBudget: a.config.Plugins.Budget, Depth: a.config.Plugins.Candidates,
 		Order: a.config.Plugins.Order, Log: a.log, Now: a.now,
 	})
@@ -226,10 +207,10 @@ func (a *Appliance) wire() error {
 			p.lists.Changed()
 		}
 	})
-	a.training = &training{
-		config: a.config, command: a.childCommand(childTrain), evalCommand: a.childCommand(childEval), follower: p.follower, registry: p.registry,
-		archive: p.archive, log: a.log, now: a.now, metrics: a.metrics,
-	}
+	a.jobs = jobs.New(jobs.Options{
+		Config: a.config, Command: a.opt.Command, Registry: p.registry, Archive: p.archive, Follower: p.follower, Pump: p.pump,
+		Metrics: a.metrics, Idle: func() bool { return a.gate.Idle() }, Log: a.log, Now: a.now,
+	})
 	a.watch()
 	store, err := access.Open(a.config.KeysPath())
 	if err != nil {
@@ -253,7 +234,7 @@ func (a *Appliance) wire() error {
 		Ingester: in, Types: p.signal, Items: items{p.catalog}, Users: users{p.catalog, p.profile, p.erasures}, DeadLetters: refused,
 		Recommender: a.answers,
 		Importer:    importer{ingester: in, letters: refused, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
-		Jobs:        a, Models: models{p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Backup: a, Exporter: a.exporter(), Readiness: a, Keys: store,
+		Jobs:        a.jobs, Models: models.Versions{Registry: p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Backup: a, Exporter: a.exporter(), Readiness: a, Keys: store,
 		Metrics: a.metrics.Handler(), Observer: a.metrics, Served: a.served, TurnsAway: a.gate.TurnsAway, Now: a.now,
 	}, a.log)
 	a.server = server

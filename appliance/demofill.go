@@ -96,7 +96,7 @@ func (a *Appliance) fillDemo(ctx context.Context, mark demoMark, tell func(admin
 	if err != nil {
 		return fmt.Errorf("fill the demo shop: %w", err)
 	}
-	_, verdict, err := a.training.train(ctx, tell)
+	_, verdict, err := a.jobs.Train(ctx, tell)
 	if err != nil {
 		return fmt.Errorf("train on the demo shop: %w", err)
 	}

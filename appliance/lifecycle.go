@@ -29,7 +29,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	outer, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	running := a.start(outer, cancel)
-	scheduler := background(outer, cancel, "training schedule", func(ctx context.Context) error { a.schedule(ctx); return nil })
+	scheduler := background(outer, cancel, "training schedule", func(ctx context.Context) error { a.jobs.Schedule(ctx); return nil })
 	keys := background(outer, cancel, "API keys", func(ctx context.Context) error { return a.keys.Run(ctx, a.log) })
 	gate := background(outer, cancel, "gate", a.gate.Watch)
 	server := background(outer, cancel, "HTTP server", a.server.Run)
@@ -71,7 +71,7 @@ type running struct {
 
 // start lets the parts work; the failure of one is told to fail.
 func (a *Appliance) start(outer context.Context, fail context.CancelCauseFunc) *running {
-	a.working = outer
+	a.jobs.Bind(outer)
 	r := &running{
 		appliance: a,
 		pump:      background(outer, fail, "ingest pump", a.parts.pump.Run),
@@ -97,7 +97,7 @@ func (r *running) stop(ctx context.Context) error {
 	if r.lists != nil {
 		r.lists.stop()
 	}
-	r.appliance.jobs.wait()
+	r.appliance.jobs.Wait()
 	r.plugins.stop()
 	r.upkeep.stop()
 	r.snapshots.stop()

@@ -9,6 +9,7 @@ import (
 	"vitrine/appliance/config"
 	"vitrine/appliance/copies"
 	"vitrine/appliance/datadir"
+	"vitrine/appliance/jobs"
 	"vitrine/appliance/pipeline"
 	"vitrine/appliance/profile"
 	"vitrine/appliance/publish"
@@ -55,7 +56,7 @@ func openParts(ctx context.Context, c *config.Config, f *datadir.Folder, log *sl
 			err = errors.Join(err, p.close())
 		}
 	}()
-	if p.signal, err = signal.New(signalConfig(c)); err != nil {
+	if p.signal, err = signal.New(jobs.Signal(c)); err != nil {
 		return p, err
 	}
 	if p.archive, err = archive.Open(ctx, archive.Options{Dir: c.ArchiveDir(), Log: log}); err != nil {

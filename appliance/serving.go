@@ -1,16 +1,11 @@
 package appliance
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 
 	"vitrine/appliance/catalog"
 	"vitrine/appliance/config"
-	"vitrine/appliance/httpapi"
-	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/httpapi/entities"
 	"vitrine/appliance/profile"
 	"vitrine/appliance/recommend"
@@ -118,42 +113,4 @@ func (u users) User(id string) (event.User, bool) {
 		return event.User{}, false
 	}
 	return u.catalog.User(code)
-}
-
-// models lets the HTTP layer speak to the registry.
-type models struct{ registry *registry.Registry }
-
-func (m models) List() ([]adminapi.Model, error) {
-	out := []adminapi.Model{}
-	for _, info := range m.registry.List() {
-		out = append(out, m.describe(info))
-	}
-	return out, nil
-}
-
-func (m models) describe(info registry.Info) adminapi.Model {
-	return adminapi.Model{
-		Version: info.Version, Parent: info.Parent, CreatedAt: info.Created, State: adminapi.ModelState(info.State), Bytes: info.Bytes,
-		Users: info.Users, Items: info.Items, Interactions: info.Interactions, Position: info.Position,
-		Reason: cmp.Or(info.Reason, info.Gate.Reason), Metrics: modelMetrics(info.Metrics, info.Gate.Passed),
-		Options: info.Options, Seconds: info.Seconds,
-	}
-}
-
-func (m models) Rollback(context.Context) (adminapi.Model, error) {
-	b, err := m.registry.Rollback()
-	if errors.Is(err, registry.ErrNoPrevious) {
-		return adminapi.Model{}, &httpapi.Problem{
-			Status: http.StatusConflict, Code: "no_previous_model", Detail: err.Error(), Hint: "vitrine model list shows the versions; vitrine train makes a new one",
-		}
-	}
-	if err != nil {
-		return adminapi.Model{}, err
-	}
-	for _, info := range m.registry.List() {
-		if info.Version == b.Version {
-			return m.describe(info), nil
-		}
-	}
-	return adminapi.Model{}, httpapi.ErrNotFound
 }

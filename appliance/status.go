@@ -3,10 +3,8 @@ package appliance
 import (
 	"context"
 	"errors"
-	"net/http"
 	"syscall"
 
-	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/pipeline"
 	"vitrine/appliance/scrape"
@@ -24,24 +22,6 @@ func (a *Appliance) Ready() error {
 	}
 	return nil
 }
-
-// Start begins a job for the HTTP layer; it does not end with the request.
-func (a *Appliance) Start(_ context.Context, req adminapi.JobRequest) (adminapi.Job, error) {
-	if req.Kind == adminapi.Train {
-		return a.startTraining()
-	}
-	c, err := a.config.With(req.Set)
-	if err != nil {
-		return adminapi.Job{}, &httpapi.Problem{Status: http.StatusBadRequest, Code: "invalid_set", Detail: err.Error()}
-	}
-	return a.startEvaluation(c, req)
-}
-
-// Job is the present state of a job.
-func (a *Appliance) Job(id string) (adminapi.Job, error) { return a.jobs.get(id) }
-
-// Jobs are the last jobs, newest first.
-func (a *Appliance) Jobs() []adminapi.Job { return a.jobs.all() }
 
 // Pipeline tells where bus, archive and dead letters stand.
 func (a *Appliance) Pipeline(ctx context.Context) (adminapi.Pipeline, error) {

@@ -11,8 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vitrine/appliance"
 	"vitrine/appliance/client"
+	"vitrine/appliance/jobs"
+	"vitrine/appliance/trainer/offline"
 	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
 )
@@ -106,8 +107,8 @@ func (f *evalFlags) check(cmd *cobra.Command, args []string) error {
 // files tells whether files are measured, and not the archive.
 func (f *evalFlags) files() bool { return len(f.events)+len(f.train) > 0 }
 
-func (f *evalFlags) options() appliance.EvaluationOptions {
-	return appliance.EvaluationOptions{K: f.k, Split: f.split, Seen: f.seen, Mode: f.mode, EASEItems: f.ease}
+func (f *evalFlags) options() offline.Options {
+	return offline.Options{K: f.k, Split: f.split, Seen: f.seen, Mode: f.mode, EASEItems: f.ease}
 }
 
 func (a app) evaluate(ctx context.Context, f *evalFlags) (report *client.TrainReport, err error) {
@@ -144,11 +145,11 @@ func (a app) evaluateFiles(ctx context.Context, f *evalFlags) (*client.TrainRepo
 	}
 	bar := progress.New(a.Err)
 	defer bar.Done()
-	files := appliance.EvaluationFiles{
+	files := offline.Source{
 		Events: f.events, Train: f.train, Test: f.test,
 		Format: f.format, Map: f.mapping, Where: f.where, TSFormat: f.tsFormat, TZ: f.zone,
 	}
-	evaluation := appliance.Evaluation{Command: command, Config: c, Files: files, Options: f.options()}
+	evaluation := jobs.Evaluation{Command: command, Config: c, Files: files, Options: f.options()}
 	report, err := evaluation.Run(ctx, bar.Show)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package appliance
+package jobs
 
 import (
 	"context"
@@ -19,11 +19,11 @@ const keptJobs = 50
 // verdict.
 type work func(ctx context.Context, tell func(adminapi.JobProgress)) (*adminapi.TrainReport, *adminapi.Verdict, error)
 
-// jobs runs one piece of long work at a time and remembers the last ones.
-type jobs struct {
+// list runs one piece of long work at a time and remembers the last ones.
+type list struct {
 	mu      sync.Mutex
 	next    int
-	list    []*adminapi.Job
+	jobs    []*adminapi.Job
 	running bool
 	wg      sync.WaitGroup
 	now     func() time.Time
@@ -31,49 +31,49 @@ type jobs struct {
 
 // start runs w in the background under ctx. A second job while one runs is
 // refused: it would only make both slower.
-func (j *jobs) start(ctx context.Context, kind adminapi.JobKind, w work) (adminapi.Job, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.running {
+func (l *list) start(ctx context.Context, kind adminapi.JobKind, w work) (adminapi.Job, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.running {
 		return adminapi.Job{}, &httpapi.Problem{
 			Status: http.StatusConflict, Code: "job_running",
-			Detail: "another job is running: " + j.list[len(j.list)-1].ID, Hint: "wait for it to end, then try again",
+			Detail: "another job is running: " + l.jobs[len(l.jobs)-1].ID, Hint: "wait for it to end, then try again",
 		}
 	}
-	j.next++
-	now := j.now().UTC()
-	job := &adminapi.Job{ID: fmt.Sprintf("%s-%d", kind, j.next), Kind: kind, State: adminapi.Running, CreatedAt: now, StartedAt: &now}
-	j.list = append(j.list, job)
-	if len(j.list) > keptJobs {
-		j.list = slices.Delete(j.list, 0, len(j.list)-keptJobs)
+	l.next++
+	now := l.now().UTC()
+	job := &adminapi.Job{ID: fmt.Sprintf("%s-%d", kind, l.next), Kind: kind, State: adminapi.Running, CreatedAt: now, StartedAt: &now}
+	l.jobs = append(l.jobs, job)
+	if len(l.jobs) > keptJobs {
+		l.jobs = slices.Delete(l.jobs, 0, len(l.jobs)-keptJobs)
 	}
-	j.running = true
-	j.wg.Go(func() { j.run(ctx, job, w) })
+	l.running = true
+	l.wg.Go(func() { l.run(ctx, job, w) })
 	return *job, nil
 }
 
-func (j *jobs) run(ctx context.Context, job *adminapi.Job, w work) {
+func (l *list) run(ctx context.Context, job *adminapi.Job, w work) {
 	report, verdict, err := w(ctx, func(p adminapi.JobProgress) {
-		j.mu.Lock()
+		l.mu.Lock()
 		job.Progress = &p
-		j.mu.Unlock()
+		l.mu.Unlock()
 	})
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	now := j.now().UTC()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now().UTC()
 	job.FinishedAt, job.Report, job.Verdict = &now, report, verdict
 	job.State = adminapi.Done
 	if err != nil {
 		job.State, job.Error = adminapi.Failed, err.Error()
 	}
-	j.running = false
+	l.running = false
 }
 
 // get is a copy of the job's present state.
-func (j *jobs) get(id string) (adminapi.Job, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, job := range j.list {
+func (l *list) get(id string) (adminapi.Job, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, job := range l.jobs {
 		if job.ID == id {
 			return *job, nil
 		}
@@ -82,15 +82,15 @@ func (j *jobs) get(id string) (adminapi.Job, error) {
 }
 
 // all are copies of those that are remembered, newest first.
-func (j *jobs) all() []adminapi.Job {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	out := make([]adminapi.Job, 0, len(j.list))
-	for _, job := range slices.Backward(j.list) {
+func (l *list) all() []adminapi.Job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]adminapi.Job, 0, len(l.jobs))
+	for _, job := range slices.Backward(l.jobs) {
 		out = append(out, *job)
 	}
 	return out
 }
 
 // wait returns when no job runs.
-func (j *jobs) wait() { j.wg.Wait() }
+func (l *list) wait() { l.wg.Wait() }
