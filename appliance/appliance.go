@@ -16,7 +16,6 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -28,7 +27,7 @@ import (
 	"vitrine/appliance/datadir"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/jobs"
-	"vitrine/appliance/kept"
+	"vitrine/appliance/ladder"
 	"vitrine/appliance/metrics"
 	"vitrine/appliance/models"
 	"vitrine/appliance/pluginhost"
@@ -83,7 +82,7 @@ type Appliance struct {
 	keys    *access.Store
 	gate    *admit.Gate
 	engine  *recommend.Engine
-	answers *ladder
+	answers *ladder.Ladder
 	served  *served.Log
 	metrics *metrics.Metrics
 	jobs    *jobs.Jobs
@@ -242,20 +241,21 @@ func (a *Appliance) wire() error {
 }
 
 // ladder puts what may be answered instead behind the engine.
-func (a *Appliance) ladder() *ladder {
+func (a *Appliance) ladder() *ladder.Ladder {
 	p := a.parts
 	a.gate = admit.NewGate(admit.Options{})
-	return &ladder{
-		live: answer.New(a.engine, func() int64 { return a.now().UnixMilli() }),
-		gate: a.gate, kept: kept.New(), deadline: a.config.Recommend.Deadline, log: a.log, late: a.metrics.Late,
-		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		known: func(id string) bool {
-			code, ok := p.catalog.UserCode(id)
-			return ok && p.profile.Has(code)
-		},
-		shown: func(id string, now int64) bool {
+	return ladder.New(ladder.Options{
+		Live: answer.New(a.engine, func() int64 { return a.now().UnixMilli() }),
+		Gate: a.gate, Deadline: a.config.Recommend.Deadline, Late: a.metrics.Late, Known: a.known, Log: a.log,
+		Shown: func(id string, now int64) bool {
 			code, ok := p.catalog.ItemCode(id)
 			return ok && !p.catalog.Expired(code, now) && a.engine.Allowed(code, now)
 		},
-	}
+	})
+}
+
+// known tells whether a user has a history.
+func (a *Appliance) known(id string) bool {
+	code, ok := a.parts.catalog.UserCode(id)
+	return ok && a.parts.profile.Has(code)
 }

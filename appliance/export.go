@@ -19,7 +19,7 @@ func (a *Appliance) exporter() *export.Exporter {
 	return export.New(export.Source{
 		Listing: listing,
 		Catalog: p.catalog, HasHistory: p.profile.Has, Archive: p.archive, Flush: p.follower.Flush, Now: a.now,
-		Lists: a.answers.Patiently, Workers: cap(a.answers.turns),
+		Lists: a.answers.Patiently, Workers: a.answers.Turns(),
 		Query: httpapi.Query{Limit: a.config.Recommend.Limit, ExcludeSeen: a.config.Recommend.ExcludeSeen},
 		Factors: func() (export.Factors, bool) {
 			live := p.registry.Live()

@@ -32,7 +32,7 @@ func (a *Appliance) listSource() publish.Source {
 			for some := range slices.Chunk(ids, recommend.BatchSize) {
 				n := 0
 				for _, id := range some {
-					if !a.answers.known(id) {
+					if !a.known(id) {
 						give(id, nil, nil)
 						continue
 					}

@@ -116,6 +116,10 @@ var rules = []rule{
 		"appliance/config", "appliance/httpapi", "appliance/httpapi/adminapi", "appliance/metrics", "appliance/models", "appliance/registry", "appliance/signal",
 		"appliance/trainer", "appliance/trainer/offline", "bridge", "bridge/archive", "bridge/archive/follow", "internal/logkey",
 	}},
+	{pkg: "appliance/ladder", own: []string{
+		"appliance/admit", "appliance/answer", "appliance/httpapi", "appliance/httpapi/publicapi", "appliance/httpapi/wire", "appliance/kept",
+		"appliance/recommend", "appliance/recommend/pace", "internal/logkey", "internal/pause",
+	}},
 	{pkg: "appliance/models", own: []string{"appliance/httpapi", "appliance/httpapi/adminapi", "appliance/registry", "appliance/trainer"}},
 	{pkg: "appliance/client", foreign: []string{"github.com/oapi-codegen/runtime"}},
 	{pkg: "appliance/demo", own: []string{"bridge/event"}},

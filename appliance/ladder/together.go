@@ -1,4 +1,4 @@
-package appliance
+package ladder
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 	"vitrine/internal/pause"
 )
 
-// lists is what the ladder stands on.
-type lists interface {
+// Lists is what a ladder stands on.
+type Lists interface {
 	httpapi.Lists
 	Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error
 	Rank(ctx context.Context, q *httpapi.Query, items []string, list *httpapi.List) error
@@ -34,7 +34,7 @@ const maxBatches = 64
 // take, they are one request to the gate and have one slot of it; between two
 // of them others come first (giveWay), and of several batches only so many at a
 // time are under way that half of the processors are left.
-func (l *ladder) RecommendBatch(ctx context.Context, qs []httpapi.Query, lists []httpapi.List) (at int, err error) {
+func (l *Ladder) RecommendBatch(ctx context.Context, qs []httpapi.Query, lists []httpapi.List) (at int, err error) {
 	for lo := 0; lo < len(qs); lo += recommend.BatchSize {
 		hi := min(lo+recommend.BatchSize, len(qs))
 		if at, err := l.together(ctx, qs[lo:hi], lists[lo:hi]); err != nil {
@@ -45,7 +45,7 @@ func (l *ladder) RecommendBatch(ctx context.Context, qs []httpapi.Query, lists [
 }
 
 // together makes the lists of up to recommend.BatchSize queries.
-func (l *ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpapi.List) (at int, err error) {
+func (l *Ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpapi.List) (at int, err error) {
 	if l.batches.Add(1) > maxBatches {
 		l.batches.Add(-1)
 		return 0, wire.Overloaded()
@@ -87,7 +87,7 @@ func (l *ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpa
 
 // begin makes a batch, or none: where that panics, each list is asked for by
 // itself.
-func (l *ladder) begin(ctx context.Context, qs []httpapi.Query) (batch answer.Batch) {
+func (l *Ladder) begin(ctx context.Context, qs []httpapi.Query) (batch answer.Batch) {
 	_ = l.try(ctx, func(ctx context.Context) error {
 		batch = l.live.Batch(ctx, qs)
 		return nil
@@ -96,7 +96,7 @@ func (l *ladder) begin(ctx context.Context, qs []httpapi.Query) (batch answer.Ba
 }
 
 // one makes the list of a query of a batch; where there is none, by itself.
-func (l *ladder) one(ctx context.Context, batch answer.Batch, i int, q *httpapi.Query, list *httpapi.List) error {
+func (l *Ladder) one(ctx context.Context, batch answer.Batch, i int, q *httpapi.Query, list *httpapi.List) error {
 	if batch == nil {
 		return l.live.Recommend(ctx, q, list)
 	}
@@ -108,7 +108,7 @@ func (l *ladder) one(ctx context.Context, batch answer.Batch, i int, q *httpapi.
 // While requests are turned away or answered cheaply it waits, and in so far as
 // others were inside while it worked it rests, up to as long as that took, a second
 // at most. What went wrong with a list is in errs.
-func (l *ladder) Patiently(ctx context.Context, qs []httpapi.Query, lists []httpapi.List, errs []error) error {
+func (l *Ladder) Patiently(ctx context.Context, qs []httpapi.Query, lists []httpapi.List, errs []error) error {
 	rest, err := l.patiently(ctx, qs, lists, errs)
 	if err != nil || rest == 0 {
 		return err
@@ -116,7 +116,7 @@ func (l *ladder) Patiently(ctx context.Context, qs []httpapi.Query, lists []http
 	return pause.For(ctx, rest)
 }
 
-func (l *ladder) patiently(ctx context.Context, qs []httpapi.Query, lists []httpapi.List, errs []error) (rest time.Duration, err error) {
+func (l *Ladder) patiently(ctx context.Context, qs []httpapi.Query, lists []httpapi.List, errs []error) (rest time.Duration, err error) {
 	select {
 	case l.turns <- struct{}{}:
 	case <-ctx.Done():
@@ -179,7 +179,7 @@ const (
 // requests queue up for it, also those that come meanwhile, for a while. A batch
 // makes some 100 lists a second at least, and as many as it can where nobody
 // waits.
-func (l *ladder) giveWay() {
+func (l *Ladder) giveWay() {
 	runtime.Gosched()
 	for range wayTries {
 		if !l.gate.Queues() || l.gate.InFlight() <= len(l.turns) {

@@ -1,4 +1,4 @@
-package appliance
+package ladder
 
 import (
 	"bytes"
@@ -98,9 +98,9 @@ func (m *moody) Popular(_ context.Context, _ *httpapi.ListQuery, list *httpapi.L
 	return m.popular
 }
 
-func ladderOver(m *moody, opt admit.Options) (*ladder, *bytes.Buffer) {
+func ladderOver(m *moody, opt admit.Options) (*Ladder, *bytes.Buffer) {
 	log := new(bytes.Buffer)
-	return &ladder{
+	return &Ladder{
 		live: m, gate: admit.NewGate(opt), kept: kept.New(), deadline: time.Second, turns: make(chan struct{}, 1), log: slog.New(slog.NewTextHandler(log, nil)),
 		late:  func(stage string) { fmt.Fprintln(log, "late:", stage) },
 		known: func(id string) bool { return id != "erased" }, shown: func(id string, _ int64) bool { return !strings.HasSuffix(id, "-1") },

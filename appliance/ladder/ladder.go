@@ -1,10 +1,20 @@
-package appliance
+// Package ladder answers as well as it can, whatever fails behind it: the list
+// that was asked for, the last good one, popular items, none with a reason.
+//
+// It owns the rungs and their reasons, and the turns of batches. It stands on
+// the lists of an engine and behind a gate, and may import what these speak; it
+// must not know the parts that lists are made of.
+//
+//	l := ladder.New(ladder.Options{Live: answer.New(engine, now), Gate: gate, ...})
+//	err := l.Recommend(ctx, &query, &list)
+package ladder
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -28,30 +38,54 @@ const (
 // asked for cannot be had: late they are more than an empty list in time.
 const lenience = 10
 
-// ladder answers as well as it can: the list that was asked for (the engine
+// Options are what a ladder stands on; all of it.
+type Options struct {
+	Live Lists
+	Gate *admit.Gate
+	// Deadline is the time that a list has.
+	Deadline time.Duration
+	// Late is told which stage of a list took more than its share of the time.
+	Late func(stage string)
+	// Known says whether a user has a history: after his erasure nothing that
+	// was made of it may be shown.
+	Known func(userID string) bool
+	// Shown says whether an item may be shown at a time.
+	Shown func(itemID string, now int64) bool
+	Log   *slog.Logger
+}
+
+// Ladder answers as well as it can: the list that was asked for (the engine
 // leaves out plugins that fail by itself), the last good one, popular items,
-// none with a reason. Nothing that fails behind it is an error of the answer.
-type ladder struct {
-	live     lists
+// none with a reason. Nothing that fails behind it is an error of the answer. It
+// may be asked concurrently.
+type Ladder struct {
+	live     Lists
 	gate     *admit.Gate
 	kept     *kept.Lists
 	deadline time.Duration
 	log      *slog.Logger
-	// late is told which stage of a list took more than its share of the time.
-	late func(stage string)
-	// known says whether a user has a history: after his erasure nothing that
-	// was made of it may be shown.
-	known func(userID string) bool
-	// shown says whether an item may be shown at a time.
-	shown func(itemID string, now int64) bool
+	late     func(stage string)
+	known    func(userID string) bool
+	shown    func(itemID string, now int64) bool
 	// turns has room for the batches under way, and batches counts all of them.
 	turns   chan struct{}
 	batches atomic.Int64
 }
 
+// New has no last good lists yet.
+func New(opt Options) *Ladder {
+	return &Ladder{
+		live: opt.Live, gate: opt.Gate, kept: kept.New(), deadline: opt.Deadline, log: opt.Log, late: opt.Late, known: opt.Known, shown: opt.Shown,
+		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+	}
+}
+
+// Turns is how many batches may be under way at a time.
+func (l *Ladder) Turns() int { return cap(l.turns) }
+
 // ask asks for the list that is wanted, where the gate has room for it, and
 // goes below where it cannot be had, with the reason.
-func (l *ladder) ask(ctx context.Context, wanted func(context.Context) error, below func(reason string) error) error {
+func (l *Ladder) ask(ctx context.Context, wanted func(context.Context) error, below func(reason string) error) error {
 	verdict := l.gate.Enter(ctx)
 	if verdict == admit.Refuse {
 		return wire.Overloaded()
@@ -61,7 +95,7 @@ func (l *ladder) ask(ctx context.Context, wanted func(context.Context) error, be
 }
 
 // rungs is ask for one who is in.
-func (l *ladder) rungs(ctx context.Context, verdict admit.Verdict, wanted func(context.Context) error, below func(reason string) error) error {
+func (l *Ladder) rungs(ctx context.Context, verdict admit.Verdict, wanted func(context.Context) error, below func(reason string) error) error {
 	reason := reasonOverload
 	if verdict == admit.Work {
 		err := l.try(ctx, wanted)
@@ -80,7 +114,7 @@ func (l *ladder) rungs(ctx context.Context, verdict admit.Verdict, wanted func(c
 }
 
 // Recommend climbs down as far as it must.
-func (l *ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
+func (l *Ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
 	return l.ask(ctx, func(ctx context.Context) error {
 		if err := l.live.Recommend(ctx, q, list); err != nil {
 			return err
@@ -91,14 +125,14 @@ func (l *ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.
 }
 
 // keep remembers a list for the rung below.
-func (l *ladder) keep(q *httpapi.Query, list *httpapi.List) {
+func (l *Ladder) keep(q *httpapi.Query, list *httpapi.List) {
 	if kept.Keepable(q) && list.Source == httpapi.SourceLive {
 		l.kept.Put(q, list)
 	}
 }
 
 // below gives the last good list, or popular items.
-func (l *ladder) below(ctx context.Context, q *httpapi.Query, list *httpapi.List, reason string) error {
+func (l *Ladder) below(ctx context.Context, q *httpapi.Query, list *httpapi.List, reason string) error {
 	if kept.Keepable(q) && l.known(q.UserID) && l.kept.Get(q, list, l.shown) {
 		list.Reason = reason
 		return nil
@@ -116,7 +150,7 @@ func (l *ladder) below(ctx context.Context, q *httpapi.Query, list *httpapi.List
 }
 
 // Rank gives the items as they came where nothing better can be had.
-func (l *ladder) Rank(ctx context.Context, q *httpapi.Query, items []string, list *httpapi.List) error {
+func (l *Ladder) Rank(ctx context.Context, q *httpapi.Query, items []string, list *httpapi.List) error {
 	return l.ask(ctx, func(ctx context.Context) error { return l.live.Rank(ctx, q, items, list) }, func(reason string) error {
 		*list = httpapi.List{Picks: list.Picks[:0], Plugins: list.Plugins[:0], Source: httpapi.SourcePopular, Reason: reason}
 		for _, id := range items {
@@ -127,7 +161,7 @@ func (l *ladder) Rank(ctx context.Context, q *httpapi.Query, items []string, lis
 }
 
 // Explain is for people: it has no rungs, and waits for its turn like a list.
-func (l *ladder) Explain(ctx context.Context, q *httpapi.Query, itemID string) (x httpapi.Explanation, err error) {
+func (l *Ladder) Explain(ctx context.Context, q *httpapi.Query, itemID string) (x httpapi.Explanation, err error) {
 	verdict := l.gate.Enter(ctx)
 	if verdict == admit.Refuse {
 		return x, wire.Overloaded()
@@ -144,7 +178,7 @@ func (l *ladder) Explain(ctx context.Context, q *httpapi.Query, itemID string) (
 }
 
 // Similar has no other rung than popular items.
-func (l *ladder) Similar(ctx context.Context, itemID string, limit int, list *httpapi.List) error {
+func (l *Ladder) Similar(ctx context.Context, itemID string, limit int, list *httpapi.List) error {
 	return l.ask(ctx, func(ctx context.Context) error { return l.live.Similar(ctx, itemID, limit, list) }, func(reason string) error {
 		return l.popular(ctx, list, reason, func(ctx context.Context) error {
 			return l.live.Popular(ctx, &httpapi.ListQuery{Limit: limit, Now: time.Now().UnixMilli()}, list)
@@ -153,22 +187,22 @@ func (l *ladder) Similar(ctx context.Context, itemID string, limit int, list *ht
 }
 
 // Popular is cheap by itself.
-func (l *ladder) Popular(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
+func (l *Ladder) Popular(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
 	return l.cheap(ctx, list, func(ctx context.Context) error { return l.live.Popular(ctx, q, list) })
 }
 
 // Trending is as cheap.
-func (l *ladder) Trending(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
+func (l *Ladder) Trending(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
 	return l.cheap(ctx, list, func(ctx context.Context) error { return l.live.Trending(ctx, q, list) })
 }
 
 // Latest is as cheap.
-func (l *ladder) Latest(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
+func (l *Ladder) Latest(ctx context.Context, q *httpapi.ListQuery, list *httpapi.List) error {
 	return l.cheap(ctx, list, func(ctx context.Context) error { return l.live.Latest(ctx, q, list) })
 }
 
 // cheap lists have no rung below but the empty one.
-func (l *ladder) cheap(ctx context.Context, list *httpapi.List, ask func(context.Context) error) error {
+func (l *Ladder) cheap(ctx context.Context, list *httpapi.List, ask func(context.Context) error) error {
 	verdict := l.gate.Enter(ctx)
 	if verdict == admit.Refuse {
 		return wire.Overloaded()
@@ -179,7 +213,7 @@ func (l *ladder) cheap(ctx context.Context, list *httpapi.List, ask func(context
 
 // popular is the last rung but one: when it fails too, the list is empty. A
 // reason, where there is one, stands for the list's own.
-func (l *ladder) popular(ctx context.Context, list *httpapi.List, reason string, ask func(context.Context) error) error {
+func (l *Ladder) popular(ctx context.Context, list *httpapi.List, reason string, ask func(context.Context) error) error {
 	within := l.deadline
 	if reason != "" {
 		within *= lenience
@@ -199,12 +233,12 @@ func (l *ladder) popular(ctx context.Context, list *httpapi.List, reason string,
 }
 
 // try asks within the deadline.
-func (l *ladder) try(ctx context.Context, ask func(context.Context) error) error {
+func (l *Ladder) try(ctx context.Context, ask func(context.Context) error) error {
 	return l.within(ctx, l.deadline, ask)
 }
 
 // within asks within a time; a panic is an error.
-func (l *ladder) within(ctx context.Context, most time.Duration, ask func(context.Context) error) (err error) {
+func (l *Ladder) within(ctx context.Context, most time.Duration, ask func(context.Context) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			l.log.Error("recommending panicked", slog.String(logkey.Reason, fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
