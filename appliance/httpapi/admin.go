@@ -2,23 +2,18 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/pprof"
 	"time"
-	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
 	"vitrine/appliance/httpapi/adminapi"
-	"vitrine/appliance/httpapi/entities"
+	"vitrine/appliance/httpapi/letters"
 	"vitrine/appliance/httpapi/operate"
 	"vitrine/appliance/httpapi/wire"
 )
-
-// defaultLetters is how many dead letters a page has when none is asked for.
-const defaultLetters = 100
 
 // maxText bounds the free text parameters; maxMap those that list columns.
 const (
@@ -26,10 +21,17 @@ const (
 	maxMap  = 16384
 )
 
+// Routes of packages of their own; see public.
+type (
+	operateRoutes = operate.Routes
+	letterRoutes  = letters.Routes
+)
+
 // admin answers the routes of the admin listener and the socket.
 type admin struct {
 	*Server
-	*operate.Routes
+	*operateRoutes
+	letterRoutes
 }
 
 // ImportFile is POST /v1/import.
@@ -115,111 +117,6 @@ func (a *admin) untilStop(c echo.Context) (context.Context, context.CancelFunc) 
 		conn.SetReadDeadline(time.Now())
 	})
 	return ctx, func() { release(); cancel() }
-}
-
-// ListDeadLetters is GET /v1/deadletters.
-func (a *admin) ListDeadLetters(c echo.Context, params adminapi.ListDeadLettersParams) error {
-	if err := onlyParams(c, "limit", "cursor"); err != nil {
-		return err
-	}
-	limit, cursor := defaultLetters, ""
-	if params.Limit != nil {
-		if limit = *params.Limit; limit < 1 || limit > MaxLimit {
-			return badLimit()
-		}
-	}
-	if params.Cursor != nil {
-		cursor = *params.Cursor
-	}
-	page, err := a.deps.DeadLetters.List(limit, cursor)
-	if errors.Is(err, ErrNotFound) {
-		return refuse("invalid_cursor", "the cursor is not one of this store").With("begin again without a cursor")
-	}
-	if err != nil {
-		return fmt.Errorf("list dead letters: %w", err)
-	}
-	answer := adminapi.DeadLetterPage{Total: page.Total, NextCursor: page.Next, Items: make([]adminapi.DeadLetter, len(page.Letters))}
-	for i := range page.Letters {
-		answer.Items[i] = deadLetter(&page.Letters[i])
-		answer.Items[i].Raw = nil
-	}
-	return sendJSON(c, http.StatusOK, answer)
-}
-
-// GetDeadLetter is GET /v1/deadletters/{id}.
-func (a *admin) GetDeadLetter(c echo.Context, id string) error {
-	if err := onlyParams(c); err != nil {
-		return err
-	}
-	letter, err := a.deps.DeadLetters.Get(id)
-	if errors.Is(err, ErrNotFound) {
-		return &Problem{Status: http.StatusNotFound, Code: "unknown_letter", Detail: fmt.Sprintf("there is no dead letter %.64q", id)}
-	}
-	if err != nil {
-		return fmt.Errorf("read dead letter: %w", err)
-	}
-	return sendJSON(c, http.StatusOK, deadLetter(&letter))
-}
-
-// ReplayDeadLetters is POST /v1/deadletters:replay.
-func (a *admin) ReplayDeadLetters(c echo.Context) error {
-	if err := onlyParams(c); err != nil {
-		return err
-	}
-	var req adminapi.Replay
-	if err := readJSON(c, &req); err != nil {
-		return err
-	}
-	if req.Limit != nil && (*req.Limit < 1 || *req.Limit > MaxLimit) {
-		return badLimit()
-	}
-	if err := checkReplay(&req); err != nil {
-		return err
-	}
-	result, err := a.deps.DeadLetters.Replay(c.Request().Context(), req)
-	if errors.Is(err, ErrNotFound) {
-		return &Problem{Status: http.StatusNotFound, Code: "unknown_letter", Detail: "one of the ids is no dead letter's"}
-	}
-	if err != nil {
-		return fmt.Errorf("replay dead letters: %w", err)
-	}
-	return sendJSON(c, http.StatusOK, result)
-}
-
-// checkReplay holds a replay against the document's lengths.
-func checkReplay(req *adminapi.Replay) error {
-	const maxID = 256
-	for _, m := range []struct {
-		name  string
-		value *string
-		most  int
-	}{{"source", req.Source, 4096}, {"code", req.Code, 64}, {"map", req.Map, 65536}, {"cursor", req.Cursor, maxID}} {
-		if m.value != nil && utf8.RuneCountInString(*m.value) > m.most {
-			return refuse("invalid_"+m.name, "%s has more than %d characters", m.name, m.most)
-		}
-	}
-	if req.Ids == nil {
-		return nil
-	}
-	if n := len(*req.Ids); n > MaxLimit {
-		return refuse("invalid_ids", "%d ids in one request, the most is %d", n, MaxLimit)
-	}
-	for _, id := range *req.Ids {
-		if id == "" || utf8.RuneCountInString(id) > maxID {
-			return refuse("invalid_ids", "an id has 1 to %d characters, not %d", maxID, utf8.RuneCountInString(id))
-		}
-	}
-	return nil
-}
-
-func deadLetter(l *Letter) adminapi.DeadLetter {
-	d := adminapi.DeadLetter{
-		ID: l.ID, Source: l.Source, Code: l.Code, Detail: l.Detail, TS: time.UnixMilli(l.Time).UTC(), Raw: l.Raw, Truncated: l.Truncated,
-	}
-	if l.Source != entities.Source { // a request has no place that could be looked up later
-		d.Partition, d.Line, d.Offset = &l.Partition, &l.Line, &l.Offset
-	}
-	return d
 }
 
 // GetPipeline is GET /v1/pipeline.

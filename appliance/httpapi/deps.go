@@ -9,6 +9,8 @@ import (
 
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/httpapi/entities"
+	"vitrine/appliance/httpapi/intake"
+	"vitrine/appliance/httpapi/letters"
 	"vitrine/appliance/httpapi/operate"
 	"vitrine/bridge/event"
 )
@@ -133,41 +135,12 @@ type Items = entities.Items
 // Users looks attributes and histories up.
 type Users = entities.Users
 
-// Letter is a refused row or event. Raw may be cut by the store, which says so
-// in Truncated.
-type Letter struct {
-	// ID is given by the store.
-	ID           string
-	Source       string
-	Partition    int32
-	Line, Offset int64
-	Code, Detail string
-	// Time is Unix milliseconds.
-	Time      int64
-	Raw       []byte
-	Truncated bool
-	// Context has the headers that say what Raw is, where it is no event of the
-	// API's own form.
-	Context []byte
-}
-
-// LetterPage is one page of letters, oldest first.
-type LetterPage struct {
-	Total   int64
-	Letters []Letter
-	// Next is the cursor of the next page, empty on the last.
-	Next string
-}
-
-// DeadLetters keeps what was refused. Add is durable when it returns and may
-// not keep the Raw bytes. Get returns ErrNotFound for an unknown id.
-type DeadLetters interface {
-	Add(ctx context.Context, letters []Letter) (added int, err error)
-	List(limit int, cursor string) (LetterPage, error)
-	Get(id string) (Letter, error)
-	// Replay reads letters again. Ids that are not there are ErrNotFound.
-	Replay(ctx context.Context, req adminapi.Replay) (adminapi.ReplayResult, error)
-}
+// Dead letters; see letters.
+type (
+	Letter      = letters.Letter
+	LetterPage  = letters.Page
+	DeadLetters = letters.Store
+)
 
 // ImportRequest describes a file that is streamed in.
 type ImportRequest struct {
@@ -216,12 +189,8 @@ type Readiness interface {
 	Ready() error
 }
 
-// Ingested counts what one request brought.
-type Ingested struct {
-	Accepted, Duplicate, Rejected int
-	// UnknownFields were ignored; Clamped events had a time too far ahead.
-	UnknownFields, Clamped int
-}
+// Ingested counts what one request brought; see intake.
+type Ingested = intake.Ingested
 
 // Served is a list that was answered. Query and List are the request's own:
 // they are not to be kept.

@@ -21,6 +21,16 @@ import (
 	"vitrine/bridge/event"
 )
 
+// What the routes that take many records are told by, and where they end; see
+// intake.
+const (
+	mediaJSON    = "application/json"
+	mediaNDJSON  = "application/x-ndjson"
+	chunkRecords = 4096
+	maxRejected  = 10_000
+	maxItems     = 10_000
+)
+
 // shop fakes all parts behind the handlers. Its fields say how it behaves.
 type shop struct {
 	mu        sync.Mutex

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"vitrine/appliance/httpapi/entities"
+	"vitrine/appliance/httpapi/intake"
 	"vitrine/appliance/httpapi/listquery"
 	"vitrine/appliance/httpapi/publicapi"
 	"vitrine/appliance/httpapi/wire"
@@ -25,14 +26,20 @@ const (
 	maxFields  = 64
 )
 
+// Routes of packages of their own, by names of their own: a struct has them
+// side by side.
+type (
+	entityRoutes = entities.Routes
+	intakeRoutes = intake.Routes
+)
+
 // public answers the routes of the API listener.
 type public struct {
 	*Server
-	*entities.Routes
+	*entityRoutes
+	*intakeRoutes
 	// pool holds *listing: with it a list costs no memory of its own.
 	pool sync.Pool
-	// batches holds *batch, the same for ingest.
-	batches sync.Pool
 	// live is the header of nearly all lists; never changed.
 	live []string
 }
@@ -54,12 +61,18 @@ type listing struct {
 }
 
 func newPublic(s *Server) *public {
-	p := &public{Server: s, Routes: entities.New(entities.Deps{
-		Ingester: s.deps.Ingester, Items: s.deps.Items, Users: s.deps.Users, Now: s.deps.Now,
-	})}
+	p := &public{
+		Server: s,
+		entityRoutes: entities.New(entities.Deps{
+			Ingester: s.deps.Ingester, Items: s.deps.Items, Users: s.deps.Users, Now: s.deps.Now,
+		}),
+		intakeRoutes: intake.New(intake.Deps{
+			Ingester: s.deps.Ingester, Types: s.deps.Types, Letters: s.deps.DeadLetters, Counted: s.deps.Observer.Ingested,
+			MaxBody: s.cfg.MaxBody, Bodies: s.bodies, Now: s.deps.Now, Log: s.log,
+		}),
+	}
 	p.live = []string{SourceLive}
 	p.pool.New = func() any { return new(listing) }
-	p.batches.New = func() any { return new(batch) }
 	return p
 }
 

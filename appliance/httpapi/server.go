@@ -16,6 +16,7 @@ import (
 	"vitrine/appliance/httpapi/door"
 	"vitrine/appliance/httpapi/early"
 	"vitrine/appliance/httpapi/gate"
+	"vitrine/appliance/httpapi/letters"
 	"vitrine/appliance/httpapi/operate"
 	"vitrine/appliance/httpapi/publicapi"
 	"vitrine/appliance/httpapi/wire"
@@ -118,7 +119,9 @@ func New(cfg Config, deps Deps, log *slog.Logger) (*Server, error) {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
-	pub, adm := newPublic(s), &admin{s, operate.New(operate.Deps{Jobs: deps.Jobs, Models: deps.Models, Plugins: deps.Plugins, Keys: deps.Keys})}
+	pub, adm := newPublic(s), &admin{
+		s, operate.New(operate.Deps{Jobs: deps.Jobs, Models: deps.Models, Plugins: deps.Plugins, Keys: deps.Keys}), letters.New(deps.DeadLetters),
+	}
 
 	api := s.newEcho()
 	api.Use(guards.API)

@@ -19,9 +19,8 @@ import (
 
 	"vitrine/appliance/client"
 	"vitrine/appliance/httpapi/adminapi"
-	"vitrine/bridge/event"
-
 	"vitrine/appliance/httpapi/door"
+	"vitrine/bridge/event"
 )
 
 // running starts srv and returns its context's cancel and where Run's error

@@ -1,4 +1,4 @@
-package httpapi
+package intake
 
 import (
 	"bytes"
@@ -15,11 +15,15 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"vitrine/appliance/httpapi/entities"
+	"vitrine/appliance/httpapi/letters"
 	"vitrine/appliance/httpapi/wire"
 	"vitrine/bridge/cloudevents"
 	"vitrine/bridge/event"
 	"vitrine/internal/logkey"
 )
+
+// keyRoute is the key of log lines that names a route.
+const keyRoute = "route"
 
 const (
 	mediaJSON   = "application/json"
@@ -39,9 +43,9 @@ const (
 	submitTimeout = 10 * time.Second
 )
 
-// intake is what sets the routes apart that take many records in one request.
-type intake struct {
-	route string
+// route is what sets the routes apart that take many records in one request.
+type route struct {
+	path string
 	// media are the content types; the first is that of a body without one.
 	media []string
 	// check, when set, may refuse the whole body.
@@ -58,8 +62,8 @@ type intake struct {
 
 // batch is the scratch of one ingest request.
 type batch struct {
-	*intake
-	p   *public
+	*route
+	r   *Routes
 	ctx context.Context
 	now time.Time
 
@@ -69,7 +73,7 @@ type batch struct {
 	raw int
 	// index is the place in the request of each of records.
 	index    []int
-	letters  []Letter
+	letters  []letters.Letter
 	rejected []rejection
 	counts   Ingested
 	// kept says that a chunk is in the log, so that the request can no longer
@@ -84,9 +88,9 @@ type rejection struct {
 }
 
 // IngestEvents is POST /v1/events.
-func (p *public) IngestEvents(c echo.Context) error {
-	in := &intake{
-		route: "/v1/events", media: []string{mediaJSON, mediaNDJSON, cloudevents.Structured, cloudevents.Batched}, parse: (*batch).parseEvent,
+func (r *Routes) IngestEvents(c echo.Context) error {
+	in := &route{
+		path: "/v1/events", media: []string{mediaJSON, mediaNDJSON, cloudevents.Structured, cloudevents.Batched}, parse: (*batch).parseEvent,
 	}
 	h := c.Request().Header
 	switch media, _, _ := mime.ParseMediaType(h.Get("Content-Type")); {
@@ -102,7 +106,7 @@ func (p *public) IngestEvents(c echo.Context) error {
 			return b.checkEvent(r, unknown, inv)
 		}
 	}
-	return p.ingest(c, in)
+	return r.ingest(c, in)
 }
 
 // headerLines are the headers that say what a CloudEvent is.
@@ -119,21 +123,21 @@ func headerLines(h http.Header) []byte {
 }
 
 // ingest answers a request with many records in it.
-func (p *public) ingest(c echo.Context, in *intake) error {
-	if err := onlyParams(c); err != nil {
+func (r *Routes) ingest(c echo.Context, in *route) error {
+	if err := wire.OnlyParams(c); err != nil {
 		return err
 	}
 	media, err := wire.MediaType(c, in.media...)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := p.submitContext(c)
+	ctx, cancel := r.submitContext(c)
 	defer cancel()
-	b := p.batches.Get().(*batch)
-	b.intake, b.p, b.ctx, b.now = in, p, ctx, p.deps.Now()
+	b := r.batches.Get().(*batch)
+	b.route, b.r, b.ctx, b.now = in, r, ctx, r.deps.Now()
 	var held int64
-	b.body, held, err = wire.ReadHeld(c, p.cfg.MaxBody, b.body[:0], p.bodies)
-	defer p.bodies.Give(held)
+	b.body, held, err = wire.ReadHeld(c, r.deps.MaxBody, b.body[:0], r.deps.Bodies)
+	defer r.deps.Bodies.Give(held)
 	if err != nil {
 		return fmt.Errorf("read body: %w", err)
 	}
@@ -146,9 +150,9 @@ func (p *public) ingest(c echo.Context, in *intake) error {
 		// The log may still read the records: leave them to the collector.
 		return err
 	}
-	p.deps.Observer.Ingested(b.counts)
+	r.deps.Counted(b.counts)
 	b.body = b.appendResult(b.body[:0]) // the records are strings of their own by now
-	err = send(c, http.StatusAccepted, b.body)
+	err = wire.Send(c, http.StatusAccepted, b.body)
 	b.release()
 	return err
 }
@@ -166,7 +170,7 @@ func (b *batch) run(media string) error {
 	complete, err := split(media, b.body, b.take)
 	switch {
 	case errors.As(err, &inv):
-		return refuse(inv.Code, "%s", inv.Detail)
+		return wire.Refuse(inv.Code, "%s", inv.Detail)
 	case errors.Is(err, errRejected):
 		complete = false
 	case err != nil:
@@ -182,8 +186,8 @@ func (b *batch) run(media string) error {
 		b.rejected[0].code == event.CodeInvalidJSON {
 		// Not one record could be told from the body: that is a bad request, not
 		// a partly bad one.
-		b.p.deps.Observer.Ingested(b.counts)
-		return refuse("invalid_json", "%s", b.rejected[0].detail)
+		b.r.deps.Counted(b.counts)
+		return wire.Refuse("invalid_json", "%s", b.rejected[0].detail)
 	}
 	return nil
 }
@@ -224,7 +228,7 @@ func (b *batch) take(index int, raw []byte) error {
 		b.records[n] = event.Record{}
 		b.records = b.records[:n]
 		b.reject(index, inv)
-		b.letters = append(b.letters, Letter{
+		b.letters = append(b.letters, letters.Letter{
 			Source: entities.Source, Code: inv.Code, Detail: inv.Detail,
 			Time: b.now.UnixMilli(), Raw: raw, Context: b.context,
 		})
@@ -250,7 +254,7 @@ func (b *batch) parseCloudEvent(raw []byte, r *event.Record) *event.Invalid {
 func (b *batch) checkEvent(r *event.Record, unknown int, inv *event.Invalid) *event.Invalid {
 	r.Kind = event.KindEvent
 	if inv == nil {
-		inv = r.Event.Validate(b.p.deps.Types)
+		inv = r.Event.Validate(b.r.deps.Types)
 	}
 	if inv != nil {
 		return inv
@@ -272,7 +276,7 @@ func (b *batch) reject(index int, inv *event.Invalid) {
 func (b *batch) flush() error {
 	b.raw = 0
 	if len(b.letters) > 0 {
-		if _, err := b.p.deps.DeadLetters.Add(b.ctx, b.letters); err != nil {
+		if _, err := b.r.deps.Letters.Add(b.ctx, b.letters); err != nil {
 			return b.refused(fmt.Errorf("keep dead letters: %w", err))
 		}
 		clear(b.letters)
@@ -281,7 +285,7 @@ func (b *batch) flush() error {
 	if len(b.records) == 0 {
 		return nil
 	}
-	res, err := b.p.deps.Ingester.Submit(b.ctx, b.records)
+	res, err := b.r.deps.Ingester.Submit(b.ctx, b.records)
 	if err != nil {
 		return b.refused(fmt.Errorf("submit records: %w", err))
 	}
@@ -300,9 +304,9 @@ func (b *batch) refused(err error) error {
 		return err
 	}
 	b.lost = &event.Invalid{Code: "bus_full", Detail: "not kept: the log cannot take more now; send this one again"}
-	if !errors.Is(err, ErrBusy) {
+	if !errors.Is(err, wire.ErrBusy) {
 		b.lost = &event.Invalid{Code: "not_kept", Detail: "not kept: vitrine cannot take more now; send this one again"}
-		b.p.log.Error("request failed midway", slog.String(keyRoute, b.route), slog.Any(logkey.Error, err))
+		b.r.deps.Log.Error("request failed midway", slog.String(keyRoute, b.path), slog.Any(logkey.Error, err))
 	}
 	for _, index := range b.index {
 		b.reject(index, b.lost)
@@ -320,7 +324,7 @@ func (b *batch) clearRecords() {
 
 // release gives the scratch back, unless it has grown beyond what is usual.
 func (b *batch) release() {
-	pool := &b.p.batches
+	pool := &b.r.batches
 	if cap(b.body) > keepBody {
 		b.body = nil
 	}
@@ -339,14 +343,14 @@ func (b *batch) appendResult(dst []byte) []byte {
 		}
 		r := &b.rejected[i]
 		dst = strconv.AppendInt(append(dst, `{"index":`...), int64(r.index), 10)
-		dst = appendString(append(dst, `,"code":`...), r.code)
-		dst = appendString(append(dst, `,"detail":`...), r.detail)
+		dst = wire.AppendString(append(dst, `,"code":`...), r.code)
+		dst = wire.AppendString(append(dst, `,"detail":`...), r.detail)
 		dst = append(dst, '}')
 	}
 	return append(dst, "]}\n"...)
 }
 
 // submitContext bounds the wait for the log.
-func (p *public) submitContext(c echo.Context) (context.Context, context.CancelFunc) {
+func (r *Routes) submitContext(c echo.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(c.Request().Context(), submitTimeout)
 }
