@@ -38,10 +38,7 @@ type Lists interface {
 func (p *public) PopularItems(c echo.Context, params publicapi.PopularItemsParams) error {
 	l := p.get(c)
 	defer p.pool.Put(l)
-	q, err := l.common(c, commonParams{params.Limit, params.Fields, params.Filter, params.Category}, "window")
-	if err == nil {
-		q.Window, err = eventWindow((*string)(params.Window))
-	}
+	q, err := l.recent(c, commonParams{params.Limit, params.Fields, params.Filter, params.Category}, (*string)(params.Window))
 	if err != nil {
 		return err
 	}
@@ -59,10 +56,7 @@ func (p *public) PopularItems(c echo.Context, params publicapi.PopularItemsParam
 func (p *public) TrendingItems(c echo.Context, params publicapi.TrendingItemsParams) error {
 	l := p.get(c)
 	defer p.pool.Put(l)
-	q, err := l.common(c, commonParams{params.Limit, params.Fields, params.Filter, params.Category}, "window")
-	if err == nil {
-		q.Window, err = eventWindow((*string)(params.Window))
-	}
+	q, err := l.recent(c, commonParams{params.Limit, params.Fields, params.Filter, params.Category}, (*string)(params.Window))
 	if err != nil {
 		return err
 	}
@@ -122,6 +116,15 @@ func (l *listing) common(c echo.Context, in commonParams, further ...string) (Li
 		return ListQuery{}, err
 	}
 	return ListQuery{Limit: l.query.Limit, Filter: l.query.Filter, Category: category, Now: l.query.Now}, nil
+}
+
+// recent is common for lists of what was done within a window of events.
+func (l *listing) recent(c echo.Context, in commonParams, window *string) (q ListQuery, err error) {
+	if q, err = l.common(c, in, "window"); err != nil {
+		return q, err
+	}
+	q.Window, err = eventWindow(window)
+	return q, err
 }
 
 // categoryFilter is the condition that an item is of a category.
