@@ -96,7 +96,7 @@ var rules = []rule{
 		pkg: "appliance/httpapi",
 		own: []string{
 			"appliance/recommend", "appliance/catalog", "appliance/profile", "appliance/registry",
-			"appliance/access", "appliance/admit", "bridge/event", "bridge/deadletter", "internal/logkey", "appliance/httpapi/...",
+			"appliance/access", "appliance/admit", "bridge/event", "internal/logkey", "appliance/httpapi/...",
 		},
 		foreign: []string{"github.com/labstack/echo/v4", "github.com/oapi-codegen/runtime"},
 	},
@@ -106,7 +106,7 @@ var rules = []rule{
 		},
 		foreign: []string{"github.com/labstack/echo/v4"},
 	},
-	{pkg: "appliance/httpapi/letters", own: []string{"appliance/httpapi/adminapi", "appliance/httpapi/entities", "appliance/httpapi/wire"}, foreign: []string{"github.com/labstack/echo/v4"}},
+	{pkg: "appliance/httpapi/letters", own: []string{"appliance/httpapi/adminapi", "appliance/httpapi/entities", "appliance/httpapi/wire", "bridge/deadletter"}, foreign: []string{"github.com/labstack/echo/v4"}},
 	{pkg: "appliance/answer", own: []string{"appliance/httpapi", "appliance/recommend", "internal/expr"}},
 	{pkg: "appliance/rulebook", own: []string{"appliance/httpapi", "appliance/httpapi/adminapi", "appliance/recommend", "appliance/rules", "internal/logkey"}},
 	{pkg: "appliance/systemd"},

@@ -2,8 +2,8 @@
 // rows, topics and requests, shown and read again.
 //
 // It owns these routes' behaviour; the store comes through an interface. It
-// imports nothing of this module but the form of requests and answers and the
-// generated admin types.
+// imports nothing of this module but what such a store keeps, the form of
+// requests and answers, and the generated admin types.
 package letters
 
 import (
@@ -19,33 +19,14 @@ import (
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/httpapi/entities"
 	"vitrine/appliance/httpapi/wire"
+	"vitrine/bridge/deadletter"
 )
 
-// Letter is a refused row or event. Raw may be cut by the store, which says so
-// in Truncated.
-type Letter struct {
-	// ID is given by the store.
-	ID           string
-	Source       string
-	Partition    int32
-	Line, Offset int64
-	Code, Detail string
-	// Time is Unix milliseconds.
-	Time      int64
-	Raw       []byte
-	Truncated bool
-	// Context has the headers that say what Raw is, where it is no event of the
-	// API's own form.
-	Context []byte
-}
-
-// Page is one page of letters, oldest first.
-type Page struct {
-	Total   int64
-	Letters []Letter
-	// Next is the cursor of the next page, empty on the last.
-	Next string
-}
+// Letter is a refused row or event, Page one page of letters.
+type (
+	Letter = deadletter.Letter
+	Page   = deadletter.Page
+)
 
 // Store keeps what was refused. Add is durable when it returns and may
 // not keep the Raw bytes. Get returns wire.ErrNotFound for an unknown id.
