@@ -93,11 +93,7 @@ var rules = []rule{
 		},
 	},
 	{
-		pkg: "appliance/httpapi",
-		own: []string{
-			"appliance/recommend", "appliance/catalog", "appliance/profile", "appliance/registry",
-			"appliance/access", "appliance/admit", "bridge/event", "internal/logkey", "appliance/httpapi/...",
-		},
+		pkg: "appliance/httpapi", own: []string{"appliance/access", "appliance/admit", "bridge/event", "internal/logkey", "appliance/httpapi/..."},
 		foreign: []string{"github.com/labstack/echo/v4", "github.com/oapi-codegen/runtime"},
 	},
 	{
