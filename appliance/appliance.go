@@ -186,6 +186,7 @@ func (a *Appliance) letGo() error {
 // wire joins the open parts.
 func (a *Appliance) wire() error {
 	p := a.parts
+	a.gate = admit.NewGate(admit.Options{})
 	a.engine = recommend.New(recommend.Deps{
 		History: p.profile, Popularity: p.profile, Trends: p.profile, Windows: p.profile, News: p.catalog, Codes: p.catalog, Shelf: p.catalog,
 		Columns: p.catalog, Filters: p.catalog, Plugins: a.plugins, Scenes: a.config.Recommend.Presets(),
@@ -208,7 +209,7 @@ func (a *Appliance) wire() error {
 	})
 	a.jobs = jobs.New(jobs.Options{
 		Config: a.config, Command: a.opt.Command, Registry: p.registry, Archive: p.archive, Follower: p.follower, Pump: p.pump,
-		Metrics: a.metrics, Idle: func() bool { return a.gate.Idle() }, Log: a.log, Now: a.now,
+		Metrics: a.metrics, Idle: a.gate.Idle, Log: a.log, Now: a.now,
 	})
 	a.watch()
 	store, err := access.Open(a.config.KeysPath())
@@ -243,7 +244,6 @@ func (a *Appliance) wire() error {
 // ladder puts what may be answered instead behind the engine.
 func (a *Appliance) ladder() *ladder.Ladder {
 	p := a.parts
-	a.gate = admit.NewGate(admit.Options{})
 	return ladder.New(ladder.Options{
 		Live: answer.New(a.engine, func() int64 { return a.now().UnixMilli() }),
 		Gate: a.gate, Deadline: a.config.Recommend.Deadline, Late: a.metrics.Late, Known: a.known, Log: a.log,

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vitrine/appliance/copies"
+	"vitrine/appliance/demo/fill"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/pipeline"
 	"vitrine/appliance/signal"
@@ -154,14 +155,10 @@ func background(outer context.Context, fail context.CancelCauseFunc, name string
 func (a *Appliance) announce(ctx context.Context) error {
 	api, _ := a.server.Addresses()
 	if a.opt.Demo {
-		mark, pending, err := a.demoPending()
-		if err != nil {
+		if err := fill.Run(ctx, fill.Options{
+			Mark: a.folder.Path("state", "demo.json"), Pump: a.parts.pump, Train: a.jobs.Train, Tell: a.tell, Now: a.now,
+		}); err != nil {
 			return err
-		}
-		if pending {
-			if err := a.fillDemo(ctx, mark, a.tell); err != nil {
-				return err
-			}
 		}
 	}
 	a.ready.Store(true)

@@ -126,6 +126,7 @@ var rules = []rule{
 	{pkg: "appliance/models", own: []string{"appliance/httpapi", "appliance/httpapi/adminapi", "appliance/registry", "appliance/trainer"}},
 	{pkg: "appliance/client", foreign: []string{"github.com/oapi-codegen/runtime"}},
 	{pkg: "appliance/demo", own: []string{"bridge/event"}},
+	{pkg: "appliance/demo/fill", own: []string{"appliance/datadir", "appliance/demo", "appliance/httpapi/adminapi", "bridge", "bridge/event"}},
 	{pkg: "appliance/config", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "internal/nearest"}, foreign: []string{"github.com/pelletier/go-toml/v2"}},
 	{pkg: "appliance/topics", own: []string{"appliance/httpapi/adminapi", "appliance/scrape", "bridge/kafka"}, foreign: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "appliance/copies", own: []string{
