@@ -39,10 +39,24 @@ const (
 	rise = 0.02
 	damp = 0.04
 	most = 3
-	// nothing is a mean wait of a machine that has time left, and relief what is
-	// left of the share refused after a window of it.
+	// nothing is a mean wait of a machine that has time left. After a window of it
+	// the share let in is grow times what it was, and relief at least of the share
+	// refused is left.
 	nothing = time.Millisecond / 2
+	grow    = 1.25
 	relief  = 0.5
+	// flood is a mean wait from which on a queue that has come to stand is got rid
+	// of first, unless it falls by itself: by a window to less than falls of what
+	// it was. drained is the mean wait of one that is gone, drainMost how many
+	// windows that may take, and begin with how much of what could be done in a
+	// window it goes on.
+	flood     = 15 * time.Millisecond
+	falls     = 0.7
+	drained   = time.Millisecond
+	drainMost = 3
+	begin     = 0.7
+	// fades is what is left after a window of the most that could be done in one.
+	fades = 0.9
 	// mostRefused keeps some coming in, or nobody would notice that the load has
 	// fallen.
 	mostRefused = 0.98
@@ -86,6 +100,10 @@ type law struct {
 	// stands counts the windows in which few waits were short; from standing on
 	// it stays until next to nobody is turned away.
 	stands atomic.Int32
+	// drains counts the windows in which nearly all are refused, and could is the
+	// most that was worked for in a window, of late.
+	drains atomic.Int32
+	could  atomic.Int64
 	// refused is the share to refuse, worked that of requests which were worked
 	// for, both as bits of a float64.
 	refused, worked atomic.Uint64
@@ -153,24 +171,46 @@ func (l *law) roll(now time.Duration) {
 	default:
 		l.stands.Store(0)
 	}
-	share := max((refused+cheap-side*work)/all, l.control(time.Duration(waited/max(waits, 1))))
+	share := l.control(time.Duration(waited/max(waits, 1)), work, all)
+	if cheap > side*work {
+		share = max(share, (refused+cheap-side*work)/all)
+	}
 	l.refused.Store(math.Float64bits(max(0, min(share, mostRefused))))
 	l.worked.Store(math.Float64bits((1-memory)*math.Float64frombits(l.worked.Load()) + memory*work/all))
 }
 
-// control is the share to refuse by the mean wait of a window, while a queue
-// stands: it is moved by how far that is off its aim and by how it changed, as in
-// PIE (RFC 8033), and falls at once where nobody waits any more.
-func (l *law) control(mean time.Duration) float64 {
+// control is the share to refuse by the mean wait of a window and what was worked
+// for in it of all, while a queue stands: it is moved by how far that is off its
+// aim and by how it changed, as in PIE (RFC 8033), and falls faster where nobody
+// waits.
+//
+// When a queue comes to stand, more waits behind it than can be seen: where a
+// client has no connection free, or a proxy holds requests back, they are late
+// before they come, and what is worked for is for nobody. With as many let in as
+// can be done the queue stays as it is, and so does what waits behind it. So
+// nearly all are refused first, for a window or two, until nobody waits.
+func (l *law) control(mean time.Duration, work, all float64) float64 {
 	before := time.Duration(l.before.Swap(int64(mean)))
+	l.could.Store(max(int64(work), int64(fades*float64(l.could.Load()))))
 	refused := math.Float64frombits(l.refused.Load())
+	drains := l.drains.Load()
 	switch {
 	case l.stands.Load() < standing:
+		l.drains.Store(0)
 		return 0
+	case drains > 0 && drains < drainMost && mean >= drained:
+		l.drains.Store(drains + 1)
+		return mostRefused
+	case drains > 0:
+		l.drains.Store(0)
+		return 1 - begin*float64(l.could.Load())/all
+	case mean >= flood && refused < over && float64(mean) > falls*float64(before):
+		l.drains.Store(1)
+		return mostRefused
 	case mean < nothing && refused < over:
 		return 0
 	case mean < nothing:
-		return relief * refused
+		return max(relief*refused, 1-grow*(1-refused))
 	}
 	off := max(-1, min(float64(mean-aim)/float64(aim), most))
 	return refused + rise*off + damp*float64(mean-before)/float64(aim)

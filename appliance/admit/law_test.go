@@ -21,12 +21,15 @@ type shop struct {
 	stops func(time.Duration) time.Duration
 
 	live, late, cheap, refused, unsent int
+	// connections are how many requests may be on their way.
+	connections int
 }
 
 // stage is a request that is ready to run: to be read, or, once read, to be
 // worked for.
 type stage struct {
-	due         time.Duration
+	// due is when it was to be sent, came when a connection was free for it.
+	due, came   time.Duration
 	read, crowd bool
 }
 
@@ -39,8 +42,8 @@ const (
 	cheapCost  = 15 * time.Microsecond / 2
 	// knee is what can be done a second.
 	knee = float64(time.Second) / float64(readCost+workCost)
-	// connections are how many requests may be on their way.
-	connections = 1024
+	// manyConnections are as many as the benchmark has.
+	manyConnections = 1024
 )
 
 // run offers a rate for a while; counts are of this time.
@@ -51,8 +54,8 @@ func (s *shop) run(rate float64, during time.Duration) {
 		return begin + time.Duration(float64(next)/rate*float64(time.Second)).Truncate(time.Millisecond)
 	}
 	for s.now < begin+during {
-		for due() <= s.now && len(s.queue) < connections {
-			s.queue = append(s.queue, stage{due: due()})
+		for due() <= s.now && len(s.queue) < s.connections {
+			s.queue = append(s.queue, stage{due: due(), came: s.now})
 			next++
 		}
 		if len(s.queue) == 0 {
@@ -69,12 +72,12 @@ func (s *shop) run(rate float64, during time.Duration) {
 				continue
 			}
 			s.spend(readCost)
-			s.queue = append(s.queue, stage{due: at.due, read: true, crowd: s.inside >= 2*crowd})
+			s.queue = append(s.queue, stage{due: at.due, came: at.came, read: true, crowd: s.inside >= 2*crowd})
 			s.inside++
 			continue
 		}
 		s.inside--
-		if s.law.decide(s.now-at.due, at.crowd) != Work {
+		if s.law.decide(s.now-at.came, at.crowd) != Work {
 			s.cheap++
 			s.spend(cheapCost)
 			continue
@@ -106,7 +109,7 @@ func (s *shop) per(n int, during time.Duration) float64 { return float64(n) / du
 
 // open is a shop with no law applied yet.
 func open() *shop {
-	s := new(shop)
+	s := &shop{connections: manyConnections}
 	s.law.roll(0)
 	return s
 }
@@ -131,13 +134,31 @@ func TestOverload(t *testing.T) {
 		s.run(c.times*knee, during)
 		live, cheap, refused := s.per(s.live, during), s.per(s.cheap, during), s.per(s.refused, during)
 		t.Logf("%.2f times the knee: live in time %.2f, late %.2f, cheap %.2f, refused %.2f", c.times, live, s.per(s.late, during), cheap, refused)
-		if live < c.live || refused > c.refused || cheap > live*0.6 || s.unsent > connections || s.late > s.live/100 {
+		if live < c.live || refused > c.refused || cheap > live*0.6 || s.unsent > manyConnections || s.late > s.live/100 {
 			t.Errorf("%.2f times the knee: live in time %.2f, late %.2f, cheap %.2f, refused %.2f, %d waited at the door",
 				c.times, live, s.per(s.late, during), cheap, refused, s.unsent)
 		}
 		s.run(0.7*knee, 2*time.Second)
 		if s.run(0.7*knee, time.Second); s.late+s.cheap+s.refused > 0 {
 			t.Errorf("two seconds after %.2f times the knee: %d late, %d cheap, %d refused", c.times, s.late, s.cheap, s.refused)
+		}
+	}
+}
+
+// TestFlood: what has gathered before a queue is known to stand, and waits where
+// it cannot be seen as no connection is free, does not make late what comes
+// behind it. A share refused that only keeps the queue as it is left nothing in
+// time for seconds.
+func TestFlood(t *testing.T) {
+	for _, connections := range []int{manyConnections, manyConnections / 2} {
+		s := open()
+		s.connections = connections
+		const during = 2 * time.Second
+		s.run(3*knee, during)
+		live := s.per(s.live, during)
+		t.Logf("%d connections: live in time %.2f, late %.2f, cheap %.2f", connections, live, s.per(s.late, during), s.per(s.cheap, during))
+		if live < 0.6 {
+			t.Errorf("%d connections, the first two seconds of 3 times the knee: live in time %.2f, late %.2f", connections, live, s.per(s.late, during))
 		}
 	}
 }
