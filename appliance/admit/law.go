@@ -55,6 +55,9 @@ const (
 	drained   = time.Millisecond
 	drainMost = 3
 	begin     = 0.7
+	// surge is how many times as many as of late have to come for a queue that
+	// stands already to be got rid of once more.
+	surge = 1.4
 	// fades is what is left after a window of the most that could be done in one.
 	fades = 0.9
 	// mostRefused keeps some coming in, or nobody would notice that the load has
@@ -65,6 +68,9 @@ const (
 	memory = 0.2
 	stale  = time.Second
 )
+
+// gone is drains behind them.
+const gone = -1
 
 // law decides by the time that requests have waited for a processor. It is
 // CoDel's (Nichols and Jacobson, Controlling Queue Delay, 2012) in the form for
@@ -100,10 +106,11 @@ type law struct {
 	// stands counts the windows in which few waits were short; from standing on
 	// it stays until next to nobody is turned away.
 	stands atomic.Int32
-	// drains counts the windows in which nearly all are refused, and could is the
-	// most that was worked for in a window, of late.
-	drains atomic.Int32
-	could  atomic.Int64
+	// drains counts the windows in which nearly all are refused, and is gone once
+	// they were, as long as the queue stands; could is the most that was worked for
+	// in a window, of late, and came the mean of how many came.
+	drains      atomic.Int32
+	could, came atomic.Int64
 	// refused is the share to refuse, worked that of requests which were worked
 	// for, both as bits of a float64.
 	refused, worked atomic.Uint64
@@ -193,7 +200,12 @@ func (l *law) control(mean time.Duration, work, all float64) float64 {
 	before := time.Duration(l.before.Swap(int64(mean)))
 	l.could.Store(max(int64(work), int64(fades*float64(l.could.Load()))))
 	refused := math.Float64frombits(l.refused.Load())
-	drains := l.drains.Load()
+	came, drains := float64(l.came.Load()), l.drains.Load()
+	if drains > 0 {
+		l.came.Store(int64(all)) // those, too, who have waited to come
+	} else {
+		l.came.Store(int64((1-memory)*came + memory*all))
+	}
 	switch {
 	case l.stands.Load() < standing:
 		l.drains.Store(0)
@@ -202,9 +214,9 @@ func (l *law) control(mean time.Duration, work, all float64) float64 {
 		l.drains.Store(drains + 1)
 		return mostRefused
 	case drains > 0:
-		l.drains.Store(0)
+		l.drains.Store(gone)
 		return 1 - begin*float64(l.could.Load())/all
-	case mean >= flood && refused < over && float64(mean) > falls*float64(before):
+	case mean >= flood && float64(mean) > falls*float64(before) && (drains == 0 || all > surge*came):
 		l.drains.Store(1)
 		return mostRefused
 	case mean < nothing && refused < over:

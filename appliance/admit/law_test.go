@@ -163,6 +163,23 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// TestFloodOverAQueue: the same where a little more than can be done came before,
+// so that a queue stands already and was got rid of once.
+func TestFloodOverAQueue(t *testing.T) {
+	for _, before := range []float64{1.02, 1.05, 1.1, 1.2} {
+		s := open()
+		s.connections = manyConnections / 2
+		s.run(before*knee, 4*time.Second)
+		const during = 2 * time.Second
+		s.run(3*knee, during)
+		live := s.per(s.live, during)
+		t.Logf("behind %.2f times the knee: live in time %.2f, late %.2f, cheap %.2f", before, live, s.per(s.late, during), s.per(s.cheap, during))
+		if live < 0.6 {
+			t.Errorf("behind %.2f times the knee, the first two seconds of 3 times: live in time %.2f, late %.2f", before, live, s.per(s.late, during))
+		}
+	}
+}
+
 // TestBursts: what takes processors for a while is no overload.
 func TestBursts(t *testing.T) {
 	for _, c := range []struct {
