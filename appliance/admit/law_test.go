@@ -148,34 +148,31 @@ func TestOverload(t *testing.T) {
 // TestFlood: what has gathered before a queue is known to stand, and waits where
 // it cannot be seen as no connection is free, does not make late what comes
 // behind it. A share refused that only keeps the queue as it is left nothing in
-// time for seconds.
+// time for seconds. The same holds where a little more than can be done came
+// before, so that a queue stands already and was got rid of once.
 func TestFlood(t *testing.T) {
-	for _, connections := range []int{manyConnections, manyConnections / 2} {
+	for _, c := range []struct {
+		connections int
+		before      float64
+	}{
+		{manyConnections, 0},
+		{manyConnections / 2, 0},
+		{manyConnections / 2, 1.02},
+		{manyConnections / 2, 1.05},
+		{manyConnections / 2, 1.1},
+		{manyConnections / 2, 1.2},
+	} {
 		s := open()
-		s.connections = connections
-		const during = 2 * time.Second
-		s.run(3*knee, during)
-		live := s.per(s.live, during)
-		t.Logf("%d connections: live in time %.2f, late %.2f, cheap %.2f", connections, live, s.per(s.late, during), s.per(s.cheap, during))
-		if live < 0.6 {
-			t.Errorf("%d connections, the first two seconds of 3 times the knee: live in time %.2f, late %.2f", connections, live, s.per(s.late, during))
+		s.connections = c.connections
+		if c.before > 0 {
+			s.run(c.before*knee, 4*time.Second)
 		}
-	}
-}
-
-// TestFloodOverAQueue: the same where a little more than can be done came before,
-// so that a queue stands already and was got rid of once.
-func TestFloodOverAQueue(t *testing.T) {
-	for _, before := range []float64{1.02, 1.05, 1.1, 1.2} {
-		s := open()
-		s.connections = manyConnections / 2
-		s.run(before*knee, 4*time.Second)
 		const during = 2 * time.Second
 		s.run(3*knee, during)
 		live := s.per(s.live, during)
-		t.Logf("behind %.2f times the knee: live in time %.2f, late %.2f, cheap %.2f", before, live, s.per(s.late, during), s.per(s.cheap, during))
+		t.Logf("%d connections behind %.2f times the knee: live in time %.2f, late %.2f, cheap %.2f", c.connections, c.before, live, s.per(s.late, during), s.per(s.cheap, during))
 		if live < 0.6 {
-			t.Errorf("behind %.2f times the knee, the first two seconds of 3 times: live in time %.2f, late %.2f", before, live, s.per(s.late, during))
+			t.Errorf("%d connections behind %.2f times the knee, the first two seconds of 3 times: live in time %.2f, late %.2f", c.connections, c.before, live, s.per(s.late, during))
 		}
 	}
 }
