@@ -17,7 +17,7 @@ type Fault = datadir.Fault
 // behind errors of their own, so the disk is asked.
 func openFault(err error, dir string) error {
 	const little = 1 << 20
-	if free, _ := disk(dir); errors.Is(err, syscall.ENOSPC) || free >= 0 && free < little {
+	if free, _ := space(dir); errors.Is(err, syscall.ENOSPC) || free >= 0 && free < little {
 		return datadir.Full("open "+dir, dir, err)
 	}
 	return fmt.Errorf("open %s: %w", dir, err)

@@ -3,11 +3,11 @@ package appliance
 import (
 	"context"
 	"errors"
-	"syscall"
 
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/pipeline"
 	"vitrine/appliance/scrape"
+	"vitrine/internal/disk"
 )
 
 var errNotReady = errors.New("the demo shop is being filled in and trained")
@@ -51,18 +51,18 @@ func (a *Appliance) watch() {
 		_, size := p.state.Snapshot()
 		return float64(size)
 	})
-	a.metrics.Gauge("vitrine_disk_free_bytes", "Space left for the data folder.", func() float64 { free, _ := disk(a.config.Data.Dir); return free })
-	a.metrics.Gauge("vitrine_disk_bytes", "Whole space of the disk that the data folder is on.", func() float64 { _, all := disk(a.config.Data.Dir); return all })
+	a.metrics.Gauge("vitrine_disk_free_bytes", "Space left for the data folder.", func() float64 { free, _ := space(a.config.Data.Dir); return free })
+	a.metrics.Gauge("vitrine_disk_bytes", "Whole space of the disk that the data folder is on.", func() float64 { _, all := space(a.config.Data.Dir); return all })
 	a.metrics.Gauge("vitrine_lists_in_flight", "Requests for lists that are inside.", func() float64 { return float64(a.gate.InFlight()) })
 	a.metrics.Gauge("vitrine_work_share_ratio", "Share of the requests for lists that may do their work; below 1 in overload.", func() float64 { return a.gate.Share() })
 }
 
-// disk is the space left for the data folder and the whole of its disk, in
+// space is the space left for the data folder and the whole of its disk, in
 // bytes; -1 where the system does not tell.
-func disk(dir string) (free, all float64) {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(dir, &fs); err != nil {
+func space(dir string) (free, all float64) {
+	left, size, err := disk.Space(dir)
+	if err != nil {
 		return -1, -1
 	}
-	return float64(fs.Bavail) * float64(fs.Bsize), float64(fs.Blocks) * float64(fs.Bsize)
+	return float64(left), float64(size)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"vitrine/internal/disk"
 	"vitrine/internal/nearest"
 )
 
@@ -214,12 +215,7 @@ func (l *loader) where(key string) string {
 func (l *loader) readFile(file string) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		reason := err
-		var pe *os.PathError
-		if errors.As(err, &pe) {
-			reason = pe.Err
-		}
-		l.fault(file, fmt.Sprintf("cannot be read: %v", reason), "")
+		l.fault(file, fmt.Sprintf("cannot be read: %v", disk.WithoutPath(err)), "")
 		return
 	}
 	var p unstable.Parser

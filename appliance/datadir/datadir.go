@@ -2,7 +2,7 @@
 // it is, so that no program opens one that it does not understand.
 //
 // It owns the files state/lock and state/format, and the form of failures that an
-// operator can mend. It imports internal/durable alone.
+// operator can mend. It imports internal/disk and internal/durable alone.
 package datadir
 
 import (

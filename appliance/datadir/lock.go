@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"vitrine/internal/disk"
 )
 
 // Folder is a data folder, held by this process alone.
@@ -42,11 +44,11 @@ func Hold(dir, version string) (*Folder, error) {
 // kernel's: it goes with the process, however that ends.
 func Lock(dir string) (*Folder, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o750); err != nil {
-		return nil, &Fault{Op: "make data folder " + dir, Err: bare(err), Hint: Hint(err, dir)}
+		return nil, &Fault{Op: "make data folder " + dir, Err: disk.WithoutPath(err), Hint: Hint(err, dir)}
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "state", "lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, &Fault{Op: "lock data folder " + dir, Err: bare(err), Hint: Hint(err, dir)}
+		return nil, &Fault{Op: "lock data folder " + dir, Err: disk.WithoutPath(err), Hint: Hint(err, dir)}
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(f.Name())
@@ -79,15 +81,6 @@ func Hint(err error, dir string) string {
 		return "a disk with errors becomes read-only: look at dmesg, then mount -o remount,rw; or give another folder with --data DIR"
 	}
 	return "give another folder with --data DIR, or run as a user who may write there"
-}
-
-// bare leaves out the path of an error that is told with the folder.
-func bare(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }
 
 // Path is that of something in the folder.

@@ -17,6 +17,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"vitrine/appliance/pluginhost/guard"
+	"vitrine/internal/disk"
 	"vitrine/internal/logkey"
 	"vitrine/sdk/abi"
 )
@@ -123,23 +124,14 @@ func readBounded(path string, seen fileState, limit int64) ([]byte, error) {
 	// Without O_NONBLOCK a pipe that has taken the file's place would block.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", base, underlying(err))
+		return nil, fmt.Errorf("%s cannot be read: %w", base, disk.WithoutPath(err))
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", base, underlying(err))
+		return nil, fmt.Errorf("%s cannot be read: %w", base, disk.WithoutPath(err))
 	}
 	return data, nil
-}
-
-// underlying drops the path that the message has already.
-func underlying(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }
 
 // entry is one NAME.wasm of the folder. Host.mu guards it.

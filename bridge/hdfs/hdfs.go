@@ -5,7 +5,7 @@
 // read and write, a client of its own for every call and a new one after every
 // error, NameNodes in turn, and no goroutine or connection left behind by a call
 // that failed. It is the door of that library and of gokrb5, and must not import
-// anything else of this module but bridge/mirror and internal/pause.
+// anything else of this module but bridge/mirror, internal/disk and internal/pause.
 //
 //	s := hdfs.New(hdfs.Options{NameNodes: []string{"nn1:9000", "nn2:9000"}, Root: "/user/shop"})
 //

@@ -15,6 +15,7 @@ import (
 	"github.com/colinmarc/hdfs/v2"
 
 	"vitrine/bridge/mirror"
+	"vitrine/internal/disk"
 )
 
 // idleAfter is how long clients that nobody uses stay connected: the library
@@ -330,11 +331,7 @@ func explain(op, at string, err error) error {
 		class := remote.Exception()
 		return fmt.Errorf("%s hdfs:%s: %s: %w", op, at, class[strings.LastIndexByte(class, '.')+1:], &remoteError{text: line, err: err})
 	}
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err
-	}
-	return fmt.Errorf("%s hdfs:%s: %w", op, at, err)
+	return fmt.Errorf("%s hdfs:%s: %w", op, at, disk.WithoutPath(err))
 }
 
 // remoteError is the first line of a Java exception.

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"vitrine/bridge"
+	"vitrine/internal/disk"
 	"vitrine/internal/logkey"
 )
 
@@ -282,7 +283,7 @@ func (b *Bus) Stats(ctx context.Context) Stats {
 	s.Refused, s.Restarts = b.refused.Load(), b.restarts.Load()
 	s.Short, s.Full, s.MinFree = b.room.check(0) != nil, b.full.Load(), b.room.min
 	s.Lost, s.Losses = b.lost.Frames, b.lost.Losses
-	if free, _, err := disk(b.opt.Dir); err == nil {
+	if free, _, err := disk.Space(b.opt.Dir); err == nil {
 		s.DiskFree = free
 	}
 	return s

@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"vitrine/bridge"
+	"vitrine/internal/disk"
 )
 
 // crashDir is set for the process that TestKill kills.
@@ -318,7 +319,7 @@ func occupy(t *testing.T, dir string, left uint64) (path string) {
 	t.Helper()
 	path = filepath.Join(dir, "filler")
 	_ = os.Remove(path) // there is none at first
-	free, _, err := disk(dir)
+	free, _, err := disk.Space(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +338,7 @@ func TestShortageEndsWithRoomToSpare(t *testing.T) {
 	last := fill(t, b, 1, 1000)
 	for _, left := range []uint64{15 << 20, 18 << 20} {
 		occupy(t, dir, left)
-		free, _, _ := disk(dir)
+		free, _, _ := disk.Space(dir)
 		_, err := b.Append(t.Context(), frame(last+1, 1000), last)
 		if st := b.Stats(t.Context()); !errors.Is(err, bridge.ErrDiskFull) || !st.Short || b.Room() == nil {
 			t.Fatalf("with %d free: %v, %+v", free, err, st)

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"vitrine/internal/disk"
 	"vitrine/internal/logkey"
 )
 
@@ -71,7 +72,7 @@ func start(ctx context.Context, opt Options) (_ *node, err error) {
 
 // open makes the log ready.
 func (n *node) open(ctx context.Context, opt Options) error {
-	_, size, err := disk(opt.Dir)
+	_, size, err := disk.Space(opt.Dir)
 	if err != nil {
 		return fmt.Errorf("stat the disk: %w", err)
 	}

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
-	"syscall"
 
 	"vitrine/bridge"
+	"vitrine/internal/disk"
 	"vitrine/internal/logkey"
 )
 
@@ -33,7 +33,7 @@ func (r *room) resume() uint64 { return r.min + r.min/4 }
 // check refuses when n bytes more would leave too little free. A disk that
 // cannot be asked refuses nothing: the write will tell.
 func (r *room) check(n int) error {
-	free, _, err := disk(r.dir)
+	free, _, err := disk.Space(r.dir)
 	if err != nil {
 		return nil
 	}
@@ -52,14 +52,4 @@ func (r *room) check(n int) error {
 			logkey.Hint, fmt.Sprintf("free space on that disk: events are taken again at %d MiB (bus.min_free)", r.resume()>>20))
 	}
 	return fmt.Errorf("%w: %d MiB are free on the disk of %s, and %d MiB must be", bridge.ErrDiskFull, free>>20, r.dir, need>>20)
-}
-
-// disk tells of the disk under dir what an unprivileged process may still
-// write to it, and its size.
-func disk(dir string) (free, size uint64, err error) {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err != nil {
-		return 0, 0, err
-	}
-	return st.Bavail * uint64(st.Bsize), st.Blocks * uint64(st.Bsize), nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"vitrine/appliance/client"
 	"vitrine/cmd/vitrine/cli"
+	"vitrine/internal/disk"
 )
 
 func (a *app) rulesCommand() *cobra.Command {
@@ -55,7 +56,7 @@ func (a *app) changeRules(ctx context.Context, file string, check bool) error {
 	}
 	body, err := readAll(file)
 	if err != nil {
-		return cli.Hint(fmt.Errorf("%s: read %s: %w", what, file, cli.WithoutPath(err)), "vitrine rules show prints rules to begin with")
+		return cli.Hint(fmt.Errorf("%s: read %s: %w", what, file, disk.WithoutPath(err)), "vitrine rules show prints rules to begin with")
 	}
 	return a.withRules(ctx, what, func(ctx context.Context, cl *client.Client) error {
 		set, err := cl.SetRules(ctx, body, check)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vitrine/installer/words"
+	"vitrine/internal/disk"
 )
 
 // Space below which a data folder is tight, and below which it cannot work.
@@ -103,12 +104,12 @@ func (h *host) blockDevice(dir, property string) string {
 
 func (h *host) space(dir string) Row {
 	row := Row{ID: "disk.free", Want: words.New("%s or more", bytes(wantSpace)), Severity: OK}
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err != nil {
+	left, _, err := disk.Space(dir)
+	if err != nil {
 		row.Value, row.Severity, row.Why = err.Error(), Warn, words.New("the system does not tell")
 		return row
 	}
-	free := int64(st.Bavail) * st.Bsize
+	free := int64(left)
 	row.Value = bytes(free)
 	switch {
 	case free < minSpace:

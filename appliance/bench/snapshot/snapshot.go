@@ -23,9 +23,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"vitrine/bridge/archive"
+	"vitrine/internal/disk"
 )
 
 // The names in a folder with an archive, as bridge/archive has them.
@@ -138,7 +138,7 @@ func (s *Snapshot) find(dir string) (string, error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		f := fault(dir, "it cannot be read", unwrapPath(err))
+		f := fault(dir, "it cannot be read", disk.WithoutPath(err))
 		if !errors.Is(err, fs.ErrPermission) {
 			f.hint = hintPlace
 		}
@@ -169,15 +169,6 @@ func (s *Snapshot) find(dir string) (string, error) {
 		return "", &Fault{dir: dir, why: "it has Parquet files, but not in the folders and under the names of an archive", hint: hintForeign}
 	}
 	return "", &Fault{dir: dir, why: "there is no archive in it", hint: hintPlace}
-}
-
-// unwrapPath is a file system's error without the path, which is told already.
-func unwrapPath(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }
 
 // take links or copies the files of the newest position.
@@ -292,11 +283,11 @@ func room(dir string, files []archive.ListedFile) error {
 	for _, f := range files {
 		need += f.Bytes
 	}
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err != nil {
+	left, _, err := disk.Space(dir)
+	if err != nil {
 		return fmt.Errorf("look for room in %s: %w", dir, err)
 	}
-	if free := int64(st.Bavail) * st.Bsize; free < need {
+	if free := int64(left); free < need {
 		return &Fault{
 			dir: dir, why: fmt.Sprintf("a copy of the archive takes %d MiB, and %d MiB are free", need>>20, free>>20),
 			hint: "set TMPDIR to a folder on the archive's own disk, where its files are linked and take no room",

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"os"
 	"strings"
 
@@ -64,13 +63,4 @@ func WorkingDir() string {
 		return "the present folder"
 	}
 	return dir
-}
-
-// WithoutPath drops the file's name from an error that names it anyway.
-func WithoutPath(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }

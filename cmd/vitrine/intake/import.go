@@ -16,6 +16,7 @@ import (
 	"vitrine/appliance/client"
 	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
+	"vitrine/internal/disk"
 )
 
 // importFlags are the flags of vitrine import.
@@ -142,12 +143,12 @@ func openInput(name string) (*input, error) {
 		return nil, cli.Hint(errors.New("there is no such file"), "the path counts from "+cli.WorkingDir()+"; - is standard input")
 	}
 	if err != nil {
-		return nil, cli.WithoutPath(err)
+		return nil, disk.WithoutPath(err)
 	}
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-		err = cli.WithoutPath(err)
+		err = disk.WithoutPath(err)
 	case info.IsDir():
 		err = cli.Hint(errors.New("it is a folder"), "name the files in it")
 	default:

@@ -13,6 +13,7 @@ import (
 	"vitrine/appliance/pluginhost"
 	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
+	"vitrine/internal/disk"
 )
 
 func (a app) inspectCommand() *cobra.Command {
@@ -21,7 +22,7 @@ func (a app) inspectCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			wasm, err := os.ReadFile(args[0])
 			if err != nil {
-				return fmt.Errorf("plugin inspect: read %s: %w", args[0], cli.WithoutPath(err))
+				return fmt.Errorf("plugin inspect: read %s: %w", args[0], disk.WithoutPath(err))
 			}
 			ins, err := inspect(cmd.Context(), wasm)
 			if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"vitrine/appliance/client"
 	"vitrine/cmd/vitrine/cli"
+	"vitrine/internal/disk"
 )
 
 // app is what the commands of this package share with all others.
@@ -69,12 +70,12 @@ func Command(shared *cli.App) *cobra.Command {
 func installOf(file string) (*client.PluginInstall, error) {
 	wasm, err := os.ReadFile(file)
 	if err != nil {
-		return nil, cli.Hint(fmt.Errorf("read %s: %w", file, cli.WithoutPath(err)), "name the .wasm file")
+		return nil, cli.Hint(fmt.Errorf("read %s: %w", file, disk.WithoutPath(err)), "name the .wasm file")
 	}
 	base := strings.TrimSuffix(file, moduleSuffix)
 	toml, err := os.ReadFile(base + ".toml")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("read %s: %w", base+".toml", cli.WithoutPath(err))
+		return nil, fmt.Errorf("read %s: %w", base+".toml", disk.WithoutPath(err))
 	}
 	return &client.PluginInstall{Name: filepath.Base(base), Wasm: wasm, Toml: string(toml)}, nil
 }

@@ -16,6 +16,7 @@ import (
 	"vitrine/appliance/trainer/offline"
 	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
+	"vitrine/internal/disk"
 )
 
 // evalFlags are the flags of vitrine eval.
@@ -134,7 +135,7 @@ func (a app) evaluateFiles(ctx context.Context, f *evalFlags) (*client.TrainRepo
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, cli.Hint(fmt.Errorf("%s: there is no such file", name), "the path counts from "+cli.WorkingDir())
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", name, cli.WithoutPath(err))
+			return nil, fmt.Errorf("%s: %w", name, disk.WithoutPath(err))
 		case info.IsDir():
 			return nil, cli.Hint(fmt.Errorf("%s: it is a folder", name), "name the files in it")
 		}
