@@ -114,10 +114,13 @@ CUTS := 20
 kill-table: real-servers ## kill -9 under ingest over HTTP and from a real Kafka, KILLS (100) each, and CUTS (20) power cuts; prints a line each (half an hour)
 	VITRINE_REAL=1 VITRINE_KILLS=$(KILLS) VITRINE_POWER_CUTS=$(CUTS) go test -v -count=1 -timeout 2h -run '^Test(Kill|PowerCut|RealKafkaKill)$$' ./internal/e2e
 
+# A realm of Kerberos for its tests: MIT's server, its tools, and a clock that is off.
+KERBEROS := /usr/sbin/krb5kdc:krb5-kdc /usr/sbin/kadmin.local:krb5-admin-server kinit:krb5-user faketime:faketime
+
 # Debian's packages where the machine lacks them, and the servers into the user's
 # cache folder.
-real-servers: ## fetch what the tests with real servers need: java, mvn, redis-server, Kafka, HDFS, nats-server
-	@missing=; for want in java:default-jre-headless mvn:maven redis-server:redis-server openssl:openssl; do \
+real-servers: ## fetch what the tests with real servers need: java, mvn, redis-server, a KDC, Kafka, HDFS, nats-server
+	@missing=; for want in java:default-jre-headless mvn:maven redis-server:redis-server openssl:openssl $(KERBEROS); do \
 		command -v $${want%%:*} >/dev/null || missing="$$missing $${want#*:}"; done; \
 	test -z "$$missing" || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 	VITRINE_REAL=1 go test -count=1 -timeout 10m -run '^TestRealFetch$$' ./internal/realservers

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -32,14 +32,18 @@ type HDFS struct {
 	BlockSize int
 	// Standby adds a second NameNode, which Failover makes the active one.
 	Standby bool
-	// Properties are further lines of hdfs-site.xml.
+	// Realm makes the cluster ask for Kerberos; see secure.
+	Realm *Realm
+	// Properties are further lines of hdfs-site.xml, and of core-site.xml where
+	// they begin with hadoop.
 	Properties map[string]string
 }
 
 // Cluster is a running HDFS.
 type Cluster struct {
-	// Address is the NameNode's RPC service, host:port, WebAddress its HTTP.
-	Address, WebAddress string
+	// Address is the NameNode's RPC service, host:port, WebAddress its HTTP, and
+	// TLSAddress its HTTPS, with a Realm.
+	Address, WebAddress, TLSAddress string
 	// StandbyAddress and StandbyWebAddress are those of Standby.
 	StandbyAddress, StandbyWebAddress string
 	// NameNode and DataNodes can be killed and started again one by one.
@@ -79,13 +83,18 @@ func (h HDFS) Start(ctx context.Context) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(4 + 3*h.DataNodes)
+	ports, err := freePorts(5 + 4*h.DataNodes)
 	if err != nil {
 		return nil, err
 	}
 	c := &Cluster{opt: h, java: java, lib: lib, Address: ports[0], WebAddress: ports[1]}
 	if h.Standby {
 		c.StandbyAddress, c.StandbyWebAddress = ports[2], ports[3]
+	}
+	if h.Realm != nil {
+		if err := c.secure(ctx, ports[4]); err != nil {
+			return nil, fmt.Errorf("configure kerberos: %w", err)
+		}
 	}
 	if err := c.configure(); err != nil {
 		return nil, fmt.Errorf("configure hdfs: %w", err)
@@ -95,7 +104,7 @@ func (h HDFS) Start(ctx context.Context) (*Cluster, error) {
 	}
 	c.NameNode = c.nameNode(1, "namenode", c.Address, c.WebAddress)
 	for i := range h.DataNodes {
-		c.DataNodes = append(c.DataNodes, c.dataNode(i, ports[4+3*i:]))
+		c.DataNodes = append(c.DataNodes, c.dataNode(i, ports[5+4*i:]))
 	}
 	if err := c.startAll(ctx); err != nil {
 		return nil, errors.Join(err, c.Stop())
@@ -133,7 +142,7 @@ func (c *Cluster) startAll(ctx context.Context) error {
 func (c *Cluster) dataNode(i int, ports []string) *Node {
 	name := "datanode-" + strconv.Itoa(i+1)
 	args := c.args(128, "org.apache.hadoop.hdfs.server.datanode.DataNode", "-Ddfs.datanode.data.dir=file://"+filepath.Join(c.opt.Dir, name),
-		"-Ddfs.datanode.address="+ports[0], "-Ddfs.datanode.http.address="+ports[1], "-Ddfs.datanode.ipc.address="+ports[2])
+		"-Ddfs.datanode.address="+ports[0], "-Ddfs.datanode.http.address="+ports[1], "-Ddfs.datanode.ipc.address="+ports[2], "-Ddfs.datanode.https.address="+ports[3])
 	n := c.node(name, args, nil)
 	// The NameNode counts a killed one as live for a while, so only the node
 	// itself tells that it is back.
@@ -161,6 +170,9 @@ func (c *Cluster) args(heapMiB int, class string, more ...string) []string {
 	for _, pkg := range []string{"java.lang", "java.util", "java.nio", "java.util.concurrent"} {
 		args = append(args, "--add-opens=java.base/"+pkg+"=ALL-UNNAMED")
 	}
+	if r := c.opt.Realm; r != nil {
+		args = append(args, "-Djava.security.krb5.conf="+r.Config)
+	}
 	args = append(args, "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
 		"-cp", filepath.Join(c.opt.Dir, "conf")+":"+filepath.Join(c.lib, "*"), class)
 	return append(args, more...)
@@ -169,7 +181,9 @@ func (c *Cluster) args(heapMiB int, class string, more ...string) []string {
 // Run runs a command line program of Hadoop, such as
 // org.apache.hadoop.hdfs.tools.DFSAdmin, and returns what it prints.
 func (c *Cluster) Run(ctx context.Context, class string, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, c.java, c.args(128, class, args...)...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, c.java, c.args(128, class, args...)...)
+	cmd.Env = append(os.Environ(), "KRB5CCNAME="+c.tickets())
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("run %s %v: %w\n%s", class, args, err, tail(out))
 	}
@@ -224,22 +238,22 @@ func (c *Cluster) configure() error {
 		{"dfs.datanode.du.reserved", "0"},
 	}
 	site = append(site, c.nameNodes()...)
+	site = append(site, c.security()...)
+	if c.opt.Realm != nil {
+		core = append(core, property{"hadoop.security.authentication", "kerberos"})
+	}
 	for name, value := range c.opt.Properties {
-		site = append(site, property{name, value})
-	}
-	for file, properties := range map[string][]property{"core-site.xml": core, "hdfs-site.xml": site} {
-		text, err := xml.MarshalIndent(struct {
-			XMLName    xml.Name   `xml:"configuration"`
-			Properties []property `xml:"property"`
-		}{Properties: properties}, "", " ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(conf, file), text, 0o644); err != nil {
-			return err
+		if strings.HasPrefix(name, "hadoop.") {
+			core = append(core, property{name, value})
+		} else {
+			site = append(site, property{name, value})
 		}
 	}
-	return nil
+	return errors.Join(
+		writeProperties(filepath.Join(conf, "core-site.xml"), core),
+		writeProperties(filepath.Join(conf, "hdfs-site.xml"), site),
+		writeProperties(filepath.Join(conf, "ssl-server.xml"), c.sslServer()),
+	)
 }
 
 // state is what the NameNode says of the cluster.

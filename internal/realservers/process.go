@@ -21,6 +21,8 @@ type process struct {
 	// set.
 	log  string
 	keep bool
+	// env is the environment, this process's where it is nil.
+	env []string
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -47,7 +49,7 @@ func (p *process) launch() error {
 	}
 	defer func() { _ = out.Close() }() // the server has its own copy
 	cmd := exec.Command(p.args[0], p.args[1:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, out, out
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = p.dir, out, out, p.env
 	// The server goes with the test, even one that is killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
