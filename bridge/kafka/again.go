@@ -7,10 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fetch"
 )
 
 // Again reads records that were refused before, as the options say now. It
@@ -55,9 +54,9 @@ func (a *Again) Read(ctx context.Context, l *deadletter.Letter) (event.Record, *
 	if c.Time == 0 {
 		c.Time = l.Time
 	}
-	r := &kgo.Record{Topic: l.Source, Partition: l.Partition, Offset: l.Offset, Key: c.Key, Value: l.Raw, Timestamp: time.UnixMilli(c.Time)}
+	r := &fetch.Record{Offset: l.Offset, Key: c.Key, Value: l.Raw, Time: c.Time}
 	for _, h := range c.Headers {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		r.Headers.Add(h.Key, h.Value)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -84,14 +83,14 @@ type letterHeader struct {
 }
 
 // contextOf writes it. Headers that are too long are left out, and then the key.
-func contextOf(r *kgo.Record) []byte {
-	c := letterContext{Key: r.Key, Time: r.Timestamp.UnixMilli()}
+func contextOf(r *fetch.Record) []byte {
+	c := letterContext{Key: r.Key, Time: r.Time}
 	size := len(c.Key)
-	for i := range r.Headers {
-		if size += len(r.Headers[i].Key) + len(r.Headers[i].Value) + 32; size > deadletter.MaxContext/2 {
+	for key, value := range r.Headers.All() {
+		if size += len(key) + len(value) + 32; size > deadletter.MaxContext/2 {
 			break
 		}
-		c.Headers = append(c.Headers, letterHeader{r.Headers[i].Key, r.Headers[i].Value})
+		c.Headers = append(c.Headers, letterHeader{key, value})
 	}
 	if len(c.Key) > deadletter.MaxContext/2 {
 		c.Key = nil

@@ -11,6 +11,7 @@ import (
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fetch"
 	"vitrine/internal/logkey"
 )
 
@@ -112,12 +113,16 @@ func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 	for i := range b.parts {
 		p := &b.parts[i]
 		if len(p.Records) > 0 {
-			decode, name := with.decode[p.Topic], s.names[p.Topic]
+			from := origin{p.Topic, s.names[p.Topic], p.Partition, with.decode[p.Topic]}
 			for _, r := range p.Records {
 				if r.Attrs.IsControl() {
 					continue // it only moves the position
 				}
-				s.add(b, decode, event.Source{Name: name, Partition: r.Partition, Offset: r.Offset}, r, now)
+				record := fetch.Record{Offset: r.Offset, Time: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value}
+				for _, h := range r.Headers {
+					record.Headers.Add(h.Key, h.Value)
+				}
+				s.add(b, &from, &record, now)
 			}
 		}
 		if p.Err != nil {
@@ -151,40 +156,47 @@ func (s *session) failed(b *batch, p *kgo.FetchTopicPartition, now time.Time) {
 	}
 }
 
-// add decodes one record, which comes from the place.
-func (s *session) add(b *batch, decode decoder, from event.Source, r *kgo.Record, now time.Time) {
+// origin is where records come from: the partition of a topic, its Source.Name, and
+// what decodes its values.
+type origin struct {
+	topic, name string
+	partition   int32
+	decode      decoder
+}
+
+// add decodes one record.
+func (s *session) add(b *batch, from *origin, r *fetch.Record, now time.Time) {
 	n := len(b.records)
 	if n == cap(b.records) {
 		b.records = append(b.records, event.Record{})
 	}
 	b.records = b.records[:n+1]
 	dst := &b.records[n]
-	if dst.Kind == event.KindEvent {
-		dst.Source = from // the decoder empties the rest that there is
-	} else {
-		*dst = event.Record{Source: from}
-	}
-	inv := s.opt.read(decode, r, dst, now, &b.counts)
+	if dst.Kind != event.KindEvent {
+		*dst = event.Record{}
+	} // else the decoder empties the rest that there is
+	dst.Source = event.Source{Name: from.name, Partition: from.partition, Offset: r.Offset}
+	inv := s.opt.read(from.decode, r, dst, now, &b.counts)
 	if inv == nil {
 		return
 	}
 	b.records = b.records[:n]
 	b.counts.Rejected++
 	b.letters = append(b.letters, deadletter.Letter{
-		Source: r.Topic, Partition: r.Partition, Offset: r.Offset, Code: inv.Code, Detail: inv.Detail, Time: now.UnixMilli(), Raw: r.Value,
+		Source: from.topic, Partition: from.partition, Offset: r.Offset, Code: inv.Code, Detail: inv.Detail, Time: now.UnixMilli(), Raw: r.Value,
 		Context: contextOf(r),
 	})
 }
 
 // read makes dst, whose Source is set, what a record says.
-func (o *Options) read(decode decoder, r *kgo.Record, dst *event.Record, now time.Time, counts *Counts) *event.Invalid {
+func (o *Options) read(decode decoder, r *fetch.Record, dst *event.Record, now time.Time, counts *Counts) *event.Invalid {
 	unknown, inv := decode(r, dst)
 	counts.UnknownFields += unknown
 	if inv != nil || dst.Kind != event.KindEvent {
 		return inv
 	}
 	if dst.Event.Time == 0 {
-		dst.Event.Time = max(r.Timestamp.UnixMilli(), 0)
+		dst.Event.Time = max(r.Time, 0)
 	}
 	if dst.Event.Normalize(now) {
 		counts.Clamped++

@@ -5,9 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fetch"
 )
 
 // TestRecordsAgain: what a batch held before leaves no trace in its records.
@@ -28,7 +27,7 @@ func TestRecordsAgain(t *testing.T) {
 	now := time.UnixMilli(1_760_000_000_000)
 	record := func(into *batch, n int) []event.Record {
 		into.records, into.letters = into.records[:0], into.letters[:0]
-		s.add(into, values[n].decode, event.Source{Name: "x", Offset: int64(n)}, &kgo.Record{Value: []byte(values[n].text), Timestamp: now}, now)
+		s.add(into, &origin{name: "x", decode: values[n].decode}, &fetch.Record{Offset: int64(n), Value: []byte(values[n].text), Time: now.UnixMilli()}, now)
 		return into.records
 	}
 	for first := range values {

@@ -8,11 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"vitrine/bridge/cloudevents"
 	"vitrine/bridge/event"
 	"vitrine/bridge/file"
+	"vitrine/bridge/kafka/fetch"
 )
 
 // The formats of record values.
@@ -48,7 +47,7 @@ func CheckMap(format, mapping string) error {
 // it. It empties what its kind of record has of dst. The strings of dst may be
 // parts of the record, which nobody changes. It says how many fields it did not
 // know.
-type decoder func(r *kgo.Record, dst *event.Record) (unknown int, inv *event.Invalid)
+type decoder func(r *fetch.Record, dst *event.Record) (unknown int, inv *event.Invalid)
 
 // maxReaders is how many batches are decoded at a time at most: the one
 // committer of the log takes no more than some three decoders give.
@@ -102,7 +101,7 @@ func newDecoder(opt *Options) (decode decoder, prepare func(ctx context.Context,
 	if err != nil {
 		return nil, nil, err
 	}
-	return checked(func(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+	return checked(func(r *fetch.Record, dst *event.Record) (int, *event.Invalid) {
 		dst.Kind = event.KindEvent
 		return 0, values.Event(r.Value, &dst.Event)
 	}, opt.Types), nil, nil
@@ -110,7 +109,7 @@ func newDecoder(opt *Options) (decode decoder, prepare func(ctx context.Context,
 
 // checked makes a decoder of interactions check what it has read.
 func checked(decode decoder, types event.Types) decoder {
-	return func(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+	return func(r *fetch.Record, dst *event.Record) (int, *event.Invalid) {
 		unknown, inv := decode(r, dst)
 		if inv == nil {
 			inv = dst.Event.Validate(types)
@@ -149,7 +148,7 @@ func tombstone() *event.Invalid {
 // newJSON makes the decoder of JSON under the fields' own names.
 func newJSON(types event.Types) decoder {
 	parser := new(event.Parser)
-	return func(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+	return func(r *fetch.Record, dst *event.Record) (int, *event.Invalid) {
 		if len(r.Value) == 0 {
 			return 0, tombstone()
 		}
@@ -162,16 +161,16 @@ func newJSON(types event.Types) decoder {
 	}
 }
 
-func decodeCloudEvent(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+func decodeCloudEvent(r *fetch.Record, dst *event.Record) (int, *event.Invalid) {
 	dst.Kind = event.KindEvent
 	// The Kafka binding's header names: ce_ and the attribute, content-type.
 	var h http.Header
-	for i := range r.Headers {
-		if name, ok := strings.CutPrefix(r.Headers[i].Key, "ce_"); ok {
+	for key, value := range r.Headers.All() {
+		if name, ok := strings.CutPrefix(key, "ce_"); ok {
 			if h == nil {
 				h = http.Header{}
 			}
-			h.Set("Ce-"+name, string(r.Headers[i].Value))
+			h.Set("Ce-"+name, string(value))
 		}
 	}
 	if h != nil && cloudevents.Binary(h) {
@@ -184,7 +183,7 @@ func decodeCloudEvent(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
 }
 
 // decodeItem reads an upsert of an item, or, without a value, its removal.
-func decodeItem(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+func decodeItem(r *fetch.Record, dst *event.Record) (int, *event.Invalid) {
 	*dst = event.Record{Source: dst.Source}
 	e, inv := readEntity(r, "item_id")
 	if inv != nil {
@@ -194,12 +193,12 @@ func decodeItem(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
 	if e.gone {
 		dst.Kind = event.KindItemDelete
 	}
-	dst.Item = event.Item{ID: e.id, Time: max(r.Timestamp.UnixMilli(), 0), Attributes: e.attributes, ExpiresAt: e.expires}
+	dst.Item = event.Item{ID: e.id, Time: max(r.Time, 0), Attributes: e.attributes, ExpiresAt: e.expires}
 	return 0, dst.Item.Validate()
 }
 
 // decodeUser reads an upsert of a user, or, without a value, an erasure.
-func decodeUser(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
+func decodeUser(r *fetch.Record, dst *event.Record) (int, *event.Invalid) {
 	*dst = event.Record{Source: dst.Source}
 	e, inv := readEntity(r, "user_id")
 	if inv != nil {
@@ -209,7 +208,7 @@ func decodeUser(r *kgo.Record, dst *event.Record) (int, *event.Invalid) {
 	if e.gone {
 		dst.Kind = event.KindUserErase
 	}
-	dst.User = event.User{ID: e.id, Time: max(r.Timestamp.UnixMilli(), 0), Attributes: e.attributes}
+	dst.User = event.User{ID: e.id, Time: max(r.Time, 0), Attributes: e.attributes}
 	return 0, dst.User.Validate()
 }
 
@@ -223,7 +222,7 @@ type entity struct {
 
 // readEntity reads an object: the id, or else the record's key; expires_at; and
 // the attributes, in an object of that name or as all that is left.
-func readEntity(r *kgo.Record, idField string) (entity, *event.Invalid) {
+func readEntity(r *fetch.Record, idField string) (entity, *event.Invalid) {
 	e := entity{id: string(r.Key)}
 	if len(r.Value) == 0 {
 		e.gone = true

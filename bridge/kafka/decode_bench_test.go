@@ -5,15 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fetch"
 )
 
 // shopRecord is the n-th record of a shop's topic, 200 bytes of JSON.
-func shopRecord(n int, partition int32) *kgo.Record {
-	return &kgo.Record{
-		Topic: "user-events", Partition: partition, Timestamp: time.UnixMilli(1760000000000),
+func shopRecord(n int) *fetch.Record {
+	return &fetch.Record{
+		Time: 1760000000000,
 		Value: fmt.Appendf(nil,
 			`{"user_id":"user-%06d","item_id":"item-%05d","event_type":"view","ts":%d,"event_id":"e-%012d","session_id":"s-%08d","scene":"home","position":%d,"price":19.5,"currency":"EUR"}`,
 			n*7%100_000, n*13%20_000, 1760000000000+n, n, n/5, n%20),
@@ -25,14 +24,14 @@ func shopRecord(n int, partition int32) *kgo.Record {
 // limit is one pass over the bytes at the scanner's 0.3 to 0.5 GB/s, 0.4 to
 // 0.7 us.
 func BenchmarkRecord(b *testing.B) {
-	records := make([]*kgo.Record, 4096)
+	records := make([]*fetch.Record, 4096)
 	for i := range records {
-		records[i] = shopRecord(i, 3)
+		records[i] = shopRecord(i)
 		records[i].Offset = int64(i)
 	}
 	s := &session{Source: &Source{opt: Options{Now: time.Now}}}
-	name := event.TopicSource("user-events", [16]byte{1})
-	into, decode := &batch{}, newJSON(nil)
+	from := &origin{"user-events", event.TopicSource("user-events", [16]byte{1}), 3, newJSON(nil)}
+	into := &batch{}
 	var frame event.FrameBuilder
 	now := time.Now()
 	b.SetBytes(int64(len(records[0].Value)))
@@ -45,7 +44,7 @@ func BenchmarkRecord(b *testing.B) {
 			into.records = into.records[:0]
 		}
 		r := records[n%len(records)]
-		s.add(into, decode, event.Source{Name: name, Partition: r.Partition, Offset: r.Offset}, r, now)
+		s.add(into, from, r, now)
 		frame.Add(&into.records[len(into.records)-1])
 		n++
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -26,7 +27,7 @@ func BenchmarkFlow(b *testing.B) {
 			part := kgo.FetchPartition{Partition: int32(p)}
 			for i := range batchRecords / partitions {
 				n := from + p*batchRecords/partitions + i
-				part.Records = append(part.Records, shopRecord(n, int32(p)))
+				part.Records = append(part.Records, &kgo.Record{Topic: "user-events", Partition: int32(p), Value: shopRecord(n).Value, Timestamp: time.UnixMilli(1760000000000)})
 			}
 			topic.Partitions = append(topic.Partitions, part)
 		}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fetch"
 )
 
 // messages reads Protobuf by a descriptor set, as protoc writes it with
@@ -54,7 +54,7 @@ func newMessages(opt *Options, then decoder) (*messages, error) {
 }
 
 // decode reads one value.
-func (m *messages) decode(r *kgo.Record, dst *event.Record) (unknown int, inv *event.Invalid) {
+func (m *messages) decode(r *fetch.Record, dst *event.Record) (unknown int, inv *event.Invalid) {
 	value := r.Value
 	if len(value) > event.MaxJSON {
 		return 0, tooLarge(len(value))

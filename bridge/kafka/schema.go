@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/twmb/avro"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fetch"
 )
 
 // The header of values that were written with a schema registry: a zero byte
@@ -107,7 +107,7 @@ func (s *schemas) prepare(ctx context.Context, value []byte) error {
 }
 
 // decode reads one value.
-func (s *schemas) decode(r *kgo.Record, dst *event.Record) (unknown int, inv *event.Invalid) {
+func (s *schemas) decode(r *fetch.Record, dst *event.Record) (unknown int, inv *event.Invalid) {
 	if len(r.Value) > event.MaxJSON {
 		return 0, tooLarge(len(r.Value))
 	}
@@ -136,7 +136,7 @@ func tooLarge(n int) *event.Invalid {
 }
 
 // through gives fields to the decoder of JSON; those that are null are absent.
-func through(r *kgo.Record, dst *event.Record, fields map[string]any, rest decoder) (int, *event.Invalid) {
+func through(r *fetch.Record, dst *event.Record, fields map[string]any, rest decoder) (int, *event.Invalid) {
 	text, err := json.Marshal(fields)
 	if err != nil {
 		return 0, &event.Invalid{Code: codeInvalidValue, Detail: "a field has no form in JSON: " + err.Error()}

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/twmb/avro"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -21,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fetch"
 )
 
 const (
@@ -52,7 +52,7 @@ func write(t testing.TB, data string) string {
 // text is an interaction, or the code of its refusal.
 func text(decode decoder, value []byte) string {
 	var got event.Record
-	if _, inv := decode(&kgo.Record{Value: value}, &got); inv != nil {
+	if _, inv := decode(&fetch.Record{Value: value}, &got); inv != nil {
 		return inv.Code
 	}
 	e := &got.Event
@@ -240,7 +240,7 @@ func FuzzBinary(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, value []byte) {
 		for _, decode := range decoders {
 			var r event.Record
-			decode(&kgo.Record{Value: value}, &r)
+			decode(&fetch.Record{Value: value}, &r)
 		}
 	})
 }

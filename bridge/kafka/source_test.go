@@ -32,6 +32,7 @@ import (
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fetch"
 )
 
 // memLog is a log in memory.
@@ -542,8 +543,8 @@ func tlsListener(t *testing.T, dir string, after time.Duration) string {
 }
 
 func TestItemsAndUsers(t *testing.T) {
-	rec := func(key, value string) *kgo.Record {
-		r := &kgo.Record{Key: []byte(key), Timestamp: time.UnixMilli(5)}
+	rec := func(key, value string) *fetch.Record {
+		r := &fetch.Record{Key: []byte(key), Time: 5}
 		if value != "" {
 			r.Value = []byte(value)
 		}
@@ -583,34 +584,29 @@ func TestItemsAndUsers(t *testing.T) {
 }
 
 func TestFormats(t *testing.T) {
-	binary := &kgo.Record{
-		Value: []byte(`{"user_id":"u","item_id":"i"}`),
-		Headers: []kgo.RecordHeader{
-			{Key: "ce_specversion", Value: []byte("1.0")},
-			{Key: "ce_id", Value: []byte("7")},
-			{Key: "ce_source", Value: []byte("/shop")},
-			{Key: "ce_type", Value: []byte("shop.view")},
-			{Key: "content-type", Value: []byte("application/json")},
-		},
+	binary := &fetch.Record{Value: []byte(`{"user_id":"u","item_id":"i"}`)}
+	for _, h := range [][2]string{{"ce_specversion", "1.0"}, {"ce_id", "7"}, {"ce_source", "/shop"}, {"ce_type", "shop.view"}, {"content-type", "application/json"}} {
+		binary.Headers.Add(h[0], []byte(h[1]))
 	}
+	text := func(value string) *fetch.Record { return &fetch.Record{Value: []byte(value)} }
 	for _, test := range []struct {
 		format, mapping string
-		record          *kgo.Record
+		record          *fetch.Record
 		want            string
 	}{
-		{JSON, "", kgo.StringRecord(`{"user_id":"u","item_id":"i","event_type":"view"}`), "u i view 0 "},
-		{JSON, "user_id=customer,item_id=sku,event_type==purchase,value=qty", kgo.StringRecord(`{"customer":7,"sku":"s","qty":2}`), "7 s purchase 2 "},
-		{JSON, "user_id=customer", kgo.StringRecord(`{"customer":7,"item_id":"s","event_type":"view"}`), "7 s view 0 "},
-		{JSON, "user_id=customer", kgo.StringRecord(`{"customer":`), "invalid_json"},
-		{JSON, "user_id=customer", kgo.StringRecord(``), "invalid_json"},
-		{CSV, "", kgo.StringRecord("u,i,view,2026-01-02T03:04:05Z"), "u i view 0 "},
-		{CSV, "", kgo.StringRecord("u,\"i,1\",view,,3\r\n"), "u i,1 view 3 "},
-		{CSV, "user_id=3,item_id=1,event_type==cart", kgo.StringRecord("i,x,u,y"), "u i cart 0 "},
-		{CSV, "", kgo.StringRecord("u,i,view\nu,i,view"), "invalid_row"},
-		{CSV, "", kgo.StringRecord(`u,"i`), "invalid_row"},
+		{JSON, "", text(`{"user_id":"u","item_id":"i","event_type":"view"}`), "u i view 0 "},
+		{JSON, "user_id=customer,item_id=sku,event_type==purchase,value=qty", text(`{"customer":7,"sku":"s","qty":2}`), "7 s purchase 2 "},
+		{JSON, "user_id=customer", text(`{"customer":7,"item_id":"s","event_type":"view"}`), "7 s view 0 "},
+		{JSON, "user_id=customer", text(`{"customer":`), "invalid_json"},
+		{JSON, "user_id=customer", text(``), "invalid_json"},
+		{CSV, "", text("u,i,view,2026-01-02T03:04:05Z"), "u i view 0 "},
+		{CSV, "", text("u,\"i,1\",view,,3\r\n"), "u i,1 view 3 "},
+		{CSV, "user_id=3,item_id=1,event_type==cart", text("i,x,u,y"), "u i cart 0 "},
+		{CSV, "", text("u,i,view\nu,i,view"), "invalid_row"},
+		{CSV, "", text(`u,"i`), "invalid_row"},
 		{CloudEvents, "", binary, "u i view 0 /shop#7"},
-		{CloudEvents, "", kgo.StringRecord(`{"specversion":"1.0","id":"8","source":"/s","type":"view","subject":"i","data":{"user_id":"u"}}`), "u i view 0 /s#8"},
-		{CloudEvents, "", kgo.StringRecord(`{"id":"8"}`), "invalid_cloudevent"},
+		{CloudEvents, "", text(`{"specversion":"1.0","id":"8","source":"/s","type":"view","subject":"i","data":{"user_id":"u"}}`), "u i view 0 /s#8"},
+		{CloudEvents, "", text(`{"id":"8"}`), "invalid_cloudevent"},
 	} {
 		decode, _, err := newDecoder(&Options{Format: test.format, Map: test.mapping})
 		if err != nil {
@@ -619,12 +615,12 @@ func TestFormats(t *testing.T) {
 		for range 2 { // the second time with used buffers
 			var got event.Record
 			_, inv := decode(test.record, &got)
-			text := fmt.Sprint(got.Event.UserID, " ", got.Event.ItemID, " ", got.Event.Type, " ", got.Event.Value, " ", got.Event.EventID)
+			said := fmt.Sprint(got.Event.UserID, " ", got.Event.ItemID, " ", got.Event.Type, " ", got.Event.Value, " ", got.Event.EventID)
 			if inv != nil {
-				text = inv.Code
+				said = inv.Code
 			}
-			if text != test.want {
-				t.Errorf("%s %q %s: %q, want %q", test.format, test.mapping, test.record.Value, text, test.want)
+			if said != test.want {
+				t.Errorf("%s %q %s: %q, want %q", test.format, test.mapping, test.record.Value, said, test.want)
 			}
 		}
 	}
@@ -656,7 +652,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value, key []byte) {
 		for _, decode := range decoders {
 			var r event.Record
-			if _, inv := decode(&kgo.Record{Key: key, Value: value}, &r); inv == nil {
+			if _, inv := decode(&fetch.Record{Key: key, Value: value}, &r); inv == nil {
 				if r.Kind == event.KindEvent && r.Event.Validate(nil) != nil {
 					continue
 				}

@@ -59,8 +59,9 @@ var rules = []rule{
 	{pkg: "bridge/file/stream", foreign: []string{"github.com/klauspost/compress", "github.com/therootcompany/xz"}},
 	{pkg: "bridge/parquet/tables", foreign: []string{"github.com/parquet-go/parquet-go"}},
 	{pkg: "bridge/parquet", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/parquet-go/parquet-go"}},
+	{pkg: "bridge/kafka/fetch", foreign: []string{"github.com/twmb/franz-go"}},
 	{
-		pkg: "bridge/kafka", own: []string{"bridge", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "internal/logkey", "internal/pause"},
+		pkg: "bridge/kafka", own: []string{"bridge", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/fetch", "internal/logkey", "internal/pause"},
 		foreign: []string{"github.com/twmb/franz-go", "github.com/twmb/avro", "google.golang.org/protobuf"},
 	},
 	{pkg: "bridge/cloudevents", own: []string{"bridge/event"}},
