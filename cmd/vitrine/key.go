@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -87,19 +86,11 @@ func (a *app) keyCommand() *cobra.Command {
 }
 
 func (a *app) printKeys(list []client.KeyInfo) error {
-	if a.JSON {
-		return a.PrintJSON(list)
-	}
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(a.Out, "no keys; make one with: vitrine key new NAME --scope recommend")
-		return err
-	}
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tSCOPE\tBEGINS\tCREATED")
+	t := cli.NewTable("NAME", "SCOPE", "BEGINS", "CREATED")
 	for _, k := range list {
-		fmt.Fprintf(w, "%s\t%s\tvk_%s\t%s\n", k.Name, k.Scope, k.ID, k.CreatedAt.Format(time.RFC3339))
+		t.Row(k.Name, string(k.Scope), "vk_"+k.ID, k.CreatedAt.Format(time.RFC3339))
 	}
-	return w.Flush()
+	return a.PrintList(list, "no keys; make one with: vitrine key new NAME --scope recommend", t)
 }
 
 // keyring is the running appliance's, which counts a change at once; else the

@@ -278,7 +278,7 @@ func TestBadFiles(t *testing.T) {
 	}
 	d.send("POST", "/v1/events", "application/json", `{"item_id":"i1","event_type":"view"}`)
 	text := vitrine(t, "deadletters", "list", "-n", "500", "--data", d.dir).must(t).out
-	for _, line := range []string{`(?m)^\d+ +stdin-\S+ +3 +missing_item_id `, `(?m)^\d+ +http +- +missing_user_id `} {
+	for _, line := range []string{`(?m)^\d+ +stdin-\S+ +3 +missing_item_id$`, `(?m)^\d+ +http +- +missing_user_id$`} {
 		if !regexp.MustCompile(line).MatchString(text) {
 			t.Errorf("no line like %s in\n%s", line, text)
 		}

@@ -3,7 +3,6 @@ package intake
 import (
 	"fmt"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,19 +28,15 @@ func (a app) deadlettersCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("deadletters list: %w", err)
 			}
-			if a.JSON {
-				return a.PrintJSON(page)
-			}
-			if page.Total == 0 {
-				fmt.Fprintln(a.Out, "no dead letters")
-				return nil
-			}
-			w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "ID\tSOURCE\tLINE\tCODE\tDETAIL")
+			t := cli.NewTextTable("ID", "SOURCE", "LINE", "CODE", "DETAIL")
 			for _, l := range page.Items {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.ID, l.Source, lineOf(&l), l.Code, l.Detail)
+				t.Row(l.ID, l.Source, lineOf(&l), l.Code, l.Detail)
 			}
-			if err := w.Flush(); err != nil {
+			none := "no dead letters"
+			if page.Total > 0 {
+				none = "no more dead letters"
+			}
+			if err := a.PrintList(page, none, t); err != nil || a.JSON || page.Total == 0 {
 				return err
 			}
 			fmt.Fprintf(a.Out, "%s of %s\n", progress.Count(int64(len(page.Items))), progress.Count(page.Total))

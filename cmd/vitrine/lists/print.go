@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 )
 
 // shown are the attributes that the tables show where an item has them.
@@ -59,31 +60,24 @@ func because(reasons []client.Reason) string {
 
 // write prints a list as a table.
 func write(out io.Writer, list *client.Recommendations) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "RANK\tITEM\tSCORE")
 	columns := fieldsOf(list)
-	for _, c := range columns {
-		fmt.Fprintf(w, "\t%s", c)
-	}
-	why := false
-	for _, it := range list.Items {
-		why = why || len(it.Reasons) > 0
-	}
+	head := append([]string{"RANK", "ITEM", "SCORE"}, columns...)
+	t := cli.NewTable(head...)
+	why := slices.ContainsFunc(list.Items, func(it client.RecommendedItem) bool { return len(it.Reasons) > 0 })
 	if why {
-		fmt.Fprint(w, "\tBECAUSE OF")
+		t = cli.NewTextTable(append(head, "BECAUSE OF")...)
 	}
-	fmt.Fprintln(w)
 	for _, it := range list.Items {
-		fmt.Fprintf(w, "%d\t%s\t%.4f", it.Rank, it.ItemID, it.Score)
+		row := []string{strconv.Itoa(it.Rank), it.ItemID, fmt.Sprintf("%.4f", it.Score)}
 		for _, c := range columns {
-			fmt.Fprintf(w, "\t%s", cell(it.Fields[c]))
+			row = append(row, cell(it.Fields[c]))
 		}
 		if why {
-			fmt.Fprintf(w, "\t%s", because(it.Reasons))
+			row = append(row, because(it.Reasons))
 		}
-		fmt.Fprintln(w)
+		t.Row(row...)
 	}
-	if err := w.Flush(); err != nil {
+	if err := t.Write(out); err != nil {
 		return err
 	}
 	source := string(list.Source)

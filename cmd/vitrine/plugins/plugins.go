@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -104,23 +103,15 @@ func (a app) listCommand() *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("plugin list: %w", err)
 				}
-				if a.JSON {
-					return a.PrintJSON(list)
-				}
-				if len(list) == 0 {
-					_, err := fmt.Fprintln(a.Out, "no plugins; copy a .wasm into the plugins folder or use: vitrine plugin install FILE")
-					return err
-				}
-				w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-				fmt.Fprintln(w, "NAME\tVERSION\tSTATE\tKINDS\tSHA256\tREASON")
+				t := cli.NewTextTable("NAME", "VERSION", "STATE", "KINDS", "SHA256", "REASON")
 				for _, p := range list {
 					reason := p.Reason
 					if p.State == "refused" && p.Version != "" {
 						reason += "; " + p.Version + " goes on as before"
 					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.12s\t%s\n", p.Name, p.Version, p.State, strings.Join(p.Kinds, ","), p.Sha256, reason)
+					t.Row(p.Name, p.Version, string(p.State), strings.Join(p.Kinds, ","), fmt.Sprintf("%.12s", p.Sha256), reason)
 				}
-				return w.Flush()
+				return a.PrintList(list, "no plugins; copy a .wasm into the plugins folder or use: vitrine plugin install FILE", t)
 			})
 		},
 	}

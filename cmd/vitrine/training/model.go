@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,15 +61,8 @@ func (a app) modelCommand() *cobra.Command {
 }
 
 func (a app) printModels(models []client.Model) error {
-	if a.JSON {
-		return a.PrintJSON(client.ModelList{Models: models})
-	}
-	if len(models) == 0 {
-		_, err := fmt.Fprintln(a.Out, "no model yet; make one with: vitrine train")
-		return err
-	}
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "VERSION\tSTATE\tCREATED\tUSERS\tITEMS\tINTERACTIONS\tNDCG@10\tPOPULARITY\tGATE")
+	// Users, items and when it was made, which its name tells, are in model show.
+	t := cli.NewTextTable("VERSION", "STATE", "INTERACTIONS", "NDCG@10", "POPULARITY", "GATE")
 	for _, m := range models {
 		ndcg := map[string]string{}
 		for _, mm := range m.Metrics {
@@ -78,10 +70,9 @@ func (a app) printModels(models []client.Model) error {
 				ndcg[mm.Name] = fmt.Sprintf("%.4f", v)
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Version, m.State, m.CreatedAt.Local().Format(time.DateTime),
-			progress.Count(int64(m.Users)), progress.Count(int64(m.Items)), progress.Count(int64(m.Interactions)), cmp.Or(ndcg["blend"], ndcg["als"]), ndcg["popularity"], inBrief(m.Reason))
+		t.Row(m.Version, string(m.State), progress.Count(int64(m.Interactions)), cmp.Or(ndcg["blend"], ndcg["als"]), ndcg["popularity"], inBrief(m.Reason))
 	}
-	return w.Flush()
+	return a.PrintList(client.ModelList{Models: models}, "no model yet; make one with: vitrine train", t)
 }
 
 // showModel prints one version of the list.
