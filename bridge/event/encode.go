@@ -4,15 +4,16 @@ import (
 	"math"
 	"strconv"
 	"time"
-	"unicode/utf8"
+
+	"vitrine/bridge/event/words"
 )
 
 // AppendEventJSON appends e as the JSON object that ParseEvent reads back to
 // the same event. Absent fields are left out; ts is RFC 3339 in UTC.
 func AppendEventJSON(dst []byte, e *Event) []byte {
-	dst = appendText(append(dst, `{"user_id":`...), e.UserID)
-	dst = appendText(append(dst, `,"item_id":`...), e.ItemID)
-	dst = appendText(append(dst, `,"event_type":`...), e.Type)
+	dst = words.AppendJSON(append(dst, `{"user_id":`...), e.UserID)
+	dst = words.AppendJSON(append(dst, `,"item_id":`...), e.ItemID)
+	dst = words.AppendJSON(append(dst, `,"event_type":`...), e.Type)
 	if e.Time != 0 {
 		dst = AppendTimeJSON(append(dst, `,"ts":`...), e.Time)
 	}
@@ -49,7 +50,7 @@ func AppendAttributesJSON(dst []byte, a []Attribute) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendText(dst, a[i].Name), ':')
+		dst = append(words.AppendJSON(dst, a[i].Name), ':')
 		dst = AppendValueJSON(dst, &a[i].Value)
 	}
 	return append(dst, '}')
@@ -59,7 +60,7 @@ func AppendAttributesJSON(dst []byte, a []Attribute) []byte {
 func AppendValueJSON(dst []byte, v *Value) []byte {
 	switch v.Kind {
 	case String:
-		return appendText(dst, v.Str)
+		return words.AppendJSON(dst, v.Str)
 	case Number:
 		return appendFloat(dst, v.Num)
 	case Bool:
@@ -70,7 +71,7 @@ func AppendValueJSON(dst []byte, v *Value) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = appendText(dst, member)
+			dst = words.AppendJSON(dst, member)
 		}
 		return append(dst, ']')
 	}
@@ -82,7 +83,7 @@ func appendField(dst []byte, name, text string) []byte {
 	if text == "" {
 		return dst
 	}
-	return appendText(append(dst, name...), text)
+	return words.AppendJSON(append(dst, name...), text)
 }
 
 // appendFloat appends the shortest text that reads back as v. JSON has no
@@ -95,43 +96,4 @@ func appendFloat(dst []byte, v float64) []byte {
 		return strconv.AppendFloat(dst, v, 'e', -1, 64)
 	}
 	return strconv.AppendFloat(dst, v, 'f', -1, 64)
-}
-
-// appendText appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
-func appendText(dst []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && n == 1 {
-				dst = append(append(dst, s[start:i]...), `\ufffd`...)
-				start = i + 1
-			}
-			i += n
-			continue
-		}
-		if c >= 0x20 && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		dst = append(dst, s[start:i]...)
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
-		i++
-		start = i
-	}
-	return append(append(dst, s[start:]...), '"')
 }

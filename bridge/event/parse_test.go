@@ -286,7 +286,7 @@ func TestAppendEventJSON(t *testing.T) {
 	if got := string(AppendEventJSON(nil, &fullEvent)); got != fullJSON {
 		t.Errorf("got  %s\nwant %s", got, fullJSON)
 	}
-	if got := string(appendText(nil, "a\xffb")); got != `"a\ufffdb"` {
+	if got := string(AppendValueJSON(nil, &Value{Kind: String, Str: "a\xffb"})); got != `"a\ufffdb"` {
 		t.Errorf("not UTF-8: %s", got)
 	}
 }

@@ -1,7 +1,7 @@
 // Package words reads text eight bytes at a time: how far it is plain, and the
-// value of numbers.
+// value of numbers; and it writes text as JSON.
 //
-// It is a leaf of the parser of events, and imports nothing of this module.
+// It is a leaf of the codecs of events, and imports nothing of this module.
 package words
 
 import (
