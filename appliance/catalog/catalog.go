@@ -19,7 +19,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"vitrine/bridge/event"
 )
@@ -130,10 +129,6 @@ func (c *Catalog) User(code uint32) (event.User, bool) {
 // because the item or user had event.MaxAttributes without them.
 func (c *Catalog) Surplus() uint64 { return c.ofItems.surplus.Load() + c.ofUsers.surplus.Load() }
 
-// AvailableFrom is the attribute that says from when on an item may be shown:
-// a text such as "2026-12-01T08:00:00Z", or Unix milliseconds.
-const AvailableFrom = "available_from"
-
 // Expired says whether an item must not be shown at now (Unix milliseconds):
 // not any more, or not yet. A deleted item never may.
 func (c *Catalog) Expired(code uint32, now int64) bool {
@@ -172,7 +167,7 @@ type entry struct {
 	attributes packed
 	// time and expires are those of event.Item.
 	time, expires int64
-	// listed is the time of the first put, from the time of AvailableFrom.
+	// listed is the time of the first put, from the time of event.AvailableFrom.
 	listed, from int64
 	// gone says that it was deleted since.
 	gone bool
@@ -245,23 +240,11 @@ func (a *attributes) apply(code uint32, it *event.Item, patch bool) {
 // of a request, which would stay in RAM with them.
 func (a *attributes) put(slot *atomic.Pointer[entry], code uint32, next *entry, before, after []event.Attribute) {
 	a.buf, next.attributes = pack(a.buf, after)
-	next.from = next.availableFrom()
+	if from, ok := next.attributes.find(event.AvailableFrom); ok {
+		next.from, _ = from.Moment()
+	}
 	a.columns.update(code, before, after)
 	a.store(slot, code, next)
-}
-
-func (e *entry) availableFrom() int64 {
-	v, ok := e.attributes.find(AvailableFrom)
-	switch {
-	case !ok:
-	case v.Kind == event.Number:
-		return int64(v.Num)
-	case v.Kind == event.String:
-		if ms, ok := event.ParseTime(v.Str, time.UTC); ok {
-			return ms
-		}
-	}
-	return 0
 }
 
 // cut keeps patches, one on top of the other, from growing an item beyond

@@ -240,7 +240,7 @@ func TestExpiredOverTime(t *testing.T) {
 			it.ExpiresAt = 100
 		case 1:
 			now.from = 100
-			it.Attributes = []event.Attribute{{Name: AvailableFrom, Value: event.Value{Kind: event.Number, Num: 100}}}
+			it.Attributes = []event.Attribute{{Name: event.AvailableFrom, Value: event.Value{Kind: event.Number, Num: 0.1}}}
 		}
 		c.ApplyItem(&it, false)
 		if random.IntN(5) == 0 {

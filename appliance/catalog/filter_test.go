@@ -187,15 +187,16 @@ func TestFiltersBesideAWriter(t *testing.T) {
 
 func TestWindow(t *testing.T) {
 	c := New()
-	putItem(c, "a", text(AvailableFrom, "2026-06-01T00:00:00Z"))
-	putItem(c, "b", number(AvailableFrom, 1000))
-	putItem(c, "c", text(AvailableFrom, "soon"))
+	putItem(c, "a", text(event.AvailableFrom, "2026-06-01T00:00:00Z"))
+	putItem(c, "b", number(event.AvailableFrom, 1780272000000))
+	putItem(c, "c", text(event.AvailableFrom, "soon"))
+	putItem(c, "e", number(event.AvailableFrom, 1780272000)) // as files have it: seconds
 	june := int64(1780272000000)
 	for _, x := range []struct {
 		code   uint32
 		now    int64
 		hidden bool
-	}{{0, june - 1, true}, {0, june, false}, {1, 999, true}, {1, 1000, false}, {2, 0, false}} {
+	}{{0, june - 1, true}, {0, june, false}, {1, june - 1, true}, {1, june, false}, {2, 0, false}, {3, june - 1, true}, {3, june, false}} {
 		if got := c.Expired(x.code, x.now); got != x.hidden {
 			t.Errorf("item %d at %d: hidden %v", x.code, x.now, got)
 		}

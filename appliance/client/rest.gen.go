@@ -466,7 +466,7 @@ type ArticleRecommendations struct {
 	Recommendations *[]ID `json:"recommendations,omitempty"`
 }
 
-// AttributeValue Text, number, truth value or set of texts.
+// AttributeValue Text, number, truth value or set of texts. An item's `available_from` must be a time, RFC 3339 or Unix milliseconds: it is shown from then on.
 type AttributeValue = any
 
 // Attributes defines model for Attributes.
@@ -1539,7 +1539,7 @@ type ExplainParams struct {
 	// Scene Where the list will stand, which decides what it is made of and which rules hold: `home` (the default), `product` (what goes with the last item of the session), `cart` (the session is the cart), `buy-again`, `trending`, or a scene of `recommend.scenes`.
 	Scene *Scene `form:"scene,omitempty" json:"scene,omitempty"`
 
-	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`, beside which an attribute is a time: such a text, or Unix seconds or milliseconds. At most 1,000 conditions. A fault is answered with its `position`.
 	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
 
 	// Exclude Item ids that must not be in the answer; several as in `session`.
@@ -1645,7 +1645,7 @@ type LatestItemsParams struct {
 	// Fields Names of item attributes to return; the parameter repeats, or holds several names with commas between them.
 	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
 
-	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`, beside which an attribute is a time: such a text, or Unix seconds or milliseconds. At most 1,000 conditions. A fault is answered with its `position`.
 	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
 
 	// Category Only items whose attribute `category` is this, besides `filter`.
@@ -1663,7 +1663,7 @@ type PopularItemsParams struct {
 	// Fields Names of item attributes to return; the parameter repeats, or holds several names with commas between them.
 	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
 
-	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`, beside which an attribute is a time: such a text, or Unix seconds or milliseconds. At most 1,000 conditions. A fault is answered with its `position`.
 	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
 
 	// Category Only items whose attribute `category` is this, besides `filter`.
@@ -1690,7 +1690,7 @@ type RecommendParams struct {
 	// Scene Where the list will stand, which decides what it is made of and which rules hold: `home` (the default), `product` (what goes with the last item of the session), `cart` (the session is the cart), `buy-again`, `trending`, or a scene of `recommend.scenes`.
 	Scene *Scene `form:"scene,omitempty" json:"scene,omitempty"`
 
-	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`, beside which an attribute is a time: such a text, or Unix seconds or milliseconds. At most 1,000 conditions. A fault is answered with its `position`.
 	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
 
 	// Exclude Item ids that must not be in the answer; several as in `session`.
@@ -1729,7 +1729,7 @@ type TrendingItemsParams struct {
 	// Fields Names of item attributes to return; the parameter repeats, or holds several names with commas between them.
 	Fields *Fields `form:"fields,omitempty" json:"fields,omitempty"`
 
-	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`. At most 1,000 conditions. A fault is answered with its `position`.
+	// Filter A condition on item attributes that every item of the list fulfils, such as `category == "books" && price < 20 && !("adult" in tags)`. Attributes stand by their bare names (others in backquotes), `item_id` is the id; there are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has(name)`, `name.startsWith("text")` and `timestamp("2026-01-31")`, beside which an attribute is a time: such a text, or Unix seconds or milliseconds. At most 1,000 conditions. A fault is answered with its `position`.
 	Filter *Filter `form:"filter,omitempty" json:"filter,omitempty"`
 
 	// Category Only items whose attribute `category` is this, besides `filter`.

@@ -25,6 +25,12 @@ func TestPatchItem(t *testing.T) {
 			t.Errorf("%s %s: %d %s", step.do, step.body, w.Code, w.Body)
 		}
 	}
+	for _, do := range []string{"PUT /v1/items/i1", "PATCH /v1/items/i1"} {
+		w := (call{do: do, body: `{"attributes":{"available_from":"soon"}}`}).to(srv.API())
+		if w.Code != 400 || !strings.Contains(w.Body.String(), "available_from must be a time") {
+			t.Errorf("%s with a time that is none: %d %s", do, w.Code, w.Body)
+		}
+	}
 	want := event.Record{
 		Kind: event.KindItemPatch, Source: event.Source{Name: "http"},
 		Item: event.Item{ID: "new", Time: 1790000000000, Attributes: []event.Attribute{

@@ -7,6 +7,8 @@
 // times, texts and numbers, nor any foreign library.
 package event
 
+import "vitrine/bridge/event/clock"
+
 // Kind tells what a Record carries. The numbers are written to disk: never
 // reuse one.
 type Kind uint8
@@ -134,8 +136,23 @@ type Value struct {
 	Set  []string
 }
 
+// Moment reads the value as a time in Unix milliseconds: a text as ParseTime
+// does, a number as the text of it.
+func (v *Value) Moment() (ms int64, ok bool) {
+	switch v.Kind {
+	case String:
+		return clock.Parse(v.Str, nil)
+	case Number:
+		return clock.FromNumber(v.Num)
+	}
+	return 0, false
+}
+
 // Attribute is a named value.
 type Attribute struct {
 	Name  string
 	Value Value
 }
+
+// AvailableFrom is the attribute that says from when on an item may be shown.
+const AvailableFrom = "available_from"

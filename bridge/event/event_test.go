@@ -115,6 +115,12 @@ func TestItemValidate(t *testing.T) {
 		{"no kind", Item{ID: "i", Attributes: []Attribute{{Name: "a"}}}, CodeInvalidAttribute},
 		{"NaN", Item{ID: "i", Attributes: []Attribute{{"a", Value{Kind: Number, Num: math.NaN()}}}}, CodeInvalidAttribute},
 		{"set not sorted", Item{ID: "i", Attributes: []Attribute{{"a", Value{Kind: Set, Set: []string{"b", "a"}}}}}, CodeInvalidAttribute},
+		{"shown from a day on", Item{ID: "i", Attributes: []Attribute{{AvailableFrom, Value{Kind: String, Str: "2026-12-01"}}}}, ""},
+		{"shown from a second on", Item{ID: "i", Attributes: []Attribute{{AvailableFrom, Value{Kind: Number, Num: 1796083200}}}}, ""},
+		{"shown as before", Item{ID: "i", Attributes: []Attribute{{AvailableFrom, Value{Kind: Removed}}}}, ""},
+		{"shown soon", Item{ID: "i", Attributes: []Attribute{{AvailableFrom, Value{Kind: String, Str: "soon"}}}}, CodeInvalidAttribute},
+		{"shown before 1970", Item{ID: "i", Attributes: []Attribute{{AvailableFrom, Value{Kind: Number, Num: -1}}}}, CodeInvalidAttribute},
+		{"shown from true on", Item{ID: "i", Attributes: []Attribute{{AvailableFrom, Value{Kind: Bool, Bool: true}}}}, CodeInvalidAttribute},
 		{"text not UTF-8", Item{ID: "i", Attributes: []Attribute{{"a", Value{Kind: String, Str: "\xff"}}}}, CodeInvalidUTF8},
 	} {
 		if got := code(tc.item.Validate()); got != tc.code {
@@ -134,6 +140,7 @@ func TestUserValidate(t *testing.T) {
 		{"long id", User{ID: strings.Repeat("u", MaxID+1)}, CodeInvalidID},
 		{"before 1970", User{ID: "u", Time: -1}, CodeInvalidTime},
 		{"no kind", User{ID: "u", Attributes: []Attribute{{Name: "a"}}}, CodeInvalidAttribute},
+		{"of no shelf", User{ID: "u", Attributes: []Attribute{{AvailableFrom, Value{Kind: String, Str: "soon"}}}}, ""},
 		{"removed", User{ID: "u", Attributes: []Attribute{{"a", Value{Kind: Removed}}}}, ""},
 	} {
 		if got := code(tc.user.Validate()); got != tc.code {

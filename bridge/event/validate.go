@@ -152,30 +152,38 @@ func (e *Event) Normalize(now time.Time) (clamped bool) {
 
 // Validate checks the id and the attributes of an attribute change.
 func (it *Item) Validate() *Invalid {
-	if it.ID == "" {
-		return &Invalid{CodeMissingItem, "item_id is missing"}
-	}
-	if inv := checkID("item_id", it.ID); inv != nil {
+	if inv := checkChange("item_id", CodeMissingItem, it.ID, it.Attributes, it.Time, it.ExpiresAt); inv != nil {
 		return inv
 	}
-	if it.Time < 0 || it.Time > maxTime || it.ExpiresAt < 0 || it.ExpiresAt > maxTime {
-		return &Invalid{CodeInvalidTime, "a time of an item must lie in the years 1970 to 9999"}
+	for i := range it.Attributes {
+		a := &it.Attributes[i]
+		if _, ok := a.Value.Moment(); a.Name == AvailableFrom && a.Value.Kind != Removed && !ok {
+			return &Invalid{CodeInvalidAttribute, "attribute " + AvailableFrom + " must be a time, such as \"2026-12-01T08:00:00Z\" or Unix milliseconds"}
+		}
 	}
-	return checkAttributes(it.Attributes, true)
+	return nil
 }
 
 // Validate checks the id and the attributes of an attribute change.
 func (u *User) Validate() *Invalid {
-	if u.ID == "" {
-		return &Invalid{CodeMissingUser, "user_id is missing"}
+	return checkChange("user_id", CodeMissingUser, u.ID, u.Attributes, u.Time)
+}
+
+// checkChange checks what changes of items and users have alike; name is the
+// field of the id, missing the code where there is none.
+func checkChange(name, missing, id string, list []Attribute, times ...int64) *Invalid {
+	if id == "" {
+		return &Invalid{missing, name + " is missing"}
 	}
-	if inv := checkID("user_id", u.ID); inv != nil {
+	if inv := checkID(name, id); inv != nil {
 		return inv
 	}
-	if u.Time < 0 || u.Time > maxTime {
-		return &Invalid{CodeInvalidTime, "the time of a user must lie in the years 1970 to 9999"}
+	for _, at := range times {
+		if at < 0 || at > maxTime {
+			return &Invalid{CodeInvalidTime, "a time of an item or a user must lie in the years 1970 to 9999"}
+		}
 	}
-	return checkAttributes(u.Attributes, true)
+	return checkAttributes(list, true)
 }
 
 // amount tells whether v may count: finite, and negative only if allowed.

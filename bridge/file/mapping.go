@@ -176,6 +176,6 @@ func (m *Mapping) check(before []Mapping) error {
 
 // validAttributeName is event's rule, needed here before any row is read.
 func validAttributeName(name string) bool {
-	it := event.Item{ID: "x", Attributes: []event.Attribute{{Name: name, Value: event.Value{Kind: event.Bool}}}}
-	return it.Validate() == nil
+	u := event.User{ID: "x", Attributes: []event.Attribute{{Name: name, Value: event.Value{Kind: event.Bool}}}}
+	return u.Validate() == nil
 }

@@ -91,7 +91,11 @@ func TestTimestamps(t *testing.T) {
 		`x >= timestamp("2026-02-01T00:00:00Z")`:            true,
 		`x > timestamp("2026-02-01T01:00:00+01:00")`:        false,
 		`x == timestamp("2026-02-01")`:                      true,
-		`ms < timestamp("1970-01-01T00:00:01Z")`:            true,
+		`ms == timestamp("2026-02-01")`:                     true,
+		`s == timestamp("2026-02-01")`:                      true,
+		`s < timestamp("2026-02-01T00:00:01Z")`:             true,
+		`before < timestamp("1970-01-01")`:                  true,
+		`before > timestamp("1969-12-31T23:59:58.5Z")`:      true,
 		`word < timestamp("2026-02-01")`:                    false,
 		`timestamp("2026-01-31") < x`:                       true,
 		`timestamp("2026-01-31") == "2026-01-31"`:           false,
@@ -106,7 +110,11 @@ func TestTimestamps(t *testing.T) {
 			case "x":
 				return Value{Kind: String, Str: "2026-02-01T00:00:00Z"}
 			case "ms":
-				return Value{Kind: Number, Num: 999}
+				return Value{Kind: Number, Num: 1769904000000}
+			case "s":
+				return Value{Kind: Number, Num: 1769904000}
+			case "before":
+				return Value{Kind: Number, Num: -1}
 			}
 			return Value{Kind: String, Str: "2026-02-31"}
 		})

@@ -3,6 +3,7 @@ package expr
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -294,11 +295,20 @@ func toNumber(v Value) (float64, bool) {
 	}
 }
 
+// secondsBelow parts Unix seconds from Unix milliseconds: as milliseconds it
+// is March 1973, as seconds the year 5138.
+const secondsBelow = 1e11
+
 // toTime reads a time: RFC 3339 or a date alone (midnight UTC) as text, Unix
-// milliseconds as a number.
+// seconds or milliseconds as a number.
 func toTime(v Value) (float64, bool) {
 	switch v.Kind {
-	case Time, Number:
+	case Time:
+		return v.Num, true
+	case Number:
+		if math.Abs(v.Num) < secondsBelow {
+			return v.Num * 1000, true
+		}
 		return v.Num, v.Num == v.Num
 	case String:
 		return parseTime(v.Str)

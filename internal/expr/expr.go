@@ -31,7 +31,8 @@
 //   - against a number literal a text is read as a number; a text that is
 //     none compares false (!= true);
 //   - against a timestamp("2026-01-31T10:00:00Z"), which may be a date alone, a
-//     text is read in that form and a number as Unix milliseconds;
+//     text is read in that form and a number as Unix milliseconds, or seconds
+//     where it is below 1e11;
 //   - against a string literal a number or a truth value is compared by its
 //     text;
 //   - two names compare as numbers when both can be read as one, else as text;

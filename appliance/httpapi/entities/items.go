@@ -35,7 +35,7 @@ func (r *Routes) PutItem(c echo.Context, id publicapi.ItemID, _ publicapi.PutIte
 	if it.Attributes, err = putAttributes(body.Attributes); err != nil {
 		return err
 	}
-	if it.ExpiresAt, err = expiry(body.ExpiresAt); err != nil {
+	if err := complete(&it, body.ExpiresAt); err != nil {
 		return err
 	}
 	return r.writeItem(c, id, func() error {
@@ -63,7 +63,7 @@ func (r *Routes) PatchItem(c echo.Context, id publicapi.ItemID, _ publicapi.Patc
 			return err
 		}
 	}
-	if it.ExpiresAt, err = expiry(body.ExpiresAt); err != nil {
+	if err := complete(&it, body.ExpiresAt); err != nil {
 		return err
 	}
 	return r.writeItem(c, id, func() error {
@@ -148,10 +148,10 @@ func ParseItem(raw []byte, at int64, r *event.Record) *event.Invalid {
 	if r.Item.Attributes, err = putAttributes(body.Attributes); err != nil {
 		return invalid(err)
 	}
-	if r.Item.ExpiresAt, err = expiry(body.ExpiresAt); err != nil {
+	if err := complete(&r.Item, body.ExpiresAt); err != nil {
 		return invalid(err)
 	}
-	return r.Item.Validate()
+	return nil
 }
 
 // invalid makes the fault of one element out of what would be the answer to a
@@ -162,6 +162,18 @@ func invalid(err error) *event.Invalid {
 		return &event.Invalid{Code: p.Code, Detail: p.Detail}
 	}
 	return &event.Invalid{Code: event.CodeInvalidJSON, Detail: err.Error()}
+}
+
+// complete reads expires_at into the item, which is whole then, and checks it.
+func complete(it *event.Item, raw json.RawMessage) error {
+	var err error
+	if it.ExpiresAt, err = expiry(raw); err != nil {
+		return err
+	}
+	if inv := it.Validate(); inv != nil {
+		return wire.Refuse(inv.Code, "%s", inv.Detail)
+	}
+	return nil
 }
 
 // expiry reads expires_at: RFC 3339 text, Unix milliseconds, or nothing.

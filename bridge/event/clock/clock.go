@@ -147,6 +147,18 @@ func parseUnix[T string | []byte](s T) (int64, bool) {
 	return v, true
 }
 
+// FromNumber is a time in Unix seconds (below 1e11) or milliseconds, as Parse
+// has it for their texts.
+func FromNumber(v float64) (ms int64, ok bool) {
+	if v < secondsBelow {
+		v *= 1000
+	}
+	if !(v >= 0 && v <= Last) {
+		return 0, false
+	}
+	return int64(v), true
+}
+
 // fraction reads decimals at i as milliseconds, cutting what is finer.
 func fraction[T string | []byte](s T, i int) (milli int64, end int) {
 	scale := int64(100)

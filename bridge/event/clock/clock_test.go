@@ -1,6 +1,8 @@
 package clock
 
 import (
+	"math"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -94,6 +96,21 @@ func BenchmarkParse(b *testing.B) {
 	for b.Loop() {
 		if _, ok := Parse("2010-12-01 08:26:00", nil); !ok {
 			b.Fatal("not a time")
+		}
+	}
+}
+
+// TestFromNumber: a number is the time that its text is.
+func TestFromNumber(t *testing.T) {
+	for _, in := range []float64{0, 1291191960, 1291191960.25, 1291191960123, 99999999999, 100000000000, Last, Last + 1, 1e300} {
+		want, wantOK := Parse(strconv.FormatFloat(in, 'f', -1, 64), nil)
+		if got, ok := FromNumber(in); got != want || ok != wantOK {
+			t.Errorf("%v: %d, %v; its text %d, %v", in, got, ok, want, wantOK)
+		}
+	}
+	for _, in := range []float64{-1, math.NaN(), math.Inf(1), math.Inf(-1)} {
+		if got, ok := FromNumber(in); ok {
+			t.Errorf("%v is %d", in, got)
 		}
 	}
 }
