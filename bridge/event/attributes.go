@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"vitrine/bridge/event/words"
 )
 
 // Limits of the attributes of one item or user.
@@ -211,7 +213,7 @@ func checkAttributeText(name, text string) *Invalid {
 	if len(text) > MaxAttributeText {
 		return &Invalid{CodeInvalidAttribute, fmt.Sprintf("attribute %s: a string has at most %d bytes", name, MaxAttributeText)}
 	}
-	if plain(text) == badUTF8 {
+	if words.Check(text) == words.BadUTF8 {
 		return &Invalid{CodeInvalidUTF8, "attribute " + name + " is not valid UTF-8"}
 	}
 	return nil

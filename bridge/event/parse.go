@@ -2,14 +2,15 @@ package event
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"math"
 	"strconv"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"vitrine/bridge/event/clock"
+	"vitrine/bridge/event/shape"
 	"vitrine/bridge/event/words"
 )
 
@@ -27,8 +28,7 @@ func ParseEvent(data []byte, dst *Event) (unknownFields int, inv *Invalid) {
 // one's members were written, so that names need not be read again, and copies no
 // text. The zero value is ready to use, by one goroutine at a time.
 type Parser struct {
-	// shape are the members of the last object, in their order.
-	shape [maxShape]member
+	shape shape.Shape
 	// plain says that the last object had no text that Validate must look at.
 	plain bool
 }
@@ -44,23 +44,6 @@ func (p *Parser) Validate(types Types, e *Event) *Invalid {
 	}
 	return e.Validate(types)
 }
-
-// maxShape is how many members are remembered.
-const maxShape = 16
-
-// member is how an object's member begins, from the comma to the colon, and
-// which field it is. What was read once as the n-th member of an object is read
-// again in the same way, whatever it is.
-type member struct {
-	raw   []byte
-	field field
-	// first and second are the first two words of raw, as far as it goes, and mask
-	// what of two words it takes.
-	first, second, mask1, mask2 uint64
-}
-
-// maxMember bounds what is kept of a member, which may have a long name.
-const maxMember = 64
 
 // Event reads an object as ParseEvent does, but the strings of dst are parts of
 // data, which must not change as long as they are used, and stays in memory with
@@ -95,6 +78,13 @@ func (s *scanner) members(p *Parser, dst *Event) (unknownFields int) {
 		return 0
 	}
 	for n := 0; s.bad == nil; n++ {
+		if p != nil {
+			read, unknown, end := s.again(p, n, dst)
+			n, unknownFields = n+read, unknownFields+unknown
+			if end || s.bad != nil {
+				break
+			}
+		}
 		f, ok := s.member(p, n)
 		if !ok {
 			break
@@ -110,47 +100,94 @@ func (s *scanner) members(p *Parser, dst *Event) (unknownFields int) {
 	return unknownFields
 }
 
-// member reads the beginning of the n-th member of an object.
-func (s *scanner) member(p *Parser, n int) (f field, ok bool) {
-	if p == nil || n >= maxShape {
-		name, ok := s.key(n == 0)
-		return fieldOf(name), ok
+// again reads the members from the n-th on that are written like those of the object
+// before and have values of the usual kind, and leaves the others.
+func (s *scanner) again(p *Parser, n int, dst *Event) (read, unknownFields int, end bool) {
+	found, next, end := p.shape.Read(s.data, s.pos, n)
+	s.pos = next
+	for i := range found {
+		v := &found[i]
+		ok := true
+		if f := field(v.Field); v.To == 0 {
+			ok = dst.setNumber(f, v.Number)
+		} else {
+			ok = p.setText(dst, f, s.data[v.From:v.To])
+		}
+		if !ok {
+			s.pos = v.Begin
+			return i, unknownFields, false
+		}
+		if field(v.Field) == unknownField {
+			unknownFields++
+		}
 	}
-	m := &p.shape[n]
-	if m.begins(s.data[s.pos:]) {
-		s.pos += len(m.raw)
-		return m.field, true
-	}
-	start := s.pos
-	name, ok := s.key(n == 0)
-	if f = fieldOf(name); ok && s.pos-start <= maxMember && (f != unknownField || words.Plain(name) == len(name)) {
-		m.set(s.data[start:s.pos], f)
-	}
-	return f, ok
+	return len(found), unknownFields, end
 }
 
-// begins tells whether data begins like the member.
-func (m *member) begins(data []byte) bool {
-	const two = 16
-	if len(m.raw) == 0 || len(data) < two {
-		return len(m.raw) > 0 && bytes.HasPrefix(data, m.raw)
-	}
-	if (binary.LittleEndian.Uint64(data)^m.first)&m.mask1|(binary.LittleEndian.Uint64(data[8:])^m.second)&m.mask2 != 0 {
+// setNumber sets a field to a number that is not negative, where that is all there
+// is to it.
+func (e *Event) setNumber(f field, v float64) bool {
+	switch f {
+	case unknownField:
+	case fieldTime:
+		e.Time = int64(v)
+		return v <= maxTime
+	case fieldValue:
+		e.Value, e.HasValue = v, true
+	case fieldPosition:
+		e.Position = int32(v)
+		return v <= math.MaxInt32 && v == math.Trunc(v)
+	case fieldPrice:
+		e.Price, e.HasPrice = v, true
+	default:
 		return false
 	}
-	return len(m.raw) <= two || bytes.HasPrefix(data[two:], m.raw[two:])
+	return true
 }
 
-// set remembers how a member begins.
-func (m *member) set(raw []byte, f field) {
-	var text, mask [16]byte
-	for i := range copy(text[:], raw) {
-		mask[i] = 0xff
+// setText is setNumber for a text.
+func (p *Parser) setText(e *Event, f field, text []byte) (ok bool) {
+	s := unsafe.String(unsafe.SliceData(text), len(text))
+	switch f {
+	case unknownField:
+	case fieldUser:
+		e.UserID = s
+	case fieldItem:
+		e.ItemID = s
+	case fieldType:
+		e.Type = s
+	case fieldTime:
+		e.Time, ok = apiTime(text)
+		return ok
+	case fieldEventID:
+		e.EventID = s
+	case fieldSession:
+		e.SessionID = s
+	case fieldRequest:
+		e.RequestID = s
+	case fieldScene:
+		e.Scene = s
+	case fieldCurrency:
+		e.Currency = s
+	default:
+		return false
 	}
-	le := binary.LittleEndian
-	m.raw, m.field = append(m.raw[:0], raw...), f
-	m.first, m.second = le.Uint64(text[:]), le.Uint64(text[8:])
-	m.mask1, m.mask2 = le.Uint64(mask[:]), le.Uint64(mask[8:])
+	return true
+}
+
+// member reads the beginning of the n-th member of an object, and what is behind the last.
+func (s *scanner) member(p *Parser, n int) (f field, ok bool) {
+	start := s.pos
+	name, ok := s.key(n == 0)
+	f = fieldOf(name)
+	switch {
+	case p == nil || s.bad != nil:
+	case !ok:
+		p.shape.Set(n, s.data[start:s.pos], shape.End)
+	case f != unknownField || words.Plain(name) == len(name):
+		p.shape.Set(n, s.data[start:s.pos], uint8(f))
+	}
+	return f, ok
 }
 
 // checkText refuses what is too large or not UTF-8 before it is looked at.

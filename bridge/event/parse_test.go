@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"vitrine/bridge/event/shape"
 )
 
 // fullJSON is the example of the API with every field.
@@ -343,9 +345,9 @@ func sameWithShape(t *testing.T, data []byte, unknown int, inv *Invalid, want *E
 
 // TestParser reads objects of changing shapes.
 func TestParser(t *testing.T) {
-	long := strings.Repeat("n", 2*maxMember)
+	long := strings.Repeat("n", 2*64)
 	many := "{"
-	for i := range 3 * maxShape {
+	for i := range 3 * shape.Max {
 		many += fmt.Sprintf(`"x%d":%d,`, i, i)
 	}
 	for _, text := range []string{

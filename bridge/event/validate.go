@@ -5,9 +5,9 @@ import (
 	"math"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"vitrine/bridge/event/clock"
+	"vitrine/bridge/event/words"
 )
 
 // Limits of one event. They bound what a hostile sender can make us keep.
@@ -94,10 +94,10 @@ func (e *Event) checkType(types Types) *Invalid {
 	if len(e.Type) > MaxType {
 		return &Invalid{CodeInvalidType, fmt.Sprintf("event_type has %d bytes, the limit is %d", len(e.Type), MaxType)}
 	}
-	switch plain(e.Type) {
-	case badUTF8:
+	switch words.Check(e.Type) {
+	case words.BadUTF8:
 		return &Invalid{CodeInvalidUTF8, "event_type is not valid UTF-8"}
-	case badControl:
+	case words.Control:
 		return &Invalid{CodeInvalidType, "event_type holds a control character"}
 	}
 	if types != nil && !types.Known(e.Type) {
@@ -196,45 +196,11 @@ func checkID(name, id string) *Invalid {
 	if len(id) > MaxID {
 		return &Invalid{CodeInvalidID, name + " has " + strconv.Itoa(len(id)) + " bytes, the limit is " + strconv.Itoa(MaxID)}
 	}
-	switch plain(id) {
-	case badUTF8:
+	switch words.Check(id) {
+	case words.BadUTF8:
 		return &Invalid{CodeInvalidUTF8, name + " is not valid UTF-8"}
-	case badControl:
+	case words.Control:
 		return &Invalid{CodeInvalidID, name + " holds a control character"}
 	}
 	return nil
-}
-
-// What plain finds wrong with a text.
-const (
-	good = iota
-	badUTF8
-	badControl
-)
-
-// plain checks that s is UTF-8 without control characters (C0, DEL, C1).
-func plain(s string) int {
-	for i := range len(s) {
-		c := s[i]
-		if c < 0x20 || c == 0x7f {
-			return badControl
-		}
-		if c >= utf8.RuneSelf {
-			return plainRunes(s)
-		}
-	}
-	return good
-}
-
-// plainRunes is the slow path of plain for text beyond ASCII.
-func plainRunes(s string) int {
-	if !utf8.ValidString(s) {
-		return badUTF8
-	}
-	for _, r := range s {
-		if r < 0x20 || r >= 0x7f && r <= 0x9f {
-			return badControl
-		}
-	}
-	return good
 }

@@ -20,8 +20,9 @@ const anything = "*"
 // rules is the table of docs/DESIGN.md. What is absent is forbidden; the
 // standard library is free.
 var rules = []rule{
-	{pkg: "bridge/event", own: []string{"bridge/event/clock", "bridge/event/texts", "bridge/event/words"}},
+	{pkg: "bridge/event", own: []string{"bridge/event/clock", "bridge/event/shape", "bridge/event/texts", "bridge/event/words"}},
 	{pkg: "bridge/event/clock"},
+	{pkg: "bridge/event/shape", own: []string{"bridge/event/words"}},
 	{pkg: "bridge/event/texts"},
 	{pkg: "bridge/event/words"},
 	{pkg: "als/dataset"},

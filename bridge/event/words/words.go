@@ -18,15 +18,11 @@ const (
 
 // Plain is how many bytes at the beginning of data are printable ASCII that a JSON
 // string may hold as it is: from the space to the tilde, without the quote and the
-// backslash. A word has a byte of some value where the word that is 0 there has a
-// 0 (Hacker's Delight, 6-1); what borrows and carries spoil lies behind the first.
+// backslash.
 func Plain(data []byte) int {
 	i := 0
 	for ; i+8 <= len(data); i += 8 {
-		w := binary.LittleEndian.Uint64(data[i:])
-		quote, slash := w^('"'*ones), w^('\\'*ones)
-		hit := (quote-ones)&^quote | (slash-ones)&^slash | (w-' '*ones)&^w | w | (w + ones)
-		if hit &= highs; hit != 0 {
+		if hit := Odd(binary.LittleEndian.Uint64(data[i:])); hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
 	}
@@ -34,6 +30,15 @@ func Plain(data []byte) int {
 		i++
 	}
 	return i
+}
+
+// Odd marks the first byte of a word, from the lowest on, that is not plain, by its
+// highest bit: no lower bit is set, higher ones may be. A word has a byte of some value
+// where the word that is 0 there has a 0 (Hacker's Delight, 6-1); what borrows and
+// carries spoil lies behind the first.
+func Odd(w uint64) (mark uint64) {
+	quote, slash := w^('"'*ones), w^('\\'*ones)
+	return ((quote-ones)&^quote | (slash-ones)&^slash | (w-' '*ones)&^w | w | (w + ones)) & highs
 }
 
 // maxDigits is how many digits every one of which a float64 holds exactly.
@@ -72,11 +77,14 @@ func Decimal(data []byte) (v float64, n int) {
 // they are up to 19, their value.
 func digits(data []byte) (v uint64, n int) {
 	for len(data) >= n+8 {
-		eight, ok := eightDigits(binary.LittleEndian.Uint64(data[n:]))
-		if !ok {
-			break
+		w := binary.LittleEndian.Uint64(data[n:])
+		if some := leading(w); some < 8 {
+			// Those that are missing before them are zeros. How many there are cannot be
+			// foreseen, so it is no branch.
+			w = w<<(64-8*some) | '0'*ones>>(8*some)
+			return v*tens[some] + eightDigits(w), n + some
 		}
-		v, n = v*1e8+eight, n+8
+		v, n = v*1e8+eightDigits(w), n+8
 	}
 	for ; n < len(data) && data[n]-'0' <= 9; n++ {
 		v = v*10 + uint64(data[n]-'0')
@@ -84,17 +92,22 @@ func digits(data []byte) (v uint64, n int) {
 	return v, n
 }
 
+// leading is how many bytes of a word, from the lowest on, are digits.
+func leading(w uint64) int {
+	return bits.TrailingZeros64((w&(0xf0*ones)^'0'*ones)|((w+6*ones)&(0xf0*ones)^'0'*ones)) / 8
+}
+
 // eightDigits is the value of a word of digits, the first in its lowest byte: they
 // are added up in pairs, fours and eights.
-func eightDigits(w uint64) (v uint64, ok bool) {
-	if w&(0xf0*ones) != '0'*ones || (w+6*ones)&(0xf0*ones) != '0'*ones {
-		return 0, false
-	}
+func eightDigits(w uint64) uint64 {
 	w -= '0' * ones
 	w = w*10 + w>>8
 	const pairs = 0x000000ff000000ff
-	return (w&pairs*(100+1e6<<32) + w>>16&pairs*(1+1e4<<32)) >> 32, true
+	return (w&pairs*(100+1e6<<32) + w>>16&pairs*(1+1e4<<32)) >> 32
 }
+
+// tens are the powers of ten by which some digits move what is before them.
+var tens = [8]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7}
 
 // pow10 holds the powers of ten that a float64 represents exactly.
 var pow10 = [...]float64{

@@ -1,0 +1,113 @@
+package shape
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+
+	"vitrine/bridge/event/words"
+)
+
+// learn makes the shape of members of the fields 1, 2 and so on.
+func learn(members ...string) *Shape {
+	s := new(Shape)
+	for n, raw := range members {
+		s.Set(n, []byte(raw), uint8(n+1))
+	}
+	s.Set(len(members), []byte(" }"), End)
+	return s
+}
+
+// TestRead reads members up to what is not as it was, or not usual.
+func TestRead(t *testing.T) {
+	long := `,"` + strings.Repeat("n", 40) + `": `
+	for _, tc := range []struct{ text, want string }{
+		{`{"a":"x","b":12,"c":1.5` + long + `"twenty characters, 20" }`, `1"x" 2=12 3=1.5 4"twenty characters, 20" end at 93`},
+		{`{"a":"","b":0,"c":"12345678"` + long + `7 }  `, `1"" 2=0 3"12345678" 4=7 end at 76`},
+		{`{"a":"x","b":12,"c":null` + long + `1 }`, `1"x" 2=12 stop at 15`},
+		{`{"a":"x","b":-1`, `1"x" stop at 8`},
+		{`{"a":"x","b":`, `1"x" stop at 8`},
+		{`{"a":"x`, `stop at 1`},
+		{`{"a":"x\n","b":1`, `stop at 1`},
+		{"{\"a\":\"\u00e9\",\"b\":1", `stop at 1`},
+		{`{"a":"x", "b":1`, `1"x" stop at 8`},
+		{`{"a":"x" }`, `1"x" stop at 8`},
+		{`{}`, `stop at 1`},
+		{`{`, `stop at 1`},
+	} {
+		s := learn(`"a":`, `,"b":`, `,"c":`, long)
+		for range 2 { // the lengths of before are another's, then its own
+			if got := read(s, []byte(tc.text), 0); got != tc.want {
+				t.Errorf("%s: %s, want %s", tc.text, got, tc.want)
+			}
+		}
+	}
+	s := learn(`"a":`, `,"b":`)
+	if got := read(s, []byte(`x,"b":3 }`), 1); got != `2=3 end at 9` {
+		t.Errorf("from the second member on: %s", got)
+	}
+	s.Set(1, []byte(strings.Repeat(" ", maxMember+1)), 9)
+	s.Set(Max, []byte(`"z":`), 9)
+	if got := read(s, []byte(`{"a":1,"b":3 }`), 0); got != `1=1 2=3 end at 14` {
+		t.Errorf("behind what is not remembered: %s", got)
+	}
+	if got := read(new(Shape), []byte(`{"a":1 }`), 0); got != `stop at 1` {
+		t.Errorf("without a memory: %s", got)
+	}
+}
+
+// read tells in words what s reads of text, whose first byte is passed over.
+func read(s *Shape, text []byte, n int) string {
+	var out strings.Builder
+	found, next, end := s.Read(text, 1, n)
+	for _, v := range found {
+		if v.To > 0 {
+			fmt.Fprintf(&out, "%d%q ", v.Field, text[v.From:v.To])
+		} else {
+			fmt.Fprintf(&out, "%d=%v ", v.Field, v.Number)
+		}
+	}
+	if end {
+		fmt.Fprint(&out, "end ")
+	} else {
+		fmt.Fprint(&out, "stop ")
+	}
+	fmt.Fprint(&out, "at ", next)
+	return out.String()
+}
+
+// FuzzRead checks that what is read lies within the text and is plain, whatever was
+// remembered before.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(`"a":`), []byte(`,"b":`), []byte(`{"a":"x","b":12 }`))
+	f.Fuzz(func(t *testing.T, one, two, text []byte) {
+		s := learn(string(one), string(two))
+		if len(text) == 0 {
+			return
+		}
+		for range 2 {
+			found, next, _ := s.Read(text, 1, 0)
+			if next < 1 || next > len(text) {
+				t.Fatalf("%q: next is %d", text, next)
+			}
+			for _, v := range found {
+				if v.To > 0 && (words.Plain(text[v.From:v.To]) != v.To-v.From || text[v.From-1] != '"' || text[v.To] != '"') {
+					t.Fatalf("%q: %q is no plain string", text, text[v.From:v.To])
+				}
+			}
+		}
+	})
+}
+
+// TestOdd holds the mark against Plain, byte by byte.
+func TestOdd(t *testing.T) {
+	for c := range 256 {
+		text := []byte("abcdefgh")
+		text[5] = byte(c)
+		mark := words.Odd(binary.LittleEndian.Uint64(text))
+		if plain := words.Plain(text) == len(text); plain != (mark == 0) {
+			t.Errorf("byte %#x: mark %#x", c, mark)
+		}
+	}
+}
