@@ -180,7 +180,7 @@ func (t *take) one(l *deadletter.Letter, o outcome) {
 		return
 	}
 	if o.record.Kind == event.KindEvent && o.record.Event.EventID == "" {
-		o.record.Event.EventID = "letter-" + l.Key()
+		o.record.Event.EventID = l.EventID()
 	}
 	t.keep(l, o.record)
 }

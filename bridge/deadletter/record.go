@@ -61,6 +61,10 @@ func (l *Letter) Key() string {
 	return hex.EncodeToString(id[:])
 }
 
+// EventID is the event_id of the event that the letter becomes when it is read again
+// and names none itself: so it is taken once, however often that is.
+func (l *Letter) EventID() string { return "letter-" + l.Key() }
+
 // record is a letter as it lies in a segment.
 type record struct {
 	number uint64

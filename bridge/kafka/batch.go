@@ -113,7 +113,7 @@ func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 	for i := range b.parts {
 		p := &b.parts[i]
 		if len(p.Records) > 0 {
-			from := origin{p.Topic, s.names[p.Topic], p.Partition, with.decode[p.Topic]}
+			from := s.origin(p.Topic, p.Partition, with.decode[p.Topic])
 			for _, r := range p.Records {
 				if r.Attrs.IsControl() {
 					continue // it only moves the position
@@ -149,6 +149,8 @@ func (s *session) failed(b *batch, p *kgo.FetchTopicPartition, now time.Time) {
 			b.skips = offsets{}
 		}
 		b.skips.set(p.Topic, p.Partition, kgo.EpochOffset{Epoch: -1, Offset: bomb.NextOffset})
+		// Else a partition that ends in such a batch would seem to wait for ever.
+		b.spans = append(b.spans, span{p.Topic, p.Partition, -1, bomb.Offset, bomb.NextOffset, p.HighWatermark})
 	case errors.As(p.Err, &lost):
 		s.opt.Log.Error("kafka: the cluster has lost records", logkey.Error, lost)
 	default:
@@ -161,7 +163,12 @@ func (s *session) failed(b *batch, p *kgo.FetchTopicPartition, now time.Time) {
 type origin struct {
 	topic, name string
 	partition   int32
-	decode      decoder
+	// refused is the offset below which records may have been refused before, and
+	// kept as letters: they lie behind the last one in the log, so they are read
+	// again with each start. One that has become readable gets the event_id that a
+	// replay of its letter gives it, and so is known to whichever comes second.
+	refused int64
+	decode  decoder
 }
 
 // add decodes one record.
@@ -178,6 +185,10 @@ func (s *session) add(b *batch, from *origin, r *fetch.Record, now time.Time) {
 	dst.Source = event.Source{Name: from.name, Partition: from.partition, Offset: r.Offset}
 	inv := s.opt.read(from.decode, r, dst, now, &b.counts)
 	if inv == nil {
+		if r.Offset < from.refused && dst.Kind == event.KindEvent && dst.Event.EventID == "" {
+			l := deadletter.Letter{Source: from.topic, Partition: from.partition, Offset: r.Offset, Raw: r.Value}
+			dst.Event.EventID = l.EventID()
+		}
 		return
 	}
 	b.records = b.records[:n]

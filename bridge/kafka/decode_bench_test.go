@@ -30,7 +30,7 @@ func BenchmarkRecord(b *testing.B) {
 		records[i].Offset = int64(i)
 	}
 	s := &session{Source: &Source{opt: Options{Now: time.Now}}}
-	from := &origin{"user-events", event.TopicSource("user-events", [16]byte{1}), 3, newJSON(nil)}
+	from := &origin{"user-events", event.TopicSource("user-events", [16]byte{1}), 3, 0, newJSON(nil)}
 	into := &batch{}
 	var frame event.FrameBuilder
 	now := time.Now()

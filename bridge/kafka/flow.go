@@ -45,6 +45,8 @@ type flow struct {
 	// session cannot go on. acknowledge alone writes them.
 	back       offsets
 	err, fatal error
+	// refused are skips of batches that were not kept.
+	refused []offsets
 
 	// bytes are those of the values under way; lighter has a token when they
 	// went down.
@@ -96,7 +98,12 @@ func (f *flow) run(ctx context.Context) {
 	dropped := f.poll()
 	drain()
 	f.goBack(dropped)
-	// The last poll has held rebalances off, so that these partitions are ours.
+	// The last poll has held rebalances off, so that these partitions are ours. One
+	// that has met a batch which cannot be had stands still until it is set to another
+	// place than its own, also where it is to meet that again.
+	for _, past := range f.refused {
+		f.client.SetOffsets(past)
+	}
 	f.client.SetOffsets(f.back)
 	f.client.AllowRebalance()
 }
@@ -242,6 +249,7 @@ func (f *flow) acknowledge(ctx context.Context) {
 			f.fatal = b.fatal
 		} else {
 			f.goBack(b.spans)
+			f.refused = append(f.refused, b.skips)
 			if f.err == nil {
 				f.err = b.err
 			}

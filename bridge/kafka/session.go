@@ -69,6 +69,11 @@ type session struct {
 	commitsMu sync.Mutex
 	commits   offsets
 	committed time.Time
+
+	refusedMu sync.Mutex
+	// refused are offsets of partitions below which records may have been refused
+	// before; see origin.
+	refused map[bridge.Place]int64
 }
 
 // session reads until something goes wrong or ctx ends.
@@ -78,7 +83,7 @@ func (s *Source) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ss := &session{Source: s, made: make(chan struct{}), names: map[string]string{}, commits: offsets{}, committed: s.opt.Now()}
+	ss := &session{Source: s, made: make(chan struct{}), names: map[string]string{}, commits: offsets{}, committed: s.opt.Now(), refused: map[bridge.Place]int64{}}
 	for topic, d := range found {
 		ss.names[topic] = event.TopicSource(topic, d.ID)
 		if f := s.another(topic, d.ID); f != nil { // while it was missing or nobody looked
@@ -301,23 +306,49 @@ func (s *session) start(ctx context.Context, assigned map[string]map[int32]kgo.O
 				by, life := committer(o.Metadata)
 				// Another's commit counts, and one without our mark, as of a
 				// tool that has reset the group, where the log has nothing.
-				if sameLife := life == "" || life == s.names[topic]; sameLife && (!own || by != "" && by != s.opt.Instance) {
+				switch sameLife := life == "" || life == s.names[topic]; {
+				case sameLife && (!own || by != "" && by != s.opt.Instance):
 					next, own = o.At, true
+				case sameLife:
+					s.readAgain(topic, n, o.At)
 				}
 			}
-			if b, ok := begins.Lookup(topic, n); ok && b.Err == nil && own && b.Offset > next {
+			b, ok := begins.Lookup(topic, n)
+			known := ok && b.Err == nil
+			if known && own && b.Offset > next {
 				s.opt.Log.Error("kafka: the cluster has dropped records before they were read; retention.ms of the topic must be longer than Vitrine may be away",
 					logkey.Source, topic, logkey.Partition, n, logkey.First, next, logkey.Last, b.Offset-1)
 			}
 			offset := kgo.NewOffset().AtStart()
-			if own {
+			switch {
+			case own:
 				offset = kgo.NewOffset().At(next)
+			case known:
+				// By its number, for the client passes over a first batch that cannot be
+				// had (SetOffsets) only where it has begun at a number.
+				offset = kgo.NewOffset().At(b.Offset)
 			}
 			partitions[n] = offset.WithEpoch(-1)
 			s.reached(topic, n, next, -1)
 		}
 	}
 	return assigned, nil
+}
+
+// readAgain notes that this log's own member has read a partition up to an offset,
+// of which the log does not have the end: records that were refused, unless the log
+// is an older one.
+func (s *session) readAgain(topic string, partition int32, below int64) {
+	s.refusedMu.Lock()
+	defer s.refusedMu.Unlock()
+	s.refused[bridge.Place{Name: topic, Partition: partition}] = below
+}
+
+// origin says where the records of a partition come from.
+func (s *session) origin(topic string, partition int32, decode decoder) origin {
+	s.refusedMu.Lock()
+	defer s.refusedMu.Unlock()
+	return origin{topic, s.names[topic], partition, s.refused[bridge.Place{Name: topic, Partition: partition}], decode}
 }
 
 // committer takes the metadata of a committed offset apart.

@@ -118,7 +118,10 @@ func read(t testing.TB, log *memLog, opt Options) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, log: log, letters: letters, said: &bytes.Buffer{}}
-	opt.Into, opt.Letters = pump, letters
+	opt.Into = pump
+	if opt.Letters == nil {
+		opt.Letters = letters
+	}
 	opt.Log = slog.New(slog.NewTextHandler(&lockedWriter{w: r.said}, nil))
 	if opt.Topic == "" && opt.ItemsTopic == "" {
 		opt.Topic = "user-events"

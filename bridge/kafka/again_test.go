@@ -1,0 +1,136 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"vitrine/bridge/deadletter"
+	"vitrine/bridge/event"
+)
+
+// TestBombs: batches that decompress to too much are passed over wherever they are:
+// the first that is ever read of a partition, some behind each other, the last one,
+// and while letters cannot be kept.
+func TestBombs(t *testing.T) {
+	t.Parallel()
+	broker, cl := cluster(t, 1)
+	bomb, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ProducerBatchMaxBytes(100<<20), kgo.BrokerMaxWriteBytes(200<<20),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.DefaultProduceTopic("user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bomb.Close()
+	large := make([]byte, decompressBytes+1)
+	produce(t, bomb, &kgo.Record{Value: large})
+	produce(t, bomb, &kgo.Record{Value: large})
+	produce(t, cl, view("a"))
+	produce(t, bomb, &kgo.Record{Value: large})
+	log := &memLog{}
+	letters := &fullLetters{refuse: 2}
+	r := read(t, log, Options{Brokers: []string{broker}, Letters: letters})
+	s := r.until("the end is reached", func(s Status) bool {
+		return s.Counts.Accepted == 1 && s.Counts.Rejected == 3 && len(s.Partitions) == 1 && s.Partitions[0].Position == 4
+	})
+	if s.Partitions[0].Lag() != 0 || log.items(t) != "a" {
+		t.Errorf("log %q, %+v", log.items(t), s)
+	}
+	if got := letters.offsets(); got != "0 1 3" {
+		t.Errorf("letters of offsets %q", got)
+	}
+	awaitCommit(t, cl, 4)
+}
+
+// awaitCommit waits until the group has got to an offset.
+func awaitCommit(t *testing.T, cl *kgo.Client, offset int64) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		group, err := kadm.NewClient(cl).FetchOffsets(t.Context(), "vitrine")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at, _ := group.Lookup("user-events", 0); at.At >= offset {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the group has not got to offset %d within 2 minutes", offset)
+		}
+	}
+}
+
+// types are those that are configured.
+type types []string
+
+func (l types) Known(name string) bool { return slices.Contains(l, name) }
+
+// fullLetters is a store of letters that refuses some at first, as on a full disk.
+type fullLetters struct {
+	mu     sync.Mutex
+	refuse int
+	kept   []string
+}
+
+func (l *fullLetters) Add(_ context.Context, letters []deadletter.Letter) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refuse > 0 {
+		l.refuse--
+		return 0, syscall.ENOSPC
+	}
+	for i := range letters {
+		l.kept = append(l.kept, fmt.Sprint(letters[i].Offset))
+	}
+	return len(letters), nil
+}
+
+func (l *fullLetters) offsets() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.kept, " ")
+}
+
+// TestReadableLater: records that were refused at the end of a partition are read
+// again with the next start. Those that have become readable have the event_id that
+// a replay of their letters gives them, and no others have.
+func TestReadableLater(t *testing.T) {
+	t.Parallel()
+	broker, cl := cluster(t, 1)
+	log := &memLog{}
+	opt := Options{Brokers: []string{broker}, Instance: "mine", Types: types{"view"}}
+	r := read(t, log, opt)
+	wish := kgo.StringRecord(`{"user_id":"u","item_id":"b","event_type":"wish"}`)
+	produce(t, cl, view("a"), wish)
+	r.until("both are read", func(s Status) bool { return s.Counts.Accepted == 1 && s.Counts.Rejected == 1 })
+	page, err := r.letters.Load(1, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitCommit(t, cl, 2)
+	r.stop()
+
+	opt.Types = types{"view", "wish"}
+	produce(t, cl, view("c"))
+	r = read(t, log, opt)
+	r.until("all is read", accepted(2))
+	r.stop()
+	ids := map[string]string{}
+	if _, err := log.Read(t.Context(), 1, func(_ uint64, frame []byte) error {
+		return event.DecodeFrame(frame, func(r *event.Record) error {
+			ids[fmt.Sprint(r.Event.ItemID, r.Source.Offset)] = r.Event.EventID
+			return nil
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := page.Letters[0].EventID(); len(ids) != 3 || ids["a0"]+ids["c2"] != "" || ids["b1"] != want {
+		t.Errorf("event_ids %v, want %q for that at offset 1", ids, want)
+	}
+}
