@@ -9,9 +9,10 @@ import "strings"
 const longest = 256
 
 // Name returns the name closest to what was typed, the first of equals, or ""
-// when none is close. Case and the separators "_", "-", " " do not count.
+// when none is close: more than half of the letters would be others. Case and the
+// separators "_", "-", " " do not count.
 func Name(typed string, names []string) string {
-	best, bestDistance := "", len(typed)/2+2
+	best, bestDistance := "", (len(typed)+1)/2+1
 	for _, n := range names {
 		if len(n) > longest {
 			continue

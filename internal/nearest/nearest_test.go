@@ -3,9 +3,9 @@ package nearest
 import "testing"
 
 func TestName(t *testing.T) {
-	names := []string{"http.listen", "http.admin_listen", "log.level", "CustomerID"}
+	names := []string{"http.listen", "http.admin_listen", "log.level", "CustomerID", "from"}
 	for typed, want := range map[string]string{
-		"http.lisen": "http.listen", "log.levle": "log.level", "customer_id": "CustomerID", "xyzzy": "", "": "",
+		"http.lisen": "http.listen", "log.levle": "log.level", "customer_id": "CustomerID", "xyzzy": "", "": "", "slot": "",
 	} {
 		if got := Name(typed, names); got != want {
 			t.Errorf("Name(%q) = %q, want %q", typed, got, want)
