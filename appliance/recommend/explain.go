@@ -51,6 +51,9 @@ type why struct {
 	hasForced bool
 	// seen and excluded are what is known of the forced item beforehand.
 	seen, excluded bool
+	// place is the forced item's among the candidates by score, from 1; 0 where it
+	// is none.
+	place int
 }
 
 // pluginNote is what a plugin did to a candidate.
@@ -85,6 +88,13 @@ func (w *why) watch(call *frame.Call, f *frame.Frame) {
 	}
 	copy(w.scores, f.Scores)
 	copy(w.keep, f.Mask)
+}
+
+// ranked notes where the forced item stands before the rules make the page.
+func (w *why) ranked(f *frame.Frame) {
+	if w != nil && w.hasForced {
+		w.place = slices.Index(f.Items, w.forced) + 1
+	}
 }
 
 // force makes the forced item a candidate where it is none.
@@ -228,7 +238,7 @@ func (e *Engine) Explain(ctx context.Context, req *Request, itemID string, out *
 func (e *Engine) dropped(req *Request, sc *scratch, q question) (stage, detail string) {
 	now, code := sc.frame.Now, sc.why.forced
 	if e.deps.Shelf.Expired(code, now) {
-		return StageFilter, "the item is not available now: see its expires_at and available_from"
+		return StageFilter, "the item is not available now: it was deleted, or see its expires_at and available_from"
 	}
 	if id := e.deps.Codes.ItemID(code); slices.Contains(req.Exclude, id) {
 		return StageFilter, "the request excludes the item"
@@ -280,6 +290,9 @@ func (e *Engine) dropped(req *Request, sc *scratch, q question) (stage, detail s
 		if _, known := q.view.Row(code); !known {
 			return StageSource, "the model does not know the item yet"
 		}
+	}
+	if by := sc.plan.Choosers(now); len(by) > 0 && 0 < sc.why.place && sc.why.place <= sc.limit {
+		return StageRules, fmt.Sprintf("at place %d by its score, but others are put before it by %s", sc.why.place, strings.Join(by, ", "))
 	}
 	return StageLimit, "other items rank higher"
 }

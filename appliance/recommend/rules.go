@@ -234,6 +234,7 @@ func (e *Engine) arrange(sc *scratch, q question) {
 	if sc.plan.Score(&sc.frame, sc.why.rules()) {
 		sc.sort()
 	}
+	sc.why.ranked(&sc.frame)
 	page := sc.pageOfRules()
 	if q.view != nil {
 		page.Likeness = q.view

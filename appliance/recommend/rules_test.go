@@ -285,6 +285,28 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// TestExplainOthersPlaces: of an item whose score is enough for the page, the
+// rules that put others there are named.
+func TestExplainOthersPlaces(t *testing.T) {
+	e, s := ruled(t, "")
+	top := listOf(t, e, Request{UserID: "u1", Limit: 900, Now: 5})
+	for list, want := range map[string]string{
+		`{"action":"promote","name":"sevens","filter":"7/10","percent":100}`:                                                           "rules at place 1 by its score, but others are put before it by sevens",
+		`{"action":"pin","item_id":"i7","slot":1},{"action":"pin","item_id":"i17","slot":2},{"action":"pin","item_id":"i27","slot":3}`: "rules at place 1 by its score, but others are put before it by pin (rule 1), pin (rule 2), pin (rule 3)",
+		`{"action":"boost","filter":"7/10","factor":1000}`:                                                                             "limit other items rank higher",
+		`{"action":"promote","name":"sevens","filter":"7/10","percent":100,"until":"1970-01-01T00:00:00.004Z"}`:                        "",
+	} {
+		ruled, _ := ruled(t, list)
+		var x Explanation
+		if err := ruled.Explain(context.Background(), &Request{UserID: "u1", Limit: 3, Now: 5}, s.ItemID(top[0]), &x); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.TrimSpace(x.Stage + " " + x.Detail); !strings.HasPrefix(got, want) || (want == "") != (got == "") {
+			t.Errorf("%s: %s, want %s", list, got, want)
+		}
+	}
+}
+
 // TestRulesFillThePageHoweverLate: what rules hold back is made up for from
 // farther down, also when the machine was busy with others for most of the
 // request's time. Only plugins, which cost time, are asked no more then.

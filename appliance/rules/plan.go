@@ -201,6 +201,22 @@ func (p *Plan) Named(action string, now int64, do func(label string, f frame.Fil
 	}
 }
 
+// Choosers are what explanations call the rules in force that give places to
+// others than the best by score: pins, promotions and diversity.
+func (p *Plan) Choosers(now int64) (labels []string) {
+	if p == nil {
+		return nil
+	}
+	for _, action := range []string{Pin, Promote, Diversity} {
+		for _, s := range p.of(action) {
+			if s.in(now) {
+				labels = append(labels, s.label())
+			}
+		}
+	}
+	return labels
+}
+
 // Place is an item's place in a list, from 1.
 type Place struct {
 	Item uint32
