@@ -112,7 +112,8 @@ func (a *Archive) validate(check func(ok bool, key, format string, args ...any))
 	check(a.Replication >= 0 && a.Replication <= most, "archive.replication", "must be between 0 and %d", most)
 	check((a.Principal == "") == (a.Keytab == ""), "archive.kerberos_keytab", "archive.kerberos_principal and archive.kerberos_keytab go together")
 	check(a.Principal == "" || strings.Contains(a.Principal, "@"), "archive.kerberos_principal", "must be NAME@REALM")
-	check(oneOf(a.Protection, "", "authentication", "integrity", "privacy"), "archive.protection", "must be authentication, integrity or privacy")
+	check(a.Protection != "integrity", "archive.protection", "integrity is not possible over hdfs://: use webhdfs:// or swebhdfs:// with such a cluster")
+	check(oneOf(a.Protection, "", "authentication", "integrity", "privacy"), "archive.protection", "must be authentication or privacy")
 	check(a.Protection == "" || place != nil && place.Scheme == SchemeHDFS, "archive.protection", "is for an archive.url of hdfs://; use swebhdfs:// for encryption over HTTP")
 }
 
@@ -131,6 +132,6 @@ func archiveKeys() []key {
 		text("archive.kerberos_keytab", "File with the keys of the principal.", func(c *Config) *string { return &c.Archive.Keytab }),
 		text("archive.kerberos_config", "The krb5.conf that names the realm's servers.", func(c *Config) *string { return &c.Archive.KerberosConfig }),
 		text("archive.kerberos_service", "The NameNodes' principal without its realm; _HOST stands for the host (hdfs://).", func(c *Config) *string { return &c.Archive.Service }),
-		text("archive.protection", "As dfs.data.transfer.protection of the cluster: authentication, integrity or privacy; empty is none (hdfs://).", func(c *Config) *string { return &c.Archive.Protection }),
+		text("archive.protection", "As dfs.data.transfer.protection of the cluster: authentication, or privacy where its DataNodes encrypt by AES; empty is none (hdfs://).", func(c *Config) *string { return &c.Archive.Protection }),
 	}
 }

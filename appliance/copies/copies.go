@@ -65,7 +65,7 @@ func open(c *config.Archive, place *config.Place) (mirror.Store, error) {
 		Timeout: c.Timeout, Replication: c.Replication,
 	}
 	if kerberos != nil {
-		opt.User, opt.Authorize = "", hdfs.Negotiate(kerberos)
+		opt.User, opt.Authorizer = "", hdfs.Negotiate(kerberos, c.Timeout)
 	}
 	return webhdfs.New(opt), nil
 }

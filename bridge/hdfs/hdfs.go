@@ -11,7 +11,9 @@
 //
 // What the library cannot do: it has no pipeline recovery, so a DataNode that
 // dies during a write fails that file, which is written anew; no erasure coding
-// and no encryption zones. Package webhdfs has none of these limits.
+// and no encryption zones; of DataNodes with SASL it understands those that only
+// authenticate and those that encrypt by AES. Package webhdfs has none of these
+// limits.
 package hdfs
 
 import (
@@ -68,7 +70,8 @@ type Store struct {
 	first int
 	idle  *time.Timer
 
-	ticket ticket
+	// tickets is nil without Kerberos.
+	tickets *tickets
 }
 
 var _ mirror.Store = (*Store)(nil)
@@ -78,7 +81,11 @@ func New(opt Options) *Store {
 	if opt.Timeout == 0 {
 		opt.Timeout = DefaultTimeout
 	}
-	return &Store{opt: opt}
+	s := &Store{opt: opt}
+	if opt.Kerberos != nil {
+		s.tickets = newTickets(opt.Kerberos, opt.Timeout)
+	}
+	return s
 }
 
 func (s *Store) at(p string) string { return path.Join("/", s.opt.Root, p) }
@@ -91,11 +98,11 @@ func (s *Store) Write(ctx context.Context, p string, src io.Reader) error {
 			return err
 		}
 		n, err := ses.copy(w, src)
-		// Closed after a failure, too: it ends the writer's goroutines.
-		if closeErr := s.finish(ctx, w); err == nil {
-			err = closeErr
-		}
 		if err != nil {
+			_ = w.Close() // it ends the writer's goroutines; the file is nobody's
+			return err
+		}
+		if err := s.finish(ctx, w); err != nil {
 			return err
 		}
 		stat, err := ses.client.Stat(s.at(p))

@@ -31,8 +31,17 @@ type session struct {
 	mu      sync.Mutex
 	aborted bool
 	conns   map[*conn]struct{}
-	// silence is the first time that the other side did not answer.
+	// silence is the first time that the other side did not answer, or what it
+	// asks for that the library cannot do.
 	silence error
+
+	// secured says that the cluster has Kerberos.
+	secured bool
+	// ticket is in use while the session is; refused is why a NameNode would not
+	// have it.
+	ticket  *ticket
+	tickets *tickets
+	refused error
 }
 
 // take gives a client that is connected.
@@ -79,6 +88,7 @@ func (s *Store) give(ses *session, err error) {
 		}
 		return
 	}
+	ses.forgive()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.free = append(s.free, ses)
@@ -108,14 +118,16 @@ func (s *Store) Close() error {
 	}
 	s.mu.Unlock()
 	s.drop()
-	s.ticket.drop()
+	if s.tickets != nil {
+		s.tickets.close()
+	}
 	return nil
 }
 
 // connect makes a client and asks for the cluster's defaults, which also proves
 // that the NameNode answers.
 func (s *Store) connect(ctx context.Context, first int) (*session, error) {
-	ses := &session{timeout: s.opt.Timeout, conns: map[*conn]struct{}{}}
+	ses := &session{timeout: s.opt.Timeout, conns: map[*conn]struct{}{}, secured: s.opt.Kerberos != nil}
 	release := context.AfterFunc(ctx, ses.abort)
 	defer release()
 	nodes := s.opt.NameNodes
@@ -125,11 +137,12 @@ func (s *Store) connect(ctx context.Context, first int) (*session, error) {
 		NamenodeDialFunc: ses.dialer(false), DatanodeDialFunc: ses.dialer(true),
 	}
 	if k := s.opt.Kerberos; k != nil {
-		ticket, err := s.ticket.get(k)
+		got, err := s.tickets.take(ctx, k.service(nodes[first]))
 		if err != nil {
 			return nil, err
 		}
-		opt.KerberosClient, opt.KerberosServicePrincipleName = ticket, k.Service
+		ses.ticket, ses.tickets = got, s.tickets
+		opt.KerberosClient, opt.KerberosServicePrincipleName = got.client, k.Service
 	}
 	client, err := hdfs.NewClient(opt)
 	if err == nil {
@@ -137,7 +150,10 @@ func (s *Store) connect(ctx context.Context, first int) (*session, error) {
 		ses.defaults, err = client.ServerDefaults()
 	}
 	if err != nil {
-		err = ses.cause(ctx, err)
+		if strings.Contains(err.Error(), "SASL handshake") {
+			ses.refused = err
+		}
+		err = s.opt.Kerberos.handshake(ses.cause(ctx, err))
 		ses.close()
 		return nil, err
 	}
@@ -154,6 +170,9 @@ func (ses *session) dialer(swallow bool) func(ctx context.Context, network, addr
 			return nil, err
 		}
 		c := &conn{Conn: inner, ses: ses, addr: addr, swallow: swallow}
+		if swallow {
+			c.greeting = &greeting{}
+		}
 		ses.mu.Lock()
 		defer ses.mu.Unlock()
 		if ses.aborted {
@@ -183,6 +202,10 @@ func (ses *session) close() {
 	if ses.client != nil {
 		_ = ses.client.Close() // the connection is closed already
 	}
+	if ses.ticket != nil {
+		ses.tickets.give(ses.ticket, ses.refused)
+		ses.ticket = nil
+	}
 }
 
 // note keeps the first silence.
@@ -193,11 +216,24 @@ func (ses *session) note(addr string, err error) {
 			return
 		}
 	}
+	ses.blame(&mirror.SilentError{Address: addr, For: ses.timeout})
+}
+
+// blame keeps what a later error comes from, where there is something.
+func (ses *session) blame(err error) {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
-	if ses.silence == nil && !ses.aborted {
-		ses.silence = &mirror.SilentError{Address: addr, For: ses.timeout}
+	if err != nil && ses.silence == nil && !ses.aborted {
+		ses.silence = err
 	}
+}
+
+// forgive forgets what went wrong and was got past, such as a DataNode that
+// another one stood in for: it is not why a later call fails.
+func (ses *session) forgive() {
+	ses.mu.Lock()
+	defer ses.mu.Unlock()
+	ses.silence = nil
 }
 
 // cause is what an error of the library comes from: it keeps texts only.
@@ -210,7 +246,7 @@ func (ses *session) cause(ctx context.Context, err error) error {
 	}
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
-	if ses.silence != nil {
+	if ses.silence != nil && !errors.Is(err, fs.ErrNotExist) {
 		return ses.silence
 	}
 	return err
@@ -264,6 +300,8 @@ type conn struct {
 	swallow bool
 	// failed is why writes are swallowed; ses.mu guards it.
 	failed error
+	// greeting is what a DataNode has said so far, nil when that is over.
+	greeting *greeting
 }
 
 // Read implements net.Conn.
@@ -274,6 +312,9 @@ func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if err != nil && n == 0 {
 		c.ses.note(c.addr, err)
+	}
+	if c.greeting != nil {
+		return c.greet(b[:n], err)
 	}
 	return n, err
 }
@@ -330,6 +371,9 @@ func explain(op, at string, err error) error {
 		line, _, _ := strings.Cut(remote.Message(), "\n")
 		class := remote.Exception()
 		return fmt.Errorf("%s hdfs:%s: %s: %w", op, at, class[strings.LastIndexByte(class, '.')+1:], &remoteError{text: line, err: err})
+	}
+	if strings.Contains(err.Error(), "negotiating data protection") {
+		err = &mirror.AdviceError{Err: err, Advice: adviceProtection}
 	}
 	return fmt.Errorf("%s hdfs:%s: %w", op, at, disk.WithoutPath(err))
 }

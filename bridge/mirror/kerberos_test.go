@@ -1,8 +1,13 @@
 package mirror_test
 
 import (
+	"bytes"
+	"errors"
+	"io/fs"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"vitrine/bridge/hdfs"
 	"vitrine/bridge/mirror"
@@ -14,10 +19,10 @@ import (
 // client is the principal that the stores work as.
 const client = "shop"
 
-// securedCluster is a realm with a cluster in it, and who the stores are.
-func securedCluster(t *testing.T, properties map[string]string) (*realservers.Realm, *realservers.Cluster, *hdfs.Kerberos) {
+func startRealm(t *testing.T, k realservers.KDC) *realservers.Realm {
 	t.Helper()
-	realm, err := realservers.KDC{Dir: t.TempDir()}.Start(t.Context())
+	k.Dir = t.TempDir()
+	realm, err := k.Start(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,6 +31,13 @@ func securedCluster(t *testing.T, properties map[string]string) (*realservers.Re
 			t.Error(err)
 		}
 	})
+	return realm
+}
+
+// securedCluster is a realm with a cluster in it, and who the stores are.
+func securedCluster(t *testing.T, properties map[string]string) (*realservers.Realm, *realservers.Cluster, *hdfs.Kerberos) {
+	t.Helper()
+	realm := startRealm(t, realservers.KDC{})
 	keytab := filepath.Join(t.TempDir(), "shop.keytab")
 	if err := realm.Keytab(t.Context(), keytab, client); err != nil {
 		t.Fatal(err)
@@ -39,38 +51,148 @@ func securedCluster(t *testing.T, properties map[string]string) (*realservers.Re
 }
 
 // TestRealKerberosConformance holds both ways to a real HDFS with Kerberos against
-// what a store promises, with each protection of data and of calls on the way.
+// what a store promises.
 func TestRealKerberosConformance(t *testing.T) {
 	realservers.Require(t)
-	for _, test := range []struct {
-		name, protection string
-		properties       map[string]string
-	}{
-		{"authentication", "authentication", nil},
-		{"privacy", "privacy", map[string]string{
-			"dfs.data.transfer.protection": "privacy", "hadoop.rpc.protection": "privacy", "dfs.encrypt.data.transfer.cipher.suites": "AES/CTR/NoPadding",
-		}},
-		{"encrypted transfer", "", map[string]string{"dfs.encrypt.data.transfer": "true", "hadoop.rpc.protection": "integrity", "dfs.encrypt.data.transfer.cipher.suites": "AES/CTR/NoPadding"}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			_, c, who := securedCluster(t, test.properties)
-			t.Run("hdfs", func(t *testing.T) {
-				conforms(t, hdfs.New(hdfs.Options{
-					NameNodes: []string{c.Address}, Root: "/conformance/hdfs", Kerberos: who, Protection: test.protection, Timeout: storetest.Patience,
-				}))
-			})
-			t.Run("webhdfs", func(t *testing.T) {
-				conforms(t, webhdfs.New(webhdfs.Options{
-					NameNodes: []string{c.WebAddress}, Root: "/conformance/webhdfs", Authorize: hdfs.Negotiate(who), Timeout: storetest.Patience,
-				}))
-			})
+	bothConform(t, "authentication", nil)
+}
+
+// TestRealKerberosEncryption does where calls and data are encrypted or signed.
+func TestRealKerberosEncryption(t *testing.T) {
+	realservers.Require(t)
+	const aes = "AES/CTR/NoPadding"
+	t.Run("privacy", func(t *testing.T) {
+		bothConform(t, "privacy", map[string]string{
+			"dfs.data.transfer.protection": "privacy", "hadoop.rpc.protection": "privacy", "dfs.encrypt.data.transfer.cipher.suites": aes,
 		})
-	}
+	})
+	t.Run("encrypted transfer", func(t *testing.T) {
+		bothConform(t, "", map[string]string{
+			"dfs.encrypt.data.transfer": "true", "hadoop.rpc.protection": "integrity", "dfs.encrypt.data.transfer.cipher.suites": aes,
+		})
+	})
+}
+
+func bothConform(t *testing.T, protection string, properties map[string]string) {
+	_, c, who := securedCluster(t, properties)
+	t.Run("hdfs", func(t *testing.T) {
+		conforms(t, hdfs.New(hdfs.Options{
+			NameNodes: []string{c.Address}, Root: "/conformance/hdfs", Kerberos: who, Protection: protection, Timeout: storetest.Patience,
+		}))
+	})
+	t.Run("webhdfs", func(t *testing.T) {
+		conforms(t, webhdfs.New(webhdfs.Options{
+			NameNodes: []string{c.WebAddress}, Root: "/conformance/webhdfs", Authorizer: hdfs.Negotiate(who, storetest.Patience), Timeout: storetest.Patience,
+		}))
+	})
 }
 
 func conforms(t *testing.T, s mirror.Store) {
 	storetest.Run(t, s)
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRealKerberosProtection: what the library does not understand, and what does
+// not fit the cluster, is told as what it is.
+func TestRealKerberosProtection(t *testing.T) {
+	realservers.Require(t)
+	for _, test := range []struct {
+		name, protection string
+		properties       map[string]string
+		err, advice      string
+	}{
+		{"integrity", "integrity", map[string]string{"dfs.data.transfer.protection": "integrity"}, "protects data by integrity", "use webhdfs://"},
+		{"privacy without aes", "privacy", map[string]string{"dfs.data.transfer.protection": "privacy"}, "encrypts without AES", "AES/CTR/NoPadding"},
+		{"none here", "", nil, "hangs up on the first word", "archive.protection"},
+		{"less than asked for", "privacy", nil, "invalid qop", "archive.protection"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, c, who := securedCluster(t, test.properties)
+			s := hdfs.New(hdfs.Options{NameNodes: []string{c.Address}, Root: "/protection", Kerberos: who, Protection: test.protection, Timeout: storetest.Patience})
+			defer s.Close()
+			err := s.Write(t.Context(), "x", bytes.NewReader(storetest.Bytes(100_000)))
+			advised(t, err, test.err, test.advice)
+		})
+	}
+}
+
+// advised wants an error to say both.
+func advised(t *testing.T, err error, text, advice string) {
+	t.Helper()
+	var told *mirror.AdviceError
+	if !errors.As(err, &told) || !strings.Contains(err.Error(), text) || !strings.Contains(told.Advice, advice) {
+		t.Errorf("told %v, want %q with the advice %q", err, text, advice)
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		t.Errorf("%v looks as if it were about a file there", err)
+	}
+	if told != nil {
+		t.Logf("%v\nhint: %s", err, told.Advice)
+	}
+}
+
+// TestRealKerberosRefusals: whatever is wrong with who we are is told as that.
+func TestRealKerberosRefusals(t *testing.T) {
+	realservers.Require(t)
+	realm := startRealm(t, realservers.KDC{})
+	dir := t.TempDir()
+	keytab := filepath.Join(dir, "shop.keytab")
+	for _, p := range []string{client, "locked", "expired"} {
+		if err := realm.Keytab(t.Context(), keytab, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := filepath.Join(dir, "old.keytab")
+	if err := realm.Keytab(t.Context(), old, "renewed"); err != nil {
+		t.Fatal(err)
+	}
+	if err := realm.Keytab(t.Context(), filepath.Join(dir, "new.keytab"), "renewed"); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"modprinc -allow_tix locked", "modprinc -expire 2020-01-01 expired"} {
+		if err := realm.Admin(t.Context(), command); err != nil {
+			t.Fatal(err)
+		}
+	}
+	skewed := startRealm(t, realservers.KDC{Ahead: 20 * time.Minute})
+	other := filepath.Join(dir, "other.keytab")
+	if err := skewed.Keytab(t.Context(), other, client); err != nil {
+		t.Fatal(err)
+	}
+	away := filepath.Join(dir, "away.conf")
+	if err := realm.WriteConfig(away, "127.0.0.1:1"); err != nil { // nobody is given this port
+		t.Fatal(err)
+	}
+	const at = "@" + realservers.RealmName
+	for _, test := range []struct {
+		name, principal, keytab, config string
+		err, advice                     string
+	}{
+		{"unknown principal", "nobody" + at, keytab, realm.Config, "KDC_ERR_C_PRINCIPAL_UNKNOWN", "addprinc"},
+		{"locked principal", "locked" + at, keytab, realm.Config, "KDC_ERR_CLIENT_REVOKED", "getprinc locked"},
+		{"expired principal", "expired" + at, keytab, realm.Config, "KDC_ERR_NAME_EXP", "getprinc expired"},
+		{"keys of another time", "renewed" + at, old, realm.Config, "KDC_ERR_PREAUTH_FAILED", "ktadd -k " + old},
+		{"keytab of another", client + at, old, realm.Config, "not found in keytab", "klist -e -k -t " + old},
+		{"no keytab", client + at, filepath.Join(dir, "none"), realm.Config, "no such file", "archive.kerberos_keytab"},
+		{"no keytab but text", client + at, realm.Config, realm.Config, "read the keytab", "archive.kerberos_keytab"},
+		{"no krb5.conf", client + at, keytab, filepath.Join(dir, "none"), "no such file", "archive.kerberos_config"},
+		{"another realm", client + "@NOWHERE.TEST", keytab, realm.Config, "NOWHERE.TEST", "servers of NOWHERE.TEST"},
+		{"clock", client + at, other, skewed.Config, "skew", "clock"},
+		{"no kdc", client + at, keytab, away, "refused", "servers of " + realservers.RealmName},
+		{"no service", client + at, keytab, realm.Config, "KDC_ERR_S_PRINCIPAL_UNKNOWN", "archive.kerberos_service"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			who := &hdfs.Kerberos{Principal: test.principal, Keytab: test.keytab, Config: test.config, Service: "nn/_HOST"}
+			overRPC := hdfs.New(hdfs.Options{NameNodes: []string{"localhost:1"}, Kerberos: who, Timeout: storetest.Patience})
+			defer overRPC.Close()
+			_, err := overRPC.Open(t.Context(), "x")
+			advised(t, err, test.err, test.advice)
+			overHTTP := webhdfs.New(webhdfs.Options{NameNodes: []string{"localhost:1"}, Authorizer: hdfs.Negotiate(who, storetest.Patience), Timeout: storetest.Patience})
+			defer overHTTP.Close()
+			_, err = overHTTP.Open(t.Context(), "x")
+			advised(t, err, test.err, test.advice)
+		})
 	}
 }

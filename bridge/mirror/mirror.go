@@ -190,7 +190,10 @@ func (m *Mirror) due(now time.Time) bool {
 // hint says what may help.
 func hint(err error) string {
 	var behind *BehindError
+	var advice *AdviceError
 	switch {
+	case errors.As(err, &advice):
+		return advice.Advice
 	case errors.As(err, &behind):
 		return "bring the archive's folder back from the copy or a backup, or give this appliance another archive.url"
 	case errors.Is(err, fs.ErrPermission):

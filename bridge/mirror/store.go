@@ -69,3 +69,16 @@ func (e *SilentError) Error() string {
 
 // Is makes it a context.DeadlineExceeded.
 func (e *SilentError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// AdviceError is a store's error that knows what to do about it.
+type AdviceError struct {
+	Err error
+	// Advice is for the operator: what to look at or to type next.
+	Advice string
+}
+
+// Error is that of Err.
+func (e *AdviceError) Error() string { return e.Err.Error() }
+
+// Unwrap gives Err.
+func (e *AdviceError) Unwrap() error { return e.Err }

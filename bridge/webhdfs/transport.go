@@ -174,3 +174,13 @@ func firstLine(text string) string {
 	}
 	return text
 }
+
+// unauthorized is the error of an answer that asks who we are.
+func (s *Store) unauthorized(resp *http.Response) error {
+	advice := "the cluster asks for Kerberos: set archive.kerberos_principal and archive.kerberos_keytab"
+	if s.opt.Authorizer != nil {
+		s.opt.Authorizer.Refused()
+		advice = "the server does not take the ticket, and its log says why: has it the keys of HTTP/" + resp.Request.URL.Hostname() + "?"
+	}
+	return &mirror.AdviceError{Err: remoteError(resp), Advice: advice}
+}

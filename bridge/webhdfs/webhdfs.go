@@ -47,8 +47,18 @@ type Options struct {
 	Timeout time.Duration
 	// Replication is the number of copies, 0 the cluster's own.
 	Replication int
-	// Authorize, when set, adds to each request what proves who we are.
-	Authorize func(req *http.Request) error
+	// Authorizer, when set, proves who we are.
+	Authorizer Authorizer
+}
+
+// Authorizer proves who the client is.
+type Authorizer interface {
+	// Authorize adds the proof to a request.
+	Authorize(req *http.Request) error
+	// Refused is called when a server would not have it.
+	Refused()
+	// Close is called when no more requests come.
+	Close()
 }
 
 // Store is a folder of HDFS.
@@ -76,6 +86,9 @@ func New(opt Options) *Store {
 // Close implements mirror.Store.
 func (s *Store) Close() error {
 	s.client.CloseIdleConnections()
+	if s.opt.Authorizer != nil {
+		s.opt.Authorizer.Close()
+	}
 	return nil
 }
 
@@ -259,9 +272,9 @@ func (s *Store) send(ctx context.Context, method, where string, body io.Reader) 
 	if body != nil {
 		req.Header.Set("Content-Type", "application/octet-stream") // a gateway takes no other
 	}
-	if s.opt.Authorize != nil {
-		if err := s.opt.Authorize(req); err != nil {
-			return nil, fmt.Errorf("authorize: %w", err)
+	if s.opt.Authorizer != nil {
+		if err := s.opt.Authorizer.Authorize(req); err != nil {
+			return nil, err
 		}
 	}
 	resp, err := s.client.Do(req)
@@ -270,6 +283,9 @@ func (s *Store) send(ctx context.Context, method, where string, body io.Reader) 
 	}
 	if resp.StatusCode < http.StatusBadRequest {
 		return resp, nil
+	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		return nil, errors.Join(s.unauthorized(resp), resp.Body.Close())
 	}
 	return nil, errors.Join(remoteError(resp), resp.Body.Close())
 }

@@ -664,7 +664,7 @@ func contractOfTraining(t *testing.T, d *daemon) {
 
 const (
 	hiddenStore    = "it is about a store elsewhere; make test-real and the stores' own tests"
-	hiddenKerberos = "there is no realm to test against; what is refused is in the tests of bridge/hdfs"
+	hiddenKerberos = "it needs a realm; make test-real and the tests of bridge/hdfs"
 )
 
 // hiddenSettings cannot be seen from outside within a test's time.

@@ -204,17 +204,23 @@ func (d *daemon) copyState() (position, copied uint64, fault string) {
 	return a.Position, a.Copy.Position, a.Copy.Error
 }
 
-// removed counts the files that were removed from the copy.
-func (d *daemon) removed() (n int64) {
+// copyCounts are counters of the copy.
+type copyCounts struct{ Removed, Failures int64 }
+
+func (d *daemon) copyCounts() copyCounts {
 	d.t.Helper()
-	var p struct {
-		Archive struct{ Copy struct{ Removed int64 } }
-	}
+	var p struct{ Archive struct{ Copy copyCounts } }
 	_, _, body := d.ask(http.MethodGet, "/v1/pipeline", "")
 	if err := json.Unmarshal([]byte(body), &p); err != nil {
 		d.t.Fatal(err, body)
 	}
-	return p.Archive.Copy.Removed
+	return p.Archive.Copy
+}
+
+// removed counts the files that were removed from the copy.
+func (d *daemon) removed() int64 {
+	d.t.Helper()
+	return d.copyCounts().Removed
 }
 
 // wrong waits as long as the fault lasts, and returns what is told of it.
@@ -427,7 +433,13 @@ func (d *daemon) bothSides(c *realservers.Cluster, root string) (here, there map
 // daemon that is copying moves and removes files meanwhile; then it reads again.
 func copyFiles(t *testing.T, c *realservers.Cluster, root string) map[string][]byte {
 	t.Helper()
-	store := hdfs.New(hdfs.Options{NameNodes: []string{c.Address}, Root: root, User: "reader", Timeout: patience})
+	opt := hdfs.Options{NameNodes: []string{c.Address}, Root: root, User: "reader", Timeout: patience}
+	if c.Realm != nil {
+		principal, keytab := c.Superuser()
+		opt.Kerberos = &hdfs.Kerberos{Principal: principal, Keytab: keytab, Config: c.Realm.Config, Service: "nn/_HOST"}
+		opt.Protection = "authentication"
+	}
+	store := hdfs.New(opt)
 	defer store.Close()
 	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		files := map[string][]byte{}

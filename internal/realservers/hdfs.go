@@ -46,6 +46,8 @@ type Cluster struct {
 	Address, WebAddress, TLSAddress string
 	// StandbyAddress and StandbyWebAddress are those of Standby.
 	StandbyAddress, StandbyWebAddress string
+	// Realm is that of HDFS.
+	Realm *Realm
 	// NameNode and DataNodes can be killed and started again one by one.
 	NameNode  *Node
 	DataNodes []*Node
@@ -87,7 +89,7 @@ func (h HDFS) Start(ctx context.Context) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{opt: h, java: java, lib: lib, Address: ports[0], WebAddress: ports[1]}
+	c := &Cluster{opt: h, java: java, lib: lib, Realm: h.Realm, Address: ports[0], WebAddress: ports[1]}
 	if h.Standby {
 		c.StandbyAddress, c.StandbyWebAddress = ports[2], ports[3]
 	}

@@ -40,6 +40,12 @@ func (c *Cluster) secure(ctx context.Context, tlsAddress string) error {
 	return makeCertificates(ctx, c.opt.Dir, false)
 }
 
+// Superuser is who may do everything in a cluster with Kerberos, and the file with
+// his keys.
+func (c *Cluster) Superuser() (principal, keytab string) {
+	return nameNodePrincipal + "@" + RealmName, c.keytab()
+}
+
 // keytab has the keys of the cluster's services.
 func (c *Cluster) keytab() string { return filepath.Join(c.opt.Dir, "services.keytab") }
 

@@ -112,8 +112,26 @@ func (r *Realm) configure() error {
 		"  supported_enctypes = aes256-cts-hmac-sha1-96:normal aes128-cts-hmac-sha1-96:normal\n }\n"
 	return errors.Join(
 		os.WriteFile(filepath.Join(dir, "kdc.conf"), []byte(kdc), 0o600),
-		os.WriteFile(r.Config, []byte(clientConfig(r.Address, nil)), 0o644),
+		os.WriteFile(r.Config, []byte(clientConfig(r.Address, nil)+"[logging]\n kdc = FILE:"+r.requests()+"\n"), 0o644),
 	)
+}
+
+// requests is the server's log.
+func (r *Realm) requests() string { return filepath.Join(r.opt.Dir, "requests.log") }
+
+// Issued counts the tickets that a principal got.
+func (r *Realm) Issued(principal string) (int, error) {
+	text, err := os.ReadFile(r.requests())
+	if err != nil {
+		return 0, fmt.Errorf("read the log of the kdc: %w", err)
+	}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "ISSUE") && strings.Contains(line, " "+principal+"@"+RealmName+" for ") {
+			n++
+		}
+	}
+	return n, nil
 }
 
 func (r *Realm) env() []string {
