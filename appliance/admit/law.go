@@ -33,16 +33,16 @@ const (
 	// side is how many cheap answers there may be for one that is worked for.
 	side = 0.5
 	// aim is the mean wait that the share refused is moved towards while a queue
-	// stands; rise and damp are the gains, for a wait that is off by, or has changed
-	// by, as much; most is how many times that counts at once.
+	// stands; rise and damp are the gains, in shares of what is let in, for a wait
+	// that is off by, or has changed by, as much; most is how many times that counts at once.
 	aim  = 7 * time.Millisecond
 	rise = 0.02
 	damp = 0.04
 	most = 3
 	// nothing is a mean wait of a machine that has time left. After a window of it
-	// the share let in is grow times what it was, and relief at least of the share
-	// refused is left.
-	nothing = time.Millisecond / 2
+	// the share let in is grow times what it was, or at once begin of what could be
+	// done of late; else relief at least of the share refused is left.
+	nothing = time.Millisecond
 	grow    = 1.25
 	relief  = 0.5
 	// flood is a mean wait from which on a queue that has come to stand is got rid
@@ -189,7 +189,9 @@ func (l *law) roll(now time.Duration) {
 // control is the share to refuse by the mean wait of a window and what was worked
 // for in it of all, while a queue stands: it is moved by how far that is off its
 // aim and by how it changed, as in PIE (RFC 8033), and falls faster where nobody
-// waits.
+// waits. The step is a part of what is let in: with a quarter of it the same share
+// of all would be four times as much work, and the queue would swing between none
+// and too long a one.
 //
 // When a queue comes to stand, more waits behind it than can be seen: where a
 // client has no connection free, or a proxy holds requests back, they are late
@@ -198,7 +200,8 @@ func (l *law) roll(now time.Duration) {
 // nearly all are refused first, for a window or two, until nobody waits.
 func (l *law) control(mean time.Duration, work, all float64) float64 {
 	before := time.Duration(l.before.Swap(int64(mean)))
-	l.could.Store(max(int64(work), int64(fades*float64(l.could.Load()))))
+	could := max(work, fades*float64(l.could.Load()))
+	l.could.Store(int64(could))
 	refused := math.Float64frombits(l.refused.Load())
 	came, drains := float64(l.came.Load()), l.drains.Load()
 	if drains > 0 {
@@ -215,17 +218,17 @@ func (l *law) control(mean time.Duration, work, all float64) float64 {
 		return mostRefused
 	case drains > 0:
 		l.drains.Store(gone)
-		return 1 - begin*float64(l.could.Load())/all
+		return 1 - begin*could/all
 	case mean >= flood && float64(mean) > falls*float64(before) && (drains == 0 || all > surge*came):
 		l.drains.Store(1)
 		return mostRefused
 	case mean < nothing && refused < over:
 		return 0
 	case mean < nothing:
-		return max(relief*refused, 1-grow*(1-refused))
+		return min(max(relief*refused, 1-grow*(1-refused)), max(0, 1-begin*could/all))
 	}
 	off := max(-1, min(float64(mean-aim)/float64(aim), most))
-	return refused + rise*off + damp*float64(mean-before)/float64(aim)
+	return refused + (1-refused)*(rise*off+damp*float64(mean-before)/float64(aim))
 }
 
 // idle tells whether nobody has come for a while.

@@ -28,8 +28,11 @@ type worker struct {
 	address netip.AddrPort
 	poll    *poller
 	conns   []conn
-	// free are the connections without a request, longest free first.
-	free []int
+	// free are the connections without a request, longest free first; unused are
+	// how many of the first ones were never used. Pools of connections use the one
+	// that was used last, so that only as many are busy as there have to be.
+	free   []int
+	unused int
 	// result counts, in Answered, only answers that came within Duration.
 	result *Result
 
@@ -86,6 +89,7 @@ func newWorker(opt *Options, address netip.AddrPort, index int) (*worker, error)
 		}
 		w.free = append(w.free, i)
 	}
+	w.unused = share
 	return w, nil
 }
 
@@ -238,16 +242,26 @@ func (w *worker) send(now int64) error {
 			w.clear = true
 			return nil
 		}
-		i := w.free[0]
-		copy(w.free, w.free[1:])
-		w.free = w.free[:len(w.free)-1]
-		if err := w.sendOn(i, due); err != nil {
+		if err := w.sendOn(w.take(), due); err != nil {
 			return err
 		}
 		now = w.now()
 	}
 	w.clear = false
 	return nil
+}
+
+// take is a connection without a request: each once, as servers close those that
+// say nothing, and from then on the one that was used last.
+func (w *worker) take() int {
+	at := len(w.free) - 1
+	if w.unused > 0 {
+		w.unused--
+		at = w.unused
+	}
+	i := w.free[at]
+	w.free = append(w.free[:at], w.free[at+1:]...)
+	return i
 }
 
 func (w *worker) sendOn(i int, due int64) error {
