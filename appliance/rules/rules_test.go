@@ -219,6 +219,42 @@ func TestCap(t *testing.T) {
 	}
 }
 
+// TestCapsOfSeveralSpans: a cap for an hour holds in every hour, whatever longer
+// cap there is beside it, in its scene or another one.
+func TestCapsOfSeveralSpans(t *testing.T) {
+	const minute = 60 * 1000
+	plans := compile(t, `{"action":"cap","times":1,"window":"1h"},{"action":"cap","times":3,"window":"24h","scene":"cart"}`)
+	shown := func(scene string, now int64) int {
+		f := candidates(1)
+		f.User, f.Now = 1, now
+		plan := plans.For(scene)
+		plan.Arrange(f, Page{Limit: 1}, new(Scratch))
+		plan.Served(f)
+		return f.Len()
+	}
+	for _, c := range []struct {
+		scene   string
+		minutes int64
+		want    int
+	}{
+		{"cart", 0, 1},
+		{"cart", 30, 0},
+		{"cart", 60, 1}, // the second hour
+		{"cart", 61, 0},
+		{"cart", 119, 0},
+		{"home", 120, 1}, // the third
+		{"cart", 121, 0},
+		{"cart", 180, 1}, // the fourth, and the third time in the cart
+		{"cart", 240, 0},
+		{"home", 240, 1}, // of the cart alone was it too much
+		{"cart", 24*60 + 1, 1},
+	} {
+		if got := shown(c.scene, c.minutes*minute); got != c.want {
+			t.Errorf("%s after %d minutes: %d items, want %d", c.scene, c.minutes, got, c.want)
+		}
+	}
+}
+
 func TestNotes(t *testing.T) {
 	plan := compile(t, `{"action":"boost","name":"sale","filter":"1/100","factor":3},{"action":"quota","attribute":"brand","most":1}`).For("home")
 	f := candidates(9)

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"sync"
 
 	"vitrine/appliance/frame"
@@ -24,17 +25,24 @@ type shownShard struct {
 	slots []shownCount
 }
 
-// shownCount counts for one user and item from the time of the first one on.
+// shownCount counts for one user, item and span of time, from the time of the
+// first one on.
 type shownCount struct {
 	key         uint64
 	since, last int64
 	times       int
 }
 
+// shownKey stands for a user, an item and a span: caps of several spans count
+// apart, for what is over for the one goes on for the other.
+func shownKey(user, item uint32, span int64) uint64 {
+	return mix(mix(uint64(user)<<32|uint64(item)) ^ uint64(span))
+}
+
 // Count is how often an item was shown to a user in the span of time that began
 // when it was first shown and is not over yet; times and span in Unix ms.
 func (s *Shown) Count(user, item uint32, now, span int64) int {
-	key := mix(uint64(user)<<32 | uint64(item))
+	key := shownKey(user, item, span)
 	sh := &s.shards[key%shownShards]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -44,11 +52,11 @@ func (s *Shown) Count(user, item uint32, now, span int64) int {
 	return 0
 }
 
-// Served counts the items of a list that was shown to a user; span is the
-// longest that anybody asks Count for.
+// Served counts the items of a list that was shown to a user, for a span that
+// Count will be asked for.
 func (s *Shown) Served(user uint32, items []uint32, now, span int64) {
 	for _, item := range items {
-		key := mix(uint64(user)<<32 | uint64(item))
+		key := shownKey(user, item, span)
 		s.shards[key%shownShards].served(key, now, span)
 	}
 }
@@ -99,11 +107,11 @@ func (p *Plan) Served(f *frame.Frame) {
 	if p == nil || f.User == frame.NoUser {
 		return
 	}
-	longest := int64(0)
-	for _, s := range p.of(Cap) {
-		longest = max(longest, s.span)
-	}
-	if longest > 0 {
-		p.shown.Served(f.User, f.Items, f.Now, longest)
+	caps := p.of(Cap)
+	for j, s := range caps {
+		// Caps of one span share their counts.
+		if !slices.ContainsFunc(caps[:j], func(o *step) bool { return o.span == s.span }) {
+			p.shown.Served(f.User, f.Items, f.Now, s.span)
+		}
 	}
 }
