@@ -136,9 +136,14 @@ func (c *Client) Explain(ctx context.Context, params ExplainParams) (*Explanatio
 	return decode[Explanation](c)(c.rest.Explain(ctx, &params))
 }
 
-// Rules asks for the business rules in force.
-func (c *Client) Rules(ctx context.Context) (*RuleSet, error) {
-	return decode[RuleSet](c)(c.rest.GetRules(ctx))
+// Rules asks for the business rules of a version, of the one in force where it
+// is 0.
+func (c *Client) Rules(ctx context.Context, version int) (*RuleSet, error) {
+	params := &GetRulesParams{}
+	if version != 0 {
+		params.Version = &version
+	}
+	return decode[RuleSet](c)(c.rest.GetRules(ctx, params))
 }
 
 // SetRules puts the rules of a JSON document into force, or only checks them.

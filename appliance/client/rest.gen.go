@@ -1712,6 +1712,12 @@ type RecommendParams struct {
 	After *After `form:"after,omitempty" json:"after,omitempty"`
 }
 
+// GetRulesParams defines parameters for GetRules.
+type GetRulesParams struct {
+	// Version Which version; without it, the one in force.
+	Version *int `form:"version,omitempty" json:"version,omitempty"`
+}
+
 // PutRulesParams defines parameters for PutRules.
 type PutRulesParams struct {
 	// Check When true, the rules are checked only.
@@ -2267,10 +2273,12 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
 	RecommendBatch(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetRules The business rules in force.
+	// GetRules The business rules in force, or those of a version before.
+	//
+	// The last ten versions are kept. One of them put again is a new version; the ETag is always that of the rules in force.
 	//
 	// Corresponds with GET /v1/rules (the `GetRules` operationId).
-	GetRules(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetRules(ctx context.Context, params *GetRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutRulesWithBody Puts other rules into force, at once.
 	//
@@ -3256,11 +3264,13 @@ func (c *Rest) RecommendBatch(ctx context.Context, body RecommendBatchJSONReques
 	return c.Client.Do(req)
 }
 
-// GetRules The business rules in force.
+// GetRules The business rules in force, or those of a version before.
+//
+// The last ten versions are kept. One of them put again is a new version; the ETag is always that of the rules in force.
 //
 // Corresponds with GET /v1/rules (the `GetRules` operationId).
-func (c *Rest) GetRules(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetRulesRequest(c.Server)
+func (c *Rest) GetRules(ctx context.Context, params *GetRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRulesRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5624,7 +5634,7 @@ func NewRecommendBatchRequestWithBody(server string, contentType string, body io
 }
 
 // NewGetRulesRequest constructs an http.Request for the GetRules method
-func NewGetRulesRequest(server string) (*http.Request, error) {
+func NewGetRulesRequest(server string, params *GetRulesParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -5640,6 +5650,33 @@ func NewGetRulesRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Version != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", *params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -6703,12 +6740,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
 	RecommendBatchWithResponse(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*RecommendBatchResponse, error)
 
-	// GetRulesWithResponse The business rules in force.
+	// GetRulesWithResponse The business rules in force, or those of a version before.
+	//
+	// The last ten versions are kept. One of them put again is a new version; the ETag is always that of the rules in force.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/rules (the `GetRules` operationId).
-	GetRulesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRulesResponse, error)
+	GetRulesWithResponse(ctx context.Context, params *GetRulesParams, reqEditors ...RequestEditorFn) (*GetRulesResponse, error)
 
 	// PutRulesWithBodyWithResponse Puts other rules into force, at once.
 	//
@@ -11449,13 +11488,15 @@ func (c *ClientWithResponses) RecommendBatchWithResponse(ctx context.Context, bo
 	return ParseRecommendBatchResponse(rsp)
 }
 
-// GetRulesWithResponse The business rules in force.
+// GetRulesWithResponse The business rules in force, or those of a version before.
+//
+// The last ten versions are kept. One of them put again is a new version; the ETag is always that of the rules in force.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/rules (the `GetRules` operationId).
-func (c *ClientWithResponses) GetRulesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRulesResponse, error) {
-	rsp, err := c.GetRules(ctx, reqEditors...)
+func (c *ClientWithResponses) GetRulesWithResponse(ctx context.Context, params *GetRulesParams, reqEditors ...RequestEditorFn) (*GetRulesResponse, error) {
+	rsp, err := c.GetRules(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

@@ -171,7 +171,9 @@ type (
 // Rules are the business rules. A set that has faults is refused whole by a
 // *Problem that lists them; check only looks for faults.
 type Rules interface {
-	Rules() (adminapi.RuleSet, error)
+	// Rules are those of a version, of the one in force where it is 0, and which
+	// one that is. A version that is not kept is a *Problem.
+	Rules(version int) (set adminapi.RuleSet, inForce int, err error)
 	// SetRules asks hold about the version in force, and nothing comes between
 	// that and the change.
 	SetRules(body []byte, check bool, hold func(version int) error) (adminapi.RuleSet, error)

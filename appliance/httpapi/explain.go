@@ -118,15 +118,21 @@ func appendReasons(b []byte, reasons []Reason) []byte {
 }
 
 // GetRules is GET /v1/rules.
-func (a *admin) GetRules(c echo.Context) error {
-	if err := onlyParams(c); err != nil {
+func (a *admin) GetRules(c echo.Context, params adminapi.GetRulesParams) error {
+	if err := onlyParams(c, "version"); err != nil {
 		return err
 	}
-	set, err := a.deps.Rules.Rules()
+	version := 0
+	if params.Version != nil {
+		if version = *params.Version; version < 1 {
+			return refuse("invalid_version", "version must be a whole number from 1")
+		}
+	}
+	set, inForce, err := a.deps.Rules.Rules(version)
 	if err != nil {
 		return fmt.Errorf("show rules: %w", err)
 	}
-	return sendRules(c, set, set.Version)
+	return sendRules(c, set, inForce)
 }
 
 // sendRules answers with a set of rules. The tag is of those in force: their

@@ -83,6 +83,10 @@ func TestRules(t *testing.T) {
 		{"PUT /v1/rules " + rules, `"version":1`, 200},
 		{"GET /v1/rules", `"filter":"stock == 0"`, 200},
 		{"PUT /v1/rules {", `"faults":[{"detail":"no","field":"slot","rule":1}]`, 400},
+		{"GET /v1/rules?version=1", `"version":1`, 200},
+		{"GET /v1/rules?version=2", "unknown_version", 404},
+		{"GET /v1/rules?version=0", "invalid_version", 400},
+		{"GET /v1/rules?version=x", "invalid_version", 400},
 		{"PUT /v1/rules?check=maybe " + rules, "invalid_check", 400},
 		{"PUT /v1/rules?dry=1 " + rules, "unknown_parameter", 400},
 	} {
@@ -102,6 +106,7 @@ func TestRules(t *testing.T) {
 		{"PUT /v1/rules " + rules, `If-Match: "0", "1"`, 200, `"2"`},
 		{"PUT /v1/rules " + rules, `If-Match: "1"`, 412, ""},
 		{"PUT /v1/rules " + rules, "If-Match: *", 200, `"3"`},
+		{"GET /v1/rules?version=1", "", 200, `"3"`},
 	} {
 		w := parted(c.do, c.condition).to(srv.Socket())
 		if w.Code != c.code || w.Header().Get("ETag") != c.tag || c.code == 412 && !strings.Contains(w.Body.String(), "precondition_failed") {

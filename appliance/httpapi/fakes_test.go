@@ -114,7 +114,16 @@ func (s *shop) Explain(_ context.Context, q *Query, itemID string) (Explanation,
 // shopRules are rules that keep what they are given.
 type shopRules struct{ set *adminapi.RuleSet }
 
-func (r shopRules) Rules() (adminapi.RuleSet, error) { return *r.set, nil }
+func (r shopRules) Rules(version int) (adminapi.RuleSet, int, error) {
+	if version > r.set.Version {
+		return adminapi.RuleSet{}, 0, &Problem{Status: 404, Code: "unknown_version"}
+	}
+	set := *r.set
+	if version != 0 {
+		set.Version = version
+	}
+	return set, r.set.Version, nil
+}
 
 func (r shopRules) SetRules(body []byte, check bool, hold func(int) error) (adminapi.RuleSet, error) {
 	var set adminapi.RuleSet

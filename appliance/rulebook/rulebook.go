@@ -107,10 +107,24 @@ func (b *Book) compile(body []byte) ([]rules.Rule, *rules.Plans, error) {
 }
 
 // Rules implements httpapi.Rules.
-func (b *Book) Rules() (adminapi.RuleSet, error) {
+func (b *Book) Rules(version int) (set adminapi.RuleSet, inForce int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return ruleSet(b.set)
+	wanted := b.set
+	if version != 0 && version != b.set.Version {
+		wanted, err = b.store.At(version)
+	}
+	if errors.Is(err, rules.ErrNoVersion) {
+		return set, 0, &httpapi.Problem{
+			Status: http.StatusNotFound, Code: "unknown_version", Detail: fmt.Sprintf("there is no version %d of the rules", version),
+			Hint: fmt.Sprintf("%d is in force, and the nine before it are kept", b.set.Version),
+		}
+	}
+	if err != nil {
+		return set, 0, err
+	}
+	set, err = ruleSet(wanted)
+	return set, b.set.Version, err
 }
 
 // SetRules implements httpapi.Rules.

@@ -356,6 +356,14 @@ func TestStore(t *testing.T) {
 	if err != nil || set.Version != keptVersions+5 || set.Rules[0].ItemID != fmt.Sprint("i", keptVersions+4) {
 		t.Errorf("%+v, %v", set, err)
 	}
+	if set, err := s.At(6); err != nil || set.Version != 6 || set.Rules[0].ItemID != "i5" {
+		t.Errorf("%+v, %v", set, err)
+	}
+	for _, version := range []int{-1, 0, 5, keptVersions + 6} {
+		if set, err := s.At(version); !errors.Is(err, ErrNoVersion) {
+			t.Errorf("version %d: %+v, %v", version, set, err)
+		}
+	}
 	if entries, _ := os.ReadDir(dir); len(entries) != keptVersions {
 		t.Errorf("%d files", len(entries))
 	}

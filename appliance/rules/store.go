@@ -29,6 +29,9 @@ type Store struct{ dir string }
 // keptVersions is how many versions stay on disk, to look back at.
 const keptVersions = 10
 
+// ErrNoVersion says that a version of the rules is not on disk, or not any more.
+var ErrNoVersion = errors.New("there is no such version")
+
 // Open makes the folder where there is none.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -43,8 +46,16 @@ func (s *Store) Load() (Set, error) {
 	if err != nil || len(versions) == 0 {
 		return Set{Rules: []Rule{}}, err
 	}
-	path := s.path(versions[len(versions)-1])
+	return s.At(versions[len(versions)-1])
+}
+
+// At reads a version; ErrNoVersion where it is none of the last ten.
+func (s *Store) At(version int) (Set, error) {
+	path := s.path(version)
 	body, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Set{}, fmt.Errorf("read version %d of the rules: %w", version, ErrNoVersion)
+	}
 	if err != nil {
 		return Set{}, fmt.Errorf("read rules: %w", err)
 	}
@@ -52,7 +63,7 @@ func (s *Store) Load() (Set, error) {
 	if err := json.Unmarshal(body, &set); err != nil {
 		return Set{}, fmt.Errorf("read rules %s: %w", path, err)
 	}
-	set.Version = versions[len(versions)-1]
+	set.Version = version
 	return set, nil
 }
 

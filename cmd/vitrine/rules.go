@@ -14,20 +14,26 @@ import (
 )
 
 func (a *app) rulesCommand() *cobra.Command {
+	version := 0
+	show := &cobra.Command{
+		Use: "show", Short: "Print the rules in force, as rules set takes them", Args: cli.Exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("version") && version < 1 {
+				return cli.Usage(cmd, "--version must be 1 or more")
+			}
+			return a.withRules(cmd.Context(), "rules show", func(ctx context.Context, cl *client.Client) error {
+				set, err := cl.Rules(ctx, version)
+				if err != nil {
+					return err
+				}
+				return a.PrintJSON(set) // without --json, too: it is what rules set takes
+			})
+		},
+	}
+	show.Flags().IntVar(&version, "version", 0, "those of an earlier `VERSION`; the last ten are kept")
 	return cli.Group(
 		&cobra.Command{Use: "rules", Short: "Show, check and set the business rules"},
-		&cobra.Command{
-			Use: "show", Short: "Print the rules in force, as rules set takes them", Args: cli.Exactly(),
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				return a.withRules(cmd.Context(), "rules show", func(ctx context.Context, cl *client.Client) error {
-					set, err := cl.Rules(ctx)
-					if err != nil {
-						return err
-					}
-					return a.PrintJSON(set) // without --json, too: it is what rules set takes
-				})
-			},
-		},
+		show,
 		&cobra.Command{
 			Use: "set FILE", Short: "Put the rules of a JSON file into force, at once; - is the standard input", Args: cli.Exactly("FILE"),
 			RunE: func(cmd *cobra.Command, args []string) error { return a.changeRules(cmd.Context(), args[0], false) },

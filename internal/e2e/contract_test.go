@@ -108,7 +108,7 @@ const additions = `
 	POST:/v1/import?remove_where POST:/v1/import?ts_format POST:/v1/import?tz
 	POST:/v1/models/rollback GET:/v1/models/{version} GET:/v1/jobs GET:/v1/deadletters/{id} POST:/v1/deadletters:replay GET:/v1/backup
 	GET:/v1/explain?user_id GET:/v1/explain?item_id GET:/v1/explain?session GET:/v1/explain?limit GET:/v1/explain?scene GET:/v1/explain?filter
-	GET:/v1/explain?exclude GET:/v1/explain?exclude_seen GET:/v1/explain?personalized GET:/v1/explain?after PUT:/v1/rules?check
+	GET:/v1/explain?exclude GET:/v1/explain?exclude_seen GET:/v1/explain?personalized GET:/v1/explain?after PUT:/v1/rules?check GET:/v1/rules?version rules/show/--version
 	GET:/v1/items/{id}/similar?limit GET:/v1/items/{id}/similar?fields GET:/v1/popular?limit GET:/v1/popular?fields GET:/v1/popular?filter GET:/v1/popular?category GET:/v1/popular?window GET:/v1/trending?window
 	GET:/v1/trending?limit GET:/v1/trending?fields GET:/v1/trending?filter GET:/v1/trending?category
 	GET:/v1/latest?limit GET:/v1/latest?fields GET:/v1/latest?filter GET:/v1/latest?category GET:/v1/latest?window
@@ -339,6 +339,7 @@ func contractOfCommands(t *testing.T, d *daemon) {
 		{"rules check", ruleFile, "no faults, rules: 2", true},
 		{"rules set", ruleFile, "rules in force: 2, version 1", true},
 		{"rules show", "", `"filter": "price < 5 && has(x)"`, true},
+		{"rules show", "--version 1", `"version": 1`, true},
 		{"model list", "", "previous", true},
 		{"model show", version, "gate: ", true},
 		{"model rollback", "", " is live", false},

@@ -870,6 +870,12 @@ type ImportFileParamsKind string
 // ImportFileParamsFormat defines parameters for ImportFile.
 type ImportFileParamsFormat string
 
+// GetRulesParams defines parameters for GetRules.
+type GetRulesParams struct {
+	// Version Which version; without it, the one in force.
+	Version *int `form:"version,omitempty" json:"version,omitempty"`
+}
+
 // PutRulesParams defines parameters for PutRules.
 type PutRulesParams struct {
 	// Check When true, the rules are checked only.
@@ -962,9 +968,9 @@ type ServerInterface interface {
 	// EnablePlugin Lets a plugin rank.
 	// (POST /v1/plugins/{name}/enable)
 	EnablePlugin(ctx echo.Context, name PluginName) error
-	// GetRules The business rules in force.
+	// GetRules The business rules in force, or those of a version before.
 	// (GET /v1/rules)
-	GetRules(ctx echo.Context) error
+	GetRules(ctx echo.Context, params GetRulesParams) error
 	// PutRules Puts other rules into force, at once.
 	// (PUT /v1/rules)
 	PutRules(ctx echo.Context, params PutRulesParams) error
@@ -1316,8 +1322,17 @@ func (w *ServerInterfaceWrapper) EnablePlugin(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) GetRules(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRulesParams
+	// ------------- Optional query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", ctx.QueryParams(), &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter version: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.GetRules(ctx)
+	err = w.Handler.GetRules(ctx, params)
 	return err
 }
 
