@@ -29,6 +29,15 @@ func (k *Kafka) Options() kafka.Options {
 	}
 }
 
+// isTopic says whether Kafka would call a topic so; none is fine.
+func isTopic(name string) bool {
+	const most = 249
+	other := func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("._-", c)
+	}
+	return len(name) <= most && !strings.ContainsFunc(name, other)
+}
+
 func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 	for _, broker := range k.Brokers {
 		_, _, ok := server(broker)
@@ -36,6 +45,9 @@ func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 	}
 	check(oneOf(k.Format, kafka.Formats()...), "kafka.format", "must be one of %s", strings.Join(kafka.Formats(), ", "))
 	check(k.Topic != "" || k.ItemsTopic != "" || k.UsersTopic != "" || len(k.Brokers) == 0, "kafka.topic", "must name a topic when kafka.brokers is set")
+	for key, name := range map[string]string{"kafka.topic": k.Topic, "kafka.items_topic": k.ItemsTopic, "kafka.users_topic": k.UsersTopic} {
+		check(isTopic(name), key, "%q: a topic is called by letters, digits, '.', '_' and '-', 249 at most", name)
+	}
 	check(k.Topic == "" || k.Topic != k.ItemsTopic && k.Topic != k.UsersTopic, "kafka.topic", "must not be the topic of items or users too")
 	check(k.ItemsTopic == "" || k.ItemsTopic != k.UsersTopic, "kafka.items_topic", "must not be the topic of users too")
 	check(k.Group != "", "kafka.group", "must not be empty")

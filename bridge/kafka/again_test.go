@@ -134,3 +134,25 @@ func TestReadableLater(t *testing.T) {
 		t.Errorf("event_ids %v, want %q for that at offset 1", ids, want)
 	}
 }
+
+// TestGroupOfOthers: a group in which others share out partitions in their own way is
+// told as such.
+func TestGroupOfOthers(t *testing.T) {
+	t.Parallel()
+	broker, cl := cluster(t, 1)
+	produce(t, cl, view("a"))
+	other, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumerGroup("vitrine"), kgo.ConsumeTopics("user-events"),
+		kgo.Balancers(kgo.RangeBalancer()), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(other.CloseAllowingRebalance)
+	if err := other.PollFetches(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	r := read(t, &memLog{}, Options{Brokers: []string{broker}})
+	s := r.until("the fault is told", func(s Status) bool { return s.Error != "" })
+	if !strings.Contains(s.Error, "group vitrine has members that are no Vitrine") || !strings.Contains(s.Hint, "kafka.group") {
+		t.Errorf("%+v", s)
+	}
+}

@@ -74,7 +74,9 @@ func (o *Options) base() ([]kgo.Opt, error) {
 		return nil, &fault{"the password of " + c.User + " cannot be read: " + err.Error(), "kafka.sasl_password_file names a file with the password in its first line"}
 	}
 	password, _, _ := strings.Cut(string(text), "\n")
-	password = strings.TrimSuffix(password, "\r")
+	if password = strings.TrimSuffix(password, "\r"); password == "" {
+		return nil, &fault{"the first line of " + c.PasswordFile + " is empty", "kafka.sasl_password_file names a file with the password in its first line"}
+	}
 	switch c.SASL {
 	case Plain:
 		return append(opts, kgo.SASL(plain.Auth{User: c.User, Pass: password}.AsMechanism())), nil

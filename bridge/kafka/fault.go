@@ -69,6 +69,8 @@ func explain(err error, o *Options) fault {
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed):
 		return fault{err.Error(), fmt.Sprintf("allow the user to read the topic and the group: kafka-acls.sh --add --allow-principal User:%s --consumer --topic %s --group %s --bootstrap-server %s",
 			o.Security.User, o.Topic, o.Group, o.Brokers[0])}
+	case errors.Is(err, kerr.InconsistentGroupProtocol):
+		return fault{"group " + o.Group + " has members that are no Vitrine: they share out partitions in another way", "give kafka.group a name that nothing else reads by"}
 	case errors.Is(err, kerr.FencedInstanceID):
 		return fault{"another appliance reads as the same member of group " + o.Group + ": its data folder is a copy of this one", "remove state/instance of one of the data folders, and start it again"}
 	case errors.As(err, &eof):
@@ -81,6 +83,9 @@ func explain(err error, o *Options) fault {
 		return fault{"no answer from " + brokers, "check kafka.brokers, and kafka.tls against the brokers' listener"}
 	case errors.Is(err, context.DeadlineExceeded):
 		return fault{"no answer from " + brokers, "check kafka.brokers, the network and the brokers' log"}
+	}
+	if refused := (*kerr.Error)(nil); errors.As(err, &refused) {
+		return fault{fmt.Sprintf("%s answer with an error: %v", brokers, err), "the brokers' log may tell more"}
 	}
 	return fault{"no connection to " + brokers + ": " + err.Error(), "check kafka.brokers, and that the brokers' advertised.listeners can be reached from here"}
 }

@@ -112,7 +112,9 @@ type Source struct {
 
 	mu     sync.Mutex
 	status Status
-	parts  map[bridge.Place]*Partition
+	// reminded is when the log was told last that records wait.
+	reminded time.Time
+	parts    map[bridge.Place]*Partition
 	// ids are those of the topics that were read last.
 	ids map[string]kadm.TopicID
 }
@@ -219,11 +221,27 @@ func (s *Source) well() {
 	s.status.Connected, s.status.Error, s.status.Hint = true, "", ""
 }
 
+// remindEvery is how often the log is told that records wait.
+const remindEvery = 5 * time.Minute
+
 // waiting says that records wait here, and why.
 func (s *Source) waiting(err error) {
+	hint := "the records stay in the cluster meanwhile"
+	var own *fault
+	if errors.As(err, &own) {
+		hint = own.hint + "; " + hint
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.status.Error, s.status.Hint = fmt.Sprintf("reading waits: %v", err), "the records stay in the cluster meanwhile"
+	s.status.Error, s.status.Hint = fmt.Sprintf("reading waits: %v", err), hint
+	now := s.opt.Now()
+	remind := now.Sub(s.reminded) >= remindEvery
+	if remind {
+		s.reminded = now
+	}
+	s.mu.Unlock()
+	if remind {
+		s.opt.Log.Warn("kafka: reading waits", logkey.Error, err, logkey.Hint, hint)
+	}
 }
 
 // count adds what a poll brought.

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/twmb/avro"
@@ -37,15 +39,33 @@ type schemas struct {
 	registry *sr.Client
 	// own is the file's schema, nil without.
 	own *avro.Schema
-	// known are the registry's; a nil one is not there, or is not Avro.
-	known map[uint32]*avro.Schema
+	// known are the registry's.
+	known map[uint32]schema
+	now   func() time.Time
 	rest  decoder
 }
+
+// schema is one of the registry's.
+type schema struct {
+	// avro is nil where there is none, and then fault says why.
+	avro  *avro.Schema
+	fault string
+	// until is when it is asked for again; zero is never.
+	until time.Time
+}
+
+// askAgain is how soon a schema is asked for again that the registry did not have: a
+// record may come before all of a registry's servers know its schema, or be replayed
+// when somebody has brought it there.
+const askAgain = 5 * time.Second
 
 // newSchemas reads the file and makes the registry's client; then reads the
 // JSON that the values become.
 func newSchemas(opt *Options, then decoder) (*schemas, error) {
-	s := &schemas{known: map[uint32]*avro.Schema{}, rest: then}
+	s := &schemas{known: map[uint32]schema{}, now: time.Now, rest: then}
+	if opt.Now != nil {
+		s.now = opt.Now
+	}
 	if opt.Schema != "" {
 		text, err := os.ReadFile(opt.Schema)
 		if err != nil {
@@ -82,28 +102,64 @@ func (s *schemas) prepare(ctx context.Context, value []byte) error {
 	if !ok {
 		return nil
 	}
-	if _, known := s.known[id]; known {
+	if k, known := s.known[id]; known && (k.until.IsZero() || s.now().Before(k.until)) {
 		return nil
 	}
 	if len(s.known) >= maxSchemas {
 		clear(s.known)
 	}
 	got, err := s.registry.SchemaByID(ctx, int(id))
-	var refused *sr.ResponseError
 	switch {
-	case errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound:
-		s.known[id] = nil
+	case missingThere(err):
+		s.known[id] = schema{fault: fmt.Sprintf("the schema registry has no schema %d", id), until: s.now().Add(askAgain)}
 		return nil
 	case err != nil:
 		return &fault{fmt.Sprintf("the schema registry does not give schema %d: %v", id, err), "check kafka.schema_registry"}
 	case got.Type != sr.TypeAvro:
-		s.known[id] = nil
+		s.known[id] = schema{fault: fmt.Sprintf("schema %d of the registry is %s, and no Avro", id, got.Type)}
 		return nil
 	}
-	if s.known[id], err = avro.Parse(got.Schema); err != nil {
-		s.known[id] = nil
+	left := maxReferences
+	parsed, err := s.parse(ctx, new(avro.SchemaCache), got, &left)
+	var unanswered *fault
+	switch {
+	case errors.As(err, &unanswered):
+		return err
+	case err != nil:
+		s.known[id] = schema{fault: fmt.Sprintf("schema %d of the registry cannot be used: %v", id, err)}
+	default:
+		s.known[id] = schema{avro: parsed}
 	}
 	return nil
+}
+
+// missingThere says that a registry has answered, and has not what it was asked for.
+func missingThere(err error) bool {
+	var refused *sr.ResponseError
+	return errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound
+}
+
+// maxReferences bounds how many others a schema refers to, and those in turn.
+const maxReferences = 64
+
+// parse reads a schema behind those that it refers to, of which so many are left.
+func (s *schemas) parse(ctx context.Context, known *avro.SchemaCache, got sr.Schema, left *int) (*avro.Schema, error) {
+	if *left -= len(got.References); *left < 0 {
+		return nil, fmt.Errorf("it refers to more than %d others", maxReferences)
+	}
+	for _, ref := range got.References {
+		other, err := s.registry.SchemaByVersion(ctx, ref.Subject, ref.Version)
+		switch {
+		case missingThere(err):
+			return nil, fmt.Errorf("it refers to version %d of %s, which is not there", ref.Version, ref.Subject)
+		case err != nil:
+			return nil, &fault{fmt.Sprintf("the schema registry does not give version %d of schema %s: %v", ref.Version, ref.Subject, err), "check kafka.schema_registry"}
+		}
+		if _, err := s.parse(ctx, known, other.Schema, left); err != nil {
+			return nil, err
+		}
+	}
+	return known.Parse(got.Schema)
 }
 
 // decode reads one value.
@@ -111,21 +167,71 @@ func (s *schemas) decode(r *fetch.Record, dst *event.Record) (unknown int, inv *
 	if len(r.Value) > event.MaxJSON {
 		return 0, tooLarge(len(r.Value))
 	}
-	schema, value := s.own, r.Value
+	of, value := s.own, r.Value
+	if len(value) == 0 {
+		return 0, tombstone()
+	}
 	if id, ok := s.number(value); ok {
-		if schema = s.known[id]; schema == nil {
-			return 0, &event.Invalid{Code: codeNoSchema, Detail: fmt.Sprintf("the schema registry has no Avro schema %d", id)}
+		k := s.known[id]
+		if of = k.avro; of == nil {
+			return 0, &event.Invalid{Code: codeNoSchema, Detail: k.fault}
 		}
 		value = value[registryHeader:]
-	} else if schema == nil {
+	} else if of == nil {
 		return 0, &event.Invalid{Code: codeNoSchema, Detail: "the value has no schema registry's header, and there is no kafka.schema"}
 	}
 	var fields map[string]any
-	left, err := schema.Decode(value, &fields)
-	if err != nil || len(left) > 0 {
-		return 0, &event.Invalid{Code: codeInvalidValue, Detail: fmt.Sprintf("the value is not of its Avro schema: %v (%d bytes too many)", err, len(left))}
+	left, err := of.Decode(value, &fields)
+	if err != nil {
+		return 0, &event.Invalid{Code: codeInvalidValue, Detail: "the value is not of its Avro schema: " + reason(err)}
 	}
+	if len(left) > 0 {
+		return 0, &event.Invalid{Code: codeInvalidValue, Detail: fmt.Sprintf("the value is not of its Avro schema: %d bytes are left behind it", len(left))}
+	}
+	decimals(fields)
 	return through(r, dst, fields, s.rest)
+}
+
+// reason is what is wrong with a value, without the types that it was read into.
+func reason(err error) string {
+	where := ""
+	var at *avro.SemanticError
+	for errors.As(err, &at) && at.Err != nil {
+		if at.Field != "" {
+			where = "field " + at.Field + ": "
+		}
+		err = at.Err
+	}
+	return where + strings.TrimPrefix(err.Error(), "avro: ")
+}
+
+// decimal makes a decimal, as prices are, the number that JSON has for it; ok is false
+// for everything else. What is below a value is looked through.
+func decimal(v any) (n json.Number, ok bool) {
+	switch v := v.(type) {
+	case *big.Rat:
+		if places, exact := v.FloatPrec(); exact {
+			return json.Number(v.FloatString(places)), true
+		}
+	case map[string]any:
+		decimals(v)
+	case []any:
+		for i := range v {
+			if n, ok := decimal(v[i]); ok {
+				v[i] = n
+			}
+		}
+	}
+	return "", false
+}
+
+// decimals does it for the values of a map.
+func decimals(fields map[string]any) {
+	for name, v := range fields {
+		if n, ok := decimal(v); ok {
+			fields[name] = n
+		}
+	}
 }
 
 // codeInvalidValue is the code of a value that is not of its schema.

@@ -3,6 +3,7 @@ package kafka
 import (
 	"encoding/binary"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/avro"
 	"google.golang.org/protobuf/proto"
@@ -101,7 +103,7 @@ func TestSchemasOfARegistry(t *testing.T) {
 			{second[:len(second)-1], "invalid_schema_value"},
 			{append(second[:len(second):len(second)], 0), "invalid_schema_value"},
 			{[]byte(`{"user_id":"u"}`), "unknown_schema"},
-			{nil, "unknown_schema"},
+			{nil, "invalid_json"},
 		} {
 			if err := prepare(t.Context(), test.value); err != nil {
 				t.Fatal(err)
@@ -113,6 +115,123 @@ func TestSchemasOfARegistry(t *testing.T) {
 	}
 	if asked != 3 {
 		t.Errorf("the registry was asked %d times for 3 schemas", asked)
+	}
+}
+
+// TestSchemaComesLate: a registry that does not have a schema is asked again some
+// time later.
+func TestSchemaComesLate(t *testing.T) {
+	there, asked := false, 0
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; !there {
+			http.Error(w, `{"error_code":40403,"message":"Schema not found"}`, http.StatusNotFound)
+			return
+		}
+		fmt.Fprintf(w, `{"schema":%q}`, avroSecond)
+	}))
+	defer registry.Close()
+	now := time.UnixMilli(1760000000000)
+	decode, prepare, err := newDecoder(&Options{Format: Avro, Registry: registry.URL, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := encodeAvro(t, avroSecond, 9, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 3.0})
+	for _, step := range []struct {
+		after time.Duration
+		there bool
+		want  string
+		asked int
+	}{
+		{0, false, "unknown_schema", 1},
+		{askAgain - 1, true, "unknown_schema", 1},
+		{1, true, "u i cart 0 3", 2},
+		{time.Hour, false, "u i cart 0 3", 2},
+	} {
+		now, there = now.Add(step.after), step.there
+		if err := prepare(t.Context(), value); err != nil {
+			t.Fatal(err)
+		}
+		if got := text(decode, value); got != step.want || asked != step.asked {
+			t.Errorf("%v later: %q, asked %d times; want %q, %d", step.after, got, asked, step.want, step.asked)
+		}
+	}
+}
+
+// TestSchemaRefers reads by a schema that refers to another, and is told of those
+// that cannot be used.
+func TestSchemaRefers(t *testing.T) {
+	const (
+		kind  = `{"type":"enum","name":"shop.Kind","symbols":["view","cart"]}`
+		views = `{"type":"record","name":"E","fields":[{"name":"user_id","type":"string"},{"name":"item_id","type":"string"},{"name":"event_type","type":"shop.Kind"}]}`
+	)
+	refers := func(to string) string {
+		return fmt.Sprintf(`{"schema":%q,"references":[{"name":"shop.Kind","subject":%q,"version":3}]}`, views, to)
+	}
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := map[string]string{
+			"/schemas/ids/1": refers("kind"), "/schemas/ids/2": refers("gone"), "/schemas/ids/3": refers("loop"),
+			"/schemas/ids/4":            `{"schema":"syntax = \"proto3\";","schemaType":"PROTOBUF"}`,
+			"/subjects/kind/versions/3": fmt.Sprintf(`{"subject":"kind","version":3,"schema":%q}`, kind),
+			"/subjects/loop/versions/3": refers("loop"),
+		}[r.URL.Path]
+		if answer == "" {
+			http.Error(w, `{"error_code":40401,"message":"Subject not found"}`, http.StatusNotFound)
+			return
+		}
+		fmt.Fprint(w, answer)
+	}))
+	defer registry.Close()
+	decode, prepare, err := newDecoder(&Options{Format: Avro, Registry: registry.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[uint32]string{
+		1: "", 2: "it refers to version 3 of gone, which is not there", 3: "it refers to more than 64 others", 4: "schema 4 of the registry is PROTOBUF, and no Avro",
+		5: "the schema registry has no schema 5",
+	} {
+		value := append(binary.BigEndian.AppendUint32([]byte{registryMark}, id), "\x02u\x02i\x02"...)
+		if err := prepare(t.Context(), value); err != nil {
+			t.Fatal(err)
+		}
+		var r event.Record
+		switch _, inv := decode(&fetch.Record{Value: value}, &r); {
+		case want == "" && (inv != nil || r.Event.Type != "cart"):
+			t.Errorf("schema %d: %+v, %v", id, r.Event, inv)
+		case want != "" && (inv == nil || inv.Code != codeNoSchema || !strings.Contains(inv.Detail, want)):
+			t.Errorf("schema %d: %v, want %q", id, inv, want)
+		}
+	}
+}
+
+// TestAvroWords reads a price that is a decimal, as money is, and what is said of
+// values that are broken.
+func TestAvroWords(t *testing.T) {
+	const schema = `{"type":"record","name":"E","fields":[{"name":"user_id","type":"string"},{"name":"item_id","type":"string"},{"name":"event_type","type":"string"},
+		{"name":"price","type":["null",{"type":"bytes","logicalType":"decimal","precision":10,"scale":2}]},
+		{"name":"props","type":{"type":"map","values":{"type":"bytes","logicalType":"decimal","precision":10,"scale":1}}}]}`
+	decode, _, err := newDecoder(&Options{Format: Avro, Schema: write(t, schema)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := encodeAvro(t, schema, -1, map[string]any{
+		"user_id": "u", "item_id": "i", "event_type": "cart", "price": big.NewRat(1999, 100), "props": map[string]any{"weight": big.NewRat(5, 2)},
+	})
+	var r event.Record
+	if _, inv := decode(&fetch.Record{Value: value}, &r); inv != nil || r.Event.Price != 19.99 || r.Event.Props != `{"weight":2.5}` {
+		t.Errorf("%+v %v", r.Event, inv)
+	}
+	for _, test := range []struct {
+		value []byte
+		want  string
+	}{
+		{append(value[:len(value):len(value)], 1, 2), "the value is not of its Avro schema: 2 bytes are left behind it"},
+		{value[:5], "the value is not of its Avro schema: field event_type: short buffer"},
+		{nil, "the record has no value"},
+	} {
+		r = event.Record{}
+		if _, inv := decode(&fetch.Record{Value: test.value}, &r); inv == nil || !strings.Contains(inv.Detail, test.want) {
+			t.Errorf("%x: %+v %v, want %q", test.value, r.Event, inv, test.want)
+		}
 	}
 }
 

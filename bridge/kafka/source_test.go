@@ -224,6 +224,10 @@ func TestFullLogHoldsTheReadingUp(t *testing.T) {
 	produce(t, cl, view("c"))
 	log.setFull(false)
 	s = r.until("all is read", accepted(3))
+	r.stop()
+	if said := r.said.String(); strings.Count(said, "kafka: reading waits") != 1 || !strings.Contains(said, "the records stay in the cluster") {
+		t.Errorf("the log says\n%s", said)
+	}
 	if got := log.items(t); got != "a b c" || s.Error != "" {
 		t.Errorf("%q %+v", got, s)
 	}
@@ -426,7 +430,7 @@ func TestFaults(t *testing.T) {
 	for _, said := range []string{
 		"no connection to", "no answer from", "the addresses that they give of themselves cannot be reached", "does not exist on", "kafka-topics.sh --create", "refuse user", "has expired or is not valid yet",
 		"is signed by an authority that is not trusted", "only one side of the connection to", "kafka-acls.sh", "the schema registry does not give schema",
-		"was deleted and created again", "the cluster has dropped records before they were read", "another appliance reads as the same member of group",
+		"was deleted and created again", "the cluster has dropped records before they were read", "another appliance reads as the same member of group", "has members that are no Vitrine",
 		codeNoSchema, codeInvalidValue, event.CodeTooLarge,
 	} {
 		if !bytes.Contains(manual, []byte(said)) {
@@ -435,6 +439,7 @@ func TestFaults(t *testing.T) {
 	}
 	for name, opt := range map[string]Options{
 		"password file": {Brokers: []string{open}, Topic: "x", Security: Security{SASL: Plain, User: "u", PasswordFile: filepath.Join(dir, "none")}},
+		"password":      {Brokers: []string{open}, Topic: "x", Security: Security{SASL: Plain, User: "u", PasswordFile: write(t, "\nsecret")}},
 		"mechanism":     {Brokers: []string{open}, Topic: "x", Security: Security{SASL: "gssapi", PasswordFile: password}},
 		"authorities":   {Brokers: []string{open}, Topic: "x", Security: Security{TLS: true, CAFile: password}},
 		"format":        {Brokers: []string{open}, Topic: "x", Format: "xml"},
