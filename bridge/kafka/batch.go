@@ -12,33 +12,34 @@ import (
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
 	"vitrine/bridge/kafka/fetch"
-	"vitrine/internal/logkey"
 )
 
-// batch is a part of what a poll brought, on its way into the log. One stage after
-// another owns it.
+// batch is a part of what a broker answered, on its way into the log. One stage
+// after another owns it.
 type batch struct {
-	parts []kgo.FetchTopicPartition
-	// spans are the partitions that it has records of, and bytes what these
-	// take, keys included.
+	parts []part
+	// spans are the partitions of the parts, one for each, and bytes what its
+	// records take when they are decompressed.
 	spans []span
 	bytes int
-	// last says that a partition cannot be read on without more ado: nothing is
-	// polled behind this batch.
-	last bool
 
 	records []event.Record
 	letters []deadletter.Letter
 	counts  Counts
-	// skips are offsets to go on from, behind batches of the cluster that
-	// cannot be had.
-	skips offsets
-	// err is why it is not kept, fatal why the session cannot go on behind it.
-	err, fatal error
+	// good is how many parts could be read, broken why the next could not be,
+	// and err why nothing is kept.
+	good        int
+	broken, err error
 
 	// decoded takes one token when the stages up to decoding are done.
 	decoded chan struct{}
 	pending *bridge.Pending
+}
+
+// part is a part of what a producer wrote at once.
+type part struct {
+	*fetch.Batch
+	n int
 }
 
 // span is the records of a partition in a batch: the offset of the first, the
@@ -49,113 +50,120 @@ type span struct {
 	first, next, end int64
 }
 
-// fill makes the batch one of the first records of what a poll brought, and
-// returns what it leaves. The error of a partition goes with its last record.
-func (b *batch) fill(from []kgo.FetchTopicPartition) (rest []kgo.FetchTopicPartition) {
-	b.parts, b.bytes, b.last = b.parts[:0], 0, false
-	b.records, b.letters, b.counts = b.records[:0], b.letters[:0], Counts{}
-	b.skips, b.err, b.fatal, b.pending = nil, nil, nil, nil
-	for room := batchRecords; len(from) > 0 && room > 0; {
-		p := from[0]
-		if n := len(p.Records); n > room {
-			p.Records, p.Err = p.Records[:room:room], nil
-			from[0].Records = from[0].Records[room:]
-		} else {
-			from = from[1:]
-		}
-		room -= len(p.Records)
-		var lost *kgo.ErrDataLoss
-		b.last = b.last || p.Err != nil && !errors.As(p.Err, &lost)
-		for _, r := range p.Records {
-			b.bytes += len(r.Key) + len(r.Value)
-		}
-		b.parts = append(b.parts, p)
-	}
-	b.spans = appendSpans(b.spans[:0], b.parts)
-	return from
+func (s *span) place() bridge.Place { return bridge.Place{Name: s.topic, Partition: s.partition} }
+
+// spanOf is what is known of a part before it is read: it is somewhere in the whole.
+func spanOf(b *fetch.Batch) span {
+	return span{b.Topic, b.Partition, b.Epoch, b.First, b.Next, b.End}
 }
 
-// spansOf are the spans of what a poll brought.
-func spansOf(parts []kgo.FetchTopicPartition) []span { return appendSpans(nil, parts) }
+// waiting is what a broker answered and no batch has yet: the batches from the
+// first part of the first on.
+type waiting struct {
+	batches []*fetch.Batch
+	part    int
+}
 
-func appendSpans(spans []span, parts []kgo.FetchTopicPartition) []span {
-	for i := range parts {
-		p := &parts[i]
-		if n := len(p.Records); n > 0 {
-			last := p.Records[n-1]
-			spans = append(spans, span{p.Topic, p.Partition, last.LeaderEpoch, p.Records[0].Offset, last.Offset + 1, p.HighWatermark})
+// fill makes the batch one of the first records that wait, about batchRecords of
+// them, and takes them away. What is stale is passed over.
+func (b *batch) fill(from *waiting) {
+	b.parts, b.spans, b.bytes = b.parts[:0], b.spans[:0], 0
+	b.records, b.letters, b.counts = b.records[:0], b.letters[:0], Counts{}
+	b.good, b.broken, b.err, b.pending = 0, nil, nil, nil
+	for n := 0; len(from.batches) > 0 && n < batchRecords*3/4 && len(b.parts) < batchRecords; {
+		of := from.batches[0]
+		if !of.Stale() {
+			n += of.Len(from.part)
+			b.parts = append(b.parts, part{of, from.part})
+			b.spans = append(b.spans, spanOf(of))
+		}
+		if from.part++; of.Stale() || from.part == of.Parts() {
+			from.batches[0] = nil
+			from.batches, from.part = from.batches[1:], 0
 		}
 	}
-	return spans
+}
+
+// spans are the partitions of what waits.
+func (w *waiting) spans() (out []span) {
+	for _, b := range w.batches {
+		if !b.Stale() {
+			out = append(out, spanOf(b))
+		}
+	}
+	return out
 }
 
 // release lets go of the records' bytes.
 func (b *batch) release() {
 	b.pending = nil
+	for i := range b.parts {
+		b.parts[i].Release()
+	}
 	clear(b.parts)
 	clear(b.letters)
 }
 
-// decode reads the records of a batch.
+// decode reads the records of a batch, as far as they can be read.
 func (s *session) decode(ctx context.Context, with *reader, b *batch) {
-	if with.prepare != nil {
-		for i := range b.parts {
-			for _, r := range b.parts[i].Records {
-				if r.Topic == s.opt.Topic && !r.Attrs.IsControl() {
-					if b.err = with.prepare(ctx, r.Value); b.err != nil {
-						return
-					}
-				}
-			}
-		}
-	}
 	now := s.opt.Now()
 	for i := range b.parts {
 		p := &b.parts[i]
-		if len(p.Records) > 0 {
-			from := s.origin(p.Topic, p.Partition, with.decode[p.Topic])
-			for _, r := range p.Records {
-				if r.Attrs.IsControl() {
-					continue // it only moves the position
-				}
-				record := fetch.Record{Offset: r.Offset, Time: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value}
-				for _, h := range r.Headers {
-					record.Headers.Add(h.Key, h.Value)
-				}
-				s.add(b, &from, &record, now)
-			}
+		size, err := p.Open()
+		if errors.Is(err, kgo.ErrMaxDecompress) {
+			s.tooLarge(b, i, now)
+			b.good++
+			continue
 		}
-		if p.Err != nil {
-			s.failed(b, p, now)
+		if err == nil {
+			b.bytes += size / p.Parts()
+			err = s.decodePart(ctx, with, b, i, now)
 		}
+		if err != nil {
+			b.broken = fmt.Errorf("partition %d of %s: %w", p.Partition, p.Topic, err)
+			return
+		}
+		b.good++
 	}
 }
 
-// failed takes the error of a partition.
-func (s *session) failed(b *batch, p *kgo.FetchTopicPartition, now time.Time) {
-	var bomb *kgo.ErrDecompressTooLarge
-	var lost *kgo.ErrDataLoss
-	var group *kgo.ErrGroupSession
-	switch {
-	case errors.As(p.Err, &group):
-		b.fatal = fmt.Errorf("join the group: %w", group.Err)
-	case errors.As(p.Err, &bomb):
-		b.counts.Rejected++
-		b.letters = append(b.letters, deadletter.Letter{
-			Source: p.Topic, Partition: p.Partition, Offset: bomb.Offset, Code: event.CodeTooLarge, Time: now.UnixMilli(),
-			Detail: fmt.Sprintf("the batch of offsets %d to %d has more than %d MiB when it is decompressed; none of it was read", bomb.Offset, bomb.NextOffset-1, decompressBytes>>20),
-		})
-		if b.skips == nil {
-			b.skips = offsets{}
+// decodePart reads the records of a part.
+func (s *session) decodePart(ctx context.Context, with *reader, b *batch, i int, now time.Time) error {
+	p := &b.parts[i]
+	var r fetch.Record
+	if with.prepare != nil && p.Topic == s.opt.Topic {
+		for w := p.Walk(p.n); w.Next(&r); {
+			if err := with.prepare(ctx, r.Value); err != nil {
+				return err
+			}
 		}
-		b.skips.set(p.Topic, p.Partition, kgo.EpochOffset{Epoch: -1, Offset: bomb.NextOffset})
-		// Else a partition that ends in such a batch would seem to wait for ever.
-		b.spans = append(b.spans, span{p.Topic, p.Partition, -1, bomb.Offset, bomb.NextOffset, p.HighWatermark})
-	case errors.As(p.Err, &lost):
-		s.opt.Log.Error("kafka: the cluster has lost records", logkey.Error, lost)
-	default:
-		b.fatal = fmt.Errorf("read partition %d of %s: %w", p.Partition, p.Topic, p.Err)
 	}
+	from := s.origin(p.Topic, p.Partition, with.decode[p.Topic])
+	w, at := p.Walk(p.n), &b.spans[i]
+	for n := 0; w.Next(&r); n++ {
+		if n == 0 && p.n > 0 {
+			at.first = r.Offset
+		}
+		s.add(b, &from, &r, now)
+	}
+	if p.n < p.Parts()-1 {
+		at.next = w.Position()
+	}
+	return w.Err()
+}
+
+// tooLarge makes one letter of a batch of the cluster that is too large when it
+// is decompressed, and passes over it.
+func (s *session) tooLarge(b *batch, i int, now time.Time) {
+	p := &b.parts[i]
+	if p.n > 0 {
+		return // the first part of it has told
+	}
+	b.counts.Rejected++
+	b.letters = append(b.letters, deadletter.Letter{
+		Source: p.Topic, Partition: p.Partition, Offset: p.First, Code: event.CodeTooLarge, Time: now.UnixMilli(),
+		Detail: fmt.Sprintf("the batch of offsets %d to %d has more than %d MiB when it is decompressed; none of it was read", p.First, p.Next-1, decompressBytes>>20),
+	})
 }
 
 // origin is where records come from: the partition of a topic, its Source.Name, and

@@ -42,6 +42,13 @@ const (
 	answerBytes     = 128 << 20
 )
 
+// What is kept of buffers for decompressing: one for each batch under way, and
+// none that a batch of the usual 1 MiB has no use for.
+const (
+	keptBuffers = window + maxReaders
+	keptBytes   = 4 << 20
+)
+
 // backoff is how long the client waits after so many failures, from a quarter of a
 // second to one. Its own rule goes up to five, and what is back should be read
 // within seconds.

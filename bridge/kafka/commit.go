@@ -28,30 +28,32 @@ func (s *session) passed(spans []span) {
 	s.well()
 }
 
-// handOver waits for the batches that are under way, of which some may be of
-// partitions that another member gets, and tells the group how far they came.
-// No poll begins meanwhile.
-func (s *session) handOver(ctx context.Context) {
-	<-s.made
+// handOver waits for the batches that are under way, of which some may be of the
+// partitions that another member gets, and tells the group how far they came. No
+// batch is added meanwhile.
+func (s *session) handOver(ctx context.Context, lost map[string][]int32) {
+	s.gate.Lock()
+	defer s.gate.Unlock()
 	s.underWay.Wait()
 	const tries = 3
 	for range tries {
 		if s.commit(ctx) == nil {
-			return
+			break
 		}
 	}
+	s.gone(lost)
 }
 
-// commit tells the group the offsets. It runs while no rebalance can, or in
-// one. What the group did not take, as while it counts its members or when the
+// commit tells the group the offsets. What the group did not take, as while it counts its members or when the
 // session ends meanwhile, is told the next time: another member that gets the
 // partition would read it again.
 func (s *session) commit(ctx context.Context) (err error) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	s.commitsMu.Lock()
 	commits := s.commits
-	s.commits = offsets{}
+	s.commits, s.committed = offsets{}, s.opt.Now()
 	s.commitsMu.Unlock()
-	s.committed = s.opt.Now()
 	if len(commits) == 0 {
 		return nil
 	}
@@ -103,9 +105,15 @@ func (s *session) keep(commits offsets) {
 	}
 }
 
-// gone drops partitions that are another member's now: an offset that it is told
-// late would take the group back.
+// gone drops partitions that are another member's now: an offset that the group is
+// told late would take it back. The gate is held.
 func (s *session) gone(lost map[string][]int32) {
+	<-s.made
+	for topic, partitions := range lost {
+		for _, n := range partitions {
+			s.fetcher.Drop(topic, n)
+		}
+	}
 	s.forget(lost)
 	s.commitsMu.Lock()
 	defer s.commitsMu.Unlock()

@@ -1,65 +1,68 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"vitrine/bridge"
+	"vitrine/bridge/kafka/fetch"
 	"vitrine/internal/pause"
 )
 
 // The bounds of what is between the client and the log.
 const (
-	// batchRecords bounds a batch: as much as stays in a core's cache from the poll
-	// to the frame, which takes several.
-	batchRecords = 1024
+	// batchRecords is about how many a batch has, three to seven quarters of it
+	// where there are enough: as much as stays in a core's cache from where it is
+	// decompressed to the frame, which takes several.
+	batchRecords = fetch.PartRecords
 	// window is how many batches are under way at most.
-	window = 8
-	// windowBytes is what the values of the batches under way take at most; one
-	// batch may go beyond it. The rest of what a poll brought waits beside them.
+	window = 16
+	// windowBytes is what the records of the batches under way take at most; those
+	// that are decompressed meanwhile may go beyond it. What is fetched and waits
+	// beside them is compressed still.
 	windowBytes = 32 << 20
 )
 
-// flow is the way of records from the client into the log, in stages that work
-// at the same time, each in the order of the polls: the poll, decoding (some
-// batches at once), the hand-over to the log with the letters before it, and
-// its answer. It ends with the first batch that is not kept: the pump keeps none
-// that was sent behind it on the same lane, and the next flow polls all of them
-// again.
+// flow is the way of records from the brokers' answers into the log, in stages that
+// work at the same time, each in the order of the answers: the poll, decompressing
+// and decoding (some batches at once), the hand-over to the log with the letters
+// before it, and its answer. It ends with the first batch that is not kept: the pump
+// keeps none that was sent behind it on the same lane, and the next flow reads all of
+// them again.
 type flow struct {
 	*session
 	lane *bridge.Lane
 	// free are the batches that nothing is in, decoding those to be decoded;
-	// ordered and sent keep the order of the polls.
+	// ordered and sent keep the order of the answers.
 	free, decoding, ordered, sent chan *batch
 	// done ends when no more is to be polled.
 	done context.Context
 	end  context.CancelFunc
 
-	// The outcome: where to go on, why a batch was not kept, and why the
-	// session cannot go on. acknowledge alone writes them.
-	back       offsets
-	err, fatal error
-	// refused are skips of batches that were not kept.
-	refused []offsets
+	// The outcome: where to go on, and why a batch was not kept. acknowledge
+	// alone writes them.
+	back []span
+	kept map[bridge.Place]int64 // the offsets behind what was kept
+	err  error
+	// fatal is why the session cannot go on; poll's.
+	fatal error
 
-	// bytes are those of the values under way; lighter has a token when they
+	// bytes are those of the records under way; lighter has a token when they
 	// went down.
 	bytes   atomic.Int64
 	lighter chan struct{}
-	// rest is what a poll brought and no batch has; poll's alone.
-	rest []kgo.FetchTopicPartition
+	// rest is what a broker answered and no batch has; poll's alone.
+	rest waiting
 }
 
 // newFlow makes one that nothing is under way in.
 func newFlow(s *session) *flow {
 	f := &flow{
-		session: s, lane: s.opt.Into.Lane(), back: offsets{}, lighter: make(chan struct{}, 1),
+		session: s, lane: s.opt.Into.Lane(), kept: map[bridge.Place]int64{}, lighter: make(chan struct{}, 1),
 		free: make(chan *batch, window), decoding: make(chan *batch, window), ordered: make(chan *batch, window), sent: make(chan *batch, window),
 	}
 	for range window {
@@ -90,22 +93,14 @@ func (s *session) read(ctx context.Context) error {
 }
 
 // run moves records until a batch is not kept, the cluster reports a fault, or
-// ctx ends. It returns when nothing is under way and the client is set to go on
-// behind what was kept.
+// ctx ends. It returns when nothing is under way and reading is set to go on behind
+// what was kept.
 func (f *flow) run(ctx context.Context) {
 	drain := f.begin(ctx)
 	defer f.end()
-	dropped := f.poll()
+	f.poll()
 	drain()
-	f.goBack(dropped)
-	// The last poll has held rebalances off, so that these partitions are ours. One
-	// that has met a batch which cannot be had stands still until it is set to another
-	// place than its own, also where it is to meet that again.
-	for _, past := range f.refused {
-		f.client.SetOffsets(past)
-	}
-	f.client.SetOffsets(f.back)
-	f.client.AllowRebalance()
+	f.goBack()
 }
 
 // begin lets the stages behind the poll work. When no more is handed to them,
@@ -117,6 +112,7 @@ func (f *flow) begin(ctx context.Context) (drain func()) {
 		stages.Go(func() {
 			for b := range f.decoding {
 				f.decode(f.done, with, b)
+				f.bytes.Add(int64(b.bytes))
 				b.decoded <- struct{}{}
 			}
 		})
@@ -130,52 +126,46 @@ func (f *flow) begin(ctx context.Context) (drain func()) {
 	}
 }
 
-// poll fills batches until the flow ends, and returns what the last poll
-// brought and no batch has. It leaves rebalances held off.
-//
-// A poll takes all that the client has: it asks a broker for more only when
-// everything of the answer before is taken, so that it fetches and decompresses
-// the next answer while this one is on its way into the log.
-func (f *flow) poll() (dropped []span) {
+// poll fills batches until the flow ends.
+func (f *flow) poll() {
 	for {
 		b := f.room()
-		f.wanted.Store(false)
 		// Not for ever: offsets are committed also when nothing comes.
 		tick, cancel := context.WithTimeout(f.done, commitEvery)
-		fetches := f.client.PollFetches(tick)
+		got, err := f.fetcher.Next(tick)
 		cancel()
-		f.rest = f.rest[:0]
-		fetches.EachPartition(func(p kgo.FetchTopicPartition) { f.rest = append(f.rest, p) })
-		if f.done.Err() != nil {
-			return spansOf(f.rest)
-		}
-		if err := fetches.Err0(); errors.Is(err, context.DeadlineExceeded) {
+		f.rest = waiting{batches: got}
+		switch {
+		case f.done.Err() != nil:
+			return
+		case err == nil:
+			if !f.hand(b) {
+				return
+			}
+		case errors.Is(err, context.DeadlineExceeded):
 			f.free <- b
-		} else if !f.hand(b) {
-			return spansOf(f.rest)
+		default:
+			f.fatal = err
+			return
 		}
 		f.tell()
-		f.client.AllowRebalance()
 	}
 }
 
 // hand hands the rest to the stages, in batches of which the first is free. It
-// is false when no more is to be polled, and then some of the rest may be left.
+// is false when the flow has ended, and then some of the rest may be left.
 func (f *flow) hand(first *batch) bool {
 	for b := first; b != nil; b = f.room() {
-		f.rest = b.fill(f.rest)
-		f.bytes.Add(int64(b.bytes))
+		// A partition that is not ours any more is not handed on: whoever takes
+		// it away waits for what is under way, and nothing is added meanwhile.
+		f.gate.Lock()
+		b.fill(&f.rest)
 		f.underWay.Add(1)
-		last := b.last // it is the stages' from here on
+		f.gate.Unlock()
 		f.decoding <- b
 		f.ordered <- b
-		switch {
-		case last:
-			return false
-		case len(f.rest) == 0:
+		if len(f.rest.batches) == 0 {
 			return true
-		case f.wanted.Load():
-			return false // a rebalance need not wait for all of it
 		}
 		f.tell()
 	}
@@ -184,7 +174,10 @@ func (f *flow) hand(first *batch) bool {
 
 // tell commits what is in the log, when it is time.
 func (f *flow) tell() {
-	if f.opt.Now().Sub(f.committed) >= commitEvery {
+	f.commitsMu.Lock()
+	committed := f.committed
+	f.commitsMu.Unlock()
+	if f.opt.Now().Sub(committed) >= commitEvery {
 		_ = f.commit(f.done) // what is not taken is told the next time
 	}
 }
@@ -224,7 +217,7 @@ func (f *flow) send(ctx context.Context) {
 			b.pending = f.lane.Send(ctx, b.records)
 		}
 		if broken == nil {
-			broken = b.err
+			broken = cmp.Or(b.err, b.broken)
 		}
 		f.sent <- b
 	}
@@ -238,18 +231,17 @@ func (f *flow) acknowledge(ctx context.Context) {
 			res, b.err = b.pending.Wait(ctx)
 			b.counts.Accepted, b.counts.Duplicate = res.Accepted, res.Duplicate
 		}
+		left := b.spans
 		if b.err == nil {
 			f.count(b.counts)
-			f.passed(b.spans)
-			for topic, partitions := range b.skips {
-				for n, to := range partitions {
-					f.back.set(topic, n, to)
-				}
+			f.passed(b.spans[:b.good])
+			for _, p := range b.spans[:b.good] {
+				f.kept[p.place()] = p.next
 			}
-			f.fatal = b.fatal
-		} else {
-			f.goBack(b.spans)
-			f.refused = append(f.refused, b.skips)
+			left, b.err = b.spans[b.good:], b.broken
+		}
+		if b.err != nil {
+			f.back = append(f.back, left...)
 			if f.err == nil {
 				f.err = b.err
 			}
@@ -266,12 +258,19 @@ func (f *flow) acknowledge(ctx context.Context) {
 	}
 }
 
-// goBack makes the client go on from what was not kept, unless it goes on from
-// before that.
-func (f *flow) goBack(spans []span) {
-	for _, p := range spans {
-		if _, earlier := f.back[p.topic][p.partition]; !earlier {
-			f.back.set(p.topic, p.partition, kgo.EpochOffset{Epoch: -1, Offset: p.first})
+// goBack makes the reading go on from what was not kept, or not even handed on.
+func (f *flow) goBack() {
+	first := map[bridge.Place]int64{}
+	for _, p := range append(f.back, f.rest.spans()...) {
+		at := p.place()
+		if kept := f.kept[at]; kept > p.first && kept < p.next {
+			p.first = kept // another part of it was read
 		}
+		if before, ok := first[at]; !ok || p.first < before {
+			first[at] = p.first
+		}
+	}
+	for at, offset := range first {
+		f.fetcher.Back(at.Name, at.Partition, offset)
 	}
 }

@@ -3,7 +3,6 @@ package kafka
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fetch"
 )
 
 // order is every event in the log, as partition/offset, in the order of the
@@ -68,57 +68,66 @@ func TestOrderWhileTheLogRefuses(t *testing.T) {
 	}
 }
 
-// TestFill cuts what a poll brought into batches: all of it in its order, no more
-// than batchRecords at once, and the error of a partition with its last record.
+// TestFill cuts what a broker answered into batches: all of it in its order, about
+// batchRecords at once, and what its producer wrote at once in parts of its own.
 func TestFill(t *testing.T) {
 	t.Parallel()
-	broken := errors.New("broken")
-	lost := &kgo.ErrDataLoss{}
-	part := func(n int32, first, records int, err error) kgo.FetchTopicPartition {
-		p := kgo.FetchPartition{Partition: n, Err: err, HighWatermark: 9_000}
-		for i := range records {
-			p.Records = append(p.Records, &kgo.Record{Topic: "t", Partition: n, Offset: int64(first + i), LeaderEpoch: 3, Key: []byte("k"), Value: []byte("v")})
+	reader := fetch.NewReader(kgo.DefaultDecompressor(), fetch.NewBuffers(0, 0))
+	of := func(partition int32, sizes ...int) (out []*fetch.Batch) {
+		from := int64(0)
+		for _, n := range sizes {
+			values := make([][]byte, n)
+			for i := range values {
+				values[i] = []byte("v")
+			}
+			a := answer(partition, values)
+			again(a.RecordBatches, from, 0)
+			got, next, err := reader.Batches("t", a, from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, from = append(out, got...), next
 		}
-		return kgo.FetchTopicPartition{Topic: "t", FetchPartition: p}
+		return out
 	}
-	at := func(n int32, first, next int64) span { return span{"t", n, 3, first, next, 9_000} }
 	for name, test := range map[string]struct {
-		got  []kgo.FetchTopicPartition
-		want [][]span
-		last []bool
+		got  []*fetch.Batch
+		want []int // of records
 	}{
-		"nothing":            {nil, [][]span{{}}, []bool{false}},
-		"an empty partition": {[]kgo.FetchTopicPartition{part(0, 5, 0, nil), part(1, 0, 1, nil)}, [][]span{{at(1, 0, 1)}}, []bool{false}},
-		"just one batch":     {[]kgo.FetchTopicPartition{part(0, 5, batchRecords, nil)}, [][]span{{at(0, 5, 5+batchRecords)}}, []bool{false}},
-		"one record more": {
-			[]kgo.FetchTopicPartition{part(0, 5, batchRecords+1, broken)},
-			[][]span{{at(0, 5, 5+batchRecords)}, {at(0, 5+batchRecords, 6+batchRecords)}},
-			[]bool{false, true},
-		},
-		"partitions across batches": {
-			[]kgo.FetchTopicPartition{part(0, 0, 1000, lost), part(1, 7, 1000, nil), part(2, 0, 100, nil)},
-			[][]span{{at(0, 0, 1000), at(1, 7, 31)}, {at(1, 31, 1007), at(2, 0, 48)}, {at(2, 48, 100)}},
-			[]bool{false, false, false},
-		},
-		"an error without records": {[]kgo.FetchTopicPartition{part(0, 0, 0, broken)}, [][]span{{}}, []bool{true}},
+		"nothing":                {nil, []int{0}},
+		"one":                    {of(0, 1), []int{1}},
+		"small ones together":    {of(0, 100, 200, 300, 100, 200, 90), []int{900, 90}},
+		"of the right size":      {of(1, 1024, 1024), []int{1024, 1024}},
+		"a large one in parts":   {of(0, 3000, 10), []int{1000, 1000, 1000, 10}},
+		"partitions in one":      {slices.Concat(of(0, 500), of(1, 500), of(2, 500)), []int{1000, 500}},
+		"a part and a small one": {of(0, 1025, 10, 1025), []int{1025, 10 + 512 + 513}},
 	} {
-		b, rest := &batch{}, test.got
-		for i, want := range test.want {
-			rest = b.fill(rest)
-			if !slices.Equal(b.spans, want) || b.last != test.last[i] {
-				t.Errorf("%s: batch %d has %v, last %t; want %v and %t", name, i, b.spans, b.last, want, test.last[i])
+		t.Run(name, func(t *testing.T) {
+			b, rest := &batch{}, waiting{batches: test.got}
+			next := map[int32]int64{}
+			for i, want := range test.want {
+				b.fill(&rest)
+				n := 0
+				for _, p := range b.parts {
+					if _, err := p.Open(); err != nil {
+						t.Fatal(err)
+					}
+					var r fetch.Record
+					for w := p.Walk(p.n); w.Next(&r); n++ {
+						if r.Offset != next[p.Partition] {
+							t.Fatalf("offset %d of partition %d, want %d", r.Offset, p.Partition, next[p.Partition])
+						}
+						next[p.Partition]++
+					}
+				}
+				if n != want {
+					t.Errorf("batch %d has %d records, want %d", i, n, want)
+				}
 			}
-			n := 0
-			for _, s := range b.spans {
-				n += int(s.next - s.first)
+			if len(rest.batches) != 0 {
+				t.Errorf("%v is left", rest.spans())
 			}
-			if b.bytes != 2*n || n > batchRecords {
-				t.Errorf("%s: batch %d has %d bytes of %d records", name, i, b.bytes, n)
-			}
-		}
-		if len(rest) != 0 {
-			t.Errorf("%s: %v is left", name, spansOf(rest))
-		}
+		})
 	}
 }
 
@@ -238,5 +247,52 @@ func TestRefusedCommit(t *testing.T) {
 	}
 	if o, ok := found.Lookup("user-events", 0); !ok || o.At != 2 {
 		t.Errorf("the group is at %+v, want 2", o)
+	}
+}
+
+// TestBitRot: a batch whose checksum is wrong is read again and again, what came
+// before it is kept, and the operator is told its offsets.
+func TestBitRot(t *testing.T) {
+	t.Parallel()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	good := answer(0, [][]byte{view("a").Value, view("b").Value})
+	bad := answer(0, [][]byte{view("c").Value})
+	again(good.RecordBatches, 0, 0)
+	again(bad.RecordBatches, 2, 0)
+	mended := slices.Clone(bad.RecordBatches)
+	bad.RecordBatches[80] ^= 1
+	var rotten atomic.Bool
+	rotten.Store(true)
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		topic := req.(*kmsg.FetchRequest).Topics[0]
+		part := *good
+		switch from := topic.Partitions[0].FetchOffset; {
+		case from > 2:
+			return nil, nil, false
+		case !rotten.Load():
+			part.RecordBatches = mended
+		case from == 2:
+			part.RecordBatches = bad.RecordBatches
+		default:
+			part.RecordBatches = slices.Concat(good.RecordBatches, bad.RecordBatches)
+		}
+		resp.Topics = []kmsg.FetchResponseTopic{{Topic: topic.Topic, TopicID: topic.TopicID, Partitions: []kmsg.FetchResponseTopicPartition{part}}}
+		return resp, nil, true
+	})
+	log := &memLog{}
+	r := read(t, log, Options{Brokers: []string{c.ListenAddrs()[0]}})
+	r.until("the fault is told", func(s Status) bool {
+		return s.Counts.Accepted == 2 && strings.Contains(s.Error, "partition 0 of user-events: read the batch of offsets 2 to 2: its checksum is")
+	})
+	rotten.Store(false)
+	r.until("the rest is read", func(s Status) bool { return s.Counts.Accepted == 3 && s.Error == "" })
+	if got := log.items(t); got != "a b c" {
+		t.Errorf("log %q", got)
 	}
 }

@@ -107,6 +107,8 @@ type Source struct {
 	// topics, which may have been deleted; patience is for the first answer of a
 	// cluster. Tests have less of both.
 	look, patience time.Duration
+	// spoil overwrites what was read when it is let go of, for tests.
+	spoil bool
 	// away is how long the group waits for a member that is gone.
 	away time.Duration
 

@@ -17,6 +17,7 @@ import (
 
 	"vitrine/bridge"
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fetch"
 	"vitrine/internal/logkey"
 )
 
@@ -54,21 +55,27 @@ type session struct {
 	*Source
 	client *kgo.Client
 	admin  *kadm.Client
-	// made is closed when client and admin are set: the client's own goroutines
-	// call back before that.
+	// fetcher reads the partitions that the group has given us.
+	fetcher *fetch.Fetcher
+	// made is closed when these are set: the client's own goroutines call back
+	// before that.
 	made chan struct{}
 	// names are the topics' Source.Names as they were at the start.
 	names map[string]string
-	// member tells that the group has said which partitions are its own, wanted
-	// that it waits for the records in hand to give some to others.
-	member, wanted atomic.Bool
+	// member tells that the group has said which partitions are its own.
+	member atomic.Bool
 
-	// underWay are the batches between the client and the log; commits are the
-	// offsets that the group has not learned yet, committed when it did last.
-	underWay  sync.WaitGroup
+	// underWay are the batches between the brokers and the log. Some are added
+	// with gate held, and who holds it may wait for all.
+	gate     sync.Mutex
+	underWay sync.WaitGroup
+	// telling is held while the group is told offsets, so that none are told
+	// late; commits are those that it has not learned yet, committed when it did
+	// last.
+	telling   sync.Mutex
 	commitsMu sync.Mutex
 	commits   offsets
-	committed time.Time
+	committed time.Time // commitsMu guards it, too
 
 	refusedMu sync.Mutex
 	// refused are offsets of partitions below which records may have been refused
@@ -94,23 +101,22 @@ func (s *Source) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	buffers := fetch.NewBuffers(keptBuffers, keptBytes)
+	if s.spoil {
+		buffers.Spoil()
+	}
 	opts = append(opts,
 		kgo.ConsumerGroup(s.opt.Group), kgo.ConsumeTopics(s.topics()...), kgo.Balancers(kgo.CooperativeStickyBalancer()),
-		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.AdjustFetchOffsetsFn(ss.start),
-		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { ss.wanted.Store(true) }),
+		kgo.DisableAutoCommit(), kgo.AdjustFetchOffsetsFn(ss.start),
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { ss.member.Store(true); s.well() }),
-		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { ss.handOver(ctx); ss.gone(lost) }),
+		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { ss.handOver(ctx, lost) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 			ss.member.Store(false)
+			ss.gate.Lock()
+			defer ss.gate.Unlock()
 			ss.gone(lost)
 		}),
-		// What the log has already is passed over, so the start is never wrong.
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		// The mark that a transaction leaves has an offset; unseen, a partition that
-		// ends in one would seem to wait for ever.
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(partitionBytes),
-		kgo.MaxConcurrentFetches(2), kgo.FetchMaxWait(500*time.Millisecond), kgo.SessionTimeout(s.away),
+		kgo.WithDecompressor(kgo.DefaultDecompressor(buffers)), kgo.SessionTimeout(s.away),
 	)
 	if s.opt.Instance != "" {
 		opts = append(opts, kgo.InstanceID(metadataMark+"-"+s.opt.Instance))
@@ -118,18 +124,22 @@ func (s *Source) session(ctx context.Context) error {
 	if ss.client, err = kgo.NewClient(opts...); err != nil {
 		return fmt.Errorf("make the client: %w", err)
 	}
-	ss.admin = kadm.NewClient(ss.client)
+	// The client keeps the membership, and reads nothing by itself.
+	ss.client.PauseFetchTopics(s.topics()...)
+	ss.admin, ss.fetcher = kadm.NewClient(ss.client), ss.newFetcher(found, buffers)
 	close(ss.made)
 	defer ss.leave()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		if err := ss.watch(ctx); err != nil {
-			cancel(err)
-		}
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { ss.fetcher.Run(ctx) })
+	for _, watch := range []func(context.Context) error{ss.watch, ss.listen} {
+		beside.Go(func() {
+			if err := watch(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
 	s.opt.Log.Info("kafka: reading", logkey.Address, strings.Join(s.opt.Brokers, ","), logkey.Source, strings.Join(s.topics(), ","))
 	// What was wrong stays told until this is a member of the group: seeds may
 	// answer, and the addresses that they give may not.
@@ -138,11 +148,56 @@ func (s *Source) session(ctx context.Context) error {
 		err = cause
 	}
 	cancel(nil)
-	<-watched
+	beside.Wait()
 	if !ss.member.Load() && dialed(err) {
 		return unreachable(err, &s.opt) // the brokers of the configuration have just answered
 	}
 	return err
+}
+
+// newFetcher makes what reads the partitions.
+func (s *session) newFetcher(found kadm.TopicDetails, buffers *fetch.Buffers) *fetch.Fetcher {
+	ids := map[string][16]byte{}
+	for topic, d := range found {
+		ids[topic] = d.ID
+	}
+	// The client has given it its bound.
+	decompressor := s.client.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
+	return fetch.New(fetch.Options{
+		Client: s.client, Topics: ids, Reader: fetch.NewReader(decompressor, buffers),
+		MaxBytes: fetchBytes, PartitionBytes: partitionBytes, MaxWait: 500 * time.Millisecond, Backoff: backoff,
+		Lost: func(l fetch.Loss) {
+			if l.Dropped {
+				s.dropped(l.Topic, l.Partition, l.From, l.To)
+				return
+			}
+			s.opt.Log.Error("kafka: the cluster has lost records", logkey.Source, l.Topic, logkey.Partition, l.Partition, logkey.First, l.To, logkey.Last, l.From-1)
+		},
+	})
+}
+
+// dropped tells of records that ended before they were read.
+func (s *session) dropped(topic string, partition int32, from, to int64) {
+	s.opt.Log.Error("kafka: the cluster has dropped records before they were read; retention.ms of the topic must be longer than Vitrine may be away",
+		logkey.Source, topic, logkey.Partition, partition, logkey.First, from, logkey.Last, to-1)
+}
+
+// listen takes what the client tells of the membership: it has no records, but
+// errors in their place.
+func (s *session) listen(ctx context.Context) error {
+	for {
+		fetches := s.client.PollFetches(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		for _, e := range fetches.Errors() {
+			var group *kgo.ErrGroupSession
+			if errors.As(e.Err, &group) {
+				return fmt.Errorf("join the group: %w", group.Err)
+			}
+			return fmt.Errorf("read partition %d of %s: %w", e.Partition, e.Topic, e.Err)
+		}
+	}
 }
 
 // Check asks a cluster for the topics of the options, as a source does at first,
@@ -207,7 +262,6 @@ func (s *Source) lookUp(ctx context.Context, admin *kadm.Client) (kadm.TopicDeta
 func (s *session) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
 	defer cancel()
-	s.client.AllowRebalance()
 	if err := s.client.LeaveGroupContext(ctx); err != nil {
 		s.opt.Log.Debug("kafka: the group was not left", logkey.Error, err)
 	}
@@ -216,7 +270,7 @@ func (s *session) leave() {
 			s.opt.Log.Debug("kafka: the group was not left", logkey.Error, err)
 		}
 	}
-	s.client.CloseAllowingRebalance()
+	s.client.Close()
 }
 
 // watch asks for the ends of the partitions from time to time, tells what is
@@ -313,22 +367,16 @@ func (s *session) start(ctx context.Context, assigned map[string]map[int32]kgo.O
 					s.readAgain(topic, n, o.At)
 				}
 			}
-			b, ok := begins.Lookup(topic, n)
-			known := ok && b.Err == nil
-			if known && own && b.Offset > next {
-				s.opt.Log.Error("kafka: the cluster has dropped records before they were read; retention.ms of the topic must be longer than Vitrine may be away",
-					logkey.Source, topic, logkey.Partition, n, logkey.First, next, logkey.Last, b.Offset-1)
+			if b, ok := begins.Lookup(topic, n); ok && b.Err == nil && own && b.Offset > next {
+				s.dropped(topic, n, next, b.Offset)
+				next = b.Offset
 			}
-			offset := kgo.NewOffset().AtStart()
-			switch {
-			case own:
-				offset = kgo.NewOffset().At(next)
-			case known:
-				// By its number, for the client passes over a first batch that cannot be
-				// had (SetOffsets) only where it has begun at a number.
-				offset = kgo.NewOffset().At(b.Offset)
+			from := int64(fetch.Start)
+			if own {
+				from = next
 			}
-			partitions[n] = offset.WithEpoch(-1)
+			s.fetcher.Set(topic, n, from)
+			partitions[n] = kgo.NewOffset().AtStart().WithEpoch(-1) // of the client, which is paused
 			s.reached(topic, n, next, -1)
 		}
 	}

@@ -129,7 +129,7 @@ func read(t testing.TB, log *memLog, opt Options) *rig {
 	if r.Source, err = New(opt); err != nil {
 		t.Fatal(err)
 	}
-	r.look, r.patience = 100*time.Millisecond, 3*time.Second
+	r.look, r.patience, r.spoil = 100*time.Millisecond, 3*time.Second, true
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	var once sync.Once

@@ -1,0 +1,404 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const topic = "events"
+
+// rig is a Fetcher before a cluster of three brokers.
+type rig struct {
+	*Fetcher
+	t       *testing.T
+	cluster *kfake.Cluster
+	client  *kgo.Client
+	admin   *kadm.Client
+	ctx     context.Context
+
+	mu     sync.Mutex
+	losses []Loss
+}
+
+// newRig makes one; asked, when set, sees every fetch, and answers it when it
+// says so.
+func newRig(t *testing.T, partitions int32, asked func(c *kfake.Cluster, req *kmsg.FetchRequest) (*kmsg.FetchResponse, bool)) *rig {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(partitions, topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if asked != nil {
+		c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			c.KeepControl()
+			resp, mine := asked(c, req.(*kmsg.FetchRequest))
+			if !mine {
+				return nil, nil, false
+			}
+			resp.Version = req.GetVersion()
+			return resp, nil, true
+		})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a safety net
+	buffers := NewBuffers(4, 1<<20).Spoil()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.WithDecompressor(kgo.DefaultDecompressor(buffers)), kgo.MetadataMinAge(10*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.PauseFetchTopics(topic)
+	r := &rig{t: t, cluster: c, client: client, admin: kadm.NewClient(client), ctx: ctx}
+	found, err := r.admin.ListTopics(ctx, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Fetcher = New(Options{
+		Client: client, Topics: map[string][16]byte{topic: found[topic].ID}, Reader: NewReader(client.OptValue(kgo.WithDecompressor).(kgo.Decompressor), buffers),
+		MaxBytes: 64 << 10, PartitionBytes: 16 << 10, MaxWait: 50 * time.Millisecond,
+		Backoff: func(int) time.Duration { return 10 * time.Millisecond },
+		Lost:    func(l Loss) { r.mu.Lock(); r.losses = append(r.losses, l); r.mu.Unlock() },
+	})
+	var running sync.WaitGroup
+	running.Go(func() { r.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait(); client.Close() })
+	return r
+}
+
+// produce adds records to a partition, whose values are their numbers.
+func (r *rig) produce(partition int32, from, n int) {
+	r.t.Helper()
+	batch := make([]*kgo.Record, n)
+	for i := range batch {
+		batch[i] = &kgo.Record{Partition: partition, Value: fmt.Append(nil, from+i)}
+	}
+	if err := r.client.ProduceSync(r.ctx, batch...).FirstErr(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// until takes what is read until done; seen has the values of each partition.
+func (r *rig) until(seen map[int32][]string, what string, done func() bool) {
+	r.t.Helper()
+	for !done() {
+		batches, err := r.Next(r.ctx)
+		if err != nil {
+			r.t.Fatalf("%s: %v; %v", what, err, seen)
+		}
+		for _, b := range batches {
+			if b.Stale() {
+				continue
+			}
+			if _, err := b.Open(); err != nil {
+				r.t.Fatal(err)
+			}
+			for part := range b.Parts() {
+				w := b.Walk(part)
+				for rec := (Record{}); w.Next(&rec); {
+					seen[b.Partition] = append(seen[b.Partition], string(rec.Value))
+				}
+				b.Release()
+			}
+		}
+	}
+}
+
+func numbers(from, n int) (out []string) {
+	for i := range n {
+		out = append(out, fmt.Sprint(from+i))
+	}
+	return out
+}
+
+// lost are the losses that were told.
+func (r *rig) lost() []Loss {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.losses)
+}
+
+// TestLeadersMove: each record is read once and in order, while the partitions go
+// from broker to broker.
+func TestLeadersMove(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 4, nil)
+	for p := range int32(4) {
+		r.Set(topic, p, Start)
+	}
+	seen := map[int32][]string{}
+	const rounds, each = 6, 500
+	for round := range rounds {
+		for p := range int32(4) {
+			r.produce(p, round*each, each)
+			if err := r.cluster.MoveTopicPartition(topic, p, (p+int32(round))%3); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.until(seen, "some of it is read", func() bool { return len(seen[0]) > round*each })
+	}
+	r.until(seen, "all is read", func() bool {
+		n := 0
+		for _, values := range seen {
+			n += len(values)
+		}
+		return n >= 4*rounds*each
+	})
+	for p := range int32(4) {
+		if !slices.Equal(seen[p], numbers(0, rounds*each)) {
+			t.Errorf("partition %d: %v", p, seen[p])
+		}
+	}
+	if lost := r.lost(); len(lost) > 0 {
+		t.Errorf("%+v", lost)
+	}
+}
+
+// TestSilentLeader: what a broker led that is silent is read as soon as another
+// leads it.
+func TestSilentLeader(t *testing.T) {
+	t.Parallel()
+	var silent atomic.Int32
+	silent.Store(-1)
+	woken := make(chan struct{})
+	asked := make(chan struct{}, 1)
+	r := newRig(t, 1, func(c *kfake.Cluster, _ *kmsg.FetchRequest) (*kmsg.FetchResponse, bool) {
+		if c.CurrentNode() == silent.Load() {
+			signal(asked)
+			c.SleepControl(func() { <-woken })
+		}
+		return nil, false
+	})
+	defer close(woken)
+	if err := r.cluster.MoveTopicPartition(topic, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	r.client.ForceMetadataRefresh()
+	r.produce(0, 0, 10)
+	r.Set(topic, 0, Start)
+	seen := map[int32][]string{}
+	r.until(seen, "the first are read", func() bool { return len(seen[0]) == 10 })
+	silent.Store(0)
+	select {
+	case <-asked:
+	case <-r.ctx.Done():
+		t.Fatal("the silent broker is not asked")
+	}
+	if err := r.cluster.MoveTopicPartition(topic, 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	r.produce(0, 10, 10)
+	r.until(seen, "the rest is read", func() bool { return len(seen[0]) == 20 })
+	if !slices.Equal(seen[0], numbers(0, 20)) {
+		t.Errorf("%v", seen[0])
+	}
+}
+
+// refusal is an answer with an error for every partition that is asked for.
+func refusal(req *kmsg.FetchRequest, err *kerr.Error) *kmsg.FetchResponse {
+	resp := req.ResponseKind().(*kmsg.FetchResponse)
+	for _, t := range req.Topics {
+		out := kmsg.NewFetchResponseTopic()
+		out.Topic, out.TopicID = t.Topic, t.TopicID
+		for _, p := range t.Partitions {
+			part := kmsg.NewFetchResponseTopicPartition()
+			part.Partition, part.ErrorCode = p.Partition, err.Code
+			out.Partitions = append(out.Partitions, part)
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	return resp
+}
+
+// TestPassingErrors: errors that pass are waited for, and those that do not are
+// told.
+func TestPassingErrors(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer func(req *kmsg.FetchRequest) *kmsg.FetchResponse
+		fatal  bool
+	}{
+		"no leader":     {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.NotLeaderForPartition) }, false},
+		"fenced":        {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.FencedLeaderEpoch) }, false},
+		"too early":     {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.UnknownLeaderEpoch) }, false},
+		"unknown id":    {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.UnknownTopicID) }, false},
+		"another id":    {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.InconsistentTopicID) }, false},
+		"disk":          {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.KafkaStorageError) }, false},
+		"not available": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.OffsetNotAvailable) }, false},
+		"out of range, though it is there": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse {
+			return refusal(req, kerr.OffsetOutOfRange)
+		}, false},
+		"all of it": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse {
+			resp := req.ResponseKind().(*kmsg.FetchResponse)
+			resp.ErrorCode = kerr.FetchSessionTopicIDError.Code
+			return resp
+		}, false},
+		"nothing in it": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return req.ResponseKind().(*kmsg.FetchResponse) }, false},
+		"half a batch": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse {
+			resp := refusal(req, &kerr.Error{})
+			resp.Topics[0].Partitions[0].RecordBatches = make([]byte, 40)
+			return resp
+		}, false},
+		"forbidden": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.TopicAuthorizationFailed) }, true},
+		"garbage": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse {
+			resp := refusal(req, &kerr.Error{})
+			m := made{offsets: upTo(3), last: -1}
+			resp.Topics[0].Partitions[0].RecordBatches = m.bytes(t)
+			resp.Topics[0].Partitions[0].RecordBatches[magicAt] = 9
+			return resp
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var times atomic.Int32
+			r := newRig(t, 2, func(_ *kfake.Cluster, req *kmsg.FetchRequest) (*kmsg.FetchResponse, bool) {
+				if times.Add(1) > 3 && !test.fatal {
+					return nil, false
+				}
+				return test.answer(req), true
+			})
+			r.produce(0, 0, 10)
+			r.produce(1, 0, 10)
+			r.Set(topic, 0, Start)
+			r.Set(topic, 1, Start)
+			if test.fatal {
+				_, err := r.Next(r.ctx)
+				if err == nil || r.ctx.Err() != nil || !strings.Contains(err.Error(), "of "+topic) {
+					t.Errorf("told %v", err)
+				}
+				return
+			}
+			seen := map[int32][]string{}
+			r.until(seen, "all is read", func() bool { return len(seen[0])+len(seen[1]) >= 20 })
+			if !slices.Equal(seen[0], numbers(0, 10)) || !slices.Equal(seen[1], numbers(0, 10)) {
+				t.Errorf("%v", seen)
+			}
+			if lost := r.lost(); len(lost) > 0 || times.Load() <= 3 {
+				t.Errorf("asked %d times, told %+v", times.Load(), lost)
+			}
+		})
+	}
+}
+
+// TestOffsetsThatAreNotThere: behind the end and before the beginning reading goes
+// on at the beginning, and that is told.
+func TestOffsetsThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2, nil)
+	r.produce(0, 0, 100)
+	r.produce(1, 0, 100)
+	if _, err := r.admin.DeleteRecords(r.ctx, kadm.Offsets{topic: {0: {Topic: topic, Partition: 0, At: 40}}}); err != nil {
+		t.Fatal(err)
+	}
+	r.Set(topic, 0, 7)
+	r.Set(topic, 1, 500)
+	seen := map[int32][]string{}
+	r.until(seen, "all is read", func() bool { return len(seen[0]) >= 60 && len(seen[1]) >= 100 })
+	if !slices.Equal(seen[0], numbers(40, 60)) || !slices.Equal(seen[1], numbers(0, 100)) {
+		t.Errorf("%v", seen)
+	}
+	lost := r.lost()
+	slices.SortFunc(lost, func(a, b Loss) int { return int(a.Partition - b.Partition) })
+	if want := []Loss{{topic, 0, 7, 40, true}, {topic, 1, 500, 0, false}}; !slices.Equal(lost, want) {
+		t.Errorf("told %+v, want %+v", lost, want)
+	}
+}
+
+// TestNewLeaderHasLess: when the new leader's log ends before what was read of the
+// old one's, reading goes on where both are the same.
+func TestNewLeaderHasLess(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, nil)
+	r.cluster.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		out, part := kmsg.NewOffsetForLeaderEpochResponseTopic(), kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+		part.EndOffset, part.LeaderEpoch = 6, 0
+		out.Topic, out.Partitions = topic, append(out.Partitions, part)
+		resp.Topics = append(resp.Topics, out)
+		return resp, nil, true
+	})
+	r.produce(0, 0, 10)
+	r.Set(topic, 0, Start)
+	seen := map[int32][]string{}
+	r.until(seen, "the first are read", func() bool { return len(seen[0]) == 10 })
+	leader, _, _ := r.client.PartitionLeader(topic, 0)
+	if err := r.cluster.MoveTopicPartition(topic, 0, (leader+1)%3); err != nil {
+		t.Fatal(err)
+	}
+	r.until(seen, "the last are read again", func() bool { return len(seen[0]) >= 14 })
+	if want := slices.Concat(numbers(0, 10), numbers(6, 4)); !slices.Equal(seen[0], want) {
+		t.Errorf("%v, want %v", seen[0], want)
+	}
+	if lost, want := r.lost(), []Loss{{topic, 0, 10, 6, false}}; !slices.Equal(lost, want) {
+		t.Errorf("told %+v, want %+v", lost, want)
+	}
+}
+
+// TestDropAndBack: what was read of a partition that is dropped or set back is
+// stale; Back does nothing for one that is not read.
+func TestDropAndBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2, nil)
+	r.produce(0, 0, 10)
+	r.produce(1, 0, 10)
+	r.Set(topic, 0, Start)
+	first, err := r.Next(r.ctx)
+	if err != nil || len(first) == 0 || first[0].Stale() {
+		t.Fatal(first, err)
+	}
+	r.Back(topic, 0, 5)
+	r.Back(topic, 1, 5)
+	seen := map[int32][]string{}
+	r.until(seen, "the last are read again", func() bool { return len(seen[0]) >= 5 })
+	if !first[0].Stale() || !slices.Equal(seen[0], numbers(5, 5)) || len(seen[1]) > 0 {
+		t.Errorf("stale %t, %v", first[0].Stale(), seen)
+	}
+	r.Drop(topic, 0)
+	r.produce(0, 10, 10)
+	r.Set(topic, 1, 0)
+	r.until(seen, "the other is read", func() bool { return len(seen[1]) >= 10 })
+	ctx, cancel := context.WithTimeout(r.ctx, 200*time.Millisecond)
+	defer cancel()
+	for {
+		batches, err := r.Next(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			return
+		}
+		for _, b := range batches {
+			if !b.Stale() {
+				t.Fatalf("offsets %d to %d of partition %d are read", b.First, b.Next, b.Partition)
+			}
+		}
+	}
+}
+
+// TestTopicsByName: a cluster without ids is asked by names.
+func TestTopicsByName(t *testing.T) {
+	t.Parallel()
+	var version atomic.Int32
+	r := newRig(t, 1, func(_ *kfake.Cluster, req *kmsg.FetchRequest) (*kmsg.FetchResponse, bool) {
+		version.Store(int32(req.GetVersion()))
+		return nil, false
+	})
+	r.Fetcher.opt.Topics[topic] = [16]byte{}
+	r.produce(0, 0, 10)
+	r.Set(topic, 0, Start)
+	seen := map[int32][]string{}
+	r.until(seen, "all is read", func() bool { return len(seen[0]) >= 10 })
+	if version.Load() != lastNamed || !slices.Equal(seen[0], numbers(0, 10)) {
+		t.Errorf("version %d, %v", version.Load(), seen)
+	}
+}

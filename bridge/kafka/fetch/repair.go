@@ -1,0 +1,107 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// repair finds the offset to go on from: the start of a partition; what there is,
+// where the broker has no such offset; or where the log of a new leader ends, if it
+// does not have all that was read from the one before (KIP-320).
+func (f *Fetcher) repair(ctx context.Context, c *cursor, life uint64, epoch int32) {
+	f.mu.Lock()
+	from, read, reset := c.offset, c.epoch, c.reset
+	f.mu.Unlock()
+	to, dropped := from, false
+	var err error
+	if from < 0 || reset {
+		to, dropped, err = f.within(ctx, c.place, from)
+	} else {
+		to, err = f.common(ctx, c.place, from, read)
+	}
+	if f.repaired(c, life, epoch, to, err) && from >= 0 && from != to {
+		f.opt.Lost(Loss{Topic: c.topic, Partition: c.partition, From: from, To: to, Dropped: dropped})
+	}
+}
+
+// repaired notes what repair has found, unless the partition is set to elsewhere or
+// it was an error.
+func (f *Fetcher) repaired(c *cursor, life uint64, epoch int32, to int64, err error) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c.busy = false
+	signal(f.wake)
+	switch {
+	case c.life.Load() != life:
+		return false
+	case err != nil:
+		f.later(c)
+		f.opt.Client.ForceMetadataRefresh()
+		return false
+	case c.offset != to:
+		c.epoch = -1
+	case c.reset: // an answer by one who is behind
+		f.later(c)
+	}
+	c.offset, c.checked, c.reset = to, max(c.checked, epoch), false
+	return true
+}
+
+// within is the offset if the partition has it, else the partition's first.
+func (f *Fetcher) within(ctx context.Context, at place, offset int64) (to int64, dropped bool, err error) {
+	first, err := listed(f.admin.ListStartOffsets(ctx, at.topic))(at)
+	if err != nil {
+		return offset, false, err
+	}
+	if offset < first {
+		return first, true, nil
+	}
+	end, err := listed(f.admin.ListEndOffsets(ctx, at.topic))(at)
+	if err != nil {
+		return offset, false, err
+	}
+	if offset > end {
+		return first, false, nil
+	}
+	return offset, false, nil
+}
+
+// listed gives the offset of a partition.
+func listed(offsets kadm.ListedOffsets, err error) func(place) (int64, error) {
+	return func(at place) (int64, error) {
+		o, ok := offsets.Lookup(at.topic, at.partition)
+		switch {
+		case ok && o.Err == nil:
+			return o.Offset, nil
+		case ok:
+			err = o.Err
+		case err == nil:
+			err = fmt.Errorf("no partition %d", at.partition)
+		}
+		return 0, fmt.Errorf("ask for the offsets of %s: %w", at.topic, err)
+	}
+}
+
+// common is how far the leader's log has what was read up to the offset, whose
+// records were of the epoch: to the offset, or less far.
+func (f *Fetcher) common(ctx context.Context, at place, offset int64, epoch int32) (int64, error) {
+	var req kadm.OffsetForLeaderEpochRequest
+	req.Add(at.topic, at.partition, epoch)
+	got, err := f.admin.OffsetForLeaderEpoch(ctx, req)
+	o, ok := got[at.topic][at.partition]
+	switch {
+	case ok && o.Err != nil:
+		err = o.Err
+	case ok && o.EndOffset >= 0:
+		return min(offset, o.EndOffset), nil
+	case ok:
+		// It knows nothing of that epoch, so nobody can tell where the logs part.
+		to, _, err := f.within(ctx, at, offset)
+		return to, err
+	case err == nil:
+		err = fmt.Errorf("no partition %d", at.partition)
+	}
+	return offset, fmt.Errorf("ask for the end of epoch %d of %s: %w", epoch, at.topic, err)
+}
