@@ -196,3 +196,32 @@ func TestRealKerberosRefusals(t *testing.T) {
 		})
 	}
 }
+
+// TestRealHTTPFS holds a gateway before HDFS against what a store promises, without
+// Kerberos and with it.
+func TestRealHTTPFS(t *testing.T) {
+	realservers.Require(t)
+	t.Run("simple", func(t *testing.T) {
+		c, err := realservers.HDFS{Dir: t.TempDir(), DataNodes: 1}.Start(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop(t, c)
+		gatewayConforms(t, c, webhdfs.Options{User: client})
+	})
+	t.Run("kerberos", func(t *testing.T) {
+		_, c, who := securedCluster(t, nil)
+		gatewayConforms(t, c, webhdfs.Options{Authorizer: hdfs.Negotiate(who, storetest.Patience)})
+	})
+}
+
+func gatewayConforms(t *testing.T, c *realservers.Cluster, opt webhdfs.Options) {
+	address, err := c.StartGateway(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt.NameNodes, opt.Root, opt.Timeout = []string{address}, "/conformance/httpfs", storetest.Patience
+	conforms(t, webhdfs.New(opt))
+	opt.Root = "/conformance/archive"
+	followsTheArchive(t, webhdfs.New(opt))
+}

@@ -126,12 +126,17 @@ func (s *Store) Write(ctx context.Context, p string, src io.Reader) error {
 	})
 }
 
-// locate asks the NameNode where the bytes of a file go to or come from.
+// locate asks the NameNode where the bytes of a file go to.
 func (s *Store) locate(ctx context.Context, method, at string, query url.Values) (string, error) {
 	resp, err := s.ask(ctx, method, at, query)
 	if err != nil {
 		return "", err
 	}
+	return place(resp)
+}
+
+// place is where an answer says that the bytes of a file are.
+func place(resp *http.Response) (string, error) {
 	where := resp.Header.Get("Location")
 	if err := drain(resp); err != nil {
 		return "", err
@@ -146,7 +151,13 @@ func (s *Store) locate(ctx context.Context, method, at string, query url.Values)
 func (s *Store) Open(ctx context.Context, p string) (io.ReadCloser, error) {
 	var resp *http.Response
 	err := s.explain(ctx, "read", p, func() error {
-		where, err := s.locate(ctx, http.MethodGet, s.at(p), params("op", "OPEN"))
+		var err error
+		resp, err = s.ask(ctx, http.MethodGet, s.at(p), params("op", "OPEN"))
+		// A NameNode says where the bytes are; a gateway sends them at once.
+		if err != nil || resp.StatusCode == http.StatusOK && resp.Header.Get("Content-Type") == octets {
+			return err
+		}
+		where, err := place(resp)
 		if err != nil {
 			return err
 		}
@@ -187,16 +198,12 @@ func (s *Store) List(ctx context.Context, dir string) ([]mirror.Entry, error) {
 	return out, nil
 }
 
-// Rename implements mirror.Editor.
+// Rename implements mirror.Editor. By a gateway it is more than one step where a
+// file is in its place.
 func (s *Store) Rename(ctx context.Context, from, to string) error {
-	rename := func() error {
-		// Without the option an existing file refuses the rename; with it, there
-		// is no body to say so.
-		return s.call(ctx, http.MethodPut, s.at(from), params("op", "RENAME", "destination", s.at(to), "renameoptions", "OVERWRITE"), nil)
-	}
 	return s.explain(ctx, "rename", from, func() error {
-		err := rename()
-		if !errors.Is(err, fs.ErrNotExist) {
+		done, err := s.rename(ctx, from, to)
+		if err == nil && done || err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		// The file, or the folder of its new place?
@@ -206,8 +213,33 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 		if err := s.call(ctx, http.MethodPut, path.Dir(s.at(to)), params("op", "MKDIRS"), nil); err != nil {
 			return err
 		}
-		return rename()
+		if done, err = s.rename(ctx, from, to); err != nil || done {
+			return err
+		}
+		if err := s.call(ctx, http.MethodDelete, s.at(to), params("op", "DELETE"), nil); err != nil {
+			return err
+		}
+		if done, err = s.rename(ctx, from, to); err == nil && !done {
+			err = fmt.Errorf("the server does not rename it to %s and does not say why", s.at(to))
+		}
+		return err
 	})
+}
+
+// rename asks for it to be done in one step, in place of a file that is there. A
+// NameNode does it and sends no body, or says why not. HttpFS does it only where
+// the folder is there and the file is not, and sends whether it did.
+func (s *Store) rename(ctx context.Context, from, to string) (done bool, err error) {
+	resp, err := s.ask(ctx, http.MethodPut, s.at(from), params("op", "RENAME", "destination", s.at(to), "renameoptions", "OVERWRITE"))
+	if err != nil {
+		return false, err
+	}
+	var answer struct{ Boolean *bool }
+	err = json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&answer)
+	if errors.Is(err, io.EOF) {
+		return true, resp.Body.Close()
+	}
+	return answer.Boolean != nil && *answer.Boolean, errors.Join(err, resp.Body.Close())
 }
 
 // Remove implements mirror.Editor.
@@ -263,6 +295,9 @@ func (s *Store) ask(ctx context.Context, method, at string, query url.Values) (*
 	return nil, errors.Join(errs...)
 }
 
+// octets is the type of a file's bytes.
+const octets = "application/octet-stream"
+
 // send sends a request and returns an answer that is no error.
 func (s *Store) send(ctx context.Context, method, where string, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, where, body)
@@ -270,7 +305,7 @@ func (s *Store) send(ctx context.Context, method, where string, body io.Reader) 
 		return nil, err
 	}
 	if body != nil {
-		req.Header.Set("Content-Type", "application/octet-stream") // a gateway takes no other
+		req.Header.Set("Content-Type", octets) // a gateway takes no other
 	}
 	if s.opt.Authorizer != nil {
 		if err := s.opt.Authorizer.Authorize(req); err != nil {

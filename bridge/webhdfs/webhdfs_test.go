@@ -3,10 +3,13 @@ package webhdfs_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"runtime"
 	"strings"
 	"testing"
@@ -98,6 +101,121 @@ func TestNotWebHDFS(t *testing.T) {
 	}
 	if _, err := s.List(t.Context(), ""); err == nil {
 		t.Error("List reads HTML")
+	}
+	if _, err := s.Open(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "is it a WebHDFS address?") {
+		t.Errorf("Open: %v", err)
+	}
+}
+
+// TestGateway: HttpFS sends a file's bytes at once, where a NameNode says who has
+// them.
+func TestGateway(t *testing.T) {
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		_, _ = w.Write([]byte("whole"))
+	}))
+	defer gateway.Close()
+	r, err := open(t, gateway.Listener.Addr().String()).Open(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(r)
+	if err := errors.Join(err, r.Close()); err != nil || string(data) != "whole" {
+		t.Errorf("read %q, %v", data, err)
+	}
+}
+
+// TestGatewayRenames: HttpFS does nothing, and says so in a body, where the folder
+// is missing or a file is in the place.
+func TestGatewayRenames(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		files []string
+		asked string
+		err   error
+	}{
+		{"free", []string{"/user/shop/a", "/user/shop/dir/"}, "RENAME", nil},
+		{"no folder", []string{"/user/shop/a"}, "RENAME GETFILESTATUS MKDIRS RENAME", nil},
+		{"in its place", []string{"/user/shop/a", "/user/shop/dir/", "/user/shop/dir/b"}, "RENAME GETFILESTATUS MKDIRS RENAME DELETE RENAME", nil},
+		{"missing", []string{"/user/shop/dir/"}, "RENAME GETFILESTATUS", fs.ErrNotExist},
+	} {
+		var asked []string
+		there := map[string]bool{}
+		for _, f := range test.files {
+			there[f] = true
+		}
+		gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			at, q := strings.TrimPrefix(r.URL.Path, "/webhdfs/v1"), r.URL.Query()
+			asked = append(asked, q.Get("op"))
+			done := true
+			switch q.Get("op") {
+			case "RENAME":
+				to := q.Get("destination")
+				done = there[at] && there[path.Dir(to)+"/"] && !there[to]
+				if done {
+					delete(there, at)
+					there[to] = true
+				}
+			case "GETFILESTATUS":
+				if !there[at] {
+					w.WriteHeader(http.StatusNotFound)
+					_, _ = w.Write([]byte(`{"RemoteException":{"exception":"FileNotFoundException","message":"no"}}`))
+					return
+				}
+			case "MKDIRS":
+				there[at+"/"] = true
+			case "DELETE":
+				delete(there, at)
+			}
+			_, _ = fmt.Fprintf(w, `{"boolean":%t}`, done)
+		}))
+		err := open(t, gateway.Listener.Addr().String()).Rename(t.Context(), "a", "dir/b")
+		gateway.Close()
+		if !errors.Is(err, test.err) || strings.Join(asked, " ") != test.asked || err == nil && !there["/user/shop/dir/b"] {
+			t.Errorf("%s: %v after %v, want %v after %s", test.name, err, asked, test.err, test.asked)
+		}
+	}
+}
+
+// proof is an Authorizer that counts.
+type proof struct{ authorized, refused, closed int }
+
+func (p *proof) Authorize(req *http.Request) error {
+	p.authorized++
+	req.Header.Set("Authorization", "Negotiate x")
+	return nil
+}
+
+func (p *proof) Refused() { p.refused++ }
+func (p *proof) Close()   { p.closed++ }
+
+// TestUnauthorized: who is not known is told what to do, and a ticket that was
+// refused is not shown again.
+func TestUnauthorized(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", "Negotiate")
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	p := &proof{}
+	for _, test := range []struct {
+		authorizer webhdfs.Authorizer
+		advice     string
+	}{
+		{nil, "set archive.kerberos_principal"}, {p, "has it the keys of HTTP/127.0.0.1?"},
+	} {
+		s := webhdfs.New(webhdfs.Options{NameNodes: []string{server.Listener.Addr().String()}, Authorizer: test.authorizer})
+		_, err := s.List(t.Context(), "")
+		var told *mirror.AdviceError
+		if !errors.As(err, &told) || !strings.Contains(told.Advice, test.advice) {
+			t.Errorf("List: %v, want the advice %q", err, test.advice)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if *p != (proof{1, 1, 1}) {
+		t.Errorf("authorized, refused, closed: %v", *p)
 	}
 }
 

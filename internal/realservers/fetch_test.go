@@ -30,6 +30,9 @@ func TestRealFetch(t *testing.T) {
 	if _, err := hadoopJars(t.Context()); err != nil {
 		t.Error(err)
 	}
+	if _, err := httpfsJars(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if _, err := natsProgram(t.Context()); err != nil {
 		t.Error(err)
 	}

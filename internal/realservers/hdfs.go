@@ -54,9 +54,10 @@ type Cluster struct {
 	// Standby is the second NameNode, nil without HDFS.Standby.
 	Standby *Node
 
-	opt  HDFS
-	java string
-	lib  string
+	gateway *Node
+	opt     HDFS
+	java    string
+	lib     string
 }
 
 // Node is one process of a Cluster.
@@ -164,6 +165,15 @@ func (c *Cluster) node(name string, args []string, ready func() (bool, string)) 
 
 // args is the command line of one of Hadoop's programs.
 func (c *Cluster) args(heapMiB int, class string, more ...string) []string {
+	args := c.javaArgs(heapMiB, c.conf()+":"+filepath.Join(c.lib, "*"))
+	return append(append(args, class), more...)
+}
+
+// conf is the folder of the configuration.
+func (c *Cluster) conf() string { return filepath.Join(c.opt.Dir, "conf") }
+
+// javaArgs are the options of a small Java machine.
+func (c *Cluster) javaArgs(heapMiB int, classPath string) []string {
 	args := []string{
 		fmt.Sprintf("-Xmx%dm", heapMiB), "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=64m", "-XX:MaxMetaspaceSize=128m",
 		"-Djava.io.tmpdir=" + c.opt.Dir, "-XX:-UsePerfData", // its web servers leave their folders, and a kill the rest
@@ -172,12 +182,10 @@ func (c *Cluster) args(heapMiB int, class string, more ...string) []string {
 	for _, pkg := range []string{"java.lang", "java.util", "java.nio", "java.util.concurrent"} {
 		args = append(args, "--add-opens=java.base/"+pkg+"=ALL-UNNAMED")
 	}
-	if r := c.opt.Realm; r != nil {
-		args = append(args, "-Djava.security.krb5.conf="+r.Config)
+	if c.Realm != nil {
+		args = append(args, "-Djava.security.krb5.conf="+c.Realm.Config)
 	}
-	args = append(args, "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
-		"-cp", filepath.Join(c.opt.Dir, "conf")+":"+filepath.Join(c.lib, "*"), class)
-	return append(args, more...)
+	return append(args, "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED", "-cp", classPath)
 }
 
 // Run runs a command line program of Hadoop, such as
@@ -199,7 +207,7 @@ type property struct {
 }
 
 func (c *Cluster) configure() error {
-	conf := filepath.Join(c.opt.Dir, "conf")
+	conf := c.conf()
 	for _, app := range []string{"hdfs", "datanode", "static"} {
 		// The jars of the registry lack the web pages; without their folders the
 		// servers do not start.
@@ -241,7 +249,8 @@ func (c *Cluster) configure() error {
 	}
 	site = append(site, c.nameNodes()...)
 	site = append(site, c.security()...)
-	if c.opt.Realm != nil {
+	core = append(core, c.proxyUsers()...)
+	if c.Realm != nil {
 		core = append(core, property{"hadoop.security.authentication", "kerberos"})
 	}
 	for name, value := range c.opt.Properties {
@@ -315,6 +324,9 @@ func (c *Cluster) Stop() error {
 	}
 	if c.Standby != nil {
 		errs = append(errs, c.Standby.Kill())
+	}
+	if c.gateway != nil {
+		errs = append(errs, c.gateway.Kill())
 	}
 	return errors.Join(append(errs, c.NameNode.Kill())...)
 }
