@@ -53,8 +53,12 @@ type Letter struct {
 	// ID names the letter within the store; Add ignores it.
 	ID string
 	// Source is the file, the topic or SourceHTTP.
-	Source    string
-	Partition int32
+	Source string
+	// Generation tells apart sources that have a name one after the other, such as a
+	// topic that is deleted and created again. It is not kept but in what the letter
+	// is known by.
+	Generation string
+	Partition  int32
 	// Line and Offset are where in the source it was; 0 means not known.
 	Line, Offset int64
 	// Code is stable, Detail is for people.
@@ -69,6 +73,9 @@ type Letter struct {
 	// rejected it knows; nil where Raw is enough. One of more than MaxContext
 	// bytes is not kept.
 	Context []byte
+
+	// id is what a letter of the store is known by.
+	id identity
 }
 
 // Options configures a Store.
@@ -155,7 +162,7 @@ func Open(opt Options) (*Store, error) {
 
 // Add keeps the letters that are not known yet and returns how many those
 // were. They are on disk when it returns without an error. A letter is known
-// by its source, partition, line and offset; one without line and offset, and
+// by its source with its generation, partition, line and offset; one without line and offset, and
 // every one of SourceHTTP, by its bytes. After an error the first added
 // letters of the call are kept and the others are not; adding all of them
 // again is right.

@@ -86,7 +86,7 @@ func TestAddListGet(t *testing.T) {
 			t.Fatalf("round %d: %+v", round, got)
 		}
 		want := full
-		want.ID, want.Raw = got[0].ID, nil
+		want.ID, want.Raw, want.id = got[0].ID, nil, identify(&full)
 		if !reflect.DeepEqual(got[0], want) {
 			t.Errorf("round %d: listed %+v, want %+v", round, got[0], want)
 		}
@@ -517,5 +517,25 @@ func BenchmarkList(b *testing.B) {
 		if _, err := s.List(50, "30000"); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestGeneration: the same place of a topic that was made again is another one, for
+// the event that the letter becomes too, also when it was read from the disk.
+func TestGeneration(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	first := Letter{Source: "user-events", Generation: "user-events@1", Offset: 7, Raw: []byte("x")}
+	second := first
+	second.Generation = "user-events@2"
+	add(t, s, 2, first, second, first)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, Options{Dir: dir})
+	add(t, s, 0, second)
+	got := all(t, s, 2)
+	if len(got) != 2 || got[0].EventID() != first.EventID() || got[1].EventID() != second.EventID() || first.EventID() == second.EventID() {
+		t.Errorf("event_ids %s and %s, want %s and %s", got[0].EventID(), got[1].EventID(), first.EventID(), second.EventID())
 	}
 }

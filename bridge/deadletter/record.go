@@ -46,6 +46,9 @@ func identify(l *Letter) identity {
 		b = binary.AppendVarint(b, int64(l.Partition))
 		b = binary.AppendVarint(b, l.Line)
 		b = binary.AppendVarint(b, l.Offset)
+		if l.Generation != "" {
+			b = appendText(b, l.Generation)
+		}
 	}
 	if l.Source == SourceHTTP || l.Line == 0 && l.Offset == 0 {
 		b = append(b, l.Raw...)
@@ -57,7 +60,10 @@ func identify(l *Letter) identity {
 // Key is what the letter is known by, as text: the same place, or over HTTP the
 // same bytes, give the same.
 func (l *Letter) Key() string {
-	id := identify(l)
+	id := l.id
+	if id == (identity{}) { // it is not from the store
+		id = identify(l)
+	}
 	return hex.EncodeToString(id[:])
 }
 
@@ -189,7 +195,7 @@ func scan(data []byte, first, limit uint64, fn func(r *record) bool) (end int, d
 // is empty.
 func (r *record) letter(raw bool) Letter {
 	d := reader{data: r.payload[1:]}
-	l := Letter{ID: formatID(r.number), Truncated: r.payload[0]&1 != 0}
+	l := Letter{ID: formatID(r.number), id: r.id, Truncated: r.payload[0]&1 != 0}
 	l.Time = d.varint()
 	l.Partition = int32(d.varint())
 	l.Line, l.Offset = d.varint(), d.varint()

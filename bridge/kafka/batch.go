@@ -194,7 +194,7 @@ func (s *session) add(b *batch, from *origin, r *fetch.Record, now time.Time) {
 	inv := s.opt.read(from.decode, r, dst, now, &b.counts)
 	if inv == nil {
 		if r.Offset < from.refused && dst.Kind == event.KindEvent && dst.Event.EventID == "" {
-			l := deadletter.Letter{Source: from.topic, Partition: from.partition, Offset: r.Offset, Raw: r.Value}
+			l := deadletter.Letter{Source: from.topic, Generation: from.name, Partition: from.partition, Offset: r.Offset, Raw: r.Value}
 			dst.Event.EventID = l.EventID()
 		}
 		return
@@ -202,7 +202,7 @@ func (s *session) add(b *batch, from *origin, r *fetch.Record, now time.Time) {
 	b.records = b.records[:n]
 	b.counts.Rejected++
 	b.letters = append(b.letters, deadletter.Letter{
-		Source: from.topic, Partition: from.partition, Offset: r.Offset, Code: inv.Code, Detail: inv.Detail, Time: now.UnixMilli(), Raw: r.Value,
+		Source: from.topic, Generation: from.name, Partition: from.partition, Offset: r.Offset, Code: inv.Code, Detail: inv.Detail, Time: now.UnixMilli(), Raw: r.Value,
 		Context: contextOf(r),
 	})
 }

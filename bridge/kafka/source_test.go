@@ -321,7 +321,7 @@ func TestTopicCreatedAgain(t *testing.T) {
 	broker, cl := cluster(t, 1)
 	log := &memLog{}
 	r := read(t, log, Options{Brokers: []string{broker}})
-	produce(t, cl, view("a"), view("b"))
+	produce(t, cl, view("a"), kgo.StringRecord("poison"), view("b"))
 	r.until("all is read", accepted(2))
 	admin := kadm.NewClient(cl)
 	if _, err := admin.DeleteTopics(t.Context(), "user-events"); err != nil {
@@ -331,10 +331,13 @@ func TestTopicCreatedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	cl.PurgeTopicsFromClient("user-events")
-	produce(t, cl, view("c"))
-	r.until("the new topic is read", accepted(3))
+	produce(t, cl, view("c"), kgo.StringRecord("poison of the new one"))
+	r.until("the new topic is read", func(s Status) bool { return s.Counts.Accepted == 3 && s.Counts.Rejected == 2 })
 	if got := log.items(t); got != "a b c" {
 		t.Errorf("log %q", got)
+	}
+	if n := r.letters.Stats().Letters; n != 2 {
+		t.Errorf("%d letters of two records, which were at the same offset", n)
 	}
 }
 

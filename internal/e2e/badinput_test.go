@@ -283,7 +283,7 @@ func TestBadFiles(t *testing.T) {
 			t.Errorf("no line like %s in\n%s", line, text)
 		}
 	}
-	if !strings.Contains(text, "dates.csv") || !strings.Contains(text, "LINE") {
+	if !strings.Contains(text, "dates.csv") || !strings.Contains(text, "PLACE") {
 		t.Errorf("deadletters list prints\n%s", text)
 	}
 	vitrine(t, "deadletters", "show", "12345", "--data", d.dir).complains(t, 1, `there is no dead letter "12345"`)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -188,6 +189,9 @@ func kafkaIsRead(t *testing.T, broker string) {
 	_, _, letters := d.ask("GET", "/v1/deadletters", "")
 	if strings.Count(letters, `"source":"user-events"`) != 2 || !strings.Contains(letters, `"missing_item_id"`) || !strings.Contains(letters, `"offset":`) {
 		t.Errorf("dead letters: %s", letters)
+	}
+	if list := vitrine(t, "deadletters", "list", "--data", d.dir).must(t).out; !regexp.MustCompile(`user-events +\d:4 +invalid_json`).MatchString(list) {
+		t.Errorf("deadletters list prints\n%s", list)
 	}
 	_, _, metrics := d.ask("GET", "/metrics", "")
 	if !strings.Contains(metrics, `vitrine_kafka_lag{partition="7",topic="user-events"} 0`) {

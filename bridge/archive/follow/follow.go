@@ -135,6 +135,7 @@ func New(a *archive.Archive, bus Reader, opt Options) *Follower {
 func (f *Follower) Run(ctx context.Context) error {
 	tick := time.NewTicker(min(pollEvery, f.opt.RollEvery))
 	defer tick.Stop()
+	var told time.Time
 	for {
 		err := f.turn(ctx, 0)
 		if ctx.Err() != nil {
@@ -143,9 +144,8 @@ func (f *Follower) Run(ctx context.Context) error {
 		if fatal(err) {
 			return err
 		}
+		told = f.tell(err, told)
 		if err != nil {
-			f.opt.Log.Error("events wait on the bus because the archive cannot take them; trying again",
-				logkey.Error, err, logkey.Hint, "check free space and rights of the archive folder")
 			if err := pause.For(ctx, f.opt.RollEvery); err != nil {
 				return err
 			}
@@ -156,6 +156,25 @@ func (f *Follower) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// remindEvery is how often the log repeats an error that stays.
+const remindEvery = 5 * time.Minute
+
+// tell logs how a turn went, if that is news. It takes and returns when the last
+// error was logged; zero while all is well.
+func (f *Follower) tell(err error, told time.Time) time.Time {
+	now := f.opt.Now()
+	switch {
+	case err == nil && !told.IsZero() && f.Stats().LastError == "":
+		f.opt.Log.Info("the archive takes events again")
+		return time.Time{}
+	case err != nil && (told.IsZero() || now.Sub(told) >= remindEvery):
+		f.opt.Log.Error("events wait on the bus because the archive cannot take them; trying again",
+			logkey.Error, err, logkey.Hint, "check free space and rights of the archive folder")
+		return now
+	}
+	return told
 }
 
 // Flush commits all that was on the bus when it was called.
@@ -184,15 +203,19 @@ func (f *Follower) Stats() Stats {
 func (f *Follower) turn(ctx context.Context, upTo uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	before := f.archive.Position()
 	err := f.advance(ctx, upTo)
 	if err != nil {
 		// What was read is still on the bus and is read again.
 		f.batch = nil
 	}
 	f.statsMu.Lock()
-	f.stats.LastError = ""
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err != nil && ctx.Err() == nil:
 		f.stats.LastError = err.Error()
+	case err == nil && (f.batch == nil || f.archive.Position() > before):
+		// Before that, something was read, and no commit has yet been tried again.
+		f.stats.LastError = ""
 	}
 	f.statsMu.Unlock()
 	return err

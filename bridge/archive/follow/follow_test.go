@@ -1,9 +1,11 @@
 package follow
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -231,20 +233,23 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 func TestRunOutlivesErrorsThatPass(t *testing.T) {
 	var full atomic.Bool
+	var tries atomic.Int64
 	full.Store(true)
 	a, bus := openWith(t, t.TempDir(), func(string) error {
 		if full.Load() {
+			tries.Add(1)
 			return errors.New("no space left")
 		}
 		return nil
 	}), newFakeBus()
 	bus.failTrim = 1
-	f := New(a, bus, Options{RollEvery: 10 * time.Millisecond})
+	var said bytes.Buffer
+	f := New(a, bus, Options{RollEvery: 10 * time.Millisecond, Log: slog.New(slog.NewTextHandler(&said, nil))})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- f.Run(ctx) }()
 	bus.append(view("u", "i", "e1", day0))
-	eventually(t, "the error", func() bool { return strings.Contains(f.Stats().LastError, "no space left") })
+	eventually(t, "the error", func() bool { return strings.Contains(f.Stats().LastError, "no space left") && tries.Load() >= 3 })
 	full.Store(false)
 	bus.append(view("u", "i", "e2", day0))
 	eventually(t, "the commit", func() bool {
@@ -254,6 +259,9 @@ func TestRunOutlivesErrorsThatPass(t *testing.T) {
 	cancel()
 	if err := <-done; err != context.Canceled {
 		t.Fatal(err)
+	}
+	if tried, told, well := tries.Load(), strings.Count(said.String(), "level=ERROR"), strings.Count(said.String(), "takes events again"); tried < 3 || told != 1 || well != 1 {
+		t.Errorf("%d tries:\n%s", tried, &said)
 	}
 	equal(t, "events", eventIDs(t, a), []string{"e1", "e2"})
 }

@@ -2,7 +2,6 @@ package intake
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,9 +27,9 @@ func (a app) deadlettersCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("deadletters list: %w", err)
 			}
-			t := cli.NewTextTable("ID", "SOURCE", "LINE", "CODE", "DETAIL")
+			t := cli.NewTextTable("ID", "SOURCE", "PLACE", "CODE", "DETAIL")
 			for _, l := range page.Items {
-				t.Row(l.ID, l.Source, lineOf(&l), l.Code, l.Detail)
+				t.Row(l.ID, l.Source, placeOf(&l, "%d", "%d:%d"), l.Code, l.Detail)
 			}
 			none := "no dead letters"
 			if page.Total > 0 {
@@ -62,8 +61,8 @@ func (a app) deadlettersCommand() *cobra.Command {
 			if a.JSON {
 				return a.PrintJSON(l)
 			}
-			fmt.Fprintf(a.Out, "source  %s\nline    %s\nat      %s\ncode    %s\nreason  %s\n\n%s\n",
-				l.Source, lineOf(l), l.TS.Local().Format(time.DateTime), l.Code, l.Detail, l.Raw)
+			fmt.Fprintf(a.Out, "source  %s\nplace   %s\nat      %s\ncode    %s\nreason  %s\n\n%s\n",
+				l.Source, placeOf(l, "line %d", "partition %d, offset %d"), l.TS.Local().Format(time.DateTime), l.Code, l.Detail, l.Raw)
 			if l.Truncated {
 				fmt.Fprintln(a.Out, "(cut: the row was longer)")
 			}
@@ -119,10 +118,14 @@ refused again stays.`,
 	return cmd
 }
 
-// lineOf is the line of a letter's file, "-" where it came by HTTP.
-func lineOf(l *client.DeadLetter) string {
-	if l.Line == nil {
-		return "-"
+// placeOf is the line of a file or the partition and offset of a topic, each in its
+// format; "-" for what came by HTTP.
+func placeOf(l *client.DeadLetter, line, offset string) string {
+	switch {
+	case l.Line != nil && *l.Line > 0:
+		return fmt.Sprintf(line, *l.Line)
+	case l.Partition != nil && l.Offset != nil:
+		return fmt.Sprintf(offset, *l.Partition, *l.Offset)
 	}
-	return strconv.FormatInt(*l.Line, 10)
+	return "-"
 }
