@@ -285,6 +285,48 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// TestExplainBiases: with a model of ratings the shares and the item's own bias
+// sum up to the score.
+func TestExplainBiases(t *testing.T) {
+	e, s := ruled(t, "")
+	m := newModel(900, 8)
+	m.Params.Biases, m.Params.Explicit = true, true
+	for row := range m.NumItems {
+		m.Items[row*m.Rank+m.Rank-2], m.Items[row*m.Rank+m.Rank-1] = 1, float32(row%7)/8
+	}
+	e.Swap(newTestView(t, m, 0))
+	for _, code := range []uint32{3, 50, 899} {
+		var x Explanation
+		if err := e.Explain(context.Background(), &Request{UserID: "u1", Limit: 3}, s.ItemID(code), &x); err != nil {
+			t.Fatal(err)
+		}
+		sum, bias := float32(0), m.ItemBias(int(code))
+		for _, r := range x.Reasons {
+			sum += r.Change
+		}
+		if x.Score == bias || math.Abs(float64(sum-x.Score)) > 1e-4 || bias != 0 && !slices.Contains(x.Reasons, Reason{Kind: "rest", Change: bias}) {
+			t.Errorf("item %d, bias %v: the score is %v, the sum %v of %+v", code, bias, x.Score, sum, x.Reasons)
+		}
+	}
+}
+
+// TestExplainShowsNothing: an explanation is no list that a visitor saw.
+func TestExplainShowsNothing(t *testing.T) {
+	e, s := ruled(t, `{"action":"cap","times":1,"window":"1h"}`)
+	req := Request{UserID: "u1", Limit: 3, Now: 5, RequestID: "r-1"}
+	top := listOf(t, e, Request{UserID: "u1", Limit: 3, Now: 5})
+	var x Explanation
+	if err := e.Explain(context.Background(), &req, s.ItemID(top[0]), &x); err != nil || x.Rank != 1 {
+		t.Fatalf("%+v, %v", x, err)
+	}
+	if err := e.Recommend(context.Background(), &Request{Limit: 3, Now: 6, After: "r-1"}, new(Response)); !errors.Is(err, ErrUnknownList) {
+		t.Errorf("the page behind an explanation: %v", err)
+	}
+	if got := listOf(t, e, req); !slices.Equal(got, top) {
+		t.Errorf("after an explanation %v, before %v", got, top)
+	}
+}
+
 // TestExplainOthersPlaces: of an item whose score is enough for the page, the
 // rules that put others there are named.
 func TestExplainOthersPlaces(t *testing.T) {
