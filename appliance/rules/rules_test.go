@@ -193,6 +193,48 @@ func TestRotate(t *testing.T) {
 	}
 }
 
+// angles likens items by their codes as directions, seven of them in a circle.
+type angles struct{}
+
+func (angles) Cosines(item uint32, others []uint32, dst []float32) {
+	for j, other := range others {
+		dst[j] = float32(math.Cos(2 * math.Pi / 7 * (float64(item) - float64(other))))
+	}
+}
+
+// TestDiversityIsMMR holds the page against maximal marginal relevance written
+// down: of what is left the best by score less the likeness to the nearest of
+// those before it.
+func TestDiversityIsMMR(t *testing.T) {
+	for _, strength := range []float64{.2, .5, .8, 1} {
+		f := candidates(20)
+		left, scores := slices.Clone(f.Items), slices.Clone(f.Scores)
+		low, high := float64(scores[len(scores)-1]), float64(scores[0])
+		var want []uint32
+		for len(want) < 10 {
+			best, top := 0, math.Inf(-1)
+			for j, item := range left {
+				nearest := 0.
+				for _, before := range want {
+					var one [1]float32
+					angles{}.Cosines(before, []uint32{item}, one[:])
+					nearest = max(nearest, float64(one[0]))
+				}
+				if value := (1-strength)*(float64(scores[j])-low)/(high-low) - strength*nearest; value > top {
+					best, top = j, value
+				}
+			}
+			want = append(want, left[best])
+			left, scores = slices.Delete(left, best, best+1), slices.Delete(scores, best, best+1)
+		}
+		plan := compile(t, fmt.Sprintf(`{"action":"diversity","strength":%v}`, strength)).For("home")
+		plan.Arrange(f, Page{Limit: 10, Likeness: angles{}}, new(Scratch))
+		if !slices.Equal(f.Items, want) {
+			t.Errorf("strength %v: %v, want %v", strength, f.Items, want)
+		}
+	}
+}
+
 func TestCap(t *testing.T) {
 	plan := compile(t, `{"action":"cap","times":2,"window":"1h","filter":"0/2"}`).For("home")
 	page := func(user uint32, now int64) string {
