@@ -161,18 +161,23 @@ func (s *session) newFetcher(found kadm.TopicDetails, buffers *fetch.Buffers) *f
 	for topic, d := range found {
 		ids[topic] = d.ID
 	}
+	return newFetcher(s.client, ids, buffers, func(l fetch.Loss) {
+		if l.Dropped {
+			s.dropped(l.Topic, l.Partition, l.From, l.To)
+			return
+		}
+		s.opt.Log.Error("kafka: the cluster has lost records", logkey.Source, l.Topic, logkey.Partition, l.Partition, logkey.First, l.To, logkey.Last, l.From-1)
+	})
+}
+
+// newFetcher makes what reads topics, by a client whose decompressor has the
+// buffers.
+func newFetcher(client *kgo.Client, ids map[string][16]byte, buffers *fetch.Buffers, lost func(fetch.Loss)) *fetch.Fetcher {
 	// The client has given it its bound.
-	decompressor := s.client.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
+	decompressor := client.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
 	return fetch.New(fetch.Options{
-		Client: s.client, Topics: ids, Reader: fetch.NewReader(decompressor, buffers),
-		MaxBytes: fetchBytes, PartitionBytes: partitionBytes, MaxWait: 500 * time.Millisecond, Backoff: backoff,
-		Lost: func(l fetch.Loss) {
-			if l.Dropped {
-				s.dropped(l.Topic, l.Partition, l.From, l.To)
-				return
-			}
-			s.opt.Log.Error("kafka: the cluster has lost records", logkey.Source, l.Topic, logkey.Partition, l.Partition, logkey.First, l.To, logkey.Last, l.From-1)
-		},
+		Client: client, Topics: ids, Reader: fetch.NewReader(decompressor, buffers),
+		MaxBytes: fetchBytes, PartitionBytes: partitionBytes, MaxWait: 500 * time.Millisecond, Backoff: backoff, Lost: lost,
 	})
 }
 

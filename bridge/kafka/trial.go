@@ -3,19 +3,23 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"vitrine/bridge/kafka/fetch"
 )
 
 // Trial is a topic to measure with: made, filled, read by the client alone, and
 // deleted.
 type Trial struct {
 	// Topic is its name.
-	Topic  string
-	opt    Options
-	client *kgo.Client
-	admin  *kadm.Client
+	Topic      string
+	partitions int32
+	opt        Options
+	client     *kgo.Client
+	admin      *kadm.Client
 }
 
 // NewTrial makes a topic of one replica on the cluster of the options. Close
@@ -30,7 +34,7 @@ func NewTrial(ctx context.Context, opt Options, topic string, partitions int32) 
 	if err != nil {
 		return nil, fmt.Errorf("make the client: %w", err)
 	}
-	t := &Trial{Topic: topic, opt: opt, client: client, admin: kadm.NewClient(client)}
+	t := &Trial{Topic: topic, partitions: partitions, opt: opt, client: client, admin: kadm.NewClient(client)}
 	if _, err := t.admin.CreateTopic(ctx, partitions, 1, nil, topic); err != nil {
 		client.Close()
 		fault := explain(err, &opt)
@@ -100,6 +104,49 @@ func (t *Trial) Read(ctx context.Context, group string, n int, take func(got []F
 		})
 		if err := take(got); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// Batches reads the topic from its start as a source does, without a group, until
+// take has had n records. take reads a batch and lets go of it.
+func (t *Trial) Batches(ctx context.Context, n int, take func(b *fetch.Batch) (records int, err error)) error {
+	base, err := t.opt.base()
+	if err != nil {
+		return err
+	}
+	buffers := fetch.NewBuffers(keptBuffers, keptBytes)
+	client, err := kgo.NewClient(append(base, kgo.ConsumeTopics(t.Topic), kgo.WithDecompressor(kgo.DefaultDecompressor(buffers)))...)
+	if err != nil {
+		return fmt.Errorf("make the client: %w", err)
+	}
+	defer client.Close()
+	client.PauseFetchTopics(t.Topic)
+	found, err := t.admin.ListTopics(ctx, t.Topic)
+	if err != nil {
+		return fmt.Errorf("ask for topic %s: %w", t.Topic, err)
+	}
+	f := newFetcher(client, map[string][16]byte{t.Topic: found[t.Topic].ID}, buffers, func(fetch.Loss) {})
+	for p := range t.partitions {
+		f.Set(t.Topic, p, fetch.Start)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	running.Go(func() { f.Run(ctx) })
+	for n > 0 {
+		batches, err := f.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("read topic %s: %w", t.Topic, err)
+		}
+		for _, b := range batches {
+			got, err := take(b)
+			if err != nil {
+				return fmt.Errorf("read topic %s: %w", t.Topic, err)
+			}
+			n -= got
 		}
 	}
 	return nil
