@@ -120,8 +120,12 @@ func (k *Kerberos) service(nameNode string) string {
 func (k *Kerberos) handshake(err error) error {
 	text := err.Error()
 	switch {
-	case k == nil && strings.Contains(text, "SIMPLE authentication is not enabled"):
-		return &mirror.AdviceError{Err: err, Advice: "the cluster asks for Kerberos: set archive.kerberos_principal and archive.kerberos_keytab"}
+	// To the first call, a NameNode with Kerberos answers to none.
+	case k == nil && (strings.Contains(text, "unexpected sequence number") || strings.Contains(text, "SIMPLE authentication is not enabled")):
+		return &mirror.AdviceError{
+			Err:    errors.New("the NameNode does not take users without Kerberos"),
+			Advice: "the cluster asks for Kerberos: set archive.kerberos_principal and archive.kerberos_keytab",
+		}
 	case k == nil:
 		return err
 	case strings.Contains(text, "kerberos authentication not supported"):

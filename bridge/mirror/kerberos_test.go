@@ -98,24 +98,46 @@ func conforms(t *testing.T, s mirror.Store) {
 // not fit the cluster, is told as what it is.
 func TestRealKerberosProtection(t *testing.T) {
 	realservers.Require(t)
-	for _, test := range []struct {
-		name, protection string
-		properties       map[string]string
-		err, advice      string
-	}{
-		{"integrity", "integrity", map[string]string{"dfs.data.transfer.protection": "integrity"}, "protects data by integrity", "use webhdfs://"},
-		{"privacy without aes", "privacy", map[string]string{"dfs.data.transfer.protection": "privacy"}, "encrypts without AES", "AES/CTR/NoPadding"},
-		{"none here", "", nil, "hangs up on the first word", "archive.protection"},
-		{"less than asked for", "privacy", nil, "invalid qop", "archive.protection"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			_, c, who := securedCluster(t, test.properties)
-			s := hdfs.New(hdfs.Options{NameNodes: []string{c.Address}, Root: "/protection", Kerberos: who, Protection: test.protection, Timeout: storetest.Patience})
-			defer s.Close()
-			err := s.Write(t.Context(), "x", bytes.NewReader(storetest.Bytes(100_000)))
-			advised(t, err, test.err, test.advice)
+	write := func(t *testing.T, c *realservers.Cluster, who *hdfs.Kerberos, protection, err, advice string) {
+		t.Helper()
+		s := hdfs.New(hdfs.Options{
+			NameNodes: []string{c.Address}, Root: "/protection", User: client, Kerberos: who, Protection: protection, Timeout: storetest.Patience,
 		})
+		defer s.Close()
+		advised(t, s.Write(t.Context(), "x", bytes.NewReader(storetest.Bytes(100_000))), err, advice)
 	}
+	t.Run("authentication", func(t *testing.T) {
+		_, c, who := securedCluster(t, nil)
+		write(t, c, who, "", "hangs up on the first word", "archive.protection")
+		write(t, c, who, "privacy", "invalid qop", "archive.protection")
+		write(t, c, nil, "", "does not take users without Kerberos", "set archive.kerberos_principal")
+		overHTTP := webhdfs.New(webhdfs.Options{NameNodes: []string{c.WebAddress}, User: client, Timeout: storetest.Patience})
+		defer overHTTP.Close()
+		_, err := overHTTP.List(t.Context(), "")
+		advised(t, err, "401", "set archive.kerberos_principal")
+	})
+	t.Run("integrity", func(t *testing.T) {
+		_, c, who := securedCluster(t, map[string]string{"dfs.data.transfer.protection": "integrity"})
+		write(t, c, who, "authentication", "protects data by integrity", "use webhdfs://")
+	})
+	t.Run("privacy without aes", func(t *testing.T) {
+		_, c, who := securedCluster(t, map[string]string{"dfs.data.transfer.protection": "privacy"})
+		write(t, c, who, "privacy", "encrypts without AES", "AES/CTR/NoPadding")
+	})
+	t.Run("no kerberos", func(t *testing.T) {
+		realm := startRealm(t, realservers.KDC{})
+		keytab := filepath.Join(t.TempDir(), "keytab")
+		if err := realm.Keytab(t.Context(), keytab, client, "nn/127.0.0.1"); err != nil {
+			t.Fatal(err)
+		}
+		c, err := realservers.HDFS{Dir: t.TempDir(), DataNodes: 1}.Start(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop(t, c)
+		who := &hdfs.Kerberos{Principal: client + "@" + realservers.RealmName, Keytab: keytab, Config: realm.Config, Service: "nn/_HOST"}
+		write(t, c, who, "authentication", "kerberos authentication not supported", "leave archive.kerberos_principal")
+	})
 }
 
 // advised wants an error to say both.

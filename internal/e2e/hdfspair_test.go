@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"testing"
+	"time"
 
 	"vitrine/internal/realservers"
 )
@@ -13,6 +14,32 @@ func TestRealHDFSFailover(t *testing.T) {
 	realservers.Require(t)
 	skipShort(t)
 	c := realHDFS(t, realservers.HDFS{DataNodes: 1, Standby: true})
+	copiesThroughFailover(t, c, func(daemons []*daemon) error {
+		for _, d := range daemons {
+			until(t, "it is told that no namenode is active", func() bool { _, _, fault := d.copyState(); return fault != "" })
+		}
+		return c.Failover(t.Context())
+	})
+}
+
+// TestRealZooKeeperFailover is the same where ZooKeeper's controllers notice that
+// the active one is dead: nobody does anything.
+func TestRealZooKeeperFailover(t *testing.T) {
+	realservers.Require(t)
+	skipShort(t)
+	c := realHDFS(t, realservers.HDFS{DataNodes: 1, Standby: true, Automatic: true})
+	copiesThroughFailover(t, c, func([]*daemon) error {
+		begin := time.Now()
+		err := c.AwaitFailover(t.Context())
+		t.Logf("the other namenode is active %.1f s after the kill", time.Since(begin).Seconds())
+		return err
+	})
+}
+
+// copiesThroughFailover kills the active NameNode under daemons that copy; over
+// returns when the other one is active.
+func copiesThroughFailover(t *testing.T, c *realservers.Cluster, over func([]*daemon) error) {
+	t.Helper()
 	var daemons []*daemon
 	roots := []string{"/user/hdfs", "/user/webhdfs"}
 	for i, url := range []string{
@@ -33,9 +60,8 @@ func TestRealHDFSFailover(t *testing.T) {
 		if code := d.event(2); code != 202 {
 			t.Errorf("without an active namenode an event gets %d", code)
 		}
-		until(t, "it is told that no namenode is active", func() bool { _, _, fault := d.copyState(); return fault != "" })
 	}
-	if err := c.Failover(t.Context()); err != nil {
+	if err := over(daemons); err != nil {
 		t.Fatal(err)
 	}
 	for i, d := range daemons {

@@ -30,8 +30,9 @@ type HDFS struct {
 	// BlockSize is in bytes, 8 MiB when 0: small, so that files of tests have
 	// several.
 	BlockSize int
-	// Standby adds a second NameNode, which Failover makes the active one.
-	Standby bool
+	// Standby adds a second NameNode, which Failover makes the active one, or a
+	// ZooKeeper where it is Automatic.
+	Standby, Automatic bool
 	// Realm makes the cluster ask for Kerberos; see secure.
 	Realm *Realm
 	// Properties are further lines of hdfs-site.xml, and of core-site.xml where
@@ -55,9 +56,14 @@ type Cluster struct {
 	Standby *Node
 
 	gateway *Node
-	opt     HDFS
-	java    string
-	lib     string
+	// zookeeper and controllers are addresses, watchers the processes.
+	zookeeper   string
+	controllers []string
+	watchers    []*Node
+
+	opt  HDFS
+	java string
+	lib  string
 }
 
 // Node is one process of a Cluster.
@@ -86,13 +92,14 @@ func (h HDFS) Start(ctx context.Context) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(5 + 4*h.DataNodes)
+	ports, err := freePorts(8 + 4*h.DataNodes)
 	if err != nil {
 		return nil, err
 	}
 	c := &Cluster{opt: h, java: java, lib: lib, Realm: h.Realm, Address: ports[0], WebAddress: ports[1]}
 	if h.Standby {
 		c.StandbyAddress, c.StandbyWebAddress = ports[2], ports[3]
+		c.zookeeper, c.controllers = ports[5], ports[6:8]
 	}
 	if h.Realm != nil {
 		if err := c.secure(ctx, ports[4]); err != nil {
@@ -107,7 +114,7 @@ func (h HDFS) Start(ctx context.Context) (*Cluster, error) {
 	}
 	c.NameNode = c.nameNode(1, "namenode", c.Address, c.WebAddress)
 	for i := range h.DataNodes {
-		c.DataNodes = append(c.DataNodes, c.dataNode(i, ports[5+4*i:]))
+		c.DataNodes = append(c.DataNodes, c.dataNode(i, ports[8+4*i:]))
 	}
 	if err := c.startAll(ctx); err != nil {
 		return nil, errors.Join(err, c.Stop())
@@ -321,6 +328,9 @@ func (c *Cluster) Stop() error {
 	var errs []error
 	for _, n := range c.DataNodes {
 		errs = append(errs, n.Kill()) // nothing of it is wanted any more
+	}
+	for _, n := range c.watchers {
+		errs = append(errs, n.Kill())
 	}
 	if c.Standby != nil {
 		errs = append(errs, c.Standby.Kill())

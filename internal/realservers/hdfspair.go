@@ -23,13 +23,13 @@ func (c *Cluster) authority() string {
 
 // nameNodes are the properties that say where the NameNodes are. A pair shares
 // its log of changes in a folder, as it would on a disk of both machines, and
-// nobody but Failover decides who is active.
+// nobody but Failover, or a ZooKeeper, decides who is active.
 func (c *Cluster) nameNodes() []property {
 	if !c.opt.Standby {
 		return []property{{"dfs.namenode.rpc-address", c.Address}, {"dfs.namenode.http-address", c.WebAddress}}
 	}
 	const at = "." + nameService
-	return []property{
+	out := []property{
 		{"dfs.nameservices", nameService},
 		{"dfs.ha.namenodes" + at, "nn1,nn2"},
 		{"dfs.namenode.rpc-address" + at + ".nn1", c.Address},
@@ -41,6 +41,11 @@ func (c *Cluster) nameNodes() []property {
 		{"dfs.ha.fencing.methods", "shell(/bin/true)"},
 		{"dfs.ha.tail-edits.period", "1s"},
 	}
+	if c.opt.Automatic {
+		out = append(out, property{"dfs.ha.automatic-failover.enabled", "true"}, property{"ha.zookeeper.quorum", c.zookeeper},
+			property{"ha.zookeeper.session-timeout.ms", "3000"})
+	}
+	return out
 }
 
 // nameNodeArgs are the arguments of NameNode n, 1 or 2.
@@ -61,14 +66,24 @@ func (c *Cluster) nameNode(n int, name, address, webAddress string) *Node {
 // startStandby makes the first NameNode of a pair the active one, and the second
 // from what it has.
 func (c *Cluster) startStandby(ctx context.Context) error {
-	if err := c.activate(ctx, "nn1"); err != nil {
+	if c.opt.Automatic {
+		if err := c.startZooKeeper(ctx); err != nil {
+			return err
+		}
+		if err := c.watch(ctx, 1, c.controllers[0], c.WebAddress, "active"); err != nil {
+			return err
+		}
+	} else if err := c.activate(ctx, "nn1"); err != nil {
 		return err
 	}
 	if _, err := c.Run(ctx, nameNode, c.nameNodeArgs(2, "-bootstrapStandby", "-nonInteractive")...); err != nil {
 		return fmt.Errorf("make the second namenode: %w", err)
 	}
 	c.Standby = c.nameNode(2, "namenode-2", c.StandbyAddress, c.StandbyWebAddress)
-	return c.Standby.Start(ctx)
+	if err := c.Standby.Start(ctx); err != nil || !c.opt.Automatic {
+		return err
+	}
+	return c.watch(ctx, 2, c.controllers[1], c.StandbyWebAddress, "standby")
 }
 
 // Failover makes the standby NameNode the active one, which the first is no more
@@ -77,10 +92,15 @@ func (c *Cluster) Failover(ctx context.Context) error {
 	if err := c.activate(ctx, "nn2"); err != nil {
 		return err
 	}
+	c.swap()
+	return nil
+}
+
+// swap makes the standby's addresses the cluster's.
+func (c *Cluster) swap() {
 	c.NameNode, c.Standby = c.Standby, c.NameNode
 	c.Address, c.StandbyAddress = c.StandbyAddress, c.Address
 	c.WebAddress, c.StandbyWebAddress = c.StandbyWebAddress, c.WebAddress
-	return nil
 }
 
 func (c *Cluster) activate(ctx context.Context, id string) error {

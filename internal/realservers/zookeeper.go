@@ -1,0 +1,99 @@
+package realservers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// controller is the program that watches over a NameNode and makes it the active
+// one when ZooKeeper says that no other is.
+const controller = "org.apache.hadoop.hdfs.tools.DFSZKFailoverController"
+
+// startZooKeeper starts a ZooKeeper and what a pair keeps in it.
+func (c *Cluster) startZooKeeper(ctx context.Context) error {
+	host, port, err := net.SplitHostPort(c.zookeeper)
+	if err != nil {
+		return fmt.Errorf("start zookeeper: %w", err)
+	}
+	file := filepath.Join(c.opt.Dir, "zoo.cfg")
+	text := "tickTime=500\ndataDir=" + filepath.Join(c.opt.Dir, "zookeeper") + "\nclientPort=" + port + "\nclientPortAddress=" + host + "\nadmin.enableServer=false\n"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("configure zookeeper: %w", err)
+	}
+	server := c.node("zookeeper", c.args(64, "org.apache.zookeeper.server.ZooKeeperServerMain", file), func() (bool, string) {
+		conn, err := net.DialTimeout("tcp4", c.zookeeper, time.Second)
+		if err != nil {
+			return false, err.Error()
+		}
+		return conn.Close() == nil, ""
+	})
+	c.watchers = append(c.watchers, server)
+	if err := server.Start(ctx); err != nil {
+		return err
+	}
+	if _, err := c.Run(ctx, controller, "-Ddfs.ha.namenode.id=nn1", "-formatZK", "-nonInteractive", "-force"); err != nil {
+		return fmt.Errorf("format zookeeper for the pair: %w", err)
+	}
+	return nil
+}
+
+// watch starts the controller beside NameNode n, 1 or 2, and waits until that is
+// in a state.
+func (c *Cluster) watch(ctx context.Context, n int, address, webAddress, state string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("start a controller: %w", err)
+	}
+	node := c.node(fmt.Sprintf("zkfc-%d", n), c.args(64, controller, fmt.Sprintf("-Ddfs.ha.namenode.id=nn%d", n), "-Ddfs.ha.zkfc.port="+port), func() (bool, string) {
+		now, err := haState(webAddress)
+		if err != nil {
+			return false, err.Error()
+		}
+		return now == state, now
+	})
+	c.watchers = append(c.watchers, node)
+	return node.Start(ctx)
+}
+
+// AwaitFailover returns when the standby NameNode has become the active one by
+// itself. From then on its addresses are the cluster's.
+func (c *Cluster) AwaitFailover(ctx context.Context) error {
+	err := c.Standby.await(ctx, func() (bool, string) {
+		now, err := haState(c.StandbyWebAddress)
+		if err != nil {
+			return false, err.Error()
+		}
+		return now == "active", now
+	})
+	if err == nil {
+		c.swap()
+	}
+	return err
+}
+
+// haState is what a NameNode of a pair is: active or standby.
+func haState(webAddress string) (string, error) {
+	client := http.Client{Timeout: 3 * time.Second}
+	resp, err := client.Get("http://" + webAddress + "/jmx?qry=Hadoop:service=NameNode,name=NameNodeStatus")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }() // it is only read
+	var body struct {
+		Beans []struct{ State string } `json:"beans"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
+		return "", err
+	}
+	if len(body.Beans) == 0 {
+		return "", errors.New("the namenode does not tell its state yet")
+	}
+	return body.Beans[0].State, nil
+}
