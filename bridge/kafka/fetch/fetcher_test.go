@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 const topic = "events"
@@ -35,9 +36,9 @@ type rig struct {
 
 // newRig makes one; asked, when set, sees every fetch, and answers it when it
 // says so.
-func newRig(t *testing.T, partitions int32, asked func(c *kfake.Cluster, req *kmsg.FetchRequest) (*kmsg.FetchResponse, bool)) *rig {
+func newRig(t *testing.T, partitions int32, asked func(c *kfake.Cluster, req *kmsg.FetchRequest) (*kmsg.FetchResponse, bool), opts ...kfake.Opt) *rig {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(partitions, topic))
+	c, err := kfake.NewCluster(append(opts, kfake.NumBrokers(3), kfake.SeedTopics(partitions, topic))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,6 +345,28 @@ func TestNewLeaderHasLess(t *testing.T) {
 	}
 	if lost, want := r.lost(), []Loss{{topic, 0, 10, 6, false}}; !slices.Equal(lost, want) {
 		t.Errorf("told %+v, want %+v", lost, want)
+	}
+}
+
+// TestEpochsThatNobodyKnows: brokers that know nothing of the ends of epochs are
+// believed when they lead.
+func TestEpochsThatNobodyKnows(t *testing.T) {
+	t.Parallel()
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(int16(kmsg.OffsetForLeaderEpoch), -1)
+	r := newRig(t, 1, nil, kfake.MaxVersions(versions))
+	r.produce(0, 0, 10)
+	r.Set(topic, 0, Start)
+	seen := map[int32][]string{}
+	r.until(seen, "the first are read", func() bool { return len(seen[0]) == 10 })
+	leader, _, _ := r.client.PartitionLeader(topic, 0)
+	if err := r.cluster.MoveTopicPartition(topic, 0, (leader+1)%3); err != nil {
+		t.Fatal(err)
+	}
+	r.produce(0, 10, 10)
+	r.until(seen, "the rest is read", func() bool { return len(seen[0]) >= 20 })
+	if !slices.Equal(seen[0], numbers(0, 20)) || len(r.lost()) > 0 {
+		t.Errorf("%v, told %+v", seen[0], r.lost())
 	}
 }
 

@@ -2,9 +2,12 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // repair finds the offset to go on from: the start of a partition; what there is,
@@ -92,6 +95,8 @@ func (f *Fetcher) common(ctx context.Context, at place, offset int64, epoch int3
 	got, err := f.admin.OffsetForLeaderEpoch(ctx, req)
 	o, ok := got[at.topic][at.partition]
 	switch {
+	case err != nil && unheardOf(err):
+		return offset, nil // as for brokers that tell no epochs
 	case ok && o.Err != nil:
 		err = o.Err
 	case ok && o.EndOffset >= 0:
@@ -104,4 +109,9 @@ func (f *Fetcher) common(ctx context.Context, at place, offset int64, epoch int3
 		err = fmt.Errorf("no partition %d", at.partition)
 	}
 	return offset, fmt.Errorf("ask for the end of epoch %d of %s: %w", epoch, at.topic, err)
+}
+
+// unheardOf tells the error of a request that the brokers do not know.
+func unheardOf(err error) bool {
+	return errors.Is(err, kerr.UnsupportedVersion) || strings.Contains(err.Error(), "broker is too old") || strings.Contains(err.Error(), "request key is unknown")
 }
