@@ -241,7 +241,7 @@ func (p *Plan) next(f *frame.Frame, page Page, s *Scratch) int {
 			continue
 		}
 		for j, item := range f.Items {
-			if !s.used[j] && selection.Has(item) && s.within(j) == nil {
+			if !s.used[j] && !s.buried[j] && selection.Has(item) && s.within(j) == nil {
 				page.Notes.add(item, rule, 0, false)
 				return j
 			}

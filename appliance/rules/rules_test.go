@@ -139,6 +139,8 @@ func TestRules(t *testing.T) {
 		"quota and later pins":  {`{"action":"quota","attribute":"brand","most":1},{"action":"pin","item_id":"i60","slot":5}`, Page{Limit: 4}, "0 1 2"},
 		"promote":               {`{"action":"promote","filter":"29/100","percent":25}`, Page{Limit: 4}, "0 1 2 29"},
 		"promote fifty":         {`{"action":"promote","filter":"9/10","percent":50}`, Page{Limit: 4}, "0 9 1 19"},
+		"promote over a quota":  {`{"action":"promote","filter":"0/3","percent":100},{"action":"quota","attribute":"brand","most":1}`, Page{Limit: 3}, "0 1 2"},
+		"promote the buried":    {`{"action":"promote","filter":"0/2","percent":100},{"action":"bury","filter":"0/2"}`, Page{Limit: 3}, "1 3 5"},
 		"promote what is there": {`{"action":"promote","filter":"0/2","percent":50}`, Page{Limit: 3}, "0 1 2"},
 		"freshness":             {`{"action":"freshness","strength":10,"half_life":"1d"}`, Page{Limit: 2}, "0 1"},
 		"diversity":             {`{"action":"diversity","strength":0.5}`, Page{Limit: 4, Likeness: alike{}}, "0 1 2 3"},

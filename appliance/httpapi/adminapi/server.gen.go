@@ -705,7 +705,7 @@ type ReplayRejection struct {
 	Detail string `json:"detail"`
 }
 
-// Rule `boost` (filter, factor), `bury` and `exclude` (filter), `pin` (item_id, slot), `quota` (attribute, most), `diversity` (strength), `freshness` (strength, half_life, percent), `promote` (filter, percent), `cap` (times, window, filter), `rotate` (every, strength). Instead of a filter there may be item_id or item_ids.
+// Rule `boost` (filter, factor), `bury` and `exclude` (filter), `pin` (item_id, slot), `quota` (attribute, most), `diversity` (strength), `freshness` (strength, half_life, percent), `promote` (filter, percent), `cap` (times, window, filter), `rotate` (every, strength). Instead of a filter there may be item_id or item_ids. Where rules contradict each other, what is excluded is never shown; pins hold against quotas and caps, of two pins for one place or of one item the first; buried items come after all others, also boosted and promoted ones; quotas and caps hold against promotions.
 type Rule struct {
 	Action string `json:"action"`
 
