@@ -25,6 +25,8 @@ type Archive struct {
 	// Kerberos, Protection that of data on the way.
 	Principal, Keytab, KerberosConfig, Service string
 	Protection                                 string
+	// TLSCA is the file of the authorities of swebhdfs://.
+	TLSCA string
 }
 
 func defaultArchive() Archive {
@@ -114,6 +116,7 @@ func (a *Archive) validate(check func(ok bool, key, format string, args ...any))
 	check(a.Principal == "" || strings.Contains(a.Principal, "@"), "archive.kerberos_principal", "must be NAME@REALM")
 	check(a.Protection != "integrity", "archive.protection", "integrity is not possible over hdfs://: use webhdfs:// or swebhdfs:// with such a cluster")
 	check(oneOf(a.Protection, "", "authentication", "integrity", "privacy"), "archive.protection", "must be authentication or privacy")
+	check(a.TLSCA == "" || place != nil && place.Scheme == SchemeSWebHDFS, "archive.tls_ca", "is for an archive.url of swebhdfs://")
 	check(a.Protection == "" || place != nil && place.Scheme == SchemeHDFS, "archive.protection", "is for an archive.url of hdfs://; use swebhdfs:// for encryption over HTTP")
 }
 
@@ -132,6 +135,7 @@ func archiveKeys() []key {
 		text("archive.kerberos_keytab", "File with the keys of the principal.", func(c *Config) *string { return &c.Archive.Keytab }),
 		text("archive.kerberos_config", "The krb5.conf that names the realm's servers.", func(c *Config) *string { return &c.Archive.KerberosConfig }),
 		text("archive.kerberos_service", "The NameNodes' principal without its realm; _HOST stands for the host (hdfs://).", func(c *Config) *string { return &c.Archive.Service }),
+		text("archive.tls_ca", "PEM file of the authorities that sign the servers' certificates; empty trusts those of the system (swebhdfs://).", func(c *Config) *string { return &c.Archive.TLSCA }),
 		text("archive.protection", "As dfs.data.transfer.protection of the cluster: authentication, or privacy where its DataNodes encrypt by AES; empty is none (hdfs://).", func(c *Config) *string { return &c.Archive.Protection }),
 	}
 }

@@ -8,8 +8,10 @@ package copies
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/user"
 	"time"
 
@@ -66,6 +68,16 @@ func open(c *config.Archive, place *config.Place) (mirror.Store, error) {
 	}
 	if kerberos != nil {
 		opt.User, opt.Authorizer = "", hdfs.Negotiate(kerberos, c.Timeout)
+	}
+	if c.TLSCA != "" {
+		pem, err := os.ReadFile(c.TLSCA)
+		if err != nil {
+			return nil, fmt.Errorf("read archive.tls_ca: %w", err)
+		}
+		opt.Authorities = x509.NewCertPool()
+		if !opt.Authorities.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read archive.tls_ca: %s has no certificate in PEM form", c.TLSCA)
+		}
 	}
 	return webhdfs.New(opt), nil
 }

@@ -2,8 +2,10 @@ package mirror_test
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -54,7 +56,18 @@ func securedCluster(t *testing.T, properties map[string]string) (*realservers.Re
 // what a store promises.
 func TestRealKerberosConformance(t *testing.T) {
 	realservers.Require(t)
-	bothConform(t, "authentication", nil)
+	c, who := bothConform(t, "authentication", nil)
+	secure := webhdfs.Options{
+		NameNodes: []string{c.TLSAddress}, TLS: true, Root: "/conformance/swebhdfs", Authorizer: hdfs.Negotiate(who, storetest.Patience), Timeout: storetest.Patience,
+	}
+	t.Run("swebhdfs of nobody known", func(t *testing.T) {
+		_, err := webhdfs.New(secure).List(t.Context(), "")
+		advised(t, err, "unknown authority", "archive.tls_ca")
+	})
+	t.Run("swebhdfs", func(t *testing.T) {
+		secure.Authorities = authorities(t, c)
+		conforms(t, webhdfs.New(secure))
+	})
 }
 
 // TestRealKerberosEncryption does where calls and data are encrypted or signed.
@@ -73,7 +86,8 @@ func TestRealKerberosEncryption(t *testing.T) {
 	})
 }
 
-func bothConform(t *testing.T, protection string, properties map[string]string) {
+func bothConform(t *testing.T, protection string, properties map[string]string) (*realservers.Cluster, *hdfs.Kerberos) {
+	t.Helper()
 	_, c, who := securedCluster(t, properties)
 	t.Run("hdfs", func(t *testing.T) {
 		conforms(t, hdfs.New(hdfs.Options{
@@ -85,6 +99,19 @@ func bothConform(t *testing.T, protection string, properties map[string]string) 
 			NameNodes: []string{c.WebAddress}, Root: "/conformance/webhdfs", Authorizer: hdfs.Negotiate(who, storetest.Patience), Timeout: storetest.Patience,
 		}))
 	})
+	return c, who
+}
+
+// authorities are those that vouch for a cluster's HTTPS.
+func authorities(t *testing.T, c *realservers.Cluster) *x509.CertPool {
+	t.Helper()
+	pem, err := os.ReadFile(c.Authority())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return pool
 }
 
 func conforms(t *testing.T, s mirror.Store) {

@@ -2,6 +2,8 @@ package webhdfs
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,7 +22,7 @@ import (
 const idleAfter = 2 * time.Second
 
 // transport makes connections that end after a silence.
-func transport(timeout time.Duration) *http.Transport {
+func transport(timeout time.Duration, authorities *x509.CertPool) *http.Transport {
 	dialer := net.Dialer{Timeout: timeout}
 	return &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -31,6 +33,7 @@ func transport(timeout time.Duration) *http.Transport {
 			return &conn{Conn: inner, timeout: timeout}, nil
 		},
 		TLSHandshakeTimeout: timeout,
+		TLSClientConfig:     &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12},
 		IdleConnTimeout:     min(idleAfter, timeout),
 		// The bytes of a file are not to be decompressed on their way.
 		DisableCompression: true,
@@ -70,6 +73,13 @@ func (s *Store) silence(host string, err error) error {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return &mirror.SilentError{Address: host, For: s.opt.Timeout}
+	}
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		return &mirror.AdviceError{
+			Err:    fmt.Errorf("ask %s: %w", host, unknown),
+			Advice: "archive.tls_ca names the PEM file of the authority that signed the certificate of " + host,
+		}
 	}
 	var request *url.Error
 	if errors.As(err, &request) {

@@ -12,6 +12,7 @@ package webhdfs
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,8 +37,10 @@ type Options struct {
 	// NameNodes are host:port of the HTTP service, or of gateways; of several,
 	// the active one is found.
 	NameNodes []string
-	// TLS speaks HTTPS.
-	TLS bool
+	// TLS speaks HTTPS, with servers that an authority of Authorities vouches for,
+	// of the system's where it is nil.
+	TLS         bool
+	Authorities *x509.CertPool
 	// Root is the folder that all paths lie below.
 	Root string
 	// User is the one that files belong to, without Kerberos.
@@ -77,7 +80,7 @@ func New(opt Options) *Store {
 		opt.Timeout = DefaultTimeout
 	}
 	return &Store{opt: opt, client: &http.Client{
-		Transport: transport(opt.Timeout),
+		Transport: transport(opt.Timeout, opt.Authorities),
 		// Where a file's bytes go is followed by hand: they are sent there only.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}

@@ -117,7 +117,7 @@ const additions = `
 	GET:/v1/keys POST:/v1/keys DELETE:/v1/keys/{name}
 	plugins.candidates bus.max_bytes bus.min_free archive.commit_every archive.compact_every train.memory
 	archive.user archive.timeout archive.replication archive.datanode_hostnames archive.kerberos_principal archive.kerberos_keytab archive.kerberos_config
-	archive.kerberos_service archive.protection
+	archive.kerberos_service archive.protection archive.tls_ca
 	kafka.map kafka.schema kafka.message kafka.schema_registry kafka.tls_ca kafka.tls_cert kafka.tls_key kafka.sasl_user kafka.sasl_password_file
 	redis.ttl redis.user redis.password_file
 	vitrine_redis_published_total vitrine_redis_removed_total vitrine_redis_failures_total vitrine_redis_failing vitrine_redis_waiting_users
@@ -695,6 +695,7 @@ var hiddenSettings = map[string]string{
 	"archive.replication":        hiddenStore,
 	"archive.datanode_hostnames": hiddenStore,
 	"archive.protection":         hiddenStore,
+	"archive.tls_ca":             hiddenStore,
 	"archive.kerberos_principal": hiddenKerberos,
 	"archive.kerberos_keytab":    hiddenKerberos,
 	"archive.kerberos_config":    hiddenKerberos,
