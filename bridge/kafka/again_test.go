@@ -156,3 +156,25 @@ func TestGroupOfOthers(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestSameMember: of two that go by one name, as those on copies of a data folder do,
+// each says so when the other takes its place, and sends nobody away.
+func TestSameMember(t *testing.T) {
+	t.Parallel()
+	broker, cl := cluster(t, 1)
+	produce(t, cl, view("a"))
+	var both [2]*rig
+	for i := range both {
+		both[i] = read(t, &memLog{}, Options{Brokers: []string{broker}, Instance: "mine"})
+		both[i].until("it reads", func(s Status) bool { return s.Connected && len(s.Partitions) == 1 })
+	}
+	for _, r := range both {
+		r.until("the other is told of", func(s Status) bool {
+			if s.Error != "" && !strings.Contains(s.Error, "another appliance reads as the same member") {
+				t.Errorf("%+v", s)
+				return true
+			}
+			return s.Error != ""
+		})
+	}
+}

@@ -84,7 +84,7 @@ type session struct {
 }
 
 // session reads until something goes wrong or ctx ends.
-func (s *Source) session(ctx context.Context) error {
+func (s *Source) session(ctx context.Context) (err error) {
 	defer s.forget(nil)
 	found, err := s.probe(ctx)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *Source) session(ctx context.Context) error {
 	ss.client.PauseFetchTopics(s.topics()...)
 	ss.admin, ss.fetcher = kadm.NewClient(ss.client), ss.newFetcher(found, buffers)
 	close(ss.made)
-	defer ss.leave()
+	defer func() { ss.leave(err) }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var beside sync.WaitGroup
@@ -263,14 +263,15 @@ func (s *Source) lookUp(ctx context.Context, admin *kadm.Client) (kadm.TopicDeta
 }
 
 // leave ends the membership, so that others need not wait for its time-out. A
-// named member must be sent away by its name.
-func (s *session) leave() {
+// named member must be sent away by its name, unless that is another's by now, as
+// the reason to leave says.
+func (s *session) leave(why error) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
 	defer cancel()
 	if err := s.client.LeaveGroupContext(ctx); err != nil {
 		s.opt.Log.Debug("kafka: the group was not left", logkey.Error, err)
 	}
-	if s.opt.Instance != "" {
+	if s.opt.Instance != "" && !errors.Is(why, kerr.FencedInstanceID) {
 		if _, err := s.admin.LeaveGroup(ctx, kadm.LeaveGroup(s.opt.Group).InstanceIDs(metadataMark+"-"+s.opt.Instance)); err != nil {
 			s.opt.Log.Debug("kafka: the group was not left", logkey.Error, err)
 		}
