@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -51,6 +52,39 @@ func TestTally(t *testing.T) {
 	}
 	if c.other.Load() != 2 {
 		t.Errorf("other: %d", c.other.Load())
+	}
+}
+
+// TestKnee: the highest rate is found to within a step's half, and a single try
+// that something else spoils does not end the search.
+func TestKnee(t *testing.T) {
+	const first = 100
+	for _, c := range []struct {
+		name    string
+		holds   float64 // up to here
+		spoilt  int     // one of so many tries is not held all the same
+		atLeast float64
+	}{
+		{"nothing is held", 61, 0, 0},
+		{"less than the first", 99, 0, 99 / math.Sqrt(kneeStep)},
+		{"much less", 70, 0, 70 / math.Sqrt(kneeStep)},
+		{"the first only", 101, 0, 100},
+		{"half a step", 106, 0, 104},
+		{"some steps", 150, 0, 150 / math.Sqrt(kneeStep)},
+		{"every third try is spoilt", 150, 3, 150 / math.Sqrt(kneeStep)},
+		{"more than is looked for", 1e6, 0, first * math.Pow(kneeStep, kneeSteps-0.5)},
+	} {
+		tries := 0
+		got, err := knee(first, func(rate float64) (bool, error) {
+			tries++
+			return rate <= c.holds && (c.spoilt == 0 || tries%c.spoilt > 0), nil
+		})
+		if err != nil || got > c.holds || got < c.atLeast-1e-9 {
+			t.Errorf("%s: %v %v, want %v to %v", c.name, got, err, c.atLeast, c.holds)
+		}
+	}
+	if _, err := knee(first, func(float64) (bool, error) { return false, context.Canceled }); err != context.Canceled {
+		t.Errorf("of a search that ended: %v", err)
 	}
 }
 
