@@ -22,6 +22,9 @@ const refusePause = 100 * time.Millisecond
 // committer is the state of the one goroutine that owns the end of the log.
 type committer struct {
 	builder event.FrameBuilder
+	// whole is a frame that came ready with its records, the only ones of it; nil
+	// where the builder's is to be appended.
+	whole []byte
 	// group are the requests in the frame, fresh the runs of their records that
 	// are no duplicates, known how many identities they added.
 	group []*request
@@ -157,7 +160,7 @@ func (p *Pump) gather(now int64) {
 	}
 	started := false
 	for {
-		for p.builder.Size() < p.opt.FrameBytes {
+		for !p.full() {
 			r := p.queue.next(p.opt.maxCall())
 			if r == nil {
 				break
@@ -165,7 +168,7 @@ func (p *Pump) gather(now int64) {
 			p.take(r, now)
 		}
 		n := len(p.group)
-		if n == 0 || enough() || wait == 0 || p.builder.Size() >= p.opt.FrameBytes {
+		if n == 0 || enough() || wait == 0 || p.full() {
 			return
 		}
 		if !started {
@@ -192,19 +195,13 @@ func (p *Pump) take(r *request, now int64) {
 	if r.lane == nil {
 		p.calls++
 	}
-	first, from := len(p.fresh), 0
-	for i := range r.records {
-		if i%touchIDs == 0 {
-			p.ids.touch(r.keys[i:min(i+touchIDs, len(r.keys))])
-		}
-		if !p.isNew(r, i, now) {
-			r.res.Duplicate++
-			p.keep(r.records[from:i])
-			from = i + 1
-		}
-	}
-	p.keep(r.records[from:])
+	first := len(p.fresh)
+	p.sift(r, now)
 	r.res.Accepted = len(r.records) - r.res.Duplicate
+	if r.res.Duplicate == 0 && p.ready(r.batch) {
+		p.whole = r.batch.frame
+		return
+	}
 	for _, run := range p.fresh[first:] {
 		for i := range run {
 			p.builder.Add(&run[i])
@@ -212,12 +209,43 @@ func (p *Pump) take(r *request, now int64) {
 	}
 }
 
-// isNew tells whether a record of r is no duplicate, and remembers it.
-func (p *Pump) isNew(r *request, i int, now int64) bool {
-	if !p.places.take(&r.records[i].Source, true) {
-		return false
+// ready tells whether a batch's own frame is the next one: where nothing else is in
+// it, and it is large enough to leave what waits behind it to another.
+func (p *Pump) ready(b *Batch) bool {
+	return b != nil && p.builder.Len() == 0 && (len(b.frame) >= p.opt.FrameBytes/2 || p.queue.depth() == 0)
+}
+
+// full tells whether no more goes into the frame.
+func (p *Pump) full() bool { return p.whole != nil || p.builder.Size() >= p.opt.FrameBytes }
+
+// sift keeps the records of r that are no duplicates, and remembers them.
+func (p *Pump) sift(r *request, now int64) {
+	// Where a whole stretch is new by its place, the records up to passed need no look.
+	from, passed, next, left := 0, 0, 0, []stretch(nil)
+	if r.batch != nil {
+		left = r.batch.stretches
 	}
-	id := r.keys[i]
+	for i := range r.keys {
+		if i%touchIDs == 0 {
+			p.ids.touch(r.keys[i:min(i+touchIDs, len(r.keys))])
+		}
+		if i == next && len(left) > 0 {
+			if next += left[0].n; p.places.takeAll(&left[0].first, left[0].last) {
+				passed = next
+			}
+			left = left[1:]
+		}
+		if i >= passed && !p.places.take(&r.records[i].Source, true) || !p.isNew(r.keys[i], now) {
+			r.res.Duplicate++
+			p.keep(r.records[from:i])
+			from = i + 1
+		}
+	}
+	p.keep(r.records[from:])
+}
+
+// isNew tells whether an identity is no duplicate, and remembers it.
+func (p *Pump) isNew(id identity, now int64) bool {
 	if id == (identity{}) {
 		return true
 	}
@@ -237,10 +265,14 @@ func (p *Pump) keep(run []event.Record) {
 
 // commit makes the frame durable and applies it.
 func (p *Pump) commit(ctx context.Context) error {
-	if p.builder.Len() == 0 {
+	frame := p.whole
+	switch {
+	case frame != nil:
+	case p.builder.Len() == 0:
 		return nil
+	default:
+		frame = p.builder.Seal()
 	}
-	frame := p.builder.Seal()
 	start := time.Now()
 	err := p.append(ctx, frame)
 	p.lastAppend, p.flow = time.Since(start), p.queue.depth() > 0
@@ -281,6 +313,7 @@ func (p *Pump) finish(err error) {
 	}
 	p.group, p.known = p.group[:0], 0
 	p.builder.Reset()
+	p.whole = nil
 	clear(p.fresh)
 	p.fresh = p.fresh[:0]
 }

@@ -46,9 +46,7 @@ func (l *Lane) Send(ctx context.Context, records []event.Record) *Pending {
 			break
 		}
 		r := l.pump.request(records[:n:n], size)
-		r.lane = l
-		if l.refused = l.pump.queue.put(ctx, r); l.refused != nil {
-			l.pump.recycle(r)
+		if !l.put(ctx, r) {
 			break
 		}
 		if out.first == nil {
@@ -60,6 +58,15 @@ func (l *Lane) Send(ctx context.Context, records []event.Record) *Pending {
 	}
 	out.err = l.refused
 	return out
+}
+
+// put queues a part of what is sent; it is false when that was refused.
+func (l *Lane) put(ctx context.Context, r *request) bool {
+	r.lane = l
+	if l.refused = l.pump.queue.put(ctx, r); l.refused != nil {
+		l.pump.recycle(r)
+	}
+	return l.refused == nil
 }
 
 // Wait returns when the batch is durable and applied, or when its outcome is

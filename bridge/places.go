@@ -44,16 +44,7 @@ func newPlaces() *places {
 // of no topic always is. anew says that the record comes from outside, not out of
 // the log.
 func (p *places) take(s *event.Source, anew bool) bool {
-	if s.Name != p.at.Name || s.Partition != p.at.Partition {
-		p.put()
-		p.at, p.topic, p.next = Place{s.Name, s.Partition}, s.IsTopic(), 0
-		if next, ok := p.taken[p.at]; ok {
-			p.next = next
-		} else if p.topic {
-			p.next = p.durable[p.at]
-		}
-		p.meet(s.Offset)
-	}
+	p.turn(s)
 	if !p.topic {
 		return true
 	}
@@ -68,6 +59,35 @@ func (p *places) take(s *event.Source, anew bool) bool {
 	}
 	p.next = s.Offset + 1
 	return true
+}
+
+// takeAll is take of records of one partition whose offsets go up from that of s to
+// last, where all of them are new. Where that is not known it takes none.
+func (p *places) takeAll(s *event.Source, last int64) bool {
+	p.turn(s)
+	switch {
+	case !p.topic:
+		return true
+	case p.holed || s.Offset < p.next:
+		return false
+	}
+	p.next = last + 1
+	return true
+}
+
+// turn goes over to the partition of s.
+func (p *places) turn(s *event.Source) {
+	if s.Name == p.at.Name && s.Partition == p.at.Partition {
+		return
+	}
+	p.put()
+	p.at, p.topic, p.next = Place{s.Name, s.Partition}, s.IsTopic(), 0
+	if next, ok := p.taken[p.at]; ok {
+		p.next = next
+	} else if p.topic {
+		p.next = p.durable[p.at]
+	}
+	p.meet(s.Offset)
 }
 
 // meet looks for holes of the partition that a run of records begins with.

@@ -212,15 +212,18 @@ func (p *Pump) request(records []event.Record, size int) *request {
 	r := p.spare.Get().(*request)
 	keys := r.keys[:0]
 	for i := range records {
-		var id identity
-		if rec := &records[i]; rec.Kind == event.KindEvent && rec.Event.EventID != "" {
-			id = p.ids.identify(rec.Event.EventID)
-		}
-		keys = append(keys, id)
+		keys = append(keys, p.identityOf(&records[i]))
 	}
-	r.records, r.keys, r.size, r.res, r.err = records, keys, size, Result{}, nil
-	r.state.Store(queued)
+	r.begin(records, keys, size)
 	return r
+}
+
+// identityOf is the identity of a record, the zero one where it has none.
+func (p *Pump) identityOf(r *event.Record) identity {
+	if r.Kind != event.KindEvent || r.Event.EventID == "" {
+		return identity{}
+	}
+	return p.ids.identify(r.Event.EventID)
 }
 
 // outcome waits for what becomes of a queued request. When ctx ends while it
@@ -242,7 +245,10 @@ func (p *Pump) outcome(ctx context.Context, r *request) (Result, error) {
 }
 
 func (p *Pump) recycle(r *request) {
-	r.records, r.lane = nil, nil
+	if r.batch != nil {
+		r.keys = nil // they are the batch's
+	}
+	r.records, r.lane, r.batch = nil, nil, nil
 	p.spare.Put(r)
 }
 

@@ -30,8 +30,16 @@ type request struct {
 	done chan struct{}
 	// lane is that of the request, nil for one that stands alone.
 	lane *Lane
-	res  Result
-	err  error
+	// batch has been made ready by the sender; nil where that was not done.
+	batch *Batch
+	res   Result
+	err   error
+}
+
+// begin makes it one of these records.
+func (r *request) begin(records []event.Record, keys []identity, size int) {
+	r.records, r.keys, r.size, r.res, r.err = records, keys, size, Result{}, nil
+	r.state.Store(queued)
 }
 
 // answer hands the result to the submitter, after which the request is his.

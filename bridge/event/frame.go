@@ -177,7 +177,13 @@ func (b *FrameBuilder) Add(r *Record) {
 // Seal returns the frame of all records added so far. It is valid until the
 // next call of Seal or Reset.
 func (b *FrameBuilder) Seal() []byte {
-	out := append(b.sealed[:0], make([]byte, frameHeader)...)
+	b.sealed = b.SealInto(b.sealed)
+	return b.sealed
+}
+
+// SealInto is Seal into the memory of out, as far as it goes.
+func (b *FrameBuilder) SealInto(out []byte) []byte {
+	out = append(out[:0], make([]byte, frameHeader)...)
 	out = append(out, b.table.Bytes()...)
 	out = append(out, b.records...)
 	copy(out, frameMagic)
@@ -188,7 +194,6 @@ func (b *FrameBuilder) Seal() []byte {
 	le.PutUint32(out[16:], uint32(b.table.Len()))
 	le.PutUint32(out[20:], uint32(len(b.table.Bytes())))
 	le.PutUint32(out[28:], frameSum(out))
-	b.sealed = out
 	return out
 }
 

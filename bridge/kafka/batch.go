@@ -24,6 +24,9 @@ type batch struct {
 	bytes int
 
 	records []event.Record
+	// ready is what the pump needs of them, frame its decoder's.
+	ready   *bridge.Batch
+	frame   *event.FrameBuilder
 	letters []deadletter.Letter
 	counts  Counts
 	// good is how many parts could be read, broken why the next could not be,
@@ -70,6 +73,7 @@ func (b *batch) fill(from *waiting) {
 	b.parts, b.spans, b.bytes = b.parts[:0], b.spans[:0], 0
 	b.records, b.letters, b.counts = b.records[:0], b.letters[:0], Counts{}
 	b.good, b.broken, b.err, b.pending = 0, nil, nil, nil
+	b.ready.Reset()
 	for n := 0; len(from.batches) > 0 && n < batchRecords*3/4 && len(b.parts) < batchRecords; {
 		of := from.batches[0]
 		if !of.Stale() {
@@ -197,6 +201,7 @@ func (s *session) add(b *batch, from *origin, r *fetch.Record, now time.Time) {
 			l := deadletter.Letter{Source: from.topic, Generation: from.name, Partition: from.partition, Offset: r.Offset, Raw: r.Value}
 			dst.Event.EventID = l.EventID()
 		}
+		b.ready.Add(dst, b.frame)
 		return
 	}
 	b.records = b.records[:n]

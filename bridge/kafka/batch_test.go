@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"vitrine/bridge"
 	"vitrine/bridge/event"
 	"vitrine/bridge/kafka/fetch"
 )
@@ -24,7 +25,7 @@ func TestRecordsAgain(t *testing.T) {
 		{decodeUser, `{"user_id":"w","age":7}`},
 	}
 	s := &session{Source: &Source{opt: Options{Now: time.Now}}}
-	now := time.UnixMilli(1_760_000_000_000)
+	now, ready := time.UnixMilli(1_760_000_000_000), bridge.New(nil, nil, bridge.Options{}).Batch()
 	record := func(into *batch, n int) []event.Record {
 		into.records, into.letters = into.records[:0], into.letters[:0]
 		s.add(into, &origin{name: "x", decode: values[n].decode}, &fetch.Record{Offset: int64(n), Value: []byte(values[n].text), Time: now.UnixMilli()}, now)
@@ -32,9 +33,9 @@ func TestRecordsAgain(t *testing.T) {
 	}
 	for first := range values {
 		for second := range values {
-			again := &batch{}
+			again := &batch{ready: ready, frame: new(event.FrameBuilder)}
 			record(again, first)
-			if got, want := record(again, second), record(&batch{}, second); !reflect.DeepEqual(got, want) {
+			if got, want := record(again, second), record(&batch{ready: ready, frame: new(event.FrameBuilder)}, second); !reflect.DeepEqual(got, want) {
 				t.Errorf("%s behind %s is %+v, want %+v", values[second].text, values[first].text, got, want)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"vitrine/bridge"
 	"vitrine/bridge/event"
 	"vitrine/bridge/kafka/fetch"
 )
@@ -31,21 +32,20 @@ func BenchmarkRecord(b *testing.B) {
 	}
 	s := &session{Source: &Source{opt: Options{Now: time.Now}}}
 	from := &origin{"user-events", event.TopicSource("user-events", [16]byte{1}), 3, 0, newJSON(nil)}
-	into := &batch{}
 	var frame event.FrameBuilder
+	into := &batch{ready: bridge.New(nil, nil, bridge.Options{}).Batch(), frame: &frame}
 	now := time.Now()
 	b.SetBytes(int64(len(records[0].Value)))
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
 		if n%len(records) == 0 {
-			_ = frame.Seal()
-			frame.Reset()
+			into.ready.Seal(&frame)
+			into.ready.Reset()
 			into.records = into.records[:0]
 		}
 		r := records[n%len(records)]
 		s.add(into, from, r, now)
-		frame.Add(&into.records[len(into.records)-1])
 		n++
 	}
 	if into.counts.Rejected > 0 {

@@ -9,21 +9,18 @@ import (
 	"sync/atomic"
 
 	"vitrine/bridge"
+	"vitrine/bridge/event"
 	"vitrine/bridge/kafka/fetch"
 	"vitrine/internal/pause"
 )
 
 // The bounds of what is between the client and the log.
 const (
-	// batchRecords is about how many a batch has, three to seven quarters of it
-	// where there are enough: as much as stays in a core's cache from where it is
-	// decompressed to the frame, which takes several.
-	batchRecords = fetch.PartRecords
+	// batchRecords, or three quarters, are a batch: a frame of some 400 KiB.
+	batchRecords = 8 * fetch.PartRecords
 	// window is how many batches are under way at most.
-	window = 16
-	// windowBytes is what the records of the batches under way take at most; those
-	// that are decompressed meanwhile may go beyond it. What is fetched and waits
-	// beside them is compressed still.
+	window = 4
+	// windowBytes bounds their records; what is decompressed meanwhile may go beyond.
 	windowBytes = 32 << 20
 )
 
@@ -43,16 +40,14 @@ type flow struct {
 	done context.Context
 	end  context.CancelFunc
 
-	// The outcome: where to go on, and why a batch was not kept. acknowledge
-	// alone writes them.
+	// Where to go on, and why a batch was not kept; acknowledge alone writes them.
 	back []span
 	kept map[bridge.Place]int64 // the offsets behind what was kept
 	err  error
 	// fatal is why the session cannot go on; poll's.
 	fatal error
 
-	// bytes are those of the records under way; lighter has a token when they
-	// went down.
+	// bytes are those of the records under way; lighter has a token when they fell.
 	bytes   atomic.Int64
 	lighter chan struct{}
 	// rest is what a broker answered and no batch has; poll's alone.
@@ -66,7 +61,7 @@ func newFlow(s *session) *flow {
 		free: make(chan *batch, window), decoding: make(chan *batch, window), ordered: make(chan *batch, window), sent: make(chan *batch, window),
 	}
 	for range window {
-		f.free <- &batch{decoded: make(chan struct{}, 1)}
+		f.free <- &batch{decoded: make(chan struct{}, 1), ready: s.opt.Into.Batch()}
 	}
 	return f
 }
@@ -92,9 +87,8 @@ func (s *session) read(ctx context.Context) error {
 	}
 }
 
-// run moves records until a batch is not kept, the cluster reports a fault, or
-// ctx ends. It returns when nothing is under way and reading is set to go on behind
-// what was kept.
+// run moves records until a batch is not kept, the cluster reports a fault, or ctx
+// ends. Then nothing is under way, and reading goes on behind what was kept.
 func (f *flow) run(ctx context.Context) {
 	drain := f.begin(ctx)
 	defer f.end()
@@ -110,8 +104,11 @@ func (f *flow) begin(ctx context.Context) (drain func()) {
 	var stages sync.WaitGroup
 	for _, with := range f.readers {
 		stages.Go(func() {
+			var frame event.FrameBuilder
 			for b := range f.decoding {
+				b.frame = &frame
 				f.decode(f.done, with, b)
+				b.ready.Seal(&frame)
 				f.bytes.Add(int64(b.bytes))
 				b.decoded <- struct{}{}
 			}
@@ -214,7 +211,7 @@ func (f *flow) send(ctx context.Context) {
 			}
 		}
 		if b.err == nil && len(b.records) > 0 {
-			b.pending = f.lane.Send(ctx, b.records)
+			b.pending = f.lane.SendBatch(ctx, b.ready, b.records)
 		}
 		if broken == nil {
 			broken = cmp.Or(b.err, b.broken)

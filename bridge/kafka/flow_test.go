@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"vitrine/bridge"
 	"vitrine/bridge/event"
 	"vitrine/bridge/kafka/fetch"
 )
@@ -96,14 +97,14 @@ func TestFill(t *testing.T) {
 	}{
 		"nothing":                {nil, []int{0}},
 		"one":                    {of(0, 1), []int{1}},
-		"small ones together":    {of(0, 100, 200, 300, 100, 200, 90), []int{900, 90}},
-		"of the right size":      {of(1, 1024, 1024), []int{1024, 1024}},
-		"a large one in parts":   {of(0, 3000, 10), []int{1000, 1000, 1000, 10}},
-		"partitions in one":      {slices.Concat(of(0, 500), of(1, 500), of(2, 500)), []int{1000, 500}},
-		"a part and a small one": {of(0, 1025, 10, 1025), []int{1025, 10 + 512 + 513}},
+		"small ones together":    {of(0, 1000, 2000, 3000, 1000, 90), []int{7000, 90}},
+		"of the right size":      {of(1, 6144, 6144), []int{6144, 6144}},
+		"a large one in parts":   {of(0, 20_000, 10), []int{7000, 7000, 6010}},
+		"partitions in one":      {slices.Concat(of(0, 4000), of(1, 4000), of(2, 500)), []int{7000, 1500}},
+		"a part and a small one": {of(0, 6145, 10, 6145), []int{6145, 10 + 6145}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, rest := &batch{}, waiting{batches: test.got}
+			b, rest := &batch{ready: bridge.New(nil, nil, bridge.Options{}).Batch()}, waiting{batches: test.got}
 			next := map[int32]int64{}
 			for i, want := range test.want {
 				b.fill(&rest)

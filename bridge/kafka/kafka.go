@@ -24,8 +24,9 @@ import (
 
 // Log takes the records; it is the ingest pump.
 type Log interface {
-	// Lane takes batches of records in their order.
+	// Lane takes batches of records, which Batch makes ready, in their order.
 	Lane() *bridge.Lane
+	Batch() *bridge.Batch
 	// Position is the offset of the next record that is wanted of a partition.
 	Position(place bridge.Place) (next int64, ok bool)
 }
