@@ -402,12 +402,12 @@ func (d *daemon) ask(method, path, body string) (int, http.Header, string) {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		d.t.Fatal(err)
+		d.t.Fatalf("%v\n%s", err, d.err) // which says why it is away
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		d.t.Fatal(err)
+		d.t.Fatalf("%v\n%s", err, d.err)
 	}
 	return resp.StatusCode, resp.Header, string(text)
 }

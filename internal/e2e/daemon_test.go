@@ -220,9 +220,15 @@ func (d *daemon) ended() error {
 // may not keep, and the next start makes good what is missing.
 func (d *daemon) settle() {
 	d.t.Helper()
+	d.settled()
+	d.stop()
+}
+
+// settled waits until all that the daemon has taken is in the archive.
+func (d *daemon) settled() {
+	d.t.Helper()
 	last := uint64(d.bus().Last)
 	until(d.t, "all is in the archive", func() bool { position, _, _ := d.copyState(); return position >= last })
-	d.stop()
 }
 
 // kill ends the daemon as a crash would.

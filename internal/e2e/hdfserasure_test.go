@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"net/http"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -63,15 +62,5 @@ func TestRealHDFSErasure(t *testing.T) {
 // copyHolding lists the files on HDFS that hold an id.
 func copyHolding(t *testing.T, c *realservers.Cluster, root, id string) []string {
 	t.Helper()
-	dir := t.TempDir()
-	for at, data := range copyFiles(t, c, root) {
-		file := filepath.Join(dir, filepath.FromSlash(at))
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return holding(t, dir, id)
+	return holding(t, download(t, c, root), id)
 }

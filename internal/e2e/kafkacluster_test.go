@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -11,14 +12,13 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"vitrine/bridge/mirror"
 	"vitrine/internal/realservers"
 )
 
 // TestRealKafkaCluster reads a topic of three brokers with two processes of one
-// group, while a broker is killed and started again, and a process is killed,
-// started again, stopped and started again: each record is in the archive of
-// one of them, once.
+// group, which copy to one place on HDFS, while a broker is killed and started
+// again, and a process is killed, started again, stopped and started again: each
+// record is in the archive of one of them, once, and in that place once.
 func TestRealKafkaCluster(t *testing.T) {
 	realservers.Require(t)
 	brokers, err := realservers.Kafka{Dir: t.TempDir()}.StartCluster(t.Context(), 3)
@@ -39,7 +39,12 @@ func TestRealKafkaCluster(t *testing.T) {
 	stop, produced := stream(t, cl)
 	defer stop()
 
-	args := []string{"--set", "kafka.brokers=" + list, "--set", "archive.commit_every=1s"}
+	const root = "/user/two"
+	c := realHDFS(t, realservers.HDFS{DataNodes: 1})
+	args := []string{
+		"--set", "kafka.brokers=" + list, "--set", "archive.commit_every=1s",
+		"--set", "archive.url=hdfs://" + c.Address + root, "--set", "archive.replication=1",
+	}
 	stays, goes := start(t, t.TempDir(), args...), t.TempDir()
 	stays.until("the first reads all", func(p pipeline) bool { return len(p.Kafka.Partitions) == 8 && p.Kafka.Accepted > 0 })
 	share := func(d *daemon) {
@@ -80,23 +85,55 @@ func TestRealKafkaCluster(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	stays.settle()
-	second.settle()
+	for _, d := range []*daemon{stays, second} {
+		d.settled()
+		d.copied()
+		d.stop()
+	}
 	one, other := archived(t, stays.dir), archived(t, goes)
-	lost, twice := 0, 0
-	for i := range produced() {
-		switch n := one[fmt.Sprint("u", i)] + other[fmt.Sprint("u", i)]; {
-		case n == 0:
-			lost++
-		case n > 1:
-			twice++
+	if len(one) == 0 || len(other) == 0 {
+		t.Errorf("%d users in one archive, %d in the other", len(one), len(other))
+	}
+	// In one place, files of two logs that begin at the same position would
+	// have one name, but for the archive's id in it.
+	copied := archived(t, download(t, c, root))
+	for _, found := range []struct {
+		where string
+		rows  func(user string) int
+	}{
+		{"the archives", func(user string) int { return one[user] + other[user] }},
+		{"HDFS", func(user string) int { return copied[user] }},
+	} {
+		lost, twice := 0, 0
+		for i := range produced() {
+			switch n := found.rows(fmt.Sprint("u", i)); {
+			case n == 0:
+				lost++
+			case n > 1:
+				twice++
+			}
+		}
+		t.Logf("three brokers, two processes: %d produced | %d and %d in the archives | in %s: %d lost | %d doubled", produced(), len(one), len(other), found.where, lost, twice)
+		if lost+twice > 0 {
+			t.Errorf("%s: %d lost, %d doubled", found.where, lost, twice)
 		}
 	}
-	t.Logf("three brokers, two processes: %d produced | %d in one archive | %d in the other | %d lost | %d doubled", produced(), len(one), len(other), lost, twice)
-	if lost+twice > 0 || len(other) == 0 {
-		t.Errorf("%d lost, %d doubled", lost, twice)
+}
+
+// download brings a copy on HDFS into the archive of a data folder.
+func download(t *testing.T, c *realservers.Cluster, root string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, data := range copyFiles(t, c, root) {
+		at := filepath.Join(dir, "archive", filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	apart(t, stays.dir, goes)
+	return dir
 }
 
 // stream produces records, each of a user of its own, until it is stopped.
@@ -121,29 +158,4 @@ func stream(t *testing.T, cl *kgo.Client) (stop func(), produced func() int64) {
 		}
 	})
 	return func() { end(); wg.Wait() }, func() int64 { return n }
-}
-
-// apart tells that no file of one archive has the name of one in the other where
-// both are copied to one place: there, names end in the archive's id. The folders
-// here are each one's own, and files have the positions of each one's own log.
-func apart(t *testing.T, one, other string) {
-	t.Helper()
-	names := map[string]bool{}
-	for _, dir := range []string{one, other} {
-		id, err := mirror.ID(filepath.Join(dir, "archive"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		files, err := filepath.Glob(filepath.Join(dir, "archive", "events", "dt=*", "*.parquet"))
-		if err != nil || len(files) == 0 {
-			t.Fatal("no files in the archive of ", dir, err)
-		}
-		for _, path := range files {
-			name := strings.TrimSuffix(filepath.Base(path), ".parquet") + "-" + id
-			if names[name] {
-				t.Errorf("both archives have a file %s", name)
-			}
-			names[name] = true
-		}
-	}
 }
