@@ -36,8 +36,6 @@ type Shape struct {
 type member struct {
 	raw   []byte
 	field uint8
-	// length is how long the value was that was read last.
-	length int
 	// first and second are the first two words of raw, as far as it goes, and mask
 	// what of two words it takes.
 	first, second, mask1, mask2 uint64
@@ -105,15 +103,10 @@ func (s *Shape) Read(data []byte, pos, n int) (found []Value, next int, end bool
 		} else {
 			v.Number, length = words.Decimal(data[at:])
 		}
-		// Where the values are as long as the last ones, where the next member begins
-		// is known before this one is read, and the processor reads several at once.
-		if length != m.length || length == 0 {
-			if length <= 0 {
-				break
-			}
-			m.length = length
+		if length <= 0 {
+			break
 		}
-		pos = at + m.length
+		pos = at + length
 		count++
 	}
 	return s.found[:count], pos, false
