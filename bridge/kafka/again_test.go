@@ -46,6 +46,11 @@ func TestBombs(t *testing.T) {
 	if got := letters.offsets(); got != "0 1 3" {
 		t.Errorf("letters of offsets %q", got)
 	}
+	for _, l := range letters.kept { // else they are taken for those of a topic of this name that was before
+		if s := (event.Source{Name: l.Generation}); !s.IsTopic() || s.Topic() != l.Source {
+			t.Errorf("the letter of offset %d is of the topic %q", l.Offset, l.Generation)
+		}
+	}
 	awaitCommit(t, cl, 4)
 }
 
@@ -75,7 +80,7 @@ func (l types) Known(name string) bool { return slices.Contains(l, name) }
 type fullLetters struct {
 	mu     sync.Mutex
 	refuse int
-	kept   []string
+	kept   []deadletter.Letter
 }
 
 func (l *fullLetters) Add(_ context.Context, letters []deadletter.Letter) (int, error) {
@@ -85,16 +90,18 @@ func (l *fullLetters) Add(_ context.Context, letters []deadletter.Letter) (int, 
 		l.refuse--
 		return 0, syscall.ENOSPC
 	}
-	for i := range letters {
-		l.kept = append(l.kept, fmt.Sprint(letters[i].Offset))
-	}
+	l.kept = append(l.kept, letters...)
 	return len(letters), nil
 }
 
 func (l *fullLetters) offsets() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Join(l.kept, " ")
+	var out []string
+	for i := range l.kept {
+		out = append(out, fmt.Sprint(l.kept[i].Offset))
+	}
+	return strings.Join(out, " ")
 }
 
 // TestReadableLater: records that were refused at the end of a partition are read

@@ -165,7 +165,7 @@ func (s *session) tooLarge(b *batch, i int, now time.Time) {
 	}
 	b.counts.Rejected++
 	b.letters = append(b.letters, deadletter.Letter{
-		Source: p.Topic, Partition: p.Partition, Offset: p.First, Code: event.CodeTooLarge, Time: now.UnixMilli(),
+		Source: p.Topic, Generation: s.names[p.Topic], Partition: p.Partition, Offset: p.First, Code: event.CodeTooLarge, Time: now.UnixMilli(),
 		Detail: fmt.Sprintf("the batch of offsets %d to %d has more than %d MiB when it is decompressed; none of it was read", p.First, p.Next-1, decompressBytes>>20),
 	})
 }
