@@ -69,7 +69,7 @@ func (b *Batch) Seal(frame *event.FrameBuilder) {
 // SendBatch is Send of records that were made ready, all that were added to the
 // sealed batch. It is the pump's, too, until Wait has returned.
 func (l *Lane) SendBatch(ctx context.Context, b *Batch, records []event.Record) *Pending {
-	if !b.sealed || l.refused != nil {
+	if !b.sealed || len(records) == 0 || l.refused != nil {
 		return l.Send(ctx, records)
 	}
 	r := l.pump.spare.Get().(*request)
