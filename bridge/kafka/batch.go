@@ -51,13 +51,14 @@ type span struct {
 	topic            string
 	partition, epoch int32
 	first, next, end int64
+	of               *fetch.Batch
 }
 
 func (s *span) place() bridge.Place { return bridge.Place{Name: s.topic, Partition: s.partition} }
 
 // spanOf is what is known of a part before it is read: it is somewhere in the whole.
 func spanOf(b *fetch.Batch) span {
-	return span{b.Topic, b.Partition, b.Epoch, b.First, b.Next, b.End}
+	return span{b.Topic, b.Partition, b.Epoch, b.First, b.Next, b.End, b}
 }
 
 // waiting is what a broker answered and no batch has yet: the batches from the
@@ -88,16 +89,6 @@ func (b *batch) fill(from *waiting) {
 	}
 }
 
-// spans are the partitions of what waits.
-func (w *waiting) spans() (out []span) {
-	for _, b := range w.batches {
-		if !b.Stale() {
-			out = append(out, spanOf(b))
-		}
-	}
-	return out
-}
-
 // release lets go of the records' bytes.
 func (b *batch) release() {
 	b.pending = nil
@@ -105,6 +96,7 @@ func (b *batch) release() {
 		b.parts[i].Release()
 	}
 	clear(b.parts)
+	clear(b.spans)
 	clear(b.letters)
 }
 

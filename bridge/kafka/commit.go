@@ -12,20 +12,18 @@ import (
 	"vitrine/internal/logkey"
 )
 
-// passed notes how far the partitions of a batch have come.
+// passed notes how far the partitions of a batch have come, but for those that were
+// lost meanwhile: the group may be further than here by now.
 func (s *session) passed(spans []span) {
-	if len(spans) == 0 {
-		return
-	}
 	s.commitsMu.Lock()
-	for _, p := range spans {
-		s.commits.set(p.topic, p.partition, kgo.EpochOffset{Epoch: p.epoch, Offset: p.next})
+	defer s.commitsMu.Unlock()
+	for i := range spans {
+		if p := &spans[i]; !p.of.Stale() {
+			s.commits.set(p.topic, p.partition, kgo.EpochOffset{Epoch: p.epoch, Offset: p.next})
+			s.reached(p.topic, p.partition, p.next, p.end)
+			s.well()
+		}
 	}
-	s.commitsMu.Unlock()
-	for _, p := range spans {
-		s.reached(p.topic, p.partition, p.next, p.end)
-	}
-	s.well()
 }
 
 // handOver waits for the batches that are under way, of which some may be of the
@@ -114,9 +112,9 @@ func (s *session) gone(lost map[string][]int32) {
 			s.fetcher.Drop(topic, n)
 		}
 	}
-	s.forget(lost)
-	s.commitsMu.Lock()
+	s.commitsMu.Lock() // passed has noted what it took for ours, or will find it stale
 	defer s.commitsMu.Unlock()
+	s.forget(lost)
 	for topic, partitions := range lost {
 		for _, n := range partitions {
 			delete(s.commits[topic], n)

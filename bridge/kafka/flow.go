@@ -255,19 +255,28 @@ func (f *flow) acknowledge(ctx context.Context) {
 	}
 }
 
-// goBack makes the reading go on from what was not kept, or not even handed on.
+// goBack makes the reading go on from what was not kept, or not even handed on. Who
+// takes partitions away waits meanwhile.
 func (f *flow) goBack() {
+	f.gate.Lock()
+	defer f.gate.Unlock()
 	first := map[bridge.Place]int64{}
-	for _, p := range append(f.back, f.rest.spans()...) {
+	for _, b := range f.rest.batches {
+		f.back = append(f.back, spanOf(b))
+	}
+	for _, p := range f.back {
 		at := p.place()
 		if kept := f.kept[at]; kept > p.first && kept < p.next {
 			p.first = kept // another part of it was read
 		}
-		if before, ok := first[at]; !ok || p.first < before {
+		if before, ok := first[at]; !p.of.Stale() && (!ok || p.first < before) {
 			first[at] = p.first
 		}
 	}
 	for at, offset := range first {
 		f.fetcher.Back(at.Name, at.Partition, offset)
+	}
+	if f.err != nil && len(f.back) > 0 { // what cannot be read holds up no other partition
+		f.fetcher.Last(f.back[0].topic, f.back[0].partition)
 	}
 }

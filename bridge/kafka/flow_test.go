@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -126,7 +127,7 @@ func TestFill(t *testing.T) {
 				}
 			}
 			if len(rest.batches) != 0 {
-				t.Errorf("%v is left", rest.spans())
+				t.Errorf("%v is left", rest.batches)
 			}
 		})
 	}
@@ -295,5 +296,93 @@ func TestBitRot(t *testing.T) {
 	r.until("the rest is read", func(s Status) bool { return s.Counts.Accepted == 3 && s.Error == "" })
 	if got := log.items(t); got != "a b c" {
 		t.Errorf("log %q", got)
+	}
+}
+
+// TestBitRotHoldsNobodyUp: the other partitions of a broker go on, though one has a
+// batch whose checksum is wrong.
+func TestBitRotHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	bad := answer(0, [][]byte{view("a").Value})
+	again(bad.RecordBatches, 0, 0)
+	bad.RecordBatches[80] ^= 1
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		for _, topic := range req.(*kmsg.FetchRequest).Topics {
+			out := kmsg.FetchResponseTopic{Topic: topic.Topic, TopicID: topic.TopicID}
+			for _, p := range topic.Partitions {
+				part := *bad
+				if p.Partition == 1 {
+					part = *answer(1, [][]byte{view("b").Value})
+					again(part.RecordBatches, p.FetchOffset, 0)
+				}
+				out.Partitions = append(out.Partitions, part)
+			}
+			resp.Topics = append(resp.Topics, out)
+		}
+		return resp, nil, true
+	})
+	r := read(t, &memLog{}, Options{Brokers: []string{c.ListenAddrs()[0]}})
+	r.until("the other partition is read on", func(s Status) bool {
+		return s.Counts.Accepted >= 3 && strings.Contains(s.Error, "partition 0 of user-events: read the batch of offsets 0 to 0: its checksum is")
+	})
+}
+
+// TestLostMeanwhile: of a partition that was taken away while its records were on their
+// way, neither an offset is told nor is it read from where it was.
+func TestLostMeanwhile(t *testing.T) {
+	t.Parallel()
+	broker, cl := cluster(t, 1)
+	produce(t, cl, view("a"), view("b"))
+	src, err := New(Options{Brokers: []string{broker}, Topic: "user-events", Into: bridge.New(&memLog{}, nil, bridge.Options{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := src.probe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	buffers := fetch.NewBuffers(1, 1<<20)
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics("user-events"), kgo.WithDecompressor(kgo.DefaultDecompressor(buffers)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	client.PauseFetchTopics("user-events")
+	s := &session{Source: src, client: client, made: make(chan struct{}), commits: offsets{}}
+	close(s.made)
+	s.fetcher = s.newFetcher(found, buffers)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a safety net
+	var running sync.WaitGroup
+	running.Go(func() { s.fetcher.Run(ctx) })
+	defer func() { cancel(); running.Wait() }()
+	s.fetcher.Set("user-events", 0, 0)
+	next := func() *fetch.Batch {
+		t.Helper()
+		got, err := s.fetcher.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got[0]
+	}
+	f := newFlow(s)
+	batch := next()
+	f.back = []span{spanOf(batch)}
+	s.gone(map[string][]int32{"user-events": {0}})
+	s.passed(f.back)
+	if len(s.commits) > 0 || len(s.Status().Partitions) > 0 {
+		t.Errorf("offsets %v are told, and partitions %+v", s.commits, s.Status().Partitions)
+	}
+	s.fetcher.Set("user-events", 0, batch.Next)
+	f.goBack()
+	produce(t, cl, view("c"))
+	if again := next(); again.First != batch.Next {
+		t.Errorf("read from offset %d, want %d", again.First, batch.Next)
 	}
 }

@@ -425,3 +425,119 @@ func TestTopicsByName(t *testing.T) {
 		t.Errorf("version %d, %v", version.Load(), seen)
 	}
 }
+
+// TestWhoWaitsLongestIsFirst: brokers fill an answer in the order of the request, in
+// which a partition comes behind those that had less, also those of other topics.
+func TestWhoWaitsLongestIsFirst(t *testing.T) {
+	t.Parallel()
+	const other = "items"
+	names := make(chan map[[16]byte]string, 1)
+	order := make(chan string, 1)
+	r := newRig(t, 2, func(_ *kfake.Cluster, req *kmsg.FetchRequest) (*kmsg.FetchResponse, bool) {
+		known := <-names
+		names <- known
+		text, read := "", false
+		for _, t := range req.Topics {
+			for _, p := range t.Partitions {
+				text += fmt.Sprintf(" %s/%d", known[t.TopicID], p.Partition)
+				read = read || p.FetchOffset > 0
+			}
+		}
+		if read {
+			select {
+			case order <- text:
+			default:
+			}
+		}
+		return nil, false
+	}, kfake.SeedTopics(1, other))
+	r.client.AddConsumeTopics(other)
+	r.client.PauseFetchTopics(other)
+	found, err := r.admin.ListTopics(r.ctx, topic, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Fetcher.opt.Topics[other] = found[other].ID
+	names <- map[[16]byte]string{found[topic].ID: topic, found[other].ID: other}
+	for partition, of := range []string{topic, topic, other} {
+		if err := r.cluster.MoveTopicPartition(of, int32(partition%2), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for leads := false; !leads; time.Sleep(time.Millisecond) {
+		r.client.ForceMetadataRefresh()
+		a, _, _ := r.client.PartitionLeader(topic, 0)
+		b, _, _ := r.client.PartitionLeader(topic, 1)
+		c, _, err := r.client.PartitionLeader(other, 0)
+		leads = a+b+c == 0 && err == nil
+		if r.ctx.Err() != nil {
+			t.Fatal("the client does not learn who leads")
+		}
+	}
+	r.produce(1, 0, 10)
+	r.Set(topic, 0, 0)
+	r.Set(other, 0, 0)
+	r.Set(topic, 1, 0)
+	seen := map[int32][]string{}
+	r.until(seen, "the first are read", func() bool { return len(seen[1]) == 10 })
+	for want := " events/0 items/0 events/1"; ; {
+		select {
+		case got := <-order:
+			if strings.Count(got, "/") < 3 {
+				continue
+			}
+			if got != want {
+				t.Errorf("asked for%s, want%s", got, want)
+			}
+		case <-r.ctx.Done():
+			t.Error("not asked any more")
+		}
+		return
+	}
+}
+
+// TestLast: what has to come last is asked for behind all others.
+func TestLast(t *testing.T) {
+	t.Parallel()
+	f := New(Options{})
+	f.Set(topic, 0, 0)
+	f.Set(topic, 1, 0)
+	f.Last(topic, 0)
+	f.Last(topic, 2)
+	if a, b := f.cursors[place{topic, 0}].served, f.cursors[place{topic, 1}].served; a <= b || len(f.cursors) != 2 {
+		t.Errorf("%d and %d, %d partitions", a, b, len(f.cursors))
+	}
+}
+
+// TestFinalRepair: what a broker refuses for good while an offset is looked for is
+// told, and not asked for ever.
+func TestFinalRepair(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, nil)
+	r.cluster.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		out, part := kmsg.NewOffsetForLeaderEpochResponseTopic(), kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+		part.ErrorCode = kerr.TopicAuthorizationFailed.Code
+		out.Topic, out.Partitions = topic, append(out.Partitions, part)
+		resp.Topics = append(resp.Topics, out)
+		return resp, nil, true
+	})
+	r.produce(0, 0, 10)
+	r.Set(topic, 0, Start)
+	seen := map[int32][]string{}
+	r.until(seen, "the first are read", func() bool { return len(seen[0]) == 10 })
+	leader, _, _ := r.client.PartitionLeader(topic, 0)
+	if err := r.cluster.MoveTopicPartition(topic, 0, (leader+1)%3); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		_, err := r.Next(r.ctx)
+		if errors.Is(err, kerr.TopicAuthorizationFailed) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -39,6 +39,9 @@ func (f *Fetcher) repaired(c *cursor, life uint64, epoch int32, to int64, err er
 	switch {
 	case c.life.Load() != life:
 		return false
+	case final(err):
+		f.fail(fmt.Errorf("read partition %d of %s: %w", c.partition, c.topic, err))
+		return false
 	case err != nil:
 		f.later(c)
 		f.opt.Client.ForceMetadataRefresh()
@@ -50,6 +53,12 @@ func (f *Fetcher) repaired(c *cursor, life uint64, epoch int32, to int64, err er
 	}
 	c.offset, c.checked, c.reset = to, max(c.checked, epoch), false
 	return true
+}
+
+// final tells a broker's error that does not pass by itself.
+func final(err error) bool {
+	var refused *kerr.Error
+	return errors.As(err, &refused) && !retriable(refused)
 }
 
 // within is the offset if the partition has it, else the partition's first.

@@ -66,9 +66,11 @@ func (f *Fetcher) request(ctx context.Context, underWay *sync.WaitGroup, leader 
 		asked[c.place] = &wanted{cursor: c, life: c.life.Load(), offset: c.offset}
 		p := kmsg.NewFetchRequestTopicPartition()
 		p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = c.partition, c.offset, f.opt.PartitionBytes, epoch
-		at := slices.IndexFunc(req.Topics, func(t kmsg.FetchRequestTopic) bool { return t.Topic == c.topic })
-		if at < 0 {
-			at = len(req.Topics)
+		// A broker fills its answer in the order of the request, so a topic comes in it
+		// as often as others are between its partitions.
+		at := len(req.Topics) - 1
+		if at < 0 || req.Topics[at].Topic != c.topic {
+			at++
 			t := kmsg.NewFetchRequestTopic()
 			t.Topic, t.TopicID = c.topic, f.opt.Topics[c.topic]
 			req.named = req.named || t.TopicID == [16]byte{}
