@@ -440,15 +440,17 @@ func TestTopicsByName(t *testing.T) {
 func TestWhoWaitsLongestIsFirst(t *testing.T) {
 	t.Parallel()
 	const other = "items"
-	names := make(chan map[[16]byte]string, 1)
+	var names atomic.Pointer[map[[16]byte]string]
 	order := make(chan string, 1)
 	r := newRig(t, 2, func(_ *kfake.Cluster, req *kmsg.FetchRequest) (*kmsg.FetchResponse, bool) {
-		known := <-names
-		names <- known
+		known := names.Load()
+		if known == nil { // the client's own, from before it was paused
+			return nil, false
+		}
 		text, read := "", false
 		for _, t := range req.Topics {
 			for _, p := range t.Partitions {
-				text += fmt.Sprintf(" %s/%d", known[t.TopicID], p.Partition)
+				text += fmt.Sprintf(" %s/%d", (*known)[t.TopicID], p.Partition)
 				read = read || p.FetchOffset > 0
 			}
 		}
@@ -460,14 +462,14 @@ func TestWhoWaitsLongestIsFirst(t *testing.T) {
 		}
 		return nil, false
 	}, kfake.SeedTopics(1, other))
-	r.client.AddConsumeTopics(other)
 	r.client.PauseFetchTopics(other)
+	r.client.AddConsumeTopics(other)
 	found, err := r.admin.ListTopics(r.ctx, topic, other)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Fetcher.opt.Topics[other] = found[other].ID
-	names <- map[[16]byte]string{found[topic].ID: topic, found[other].ID: other}
+	names.Store(&map[[16]byte]string{found[topic].ID: topic, found[other].ID: other})
 	for partition, of := range []string{topic, topic, other} {
 		if err := r.cluster.MoveTopicPartition(of, int32(partition%2), 0); err != nil {
 			t.Fatal(err)
