@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -304,11 +303,7 @@ func answers(address, webAddress string) (bool, string) {
 	if _, err := stateOf(webAddress); err != nil {
 		return false, err.Error()
 	}
-	conn, err := net.DialTimeout("tcp", address, time.Second)
-	if err != nil {
-		return false, err.Error()
-	}
-	return conn.Close() == nil, ""
+	return listens(address)
 }
 
 // Await returns when so many DataNodes are live and files can be written, as the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,13 +75,7 @@ func fakeTime() (string, error) {
 
 // Restart starts a server that was stopped or killed, on its old port.
 func (r *Realm) Restart(ctx context.Context) error {
-	return r.process.start(ctx, func() (bool, string) {
-		c, err := net.DialTimeout("tcp4", r.Address, time.Second)
-		if err != nil {
-			return false, err.Error()
-		}
-		return c.Close() == nil, ""
-	})
+	return r.process.start(ctx, func() (bool, string) { return listens(r.Address) })
 }
 
 // Stop ends the server cleanly.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,11 +104,9 @@ func natsProgram(ctx context.Context) (string, error) {
 func (c *NATS) await(ctx context.Context, i int) error {
 	node := c.nodes[i]
 	return node.process.await(ctx, func() (bool, string) {
-		conn, err := net.DialTimeout("tcp", node.address, time.Second)
-		if err != nil {
-			return false, err.Error()
+		if ok, state := listens(node.address); !ok {
+			return false, state
 		}
-		_ = conn.Close()
 		log, _ := os.ReadFile(node.process.log)
 		return len(c.nodes) == 1 || strings.Contains(string(log), "JetStream cluster new metadata leader") || strings.Contains(string(log), "Self is new JetStream cluster metadata leader"), "there is no leader"
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"syscall"
@@ -118,6 +119,15 @@ func (p *process) kill() error {
 		return nil
 	}
 	return err
+}
+
+// listens says whether a server takes connections, for start and await.
+func listens(address string) (bool, string) {
+	c, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return false, err.Error()
+	}
+	return c.Close() == nil, ""
 }
 
 // signal sends a signal, such as SIGSTOP and SIGCONT.

@@ -27,13 +27,7 @@ func (c *Cluster) startZooKeeper(ctx context.Context) error {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("configure zookeeper: %w", err)
 	}
-	server := c.node("zookeeper", c.args(64, "org.apache.zookeeper.server.ZooKeeperServerMain", file), func() (bool, string) {
-		conn, err := net.DialTimeout("tcp4", c.zookeeper, time.Second)
-		if err != nil {
-			return false, err.Error()
-		}
-		return conn.Close() == nil, ""
-	})
+	server := c.node("zookeeper", c.args(64, "org.apache.zookeeper.server.ZooKeeperServerMain", file), func() (bool, string) { return listens(c.zookeeper) })
 	c.watchers = append(c.watchers, server)
 	if err := server.Start(ctx); err != nil {
 		return err
