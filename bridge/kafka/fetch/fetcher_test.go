@@ -140,6 +140,31 @@ func (r *rig) told(n int) []Loss {
 	return r.lost()
 }
 
+// endsOfEpochs has the brokers give one answer about the ends of epochs.
+func (r *rig) endsOfEpochs(part kmsg.OffsetForLeaderEpochResponseTopicPartition) {
+	r.cluster.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		resp, out := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse), kmsg.NewOffsetForLeaderEpochResponseTopic()
+		out.Topic, out.Partitions = topic, append(out.Partitions, part)
+		resp.Topics = append(resp.Topics, out)
+		return resp, nil, true
+	})
+}
+
+// tenBeforeNewLeader reads ten records, behind which the partition gets a new leader.
+func (r *rig) tenBeforeNewLeader() (seen map[int32][]string) {
+	r.t.Helper()
+	r.produce(0, 0, 10)
+	r.Set(topic, 0, Start)
+	seen = map[int32][]string{}
+	r.until(seen, "the first are read", func() bool { return len(seen[0]) == 10 })
+	leader, _, _ := r.client.PartitionLeader(topic, 0)
+	if err := r.cluster.MoveTopicPartition(topic, 0, (leader+1)%3); err != nil {
+		r.t.Fatal(err)
+	}
+	return seen
+}
+
 // TestLeadersMove: each record is read once and in order, while the partitions go
 // from broker to broker.
 func TestLeadersMove(t *testing.T) {
@@ -331,23 +356,10 @@ func TestOffsetsThatAreNotThere(t *testing.T) {
 func TestNewLeaderHasLess(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1, nil)
-	r.cluster.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		r.cluster.KeepControl()
-		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-		out, part := kmsg.NewOffsetForLeaderEpochResponseTopic(), kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-		part.EndOffset, part.LeaderEpoch = 6, 0
-		out.Topic, out.Partitions = topic, append(out.Partitions, part)
-		resp.Topics = append(resp.Topics, out)
-		return resp, nil, true
-	})
-	r.produce(0, 0, 10)
-	r.Set(topic, 0, Start)
-	seen := map[int32][]string{}
-	r.until(seen, "the first are read", func() bool { return len(seen[0]) == 10 })
-	leader, _, _ := r.client.PartitionLeader(topic, 0)
-	if err := r.cluster.MoveTopicPartition(topic, 0, (leader+1)%3); err != nil {
-		t.Fatal(err)
-	}
+	end := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+	end.EndOffset, end.LeaderEpoch = 6, 0
+	r.endsOfEpochs(end)
+	seen := r.tenBeforeNewLeader()
 	r.until(seen, "the last are read again", func() bool { return len(seen[0]) >= 14 })
 	if want := slices.Concat(numbers(0, 10), numbers(6, 4)); !slices.Equal(seen[0], want) {
 		t.Errorf("%v, want %v", seen[0], want)
@@ -364,14 +376,7 @@ func TestEpochsThatNobodyKnows(t *testing.T) {
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(int16(kmsg.OffsetForLeaderEpoch), -1)
 	r := newRig(t, 1, nil, kfake.MaxVersions(versions))
-	r.produce(0, 0, 10)
-	r.Set(topic, 0, Start)
-	seen := map[int32][]string{}
-	r.until(seen, "the first are read", func() bool { return len(seen[0]) == 10 })
-	leader, _, _ := r.client.PartitionLeader(topic, 0)
-	if err := r.cluster.MoveTopicPartition(topic, 0, (leader+1)%3); err != nil {
-		t.Fatal(err)
-	}
+	seen := r.tenBeforeNewLeader()
 	r.produce(0, 10, 10)
 	r.until(seen, "the rest is read", func() bool { return len(seen[0]) >= 20 })
 	if !slices.Equal(seen[0], numbers(0, 20)) || len(r.lost()) > 0 {
@@ -525,23 +530,10 @@ func TestLast(t *testing.T) {
 func TestFinalRepair(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1, nil)
-	r.cluster.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		r.cluster.KeepControl()
-		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-		out, part := kmsg.NewOffsetForLeaderEpochResponseTopic(), kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-		part.ErrorCode = kerr.TopicAuthorizationFailed.Code
-		out.Topic, out.Partitions = topic, append(out.Partitions, part)
-		resp.Topics = append(resp.Topics, out)
-		return resp, nil, true
-	})
-	r.produce(0, 0, 10)
-	r.Set(topic, 0, Start)
-	seen := map[int32][]string{}
-	r.until(seen, "the first are read", func() bool { return len(seen[0]) == 10 })
-	leader, _, _ := r.client.PartitionLeader(topic, 0)
-	if err := r.cluster.MoveTopicPartition(topic, 0, (leader+1)%3); err != nil {
-		t.Fatal(err)
-	}
+	refused := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+	refused.ErrorCode = kerr.TopicAuthorizationFailed.Code
+	r.endsOfEpochs(refused)
+	r.tenBeforeNewLeader()
 	for {
 		_, err := r.Next(r.ctx)
 		if errors.Is(err, kerr.TopicAuthorizationFailed) {
