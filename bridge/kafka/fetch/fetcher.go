@@ -223,7 +223,7 @@ func (f *Fetcher) ask(ctx context.Context, underWay *sync.WaitGroup) time.Durati
 	defer f.mu.Unlock()
 	now, wait := time.Now(), lookAgain
 	unknown := false
-	by := map[int32][]*cursor{}
+	by := map[int32][]due{}
 	for _, c := range f.cursors {
 		leader, epoch, err := f.opt.Client.PartitionLeader(c.topic, c.partition)
 		known := err == nil && leader >= 0
@@ -240,7 +240,7 @@ func (f *Fetcher) ask(ctx context.Context, underWay *sync.WaitGroup) time.Durati
 			c.busy, c.asked = true, -1
 			underWay.Go(func() { f.repair(ctx, c, c.life.Load(), epoch) })
 		default:
-			by[leader] = append(by[leader], c)
+			by[leader] = append(by[leader], due{c, epoch})
 		}
 	}
 	for _, l := range f.links {

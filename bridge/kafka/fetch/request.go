@@ -34,6 +34,12 @@ func (r *request) MaxVersion() int16 {
 // Timeout is how long the broker may wait, for the client's deadline.
 func (r *request) Timeout() int32 { return r.MaxWaitMillis }
 
+// due is a partition to ask for, and the epoch of its leader.
+type due struct {
+	*cursor
+	leaderEpoch int32
+}
+
 // wanted is a partition of a request, as it was when that was made.
 type wanted struct {
 	*cursor
@@ -44,7 +50,7 @@ type wanted struct {
 
 // request asks a broker for partitions, unless it is asked or has answered and
 // nobody took it. f.mu is held.
-func (f *Fetcher) request(ctx context.Context, underWay *sync.WaitGroup, leader int32, list []*cursor) {
+func (f *Fetcher) request(ctx context.Context, underWay *sync.WaitGroup, leader int32, list []due) {
 	l := f.links[leader]
 	if l == nil {
 		l = &link{}
@@ -53,7 +59,7 @@ func (f *Fetcher) request(ctx context.Context, underWay *sync.WaitGroup, leader 
 	if l.cancel != nil || l.ready {
 		return
 	}
-	slices.SortFunc(list, func(a, b *cursor) int {
+	slices.SortFunc(list, func(a, b due) int {
 		return cmp.Or(cmp.Compare(a.served, b.served), cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
 	})
 	req := &request{FetchRequest: kmsg.NewPtrFetchRequest()}
@@ -61,11 +67,10 @@ func (f *Fetcher) request(ctx context.Context, underWay *sync.WaitGroup, leader 
 	req.MaxBytes = max(f.opt.PartitionBytes, f.opt.MaxBytes/int32(max(1, len(f.links)/2)))
 	asked := map[place]*wanted{}
 	for _, c := range list {
-		_, epoch, _ := f.opt.Client.PartitionLeader(c.topic, c.partition)
 		c.busy, c.asked = true, leader
-		asked[c.place] = &wanted{cursor: c, life: c.life.Load(), offset: c.offset}
+		asked[c.place] = &wanted{cursor: c.cursor, life: c.life.Load(), offset: c.offset}
 		p := kmsg.NewFetchRequestTopicPartition()
-		p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = c.partition, c.offset, f.opt.PartitionBytes, epoch
+		p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = c.partition, c.offset, f.opt.PartitionBytes, c.leaderEpoch
 		// A broker fills its answer in the order of the request, so a topic comes in it
 		// as often as others are between its partitions.
 		at := len(req.Topics) - 1
