@@ -187,21 +187,20 @@ func (c *crowded) beyond(ctx context.Context, knee float64) error {
 	got := report.Samples{}
 	other, fault := int64(0), ""
 	step, long := c.Rhythm.Step, beyondSteps*c.Rhythm.Step
-	before := 0.0
-	for n := range beyondTimes + 1 {
+	atKnee := func() (float64, error) {
 		_, t, err := c.at(ctx, knee, step)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		atKnee := float64(t.live.Load()) / step.Seconds()
-		got.Add("at_knee", atKnee)
-		if n > 0 {
-			live := got["live_in_time"]
-			got.Add("live_to_knee", live[len(live)-1]/max(before, atKnee, 1))
-		}
-		if before = atKnee; n == beyondTimes {
-			break
-		}
+		live := float64(t.live.Load()) / step.Seconds()
+		got.Add(overloadName+"at_knee", live)
+		return live, nil
+	}
+	before, err := atKnee()
+	if err != nil {
+		return err
+	}
+	for n := range beyondTimes {
 		c.Progress("serve.overload.beyond", int64(n), beyondTimes)
 		r, t, err := c.at(ctx, overload*knee, long)
 		if err != nil {
@@ -211,19 +210,24 @@ func (c *crowded) beyond(ctx context.Context, knee float64) error {
 			"live_in_time": t.live.Load(), "live_late": t.late.Load(), "last_good": t.lastGood.Load(), "popular": t.popular.Load(),
 			"refused": t.refused.Load(), "unsent": r.Unsent,
 		} {
-			got.Add(name, float64(n)/long.Seconds())
+			got.Add(overloadName+name, float64(n)/long.Seconds())
 		}
-		got.Add("client_cpu", float64(r.CPU.Microseconds())/float64(max(r.Total, 1)))
+		got.Add(overloadName+"client_cpu", float64(r.CPU.Microseconds())/float64(max(r.Total, 1)))
 		if n := t.other.Load() + r.Failed; n > 0 {
 			other, fault = other+n, r.FirstFault
 		}
 		if err := pause.For(ctx, calm); err != nil {
 			return err
 		}
+		after, err := atKnee()
+		if err != nil {
+			return err
+		}
+		live := float64(t.live.Load()) / long.Seconds()
+		got.Add(overloadName+"live_to_knee", live/max(before, after, 1))
+		before = after
 	}
-	figure := func(name, unit, better string) report.Figure {
-		return report.New(overloadName+name, unit, better, got[name]...)
-	}
+	figure := func(name, unit, better string) report.Figure { return got.Figure(overloadName+name, unit, better) }
 	c.add(figure("at_knee", "1/s", report.Higher))
 	c.add(figure("live_in_time", "1/s", report.Higher))
 	c.add(figure("live_to_knee", "x", report.Higher).WithBar(barLive))
