@@ -279,21 +279,25 @@ type state struct {
 	State string `json:"FSState"`
 }
 
-func stateOf(webAddress string) (state, error) {
+func stateOf(webAddress string) (state, error) { return bean[state](webAddress, "FSNamesystemState") }
+
+// bean is what a NameNode tells under a name.
+func bean[T any](webAddress, name string) (T, error) {
+	var none T
 	client := http.Client{Timeout: 3 * time.Second}
-	resp, err := client.Get("http://" + webAddress + "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState")
+	resp, err := client.Get("http://" + webAddress + "/jmx?qry=Hadoop:service=NameNode,name=" + name)
 	if err != nil {
-		return state{}, err
+		return none, err
 	}
 	defer func() { _ = resp.Body.Close() }() // it is only read
 	var body struct {
-		Beans []state `json:"beans"`
+		Beans []T `json:"beans"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
-		return state{}, err
+		return none, err
 	}
 	if len(body.Beans) == 0 {
-		return state{}, errors.New("the namenode does not tell its state yet")
+		return none, errors.New("the namenode does not tell its state yet")
 	}
 	return body.Beans[0], nil
 }

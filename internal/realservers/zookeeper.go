@@ -2,14 +2,10 @@ package realservers
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 )
 
 // controller is the program that watches over a NameNode and makes it the active
@@ -45,13 +41,7 @@ func (c *Cluster) watch(ctx context.Context, n int, address, webAddress, state s
 	if err != nil {
 		return fmt.Errorf("start a controller: %w", err)
 	}
-	node := c.node(fmt.Sprintf("zkfc-%d", n), c.args(64, controller, fmt.Sprintf("-Ddfs.ha.namenode.id=nn%d", n), "-Ddfs.ha.zkfc.port="+port), func() (bool, string) {
-		now, err := haState(webAddress)
-		if err != nil {
-			return false, err.Error()
-		}
-		return now == state, now
-	})
+	node := c.node(fmt.Sprintf("zkfc-%d", n), c.args(64, controller, fmt.Sprintf("-Ddfs.ha.namenode.id=nn%d", n), "-Ddfs.ha.zkfc.port="+port), func() (bool, string) { return isIn(state, webAddress) })
 	c.watchers = append(c.watchers, node)
 	return node.Start(ctx)
 }
@@ -59,35 +49,19 @@ func (c *Cluster) watch(ctx context.Context, n int, address, webAddress, state s
 // AwaitFailover returns when the standby NameNode has become the active one by
 // itself. From then on its addresses are the cluster's.
 func (c *Cluster) AwaitFailover(ctx context.Context) error {
-	err := c.Standby.await(ctx, func() (bool, string) {
-		now, err := haState(c.StandbyWebAddress)
-		if err != nil {
-			return false, err.Error()
-		}
-		return now == "active", now
-	})
+	err := c.Standby.await(ctx, func() (bool, string) { return isIn("active", c.StandbyWebAddress) })
 	if err == nil {
 		c.swap()
 	}
 	return err
 }
 
-// haState is what a NameNode of a pair is: active or standby.
-func haState(webAddress string) (string, error) {
-	client := http.Client{Timeout: 3 * time.Second}
-	resp, err := client.Get("http://" + webAddress + "/jmx?qry=Hadoop:service=NameNode,name=NameNodeStatus")
+// isIn says whether a NameNode of a pair is in a state, active or standby, and in
+// which one it is.
+func isIn(state, webAddress string) (bool, string) {
+	now, err := bean[struct{ State string }](webAddress, "NameNodeStatus")
 	if err != nil {
-		return "", err
+		return false, err.Error()
 	}
-	defer func() { _ = resp.Body.Close() }() // it is only read
-	var body struct {
-		Beans []struct{ State string } `json:"beans"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
-		return "", err
-	}
-	if len(body.Beans) == 0 {
-		return "", errors.New("the namenode does not tell its state yet")
-	}
-	return body.Beans[0].State, nil
+	return now.State == state, now.State
 }
