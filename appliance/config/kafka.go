@@ -45,8 +45,10 @@ func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 	}
 	check(oneOf(k.Format, kafka.Formats()...), "kafka.format", "must be one of %s", strings.Join(kafka.Formats(), ", "))
 	check(k.Topic != "" || k.ItemsTopic != "" || k.UsersTopic != "" || len(k.Brokers) == 0, "kafka.topic", "must name a topic when kafka.brokers is set")
-	for key, name := range map[string]string{"kafka.topic": k.Topic, "kafka.items_topic": k.ItemsTopic, "kafka.users_topic": k.UsersTopic} {
-		check(isTopic(name), key, "%q: a topic is called by letters, digits, '.', '_' and '-', 249 at most", name)
+	for _, topic := range []struct{ key, name string }{
+		{"kafka.topic", k.Topic}, {"kafka.items_topic", k.ItemsTopic}, {"kafka.users_topic", k.UsersTopic},
+	} {
+		check(isTopic(topic.name), topic.key, "%q: a topic is called by letters, digits, '.', '_' and '-', 249 at most", topic.name)
 	}
 	check(k.Topic == "" || k.Topic != k.ItemsTopic && k.Topic != k.UsersTopic, "kafka.topic", "must not be the topic of items or users too")
 	check(k.ItemsTopic == "" || k.ItemsTopic != k.UsersTopic, "kafka.items_topic", "must not be the topic of users too")

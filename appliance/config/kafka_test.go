@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -13,6 +14,24 @@ func TestNamesOfTopics(t *testing.T) {
 		_, err := Load(Sources{Set: []string{"kafka.items_topic=" + name}, DataDir: t.TempDir()})
 		if want != (err == nil) || err != nil && !strings.Contains(err.Error(), "kafka.items_topic") {
 			t.Errorf("%q: %v, want it to be taken: %v", name, err, want)
+		}
+	}
+}
+
+// TestWrongTopicsAreToldInOrder: the same configuration is refused with the same
+// words each time.
+func TestWrongTopicsAreToldInOrder(t *testing.T) {
+	set := []string{"kafka.topic=a/b", "kafka.items_topic=c/d", "kafka.users_topic=e/f"}
+	for range 20 {
+		_, err := Load(Sources{Set: set, DataDir: t.TempDir()})
+		var faults Faults
+		if !errors.As(err, &faults) || len(faults) != len(set) {
+			t.Fatalf("Load: %v, want %d faults", err, len(set))
+		}
+		for i, fault := range faults {
+			if !strings.HasSuffix(fault.Where, set[i]) {
+				t.Fatalf("fault %d is of %s, want %s", i, fault.Where, set[i])
+			}
 		}
 	}
 }
