@@ -4,14 +4,18 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"vitrine/bridge/kafka/fetch"
 )
 
 // The SASL mechanisms.
@@ -55,6 +59,36 @@ const (
 func backoff(fails int) time.Duration {
 	wait := 250 * time.Millisecond << min(max(fails-1, 0), 2)
 	return wait*4/5 + rand.N(wait*2/5)
+}
+
+// client makes one, with these options beside those of every client.
+func (o *Options) client(opts ...kgo.Opt) (*kgo.Client, error) {
+	base, err := o.base()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kgo.NewClient(append(base, opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("make the client: %w", err)
+	}
+	return client, nil
+}
+
+// reading makes a client of topics, which fetches none of their records, and what
+// reads them over its connections instead.
+func (o *Options) reading(ids map[string][16]byte, buffers *fetch.Buffers, lost func(fetch.Loss), opts ...kgo.Opt) (*kgo.Client, *fetch.Fetcher, error) {
+	topics := slices.Sorted(maps.Keys(ids))
+	client, err := o.client(append(opts, kgo.ConsumeTopics(topics...), kgo.WithDecompressor(kgo.DefaultDecompressor(buffers)))...)
+	if err != nil {
+		return nil, nil, err
+	}
+	client.PauseFetchTopics(topics...)
+	// The client has given it its bound.
+	decompressor := client.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
+	return client, fetch.New(fetch.Options{
+		Client: client, Topics: ids, Reader: fetch.NewReader(decompressor, buffers),
+		MaxBytes: fetchBytes, PartitionBytes: partitionBytes, MaxWait: 500 * time.Millisecond, Backoff: backoff, Lost: lost,
+	}), nil
 }
 
 // base are the options of every client.

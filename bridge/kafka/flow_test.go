@@ -348,16 +348,13 @@ func TestLostMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	buffers := fetch.NewBuffers(1, 1<<20)
-	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics("user-events"), kgo.WithDecompressor(kgo.DefaultDecompressor(buffers)))
-	if err != nil {
+	s := &session{Source: src, made: make(chan struct{}), commits: offsets{}}
+	close(s.made)
+	ids := map[string][16]byte{"user-events": found["user-events"].ID}
+	if s.client, s.fetcher, err = src.opt.reading(ids, fetch.NewBuffers(1, 1<<20), s.lost); err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	client.PauseFetchTopics("user-events")
-	s := &session{Source: src, client: client, made: make(chan struct{}), commits: offsets{}}
-	close(s.made)
-	s.fetcher = s.newFetcher(found, buffers)
+	defer s.client.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a safety net
 	var running sync.WaitGroup
 	running.Go(func() { s.fetcher.Run(ctx) })

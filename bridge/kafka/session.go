@@ -91,22 +91,19 @@ func (s *Source) session(ctx context.Context) (err error) {
 		return err
 	}
 	ss := &session{Source: s, made: make(chan struct{}), names: map[string]string{}, commits: offsets{}, committed: s.opt.Now(), refused: map[bridge.Place]int64{}}
+	ids := map[string][16]byte{}
 	for topic, d := range found {
-		ss.names[topic] = event.TopicSource(topic, d.ID)
+		ss.names[topic], ids[topic] = event.TopicSource(topic, d.ID), d.ID
 		if f := s.another(topic, d.ID); f != nil { // while it was missing or nobody looked
 			s.opt.Log.Warn("kafka: "+f.what, logkey.Hint, f.hint)
 		}
-	}
-	opts, err := s.opt.base()
-	if err != nil {
-		return err
 	}
 	buffers := fetch.NewBuffers(keptBuffers, keptBytes)
 	if s.spoil {
 		buffers.Spoil()
 	}
-	opts = append(opts,
-		kgo.ConsumerGroup(s.opt.Group), kgo.ConsumeTopics(s.topics()...), kgo.Balancers(kgo.CooperativeStickyBalancer()),
+	opts := []kgo.Opt{
+		kgo.ConsumerGroup(s.opt.Group), kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.SessionTimeout(s.away),
 		kgo.DisableAutoCommit(), kgo.AdjustFetchOffsetsFn(ss.start),
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { ss.member.Store(true); s.well() }),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { ss.handOver(ctx, lost) }),
@@ -116,17 +113,15 @@ func (s *Source) session(ctx context.Context) (err error) {
 			defer ss.gate.Unlock()
 			ss.gone(lost)
 		}),
-		kgo.WithDecompressor(kgo.DefaultDecompressor(buffers)), kgo.SessionTimeout(s.away),
-	)
+	}
 	if s.opt.Instance != "" {
 		opts = append(opts, kgo.InstanceID(metadataMark+"-"+s.opt.Instance))
 	}
-	if ss.client, err = kgo.NewClient(opts...); err != nil {
-		return fmt.Errorf("make the client: %w", err)
+	// The client keeps the membership.
+	if ss.client, ss.fetcher, err = s.opt.reading(ids, buffers, ss.lost, opts...); err != nil {
+		return err
 	}
-	// The client keeps the membership, and reads nothing by itself.
-	ss.client.PauseFetchTopics(s.topics()...)
-	ss.admin, ss.fetcher = kadm.NewClient(ss.client), ss.newFetcher(found, buffers)
+	ss.admin = kadm.NewClient(ss.client)
 	close(ss.made)
 	defer func() { ss.leave(err) }()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -155,36 +150,14 @@ func (s *Source) session(ctx context.Context) (err error) {
 	return err
 }
 
-// newFetcher makes what reads the partitions.
-func (s *session) newFetcher(found kadm.TopicDetails, buffers *fetch.Buffers) *fetch.Fetcher {
-	ids := map[string][16]byte{}
-	for topic, d := range found {
-		ids[topic] = d.ID
+// lost tells of records that the cluster does not have any more.
+func (s *session) lost(l fetch.Loss) {
+	if l.Dropped {
+		s.opt.Log.Error("kafka: the cluster has dropped records before they were read; retention.ms of the topic must be longer than Vitrine may be away",
+			logkey.Source, l.Topic, logkey.Partition, l.Partition, logkey.First, l.From, logkey.Last, l.To-1)
+		return
 	}
-	return newFetcher(s.client, ids, buffers, func(l fetch.Loss) {
-		if l.Dropped {
-			s.dropped(l.Topic, l.Partition, l.From, l.To)
-			return
-		}
-		s.opt.Log.Error("kafka: the cluster has lost records", logkey.Source, l.Topic, logkey.Partition, l.Partition, logkey.First, l.To, logkey.Last, l.From-1)
-	})
-}
-
-// newFetcher makes what reads topics, by a client whose decompressor has the
-// buffers.
-func newFetcher(client *kgo.Client, ids map[string][16]byte, buffers *fetch.Buffers, lost func(fetch.Loss)) *fetch.Fetcher {
-	// The client has given it its bound.
-	decompressor := client.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
-	return fetch.New(fetch.Options{
-		Client: client, Topics: ids, Reader: fetch.NewReader(decompressor, buffers),
-		MaxBytes: fetchBytes, PartitionBytes: partitionBytes, MaxWait: 500 * time.Millisecond, Backoff: backoff, Lost: lost,
-	})
-}
-
-// dropped tells of records that ended before they were read.
-func (s *session) dropped(topic string, partition int32, from, to int64) {
-	s.opt.Log.Error("kafka: the cluster has dropped records before they were read; retention.ms of the topic must be longer than Vitrine may be away",
-		logkey.Source, topic, logkey.Partition, partition, logkey.First, from, logkey.Last, to-1)
+	s.opt.Log.Error("kafka: the cluster has lost records", logkey.Source, l.Topic, logkey.Partition, l.Partition, logkey.First, l.To, logkey.Last, l.From-1)
 }
 
 // listen takes what the client tells of the membership: it has no records, but
@@ -228,13 +201,9 @@ func Check(ctx context.Context, opt Options) (partitions map[string]int, err err
 // probe looks whether the cluster answers and the topics are there, and gives
 // these.
 func (s *Source) probe(ctx context.Context) (kadm.TopicDetails, error) {
-	opts, err := s.opt.base()
+	client, err := s.opt.client(kgo.RequestRetries(1))
 	if err != nil {
 		return nil, err
-	}
-	client, err := kgo.NewClient(append(opts, kgo.RequestRetries(1))...)
-	if err != nil {
-		return nil, fmt.Errorf("make the client: %w", err)
 	}
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
@@ -374,7 +343,7 @@ func (s *session) start(ctx context.Context, assigned map[string]map[int32]kgo.O
 				}
 			}
 			if b, ok := begins.Lookup(topic, n); ok && b.Err == nil && own && b.Offset > next {
-				s.dropped(topic, n, next, b.Offset)
+				s.lost(fetch.Loss{Topic: topic, Partition: n, From: next, To: b.Offset, Dropped: true})
 				next = b.Offset
 			}
 			from := int64(fetch.Start)

@@ -26,13 +26,9 @@ type Trial struct {
 // deletes it.
 func NewTrial(ctx context.Context, opt Options, topic string, partitions int32) (*Trial, error) {
 	opt.Topic = topic
-	base, err := opt.base()
+	client, err := opt.client(kgo.DefaultProduceTopic(topic), kgo.ProducerBatchMaxBytes(1<<20), kgo.MaxBufferedRecords(trialBatch))
 	if err != nil {
 		return nil, err
-	}
-	client, err := kgo.NewClient(append(base, kgo.DefaultProduceTopic(topic), kgo.ProducerBatchMaxBytes(1<<20), kgo.MaxBufferedRecords(trialBatch))...)
-	if err != nil {
-		return nil, fmt.Errorf("make the client: %w", err)
 	}
 	t := &Trial{Topic: topic, partitions: partitions, opt: opt, client: client, admin: kadm.NewClient(client)}
 	if _, err := t.admin.CreateTopic(ctx, partitions, 1, nil, topic); err != nil {
@@ -76,13 +72,9 @@ type Fetched struct {
 // and pools of buffers are no faster. take gets what each poll brought, all that the
 // client had; it is its to keep.
 func (t *Trial) Read(ctx context.Context, group string, n int, take func(got []Fetched) error) error {
-	base, err := t.opt.base()
+	client, err := t.opt.client(kgo.ConsumerGroup(group), kgo.ConsumeTopics(t.Topic), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return err
-	}
-	client, err := kgo.NewClient(append(base, kgo.ConsumerGroup(group), kgo.ConsumeTopics(t.Topic), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))...)
-	if err != nil {
-		return fmt.Errorf("make the client: %w", err)
 	}
 	defer client.Close()
 	for n > 0 {
@@ -112,22 +104,16 @@ func (t *Trial) Read(ctx context.Context, group string, n int, take func(got []F
 // Batches reads the topic from its start as a source does, without a group, until
 // take has had n records. take reads a batch and lets go of it.
 func (t *Trial) Batches(ctx context.Context, n int, take func(b *fetch.Batch) (records int, err error)) error {
-	base, err := t.opt.base()
-	if err != nil {
-		return err
-	}
-	buffers := fetch.NewBuffers(keptBuffers, keptBytes)
-	client, err := kgo.NewClient(append(base, kgo.ConsumeTopics(t.Topic), kgo.WithDecompressor(kgo.DefaultDecompressor(buffers)))...)
-	if err != nil {
-		return fmt.Errorf("make the client: %w", err)
-	}
-	defer client.Close()
-	client.PauseFetchTopics(t.Topic)
 	found, err := t.admin.ListTopics(ctx, t.Topic)
 	if err != nil {
 		return fmt.Errorf("ask for topic %s: %w", t.Topic, err)
 	}
-	f := newFetcher(client, map[string][16]byte{t.Topic: found[t.Topic].ID}, buffers, func(fetch.Loss) {})
+	ids := map[string][16]byte{t.Topic: found[t.Topic].ID}
+	client, f, err := t.opt.reading(ids, fetch.NewBuffers(keptBuffers, keptBytes), func(fetch.Loss) {})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
 	for p := range t.partitions {
 		f.Set(t.Topic, p, fetch.Start)
 	}
