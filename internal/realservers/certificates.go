@@ -57,10 +57,8 @@ func makeCertificates(ctx context.Context, dir string, expired bool) error {
 	cmd := exec.CommandContext(ctx, openssl, "pkcs12", "-export", "-in", "server.pem", "-inkey", "server.key", "-certfile", "ca.pem",
 		"-name", "server", "-out", "server.p12", "-passout", "pass:"+storePassword)
 	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make the broker's key store: %w\n%s", err, tail(out))
-	}
-	return nil
+	_, err = run(cmd, "make the broker's key store")
+	return err
 }
 
 // certify signs a template, by itself where there is no parent, and for a day where

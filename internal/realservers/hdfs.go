@@ -199,11 +199,7 @@ func (c *Cluster) javaArgs(heapMiB int, classPath string) []string {
 func (c *Cluster) Run(ctx context.Context, class string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, c.java, c.args(128, class, args...)...)
 	cmd.Env = append(os.Environ(), "KRB5CCNAME="+c.tickets())
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("run %s %v: %w\n%s", class, args, err, tail(out))
-	}
-	return string(out), nil
+	return run(cmd, fmt.Sprintf("run %s %v", class, args))
 }
 
 // property is an entry of a Hadoop configuration file.

@@ -48,8 +48,8 @@ func jars(ctx context.Context, name string, artifacts []artifact) (string, error
 		return "", fmt.Errorf("write the list of jars: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, mvn, "-B", "-q", "-f", pom, copyPlugin, "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(work, "lib"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("fetch the jars of %s: %w\n%s", name, err, tail(out))
+	if _, err := run(cmd, "fetch the jars of "+name); err != nil {
+		return "", err
 	}
 	if err := os.Rename(work, dir); err != nil {
 		if _, there := os.Stat(filepath.Join(dir, "lib")); there != nil {
@@ -78,6 +78,16 @@ func program(name, pkg string) (string, error) {
 		return "", fmt.Errorf("%s is %w: apt-get install %s", name, ErrMissing, pkg)
 	}
 	return path, nil
+}
+
+// run runs a program and returns what it prints. what it is run for, and the end
+// of what it prints, are in the error.
+func run(cmd *exec.Cmd, what string) (string, error) {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", what, err, tail(out))
+	}
+	return string(out), nil
 }
 
 func tail(out []byte) string {

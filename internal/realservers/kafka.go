@@ -290,11 +290,7 @@ func (b *Broker) await(ctx context.Context) error {
 // kafka.admin.TopicCommand of 3.4.0, and returns what it prints.
 func (b *Broker) Run(ctx context.Context, class string, args ...string) (string, error) {
 	command := append([]string{"-Djava.io.tmpdir=" + b.opt.Dir, "-XX:-UsePerfData", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", b.classPath(), class}, args...)
-	out, err := exec.CommandContext(ctx, b.java, command...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("run %s %v: %w\n%s", class, args, err, tail(out))
-	}
-	return string(out), nil
+	return run(exec.CommandContext(ctx, b.java, command...), fmt.Sprintf("run %s %v", class, args))
 }
 
 // Stop ends the broker and waits for it.

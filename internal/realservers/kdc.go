@@ -139,11 +139,7 @@ func (r *Realm) run(ctx context.Context, name, pkg string, args ...string) (stri
 	}
 	cmd := exec.CommandContext(ctx, tool, append([]string{"-r", RealmName}, args...)...)
 	cmd.Env = r.env()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("run %s %v: %w\n%s", name, args, err, tail(out))
-	}
-	return string(out), nil
+	return run(cmd, fmt.Sprintf("run %s %v", name, args))
 }
 
 // Admin gives kadmin.local a command, such as `modprinc -allow_tix shop`; what it
@@ -182,10 +178,8 @@ func (r *Realm) login(ctx context.Context, cache, keytab, principal string) erro
 	}
 	cmd := exec.CommandContext(ctx, kinit, "-c", cache, "-k", "-t", keytab, principal)
 	cmd.Env = r.env()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("log in as %s: %w\n%s", principal, err, tail(out))
-	}
-	return nil
+	_, err = run(cmd, "log in as "+principal)
+	return err
 }
 
 // systemProgram finds a program that only the superuser has on his path.

@@ -91,8 +91,8 @@ func natsProgram(ctx context.Context) (string, error) {
 	}
 	// Built beside its place and moved in: two test runs may do it at once.
 	work := fmt.Sprintf("%s.%d", path, os.Getpid())
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", work, natsModule).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build nats-server: %w\n%s", err, tail(out))
+	if _, err := run(exec.CommandContext(ctx, "go", "build", "-o", work, natsModule), "build nats-server"); err != nil {
+		return "", err
 	}
 	if err := os.Rename(work, path); err != nil {
 		return "", fmt.Errorf("keep nats-server: %w", err)
