@@ -12,9 +12,10 @@ import (
 // opened. Columns of names and figures take what they need.
 const lineWidth = 80
 
-// Table is what a command that lists things prints: rows under titles. The last
-// column may be a text in words, a reason or an explanation, which stands under
-// its row, folded, where some row has no room for it beside the others.
+// Table is what a command that lists things prints: rows under titles, or without
+// titles, as the zero value is. The last column may be a text in words, a reason or
+// an explanation, which stands under its row, folded, where some row has no room
+// for it beside the others.
 type Table struct {
 	head []string
 	rows [][]string
@@ -28,7 +29,7 @@ func NewTable(head ...string) *Table { return &Table{head: head} }
 // NewTextTable makes one whose last column is a text.
 func NewTextTable(head ...string) *Table { return &Table{head: head, text: true} }
 
-// Row adds a row: a cell for each title.
+// Row adds a row: a cell for each title, without titles as many as the others have.
 func (t *Table) Row(cells ...string) { t.rows = append(t.rows, cells) }
 
 // PrintList prints a list: v under --json, in words where it is empty, else the
@@ -46,14 +47,20 @@ func (a *App) PrintList(v any, none string, t *Table) error {
 
 // Write prints the table.
 func (t *Table) Write(w io.Writer) error {
-	rows := slices.Insert(slices.Clone(t.rows), 0, t.head)
-	widths := make([]int, len(t.head))
+	rows := t.rows
+	if len(t.head) > 0 {
+		rows = slices.Insert(slices.Clone(rows), 0, t.head)
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	columns, wide := len(rows[0]), -2
+	widths := make([]int, columns)
 	for _, row := range rows {
 		for c, cell := range row {
 			widths[c] = max(widths[c], utf8.RuneCountInString(cell))
 		}
 	}
-	columns, wide := len(t.head), -2
 	for _, width := range widths {
 		wide += width + 2
 	}

@@ -43,6 +43,22 @@ func TestTables(t *testing.T) {
 	}
 }
 
+// TestWithoutTitles: the columns are those of the rows, and of no rows nothing is
+// printed.
+func TestWithoutTitles(t *testing.T) {
+	var out bytes.Buffer
+	var table cli.Table
+	if err := table.Write(&out); err != nil || out.Len() != 0 {
+		t.Errorf("%v: a table of nothing is %q", err, out.String())
+	}
+	table.Row("OK", "os", "Küche", "(any)")
+	table.Row("LEAVE", "a.long.key", "-", "")
+	want := "OK     os          Küche  (any)\nLEAVE  a.long.key  -\n"
+	if err := table.Write(&out); err != nil || out.String() != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, out.String(), want)
+	}
+}
+
 // TestTextsEndWithTheLine: from a text that just fits to one that does not, no
 // line is wider than 80 characters.
 func TestTextsEndWithTheLine(t *testing.T) {

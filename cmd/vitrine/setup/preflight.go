@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -47,11 +46,11 @@ func (a app) preflight() *cobra.Command {
 // printRows is the table, each finding that is not fine with why and fix
 // below it.
 func printRows(out io.Writer, rows []preflight.Line) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var t cli.Table
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t(%s)\n", strings.ToUpper(string(r.Severity)), r.ID, r.Value, r.Want)
+		t.Row(strings.ToUpper(string(r.Severity)), r.ID, r.Value, "("+r.Want+")")
 	}
-	_ = w.Flush()
+	_ = t.Write(out)
 	for _, r := range rows {
 		if r.Why == "" {
 			continue

@@ -3,7 +3,6 @@ package setup
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -42,11 +41,11 @@ func (a app) tune() *cobra.Command {
 		if a.JSON {
 			return a.PrintJSON(out)
 		}
-		w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+		var t cli.Table
 		for _, r := range out.Rows {
-			fmt.Fprintf(w, "%s\t%s\t%s\t-> %s\t%s\n", strings.ToUpper(r.Action), r.Key, r.Current, r.Want, r.Why)
+			t.Row(strings.ToUpper(r.Action), r.Key, r.Current, "-> "+r.Want, r.Why)
 		}
-		_ = w.Flush()
+		_ = t.Write(a.Out)
 		switch {
 		case len(out.Changed) > 0:
 			fmt.Fprintf(a.Out, "changed: %s\n", strings.Join(out.Changed, ", "))

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"vitrine/appliance/client"
+	"vitrine/cmd/vitrine/cli"
 	"vitrine/cmd/vitrine/progress"
 )
 
@@ -22,12 +23,11 @@ func (a app) printReport(r *client.TrainReport) {
 	if n, ok := r.Options["evaluated_users"].(float64); ok {
 		fmt.Fprintf(a.Out, "measured on what %s of them did in the newest tenth of the time, which the models had not seen:\n", progress.Count(int64(n)))
 	}
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\t"+strings.Join(reportHead(r), "\t"))
+	t := cli.NewTable(reportHead(r)...)
 	for _, name := range names {
-		fmt.Fprintln(w, name+"\t"+strings.Join(reportRow(r, name), "\t"))
+		t.Row(reportRow(r, name)...)
 	}
-	_ = w.Flush()
+	_ = t.Write(a.Out)
 	fmt.Fprintln(a.Out, "in brackets: where the figure lies with 95 % certainty; more is better, but for rmse and mae")
 	a.printTrials(r.Trials)
 	fmt.Fprint(a.Out, fitLine(r))
@@ -51,20 +51,19 @@ func (a app) printTrials(trials []client.Trial) {
 	best := slices.Clone(trials)
 	slices.SortStableFunc(best, func(a, b client.Trial) int { return cmp.Compare(b.Score, a.Score) })
 	fmt.Fprintf(a.Out, "the best of %d trials, judged on a part of the older events; trial 1 is the rule's:\n", len(trials))
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "trial\tscore\tsweeps\tregularization\tunobserved\tfrequency power\tnu\tbias regularization")
+	table := cli.NewTable("trial", "score", "sweeps", "regularization", "unobserved", "frequency power", "nu", "bias regularization")
 	for _, t := range best[:min(shownTrials, len(best))] {
-		fmt.Fprintf(w, "%d\t%.4f\t%d\t%.4g", t.Number, t.Score, t.Sweeps, t.Regularization)
+		row := []string{strconv.Itoa(t.Number), fmt.Sprintf("%.4f", t.Score), strconv.Itoa(t.Sweeps), fmt.Sprintf("%.4g", t.Regularization)}
 		for _, v := range []float64{t.Unobserved, t.FrequencyPower, t.Nu, t.BiasRegularization} {
-			if v == 0 {
-				fmt.Fprint(w, "\t-")
-				continue
+			cell := "-"
+			if v != 0 {
+				cell = fmt.Sprintf("%.4g", v)
 			}
-			fmt.Fprintf(w, "\t%.4g", v)
+			row = append(row, cell)
 		}
-		fmt.Fprintln(w)
+		table.Row(row...)
 	}
-	_ = w.Flush()
+	_ = table.Write(a.Out)
 }
 
 // metricNames are the metrics that any model has, those of ratings first.
@@ -80,9 +79,9 @@ func metricNames(models []client.ModelMetrics) []string {
 	return names
 }
 
-// reportHead are the titles of the columns behind the first.
+// reportHead are the titles of the columns; that of the metrics has none.
 func reportHead(r *client.TrainReport) []string {
-	var out []string
+	out := []string{""}
 	for _, m := range r.Models {
 		out = append(out, m.Name)
 	}
@@ -97,7 +96,7 @@ func reportHead(r *client.TrainReport) []string {
 // reportRow are the cells of one metric.
 func reportRow(r *client.TrainReport, name string) []string {
 	base := map[string]float64{}
-	var out []string
+	out := []string{name}
 	for n, m := range r.Models {
 		value, ok := m.Metrics[name]
 		base[m.Name] = value
