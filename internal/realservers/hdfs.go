@@ -54,11 +54,11 @@ type Cluster struct {
 	// Standby is the second NameNode, nil without HDFS.Standby.
 	Standby *Node
 
-	gateway *Node
-	// zookeeper and controllers are addresses, watchers the processes.
+	// zookeeper and controllers are addresses.
 	zookeeper   string
 	controllers []string
-	watchers    []*Node
+	// beside are further processes that end with the cluster.
+	beside []*Node
 
 	opt  HDFS
 	java string
@@ -324,14 +324,11 @@ func (c *Cluster) Stop() error {
 	for _, n := range c.DataNodes {
 		errs = append(errs, n.Kill()) // nothing of it is wanted any more
 	}
-	for _, n := range c.watchers {
+	for _, n := range c.beside {
 		errs = append(errs, n.Kill())
 	}
 	if c.Standby != nil {
 		errs = append(errs, c.Standby.Kill())
-	}
-	if c.gateway != nil {
-		errs = append(errs, c.gateway.Kill())
 	}
 	return errors.Join(append(errs, c.NameNode.Kill())...)
 }

@@ -77,8 +77,9 @@ func (c *Cluster) StartGateway(ctx context.Context) (address string, err error) 
 	args = append(args, "-Dhttpfs.home.dir="+dir, "-Dhttpfs.config.dir="+filepath.Join(dir, "conf"), "-Dhttpfs.log.dir="+filepath.Join(dir, "log"),
 		"-Dhttpfs.temp.dir="+filepath.Join(dir, "temp"), "org.apache.hadoop.fs.http.server.HttpFSServerWebServer")
 	address = net.JoinHostPort("localhost", port)
-	c.gateway = c.node("httpfs", args, func() (bool, string) { return answersHTTP(address) })
-	return address, c.gateway.Start(ctx)
+	gateway := c.node("httpfs", args, func() (bool, string) { return answersHTTP(address) })
+	c.beside = append(c.beside, gateway)
+	return address, gateway.Start(ctx)
 }
 
 // answersHTTP says whether a gateway answers, whatever it says.

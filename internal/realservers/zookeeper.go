@@ -24,7 +24,7 @@ func (c *Cluster) startZooKeeper(ctx context.Context) error {
 		return fmt.Errorf("configure zookeeper: %w", err)
 	}
 	server := c.node("zookeeper", c.args(64, "org.apache.zookeeper.server.ZooKeeperServerMain", file), func() (bool, string) { return listens(c.zookeeper) })
-	c.watchers = append(c.watchers, server)
+	c.beside = append(c.beside, server)
 	if err := server.Start(ctx); err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (c *Cluster) watch(ctx context.Context, n int, address, webAddress, state s
 		return fmt.Errorf("start a controller: %w", err)
 	}
 	node := c.node(fmt.Sprintf("zkfc-%d", n), c.args(64, controller, fmt.Sprintf("-Ddfs.ha.namenode.id=nn%d", n), "-Ddfs.ha.zkfc.port="+port), func() (bool, string) { return isIn(state, webAddress) })
-	c.watchers = append(c.watchers, node)
+	c.beside = append(c.beside, node)
 	return node.Start(ctx)
 }
 
