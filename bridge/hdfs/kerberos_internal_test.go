@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	krb "github.com/jcmturner/gokrb5/v8/client"
+	"github.com/jcmturner/gokrb5/v8/config"
 	"github.com/jcmturner/gokrb5/v8/iana/errorcode"
 	"github.com/jcmturner/gokrb5/v8/iana/etypeID"
 	"github.com/jcmturner/gokrb5/v8/iana/nametype"
@@ -151,6 +153,39 @@ func TestSilentRealm(t *testing.T) {
 		if time.Since(begin) > time.Minute {
 			buf := make([]byte, 1<<16)
 			t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+		}
+	}
+}
+
+// TestTicketsEndAfterUse: a ticket that is let go of is given to nobody else, and
+// stays good for those who have it.
+func TestTicketsEndAfterUse(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		let  func(ts *tickets)
+	}{
+		{"refused", func(ts *tickets) { (&Negotiator{ts}).Refused() }},
+		{"no good", func(ts *tickets) { ts.give(ts.use(), false) }},
+		{"closed", (*tickets).close},
+	} {
+		ts := newTickets(shop(t, "127.0.0.1:1"), time.Minute)
+		client := krb.NewWithPassword("shop", "VITRINE.TEST", "secret", config.New())
+		ts.now = &ticket{client: client}
+		ends := func() bool { return client.Credentials.UserName() == "" }
+		first, second := ts.use(), ts.use()
+		if first != second {
+			t.Fatalf("%s: two tickets", test.name)
+		}
+		ts.give(first, true)
+		test.let(ts)
+		if ts.use() != nil {
+			t.Errorf("%s: it is given again", test.name)
+		}
+		if ends() {
+			t.Errorf("%s: it ends while it is in use", test.name)
+		}
+		if ts.give(second, true); !ends() {
+			t.Errorf("%s: it does not end", test.name)
 		}
 	}
 }

@@ -37,11 +37,11 @@ type session struct {
 
 	// secured says that the cluster has Kerberos.
 	secured bool
-	// ticket is in use while the session is; refused is why a NameNode would not
+	// ticket is in use while the session is; refused says that a NameNode would not
 	// have it.
 	ticket  *ticket
 	tickets *tickets
-	refused error
+	refused bool
 }
 
 // take gives a client that is connected.
@@ -150,9 +150,7 @@ func (s *Store) connect(ctx context.Context, first int) (*session, error) {
 		ses.defaults, err = client.ServerDefaults()
 	}
 	if err != nil {
-		if strings.Contains(err.Error(), "SASL handshake") {
-			ses.refused = err
-		}
+		ses.refused = strings.Contains(err.Error(), "SASL handshake")
 		err = s.opt.Kerberos.handshake(ses.cause(ctx, err))
 		ses.close()
 		return nil, err
@@ -203,7 +201,7 @@ func (ses *session) close() {
 		_ = ses.client.Close() // the connection is closed already
 	}
 	if ses.ticket != nil {
-		ses.tickets.give(ses.ticket, ses.refused)
+		ses.tickets.give(ses.ticket, !ses.refused)
 		ses.ticket = nil
 	}
 }

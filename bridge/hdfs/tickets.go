@@ -2,7 +2,6 @@ package hdfs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -88,7 +87,7 @@ func (t *tickets) take(ctx context.Context, service string) (*ticket, error) {
 	abandon := func() {
 		go func() {
 			if a := <-answers; a.ticket != nil {
-				t.give(a.ticket, nil)
+				t.give(a.ticket, true)
 			}
 		}()
 	}
@@ -128,7 +127,7 @@ func (t *tickets) ensure() (*ticket, error) {
 		if got.client.AffirmLogin() == nil {
 			return got, nil
 		}
-		t.give(got, errors.New("the ticket could not be renewed"))
+		t.give(got, false)
 	}
 	of := t.k.changed()
 	if err := t.paused(of); err != nil {
@@ -154,7 +153,7 @@ func (t *tickets) ensure() (*ticket, error) {
 // prepare asks for the ticket of a service, which the library keeps.
 func (t *tickets) prepare(got *ticket, service string) (*ticket, error) {
 	if _, _, err := got.client.GetServiceTicket(service); err != nil {
-		t.give(got, err)
+		t.give(got, false)
 		return nil, t.told(fmt.Errorf("for %s: %w", service, t.k.explain(err)))
 	}
 	return got, nil
@@ -189,12 +188,15 @@ func (t *tickets) refuse(err error, of time.Time) {
 	t.refused, t.of, t.until = err, of, t.clock().Add(t.pause)
 }
 
-// give takes a ticket back; after an error nobody is given it again.
-func (t *tickets) give(got *ticket, err error) {
+// give takes a ticket back; one that is no good nobody is given again.
+func (t *tickets) give(got *ticket, good bool) {
 	t.mu.Lock()
 	got.users--
-	if err != nil {
-		t.forget(got)
+	if !good {
+		got.gone = true
+		if t.now == got {
+			t.now = nil
+		}
 	}
 	over := got.gone && got.users == 0
 	t.mu.Unlock()
@@ -203,26 +205,19 @@ func (t *tickets) give(got *ticket, err error) {
 	}
 }
 
-func (t *tickets) forget(got *ticket) {
-	got.gone = true
-	if t.now == got {
-		t.now = nil
+// drop lets go of the ticket that there is, which those who use it yet keep.
+func (t *tickets) drop() {
+	if got := t.use(); got != nil {
+		t.give(got, false)
 	}
 }
 
-// close forgets the ticket, which those who use it yet keep.
+// close lets go of the ticket for good.
 func (t *tickets) close() {
 	t.mu.Lock()
 	t.shutDown = true
-	got := t.now
-	if got != nil {
-		t.forget(got)
-	}
-	over := got != nil && got.users == 0
 	t.mu.Unlock()
-	if over {
-		got.client.Destroy()
-	}
+	t.drop()
 }
 
 // Negotiator authorizes HTTP requests to a cluster with Kerberos (SPNEGO): for
@@ -251,7 +246,7 @@ func (n *Negotiator) Authorize(req *http.Request) error {
 		return err
 	}
 	err = spnego.SetSPNEGOHeader(got.client, req, service)
-	n.tickets.give(got, err)
+	n.tickets.give(got, err == nil)
 	if err != nil {
 		return n.tickets.told(n.tickets.k.explain(err))
 	}
@@ -260,11 +255,7 @@ func (n *Negotiator) Authorize(req *http.Request) error {
 
 // Refused makes the next request log in anew: the keys of a service may be others
 // than those that its ticket was made with.
-func (n *Negotiator) Refused() {
-	if got := n.tickets.use(); got != nil {
-		n.tickets.give(got, errors.New("refused"))
-	}
-}
+func (n *Negotiator) Refused() { n.tickets.drop() }
 
 // Close lets go of the ticket.
 func (n *Negotiator) Close() { n.tickets.close() }
