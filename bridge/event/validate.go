@@ -157,7 +157,10 @@ func (it *Item) Validate() *Invalid {
 	}
 	for i := range it.Attributes {
 		a := &it.Attributes[i]
-		if _, ok := a.Value.Moment(); a.Name == AvailableFrom && a.Value.Kind != Removed && !ok {
+		if a.Name != AvailableFrom || a.Value.Kind == Removed {
+			continue
+		}
+		if _, ok := a.Value.Moment(); !ok {
 			return &Invalid{CodeInvalidAttribute, "attribute " + AvailableFrom + " must be a time, such as \"2026-12-01T08:00:00Z\" or Unix milliseconds"}
 		}
 	}
