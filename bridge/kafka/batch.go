@@ -18,9 +18,7 @@ import (
 // after another owns it.
 type batch struct {
 	parts []part
-	// spans are the partitions of the parts, one for each, and bytes what its
-	// records take when they are decompressed.
-	spans []span
+	// bytes are what its records take when they are decompressed.
 	bytes int
 
 	records []event.Record
@@ -43,23 +41,15 @@ type batch struct {
 type part struct {
 	*fetch.Batch
 	n int
+	// from is the offset of its first record, to the one behind its last. Until it is
+	// read they are those of the whole.
+	from, to int64
 }
 
-// span is the records of a partition in a batch: the offset of the first, the
-// one that comes behind the last with its epoch, and the end of the partition.
-type span struct {
-	topic            string
-	partition, epoch int32
-	first, next, end int64
-	of               *fetch.Batch
-}
+// partOf is a part that is not read yet.
+func partOf(b *fetch.Batch, n int) part { return part{b, n, b.First, b.Next} }
 
-func (s *span) place() bridge.Place { return bridge.Place{Name: s.topic, Partition: s.partition} }
-
-// spanOf is what is known of a part before it is read: it is somewhere in the whole.
-func spanOf(b *fetch.Batch) span {
-	return span{b.Topic, b.Partition, b.Epoch, b.First, b.Next, b.End, b}
-}
+func (p *part) place() bridge.Place { return bridge.Place{Name: p.Topic, Partition: p.Partition} }
 
 // waiting is what a broker answered and no batch has yet: the batches from the
 // first part of the first on.
@@ -71,7 +61,7 @@ type waiting struct {
 // fill makes the batch one of the first records that wait, about batchRecords of
 // them, and takes them away. What is stale is passed over.
 func (b *batch) fill(from *waiting) {
-	b.parts, b.spans, b.bytes = b.parts[:0], b.spans[:0], 0
+	b.parts, b.bytes = b.parts[:0], 0
 	b.records, b.letters, b.counts = b.records[:0], b.letters[:0], Counts{}
 	b.good, b.broken, b.err, b.pending = 0, nil, nil, nil
 	b.ready.Reset()
@@ -79,8 +69,7 @@ func (b *batch) fill(from *waiting) {
 		of := from.batches[0]
 		if !of.Stale() {
 			n += of.Len(from.part)
-			b.parts = append(b.parts, part{of, from.part})
-			b.spans = append(b.spans, spanOf(of))
+			b.parts = append(b.parts, partOf(of, from.part))
 		}
 		if from.part++; of.Stale() || from.part == of.Parts() {
 			from.batches[0] = nil
@@ -96,7 +85,6 @@ func (b *batch) release() {
 		b.parts[i].Release()
 	}
 	clear(b.parts)
-	clear(b.spans)
 	clear(b.letters)
 }
 
@@ -107,13 +95,13 @@ func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 		p := &b.parts[i]
 		size, err := p.Open()
 		if errors.Is(err, kgo.ErrMaxDecompress) {
-			s.tooLarge(b, i, now)
+			s.tooLarge(b, p, now)
 			b.good++
 			continue
 		}
 		if err == nil {
 			b.bytes += size / p.Parts()
-			err = s.decodePart(ctx, with, b, i, now)
+			err = s.decodePart(ctx, with, b, p, now)
 		}
 		if err != nil {
 			b.broken = fmt.Errorf("partition %d of %s: %w", p.Partition, p.Topic, err)
@@ -123,9 +111,8 @@ func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 	}
 }
 
-// decodePart reads the records of a part.
-func (s *session) decodePart(ctx context.Context, with *reader, b *batch, i int, now time.Time) error {
-	p := &b.parts[i]
+// decodePart reads the records of a part of b.
+func (s *session) decodePart(ctx context.Context, with *reader, b *batch, p *part, now time.Time) error {
 	var r fetch.Record
 	if with.prepare != nil && p.Topic == s.opt.Topic {
 		for w := p.Walk(p.n); w.Next(&r); {
@@ -135,23 +122,22 @@ func (s *session) decodePart(ctx context.Context, with *reader, b *batch, i int,
 		}
 	}
 	from := s.origin(p.Topic, p.Partition, with.decode[p.Topic])
-	w, at := p.Walk(p.n), &b.spans[i]
+	w := p.Walk(p.n)
 	for n := 0; w.Next(&r); n++ {
 		if n == 0 && p.n > 0 {
-			at.first = r.Offset
+			p.from = r.Offset
 		}
 		s.add(b, &from, &r, now)
 	}
 	if p.n < p.Parts()-1 {
-		at.next = w.Position()
+		p.to = w.Position()
 	}
 	return w.Err()
 }
 
 // tooLarge makes one letter of a batch of the cluster that is too large when it
 // is decompressed, and passes over it.
-func (s *session) tooLarge(b *batch, i int, now time.Time) {
-	p := &b.parts[i]
+func (s *session) tooLarge(b *batch, p *part, now time.Time) {
 	if p.n > 0 {
 		return // the first part of it has told
 	}

@@ -14,13 +14,13 @@ import (
 
 // passed notes how far the partitions of a batch have come, but for those that were
 // lost meanwhile: the group may be further than here by now.
-func (s *session) passed(spans []span) {
+func (s *session) passed(parts []part) {
 	s.commitsMu.Lock()
 	defer s.commitsMu.Unlock()
-	for i := range spans {
-		if p := &spans[i]; !p.of.Stale() {
-			s.commits.set(p.topic, p.partition, kgo.EpochOffset{Epoch: p.epoch, Offset: p.next})
-			s.reached(p.topic, p.partition, p.next, p.end)
+	for i := range parts {
+		if p := &parts[i]; !p.Stale() {
+			s.commits.set(p.Topic, p.Partition, kgo.EpochOffset{Epoch: p.Epoch, Offset: p.to})
+			s.reached(p.Topic, p.Partition, p.to, p.End)
 			s.well()
 		}
 	}

@@ -41,7 +41,7 @@ type flow struct {
 	end  context.CancelFunc
 
 	// Where to go on, and why a batch was not kept; acknowledge alone writes them.
-	back []span
+	back []part
 	kept map[bridge.Place]int64 // the offsets behind what was kept
 	err  error
 	// fatal is why the session cannot go on; poll's.
@@ -228,14 +228,14 @@ func (f *flow) acknowledge(ctx context.Context) {
 			res, b.err = b.pending.Wait(ctx)
 			b.counts.Accepted, b.counts.Duplicate = res.Accepted, res.Duplicate
 		}
-		left := b.spans
+		left := b.parts
 		if b.err == nil {
 			f.count(b.counts)
-			f.passed(b.spans[:b.good])
-			for _, p := range b.spans[:b.good] {
-				f.kept[p.place()] = p.next
+			f.passed(b.parts[:b.good])
+			for _, p := range b.parts[:b.good] {
+				f.kept[p.place()] = p.to
 			}
-			left, b.err = b.spans[b.good:], b.broken
+			left, b.err = b.parts[b.good:], b.broken
 		}
 		if b.err != nil {
 			f.back = append(f.back, left...)
@@ -262,21 +262,21 @@ func (f *flow) goBack() {
 	defer f.gate.Unlock()
 	first := map[bridge.Place]int64{}
 	for _, b := range f.rest.batches {
-		f.back = append(f.back, spanOf(b))
+		f.back = append(f.back, partOf(b, 0))
 	}
 	for _, p := range f.back {
 		at := p.place()
-		if kept := f.kept[at]; kept > p.first && kept < p.next {
-			p.first = kept // another part of it was read
+		if kept := f.kept[at]; kept > p.from && kept < p.to {
+			p.from = kept // another part of it was read
 		}
-		if before, ok := first[at]; !p.of.Stale() && (!ok || p.first < before) {
-			first[at] = p.first
+		if before, ok := first[at]; !p.Stale() && (!ok || p.from < before) {
+			first[at] = p.from
 		}
 	}
 	for at, offset := range first {
 		f.fetcher.Back(at.Name, at.Partition, offset)
 	}
 	if f.err != nil && len(f.back) > 0 { // what cannot be read holds up no other partition
-		f.fetcher.Last(f.back[0].topic, f.back[0].partition)
+		f.fetcher.Last(f.back[0].Topic, f.back[0].Partition)
 	}
 }

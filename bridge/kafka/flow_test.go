@@ -370,7 +370,7 @@ func TestLostMeanwhile(t *testing.T) {
 	}
 	f := newFlow(s)
 	batch := next()
-	f.back = []span{spanOf(batch)}
+	f.back = []part{partOf(batch, 0)}
 	s.gone(map[string][]int32{"user-events": {0}})
 	s.passed(f.back)
 	if len(s.commits) > 0 || len(s.Status().Partitions) > 0 {
