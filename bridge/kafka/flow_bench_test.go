@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -45,7 +46,9 @@ func BenchmarkFlow(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &session{Source: src, names: map[string]string{"user-events": event.TopicSource("user-events", [16]byte{1})}, commits: offsets{}}
+	// There is no group that is to be told offsets.
+	never := time.Now().Add(24 * time.Hour)
+	s := &session{Source: src, names: map[string]string{"user-events": event.TopicSource("user-events", [16]byte{1})}, commits: offsets{}, committed: never}
 	f := newFlow(s)
 	drain := f.begin(ctx)
 	defer f.end()
