@@ -128,8 +128,8 @@ func noCipher() error {
 func (c *conn) greet(b []byte, err error) (int, error) {
 	first := len(c.greeting.said) == 0 && !c.greeting.encrypts
 	if len(b) == 0 {
-		if first && hungUp(err) {
-			c.ses.blame(c.ses.unwanted(c.addr, err))
+		if first && hungUp(err) && c.ses.tickets != nil {
+			c.ses.blame(unwanted(c.addr, err))
 		}
 		return 0, err
 	}
@@ -149,11 +149,9 @@ func (c *conn) greet(b []byte, err error) (int, error) {
 func hungUp(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) }
 
 // unwanted is the error of a DataNode that hangs up on the first word: that is how
-// it says that it wants other protection than this side has. It may also have died.
-func (ses *session) unwanted(addr string, err error) error {
-	if !ses.secured {
-		return nil
-	}
+// one of a cluster with Kerberos says that it wants other protection than this side
+// has. It may also have died.
+func unwanted(addr string, err error) error {
 	return &mirror.AdviceError{Err: fmt.Errorf("%s hangs up on the first word: %w", addr, err), Advice: "if no DataNode has died: " + adviceProtection}
 }
 

@@ -310,6 +310,38 @@ func TestGreeting(t *testing.T) {
 	}
 }
 
+// hearsay is a connection whose other side has said a text and hung up.
+type hearsay struct {
+	net.Conn
+	rest io.Reader
+}
+
+func (h *hearsay) Read(b []byte) (int, error)      { return h.rest.Read(b) }
+func (h *hearsay) SetReadDeadline(time.Time) error { return nil }
+
+// TestHungUp: a DataNode that hangs up on the first word may want other protection,
+// which no cluster without Kerberos does.
+func TestHungUp(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		tickets *tickets
+		said    string
+		advice  bool
+	}{
+		{"kerberos", &tickets{}, "", true}, {"no kerberos", nil, "", false}, {"later", &tickets{}, "\x05", false},
+	} {
+		ses := &session{timeout: time.Minute, tickets: test.tickets}
+		said, err := io.ReadAll(&conn{Conn: &hearsay{rest: strings.NewReader(test.said)}, ses: ses, addr: "dn1:9866", greeting: &greeting{}})
+		if string(said) != test.said || err != nil {
+			t.Errorf("%s: read %q, %v", test.name, said, err)
+		}
+		var told *mirror.AdviceError
+		if err := ses.cause(t.Context(), io.EOF); errors.As(err, &told) != test.advice || !test.advice && err != io.EOF {
+			t.Errorf("%s: %v, want advice: %v", test.name, err, test.advice)
+		}
+	}
+}
+
 func FuzzGreeting(f *testing.F) {
 	f.Add([]byte("\x05\x08\x00\x12\x01x"), 3)
 	f.Add([]byte("n\x08\x00\x12jrealm=\"0\",qop=\"auth-conf\",\x04\x08\x00\x22\x00"), 1)

@@ -35,12 +35,10 @@ type session struct {
 	// asks for that the library cannot do.
 	silence error
 
-	// secured says that the cluster has Kerberos.
-	secured bool
-	// ticket is in use while the session is; refused says that a NameNode would not
-	// have it.
-	ticket  *ticket
+	// tickets is nil without Kerberos. ticket is in use while the session is; refused
+	// says that a NameNode would not have it.
 	tickets *tickets
+	ticket  *ticket
 	refused bool
 }
 
@@ -127,7 +125,7 @@ func (s *Store) Close() error {
 // connect makes a client and asks for the cluster's defaults, which also proves
 // that the NameNode answers.
 func (s *Store) connect(ctx context.Context, first int) (*session, error) {
-	ses := &session{timeout: s.opt.Timeout, conns: map[*conn]struct{}{}, secured: s.opt.Kerberos != nil}
+	ses := &session{timeout: s.opt.Timeout, conns: map[*conn]struct{}{}, tickets: s.tickets}
 	release := context.AfterFunc(ctx, ses.abort)
 	defer release()
 	nodes := s.opt.NameNodes
@@ -141,7 +139,7 @@ func (s *Store) connect(ctx context.Context, first int) (*session, error) {
 		if err != nil {
 			return nil, err
 		}
-		ses.ticket, ses.tickets = got, s.tickets
+		ses.ticket = got
 		opt.KerberosClient, opt.KerberosServicePrincipleName = got.client, k.Service
 	}
 	client, err := hdfs.NewClient(opt)
@@ -217,11 +215,11 @@ func (ses *session) note(addr string, err error) {
 	ses.blame(&mirror.SilentError{Address: addr, For: ses.timeout})
 }
 
-// blame keeps what a later error comes from, where there is something.
+// blame keeps what a later error comes from.
 func (ses *session) blame(err error) {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
-	if err != nil && ses.silence == nil && !ses.aborted {
+	if ses.silence == nil && !ses.aborted {
 		ses.silence = err
 	}
 }
