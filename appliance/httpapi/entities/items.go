@@ -178,14 +178,13 @@ func complete(it *event.Item, raw json.RawMessage) error {
 
 // expiry reads expires_at: RFC 3339 text, Unix milliseconds, or nothing.
 func expiry(raw json.RawMessage) (int64, error) {
-	bad := wire.Refuse("invalid_expires_at", "expires_at must be RFC 3339 text or Unix milliseconds, not %.64s", string(raw))
 	switch {
 	case len(raw) == 0, bytes.Equal(raw, []byte("null")):
 		return 0, nil
 	case raw[0] == '"':
 		var text string
 		if err := json.Unmarshal(raw, &text); err != nil {
-			return 0, bad
+			break
 		}
 		if ms, ok := event.ParseTime(text, time.UTC); ok && ms > 0 {
 			return ms, nil
@@ -195,7 +194,7 @@ func expiry(raw json.RawMessage) (int64, error) {
 			return ms, nil
 		}
 	}
-	return 0, bad
+	return 0, wire.Refuse("invalid_expires_at", "expires_at must be RFC 3339 text or Unix milliseconds, not %.64s", string(raw))
 }
 
 func appendItem(b []byte, item *event.Item) []byte {
