@@ -141,11 +141,11 @@ func (s *session) tooLarge(b *batch, p *part, now time.Time) {
 	if p.n > 0 {
 		return // the first part of it has told
 	}
-	b.counts.Rejected++
-	b.letters = append(b.letters, deadletter.Letter{
-		Source: p.Topic, Generation: s.names[p.Topic], Partition: p.Partition, Offset: p.First, Code: event.CodeTooLarge, Time: now.UnixMilli(),
+	from := s.origin(p.Topic, p.Partition, nil)
+	b.reject(from.letter(p.First, nil), &event.Invalid{
+		Code:   event.CodeTooLarge,
 		Detail: fmt.Sprintf("the batch of offsets %d to %d has more than %d MiB when it is decompressed; none of it was read", p.First, p.Next-1, decompressBytes>>20),
-	})
+	}, now)
 }
 
 // origin is where records come from: the partition of a topic, its Source.Name, and
@@ -159,6 +159,18 @@ type origin struct {
 	// replay of its letter gives it, and so is known to whichever comes second.
 	refused int64
 	decode  decoder
+}
+
+// letter is one of what lies at an offset: all that the letter is known by.
+func (o *origin) letter(offset int64, value []byte) deadletter.Letter {
+	return deadletter.Letter{Source: o.topic, Generation: o.name, Partition: o.partition, Offset: offset, Raw: value}
+}
+
+// reject keeps a letter, and why it is one.
+func (b *batch) reject(l deadletter.Letter, why *event.Invalid, now time.Time) {
+	l.Code, l.Detail, l.Time = why.Code, why.Detail, now.UnixMilli()
+	b.counts.Rejected++
+	b.letters = append(b.letters, l)
 }
 
 // add decodes one record.
@@ -176,18 +188,16 @@ func (s *session) add(b *batch, from *origin, r *fetch.Record, now time.Time) {
 	inv := s.opt.read(from.decode, r, dst, now, &b.counts)
 	if inv == nil {
 		if r.Offset < from.refused && dst.Kind == event.KindEvent && dst.Event.EventID == "" {
-			l := deadletter.Letter{Source: from.topic, Generation: from.name, Partition: from.partition, Offset: r.Offset, Raw: r.Value}
+			l := from.letter(r.Offset, r.Value)
 			dst.Event.EventID = l.EventID()
 		}
 		b.ready.Add(dst, b.frame)
 		return
 	}
 	b.records = b.records[:n]
-	b.counts.Rejected++
-	b.letters = append(b.letters, deadletter.Letter{
-		Source: from.topic, Generation: from.name, Partition: from.partition, Offset: r.Offset, Code: inv.Code, Detail: inv.Detail, Time: now.UnixMilli(), Raw: r.Value,
-		Context: contextOf(r),
-	})
+	l := from.letter(r.Offset, r.Value)
+	l.Context = contextOf(r)
+	b.reject(l, inv, now)
 }
 
 // read makes dst, whose Source is set, what a record says.
