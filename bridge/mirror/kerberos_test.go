@@ -37,19 +37,15 @@ func startRealm(t *testing.T, k realservers.KDC) *realservers.Realm {
 }
 
 // securedCluster is a realm with a cluster in it, and who the stores are.
-func securedCluster(t *testing.T, properties map[string]string) (*realservers.Realm, *realservers.Cluster, *hdfs.Kerberos) {
+func securedCluster(t *testing.T, properties map[string]string) (*realservers.Cluster, *hdfs.Kerberos) {
 	t.Helper()
 	realm := startRealm(t, realservers.KDC{})
 	keytab := filepath.Join(t.TempDir(), "shop.keytab")
 	if err := realm.Keytab(t.Context(), keytab, client); err != nil {
 		t.Fatal(err)
 	}
-	c, err := realservers.HDFS{Dir: t.TempDir(), DataNodes: 1, Realm: realm, Properties: properties}.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stop(t, c) })
-	return realm, c, &hdfs.Kerberos{Principal: client + "@" + realservers.RealmName, Keytab: keytab, Config: realm.Config, Service: "nn/_HOST"}
+	c := startHDFS(t, realservers.HDFS{DataNodes: 1, Realm: realm, Properties: properties})
+	return c, &hdfs.Kerberos{Principal: client + "@" + realservers.RealmName, Keytab: keytab, Config: realm.Config, Service: "nn/_HOST"}
 }
 
 // TestRealKerberosConformance holds both ways to a real HDFS with Kerberos against
@@ -88,7 +84,7 @@ func TestRealKerberosEncryption(t *testing.T) {
 
 func bothConform(t *testing.T, protection string, properties map[string]string) (*realservers.Cluster, *hdfs.Kerberos) {
 	t.Helper()
-	_, c, who := securedCluster(t, properties)
+	c, who := securedCluster(t, properties)
 	t.Run("hdfs", func(t *testing.T) {
 		conforms(t, hdfs.New(hdfs.Options{
 			NameNodes: []string{c.Address}, Root: "/conformance/hdfs", Kerberos: who, Protection: protection, Timeout: storetest.Patience,
@@ -114,13 +110,6 @@ func authorities(t *testing.T, c *realservers.Cluster) *x509.CertPool {
 	return pool
 }
 
-func conforms(t *testing.T, s mirror.Store) {
-	storetest.Run(t, s)
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
 // TestRealKerberosProtection: what the library does not understand, and what does
 // not fit the cluster, is told as what it is.
 func TestRealKerberosProtection(t *testing.T) {
@@ -134,7 +123,7 @@ func TestRealKerberosProtection(t *testing.T) {
 		advised(t, s.Write(t.Context(), "x", bytes.NewReader(storetest.Bytes(100_000))), err, advice)
 	}
 	t.Run("authentication", func(t *testing.T) {
-		_, c, who := securedCluster(t, nil)
+		c, who := securedCluster(t, nil)
 		write(t, c, who, "", "hangs up on the first word", "archive.protection")
 		write(t, c, who, "privacy", "invalid qop", "archive.protection")
 		write(t, c, nil, "", "does not take users without Kerberos", "set archive.kerberos_principal")
@@ -144,11 +133,11 @@ func TestRealKerberosProtection(t *testing.T) {
 		advised(t, err, "401", "set archive.kerberos_principal")
 	})
 	t.Run("integrity", func(t *testing.T) {
-		_, c, who := securedCluster(t, map[string]string{"dfs.data.transfer.protection": "integrity"})
+		c, who := securedCluster(t, map[string]string{"dfs.data.transfer.protection": "integrity"})
 		write(t, c, who, "authentication", "protects data by integrity", "use webhdfs://")
 	})
 	t.Run("privacy without aes", func(t *testing.T) {
-		_, c, who := securedCluster(t, map[string]string{"dfs.data.transfer.protection": "privacy"})
+		c, who := securedCluster(t, map[string]string{"dfs.data.transfer.protection": "privacy"})
 		write(t, c, who, "privacy", "encrypts without AES", "AES/CTR/NoPadding")
 	})
 	t.Run("no kerberos", func(t *testing.T) {
@@ -157,11 +146,7 @@ func TestRealKerberosProtection(t *testing.T) {
 		if err := realm.Keytab(t.Context(), keytab, client, "nn/127.0.0.1"); err != nil {
 			t.Fatal(err)
 		}
-		c, err := realservers.HDFS{Dir: t.TempDir(), DataNodes: 1}.Start(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer stop(t, c)
+		c := startHDFS(t, realservers.HDFS{DataNodes: 1})
 		who := &hdfs.Kerberos{Principal: client + "@" + realservers.RealmName, Keytab: keytab, Config: realm.Config, Service: "nn/_HOST"}
 		write(t, c, who, "authentication", "kerberos authentication not supported", "leave archive.kerberos_principal")
 	})
@@ -251,15 +236,11 @@ func TestRealKerberosRefusals(t *testing.T) {
 func TestRealHTTPFS(t *testing.T) {
 	realservers.Require(t)
 	t.Run("simple", func(t *testing.T) {
-		c, err := realservers.HDFS{Dir: t.TempDir(), DataNodes: 1}.Start(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer stop(t, c)
+		c := startHDFS(t, realservers.HDFS{DataNodes: 1})
 		gatewayConforms(t, c, webhdfs.Options{User: client})
 	})
 	t.Run("kerberos", func(t *testing.T) {
-		_, c, who := securedCluster(t, nil)
+		c, who := securedCluster(t, nil)
 		gatewayConforms(t, c, webhdfs.Options{Authorizer: hdfs.Negotiate(who, storetest.Patience)})
 	})
 }

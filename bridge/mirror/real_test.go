@@ -29,21 +29,13 @@ func TestRealConformance(t *testing.T) {
 	addresses := os.Getenv(running)
 	if addresses == "" {
 		realservers.Require(t)
-		c, err := realservers.HDFS{Dir: t.TempDir()}.Start(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer stop(t, c)
+		c := startHDFS(t, realservers.HDFS{})
 		addresses = c.Address + "," + c.WebAddress
 	}
 	rpc, web, _ := strings.Cut(addresses, ",")
 	root := "/user/conformance-" + time.Now().UTC().Format("20060102T150405")
 	t.Run("hdfs", func(t *testing.T) {
-		s := hdfs.New(hdfs.Options{NameNodes: []string{rpc}, Root: root + "/hdfs", User: "shop", Timeout: storetest.Patience})
-		storetest.Run(t, s)
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+		conforms(t, hdfs.New(hdfs.Options{NameNodes: []string{rpc}, Root: root + "/hdfs", User: "shop", Timeout: storetest.Patience}))
 		t.Run("archive", func(t *testing.T) {
 			followsTheArchive(t, hdfs.New(hdfs.Options{NameNodes: []string{rpc}, Root: root + "/hdfs-archive", User: "shop", Timeout: storetest.Patience}))
 		})
@@ -52,11 +44,7 @@ func TestRealConformance(t *testing.T) {
 		})
 	})
 	t.Run("webhdfs", func(t *testing.T) {
-		s := webhdfs.New(webhdfs.Options{NameNodes: []string{web}, Root: root + "/webhdfs", User: "shop", Timeout: storetest.Patience})
-		storetest.Run(t, s)
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+		conforms(t, webhdfs.New(webhdfs.Options{NameNodes: []string{web}, Root: root + "/webhdfs", User: "shop", Timeout: storetest.Patience}))
 		t.Run("archive", func(t *testing.T) {
 			followsTheArchive(t, webhdfs.New(webhdfs.Options{NameNodes: []string{web}, Root: root + "/webhdfs-archive", User: "shop", Timeout: storetest.Patience}))
 		})
@@ -95,9 +83,26 @@ func inTurn(t *testing.T, target string, open func(nodes []string) mirror.Store)
 	}
 }
 
-func stop(t *testing.T, c *realservers.Cluster) {
+// startHDFS starts a cluster that ends with the test.
+func startHDFS(t *testing.T, h realservers.HDFS) *realservers.Cluster {
 	t.Helper()
-	if err := c.Stop(); err != nil {
+	h.Dir = t.TempDir()
+	c, err := h.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// conforms holds a store against what one promises.
+func conforms(t *testing.T, s mirror.Store) {
+	storetest.Run(t, s)
+	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 }
@@ -106,11 +111,7 @@ func stop(t *testing.T, c *realservers.Cluster) {
 // blocks, by both ways: the file comes whole, and no goroutine stays.
 func TestRealDataNodeKilled(t *testing.T) {
 	realservers.Require(t)
-	c, err := realservers.HDFS{Dir: t.TempDir(), BlockSize: 4 << 20}.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stop(t, c)
+	c := startHDFS(t, realservers.HDFS{BlockSize: 4 << 20})
 	f := &folder{dir: t.TempDir(), position: 1}
 	want := storetest.Bytes(128 << 20)
 	f.put(t, "events/dt=2026-11-25/a.parquet", string(want))
