@@ -197,7 +197,7 @@ func (b *Batch) Walk(part int) Walk {
 		w.rest.rest = b.text[b.begins[part]:]
 	}
 	w.first = int64(binary.BigEndian.Uint64(b.raw))
-	w.time, w.appendTime = int64(binary.BigEndian.Uint64(b.raw[firstTimeAt:])), false
+	w.time = int64(binary.BigEndian.Uint64(b.raw[firstTimeAt:]))
 	if attributes(b.raw)&appendTimeBit != 0 {
 		w.time, w.appendTime = int64(binary.BigEndian.Uint64(b.raw[maxTimeAt:])), true
 	}

@@ -52,18 +52,17 @@ func (r *Reader) Batches(topic string, p *kmsg.FetchResponseTopicPartition, offs
 			return out, next, fmt.Errorf("a batch of %d bytes behind offset %d", len(raw), next-1)
 		}
 		in = in[len(raw):]
+		first, lastDelta := int64(binary.BigEndian.Uint64(raw)), int32(binary.BigEndian.Uint32(raw[lastDeltaAt:]))
+		if lastDelta < 0 {
+			return out, next, fmt.Errorf("a batch behind offset %d ends before it begins", next-1)
+		}
 		b := &Batch{
 			Topic: topic, Partition: p.Partition, End: p.HighWatermark, reader: r, raw: raw,
-			First: next, Epoch: int32(binary.BigEndian.Uint32(raw[12:])),
-			Next: int64(binary.BigEndian.Uint64(raw)) + int64(int32(binary.BigEndian.Uint32(raw[lastDeltaAt:]))) + 1,
-		}
-		if int32(binary.BigEndian.Uint32(raw[lastDeltaAt:])) < 0 {
-			return out, next, fmt.Errorf("a batch behind offset %d ends before it begins", next-1)
+			First: max(next, first), Next: first + int64(lastDelta) + 1, Epoch: int32(binary.BigEndian.Uint32(raw[12:])),
 		}
 		if b.Next <= next {
 			continue // it is not what was asked for
 		}
-		b.First = max(next, int64(binary.BigEndian.Uint64(raw)))
 		if err := b.head(aborted); err != nil {
 			return out, next, b.broken(err)
 		}

@@ -23,9 +23,6 @@ type Headers struct {
 	raw []byte
 }
 
-// Len is how many there are.
-func (h *Headers) Len() int { return h.n }
-
 // Add appends one. It is not for the headers of a batch.
 func (h *Headers) Add(name string, value []byte) {
 	h.raw = append(binary.AppendVarint(h.raw, int64(len(name))), name...)
