@@ -80,7 +80,7 @@ func (b *Bench) Kafka(ctx context.Context, opt kafka.Options, records int) (err 
 			switch way {
 			case clientAlone:
 				alone = m
-				err = trial.Read(ctx, group, records, func(got []kafka.Fetched) error { m.add(count(got)); return nil })
+				err = trial.Read(ctx, group, records, m.add)
 			case rawFrames:
 				err = b.raw(ctx, trial, m)
 			case wholeWay:
@@ -196,13 +196,6 @@ func (m *meter) into(got report.Samples, name string) {
 	got.Add(name+".rate", m.rate())
 	got.Add(name+".cpu", m.cpu())
 	got.Add(name+".broker_cpu", m.brokerCPU())
-}
-
-func count(got []kafka.Fetched) (n int) {
-	for i := range got {
-		n += len(got[i].Values)
-	}
-	return n
 }
 
 // rawTurns are the frames that raw has in turn: one is filled, one waits, one is on its
