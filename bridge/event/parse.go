@@ -111,7 +111,7 @@ func (s *scanner) again(p *Parser, n int, dst *Event) (read, unknownFields int, 
 		if f := field(v.Field); v.To == 0 {
 			ok = dst.setNumber(f, v.Number)
 		} else {
-			ok = p.setText(dst, f, s.data[v.From:v.To])
+			ok = dst.setText(f, s.data[v.From:v.To])
 		}
 		if !ok {
 			s.pos = v.Begin
@@ -126,17 +126,17 @@ func (s *scanner) again(p *Parser, n int, dst *Event) (read, unknownFields int, 
 
 // setNumber sets a field to a number that is not negative, where that is all there
 // is to it.
-func (e *Event) setNumber(f field, v float64) bool {
+func (e *Event) setNumber(f field, v float64) (ok bool) {
 	switch f {
 	case unknownField:
 	case fieldTime:
-		e.Time = int64(v)
-		return v <= maxTime
+		e.Time, ok = moment(v)
+		return ok
 	case fieldValue:
 		e.Value, e.HasValue = v, true
 	case fieldPosition:
-		e.Position = int32(v)
-		return v <= math.MaxInt32 && v == math.Trunc(v)
+		e.Position, ok = rank(v)
+		return ok
 	case fieldPrice:
 		e.Price, e.HasPrice = v, true
 	default:
@@ -146,7 +146,7 @@ func (e *Event) setNumber(f field, v float64) bool {
 }
 
 // setText is setNumber for a text.
-func (p *Parser) setText(e *Event, f field, text []byte) (ok bool) {
+func (e *Event) setText(f field, text []byte) (ok bool) {
 	s := unsafe.String(unsafe.SliceData(text), len(text))
 	switch f {
 	case unknownField:
@@ -401,15 +401,12 @@ func (s *scanner) time() int64 {
 		}
 		return ms
 	case c == '-' || c-'0' <= 9:
-		v := s.decimal()
-		if s.bad != nil {
-			return 0
-		}
-		if !(v >= 0 && v <= maxTime) {
+		ms, ok := moment(s.decimal()) // which is 0 behind a fault
+		if !ok {
 			s.bad = &Invalid{CodeInvalidTime, "ts must lie in the years 1970 to 9999, in Unix milliseconds"}
 			return 0
 		}
-		return int64(v)
+		return ms
 	case s.null():
 		return 0
 	}
@@ -417,12 +414,14 @@ func (s *scanner) time() int64 {
 	return 0
 }
 
+// moment is a number as a time in Unix milliseconds.
+func moment(v float64) (ms int64, ok bool) { return int64(v), v >= 0 && v <= maxTime }
+
 // apiTime reads the text of a JSON ts: digits are milliseconds, whatever
 // their size, because the API says so.
 func apiTime(text []byte) (ms int64, ok bool) {
 	if len(text) > 0 && digits(text, 0) == len(text) {
-		v := words.Float(text)
-		return int64(v), v <= maxTime
+		return moment(words.Float(text))
 	}
 	return clock.Parse(text, nil)
 }
@@ -449,15 +448,20 @@ func (s *scanner) float(name string) (v float64, has bool) {
 	return 0, false
 }
 
+// rank is a number as a position.
+func rank(v float64) (position int32, ok bool) {
+	return int32(v), v >= 0 && v <= math.MaxInt32 && v == math.Trunc(v)
+}
+
 // position reads a rank: a small integer, not negative.
 func (s *scanner) position() int32 {
 	if c := s.peek(); c == '-' || c-'0' <= 9 {
-		v := s.decimal()
-		if s.bad == nil && (v < 0 || v > math.MaxInt32 || v != math.Trunc(v)) {
+		v, ok := rank(s.decimal())
+		if !ok {
 			s.bad = &Invalid{CodeInvalidValue, "position must be an integer from 0 to 2147483647"}
 			return 0
 		}
-		return int32(v)
+		return v
 	}
 	if !s.null() {
 		s.wrong(CodeInvalidValue, "position must be an integer")
