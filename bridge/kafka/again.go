@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
-	"time"
 
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
@@ -25,12 +24,7 @@ type Again struct {
 // NewAgain makes one; of the options those of topics and formats count, and
 // Types and Now.
 func NewAgain(opt Options) (*Again, error) {
-	if opt.Now == nil {
-		opt.Now = time.Now
-	}
-	if opt.Format == "" {
-		opt.Format = JSON
-	}
+	opt = opt.withDefaults()
 	r, err := newReader(&opt)
 	if err != nil {
 		return nil, err

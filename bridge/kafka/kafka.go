@@ -76,6 +76,21 @@ type Options struct {
 	Now func() time.Time
 }
 
+func (o Options) withDefaults() Options {
+	o.Group = cmp.Or(o.Group, "vitrine")
+	o.Format = cmp.Or(o.Format, JSON)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Observe == nil {
+		o.Observe = func(Counts) {}
+	}
+	return o
+}
+
 // Partition is how far one partition has come.
 type Partition struct {
 	Topic     string
@@ -124,17 +139,7 @@ type Source struct {
 
 // New checks the options; nothing is connected yet.
 func New(opt Options) (*Source, error) {
-	opt.Group = cmp.Or(opt.Group, "vitrine")
-	opt.Format = cmp.Or(opt.Format, JSON)
-	if opt.Log == nil {
-		opt.Log = slog.New(slog.DiscardHandler)
-	}
-	if opt.Now == nil {
-		opt.Now = time.Now
-	}
-	if opt.Observe == nil {
-		opt.Observe = func(Counts) {}
-	}
+	opt = opt.withDefaults()
 	s := &Source{parts: map[bridge.Place]*Partition{}, ids: map[string]kadm.TopicID{}, look: 5 * time.Second, patience: 10 * time.Second, away: awayTime}
 	if opt.Instance == "" {
 		s.away = shortAway // it comes back as another member
