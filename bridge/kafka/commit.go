@@ -42,9 +42,9 @@ func (s *session) handOver(ctx context.Context, lost map[string][]int32) {
 	s.gone(lost)
 }
 
-// commit tells the group the offsets. What the group did not take, as while it counts its members or when the
-// session ends meanwhile, is told the next time: another member that gets the
-// partition would read it again.
+// commit tells the group the offsets. What the group did not take, as while it
+// counts its members or when the session ends meanwhile, is told the next time:
+// another member that gets the partition would read it again.
 func (s *session) commit(ctx context.Context) (err error) {
 	s.telling.Lock()
 	defer s.telling.Unlock()
