@@ -26,6 +26,7 @@ import (
 	"vitrine/appliance/config"
 	"vitrine/appliance/datadir"
 	"vitrine/appliance/httpapi"
+	"vitrine/appliance/httpapi/early"
 	"vitrine/appliance/jobs"
 	"vitrine/appliance/ladder"
 	"vitrine/appliance/metrics"
@@ -235,7 +236,7 @@ func (a *Appliance) wire() error {
 		Recommender: a.answers,
 		Importer:    importer{ingester: in, letters: refused, types: p.signal, metrics: a.metrics, log: a.log, now: a.now},
 		Jobs:        a.jobs, Models: models.Versions{Registry: p.registry}, Plugins: plugins{a.plugins}, Rules: book, Pipeline: a, Backup: a, Exporter: a.exporter(), Readiness: a, Keys: store,
-		Metrics: a.metrics.Handler(), Observer: a.metrics, Served: a.served, TurnsAway: a.gate.TurnsAway, Now: a.now,
+		Metrics: a.metrics.Handler(), Observer: a.metrics, Served: a.served, Client: func() early.Client { return a.gate.Client() }, Now: a.now,
 	}, a.log)
 	a.server = server
 	return err

@@ -13,6 +13,8 @@ type Verdict uint8
 const (
 	// Work is all that it asks for.
 	Work Verdict = iota
+	// Brief is as much of it as takes little time.
+	Brief
 	// Cheap is an answer that costs next to nothing.
 	Cheap
 	// Refuse is nothing: come again later.
@@ -36,6 +38,9 @@ const (
 	// wait to be each other's doing: so few are answered in a millisecond or two.
 	crowd = 8
 )
+
+// Works says whether a request is worked for.
+func (v Verdict) Works() bool { return v == Work || v == Brief }
 
 // Options of a gate; the zero value has the documented defaults.
 type Options struct {
@@ -111,24 +116,25 @@ func (g *Gate) Enter(ctx context.Context) Verdict {
 		g.inFlight.Add(-1)
 		return Refuse
 	}
-	if g.queue(now, inside > g.crowd) != Work {
+	v := g.queue(now, inside > g.crowd)
+	if v == Cheap {
 		return Cheap
 	}
 	select {
 	case g.slots <- struct{}{}:
-		return Work
+		return v
 	default:
 	}
 	timer := time.NewTimer(g.wait)
 	defer timer.Stop()
 	select {
 	case g.slots <- struct{}{}:
-		return Work
+		return v
 	case <-timer.C:
 		// Where this whole program stood still, the time was nobody's in a slot.
 		select {
 		case g.slots <- struct{}{}:
-			return Work
+			return v
 		default:
 		}
 	case <-ctx.Done():
@@ -136,12 +142,30 @@ func (g *Gate) Enter(ctx context.Context) Verdict {
 	return Cheap
 }
 
+// Client is a connection that requests come on, one at a time.
+type Client struct {
+	gate *Gate
+	// seen is the window in which the last one came.
+	seen int64
+}
+
+// Client tells the gate of a connection; Gone has to be called once it is closed.
+func (g *Gate) Client() *Client {
+	g.law.clients.Add(1)
+	return &Client{gate: g}
+}
+
+// Gone tells that no more requests come.
+func (c *Client) Gone() { c.gate.law.clients.Add(-1) }
+
 // TurnsAway says whether to refuse a request before Enter. It has to be asked of
-// every one that it is asked of at all, once, and those who do Enter be Behind
-// the one who asked.
-func (g *Gate) TurnsAway() bool {
-	g.law.roll(g.now())
-	return g.law.refuses() && g.law.turnsAway()
+// every one of the connection, once, and those who do Enter be Behind the one who
+// asked.
+func (c *Client) TurnsAway() bool {
+	l := &c.gate.law
+	l.roll(c.gate.now())
+	l.comes(c)
+	return l.refuses() && l.turnsAway()
 }
 
 // Door is where a request came in, and says whether it asked TurnsAway of it.
@@ -178,7 +202,7 @@ func (g *Gate) queue(now time.Duration, crowd bool) Verdict {
 // Leave ends what Enter has let in.
 func (g *Gate) Leave(v Verdict) {
 	g.inFlight.Add(-1)
-	if v == Work {
+	if v.Works() {
 		<-g.slots
 	}
 }

@@ -129,7 +129,8 @@ func TestIdle(t *testing.T) {
 // TestBehind: who was asked about at the door is let in.
 func TestBehind(t *testing.T) {
 	g := NewGate(Options{})
-	if g.TurnsAway() {
+	c := g.Client()
+	if c.TurnsAway() {
 		t.Error("at rest one is turned away")
 	}
 	g.law.refused.Store(math.Float64bits(1))
@@ -144,8 +145,34 @@ func TestBehind(t *testing.T) {
 			g.Leave(v)
 		}
 	}
-	if !g.TurnsAway() {
+	if !c.TurnsAway() {
 		t.Error("where all are refused one is not")
+	}
+}
+
+// TestBrief: where half of the work is to be saved every answer is brief, and gives
+// its slot back; where a quarter is, about every second.
+func TestBrief(t *testing.T) {
+	g := NewGate(Options{Slots: 1})
+	for _, c := range []struct {
+		saved       float64
+		least, most int
+	}{{0, 0, 0}, {(1 - briefPart) / 2, 300, 700}, {1 - briefPart, 1000, 1000}} {
+		g.law.save(c.saved)
+		brief := 0
+		for range 1000 {
+			v := g.Enter(t.Context())
+			if !v.Works() || g.law.refuses() {
+				t.Fatalf("where %v is to be saved: %v", c.saved, v)
+			}
+			if v == Brief {
+				brief++
+			}
+			g.Leave(v)
+		}
+		if brief < c.least || brief > c.most {
+			t.Errorf("where %v is to be saved %d of 1000 are brief", c.saved, brief)
+		}
 	}
 }
 
@@ -158,7 +185,7 @@ func TestCrowd(t *testing.T) {
 	g := NewGate(Options{})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	var got [3]int
+	var got [4]int
 	// 400 ms of work for each processor at once.
 	for range 400 * runtime.GOMAXPROCS(0) {
 		wg.Go(func() {

@@ -27,24 +27,34 @@ const (
 	standing = 3
 	// few of those who went through the queue.
 	few = 0.25
-	// over is the share of requests turned away below which there is no overload
-	// any more.
+	// over is the share of requests turned away, or answered in brief, below which
+	// there is no overload any more.
 	over = 0.01
 	// side is how many cheap answers there may be for one that is worked for.
 	side = 0.5
-	// aim is the mean wait that the share refused is moved towards while a queue
-	// stands; rise and damp are the gains, in shares of what is let in, for a wait
-	// that is off by, or has changed by, as much; most is how many times that counts at once.
-	aim  = 7 * time.Millisecond
-	rise = 0.02
-	damp = 0.04
-	most = 3
+	// briefPart and cheapPart are what a brief and a cheap answer cost of a whole
+	// one. Where a brief one costs as much, because no more than that was asked for,
+	// only the way to the share refused is longer.
+	briefPart = 0.5
+	cheapPart = 0.2
+	// aim is the mean wait that is wanted while a queue stands. Above it, what was
+	// done in a window is what can be done, and less is let in by what has to be made
+	// up for, shorten in which the queue is to be back; below it a wait of nothing
+	// lets rise more of the work in.
+	aim     = 7 * time.Millisecond
+	shorten = 200 * time.Millisecond
+	rise    = 0.1
 	// nothing is a mean wait of a machine that has time left. After a window of it
-	// the share let in is grow times what it was, or at once begin of what could be
-	// done of late; else relief at least of the share refused is left.
+	// the work let in is grow times what it was, or at once begin of what could be
+	// done of late; else relief at least of the part saved is left.
 	nothing = time.Millisecond
-	grow    = 1.25
+	grow    = 1.2
 	relief  = 0.5
+	// allBusy is the part of the connections from which on, when a request has come
+	// on as many in one window, more may wait for one to be free; yield is the part of
+	// what can be done that is then left for these.
+	allBusy = 0.98
+	yield   = 0.04
 	// flood is a mean wait from which on a queue that has come to stand is got rid
 	// of first, unless it falls by itself: by a window to less than falls of what
 	// it was. drained is the mean wait of one that is gone, drainMost how many
@@ -86,11 +96,14 @@ const gone = -1
 // Who has waited, but not behind a crowd, has waited for other programs or while
 // this one stood still, and turning him away would help nobody.
 //
-// The others are answered cheaply. A share of all is refused before it costs
-// anything, so that the processors have time left for work: while a queue stands
-// a controller moves that share once a window towards where the mean wait is what
-// it may be, and at any time it is so large that the cheap answers are no more
-// than side of those that are worked for.
+// The others are answered cheaply. So that the processors have time left for work,
+// a part of it is saved while a queue stands: answers are brief, more and more of
+// them, and once all are, a share of the requests is refused before it costs
+// anything. A controller moves that part once a window towards where the mean wait
+// is what it may be, and at any time it is so large that the cheap answers are no
+// more than side of those that are worked for. To leave out what is dear before
+// anybody is turned away is a brownout (Klein et al., Brownout: Building More
+// Robust Cloud Applications, 2014).
 //
 // All times are since one moment. Its methods are safe for concurrent use; of
 // two that race one may decide by the state of a moment ago.
@@ -98,7 +111,7 @@ type law struct {
 	// ends is the end of this window; counts are what happened in it, by Verdict,
 	// and waits and short who went through the queue, and in less than the target.
 	ends         atomic.Int64
-	counts       [3]atomic.Int64
+	counts       [4]atomic.Int64
 	waits, short atomic.Int64
 	// waited is the sum of the waits behind a crowd, before the mean of the last
 	// window.
@@ -107,13 +120,18 @@ type law struct {
 	// it stays until next to nobody is turned away.
 	stands atomic.Int32
 	// drains counts the windows in which nearly all are refused, and is gone once
-	// they were, as long as the queue stands; could is the most that was worked for
-	// in a window, of late, and came the mean of how many came.
+	// they were, as long as the queue stands; could is the most that was done in a
+	// window, of late, in whole answers, and came the mean of how many came.
 	drains      atomic.Int32
 	could, came atomic.Int64
-	// refused is the share to refuse, worked that of requests which were worked
-	// for, both as bits of a float64.
-	refused, worked atomic.Uint64
+	// clients are the connections that requests come on, busy those of them on which
+	// one has come in this window.
+	clients, busy atomic.Int64
+	// saved is the part of the work of all requests that is left out; hence briefly
+	// is the share of those let in that get brief answers, and refused the share that
+	// is not let in. worked is the share of requests which were worked for. All are
+	// bits of a float64.
+	saved, briefly, refused, worked atomic.Uint64
 }
 
 // refuses says whether any requests are refused as they come.
@@ -128,10 +146,27 @@ func (l *law) turnsAway() bool {
 	return true
 }
 
+// comes notes that a request has come on a connection.
+func (l *law) comes(c *Client) {
+	if ends := l.ends.Load(); c.seen != ends {
+		c.seen = ends
+		l.busy.Add(1)
+	}
+}
+
 // free is the verdict on a request that did not have to go through the queue.
 func (l *law) free() Verdict {
-	l.counts[Work].Add(1)
-	return Work
+	return l.work()
+}
+
+// work is the verdict on one that is worked for.
+func (l *law) work() Verdict {
+	v := Work
+	if b := l.briefly.Load(); b != 0 && rand.Float64() < math.Float64frombits(b) {
+		v = Brief
+	}
+	l.counts[v].Add(1)
+	return v
 }
 
 // decide is the verdict on a request that has waited so long in the queue, behind
@@ -144,15 +179,15 @@ func (l *law) decide(waited time.Duration, crowd bool) Verdict {
 	if crowd {
 		l.waited.Add(int64(waited))
 	}
-	limit, v := late, Work
+	limit := late
 	if l.stands.Load() >= standing {
 		limit = tired
 	}
 	if waited > limit && crowd {
-		v = Cheap
+		l.counts[Cheap].Add(1)
+		return Cheap
 	}
-	l.counts[v].Add(1)
-	return v
+	return l.work()
 }
 
 // roll ends a window once its time is over.
@@ -161,48 +196,63 @@ func (l *law) roll(now time.Duration) {
 	if int64(now) < ends || !l.ends.CompareAndSwap(ends, int64(now+window)) {
 		return
 	}
-	work, cheap, refused := float64(l.counts[Work].Swap(0)), float64(l.counts[Cheap].Swap(0)), float64(l.counts[Refuse].Swap(0))
+	count := func(v Verdict) float64 { return float64(l.counts[v].Swap(0)) }
+	work, brief, cheap, refused := count(Work), count(Brief), count(Cheap), count(Refuse)
 	waits, short, waited := float64(l.waits.Swap(0)), float64(l.short.Swap(0)), float64(l.waited.Swap(0))
-	all := work + cheap + refused
+	behind := float64(l.busy.Swap(0)) >= allBusy*float64(max(l.clients.Load(), 1))
+	all := work + brief + cheap + refused
 	if all == 0 || int64(now) > ends+int64(stale) {
 		l.stands.Store(0)
-		l.refused.Store(0)
+		l.save(0)
 		l.worked.Store(math.Float64bits(1))
 		return
 	}
 	stands := l.stands.Load()
 	switch {
-	case stands >= standing && cheap+refused >= over*all: // it goes on
+	case stands >= standing && brief+cheap+refused >= over*all: // it goes on
 	case stands < standing && waits > 0 && short < few*waits:
 		l.stands.Store(stands + 1)
 	default:
 		l.stands.Store(0)
 	}
-	share := l.control(time.Duration(waited/max(waits, 1)), work, all)
-	if cheap > side*work {
-		share = max(share, (refused+cheap-side*work)/all)
+	done := work + briefPart*brief + cheapPart*cheap
+	saved := l.control(time.Duration(waited/max(waits, 1)), done, all, behind)
+	if worked := work + brief; cheap > side*worked {
+		saved = max(saved, 1-briefPart*(1-(refused+cheap-side*worked)/all))
 	}
-	l.refused.Store(math.Float64bits(max(0, min(share, mostRefused))))
-	l.worked.Store(math.Float64bits((1-memory)*math.Float64frombits(l.worked.Load()) + memory*work/all))
+	l.save(max(0, saved))
+	l.worked.Store(math.Float64bits((1-memory)*math.Float64frombits(l.worked.Load()) + memory*(work+brief)/all))
 }
 
-// control is the share to refuse by the mean wait of a window and what was worked
-// for in it of all, while a queue stands: it is moved by how far that is off its
-// aim and by how it changed, as in PIE (RFC 8033), and falls faster where nobody
-// waits. The step is a part of what is let in: with a quarter of it the same share
-// of all would be four times as much work, and the queue would swing between none
-// and too long a one.
+// save leaves a part of the work of all out: by brief answers as far as these go,
+// and by refusing others behind that.
+func (l *law) save(part float64) {
+	part = min(part, 1-briefPart*(1-mostRefused))
+	set := func(to *atomic.Uint64, v float64) { to.Store(math.Float64bits(v)) }
+	set(&l.saved, part)
+	set(&l.briefly, min(1, part/(1-briefPart)))
+	set(&l.refused, max(0, 1-(1-part)/briefPart))
+}
+
+// control is the part of the work to save by the mean wait of a window and what was
+// done in it, in whole answers, of all that came, while a queue stands. A queue
+// that is always there says what can be done: what was. So that much is let in, and
+// less by what the queue is too long; one that is shorter lets in more, fast where
+// nobody waits.
 //
 // When a queue comes to stand, more waits behind it than can be seen: where a
 // client has no connection free, or a proxy holds requests back, they are late
-// before they come, and what is worked for is for nobody. With as many let in as
+// before they come, and what is worked for is for nobody. With as much let in as
 // can be done the queue stays as it is, and so does what waits behind it. So
-// nearly all are refused first, for a window or two, until nobody waits.
-func (l *law) control(mean time.Duration, work, all float64) float64 {
+// nearly all are refused first, for a window or two, until nobody waits; and later,
+// when a stutter has left some behind, which is seen by that no connection was at
+// rest, a little less is let in than can be done until one is.
+func (l *law) control(mean time.Duration, done, all float64, behind bool) float64 {
+	const nearlyAll = 1 // save leaves a few
 	before := time.Duration(l.before.Swap(int64(mean)))
-	could := max(work, fades*float64(l.could.Load()))
+	could := max(done, fades*float64(l.could.Load()))
 	l.could.Store(int64(could))
-	refused := math.Float64frombits(l.refused.Load())
+	saved := math.Float64frombits(l.saved.Load())
 	came, drains := float64(l.came.Load()), l.drains.Load()
 	if drains > 0 {
 		l.came.Store(int64(all)) // those, too, who have waited to come
@@ -215,20 +265,26 @@ func (l *law) control(mean time.Duration, work, all float64) float64 {
 		return 0
 	case drains > 0 && drains < drainMost && mean >= drained:
 		l.drains.Store(drains + 1)
-		return mostRefused
+		return nearlyAll
 	case drains > 0:
 		l.drains.Store(gone)
 		return 1 - begin*could/all
 	case mean >= flood && float64(mean) > falls*float64(before) && (drains == 0 || all > surge*came):
 		l.drains.Store(1)
-		return mostRefused
-	case mean < nothing && refused < over:
+		return nearlyAll
+	case mean < nothing && saved < over:
 		return 0
 	case mean < nothing:
-		return min(max(relief*refused, 1-grow*(1-refused)), max(0, 1-begin*could/all))
+		return max(relief*saved, 1-max(grow*(1-saved), begin*could/all))
+	case mean < aim && !behind:
+		return saved - (1-saved)*rise*float64(aim-mean)/float64(aim)
 	}
-	off := max(-1, min(float64(mean-aim)/float64(aim), most))
-	return refused + (1-refused)*(rise*off+damp*float64(mean-before)/float64(aim))
+	// There was always one to work for: what was done is what can be done.
+	can := done / all * (1 - float64(mean-aim)/float64(shorten))
+	if behind {
+		can *= 1 - yield
+	}
+	return 1 - min(can, 1-saved)
 }
 
 // idle tells whether nobody has come for a while.

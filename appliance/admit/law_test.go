@@ -20,8 +20,15 @@ type shop struct {
 	slow func(time.Duration) float64
 	// stops, when set, is for how long nothing goes on from a time on.
 	stops func(time.Duration) time.Duration
+	// client is how long an answer waits until its client reads it.
+	client time.Duration
+	// free are the connections that carry nothing, the one used last at the end, and
+	// back those whose answers wait to be read.
+	free    []int
+	back    []answered
+	clients []Client
 
-	live, late, cheap, refused, unsent int
+	live, brief, late, cheap, refused, unsent int
 	// connections are how many requests may be on their way.
 	connections int
 }
@@ -30,8 +37,42 @@ type shop struct {
 // worked for.
 type stage struct {
 	// due is when it was to be sent, came when a connection was free for it.
-	due, came   time.Duration
+	due, came time.Duration
+	// on is the connection it came by.
+	on          int
 	read, crowd bool
+}
+
+// answered is a connection whose client will have read the answer at that time.
+type answered struct {
+	at time.Duration
+	on int
+}
+
+// take is a connection that carries nothing, -1 for none.
+func (s *shop) take() int {
+	if s.free == nil {
+		for i := range s.connections {
+			s.free = append(s.free, i)
+		}
+		s.clients = make([]Client, s.connections)
+		s.law.clients.Store(int64(s.connections))
+	}
+	for len(s.back) > 0 && s.back[0].at <= s.now {
+		s.free = append(s.free, s.back[0].on)
+		s.back = s.back[1:]
+	}
+	if len(s.free) == 0 {
+		return -1
+	}
+	on := s.free[len(s.free)-1]
+	s.free = s.free[:len(s.free)-1]
+	return on
+}
+
+// answer ends a request.
+func (s *shop) answer(at stage) {
+	s.back = append(s.back, answered{s.now + s.client, at.on})
 }
 
 // Costs of a request on two processors with its client: to be read and answered,
@@ -40,6 +81,7 @@ const (
 	readCost   = 24 * time.Microsecond / 2
 	refuseCost = 16 * time.Microsecond / 2
 	workCost   = 170 * time.Microsecond / 2
+	briefCost  = 85 * time.Microsecond / 2
 	cheapCost  = 15 * time.Microsecond / 2
 	// knee is what can be done a second.
 	knee = float64(time.Second) / float64(readCost+workCost)
@@ -49,41 +91,56 @@ const (
 
 // run offers a rate for a while; counts are of this time.
 func (s *shop) run(rate float64, during time.Duration) {
-	s.live, s.late, s.cheap, s.refused, s.unsent = 0, 0, 0, 0, 0
+	s.live, s.brief, s.late, s.cheap, s.refused, s.unsent = 0, 0, 0, 0, 0, 0
 	begin, next := s.now, 0
 	due := func() time.Duration { // in bursts of a millisecond
 		return begin + time.Duration(float64(next)/rate*float64(time.Second)).Truncate(time.Millisecond)
 	}
 	for s.now < begin+during {
-		for due() <= s.now && len(s.queue) < s.connections {
-			s.queue = append(s.queue, stage{due: due(), came: s.now})
+		for due() <= s.now {
+			on := s.take()
+			if on < 0 {
+				break
+			}
+			s.queue = append(s.queue, stage{due: due(), came: s.now, on: on})
 			next++
 		}
 		if len(s.queue) == 0 {
-			s.now = due()
+			if s.now = max(s.now, due()); len(s.back) > 0 {
+				s.now = max(s.now, s.back[0].at)
+			}
 			continue
 		}
 		at := s.queue[0]
 		s.queue = s.queue[1:]
 		if !at.read {
 			s.law.roll(s.now)
+			s.law.comes(&s.clients[at.on])
 			if s.law.turnsAway() {
 				s.refused++
 				s.spend(refuseCost)
+				s.answer(at)
 				continue
 			}
 			s.spend(readCost)
-			s.queue = append(s.queue, stage{due: at.due, came: at.came, read: true, crowd: s.inside >= 2*crowd})
+			s.queue = append(s.queue, stage{due: at.due, came: at.came, on: at.on, read: true, crowd: s.inside >= 2*crowd})
 			s.inside++
 			continue
 		}
 		s.inside--
-		if s.law.decide(s.now-at.came, at.crowd) != Work {
+		switch s.law.decide(s.now-at.came, at.crowd) {
+		case Cheap:
 			s.cheap++
 			s.spend(cheapCost)
+			s.answer(at)
 			continue
+		case Brief:
+			s.brief++
+			s.spend(briefCost)
+		default:
+			s.spend(workCost)
 		}
-		s.spend(workCost)
+		s.answer(at)
 		if s.now-at.due <= 100*time.Millisecond {
 			s.live++
 		} else {
@@ -122,26 +179,30 @@ func TestOverload(t *testing.T) {
 		{0.5, 0.499, 0},
 		{0.8, 0.799, 0},
 		{0.95, 0.949, 0},
-		// From here on reading and refusing takes what is missing.
-		{1.2, 0.9, 0.3},
-		{1.5, 0.85, 0.7},
-		{2, 0.8, 1.3},
-		{3, 0.7, 2.4},
-		{4, 0.5, 3.6},
+		// From here on some lists are brief, then all of them, and reading and refusing
+		// takes what is missing.
+		{1.2, 1.15, 0.02},
+		{1.5, 1.4, 0.1},
+		{2, 1.5, 0.5},
+		{3, 1.3, 1.7},
+		{4, 1.15, 2.9},
 	} {
 		s := open()
 		const during = 2 * time.Second
 		s.run(c.times*knee, time.Second)
 		s.run(c.times*knee, during)
 		live, cheap, refused := s.per(s.live, during), s.per(s.cheap, during), s.per(s.refused, during)
+		if whole := s.live - s.brief; c.times < 1 && s.brief > 0 || c.times >= 2 && whole > s.live/20 {
+			t.Errorf("%.2f times the knee: %d whole lists, %d brief ones", c.times, whole, s.brief)
+		}
 		t.Logf("%.2f times the knee: live in time %.2f, late %.2f, cheap %.2f, refused %.2f", c.times, live, s.per(s.late, during), cheap, refused)
 		if live < c.live || refused > c.refused || cheap > live*0.6 || s.unsent > manyConnections || s.late > s.live/100 {
 			t.Errorf("%.2f times the knee: live in time %.2f, late %.2f, cheap %.2f, refused %.2f, %d waited at the door",
 				c.times, live, s.per(s.late, during), cheap, refused, s.unsent)
 		}
 		s.run(0.7*knee, 2*time.Second)
-		if s.run(0.7*knee, time.Second); s.late+s.cheap+s.refused > 0 {
-			t.Errorf("two seconds after %.2f times the knee: %d late, %d cheap, %d refused", c.times, s.late, s.cheap, s.refused)
+		if s.run(0.7*knee, time.Second); s.brief+s.late+s.cheap+s.refused > 0 {
+			t.Errorf("two seconds after %.2f times the knee: %d brief, %d late, %d cheap, %d refused", c.times, s.brief, s.late, s.cheap, s.refused)
 		}
 	}
 }
@@ -172,20 +233,19 @@ func TestFlood(t *testing.T) {
 		s.run(3*knee, during)
 		live := s.per(s.live, during)
 		t.Logf("%d connections behind %.2f times the knee: live in time %.2f, late %.2f, cheap %.2f", c.connections, c.before, live, s.per(s.late, during), s.per(s.cheap, during))
-		if live < 0.6 {
+		if live < 1.05 {
 			t.Errorf("%d connections behind %.2f times the knee, the first two seconds of 3 times: live in time %.2f, late %.2f", c.connections, c.before, live, s.per(s.late, during))
 		}
 	}
 }
 
 // TestUnsteady: where what a request takes is not the same from one to the next,
-// and now and then other programs have their turn, the share refused does not
-// swing, which leaves the processors without work in one window and more than
-// can be done in the next. With the same step whatever is let in these were 0.61
-// and 0.48.
+// and now and then other programs have their turn, the part that is saved does not
+// swing, which leaves the processors without work in one window and more than can
+// be done in the next.
 func TestUnsteady(t *testing.T) {
 	const runs, during = 8, 3 * time.Second
-	for _, c := range []struct{ times, live float64 }{{3, 0.64}, {4, 0.54}} {
+	for _, c := range []struct{ times, live float64 }{{3, 1.1}, {4, 1}} {
 		live, late := 0, 0
 		for seed := range uint64(runs) {
 			s := open()
@@ -281,9 +341,9 @@ func TestShare(t *testing.T) {
 	if got := s.law.share(s.now); got != 1 {
 		t.Errorf("at the start: %v", got)
 	}
-	s.run(2*knee, 2*time.Second)
-	if got := s.law.share(s.now); got > 0.6 || got < 0.3 {
-		t.Errorf("at twice the knee: %v", got)
+	s.run(4*knee, 2*time.Second)
+	if got := s.law.share(s.now); got > 0.6 || got < 0.2 {
+		t.Errorf("at four times the knee: %v", got)
 	}
 	s.run(0.5*knee, 3*time.Second)
 	if got := s.law.share(s.now); got < 0.99 {
@@ -298,5 +358,29 @@ func TestShare(t *testing.T) {
 	s.law.roll(s.now)
 	if s.law.refuses() || s.law.decide(late, true) != Work {
 		t.Error("the first after a rest is turned away")
+	}
+}
+
+// TestHidden: after a stutter requests wait for a connection, where nobody sees
+// them. The gate lets them catch up; otherwise each stutter adds to them, and all
+// lists are late for as long as the overload lasts.
+func TestHidden(t *testing.T) {
+	const runs, during = 8, 4 * time.Second
+	for _, connections := range []int{300, 400, 700} {
+		live, late := 0, 0
+		for seed := range uint64(runs) {
+			s := open()
+			s.connections = connections
+			s.unsteady(seed)
+			s.client = 4 * time.Millisecond
+			s.run(3*knee, 300*time.Millisecond)
+			s.run(3*knee, during)
+			live, late = live+s.live, late+s.late
+		}
+		s := open()
+		t.Logf("%d connections: live in time %.3f, late %.3f", connections, s.per(live, runs*during), s.per(late, runs*during))
+		if got := s.per(live, runs*during); got < 1.1 || s.per(late, runs*during) > 0.05 {
+			t.Errorf("%d connections: live in time %.3f, late %.3f", connections, got, s.per(late, runs*during))
+		}
 	}
 }

@@ -60,7 +60,7 @@ func (l Lists) Explain(ctx context.Context, q *httpapi.Query, itemID string) (ht
 func requestOf(q *httpapi.Query) recommend.Request {
 	req := recommend.Request{
 		UserID: q.UserID, Session: q.Session, Limit: q.Limit, Exclude: q.Exclude, ExcludeSeen: q.ExcludeSeen,
-		Filter: q.Filter, NotPersonalized: q.NotPersonalized, Scene: q.Scene, After: q.After, RequestID: q.RequestID, Now: q.Now,
+		Filter: q.Filter, NotPersonalized: q.NotPersonalized, Brief: q.Brief, Scene: q.Scene, After: q.After, RequestID: q.RequestID, Now: q.Now,
 	}
 	switch q.Explain {
 	case httpapi.ExplainItems:

@@ -1232,7 +1232,7 @@ type Recommendations struct {
 	// Plugins What became of each active plugin, in the order of their calls.
 	Plugins []PluginCall `json:"plugins"`
 
-	// Reason Why the source is not `live`; empty when it is. Of the visitor: `unknown_user`, `unknown_items` (nor is any item of the session known), `cold_user` (the model knows nothing that he did), `not_personalized`. Of the model: `no_model`, `cold_item`, `no_candidates`, `fold_failed`. Of the catalogue: `no_items` (none may be shown), `unknown_attribute` (nor has any the attribute that the filter names), `filtered` (plugins dropped all), `no_trend`, `nothing_new`. Of the appliance: `overload`, `deadline`, `failed`.
+	// Reason Why the source is not `live`; empty when it is, or `overload` where the list was made by the factors alone to save time. Of the visitor: `unknown_user`, `unknown_items` (nor is any item of the session known), `cold_user` (the model knows nothing that he did), `not_personalized`. Of the model: `no_model`, `cold_item`, `no_candidates`, `fold_failed`. Of the catalogue: `no_items` (none may be shown), `unknown_attribute` (nor has any the attribute that the filter names), `filtered` (plugins dropped all), `no_trend`, `nothing_new`. Of the appliance: `overload`, `deadline`, `failed`.
 	Reason    string     `json:"reason"`
 	RequestID string     `json:"request_id"`
 	Source    ListSource `json:"source"`

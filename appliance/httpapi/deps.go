@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vitrine/appliance/httpapi/adminapi"
+	"vitrine/appliance/httpapi/early"
 	"vitrine/appliance/httpapi/entities"
 	"vitrine/appliance/httpapi/intake"
 	"vitrine/appliance/httpapi/letters"
@@ -38,6 +39,8 @@ type Query struct {
 	Filter string
 	// NotPersonalized asks for the popular list.
 	NotPersonalized bool
+	// Brief asks for a live list of what takes little time. It is the ladder's.
+	Brief bool
 	// Scene is where the list will stand, After the request id of the list that
 	// it is the next page of; either may be empty.
 	Scene, After string
@@ -218,7 +221,7 @@ type Observer interface {
 }
 
 // Deps are the parts behind the handlers. All are needed, but Observer, Served,
-// TurnsAway and Now.
+// Client and Now.
 type Deps struct {
 	Ingester    Ingester
 	Types       event.Types
@@ -239,10 +242,11 @@ type Deps struct {
 	Metrics     http.Handler
 	Observer    Observer
 	Served      ServedLog
-	// TurnsAway says whether to refuse a request for a list as it comes. The
-	// contexts of those about which it was asked are admit.Behind who did.
-	TurnsAway func() bool
-	Now       func() time.Time
+	// Client is made for each connection, and says which requests for lists to refuse
+	// as they come. The contexts of those about which it was asked are admit.Behind
+	// who did.
+	Client func() early.Client
+	Now    func() time.Time
 }
 
 // missing names the parts that were forgotten.

@@ -186,11 +186,11 @@ func (s *Server) Listen(ctx context.Context) error {
 // early is what answers requests for lists at the API's door, and turns them
 // away there; nil where nobody says which.
 func (s *Server) early() (door.Guard, error) {
-	if s.deps.TurnsAway == nil {
+	if s.deps.Client == nil {
 		return nil, nil
 	}
 	return early.New(early.Options{
-		Away: s.deps.TurnsAway, Paths: []string{pathList, pathArticle}, Handler: s.api, Problem: wire.Overloaded(), Idle: door.IdleTimeout, Head: door.HeaderTimeout,
+		Client: s.deps.Client, Paths: []string{pathList, pathArticle}, Handler: s.api, Problem: wire.Overloaded(), Idle: door.IdleTimeout, Head: door.HeaderTimeout,
 		Told: func(path string) { s.deps.Observer.Request(path, http.StatusServiceUnavailable, 0) },
 	})
 }

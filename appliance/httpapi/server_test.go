@@ -20,6 +20,7 @@ import (
 	"vitrine/appliance/client"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/httpapi/door"
+	"vitrine/appliance/httpapi/early"
 	"vitrine/bridge/event"
 )
 
@@ -310,12 +311,18 @@ func TestEarlyRefusalReachesASender(t *testing.T) {
 	finished(t, done)
 }
 
+// away says of every request whether to turn it away.
+type away bool
+
+func (a away) TurnsAway() bool { return bool(a) }
+func (a away) Gone()           {}
+
 // TestTurnedAway: lists that are asked for over the API's listener are refused
 // as they come where the caller says so, and counted; nothing else is.
 func TestTurnedAway(t *testing.T) {
 	s := newShop()
 	srv, _ := serverOf(t, s, loopback(t))
-	srv.deps.TurnsAway = func() bool { return true }
+	srv.deps.Client = func() early.Client { return away(true) }
 	stop, done := running(t, srv)
 	api, _ := srv.Addresses()
 	for path, want := range map[string]int{
@@ -343,7 +350,7 @@ func TestTurnedAway(t *testing.T) {
 func TestKeptConnection(t *testing.T) {
 	s := newShop()
 	srv, _ := serverOf(t, s, loopback(t))
-	srv.deps.TurnsAway = func() bool { return false }
+	srv.deps.Client = func() early.Client { return away(false) }
 	stop, done := running(t, srv)
 	api, _ := srv.Addresses()
 	paths := []string{

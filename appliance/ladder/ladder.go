@@ -97,7 +97,7 @@ func (l *Ladder) ask(ctx context.Context, wanted func(context.Context) error, be
 // rungs is ask for one who is in.
 func (l *Ladder) rungs(ctx context.Context, verdict admit.Verdict, wanted func(context.Context) error, below func(reason string) error) error {
 	reason := reasonOverload
-	if verdict == admit.Work {
+	if verdict.Works() {
 		err := l.try(ctx, wanted)
 		if err == nil {
 			return nil
@@ -115,7 +115,18 @@ func (l *Ladder) rungs(ctx context.Context, verdict admit.Verdict, wanted func(c
 
 // Recommend climbs down as far as it must.
 func (l *Ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
-	return l.ask(ctx, func(ctx context.Context) error {
+	verdict := l.gate.Enter(ctx)
+	if verdict == admit.Refuse {
+		return wire.Overloaded()
+	}
+	defer l.gate.Leave(verdict)
+	return l.recommend(ctx, verdict, q, list)
+}
+
+// recommend is Recommend for one who is in.
+func (l *Ladder) recommend(ctx context.Context, verdict admit.Verdict, q *httpapi.Query, list *httpapi.List) error {
+	q.Brief = verdict == admit.Brief
+	return l.rungs(ctx, verdict, func(ctx context.Context) error {
 		if err := l.live.Recommend(ctx, q, list); err != nil {
 			return err
 		}
@@ -126,7 +137,7 @@ func (l *Ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.
 
 // keep remembers a list for the rung below.
 func (l *Ladder) keep(q *httpapi.Query, list *httpapi.List) {
-	if kept.Keepable(q) && list.Source == httpapi.SourceLive {
+	if kept.Keepable(q) && list.Source == httpapi.SourceLive && !q.Brief {
 		l.kept.Put(q, list)
 	}
 }
@@ -167,7 +178,7 @@ func (l *Ladder) Explain(ctx context.Context, q *httpapi.Query, itemID string) (
 		return x, wire.Overloaded()
 	}
 	defer l.gate.Leave(verdict)
-	if verdict != admit.Work {
+	if !verdict.Works() {
 		return x, wire.Overloaded()
 	}
 	err = l.try(ctx, func(ctx context.Context) error {

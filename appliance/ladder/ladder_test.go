@@ -215,6 +215,28 @@ func TestOverload(t *testing.T) {
 	<-done
 }
 
+// TestBrief: a brief list is asked for as such, and is not the last good one.
+func TestBrief(t *testing.T) {
+	m := &moody{}
+	l, _ := ladderOver(m, admit.Options{})
+	for _, verdict := range []admit.Verdict{admit.Brief, admit.Work, admit.Brief} {
+		var list httpapi.List
+		q := httpapi.Query{UserID: "u", Limit: 3, Now: 1000, Brief: verdict == admit.Work}
+		if err := l.recommend(t.Context(), verdict, &q, &list); err != nil || list.Source != httpapi.SourceLive {
+			t.Fatalf("%v: %s", err, list.Source)
+		}
+		if q.Brief != (verdict == admit.Brief) {
+			t.Errorf("%v: brief is %v", verdict, q.Brief)
+		}
+		last := l.kept.Get(&q, &list, func(string, int64) bool { return true })
+		if want := verdict == admit.Work; want && !last {
+			t.Error("the whole list is not kept")
+		} else if l.kept = kept.New(); !want && last {
+			t.Error("a brief list is kept")
+		}
+	}
+}
+
 // TestLateFilter: who was late with a filter has no such time for popular items, for
 // they have to pass it, too.
 func TestLateFilter(t *testing.T) { synctest.Test(t, lateFilter) }

@@ -63,7 +63,7 @@ func (l *Ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpa
 	}
 	defer l.gate.Leave(verdict)
 	var batch answer.Batch
-	if verdict == admit.Work {
+	if verdict.Works() {
 		batch = l.begin(ctx, qs)
 	}
 	for i := range qs {

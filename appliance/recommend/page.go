@@ -57,7 +57,9 @@ func (e *Engine) page(sc *scratch, resp *Response, reason string, q question) {
 			resp.Reason = ReasonNoItems
 		}
 	case reason == "":
-		resp.Source, resp.Exact = SourceLive, true
+		if resp.Source, resp.Exact = SourceLive, !sc.brief; sc.brief {
+			resp.Reason = ReasonOverload
+		}
 		if v := q.view; v != nil && q.rank == nil {
 			resp.ModelVersion = v.Version
 			resp.ModelAge = max(0, time.Duration(f.Now-v.Created.UnixMilli())*time.Millisecond)

@@ -180,7 +180,7 @@ func (e *Engine) question(req *Request, sc *scratch) (question, error) {
 	q := question{view: e.view.Load(), reason: ReasonNotPersonalized, filled: true}
 	if !req.NotPersonalized {
 		if q.reason = e.visitor(req, q.view, sc); q.reason == "" {
-			q.reason = e.know(q.view, sc)
+			q.reason = e.know(q.view, sc, req.Brief && req.Explain == ExplainNone && ownList(preset))
 		}
 		e.stage(preset, sc, &q)
 	}
@@ -216,6 +216,7 @@ type scratch struct {
 	depth    int // how many the plugins want to see
 	clock    pace.Clock
 	until    pace.Until  // of the plugins
+	brief    bool        // by the factors alone
 	hurried  bool        // the candidates took what was meant for plugins
 	sorts    bool        // plugins will sort the candidates anew
 	dropped  bool        // the plugins dropped some
@@ -289,7 +290,7 @@ func (sc *scratch) begin(ctx context.Context, limit int, now int64) {
 	sc.rows, sc.weights, sc.history = sc.rows[:0], sc.weights[:0], sc.history[:0]
 	sc.buried, sc.pins, sc.before, sc.offset = sc.buried[:0], sc.pins[:0], sc.before[:0], 0
 	sc.plan, sc.why, sc.filters = nil, nil, sc.filters[:0]
-	sc.ahead, sc.searched = nil, false
+	sc.ahead, sc.searched, sc.brief = nil, false, false
 }
 
 func (sc *scratch) exclude(codes Codes, ids []string) {

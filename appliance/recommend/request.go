@@ -29,6 +29,9 @@ type Request struct {
 	// NotPersonalized asks for the popular list and reads no history, not even
 	// for ExcludeSeen.
 	NotPersonalized bool
+	// Brief asks for the list by the factors alone where other sources stand beside
+	// them, in an overload. It has no effect where reasons are asked for.
+	Brief bool
 	// Scene is where the list will stand; empty means SceneHome.
 	Scene string
 	// After is the request id of the list that this one is the next page of.
@@ -92,6 +95,8 @@ const (
 	ReasonUnknownAttribute = "unknown_attribute"
 	// ReasonNoItems: there is no item that may be shown.
 	ReasonNoItems = "no_items"
+	// ReasonOverload: a live list was made by the factors alone.
+	ReasonOverload = "overload"
 	// ReasonFiltered: the plugins dropped every candidate.
 	ReasonFiltered = "filtered"
 )
@@ -104,13 +109,14 @@ type Response struct {
 	// Items are the list, best first.
 	Items  []Item
 	Source string
-	// Reason says why Source is not SourceLive; empty when it is.
+	// Reason says why Source is not SourceLive; when it is, it is empty, or
+	// ReasonOverload for a brief list.
 	Reason string
 	// ModelVersion and ModelAge tell of the model that made a live list.
 	ModelVersion string
 	ModelAge     time.Duration
 	// Exact says that the whole catalogue was ranked, nothing approximated or
-	// stale: true for every live list. In a blend an item outside the factors'
+	// stale: true for every live list that is not brief. In a blend an item outside the factors'
 	// best that no source names cannot reach the list.
 	Exact bool
 	// Plugins tells what became of each active plugin.

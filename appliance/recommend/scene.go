@@ -74,6 +74,9 @@ func (e *Engine) SceneNames() []string {
 	return names
 }
 
+// ownList tells whether a scene's list is one of the visitor's own taste.
+func ownList(preset string) bool { return preset == SceneHome || preset == SceneCart }
+
 // stage turns the question of the visitor's own list into that of the scene.
 func (e *Engine) stage(preset string, sc *scratch, q *question) {
 	switch preset {

@@ -108,10 +108,20 @@ func (sc *scratch) alike(v *view.View, q question, k int, hidden *topk.Mask, dst
 
 // blend is the mix for a visitor; nil where the factors answer alone.
 func (sc *scratch) blend(v *view.View) *neighbors.Blend {
+	if sc.brief {
+		return nil
+	}
 	if sc.anonymous() {
 		return v.Blends.Session
 	}
 	return v.Blends.User
+}
+
+// shorten leaves the other sources of a mix out where the factors have a part in
+// it: they take less than half of its time.
+func (sc *scratch) shorten(v *view.View) {
+	blend := sc.blend(v)
+	sc.brief = blend != nil && blend.FactorWeight > 0
 }
 
 // byFactors tells whether a list begins with a search for the visitor's vector.

@@ -223,6 +223,52 @@ func TestWithoutSourcesTheFactorsAnswer(t *testing.T) {
 	}
 }
 
+// TestBrief: a brief list is that of the factors alone, and says so; where these
+// know nothing, where no other source is beside them, or where more than the list is
+// asked for, nothing is left out.
+func TestBrief(t *testing.T) {
+	const items = 300
+	m, set := newModel(items, 8), newSet(t, items, 500)
+	clear(m.Items[(44-first)*8 : (44-first)*8+8])
+	s := &shop{items: items + first, history: map[uint32]frame.Frame{1: taste(25, 60), 2: taste(44)}}
+	whole, plain := s.engine(), s.engine()
+	whole.Swap(newBlendedView(t, m, first, set, nil))
+	plain.Swap(newTestView(t, m, first))
+	list := func(e *Engine, req Request) (codes []uint32, reason string) {
+		var resp Response
+		if err := e.Recommend(context.Background(), &req, &resp); err != nil {
+			t.Fatal(err)
+		}
+		if resp.Source != SourceLive || resp.Exact != (resp.Reason == "") {
+			t.Errorf("%+v: %s, exact %v", req, resp.Source, resp.Exact)
+		}
+		return codesOf(&resp), resp.Reason
+	}
+	for name, c := range map[string]struct {
+		engine *Engine
+		req    Request
+		want   *Engine // whose whole list it is
+		reason string
+	}{
+		"a user": {whole, Request{UserID: "u1"}, plain, ReasonOverload},
+		"a visitor, for whom no factors are mixed": {whole, Request{Session: []string{"i70", "i71"}}, whole, ""},
+		"a cart":             {whole, Request{UserID: "u1", Session: []string{"i70"}, Scene: SceneCart}, plain, ReasonOverload},
+		"items like one":     {whole, Request{Session: []string{"i70"}, Scene: SceneProduct}, whole, ""},
+		"explained":          {whole, Request{UserID: "u1", Explain: ExplainItems}, whole, ""},
+		"unknown to factors": {whole, Request{UserID: "u2"}, whole, ""},
+		"no other sources":   {plain, Request{UserID: "u1"}, plain, ""},
+		"what to buy again":  {whole, Request{UserID: "u1", Scene: SceneBuyAgain}, whole, ""},
+	} {
+		c.req.Limit, c.req.Now = 40, 1000
+		want, _ := list(c.want, c.req)
+		c.req.Brief = true
+		got, reason := list(c.engine, c.req)
+		if !slices.Equal(got, want) || reason != c.reason {
+			t.Errorf("%s: %q %v\nwant %q %v", name, reason, got, c.reason, want)
+		}
+	}
+}
+
 // TestSourcesKnowWhatFactorsDoNot: a history of items without factors is
 // answered by what follows them.
 func TestSourcesKnowWhatFactorsDoNot(t *testing.T) {

@@ -50,9 +50,11 @@ func (e *Engine) visitor(req *Request, v *view.View, sc *scratch) (reason string
 
 // know puts what is known of the visitor into the model's terms: his vector,
 // and the rows of what he touched last. Either is enough where sources stand
-// beside the factors.
-func (e *Engine) know(v *view.View, sc *scratch) (reason string) {
-	reason = sc.fold(v)
+// beside the factors; with a vector the others may be left out for a brief list.
+func (e *Engine) know(v *view.View, sc *scratch, brief bool) (reason string) {
+	if reason = sc.fold(v); brief && reason == "" {
+		sc.shorten(v)
+	}
 	if sc.blend(v) == nil {
 		return reason
 	}

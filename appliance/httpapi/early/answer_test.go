@@ -217,7 +217,7 @@ func BenchmarkAnswer(b *testing.B) {
 			if where == "server" {
 				request = strings.Replace(list, "/v1/recommend", "/other", 1)
 			}
-			dialogue(b, Options{Away: func() bool { return false }, Handler: handler}, request)
+			dialogue(b, Options{Client: func() Client { return answer(false) }, Handler: handler}, request)
 		})
 	}
 }

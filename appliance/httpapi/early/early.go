@@ -26,8 +26,9 @@ import (
 
 // Options of a Door; all are needed.
 type Options struct {
-	// Away says whether to turn a request away. It is asked of each that may be.
-	Away func() bool
+	// Client is called for each connection. It is asked about each request that may
+	// be turned away.
+	Client func() Client
 	// Paths are those of which GET requests may be.
 	Paths []string
 	// Handler answers such requests as it does behind the server; it says what type
@@ -39,6 +40,13 @@ type Options struct {
 	// Idle is how long a connection may be without a request, Head how long the
 	// head of its first one may take.
 	Idle, Head time.Duration
+}
+
+// Client says which requests of a connection to turn away.
+type Client interface {
+	TurnsAway() bool
+	// Gone is called when the connection is closed.
+	Gone()
 }
 
 // Door looks at the connections of a listener.
@@ -111,7 +119,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	ours := &conn{Conn: c, door: l.door}
+	ours := &conn{Conn: c, door: l.door, client: l.door.opt.Client()}
 	ours.socket.open(c, ours.step)
 	return ours, nil
 }
@@ -140,6 +148,8 @@ func (d *Door) context(ctx context.Context, c net.Conn) context.Context {
 type conn struct {
 	net.Conn
 	door   *Door
+	client Client
+	gone   sync.Once
 	socket socket
 	// fresh says that the next byte is the first of a request, of which the
 	// server has nothing yet; left is how much of the present one is to come, and
@@ -151,7 +161,7 @@ type conn struct {
 	// gone: held. Such a request can only be followed.
 	ahead bool
 	held  [1]byte
-	// asked says that Away was asked about the present request.
+	// asked says that the client was asked about the present request.
 	asked bool
 	// first says that no request went through yet; until then the server counts
 	// the time for its head from the connection's beginning.
@@ -242,7 +252,7 @@ func (c *conn) came(b []byte) (ours bool, err error) {
 	if path < 0 {
 		return false, c.deadline()
 	}
-	if c.asked = true; c.door.opt.Away() {
+	if c.asked = true; c.client.TurnsAway() {
 		err = c.refuse(&r, path)
 	} else if c.first || !c.take(&r, path) {
 		return false, c.deadline()
@@ -345,6 +355,7 @@ func (c *conn) answered() {
 // Close closes the connection once an answer that is under way is sent. The
 // server that stops thinks that nothing is: it has not seen the request.
 func (c *conn) Close() error {
+	c.gone.Do(c.client.Gone)
 	c.door.leaving.Add(1)
 	if c.stage.CompareAndSwap(answers, closed) {
 		return nil

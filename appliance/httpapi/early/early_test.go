@@ -25,10 +25,24 @@ type served struct {
 	asked atomic.Int64
 	told  atomic.Int64
 	// here counts what the door answers by its handler.
-	here   atomic.Int64
-	door   *Door
-	server *http.Server
+	here atomic.Int64
+	// clients are the connections that the door has told of and that are not gone.
+	clients atomic.Int64
+	door    *Door
+	server  *http.Server
 }
+
+// TurnsAway is what is asked about each request of any connection.
+func (s *served) TurnsAway() bool { s.asked.Add(1); return s.away.Load() }
+
+// Gone takes note of a connection that is closed.
+func (s *served) Gone() { s.clients.Add(-1) }
+
+// answer is the same for all requests.
+type answer bool
+
+func (a answer) TurnsAway() bool { return bool(a) }
+func (a answer) Gone()           {}
 
 func serve(t *testing.T) *served {
 	t.Helper()
@@ -51,7 +65,7 @@ func serveOn(t *testing.T, l net.Listener, handler http.HandlerFunc) *served {
 	t.Helper()
 	s := new(served)
 	d, err := New(Options{
-		Away: func() bool { s.asked.Add(1); return s.away.Load() }, Paths: []string{"/v1/recommend", "/recommend"},
+		Client: func() Client { s.clients.Add(1); return s }, Paths: []string{"/v1/recommend", "/recommend"},
 		Problem: wire.Overloaded(), Told: func(string) { s.told.Add(1) }, Idle: time.Minute, Head: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.here.Add(1); handler(w, r) }),
 	})
@@ -63,7 +77,16 @@ func serveOn(t *testing.T, l net.Listener, handler http.HandlerFunc) *served {
 	s.server = server
 	done := make(chan struct{})
 	go func() { defer close(done); server.Serve(d.Watch(server, l)) }() //nolint:errcheck // ends with Close
-	t.Cleanup(func() { server.Close(); <-done })
+	t.Cleanup(func() {
+		server.Close()
+		<-done
+		for deadline := time.Now().Add(10 * time.Second); s.clients.Load() != 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Errorf("%d connections are not gone", s.clients.Load())
+				return
+			}
+		}
+	})
 	return s
 }
 
@@ -299,7 +322,7 @@ func BenchmarkRefusal(b *testing.B) {
 	for _, where := range []string{"door", "handler"} {
 		b.Run(where, func(b *testing.B) {
 			dialogue(b, Options{
-				Away: func() bool { return where == "door" },
+				Client: func() Client { return answer(where == "door") },
 				Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					wire.Overloaded().Write(w, wire.RequestID(r.Header)[0]) //nolint:errcheck // a benchmark's server
 				}),
