@@ -34,9 +34,7 @@ const (
 	// on the machine makes lists late in a single one, and a good moment lets a rate
 	// be held that is not a second later.
 	kneeTries = 3
-	// beyondTimes is how often the load goes beyond the knee, between two times at
-	// it: the machine itself is a fifth faster or slower from one ten seconds to
-	// the next.
+	// beyondTimes is how often the load goes beyond the knee.
 	beyondTimes = 3
 	// beyondSteps is how many steps that lasts, and calm is left behind each, and
 	// behind a rate that was not held: an appliance is to have forgotten it.
@@ -44,8 +42,9 @@ const (
 	calm        = 1200 * time.Millisecond
 )
 
-// tally counts answers by what they are.
-type tally struct{ live, late, lastGood, popular, refused, other atomic.Int64 }
+// tally counts answers by what they are: live lists in time, whole or brief ones,
+// and the others.
+type tally struct{ live, brief, late, lastGood, popular, refused, other atomic.Int64 }
 
 // The other sources of an answer, as it names them.
 var lastGoodSource, popularSource = []byte(`"source":"last_good"`), []byte(`"source":"popular"`)
@@ -72,6 +71,8 @@ func (t *tally) judge(a load.Answer) bool {
 		}
 	case a.Response > inTime:
 		t.late.Add(1)
+	case bytes.Contains(a.Body, dueToOverload):
+		t.brief.Add(1)
 	default:
 		t.live.Add(1)
 	}
@@ -101,7 +102,7 @@ func (c *crowded) holds(ctx context.Context, rate float64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if r.Response(0.99) <= inTime && r.Wrong+r.Failed+r.Unsent+t.lastGood.Load()+t.popular.Load()+t.refused.Load() == 0 {
+	if r.Response(0.99) <= inTime && r.Wrong+r.Failed+r.Unsent+t.brief.Load()+t.lastGood.Load()+t.popular.Load()+t.refused.Load() == 0 {
 		return true, nil
 	}
 	return false, pause.For(ctx, calm)
@@ -154,9 +155,10 @@ func knee(first float64, holds func(rate float64) (bool, error)) (float64, error
 }
 
 // Overload finds the highest rate that is answered live within 100 ms, and
-// offers three times as much, between two times at that rate again and again. A
-// share is of the better of these two, so that a machine that was slow at the
-// knee flatters nobody.
+// offers three times as much, again and again, for the machine itself is a fifth
+// faster or slower from one ten seconds to the next: a share is of the better of
+// the knees before and behind, so that a machine that was slow at one of them
+// flatters nobody.
 func (b *Bench) Overload(ctx context.Context, s *Shop) error {
 	c := &crowded{b, s, Gets(s.Address, s.paths(""))}
 	b.Progress("serve.overload.knee", 0, 0)
@@ -164,82 +166,88 @@ func (b *Bench) Overload(ctx context.Context, s *Shop) error {
 	if err != nil {
 		return err
 	}
+	holds := func(rate float64) (bool, error) { return c.holds(ctx, rate) }
 	first := kneeStart * free.Achieved
-	highest, err := knee(first, func(rate float64) (bool, error) { return c.holds(ctx, rate) })
+	before, err := knee(first, holds)
 	if err != nil {
 		return err
 	}
-	if highest == 0 {
+	if before == 0 {
 		least := first / math.Pow(kneeStep, kneeSteps-1)
 		b.Invalid("overload: not even %.0f requests/s, %.0f %% of what is answered in a closed loop, are answered live within %s", least, 100*least/free.Achieved, inTime)
 		return nil
 	}
-	b.add(report.New(overloadName+"knee", "1/s", report.Higher, highest))
-	b.add(report.New(overloadName+"offered", "1/s", "", overload*highest))
-	return c.beyond(ctx, highest)
+	got := &beyond{Samples: report.Samples{}}
+	got.Add(overloadName+"knee", before)
+	for n := range beyondTimes {
+		c.Progress("serve.overload.beyond", int64(n), beyondTimes)
+		live, err := c.beyond(ctx, overload*before, got)
+		if err != nil {
+			return err
+		}
+		behind, err := knee(before, holds)
+		if err != nil {
+			return err
+		}
+		got.Add(overloadName+"knee", behind)
+		got.Add(overloadName+"live_to_knee", live/max(before, behind))
+		if behind > 0 {
+			before = behind
+		}
+	}
+	c.report(got)
+	return nil
 }
 
 // overloadName begins the names of the figures.
 const overloadName = "serve.overload."
 
-// beyond offers three times the knee, and the knee before and behind it.
-func (c *crowded) beyond(ctx context.Context, knee float64) error {
-	got := report.Samples{}
-	other, fault := int64(0), ""
-	step, long := c.Rhythm.Step, beyondSteps*c.Rhythm.Step
-	atKnee := func() (float64, error) {
-		_, t, err := c.at(ctx, knee, step)
-		if err != nil {
-			return 0, err
-		}
-		live := float64(t.live.Load()) / step.Seconds()
-		got.Add(overloadName+"at_knee", live)
-		return live, nil
-	}
-	before, err := atKnee()
+// beyond is what was seen beyond the knee.
+type beyond struct {
+	report.Samples
+	other int64
+	fault string
+}
+
+// beyond offers a rate that cannot be answered, and returns the rate of live
+// answers in time.
+func (c *crowded) beyond(ctx context.Context, rate float64, got *beyond) (live float64, err error) {
+	long := beyondSteps * c.Rhythm.Step
+	r, t, err := c.at(ctx, rate, long)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for n := range beyondTimes {
-		c.Progress("serve.overload.beyond", int64(n), beyondTimes)
-		r, t, err := c.at(ctx, overload*knee, long)
-		if err != nil {
-			return err
-		}
-		for name, n := range map[string]int64{
-			"live_in_time": t.live.Load(), "live_late": t.late.Load(), "last_good": t.lastGood.Load(), "popular": t.popular.Load(),
-			"refused": t.refused.Load(), "unsent": r.Unsent,
-		} {
-			got.Add(overloadName+name, float64(n)/long.Seconds())
-		}
-		got.Add(overloadName+"client_cpu", float64(r.CPU.Microseconds())/float64(max(r.Total, 1)))
-		if n := t.other.Load() + r.Failed; n > 0 {
-			other, fault = other+n, r.FirstFault
-		}
-		if err := pause.For(ctx, calm); err != nil {
-			return err
-		}
-		after, err := atKnee()
-		if err != nil {
-			return err
-		}
-		live := float64(t.live.Load()) / long.Seconds()
-		got.Add(overloadName+"live_to_knee", live/max(before, after, 1))
-		before = after
+	live = float64(t.live.Load()+t.brief.Load()) / long.Seconds()
+	got.Add(overloadName+"offered", rate)
+	got.Add(overloadName+"live_in_time", live)
+	for name, n := range map[string]int64{
+		"brief": t.brief.Load(), "live_late": t.late.Load(), "last_good": t.lastGood.Load(), "popular": t.popular.Load(), "refused": t.refused.Load(), "unsent": r.Unsent,
+	} {
+		got.Add(overloadName+name, float64(n)/long.Seconds())
 	}
+	got.Add(overloadName+"client_cpu", float64(r.CPU.Microseconds())/float64(max(r.Total, 1)))
+	if n := t.other.Load() + r.Failed; n > 0 {
+		got.other, got.fault = got.other+n, r.FirstFault
+	}
+	return live, pause.For(ctx, calm)
+}
+
+// report makes figures of what was seen.
+func (c *crowded) report(got *beyond) {
 	figure := func(name, unit, better string) report.Figure { return got.Figure(overloadName+name, unit, better) }
-	c.add(figure("at_knee", "1/s", report.Higher))
+	c.add(figure("knee", "1/s", report.Higher))
+	c.add(figure("offered", "1/s", ""))
 	c.add(figure("live_in_time", "1/s", report.Higher))
 	c.add(figure("live_to_knee", "x", report.Higher).WithBar(barLive))
+	c.add(figure("brief", "1/s", ""))
 	c.add(figure("live_late", "1/s", report.Lower))
 	c.add(figure("last_good", "1/s", ""))
 	c.add(figure("popular", "1/s", ""))
 	c.add(figure("refused", "1/s", ""))
 	c.add(figure("unsent", "1/s", report.Lower))
-	c.add(report.New(overloadName+"other_errors", "", report.Lower, float64(other)).WithBar(0))
+	c.add(report.New(overloadName+"other_errors", "", report.Lower, float64(got.other)).WithBar(0))
 	c.add(figure("client_cpu", "us", report.Lower))
-	if other > 0 {
-		c.Warn("overload: %s", fault)
+	if got.other > 0 {
+		c.Warn("overload: %s", got.fault)
 	}
-	return nil
 }
