@@ -12,6 +12,7 @@ import (
 	"vitrine/bridge/event"
 	"vitrine/bridge/file"
 	"vitrine/bridge/kafka/fetch"
+	"vitrine/bridge/kafka/schema"
 )
 
 // The formats of record values.
@@ -126,18 +127,40 @@ func newBinary(opt *Options) (decode decoder, prepare func(ctx context.Context, 
 	if err != nil {
 		return nil, nil, err
 	}
+	var text func(value []byte) ([]byte, *event.Invalid)
+	by := schema.Options{File: opt.Schema, Message: opt.Message, Registry: opt.Registry, Now: opt.Now}
 	if opt.Format == Protobuf {
-		m, err := newMessages(opt, then)
+		p, err := schema.NewProtobuf(by)
 		if err != nil {
 			return nil, nil, err
 		}
-		return m.decode, nil, nil
+		text = p.JSON
+	} else {
+		a, err := schema.NewAvro(by)
+		if err != nil {
+			return nil, nil, err
+		}
+		text, prepare = a.JSON, a.Prepare
 	}
-	s, err := newSchemas(opt, then)
-	if err != nil {
-		return nil, nil, err
-	}
-	return s.decode, s.prepare, nil
+	return func(r *fetch.Record, dst *event.Record) (int, *event.Invalid) {
+		switch {
+		case len(r.Value) > event.MaxJSON:
+			return 0, tooLarge(len(r.Value))
+		case len(r.Value) == 0:
+			return 0, tombstone()
+		}
+		value, inv := text(r.Value)
+		if inv != nil {
+			return 0, inv
+		}
+		as := *r
+		as.Value = value
+		return then(&as, dst)
+	}, prepare, nil
+}
+
+func tooLarge(n int) *event.Invalid {
+	return &event.Invalid{Code: event.CodeTooLarge, Detail: fmt.Sprintf("the record has %d bytes, the limit is %d", n, event.MaxJSON)}
 }
 
 // tombstone is the fault of an interaction without a value.

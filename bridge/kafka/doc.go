@@ -12,6 +12,5 @@
 //	source, err := kafka.New(kafka.Options{Brokers: []string{"localhost:9092"}, Topic: "user-events", Log: pump, Letters: store})
 //	err = source.Run(ctx)
 //
-// It is the only importer of franz-go with its registry client, of twmb/avro and
-// of protobuf.
+// It and its own packages are the only importers of franz-go.
 package kafka

@@ -235,9 +235,9 @@ const remindEvery = 5 * time.Minute
 // waiting says that records wait here, and why.
 func (s *Source) waiting(err error) {
 	hint := "the records stay in the cluster meanwhile"
-	var own *fault
+	var own interface{ Hint() string }
 	if errors.As(err, &own) {
-		hint = own.hint + "; " + hint
+		hint = own.Hint() + "; " + hint
 	}
 	s.mu.Lock()
 	s.status.Error, s.status.Hint = fmt.Sprintf("reading waits: %v", err), hint

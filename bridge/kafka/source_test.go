@@ -33,6 +33,7 @@ import (
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
 	"vitrine/bridge/kafka/fetch"
+	"vitrine/bridge/kafka/schema"
 )
 
 // memLog is a log in memory.
@@ -434,7 +435,7 @@ func TestFaults(t *testing.T) {
 		"no connection to", "no answer from", "the addresses that they give of themselves cannot be reached", "does not exist on", "kafka-topics.sh --create", "refuse user", "has expired or is not valid yet",
 		"is signed by an authority that is not trusted", "only one side of the connection to", "kafka-acls.sh", "the schema registry does not give schema",
 		"was deleted and created again", "the cluster has dropped records before they were read", "another appliance reads as the same member of group", "has members that are no Vitrine",
-		codeNoSchema, codeInvalidValue, event.CodeTooLarge,
+		schema.CodeUnknown, schema.CodeInvalid, event.CodeTooLarge,
 	} {
 		if !bytes.Contains(manual, []byte(said)) {
 			t.Errorf("docs/OPERATIONS.md does not say what %q means", said)
@@ -643,6 +644,45 @@ func TestFormats(t *testing.T) {
 	if CheckMap(JSON, "attr.price=p") == nil {
 		t.Error("attributes of items in interactions are accepted")
 	}
+}
+
+// TestBinaryFormats: what becomes JSON first goes through the map and the checks of
+// JSON.
+func TestBinaryFormats(t *testing.T) {
+	text := `{"type":"record","name":"E","fields":[{"name":"user_id","type":"string"},{"name":"sku","type":"string"}]}`
+	decode, _, err := newDecoder(&Options{Format: Avro, Schema: write(t, text), Map: "item_id=sku,event_type==purchase"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string]string{
+		"\x02u\x02i": "u i purchase ", "\x00\x02i": "   missing_user_id", "\x02u": "   " + schema.CodeInvalid, "": "   " + event.CodeInvalidJSON,
+		strings.Repeat("x", event.MaxJSON+1): "   " + event.CodeTooLarge,
+	} {
+		var r event.Record
+		_, inv := decode(&fetch.Record{Value: []byte(value)}, &r)
+		code := ""
+		if inv != nil {
+			code, r = inv.Code, event.Record{}
+		}
+		if got := fmt.Sprint(r.Event.UserID, " ", r.Event.ItemID, " ", r.Event.Type, " ", code); got != want {
+			t.Errorf("%.20q: %q, want %q", value, got, want)
+		}
+	}
+	for _, opt := range []Options{{Format: Avro}, {Format: Protobuf}} {
+		if _, _, err := newDecoder(&opt); err == nil {
+			t.Errorf("%s without a schema is accepted", opt.Format)
+		}
+	}
+}
+
+// write makes a file.
+func write(t testing.TB, data string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func FuzzDecode(f *testing.F) {

@@ -61,9 +61,10 @@ var rules = []rule{
 	{pkg: "bridge/parquet/tables", foreign: []string{"github.com/parquet-go/parquet-go"}},
 	{pkg: "bridge/parquet", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/parquet-go/parquet-go"}},
 	{pkg: "bridge/kafka/fetch", foreign: []string{"github.com/twmb/franz-go"}},
+	{pkg: "bridge/kafka/schema", own: []string{"bridge/event"}, foreign: []string{"github.com/twmb/franz-go", "github.com/twmb/avro", "google.golang.org/protobuf"}},
 	{
-		pkg: "bridge/kafka", own: []string{"bridge", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/fetch", "internal/logkey", "internal/pause"},
-		foreign: []string{"github.com/twmb/franz-go", "github.com/twmb/avro", "google.golang.org/protobuf"},
+		pkg: "bridge/kafka", own: []string{"bridge", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/fetch", "bridge/kafka/schema", "internal/logkey", "internal/pause"},
+		foreign: []string{"github.com/twmb/franz-go"},
 	},
 	{pkg: "bridge/cloudevents", own: []string{"bridge/event"}},
 	{pkg: "bridge/jetstream", own: []string{"bridge", "bridge/event", "internal/disk", "internal/durable", "internal/logkey", "internal/pause"}, foreign: []string{"github.com/nats-io", "github.com/minio/highwayhash"}},

@@ -1,4 +1,4 @@
-package kafka
+package schema
 
 import (
 	"encoding/binary"
@@ -14,62 +14,57 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"vitrine/bridge/event"
-	"vitrine/bridge/kafka/fetch"
 )
 
-// messages reads Protobuf by a descriptor set, as protoc writes it with
+// Protobuf reads messages by a descriptor set, as protoc writes it with
 // --descriptor_set_out --include_imports. A schema registry's header is passed
-// over.
-type messages struct {
+// over. It is safe for any goroutine.
+type Protobuf struct {
 	kind     protoreflect.MessageDescriptor
 	registry bool
-	rest     decoder
 }
 
-func newMessages(opt *Options, then decoder) (*messages, error) {
-	if opt.Schema == "" || opt.Message == "" {
+// NewProtobuf reads the file.
+func NewProtobuf(opt Options) (*Protobuf, error) {
+	if opt.File == "" || opt.Message == "" {
 		return nil, errors.New("protobuf needs a descriptor set and the name of a message")
 	}
-	data, err := os.ReadFile(opt.Schema)
+	data, err := os.ReadFile(opt.File)
 	if err != nil {
 		return nil, fmt.Errorf("read the descriptor set: %w", err)
 	}
 	var set descriptorpb.FileDescriptorSet
 	if err := proto.Unmarshal(data, &set); err != nil {
-		return nil, fmt.Errorf("read the descriptor set %s: %w (protoc --include_imports --descriptor_set_out=FILE writes one)", opt.Schema, err)
+		return nil, fmt.Errorf("read the descriptor set %s: %w (protoc --include_imports --descriptor_set_out=FILE writes one)", opt.File, err)
 	}
 	files, err := protodesc.NewFiles(&set)
 	if err != nil {
-		return nil, fmt.Errorf("read the descriptor set %s: %w (protoc --include_imports --descriptor_set_out=FILE writes one)", opt.Schema, err)
+		return nil, fmt.Errorf("read the descriptor set %s: %w (protoc --include_imports --descriptor_set_out=FILE writes one)", opt.File, err)
 	}
 	d, err := files.FindDescriptorByName(protoreflect.FullName(opt.Message))
 	if err != nil {
-		return nil, fmt.Errorf("find message %s in %s: %w", opt.Message, opt.Schema, err)
+		return nil, fmt.Errorf("find message %s in %s: %w", opt.Message, opt.File, err)
 	}
 	kind, ok := d.(protoreflect.MessageDescriptor)
 	if !ok {
-		return nil, fmt.Errorf("%s in %s is no message", opt.Message, opt.Schema)
+		return nil, fmt.Errorf("%s in %s is no message", opt.Message, opt.File)
 	}
-	return &messages{kind: kind, registry: opt.Registry != "", rest: then}, nil
+	return &Protobuf{kind: kind, registry: opt.Registry != ""}, nil
 }
 
-// decode reads one value.
-func (m *messages) decode(r *fetch.Record, dst *event.Record) (unknown int, inv *event.Invalid) {
-	value := r.Value
-	if len(value) > event.MaxJSON {
-		return 0, tooLarge(len(value))
-	}
+// JSON is what a value says.
+func (m *Protobuf) JSON(value []byte) ([]byte, *event.Invalid) {
 	if m.registry {
 		var ok bool
 		if value, ok = skipHeader(value); !ok {
-			return 0, &event.Invalid{Code: codeInvalidValue, Detail: "the value has no schema registry's header; without kafka.schema_registry none is expected"}
+			return nil, &event.Invalid{Code: CodeInvalid, Detail: "the value has no schema registry's header; without kafka.schema_registry none is expected"}
 		}
 	}
 	msg := dynamicpb.NewMessage(m.kind)
 	if err := proto.Unmarshal(value, msg); err != nil {
-		return 0, &event.Invalid{Code: codeInvalidValue, Detail: fmt.Sprintf("the value is no %s: %v", m.kind.FullName(), err)}
+		return nil, &event.Invalid{Code: CodeInvalid, Detail: fmt.Sprintf("the value is no %s: %v", m.kind.FullName(), err)}
 	}
-	return through(r, dst, fieldsOf(msg, 0), m.rest)
+	return text(fieldsOf(msg, 0))
 }
 
 // skipHeader takes a registry's header off: mark, number, and the path to the

@@ -1,7 +1,8 @@
-package kafka
+package schema
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -22,7 +23,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"vitrine/bridge/event"
-	"vitrine/bridge/kafka/fetch"
 )
 
 const (
@@ -51,13 +51,16 @@ func write(t testing.TB, data string) string {
 	return path
 }
 
-// text is an interaction, or the code of its refusal.
-func text(decode decoder, value []byte) string {
-	var got event.Record
-	if _, inv := decode(&fetch.Record{Value: value}, &got); inv != nil {
+// said is an interaction, or the code of its refusal.
+func said(read func([]byte) ([]byte, *event.Invalid), value []byte) string {
+	text, inv := read(value)
+	var e event.Event
+	if inv == nil {
+		_, inv = event.ParseEvent(text, &e)
+	}
+	if inv != nil {
 		return inv.Code
 	}
-	e := &got.Event
 	return fmt.Sprint(e.UserID, " ", e.ItemID, " ", e.Type, " ", e.Time, " ", e.Value)
 }
 
@@ -79,15 +82,14 @@ func TestSchemasOfARegistry(t *testing.T) {
 		}
 	}))
 	defer registry.Close()
-	opt := &Options{Format: Avro, Registry: registry.URL}
-	decode, prepare, err := newDecoder(opt)
+	a, err := NewAvro(Options{Registry: registry.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
 	first := encodeAvro(t, avroFirst, 1, map[string]any{"user_id": "u", "item_id": 7, "event_type": "view", "ts": int64(1760000000000)})
 	second := encodeAvro(t, avroSecond, 2, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 3.0})
 	down.Store(true)
-	if err := prepare(t.Context(), first); err == nil || !strings.Contains(err.Error(), "schema registry") {
+	if err := a.Prepare(t.Context(), first); err == nil || !strings.Contains(err.Error(), "schema registry") {
 		t.Errorf("a registry that is down: %v", err)
 	}
 	down.Store(false)
@@ -103,12 +105,11 @@ func TestSchemasOfARegistry(t *testing.T) {
 			{second[:len(second)-1], "invalid_schema_value"},
 			{append(second[:len(second):len(second)], 0), "invalid_schema_value"},
 			{[]byte(`{"user_id":"u"}`), "unknown_schema"},
-			{nil, "invalid_json"},
 		} {
-			if err := prepare(t.Context(), test.value); err != nil {
+			if err := a.Prepare(t.Context(), test.value); err != nil {
 				t.Fatal(err)
 			}
-			if got := text(decode, test.value); got != test.want {
+			if got := said(a.JSON, test.value); got != test.want {
 				t.Errorf("%x: %q, want %q", test.value, got, test.want)
 			}
 		}
@@ -131,7 +132,7 @@ func TestSchemaComesLate(t *testing.T) {
 	}))
 	defer registry.Close()
 	now := time.UnixMilli(1760000000000)
-	decode, prepare, err := newDecoder(&Options{Format: Avro, Registry: registry.URL, Now: func() time.Time { return now }})
+	a, err := NewAvro(Options{Registry: registry.URL, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,10 +149,10 @@ func TestSchemaComesLate(t *testing.T) {
 		{time.Hour, false, "u i cart 0 3", 2},
 	} {
 		now, there = now.Add(step.after), step.there
-		if err := prepare(t.Context(), value); err != nil {
+		if err := a.Prepare(t.Context(), value); err != nil {
 			t.Fatal(err)
 		}
-		if got := text(decode, value); got != step.want || asked != step.asked {
+		if got := said(a.JSON, value); got != step.want || asked != step.asked {
 			t.Errorf("%v later: %q, asked %d times; want %q, %d", step.after, got, asked, step.want, step.asked)
 		}
 	}
@@ -181,7 +182,7 @@ func TestSchemaRefers(t *testing.T) {
 		fmt.Fprint(w, answer)
 	}))
 	defer registry.Close()
-	decode, prepare, err := newDecoder(&Options{Format: Avro, Registry: registry.URL})
+	a, err := NewAvro(Options{Registry: registry.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,14 +191,13 @@ func TestSchemaRefers(t *testing.T) {
 		5: "the schema registry has no schema 5",
 	} {
 		value := append(binary.BigEndian.AppendUint32([]byte{registryMark}, id), "\x02u\x02i\x02"...)
-		if err := prepare(t.Context(), value); err != nil {
+		if err := a.Prepare(t.Context(), value); err != nil {
 			t.Fatal(err)
 		}
-		var r event.Record
-		switch _, inv := decode(&fetch.Record{Value: value}, &r); {
-		case want == "" && (inv != nil || r.Event.Type != "cart"):
-			t.Errorf("schema %d: %+v, %v", id, r.Event, inv)
-		case want != "" && (inv == nil || inv.Code != codeNoSchema || !strings.Contains(inv.Detail, want)):
+		switch text, inv := a.JSON(value); {
+		case want == "" && (inv != nil || !strings.Contains(string(text), `"cart"`)):
+			t.Errorf("schema %d: %s, %v", id, text, inv)
+		case want != "" && (inv == nil || inv.Code != CodeUnknown || !strings.Contains(inv.Detail, want)):
 			t.Errorf("schema %d: %v, want %q", id, inv, want)
 		}
 	}
@@ -209,16 +209,16 @@ func TestAvroWords(t *testing.T) {
 	const schema = `{"type":"record","name":"E","fields":[{"name":"user_id","type":"string"},{"name":"item_id","type":"string"},{"name":"event_type","type":"string"},
 		{"name":"price","type":["null",{"type":"bytes","logicalType":"decimal","precision":10,"scale":2}]},
 		{"name":"props","type":{"type":"map","values":{"type":"bytes","logicalType":"decimal","precision":10,"scale":1}}}]}`
-	decode, _, err := newDecoder(&Options{Format: Avro, Schema: write(t, schema)})
+	a, err := NewAvro(Options{File: write(t, schema)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	value := encodeAvro(t, schema, -1, map[string]any{
 		"user_id": "u", "item_id": "i", "event_type": "cart", "price": big.NewRat(1999, 100), "props": map[string]any{"weight": big.NewRat(5, 2)},
 	})
-	var r event.Record
-	if _, inv := decode(&fetch.Record{Value: value}, &r); inv != nil || r.Event.Price != 19.99 || r.Event.Props != `{"weight":2.5}` {
-		t.Errorf("%+v %v", r.Event, inv)
+	text, inv := a.JSON(value)
+	if want := `{"event_type":"cart","item_id":"i","price":19.99,"props":{"weight":2.5},"user_id":"u"}`; inv != nil || string(text) != want {
+		t.Errorf("%s %v, want %s", text, inv, want)
 	}
 	for _, test := range []struct {
 		value []byte
@@ -226,28 +226,28 @@ func TestAvroWords(t *testing.T) {
 	}{
 		{append(value[:len(value):len(value)], 1, 2), "the value is not of its Avro schema: 2 bytes are left behind it"},
 		{value[:5], "the value is not of its Avro schema: field event_type: short buffer"},
-		{nil, "the record has no value"},
 	} {
-		r = event.Record{}
-		if _, inv := decode(&fetch.Record{Value: test.value}, &r); inv == nil || !strings.Contains(inv.Detail, test.want) {
-			t.Errorf("%x: %+v %v, want %q", test.value, r.Event, inv, test.want)
+		if text, inv := a.JSON(test.value); inv == nil || !strings.Contains(inv.Detail, test.want) {
+			t.Errorf("%x: %s %v, want %q", test.value, text, inv, test.want)
 		}
 	}
 }
 
 func TestAvroByFile(t *testing.T) {
-	decode, _, err := newDecoder(&Options{Format: Avro, Schema: write(t, avroSecond), Map: "event_type==purchase"})
+	a, err := NewAvro(Options{File: write(t, avroSecond)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := text(decode, encodeAvro(t, avroSecond, -1, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 2.0})); got != "u i purchase 0 2" {
+	if got := said(a.JSON, encodeAvro(t, avroSecond, -1, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 2.0})); got != "u i cart 0 2" {
 		t.Error(got)
 	}
-	for name, opt := range map[string]Options{
-		"no schema": {Format: Avro}, "broken schema": {Format: Avro, Schema: write(t, "{")}, "no file": {Format: Avro, Schema: "/none"},
-		"no message": {Format: Protobuf, Schema: write(t, "")}, "no set": {Format: Protobuf, Schema: write(t, "{"), Message: "shop.Event"},
-	} {
-		if _, _, err := newDecoder(&opt); err == nil {
+	for name, opt := range map[string]Options{"no schema": {}, "broken schema": {File: write(t, "{")}, "no file": {File: "/none"}} {
+		if _, err := NewAvro(opt); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	for name, opt := range map[string]Options{"no message": {File: write(t, "")}, "no set": {File: write(t, "{"), Message: "shop.Event"}} {
+		if _, err := NewProtobuf(opt); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -307,20 +307,20 @@ func TestProtobuf(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "9007199254740993 i view 1760000000005 3"
-	opt := Options{Format: Protobuf, Schema: write(t, string(set)), Message: "shop.Event"}
-	plain, _, err := newDecoder(&opt)
+	opt := Options{File: write(t, string(set)), Message: "shop.Event"}
+	plain, err := NewProtobuf(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	opt.Registry = "http://127.0.0.1:1"
-	headed, _, err := newDecoder(&opt)
+	headed, err := NewProtobuf(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		decode decoder
-		value  []byte
-		want   string
+		by    *Protobuf
+		value []byte
+		want  string
 	}{
 		{plain, value, want},
 		{headed, append([]byte{0, 0, 0, 0, 5, 0}, value...), want},
@@ -330,12 +330,12 @@ func TestProtobuf(t *testing.T) {
 		{headed, []byte{0, 0, 0, 0, 5, 0x80}, "invalid_schema_value"},
 		{plain, []byte("\xff\xff"), "invalid_schema_value"},
 	} {
-		if got := text(test.decode, test.value); got != test.want {
+		if got := said(test.by.JSON, test.value); got != test.want {
 			t.Errorf("%x: %q, want %q", test.value, got, test.want)
 		}
 	}
 	opt.Message = "shop.Evnt"
-	if _, _, err := newDecoder(&opt); err == nil || !strings.Contains(err.Error(), "shop.Evnt") {
+	if _, err := NewProtobuf(opt); err == nil || !strings.Contains(err.Error(), "shop.Evnt") {
 		t.Errorf("an unknown message: %v", err)
 	}
 }
@@ -344,22 +344,23 @@ func FuzzBinary(f *testing.F) {
 	set, _ := shopProto(f)
 	f.Add(encodeAvro(f, avroSecond, -1, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 2.0}))
 	f.Add([]byte{0, 0, 0, 0, 5, 0, 8, 7, 18, 1, 'i'})
-	var decoders []decoder
-	for _, o := range []Options{
-		{Format: Avro, Schema: write(f, avroSecond)},
-		{Format: Protobuf, Schema: write(f, string(set)), Message: "shop.Event"},
-		{Format: Protobuf, Schema: write(f, string(set)), Message: "shop.Event", Registry: "http://127.0.0.1:1"},
-	} {
-		d, _, err := newDecoder(&o)
+	a, err := NewAvro(Options{File: write(f, avroSecond)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	readers := []func([]byte) ([]byte, *event.Invalid){a.JSON}
+	for _, registry := range []string{"", "http://127.0.0.1:1"} {
+		p, err := NewProtobuf(Options{File: write(f, string(set)), Message: "shop.Event", Registry: registry})
 		if err != nil {
 			f.Fatal(err)
 		}
-		decoders = append(decoders, d)
+		readers = append(readers, p.JSON)
 	}
-	f.Fuzz(func(_ *testing.T, value []byte) {
-		for _, decode := range decoders {
-			var r event.Record
-			decode(&fetch.Record{Value: value}, &r)
+	f.Fuzz(func(t *testing.T, value []byte) {
+		for _, read := range readers {
+			if text, inv := read(value); inv == nil && !json.Valid(text) {
+				t.Errorf("%x is %q", value, text)
+			}
 		}
 	})
 }

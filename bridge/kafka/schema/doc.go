@@ -1,0 +1,55 @@
+// Package schema makes JSON of the values of records that are Avro or Protobuf, by
+// the schema of a file or of a schema registry.
+//
+// It is the only importer of twmb/avro, of franz-go's client of registries and of
+// protobuf, and knows nothing of topics.
+package schema
+
+import (
+	"encoding/json"
+	"time"
+
+	"vitrine/bridge/event"
+)
+
+// Options say where schemas are from.
+type Options struct {
+	// File has an Avro schema or a Protobuf descriptor set, Message is the full name
+	// of the Protobuf message, Registry the URL of a schema registry, whose header the
+	// values then have.
+	File, Message, Registry string
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
+// Fault is what is wrong and what to do about it, for people.
+type Fault struct{ what, hint string }
+
+// Error is what is wrong.
+func (f *Fault) Error() string { return f.what }
+
+// Hint is what to do about it.
+func (f *Fault) Hint() string { return f.hint }
+
+// CodeUnknown is the code of a value whose schema cannot be had, CodeInvalid that of
+// one that is not of its schema.
+const (
+	CodeUnknown = "unknown_schema"
+	CodeInvalid = "invalid_schema_value"
+)
+
+// The header of values that were written with a schema registry: a zero byte
+// and the schema's number.
+const (
+	registryMark   = 0
+	registryHeader = 5
+)
+
+// text is what JSON has for fields; those that are null are absent when it is read.
+func text(fields map[string]any) ([]byte, *event.Invalid) {
+	out, err := json.Marshal(fields)
+	if err != nil {
+		return nil, &event.Invalid{Code: CodeInvalid, Detail: "a field has no form in JSON: " + err.Error()}
+	}
+	return out, nil
+}
