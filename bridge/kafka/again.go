@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 
 	"vitrine/bridge/deadletter"
@@ -55,7 +56,7 @@ func (a *Again) Read(ctx context.Context, l *deadletter.Letter) (event.Record, *
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.reader.prepare != nil && l.Source == a.opt.Topic {
-		if err := a.reader.prepare(ctx, r.Value); err != nil {
+		if err := a.reader.prepare(ctx, slices.Values([][]byte{r.Value})); err != nil {
 			return event.Record{}, nil, err
 		}
 	}

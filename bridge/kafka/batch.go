@@ -51,6 +51,13 @@ func partOf(b *fetch.Batch, n int) part { return part{b, n, b.First, b.Next} }
 
 func (p *part) place() bridge.Place { return bridge.Place{Name: p.Topic, Partition: p.Partition} }
 
+// values are those of its records.
+func (p *part) values(yield func([]byte) bool) {
+	var r fetch.Record
+	for w := p.Walk(p.n); w.Next(&r) && yield(r.Value); {
+	}
+}
+
 // waiting is what a broker answered and no batch has yet: the batches from the
 // first part of the first on.
 type waiting struct {
@@ -113,14 +120,12 @@ func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 
 // decodePart reads the records of a part of b.
 func (s *session) decodePart(ctx context.Context, with *reader, b *batch, p *part, now time.Time) error {
-	var r fetch.Record
 	if with.prepare != nil && p.Topic == s.opt.Topic {
-		for w := p.Walk(p.n); w.Next(&r); {
-			if err := with.prepare(ctx, r.Value); err != nil {
-				return err
-			}
+		if err := with.prepare(ctx, p.values); err != nil {
+			return err
 		}
 	}
+	var r fetch.Record
 	from := s.origin(p.Topic, p.Partition, with.decode[p.Topic])
 	w := p.Walk(p.n)
 	for n := 0; w.Next(&r); n++ {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -57,10 +58,14 @@ const maxReaders = 4
 // reader decodes the records of the topics; it is for one goroutine at a time.
 type reader struct {
 	decode map[string]decoder
-	// prepare fetches what decoding a value of the interactions needs; nil when
+	// prepare fetches what decoding these values of the interactions needs; nil when
 	// that is nothing.
-	prepare func(ctx context.Context, value []byte) error
+	prepare preparer
 }
+
+// preparer fetches what decoding values needs, and has all of that until it is called
+// again.
+type preparer func(ctx context.Context, values iter.Seq[[]byte]) error
 
 func newReader(opt *Options) (*reader, error) {
 	r := &reader{decode: map[string]decoder{}}
@@ -81,7 +86,7 @@ func newReader(opt *Options) (*reader, error) {
 }
 
 // newDecoder makes the decoder of interactions, and what it has to fetch before.
-func newDecoder(opt *Options) (decode decoder, prepare func(ctx context.Context, value []byte) error, err error) {
+func newDecoder(opt *Options) (decode decoder, prepare preparer, err error) {
 	switch opt.Format {
 	case JSON:
 		if opt.Map == "" {
@@ -120,7 +125,7 @@ func checked(decode decoder, types event.Types) decoder {
 }
 
 // newBinary makes the decoder of a format that becomes JSON first.
-func newBinary(opt *Options) (decode decoder, prepare func(ctx context.Context, value []byte) error, err error) {
+func newBinary(opt *Options) (decode decoder, prepare preparer, err error) {
 	as := *opt
 	as.Format = JSON
 	then, _, err := newDecoder(&as)

@@ -1,14 +1,17 @@
 package schema
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math/big"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +21,8 @@ import (
 	"vitrine/bridge/event"
 )
 
-// maxSchemas bounds the schemas of a registry that are kept: a shop has a
-// few, but a hostile producer can name four billion.
+// maxSchemas bounds the schemas of a registry that are kept beside those that are
+// needed: a shop has a few, but a hostile producer can name four billion.
 const maxSchemas = 256
 
 // Avro reads values by their schema: the registry's, for those with its header, or
@@ -30,7 +33,9 @@ type Avro struct {
 	own *avro.Schema
 	// known are the registry's.
 	known map[uint32]registered
-	now   func() time.Time
+	// turn counts the calls of Prepare.
+	turn uint64
+	now  func() time.Time
 }
 
 // registered is a schema of the registry.
@@ -40,6 +45,8 @@ type registered struct {
 	fault string
 	// until is when it is asked for again; zero is never.
 	until time.Time
+	// turn is the last one that needed it.
+	turn uint64
 }
 
 // askAgain is how soon a schema is asked for again that the registry did not have: a
@@ -82,42 +89,72 @@ func (a *Avro) number(value []byte) (id uint32, ok bool) {
 	return binary.BigEndian.Uint32(value[1:]), true
 }
 
-// Prepare asks the registry for a value's schema when it is not known yet. An
-// error means that the registry does not answer, which is no fault of the value.
-func (a *Avro) Prepare(ctx context.Context, value []byte) error {
-	id, ok := a.number(value)
-	if !ok {
-		return nil
+// Prepare asks the registry for the schemas of values that are not known yet; all
+// of them are there until the next call, however many they are. An error means that
+// the registry does not answer, which is no fault of the values.
+func (a *Avro) Prepare(ctx context.Context, values iter.Seq[[]byte]) error {
+	a.turn++
+	defer a.forget()
+	for value := range values {
+		id, ok := a.number(value)
+		if !ok {
+			continue
+		}
+		k, known := a.known[id]
+		if known && k.turn == a.turn {
+			continue
+		}
+		if !known || !k.until.IsZero() && !a.now().Before(k.until) {
+			var err error
+			if k, err = a.ask(ctx, id); err != nil {
+				return err
+			}
+		}
+		k.turn = a.turn
+		a.known[id] = k
 	}
-	if k, known := a.known[id]; known && (k.until.IsZero() || a.now().Before(k.until)) {
-		return nil
+	return nil
+}
+
+// forget drops the schemas that were not needed for longest, as many as are too many,
+// but none of this turn.
+func (a *Avro) forget() {
+	if len(a.known) <= maxSchemas {
+		return
 	}
-	if len(a.known) >= maxSchemas {
-		clear(a.known)
+	old := make([]uint32, 0, len(a.known))
+	for id, k := range a.known {
+		if k.turn < a.turn {
+			old = append(old, id)
+		}
 	}
+	slices.SortFunc(old, func(x, y uint32) int { return cmp.Or(cmp.Compare(a.known[x].turn, a.known[y].turn), cmp.Compare(x, y)) })
+	for _, id := range old[:min(len(old), len(a.known)-maxSchemas)] {
+		delete(a.known, id)
+	}
+}
+
+// ask asks the registry for a schema.
+func (a *Avro) ask(ctx context.Context, id uint32) (registered, error) {
 	got, err := a.registry.SchemaByID(ctx, int(id))
 	switch {
 	case missingThere(err):
-		a.known[id] = registered{fault: fmt.Sprintf("the schema registry has no schema %d", id), until: a.now().Add(askAgain)}
-		return nil
+		return registered{fault: fmt.Sprintf("the schema registry has no schema %d", id), until: a.now().Add(askAgain)}, nil
 	case err != nil:
-		return &Fault{fmt.Sprintf("the schema registry does not give schema %d: %v", id, err), "check kafka.schema_registry"}
+		return registered{}, &Fault{fmt.Sprintf("the schema registry does not give schema %d: %v", id, err), "check kafka.schema_registry"}
 	case got.Type != sr.TypeAvro:
-		a.known[id] = registered{fault: fmt.Sprintf("schema %d of the registry is %s, and no Avro", id, got.Type)}
-		return nil
+		return registered{fault: fmt.Sprintf("schema %d of the registry is %s, and no Avro", id, got.Type)}, nil
 	}
 	left := maxReferences
 	parsed, err := a.parse(ctx, new(avro.SchemaCache), got, &left)
 	var unanswered *Fault
 	switch {
 	case errors.As(err, &unanswered):
-		return err
+		return registered{}, err
 	case err != nil:
-		a.known[id] = registered{fault: fmt.Sprintf("schema %d of the registry cannot be used: %v", id, err)}
-	default:
-		a.known[id] = registered{avro: parsed}
+		return registered{fault: fmt.Sprintf("schema %d of the registry cannot be used: %v", id, err)}, nil
 	}
-	return nil
+	return registered{avro: parsed}, nil
 }
 
 // missingThere says that a registry has answered, and has not what it was asked for.

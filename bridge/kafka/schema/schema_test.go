@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -64,6 +65,10 @@ func said(read func([]byte) ([]byte, *event.Invalid), value []byte) string {
 	return fmt.Sprint(e.UserID, " ", e.ItemID, " ", e.Type, " ", e.Time, " ", e.Value)
 }
 
+func prepare(t testing.TB, a *Avro, values ...[]byte) error {
+	return a.Prepare(t.Context(), slices.Values(values))
+}
+
 // TestSchemasOfARegistry lets the schema of a topic change, names one that is
 // not there, and takes the registry away for a while.
 func TestSchemasOfARegistry(t *testing.T) {
@@ -89,7 +94,7 @@ func TestSchemasOfARegistry(t *testing.T) {
 	first := encodeAvro(t, avroFirst, 1, map[string]any{"user_id": "u", "item_id": 7, "event_type": "view", "ts": int64(1760000000000)})
 	second := encodeAvro(t, avroSecond, 2, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 3.0})
 	down.Store(true)
-	if err := a.Prepare(t.Context(), first); err == nil || !strings.Contains(err.Error(), "schema registry") {
+	if err := prepare(t, a, first); err == nil || !strings.Contains(err.Error(), "schema registry") {
 		t.Errorf("a registry that is down: %v", err)
 	}
 	down.Store(false)
@@ -106,7 +111,7 @@ func TestSchemasOfARegistry(t *testing.T) {
 			{append(second[:len(second):len(second)], 0), "invalid_schema_value"},
 			{[]byte(`{"user_id":"u"}`), "unknown_schema"},
 		} {
-			if err := a.Prepare(t.Context(), test.value); err != nil {
+			if err := prepare(t, a, test.value); err != nil {
 				t.Fatal(err)
 			}
 			if got := said(a.JSON, test.value); got != test.want {
@@ -149,12 +154,51 @@ func TestSchemaComesLate(t *testing.T) {
 		{time.Hour, false, "u i cart 0 3", 2},
 	} {
 		now, there = now.Add(step.after), step.there
-		if err := a.Prepare(t.Context(), value); err != nil {
+		if err := prepare(t, a, value); err != nil {
 			t.Fatal(err)
 		}
 		if got := said(a.JSON, value); got != step.want || asked != step.asked {
 			t.Errorf("%v later: %q, asked %d times; want %q, %d", step.after, got, asked, step.want, step.asked)
 		}
+	}
+}
+
+// TestManySchemas: however many schemas a part needs, all are there until the next
+// one; those that were needed last are kept, and not many more.
+func TestManySchemas(t *testing.T) {
+	asked := map[string]int{}
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked[r.URL.Path]++
+		fmt.Fprintf(w, `{"schema":%q}`, avroSecond)
+	}))
+	defer registry.Close()
+	a, err := NewAvro(Options{Registry: registry.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(id int) []byte {
+		return encodeAvro(t, avroSecond, id, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart"})
+	}
+	const usual = 1 // the shop's own, in every part
+	for part, n := range []int{100, 2 * maxSchemas, 100, 100} {
+		values := [][]byte{of(usual)}
+		for id := range n {
+			values = append(values, of(1000*(part+1)+id))
+		}
+		if err := prepare(t, a, values...); err != nil {
+			t.Fatal(err)
+		}
+		for i, value := range values {
+			if got := said(a.JSON, value); got != "u i cart 0 1" {
+				t.Fatalf("value %d of the part: %q", i, got)
+			}
+		}
+		if err := prepare(t, a, of(usual)); err != nil || len(a.known) > maxSchemas {
+			t.Errorf("%d schemas are kept, %v", len(a.known), err)
+		}
+	}
+	if n := asked[fmt.Sprint("/schemas/ids/", usual)]; n != 1 {
+		t.Errorf("the registry was asked %d times for the schema that is always needed", n)
 	}
 }
 
@@ -191,7 +235,7 @@ func TestSchemaRefers(t *testing.T) {
 		5: "the schema registry has no schema 5",
 	} {
 		value := append(binary.BigEndian.AppendUint32([]byte{registryMark}, id), "\x02u\x02i\x02"...)
-		if err := a.Prepare(t.Context(), value); err != nil {
+		if err := prepare(t, a, value); err != nil {
 			t.Fatal(err)
 		}
 		switch text, inv := a.JSON(value); {
