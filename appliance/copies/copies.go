@@ -8,10 +8,8 @@ package copies
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"os"
 	"os/user"
 	"time"
 
@@ -22,6 +20,7 @@ import (
 	"vitrine/bridge/hdfs"
 	"vitrine/bridge/mirror"
 	"vitrine/bridge/webhdfs"
+	"vitrine/internal/keyfile"
 	"vitrine/internal/logkey"
 )
 
@@ -70,13 +69,9 @@ func open(c *config.Archive, place *config.Place) (mirror.Store, error) {
 		opt.User, opt.Authorizer = "", hdfs.Negotiate(kerberos, c.Timeout)
 	}
 	if c.TLSCA != "" {
-		pem, err := os.ReadFile(c.TLSCA)
-		if err != nil {
+		var err error
+		if opt.Authorities, err = keyfile.Authorities(c.TLSCA); err != nil {
 			return nil, fmt.Errorf("read archive.tls_ca: %w", err)
-		}
-		opt.Authorities = x509.NewCertPool()
-		if !opt.Authorities.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read archive.tls_ca: %s has no certificate in PEM form", c.TLSCA)
 		}
 	}
 	return webhdfs.New(opt), nil

@@ -5,12 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"vitrine/internal/keyfile"
 )
 
 // Security says how a cluster is entered; the zero value is in the clear and
@@ -58,13 +59,9 @@ func dial(opt *ClusterOptions) (*nats.Conn, error) {
 	if s.CAFile != "" || s.CertFile != "" {
 		config := &tls.Config{MinVersion: tls.VersionTLS12}
 		if s.CAFile != "" {
-			pem, err := os.ReadFile(s.CAFile)
-			if err != nil {
+			var err error
+			if config.RootCAs, err = keyfile.Authorities(s.CAFile); err != nil {
 				return nil, &Fault{What: "read bus.tls_ca", Err: err}
-			}
-			config.RootCAs = x509.NewCertPool()
-			if !config.RootCAs.AppendCertsFromPEM(pem) {
-				return nil, &Fault{What: "bus.tls_ca " + s.CAFile + " holds no certificate in PEM"}
 			}
 		}
 		if s.CertFile != "" {
@@ -80,12 +77,11 @@ func dial(opt *ClusterOptions) (*nats.Conn, error) {
 		options = append(options, nats.UserCredentials(s.CredentialsFile))
 	}
 	if s.User != "" {
-		text, err := os.ReadFile(s.PasswordFile)
+		password, err := keyfile.Password(s.PasswordFile)
 		if err != nil {
 			return nil, &Fault{What: "read bus.password_file", Err: err}
 		}
-		password, _, _ := strings.Cut(string(text), "\n")
-		options = append(options, nats.UserInfo(s.User, strings.TrimSuffix(password, "\r")))
+		options = append(options, nats.UserInfo(s.User, password))
 	}
 	return nats.Connect(strings.Join(opt.URLs, ","), options...)
 }

@@ -2,13 +2,10 @@ package kafka
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"vitrine/bridge/kafka/fetch"
+	"vitrine/internal/keyfile"
 )
 
 // The SASL mechanisms.
@@ -110,13 +108,9 @@ func (o *Options) base() ([]kgo.Opt, error) {
 	if c.SASL == "" {
 		return opts, nil
 	}
-	text, err := os.ReadFile(c.PasswordFile)
+	password, err := keyfile.Password(c.PasswordFile)
 	if err != nil {
 		return nil, &fault{"the password of " + c.User + " cannot be read: " + err.Error(), "kafka.sasl_password_file names a file with the password in its first line"}
-	}
-	password, _, _ := strings.Cut(string(text), "\n")
-	if password = strings.TrimSuffix(password, "\r"); password == "" {
-		return nil, &fault{"the first line of " + c.PasswordFile + " is empty", "kafka.sasl_password_file names a file with the password in its first line"}
 	}
 	switch c.SASL {
 	case Plain:
@@ -132,13 +126,9 @@ func (o *Options) base() ([]kgo.Opt, error) {
 func (c *Security) tls() (*tls.Config, error) {
 	out := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
+		var err error
+		if out.RootCAs, err = keyfile.Authorities(c.CAFile); err != nil {
 			return nil, &fault{"the authorities cannot be read: " + err.Error(), "kafka.tls_ca names a PEM file"}
-		}
-		out.RootCAs = x509.NewCertPool()
-		if !out.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &fault{c.CAFile + " holds no certificate", "kafka.tls_ca names a PEM file"}
 		}
 	}
 	if c.CertFile != "" {

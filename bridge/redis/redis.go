@@ -2,7 +2,8 @@
 // with the time that they live.
 //
 // It owns the connection and nothing of what is written. It is the only importer
-// of the Redis library, and must not import anything of this module.
+// of the Redis library, and must not import anything of this module but the reader of
+// password files.
 //
 //	s := redis.New(redis.Options{Address: "localhost:6379"})
 //	err := s.Put(ctx, entries, time.Hour)
@@ -11,13 +12,13 @@ package redis
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"vitrine/internal/keyfile"
 )
 
 // Options say which server.
@@ -51,12 +52,11 @@ func New(opt Options) *Store {
 	}
 	if opt.PasswordFile != "" {
 		o.CredentialsProviderContext = func(context.Context) (string, string, error) {
-			text, err := os.ReadFile(opt.PasswordFile)
+			password, err := keyfile.Password(opt.PasswordFile)
 			if err != nil {
 				return "", "", fmt.Errorf("read the password of redis: %w", err)
 			}
-			line, _, _ := strings.Cut(string(text), "\n")
-			return opt.User, strings.TrimSuffix(line, "\r"), nil
+			return opt.User, password, nil
 		}
 	}
 	return &Store{client: redis.NewClient(o)}

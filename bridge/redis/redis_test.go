@@ -60,7 +60,7 @@ func TestPassword(t *testing.T) {
 	for _, test := range []struct {
 		password string
 		ok       bool
-	}{{"wrong\n", false}, {"right\n", true}} {
+	}{{"\n", false}, {"wrong\n", false}, {"right\n", true}} {
 		if err := os.WriteFile(file, []byte(test.password), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -31,6 +31,7 @@ var rules = []rule{
 	{pkg: "appliance/frame"},
 	{pkg: "appliance/scrape", foreign: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "internal/logkey"},
+	{pkg: "internal/keyfile"},
 	{pkg: "internal/expr"},
 	{pkg: "internal/nearest"},
 	{pkg: "internal/fields"},
@@ -52,7 +53,7 @@ var rules = []rule{
 	{pkg: "bridge/mirror", own: []string{"bridge/archive", "internal/durable", "internal/logkey"}},
 	{pkg: "bridge/hdfs", own: []string{"bridge/mirror", "internal/disk", "internal/pause"}, foreign: []string{"github.com/colinmarc/hdfs/v2", "github.com/jcmturner/gokrb5/v8"}},
 	{pkg: "bridge/webhdfs", own: []string{"bridge/mirror"}},
-	{pkg: "bridge/redis", foreign: []string{"github.com/redis/go-redis/v9", "github.com/alicebob/miniredis/v2"}},
+	{pkg: "bridge/redis", own: []string{"internal/keyfile"}, foreign: []string{"github.com/redis/go-redis/v9", "github.com/alicebob/miniredis/v2"}},
 	{pkg: "appliance/publish", own: []string{"appliance/scrape", "bridge/event", "bridge/redis", "internal/logkey", "internal/pause"}},
 	{pkg: "bridge/file", own: []string{"bridge/event", "bridge/file/rowid", "bridge/file/stream", "bridge/file/strftime", "bridge/parquet", "internal/expr", "internal/logkey", "internal/nearest"}},
 	{pkg: "bridge/file/rowid", own: []string{"bridge/event"}},
@@ -63,11 +64,11 @@ var rules = []rule{
 	{pkg: "bridge/kafka/fetch", foreign: []string{"github.com/twmb/franz-go"}},
 	{pkg: "bridge/kafka/schema", own: []string{"bridge/event"}, foreign: []string{"github.com/twmb/franz-go", "github.com/twmb/avro", "google.golang.org/protobuf"}},
 	{
-		pkg: "bridge/kafka", own: []string{"bridge", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/fetch", "bridge/kafka/schema", "internal/logkey", "internal/pause"},
+		pkg: "bridge/kafka", own: []string{"bridge", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/fetch", "bridge/kafka/schema", "internal/keyfile", "internal/logkey", "internal/pause"},
 		foreign: []string{"github.com/twmb/franz-go"},
 	},
 	{pkg: "bridge/cloudevents", own: []string{"bridge/event"}},
-	{pkg: "bridge/jetstream", own: []string{"bridge", "bridge/event", "internal/disk", "internal/durable", "internal/logkey", "internal/pause"}, foreign: []string{"github.com/nats-io", "github.com/minio/highwayhash"}},
+	{pkg: "bridge/jetstream", own: []string{"bridge", "bridge/event", "internal/disk", "internal/durable", "internal/keyfile", "internal/logkey", "internal/pause"}, foreign: []string{"github.com/nats-io", "github.com/minio/highwayhash"}},
 	{pkg: "appliance/signal", own: []string{"bridge/event"}},
 	{pkg: "appliance/catalog", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/fields", "internal/logkey"}},
 	{pkg: "appliance/profile", own: []string{"bridge/event", "appliance/signal", "appliance/frame", "internal/expr", "internal/fields", "internal/logkey"}},
@@ -134,7 +135,7 @@ var rules = []rule{
 	{pkg: "appliance/config", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "internal/disk", "internal/nearest"}, foreign: []string{"github.com/pelletier/go-toml/v2"}},
 	{pkg: "appliance/topics", own: []string{"appliance/httpapi/adminapi", "appliance/scrape", "bridge/kafka"}, foreign: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "appliance/copies", own: []string{
-		"appliance/config", "appliance/httpapi/adminapi", "appliance/scrape", "bridge/archive", "bridge/hdfs", "bridge/mirror", "bridge/webhdfs", "internal/logkey",
+		"appliance/config", "appliance/httpapi/adminapi", "appliance/scrape", "bridge/archive", "bridge/hdfs", "bridge/mirror", "bridge/webhdfs", "internal/keyfile", "internal/logkey",
 	}},
 	{
 		pkg: "appliance/pipeline", own: []string{
