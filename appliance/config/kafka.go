@@ -1,9 +1,11 @@
 package config
 
 import (
+	"net/url"
 	"strings"
 
 	"vitrine/bridge/kafka"
+	"vitrine/bridge/kafka/schema"
 )
 
 // Kafka configures the topics that are read; without Brokers none is.
@@ -12,7 +14,8 @@ type Kafka struct {
 	Topic, ItemsTopic, UsersTopic string
 	Group                         string
 	Format, Map                   string
-	Schema, Message, Registry     string
+	Schema, Message               string
+	Registry                      schema.Registry
 	TLS                           bool
 	TLSCA, TLSCert, TLSKey        string
 	SASL, User, PasswordFile      string
@@ -53,15 +56,27 @@ func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 	check(k.Topic == "" || k.Topic != k.ItemsTopic && k.Topic != k.UsersTopic, "kafka.topic", "must not be the topic of items or users too")
 	check(k.ItemsTopic == "" || k.ItemsTopic != k.UsersTopic, "kafka.items_topic", "must not be the topic of users too")
 	check(k.Group != "", "kafka.group", "must not be empty")
-	check(k.Format != kafka.Avro || k.Schema != "" || k.Registry != "", "kafka.format", "avro needs kafka.schema or kafka.schema_registry")
+	check(k.Format != kafka.Avro || k.Schema != "" || k.Registry.URL != "", "kafka.format", "avro needs kafka.schema or kafka.schema_registry")
 	check(k.Format != kafka.Protobuf || k.Schema != "" && k.Message != "", "kafka.format", "protobuf needs kafka.schema and kafka.message")
 	check(oneOf(k.SASL, "", kafka.Plain, kafka.ScramSHA256, kafka.ScramSHA512), "kafka.sasl", "must be %s, %s or %s", kafka.Plain, kafka.ScramSHA256, kafka.ScramSHA512)
 	check(k.SASL == "" || k.User != "" && k.PasswordFile != "", "kafka.sasl", "needs kafka.sasl_user and kafka.sasl_password_file")
 	check(k.TLS || k.TLSCA+k.TLSCert+k.TLSKey == "", "kafka.tls", "must be true for kafka.tls_ca, kafka.tls_cert and kafka.tls_key to count")
 	check((k.TLSCert == "") == (k.TLSKey == ""), "kafka.tls_key", "kafka.tls_cert and kafka.tls_key go together")
+	validateRegistry(&k.Registry, check)
 	if err := kafka.CheckMap(k.Format, k.Map); err != nil {
 		check(false, "kafka.map", "%w", err)
 	}
+}
+
+func validateRegistry(r *schema.Registry, check func(ok bool, key, format string, args ...any)) {
+	if r.URL == "" {
+		check(r.User+r.PasswordFile+r.CAFile == "", "kafka.schema_registry", "must be set for kafka.schema_registry_user, kafka.schema_registry_password_file and kafka.schema_registry_tls_ca to count")
+		return
+	}
+	u, err := url.Parse(r.URL)
+	check(err == nil && oneOf(u.Scheme, "http", "https") && u.Host != "", "kafka.schema_registry", "must be http://HOST:8081 or https://HOST:8081")
+	check(err != nil || u.Scheme == "https" || r.CAFile == "", "kafka.schema_registry_tls_ca", "needs https:// in kafka.schema_registry")
+	check((r.User == "") == (r.PasswordFile == ""), "kafka.schema_registry_password_file", "kafka.schema_registry_user and kafka.schema_registry_password_file go together")
 }
 
 // kafkaKeys are the keys of [kafka].
@@ -81,7 +96,10 @@ func kafkaKeys() []key {
 		{"map", "Which field becomes which, as in vitrine import --map; columns of csv go by their position: user_id=1,item_id=2,event_type==view,ts=4.", func(k *Kafka) *string { return &k.Map }},
 		{"schema", "File of the Avro schema (.avsc), or of the Protobuf descriptor set (protoc --include_imports --descriptor_set_out=FILE).", func(k *Kafka) *string { return &k.Schema }},
 		{"message", "Full name of the Protobuf message, such as shop.Event.", func(k *Kafka) *string { return &k.Message }},
-		{"schema_registry", "URL of a schema registry: values have its header, and Avro schemas come from it.", func(k *Kafka) *string { return &k.Registry }},
+		{"schema_registry", "URL of a schema registry: values have its header, and Avro schemas come from it.", func(k *Kafka) *string { return &k.Registry.URL }},
+		{"schema_registry_user", "User that logs in to the schema registry (basic authentication); empty is nobody.", func(k *Kafka) *string { return &k.Registry.User }},
+		{"schema_registry_password_file", "File with that user's password in its first line.", func(k *Kafka) *string { return &k.Registry.PasswordFile }},
+		{"schema_registry_tls_ca", "PEM file of the authorities that sign the registry's certificate (https://); empty trusts those of the system.", func(k *Kafka) *string { return &k.Registry.CAFile }},
 		{"tls_ca", "PEM file of the authorities that sign the brokers' certificates; empty trusts those of the system.", func(k *Kafka) *string { return &k.TLSCA }},
 		{"tls_cert", "PEM file of the client's certificate, where the brokers ask for one.", func(k *Kafka) *string { return &k.TLSCert }},
 		{"tls_key", "PEM file of its private key.", func(k *Kafka) *string { return &k.TLSKey }},

@@ -35,3 +35,26 @@ func TestWrongTopicsAreToldInOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestRegistry: what does not go together about a schema registry is told by its key.
+func TestRegistry(t *testing.T) {
+	const at = "kafka.schema_registry"
+	for set, want := range map[string]string{
+		"=https://registry:8081 _user=shop _password_file=/etc/secret _tls_ca=/etc/ca.pem": "",
+		"=http://registry:8081":                          "",
+		"=registry:8081":                                 "kafka.schema_registry=",
+		"=http://registry:8081 _tls_ca=/etc/ca.pem":      "kafka.schema_registry_tls_ca=",
+		"=https://registry:8081 _user=shop":              "kafka.schema_registry_password_file kafka",
+		"=https://registry:8081 _password_file=/etc/key": "kafka.schema_registry_password_file=",
+		"_user=shop _password_file=/etc/secret":          "kafka.schema_registry must be set",
+	} {
+		var keys []string
+		for key := range strings.FieldsSeq(set) {
+			keys = append(keys, at+key)
+		}
+		_, err := Load(Sources{Set: keys, DataDir: t.TempDir()})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", set, err, want)
+		}
+	}
+}

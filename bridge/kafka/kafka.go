@@ -18,6 +18,7 @@ import (
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/schema"
 	"vitrine/internal/logkey"
 	"vitrine/internal/pause"
 )
@@ -55,9 +56,10 @@ type Options struct {
 	// interaction, as an import's --map does. Default: those of the same name.
 	Map string
 	// Schema is the file of an Avro schema or of a Protobuf descriptor set,
-	// Message the full name of the Protobuf message, Registry the URL of a
-	// schema registry, whose header the values then have.
-	Schema, Message, Registry string
+	// Message the full name of the Protobuf message.
+	Schema, Message string
+	// Registry is the schema registry whose header the values have. Default: none.
+	Registry schema.Registry
 	// Security of the connections. Default: none.
 	Security Security
 	// Instance names this log among the members of the group: one that was

@@ -15,6 +15,8 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -675,6 +677,42 @@ func TestBinaryFormats(t *testing.T) {
 	}
 }
 
+// TestRegistryRefusesUser: while a schema registry refuses the user, records wait, and
+// it is told how to mend that; then all of them are read, without a start.
+func TestRegistryRefusesUser(t *testing.T) {
+	t.Parallel()
+	const text = `{"type":"record","name":"E","fields":[{"name":"user_id","type":"string"},{"name":"item_id","type":"string"},{"name":"event_type","type":"string"}]}`
+	registry := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "shop" || password != "right" {
+			http.Error(w, "{}", http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprintf(w, `{"schema":%q}`, text)
+	}))
+	defer registry.Close()
+	at := schema.Registry{
+		URL: registry.URL, User: "shop", PasswordFile: write(t, "wrong\n"),
+		CAFile: write(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: registry.Certificate().Raw}))),
+	}
+	broker, cl := cluster(t, 1)
+	produce(t, cl, &kgo.Record{Value: []byte("\x00\x00\x00\x00\x01\x02u\x02a\x08view")}, &kgo.Record{Value: []byte("\x00\x00\x00\x00\x01\x02u\x02b\x08view")})
+	var later atomic.Int64
+	log := &memLog{}
+	r := read(t, log, Options{Brokers: []string{broker}, Format: Avro, Registry: at, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
+	s := r.until("the reading waits", func(s Status) bool { return s.Error != "" })
+	if !strings.Contains(s.Error, `it refuses user "shop"`) || !strings.Contains(s.Hint, "kafka.schema_registry_password_file") || s.Counts != (Counts{}) {
+		t.Errorf("%+v", s)
+	}
+	if err := os.WriteFile(at.PasswordFile, []byte("right\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	later.Store(int64(time.Minute))
+	s = r.until("all is read", accepted(2))
+	if got := log.items(t); got != "a b" || s.Counts.Rejected != 0 {
+		t.Errorf("log %q, %+v", got, s)
+	}
+}
+
 // write makes a file.
 func write(t testing.TB, data string) string {
 	t.Helper()
@@ -808,7 +846,7 @@ func TestTransactions(t *testing.T) {
 		t.Errorf("after a start %+v", s.Counts)
 	}
 	registry := &memLog{}
-	letters := read(t, registry, Options{Brokers: []string{broker}, Group: "avro", Format: Avro, Registry: "http://127.0.0.1:1"})
+	letters := read(t, registry, Options{Brokers: []string{broker}, Group: "avro", Format: Avro, Registry: schema.Registry{URL: "http://127.0.0.1:1"}})
 	if s := letters.until("nothing waits where none has a schema", passed); s.Counts != (Counts{Rejected: 3}) {
 		t.Errorf("with a registry %+v", s.Counts)
 	}

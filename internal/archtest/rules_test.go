@@ -62,7 +62,7 @@ var rules = []rule{
 	{pkg: "bridge/parquet/tables", foreign: []string{"github.com/parquet-go/parquet-go"}},
 	{pkg: "bridge/parquet", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/parquet-go/parquet-go"}},
 	{pkg: "bridge/kafka/fetch", foreign: []string{"github.com/twmb/franz-go"}},
-	{pkg: "bridge/kafka/schema", own: []string{"bridge/event"}, foreign: []string{"github.com/twmb/franz-go", "github.com/twmb/avro", "google.golang.org/protobuf"}},
+	{pkg: "bridge/kafka/schema", own: []string{"bridge/event", "internal/keyfile"}, foreign: []string{"github.com/twmb/franz-go", "github.com/twmb/avro", "google.golang.org/protobuf"}},
 	{
 		pkg: "bridge/kafka", own: []string{"bridge", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/fetch", "bridge/kafka/schema", "internal/keyfile", "internal/logkey", "internal/pause"},
 		foreign: []string{"github.com/twmb/franz-go"},

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"iter"
 	"math/big"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -28,7 +27,8 @@ const maxSchemas = 256
 // Avro reads values by their schema: the registry's, for those with its header, or
 // else the one of a file. It is for one goroutine at a time.
 type Avro struct {
-	registry *sr.Client
+	// registry is nil without one.
+	registry *connection
 	// own is the file's schema, nil without.
 	own *avro.Schema
 	// known are the registry's.
@@ -69,10 +69,10 @@ func NewAvro(opt Options) (*Avro, error) {
 			return nil, fmt.Errorf("read the schema %s: %w", opt.File, err)
 		}
 	}
-	if opt.Registry != "" {
-		var err error
-		if a.registry, err = sr.NewClient(sr.URLs(opt.Registry), sr.UserAgent("vitrine"), sr.HTTPClient(&http.Client{Timeout: 5 * time.Second})); err != nil {
-			return nil, fmt.Errorf("make the schema registry's client: %w", err)
+	if opt.Registry.URL != "" {
+		a.registry = &connection{Registry: opt.Registry, now: a.now}
+		if err := a.registry.open(); err != nil {
+			return nil, err
 		}
 	}
 	if a.own == nil && a.registry == nil {
@@ -136,12 +136,12 @@ func (a *Avro) forget() {
 
 // ask asks the registry for a schema.
 func (a *Avro) ask(ctx context.Context, id uint32) (registered, error) {
-	got, err := a.registry.SchemaByID(ctx, int(id))
+	got, err := a.registry.schema(ctx, id)
 	switch {
 	case missingThere(err):
 		return registered{fault: fmt.Sprintf("the schema registry has no schema %d", id), until: a.now().Add(askAgain)}, nil
 	case err != nil:
-		return registered{}, &Fault{fmt.Sprintf("the schema registry does not give schema %d: %v", id, err), "check kafka.schema_registry"}
+		return registered{}, err
 	case got.Type != sr.TypeAvro:
 		return registered{fault: fmt.Sprintf("schema %d of the registry is %s, and no Avro", id, got.Type)}, nil
 	}
@@ -157,12 +157,6 @@ func (a *Avro) ask(ctx context.Context, id uint32) (registered, error) {
 	return registered{avro: parsed}, nil
 }
 
-// missingThere says that a registry has answered, and has not what it was asked for.
-func missingThere(err error) bool {
-	var refused *sr.ResponseError
-	return errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound
-}
-
 // maxReferences bounds how many others a schema refers to, and those in turn.
 const maxReferences = 64
 
@@ -172,14 +166,14 @@ func (a *Avro) parse(ctx context.Context, known *avro.SchemaCache, got sr.Schema
 		return nil, fmt.Errorf("it refers to more than %d others", maxReferences)
 	}
 	for _, ref := range got.References {
-		other, err := a.registry.SchemaByVersion(ctx, ref.Subject, ref.Version)
+		other, err := a.registry.version(ctx, ref.Subject, ref.Version)
 		switch {
 		case missingThere(err):
 			return nil, fmt.Errorf("it refers to version %d of %s, which is not there", ref.Version, ref.Subject)
 		case err != nil:
-			return nil, &Fault{fmt.Sprintf("the schema registry does not give version %d of schema %s: %v", ref.Version, ref.Subject, err), "check kafka.schema_registry"}
+			return nil, err
 		}
-		if _, err := a.parse(ctx, known, other.Schema, left); err != nil {
+		if _, err := a.parse(ctx, known, other, left); err != nil {
 			return nil, err
 		}
 	}

@@ -15,9 +15,10 @@ import (
 // Options say where schemas are from.
 type Options struct {
 	// File has an Avro schema or a Protobuf descriptor set, Message is the full name
-	// of the Protobuf message, Registry the URL of a schema registry, whose header the
-	// values then have.
-	File, Message, Registry string
+	// of the Protobuf message.
+	File, Message string
+	// Registry is the schema registry whose header the values have.
+	Registry Registry
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }

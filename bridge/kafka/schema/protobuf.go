@@ -49,7 +49,7 @@ func NewProtobuf(opt Options) (*Protobuf, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s in %s is no message", opt.Message, opt.File)
 	}
-	return &Protobuf{kind: kind, registry: opt.Registry != ""}, nil
+	return &Protobuf{kind: kind, registry: opt.Registry.URL != ""}, nil
 }
 
 // JSON is what a value says.

@@ -87,7 +87,7 @@ func TestSchemasOfARegistry(t *testing.T) {
 		}
 	}))
 	defer registry.Close()
-	a, err := NewAvro(Options{Registry: registry.URL})
+	a, err := NewAvro(Options{Registry: Registry{URL: registry.URL}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestSchemaComesLate(t *testing.T) {
 	}))
 	defer registry.Close()
 	now := time.UnixMilli(1760000000000)
-	a, err := NewAvro(Options{Registry: registry.URL, Now: func() time.Time { return now }})
+	a, err := NewAvro(Options{Registry: Registry{URL: registry.URL}, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestManySchemas(t *testing.T) {
 		fmt.Fprintf(w, `{"schema":%q}`, avroSecond)
 	}))
 	defer registry.Close()
-	a, err := NewAvro(Options{Registry: registry.URL})
+	a, err := NewAvro(Options{Registry: Registry{URL: registry.URL}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestSchemaRefers(t *testing.T) {
 		fmt.Fprint(w, answer)
 	}))
 	defer registry.Close()
-	a, err := NewAvro(Options{Registry: registry.URL})
+	a, err := NewAvro(Options{Registry: Registry{URL: registry.URL}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +356,7 @@ func TestProtobuf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opt.Registry = "http://127.0.0.1:1"
+	opt.Registry.URL = "http://127.0.0.1:1"
 	headed, err := NewProtobuf(opt)
 	if err != nil {
 		t.Fatal(err)
@@ -394,7 +394,7 @@ func FuzzBinary(f *testing.F) {
 	}
 	readers := []func([]byte) ([]byte, *event.Invalid){a.JSON}
 	for _, registry := range []string{"", "http://127.0.0.1:1"} {
-		p, err := NewProtobuf(Options{File: write(f, string(set)), Message: "shop.Event", Registry: registry})
+		p, err := NewProtobuf(Options{File: write(f, string(set)), Message: "shop.Event", Registry: Registry{URL: registry}})
 		if err != nil {
 			f.Fatal(err)
 		}
