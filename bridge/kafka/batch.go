@@ -18,8 +18,11 @@ import (
 // after another owns it.
 type batch struct {
 	parts []part
-	// bytes are what its records take when they are decompressed.
-	bytes int
+	// bytes are what it holds of its records when they are decompressed, of memory.
+	bytes  int
+	memory *memory
+	// large tells that what is decoded now is copied out of its bytes.
+	large bool
 
 	records []event.Record
 	// ready is what the pump needs of them, frame its decoder's.
@@ -44,12 +47,22 @@ type part struct {
 	// from is the offset of its first record, to the one behind its last. Until it is
 	// read they are those of the whole.
 	from, to int64
+	// gone tells that nothing of its bytes is held any more.
+	gone bool
 }
 
 // partOf is a part that is not read yet.
-func partOf(b *fetch.Batch, n int) part { return part{b, n, b.First, b.Next} }
+func partOf(b *fetch.Batch, n int) part { return part{Batch: b, n: n, from: b.First, to: b.Next} }
 
 func (p *part) place() bridge.Place { return bridge.Place{Name: p.Topic, Partition: p.Partition} }
+
+// letGo releases its bytes.
+func (p *part) letGo() {
+	if !p.gone {
+		p.gone = true
+		p.Release()
+	}
+}
 
 // values are those of its records.
 func (p *part) values(yield func([]byte) bool) {
@@ -89,7 +102,10 @@ func (b *batch) fill(from *waiting) {
 func (b *batch) release() {
 	b.pending = nil
 	for i := range b.parts {
-		b.parts[i].Release()
+		b.parts[i].letGo()
+	}
+	if b.memory != nil {
+		b.memory.hold(-b.bytes)
 	}
 	clear(b.parts)
 	clear(b.letters)
@@ -98,16 +114,13 @@ func (b *batch) release() {
 // decode reads the records of a batch, as far as they can be read.
 func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 	now := s.opt.Now()
+	b.memory = &s.memory
+	b.memory.begin()
+	defer b.memory.end()
 	for i := range b.parts {
 		p := &b.parts[i]
-		size, err := p.Open()
-		if errors.Is(err, kgo.ErrMaxDecompress) {
-			s.tooLarge(b, p, now)
-			b.good++
-			continue
-		}
+		err := b.memory.wait(ctx)
 		if err == nil {
-			b.bytes += size / p.Parts()
 			err = s.decodePart(ctx, with, b, p, now)
 		}
 		if err != nil {
@@ -118,8 +131,25 @@ func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 	}
 }
 
+// hold notes bytes that b holds, or with a negative number no more.
+func (b *batch) hold(bytes int) {
+	b.bytes += bytes
+	b.memory.hold(bytes)
+}
+
 // decodePart reads the records of a part of b.
 func (s *session) decodePart(ctx context.Context, with *reader, b *batch, p *part, now time.Time) error {
+	text, err := p.Open()
+	if errors.Is(err, kgo.ErrMaxDecompress) {
+		s.tooLarge(b, p, now)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	size := text / p.Parts()
+	b.hold(size)
+	b.large = b.bytes > heldBytes || text > largeText
 	if with.prepare != nil && p.Topic == s.opt.Topic {
 		if err := with.prepare(ctx, p.values); err != nil {
 			return err
@@ -136,6 +166,10 @@ func (s *session) decodePart(ctx context.Context, with *reader, b *batch, p *par
 	}
 	if p.n < p.Parts()-1 {
 		p.to = w.Position()
+	}
+	if b.large {
+		p.letGo()
+		b.hold(-size)
 	}
 	return w.Err()
 }
@@ -196,12 +230,18 @@ func (s *session) add(b *batch, from *origin, r *fetch.Record, now time.Time) {
 			l := from.letter(r.Offset, r.Value)
 			dst.Event.EventID = l.EventID()
 		}
+		if b.large && dst.Kind == event.KindEvent { // the others are read with a copy
+			b.hold(detach(&dst.Event))
+		}
 		b.ready.Add(dst, b.frame)
 		return
 	}
 	b.records = b.records[:n]
 	l := from.letter(r.Offset, r.Value)
 	l.Context = contextOf(r)
+	if b.large {
+		b.hold(shorten(&l))
+	}
 	b.reject(l, inv, now)
 }
 

@@ -69,6 +69,7 @@ type session struct {
 	// with gate held, and who holds it may wait for all.
 	gate     sync.Mutex
 	underWay sync.WaitGroup
+	memory   memory
 	// telling is held while the group is told offsets, so that none are told
 	// late; commits are those that it has not learned yet, committed when it did
 	// last.
