@@ -69,7 +69,7 @@ func flowOf(t *testing.T, log *memLog, batches int, d kgo.Decompressor) *rigless
 		t.Fatal(err)
 	}
 	s := &session{Source: src, names: map[string]string{"user-events": event.TopicSource("user-events", [16]byte{1})}, commits: offsets{}, committed: time.Now().Add(time.Hour)}
-	reader := fetch.NewReader(d, fetch.NewBuffers(keptBuffers, keptBytes).Spoil())
+	reader := fetch.NewReader(d, fetch.NewBuffers(0, 0).Spoil())
 	var got []*fetch.Batch
 	for i := range batches {
 		a := answer(0, [][]byte{[]byte("compressed")})

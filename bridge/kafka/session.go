@@ -99,7 +99,7 @@ func (s *Source) session(ctx context.Context) (err error) {
 			s.opt.Log.Warn("kafka: "+f.what, logkey.Hint, f.hint)
 		}
 	}
-	buffers := fetch.NewBuffers(keptBuffers, keptBytes)
+	buffers := fetch.NewBuffers(keptBytes, keptLargest)
 	if s.spoil {
 		buffers.Spoil()
 	}

@@ -89,7 +89,7 @@ func (t *Trial) Batches(ctx context.Context, n int, take func(b *fetch.Batch) (r
 		return fmt.Errorf("ask for topic %s: %w", t.Topic, err)
 	}
 	ids := map[string][16]byte{t.Topic: found[t.Topic].ID}
-	client, f, err := t.opt.reading(ids, fetch.NewBuffers(keptBuffers, keptBytes), func(fetch.Loss) {})
+	client, f, err := t.opt.reading(ids, fetch.NewBuffers(keptBytes, keptLargest), func(fetch.Loss) {})
 	if err != nil {
 		return err
 	}

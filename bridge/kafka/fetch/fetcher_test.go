@@ -55,7 +55,7 @@ func newRig(t *testing.T, partitions int32, asked func(c *kfake.Cluster, req *km
 		})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a safety net
-	buffers := NewBuffers(4, 1<<20).Spoil()
+	buffers := NewBuffers(4<<20, 1<<20).Spoil()
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.WithDecompressor(kgo.DefaultDecompressor(buffers)), kgo.MetadataMinAge(10*time.Millisecond))
 	if err != nil {

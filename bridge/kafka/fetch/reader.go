@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -192,15 +193,23 @@ func (r *Reader) old(topic string, p *kmsg.FetchResponseTopicPartition, in []byt
 // what is in one before it is given back.
 type Buffers struct {
 	free chan []byte
-	// largest bounds one that is kept.
+	// largest bounds one that is kept, left are the bytes of those that may be kept
+	// beside the free ones.
 	largest int
+	left    atomic.Int64
 	// spoil overwrites what is given back.
 	spoil bool
 }
 
-// NewBuffers keeps as many of them, each of at most so many bytes.
-func NewBuffers(keep, largest int) *Buffers {
-	return &Buffers{free: make(chan []byte, keep), largest: largest}
+// maxFree is how many buffers are kept at most, of whichever size.
+const maxFree = 256
+
+// NewBuffers keeps those that are free, of at most so many bytes together, and each
+// of at most largest.
+func NewBuffers(bytes, largest int) *Buffers {
+	b := &Buffers{free: make(chan []byte, maxFree), largest: largest}
+	b.left.Store(int64(bytes))
+	return b
 }
 
 // Spoil makes whoever reads what was given back read nonsense, for tests.
@@ -213,6 +222,7 @@ func (b *Buffers) Spoil() *Buffers {
 func (b *Buffers) GetDecompressBytes(_ []byte, _ kgo.CompressionCodecType) []byte {
 	select {
 	case buf := <-b.free:
+		b.left.Add(int64(cap(buf)))
 		return buf
 	default:
 		return nil
@@ -228,13 +238,18 @@ func (b *Buffers) put(buf []byte) {
 			buf[i] = 0xff
 		}
 	}
-	if cap(buf) == 0 || cap(buf) > b.largest {
+	size := int64(cap(buf))
+	if size == 0 || size > int64(b.largest) {
 		return
 	}
-	select {
-	case b.free <- buf[:0]:
-	default:
+	if b.left.Add(-size) >= 0 {
+		select {
+		case b.free <- buf[:0]:
+			return
+		default:
+		}
 	}
+	b.left.Add(size)
 }
 
 // retriable tells an error of a partition that passes when the metadata are new.

@@ -166,7 +166,7 @@ func readBy(d kgo.Decompressor, p *kmsg.FetchResponseTopicPartition, from int64)
 }
 
 func newReader() *Reader {
-	buffers := NewBuffers(4, 1<<20).Spoil()
+	buffers := NewBuffers(4<<20, 1<<20).Spoil()
 	return NewReader(kgo.DefaultDecompressor(buffers), buffers)
 }
 
@@ -330,7 +330,7 @@ func TestBomb(t *testing.T) {
 // released, and not before.
 func TestBuffersAreUsedAgain(t *testing.T) {
 	t.Parallel()
-	buffers := NewBuffers(4, 1<<20).Spoil()
+	buffers := NewBuffers(4<<20, 1<<20).Spoil()
 	r := NewReader(kgo.DefaultDecompressor(buffers), buffers)
 	m := made{offsets: upTo(3000), last: -1, codec: kgo.CodecSnappy}
 	batches, _, err := r.Batches("t", partition(m.bytes(t)), 0)
@@ -358,6 +358,33 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 	}
 	if len(buffers.free) != 1 {
 		t.Error("the buffer is not free")
+	}
+}
+
+// TestFreeBuffersAreBounded: those that are free are kept up to a sum of bytes, and none
+// that is larger than the largest.
+func TestFreeBuffersAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ size, give, want int }{
+		"few small ones":  {1 << 10, 10, 10},
+		"many small ones": {1 << 10, 2 * maxFree, maxFree},
+		"large ones":      {1 << 20, 10, 4},
+		"too large ones":  {1<<20 + 1, 10, 0},
+	} {
+		b := NewBuffers(4<<20, 1<<20)
+		for range 2 { // the second time with what was taken out
+			for range test.give {
+				b.PutDecompressBytes(make([]byte, test.size))
+			}
+			if len(b.free) != test.want || b.left.Load() != int64(4<<20-test.want*test.size) {
+				t.Errorf("%s: %d are kept, %d bytes more may be; want %d", name, len(b.free), b.left.Load(), test.want)
+			}
+			for b.GetDecompressBytes(nil, 0) != nil {
+			}
+			if b.left.Load() != 4<<20 {
+				t.Errorf("%s: with none free %d bytes may be kept", name, b.left.Load())
+			}
+		}
 	}
 }
 
