@@ -1039,12 +1039,15 @@ type PipelineKafka struct {
 	Connected bool  `json:"connected"`
 	Duplicate int64 `json:"duplicate"`
 
-	// Error Why nothing comes in; absent while all is well.
+	// Error Why nothing comes in, or nothing of some partitions; absent while all is well.
 	Error *string `json:"error,omitempty"`
 	Hint  *string `json:"hint,omitempty"`
 
 	// Lag Records that are in the cluster and not here yet.
-	Lag        int64               `json:"lag"`
+	Lag int64 `json:"lag"`
+
+	// Lost Offsets since the start whose records the cluster dropped before they were read, or lost and gives again.
+	Lost       int64               `json:"lost"`
 	Partitions []PipelinePartition `json:"partitions"`
 	Rejected   int64               `json:"rejected"`
 }

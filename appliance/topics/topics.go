@@ -54,7 +54,7 @@ func Status(source *kafka.Source) *adminapi.PipelineKafka {
 	}
 	s := source.Status()
 	out := &adminapi.PipelineKafka{
-		Connected: s.Connected, Accepted: int64(s.Counts.Accepted), Duplicate: int64(s.Counts.Duplicate), Rejected: int64(s.Counts.Rejected),
+		Connected: s.Connected, Accepted: int64(s.Counts.Accepted), Duplicate: int64(s.Counts.Duplicate), Rejected: int64(s.Counts.Rejected), Lost: s.Lost,
 		Partitions: []adminapi.PipelinePartition{},
 	}
 	if s.Error != "" {

@@ -73,9 +73,19 @@ func (o *Options) client(opts ...kgo.Opt) (*kgo.Client, error) {
 	return client, nil
 }
 
+// stuckTime is how long a partition may wait for an error that passes, as while a
+// leader is elected, before that is told.
+const stuckTime = 10 * time.Second
+
+// listener is told what becomes of partitions, as fetch.Options say.
+type listener interface {
+	lost(l fetch.Loss)
+	stuck(topic string, partition int32, offset int64, err error)
+}
+
 // reading makes a client of topics, which fetches none of their records, and what
 // reads them over its connections instead.
-func (o *Options) reading(ids map[string][16]byte, buffers *fetch.Buffers, lost func(fetch.Loss), opts ...kgo.Opt) (*kgo.Client, *fetch.Fetcher, error) {
+func (o *Options) reading(ids map[string][16]byte, buffers *fetch.Buffers, to listener, opts ...kgo.Opt) (*kgo.Client, *fetch.Fetcher, error) {
 	topics := slices.Sorted(maps.Keys(ids))
 	client, err := o.client(append(opts, kgo.ConsumeTopics(topics...), kgo.WithDecompressor(kgo.DefaultDecompressor(buffers)))...)
 	if err != nil {
@@ -86,7 +96,8 @@ func (o *Options) reading(ids map[string][16]byte, buffers *fetch.Buffers, lost 
 	decompressor := client.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
 	return client, fetch.New(fetch.Options{
 		Client: client, Topics: ids, Reader: fetch.NewReader(decompressor, buffers),
-		MaxBytes: fetchBytes, PartitionBytes: partitionBytes, MaxWait: 500 * time.Millisecond, Backoff: backoff, Lost: lost,
+		MaxBytes: fetchBytes, PartitionBytes: partitionBytes, MaxWait: 500 * time.Millisecond, Backoff: backoff,
+		Lost: to.lost, Stuck: to.stuck, Patience: stuckTime,
 	}), nil
 }
 

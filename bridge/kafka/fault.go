@@ -39,6 +39,29 @@ func unreachable(err error, o *Options) *fault {
 	}
 }
 
+// unreadable is the fault of a partition that cannot be read from an offset on; nil
+// without an error.
+func unreadable(topic string, partition int32, offset int64, err error, o *Options) *fault {
+	if err == nil {
+		return nil
+	}
+	from := fmt.Sprint("offset ", offset)
+	if offset < 0 {
+		from = "its start"
+	}
+	f := &fault{fmt.Sprintf("partition %d of %s cannot be read from %s on: %v", partition, topic, from, err), ""}
+	var refused *kerr.Error
+	switch known := errors.As(err, &refused); {
+	case refused == kerr.CorruptMessage, !known:
+		f.hint = fmt.Sprintf("look at the log of the partition's leader; another replica may be whole (kafka-leader-election.sh), and where none is, kafka-delete-records.sh --bootstrap-server %s passes over what is broken", o.Brokers[0])
+	case refused == kerr.KafkaStorageError:
+		f.hint = "look at the disks of the partition's leader and its log"
+	default:
+		f.hint = explain(err, o).hint
+	}
+	return f
+}
+
 // dialed tells whether there was no connection at all.
 func dialed(err error) bool {
 	var op *net.OpError

@@ -351,7 +351,7 @@ func TestLostMeanwhile(t *testing.T) {
 	s := &session{Source: src, made: make(chan struct{}), commits: offsets{}}
 	close(s.made)
 	ids := map[string][16]byte{"user-events": found["user-events"].ID}
-	if s.client, s.fetcher, err = src.opt.reading(ids, fetch.NewBuffers(1<<20, 1<<20), s.lost); err != nil {
+	if s.client, s.fetcher, err = src.opt.reading(ids, fetch.NewBuffers(1<<20, 1<<20), s); err != nil {
 		t.Fatal(err)
 	}
 	defer s.client.Close()

@@ -109,11 +109,15 @@ func (p Partition) Lag() int64 { return max(0, p.End-p.Position) }
 type Status struct {
 	// Connected tells that the source is a member of its group.
 	Connected bool
-	// Error and Hint say why nothing comes in; empty while all is well.
+	// Error and Hint say why nothing comes in, or nothing of some partitions; empty
+	// while all is well.
 	Error, Hint string
 	// Partitions are those that this member reads, by topic and number.
 	Partitions []Partition
 	Counts     Counts
+	// Lost are the offsets since the start whose records the cluster dropped before
+	// they were read, or lost and gives again.
+	Lost int64
 }
 
 // Source reads the topics. Run may be called once.
@@ -135,6 +139,8 @@ type Source struct {
 	// reminded is when the log was told last that records wait.
 	reminded time.Time
 	parts    map[bridge.Place]*Partition
+	// held are the partitions that cannot be read, and why.
+	held map[bridge.Place]*fault
 	// ids are those of the topics that were read last.
 	ids map[string]kadm.TopicID
 }
@@ -142,7 +148,7 @@ type Source struct {
 // New checks the options; nothing is connected yet.
 func New(opt Options) (*Source, error) {
 	opt = opt.withDefaults()
-	s := &Source{parts: map[bridge.Place]*Partition{}, ids: map[string]kadm.TopicID{}, look: 5 * time.Second, patience: 10 * time.Second, away: awayTime}
+	s := &Source{parts: map[bridge.Place]*Partition{}, held: map[bridge.Place]*fault{}, ids: map[string]kadm.TopicID{}, look: 5 * time.Second, patience: 10 * time.Second, away: awayTime}
 	if opt.Instance == "" {
 		s.away = shortAway // it comes back as another member
 	}
@@ -215,7 +221,30 @@ func (s *Source) Status() Status {
 	slices.SortFunc(out.Partitions, func(a, b Partition) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
+	for i := range out.Partitions {
+		p := &out.Partitions[i]
+		if f := s.held[bridge.Place{Name: p.Topic, Partition: p.Partition}]; f != nil && out.Error == "" {
+			out.Error, out.Hint = f.what, f.hint
+			if more := len(s.held) - 1; more > 0 {
+				out.Error += fmt.Sprintf(" (and %d more of them)", more)
+			}
+		}
+	}
 	return out
+}
+
+// holdUp notes why a partition cannot be read, or with nil that it can be. It is false
+// where that is nobody's business: the partition is another member's, or was read.
+func (s *Source) holdUp(at bridge.Place, f *fault) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.parts[at] == nil || f == nil && s.held[at] == nil {
+		return false
+	}
+	if s.held[at] = f; f == nil {
+		delete(s.held, at)
+	}
+	return true
 }
 
 func (s *Source) fail(f fault) {
@@ -292,10 +321,12 @@ func (s *Source) forget(lost map[string][]int32) {
 	defer s.mu.Unlock()
 	if lost == nil {
 		clear(s.parts)
+		clear(s.held)
 	}
 	for topic, partitions := range lost {
 		for _, n := range partitions {
 			delete(s.parts, bridge.Place{Name: topic, Partition: n})
+			delete(s.held, bridge.Place{Name: topic, Partition: n})
 		}
 	}
 }

@@ -119,7 +119,7 @@ func (s *Source) session(ctx context.Context) (err error) {
 		opts = append(opts, kgo.InstanceID(metadataMark+"-"+s.opt.Instance))
 	}
 	// The client keeps the membership.
-	if ss.client, ss.fetcher, err = s.opt.reading(ids, buffers, ss.lost, opts...); err != nil {
+	if ss.client, ss.fetcher, err = s.opt.reading(ids, buffers, ss, opts...); err != nil {
 		return err
 	}
 	ss.admin = kadm.NewClient(ss.client)
@@ -153,12 +153,30 @@ func (s *Source) session(ctx context.Context) (err error) {
 
 // lost tells of records that the cluster does not have any more.
 func (s *session) lost(l fetch.Loss) {
+	s.mu.Lock()
+	s.status.Lost += l.Gone
+	s.mu.Unlock()
 	if l.Dropped {
 		s.opt.Log.Error("kafka: the cluster has dropped records before they were read; retention.ms of the topic must be longer than Vitrine may be away",
-			logkey.Source, l.Topic, logkey.Partition, l.Partition, logkey.First, l.From, logkey.Last, l.To-1)
+			logkey.Source, l.Topic, logkey.Partition, l.Partition, logkey.First, l.From, logkey.Last, l.To-1, logkey.Count, l.Gone)
 		return
 	}
-	s.opt.Log.Error("kafka: the cluster has lost records", logkey.Source, l.Topic, logkey.Partition, l.Partition, logkey.First, l.To, logkey.Last, l.From-1)
+	s.opt.Log.Error("kafka: the cluster has lost records that were read, and gives their offsets again: as many new ones are taken for known and do not count",
+		logkey.Source, l.Topic, logkey.Partition, l.Partition, logkey.First, l.From-l.Gone, logkey.Last, l.From-1, logkey.Count, l.Gone,
+		logkey.Hint, "unclean.leader.election.enable=false on the topic keeps a cluster from it")
+}
+
+// stuck tells of a partition that cannot be read, while others are.
+func (s *session) stuck(topic string, partition int32, offset int64, err error) {
+	f := unreadable(topic, partition, offset, err, &s.opt)
+	if !s.holdUp(bridge.Place{Name: topic, Partition: partition}, f) {
+		return
+	}
+	if f == nil {
+		s.opt.Log.Info("kafka: the partition is read again", logkey.Source, topic, logkey.Partition, partition, logkey.First, offset)
+		return
+	}
+	s.opt.Log.Error("kafka: "+f.what, logkey.Source, topic, logkey.Partition, partition, logkey.First, offset, logkey.Hint, f.hint)
 }
 
 // listen takes what the client tells of the membership: it has no records, but
@@ -329,6 +347,7 @@ func (s *session) start(ctx context.Context, assigned map[string]map[int32]kgo.O
 	if err != nil {
 		return nil, fmt.Errorf("ask for the beginnings of the partitions: %w", err)
 	}
+	taken := 0
 	for topic, partitions := range assigned {
 		for n := range partitions {
 			next, own := s.opt.Into.Position(bridge.Place{Name: s.names[topic], Partition: n})
@@ -338,13 +357,16 @@ func (s *session) start(ctx context.Context, assigned map[string]map[int32]kgo.O
 				// tool that has reset the group, where the log has nothing.
 				switch sameLife := life == "" || life == s.names[topic]; {
 				case sameLife && (!own || by != "" && by != s.opt.Instance):
+					if !own {
+						taken++
+					}
 					next, own = o.At, true
 				case sameLife:
 					s.readAgain(topic, n, o.At)
 				}
 			}
 			if b, ok := begins.Lookup(topic, n); ok && b.Err == nil && own && b.Offset > next {
-				s.lost(fetch.Loss{Topic: topic, Partition: n, From: next, To: b.Offset, Dropped: true})
+				s.lost(fetch.Loss{Topic: topic, Partition: n, From: next, To: b.Offset, Dropped: true, Gone: b.Offset - next})
 				next = b.Offset
 			}
 			from := int64(fetch.Start)
@@ -355,6 +377,10 @@ func (s *session) start(ctx context.Context, assigned map[string]map[int32]kgo.O
 			partitions[n] = kgo.NewOffset().AtStart().WithEpoch(-1) // of the client, which is paused
 			s.reached(topic, n, next, -1)
 		}
+	}
+	if taken > 0 {
+		s.opt.Log.Info("kafka: the data folder knows nothing of some partitions, and reads on where the group has got to; another kafka.group reads them from their start",
+			logkey.Source, strings.Join(slices.Sorted(maps.Keys(assigned)), ","), logkey.Count, taken)
 	}
 	return assigned, nil
 }

@@ -270,6 +270,7 @@ func TestAnotherMembersOffsetsCount(t *testing.T) {
 	opt.Instance = "other"
 	r = read(t, other, opt)
 	r.until("b is read", accepted(1))
+	reads := r
 	time.Sleep(2 * commitEvery) // offsets are committed with a poll
 	produce(t, cl, view("c"))
 	r.until("c is read", accepted(2))
@@ -279,6 +280,11 @@ func TestAnotherMembersOffsetsCount(t *testing.T) {
 	r = read(t, mine, opt)
 	r.until("d is read", accepted(1))
 	r.stop()
+	for who, r := range map[string]*rig{"new": reads, "known": r} {
+		if said := r.said.String(); strings.Contains(said, "level=INFO msg=\"kafka: the data folder knows nothing of some partitions") != (who == "new") {
+			t.Errorf("the log of the %s data folder says\n%s", who, said)
+		}
+	}
 	if a, b := mine.items(t), other.items(t); a != "a d" || b != "b c" {
 		t.Errorf("one has %q and the other %q, want each record in one of them", a, b)
 	}
@@ -436,7 +442,7 @@ func TestFaults(t *testing.T) {
 	for _, said := range []string{
 		"no connection to", "no answer from", "the addresses that they give of themselves cannot be reached", "does not exist on", "kafka-topics.sh --create", "refuse user", "has expired or is not valid yet",
 		"is signed by an authority that is not trusted", "only one side of the connection to", "kafka-acls.sh", "the schema registry does not give schema",
-		"was deleted and created again", "the cluster has dropped records before they were read", "another appliance reads as the same member of group", "has members that are no Vitrine",
+		"was deleted and created again", "the cluster has dropped records before they were read", "the cluster has lost records that were read", "cannot be read from offset", "the data folder knows nothing of some partitions", "another appliance reads as the same member of group", "has members that are no Vitrine",
 		schema.CodeUnknown, schema.CodeInvalid, event.CodeTooLarge,
 	} {
 		if !bytes.Contains(manual, []byte(said)) {
@@ -775,8 +781,8 @@ func TestOffsetsOutOfOrder(t *testing.T) {
 	if got := log.items(t); got != "a b e" {
 		t.Errorf("log %q, want a b e: c and d were dropped by the cluster", got)
 	}
-	if said := r.said.String(); !strings.Contains(said, "dropped records before they were read") || !strings.Contains(said, "first=2") || !strings.Contains(said, "last=3") {
-		t.Errorf("the log says nothing of the two that are gone: %s", said)
+	if said := r.said.String(); !strings.Contains(said, "dropped records before they were read") || !strings.Contains(said, "first=2 last=3 count=2") || r.Status().Lost != 2 {
+		t.Errorf("the log says nothing of the two that are gone: %s; %+v", said, r.Status())
 	}
 	// The log is ahead of the cluster: its position is beyond the end.
 	ahead := &memLog{}
@@ -805,6 +811,76 @@ func TestOffsetsOutOfOrder(t *testing.T) {
 	r.until("what is new is read", accepted(1))
 	if got := ahead.items(t); got != "ahead h" {
 		t.Errorf("log %q, want ahead h: f and g have offsets that the log has", got)
+	}
+	r.stop()
+	if said := r.said.String(); !strings.Contains(said, "lost records that were read") || !strings.Contains(said, "first=5 last=6 count=2") || r.Status().Lost != 2 {
+		t.Errorf("the log says nothing of the two offsets that are given again: %s; %+v", said, r.Status())
+	}
+}
+
+// TestOnePartitionIsStuck: a partition of which the broker has an error is told of with
+// what to do, and holds up no other; it is read when it can be again.
+func TestOnePartitionIsStuck(t *testing.T) {
+	t.Parallel()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	var broken atomic.Bool
+	broken.Store(true)
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		asked := req.(*kmsg.FetchRequest)
+		if !broken.Load() || len(asked.Topics) == 0 || asked.Topics[0].Partitions[0].Partition != 0 {
+			return nil, nil, false
+		}
+		// The others are asked for alone, as long as this one is put off.
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		topic, part := kmsg.NewFetchResponseTopic(), kmsg.NewFetchResponseTopicPartition()
+		part.ErrorCode = kerr.UnknownServerError.Code
+		topic.Topic, topic.TopicID, topic.Partitions = asked.Topics[0].Topic, asked.Topics[0].TopicID, append(topic.Partitions, part)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("user-events"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	other := view("b")
+	other.Partition = 1
+	produce(t, cl, view("a"), other)
+	log := &memLog{}
+	r := read(t, log, Options{Brokers: c.ListenAddrs()})
+	s := r.until("the other is read, and the fault told", func(s Status) bool { return s.Counts.Accepted == 1 && s.Error != "" })
+	if !s.Connected || !strings.Contains(s.Error, "partition 0 of user-events cannot be read from offset 0 on: UNKNOWN_SERVER_ERROR") || s.Hint == "" {
+		t.Errorf("%+v", s)
+	}
+	broken.Store(false)
+	s = r.until("all is read", func(s Status) bool { return s.Counts.Accepted == 2 && s.Error == "" })
+	r.stop()
+	if got := log.items(t); got != "b a" {
+		t.Errorf("log %q", got)
+	}
+	if said := r.said.String(); strings.Count(said, "cannot be read from offset") != 1 || strings.Count(said, "the partition is read again") != 1 || strings.Count(said, `msg="kafka: reading"`) != 1 {
+		t.Errorf("the log says\n%s", said)
+	}
+}
+
+// TestUnreadable: what is said of a partition has a next step for each kind of error.
+func TestUnreadable(t *testing.T) {
+	opt := &Options{Brokers: []string{"b:9092"}, Topic: "t", Group: "g"}
+	for hint, err := range map[string]error{
+		"kafka-delete-records.sh --bootstrap-server b:9092": kerr.CorruptMessage, "kafka-leader-election.sh": errors.New("a batch of the unknown format 9"),
+		"look at the disks": kerr.KafkaStorageError, "kafka-acls.sh": kerr.TopicAuthorizationFailed, "the brokers' log": kerr.UnknownServerError,
+	} {
+		if f := unreadable("t", 3, 7, err, opt); !strings.HasPrefix(f.what, "partition 3 of t cannot be read from offset 7 on: ") || !strings.Contains(f.hint, hint) {
+			t.Errorf("%v: %+v, want the hint %q", err, f, hint)
+		}
+	}
+	if f := unreadable("t", 3, fetch.Start, kerr.CorruptMessage, opt); !strings.HasPrefix(f.what, "partition 3 of t cannot be read from its start on: ") {
+		t.Errorf("%+v", f)
 	}
 }
 

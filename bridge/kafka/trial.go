@@ -89,7 +89,7 @@ func (t *Trial) Batches(ctx context.Context, n int, take func(b *fetch.Batch) (r
 		return fmt.Errorf("ask for topic %s: %w", t.Topic, err)
 	}
 	ids := map[string][16]byte{t.Topic: found[t.Topic].ID}
-	client, f, err := t.opt.reading(ids, fetch.NewBuffers(keptBytes, keptLargest), func(fetch.Loss) {})
+	client, f, err := t.opt.reading(ids, fetch.NewBuffers(keptBytes, keptLargest), deaf{})
 	if err != nil {
 		return err
 	}
@@ -117,6 +117,12 @@ func (t *Trial) Batches(ctx context.Context, n int, take func(b *fetch.Batch) (r
 	}
 	return nil
 }
+
+// deaf listens to nothing.
+type deaf struct{}
+
+func (deaf) lost(fetch.Loss)                   {}
+func (deaf) stuck(string, int32, int64, error) {}
 
 // Close deletes the topic and its groups.
 func (t *Trial) Close(ctx context.Context, groups ...string) error {

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,11 @@ type Options struct {
 	// Lost is told when reading cannot go on where it was: the cluster has dropped
 	// records, or lost some that were read.
 	Lost func(Loss)
+	// Stuck is told of a partition that cannot be read from the offset on, while the
+	// others are; and with a nil error when it can be again. An error that may pass is
+	// told when it has lasted for Patience.
+	Stuck    func(topic string, partition int32, offset int64, err error)
+	Patience time.Duration
 }
 
 // Loss is a jump of the position of a partition.
@@ -44,6 +50,9 @@ type Loss struct {
 	// Dropped tells that the partition begins behind From by now; else it ended
 	// before From.
 	Dropped bool
+	// Gone are how many offsets have lost their records: the first ones from From on
+	// when they were dropped, else the last ones before it.
+	Gone int64
 }
 
 // place is a partition of a topic.
@@ -72,8 +81,12 @@ type cursor struct {
 	// Nothing is asked before after, which is in the future behind failures.
 	after time.Time
 	fails int
-	// served is when it last had records, in turns: who waits longest is first.
-	served uint64
+	// since is when a broker first had an error in its place, zero when it had none
+	// last; stuck tells that Stuck was told of it.
+	since time.Time
+	stuck bool
+	// turn is when it last had records: who waits longest is first.
+	turn uint64
 }
 
 // link is what is under way with a broker: one request at most, and one answer
@@ -102,6 +115,8 @@ type Fetcher struct {
 	ready   []answer
 	turn    uint64
 	err     error
+	// told is what is to be told when mu is not held.
+	told []func()
 
 	// wake has a token when there may be something to ask for, news when there is
 	// an answer or an error.
@@ -156,7 +171,7 @@ func (f *Fetcher) Last(topic string, partition int32) {
 	defer f.mu.Unlock()
 	if c := f.cursors[place{topic, partition}]; c != nil {
 		f.turn++
-		c.served = f.turn
+		c.turn = f.turn
 	}
 }
 
@@ -205,6 +220,7 @@ func (f *Fetcher) Run(ctx context.Context) {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		timer.Reset(f.ask(ctx, &underWay))
+		f.tell()
 		select {
 		case <-f.wake:
 		case <-timer.C:
@@ -216,6 +232,9 @@ func (f *Fetcher) Run(ctx context.Context) {
 // lookAgain is how often what nobody tells of is looked after: leaders that
 // change, and requests that hang.
 const lookAgain = 250 * time.Millisecond
+
+// errNoLeader is the error of a partition whose replicas are all away.
+var errNoLeader = errors.New("no broker leads it")
 
 // ask sends what there is to ask for, and says when to look again.
 func (f *Fetcher) ask(ctx context.Context, underWay *sync.WaitGroup) time.Duration {
@@ -236,6 +255,7 @@ func (f *Fetcher) ask(ctx context.Context, underWay *sync.WaitGroup) time.Durati
 			wait = min(wait, c.after.Sub(now))
 		case !known:
 			unknown = true
+			f.note(c, errNoLeader, false)
 		case c.offset < 0 || c.reset || c.epoch >= 0 && epoch > c.checked && epoch > c.epoch:
 			c.busy, c.asked = true, -1
 			underWay.Go(func() { f.repair(ctx, c, c.life.Load(), epoch) })
@@ -263,8 +283,43 @@ func (f *Fetcher) fail(err error) {
 	signal(f.news)
 }
 
-// later puts off a cursor that could not be read. f.mu is held.
+// later puts off a cursor that could not be read, and no other. f.mu is held.
 func (f *Fetcher) later(c *cursor) {
 	c.fails++
 	c.after = time.Now().Add(f.opt.Backoff(c.fails))
+}
+
+// note notes why a cursor cannot be read, and tells it when that is for good or lasts.
+// f.mu is held.
+func (f *Fetcher) note(c *cursor, err error, forGood bool) {
+	now := time.Now()
+	if c.since.IsZero() {
+		c.since = now
+	}
+	if !c.stuck && (forGood || now.Sub(c.since) >= f.opt.Patience) {
+		c.stuck = true
+		offset := c.offset
+		f.told = append(f.told, func() { f.opt.Stuck(c.topic, c.partition, offset, err) })
+	}
+}
+
+// served notes that a broker has answered for a cursor. f.mu is held.
+func (f *Fetcher) served(c *cursor) {
+	c.fails, c.since = 0, time.Time{}
+	if c.stuck {
+		c.stuck = false
+		offset := c.offset
+		f.told = append(f.told, func() { f.opt.Stuck(c.topic, c.partition, offset, nil) })
+	}
+}
+
+// tell tells what there is to tell. f.mu is not held.
+func (f *Fetcher) tell() {
+	f.mu.Lock()
+	told := f.told
+	f.told = nil
+	f.mu.Unlock()
+	for _, tell := range told {
+		tell()
+	}
 }

@@ -32,6 +32,9 @@ type rig struct {
 
 	mu     sync.Mutex
 	losses []Loss
+	// stuck are those that cannot be read, by their numbers, as they are told.
+	stuck map[int32]string
+	freed int
 }
 
 // newRig makes one; asked, when set, sees every fetch, and answers it when it
@@ -62,7 +65,7 @@ func newRig(t *testing.T, partitions int32, asked func(c *kfake.Cluster, req *km
 		t.Fatal(err)
 	}
 	client.PauseFetchTopics(topic)
-	r := &rig{t: t, cluster: c, client: client, admin: kadm.NewClient(client), ctx: ctx}
+	r := &rig{t: t, cluster: c, client: client, admin: kadm.NewClient(client), ctx: ctx, stuck: map[int32]string{}}
 	found, err := r.admin.ListTopics(ctx, topic)
 	if err != nil {
 		t.Fatal(err)
@@ -72,11 +75,41 @@ func newRig(t *testing.T, partitions int32, asked func(c *kfake.Cluster, req *km
 		MaxBytes: 64 << 10, PartitionBytes: 16 << 10, MaxWait: 50 * time.Millisecond,
 		Backoff: func(int) time.Duration { return 10 * time.Millisecond },
 		Lost:    func(l Loss) { r.mu.Lock(); r.losses = append(r.losses, l); r.mu.Unlock() },
+		Stuck:   r.note, Patience: 50 * time.Millisecond,
 	})
 	var running sync.WaitGroup
 	running.Go(func() { r.Run(ctx) })
 	t.Cleanup(func() { cancel(); running.Wait(); client.Close() })
 	return r
+}
+
+// note is told of partitions that cannot be read.
+func (r *rig) note(topic string, partition int32, offset int64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		delete(r.stuck, partition)
+		r.freed++
+		return
+	}
+	r.stuck[partition] = fmt.Sprintf("%s/%d at %d: %v", topic, partition, offset, err)
+}
+
+// awaitStuck waits until a partition is told of, or is not any more.
+func (r *rig) awaitStuck(partition int32, stuck bool) string {
+	r.t.Helper()
+	for {
+		r.mu.Lock()
+		said, ok := r.stuck[partition]
+		r.mu.Unlock()
+		if ok == stuck {
+			return said
+		}
+		if r.ctx.Err() != nil {
+			r.t.Fatalf("partition %d is stuck: %v", partition, ok)
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // produce adds records to a partition, whose values are their numbers.
@@ -257,49 +290,39 @@ func refusal(req *kmsg.FetchRequest, err *kerr.Error) *kmsg.FetchResponse {
 	return resp
 }
 
-// TestPassingErrors: errors that pass are waited for, and those that do not are
-// told.
+// TestPassingErrors: errors that pass are waited for.
 func TestPassingErrors(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		answer func(req *kmsg.FetchRequest) *kmsg.FetchResponse
-		fatal  bool
 	}{
-		"no leader":     {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.NotLeaderForPartition) }, false},
-		"fenced":        {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.FencedLeaderEpoch) }, false},
-		"too early":     {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.UnknownLeaderEpoch) }, false},
-		"unknown id":    {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.UnknownTopicID) }, false},
-		"another id":    {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.InconsistentTopicID) }, false},
-		"disk":          {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.KafkaStorageError) }, false},
-		"not available": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.OffsetNotAvailable) }, false},
+		"no leader":     {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.NotLeaderForPartition) }},
+		"fenced":        {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.FencedLeaderEpoch) }},
+		"too early":     {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.UnknownLeaderEpoch) }},
+		"unknown id":    {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.UnknownTopicID) }},
+		"another id":    {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.InconsistentTopicID) }},
+		"disk":          {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.KafkaStorageError) }},
+		"not available": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.OffsetNotAvailable) }},
 		"out of range, though it is there": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse {
 			return refusal(req, kerr.OffsetOutOfRange)
-		}, false},
+		}},
 		"all of it": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse {
 			resp := req.ResponseKind().(*kmsg.FetchResponse)
 			resp.ErrorCode = kerr.FetchSessionTopicIDError.Code
 			return resp
-		}, false},
-		"nothing in it": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return req.ResponseKind().(*kmsg.FetchResponse) }, false},
+		}},
+		"nothing in it": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return req.ResponseKind().(*kmsg.FetchResponse) }},
 		"half a batch": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse {
 			resp := refusal(req, &kerr.Error{})
 			resp.Topics[0].Partitions[0].RecordBatches = make([]byte, 40)
 			return resp
-		}, false},
-		"forbidden": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse { return refusal(req, kerr.TopicAuthorizationFailed) }, true},
-		"garbage": {func(req *kmsg.FetchRequest) *kmsg.FetchResponse {
-			resp := refusal(req, &kerr.Error{})
-			m := made{offsets: upTo(3), last: -1}
-			resp.Topics[0].Partitions[0].RecordBatches = m.bytes(t)
-			resp.Topics[0].Partitions[0].RecordBatches[magicAt] = 9
-			return resp
-		}, true},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var times atomic.Int32
 			r := newRig(t, 2, func(_ *kfake.Cluster, req *kmsg.FetchRequest) (*kmsg.FetchResponse, bool) {
-				if times.Add(1) > 3 && !test.fatal {
+				if times.Add(1) > 3 {
 					return nil, false
 				}
 				return test.answer(req), true
@@ -308,13 +331,6 @@ func TestPassingErrors(t *testing.T) {
 			r.produce(1, 0, 10)
 			r.Set(topic, 0, Start)
 			r.Set(topic, 1, Start)
-			if test.fatal {
-				_, err := r.Next(r.ctx)
-				if err == nil || r.ctx.Err() != nil || !strings.Contains(err.Error(), "of "+topic) {
-					t.Errorf("told %v", err)
-				}
-				return
-			}
 			seen := map[int32][]string{}
 			r.until(seen, "all is read", func() bool { return len(seen[0])+len(seen[1]) >= 20 })
 			if !slices.Equal(seen[0], numbers(0, 10)) || !slices.Equal(seen[1], numbers(0, 10)) {
@@ -322,6 +338,73 @@ func TestPassingErrors(t *testing.T) {
 			}
 			if lost := r.lost(); len(lost) > 0 || times.Load() <= 3 {
 				t.Errorf("asked %d times, told %+v", times.Load(), lost)
+			}
+		})
+	}
+}
+
+// TestStuckPartition: a partition that cannot be read is told of with its offset, and
+// is the only one that waits; it is read when it can be again, and that is told.
+func TestStuckPartition(t *testing.T) {
+	t.Parallel()
+	garbage := func(part *kmsg.FetchResponseTopicPartition) {
+		m := made{offsets: upTo(3), last: -1}
+		part.ErrorCode, part.RecordBatches = 0, m.bytes(t)
+		part.RecordBatches[magicAt] = 9
+	}
+	code := func(err *kerr.Error) func(part *kmsg.FetchResponseTopicPartition) {
+		return func(part *kmsg.FetchResponseTopicPartition) { part.ErrorCode = err.Code }
+	}
+	for name, test := range map[string]struct {
+		spoil func(part *kmsg.FetchResponseTopicPartition)
+		said  string
+	}{
+		"forbidden": {code(kerr.TopicAuthorizationFailed), "TOPIC_AUTHORIZATION_FAILED"},
+		"corrupt":   {code(kerr.CorruptMessage), "CORRUPT_MESSAGE"},
+		"disk":      {code(kerr.KafkaStorageError), "KAFKA_STORAGE_ERROR"},
+		"unknown":   {code(kerr.UnknownServerError), "UNKNOWN_SERVER_ERROR"},
+		"garbage":   {garbage, "unknown format 9"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var broken atomic.Bool
+			r := newRig(t, 2, func(_ *kfake.Cluster, req *kmsg.FetchRequest) (*kmsg.FetchResponse, bool) {
+				mine := req.Topics[0].Partitions[0]
+				if !broken.Load() || len(req.Topics) > 1 || len(req.Topics[0].Partitions) > 1 || mine.Partition != 0 {
+					return nil, false
+				}
+				resp := refusal(req, &kerr.Error{})
+				test.spoil(&resp.Topics[0].Partitions[0])
+				return resp, true
+			})
+			for p := range int32(2) { // each has a broker of its own
+				if err := r.cluster.MoveTopicPartition(topic, p, p); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.client.ForceMetadataRefresh()
+			r.produce(0, 0, 10)
+			r.produce(1, 0, 10)
+			r.Set(topic, 0, Start)
+			r.Set(topic, 1, Start)
+			seen := map[int32][]string{}
+			r.until(seen, "the first are read", func() bool { return len(seen[0])+len(seen[1]) == 20 })
+			broken.Store(true)
+			r.produce(0, 10, 10)
+			r.produce(1, 10, 10)
+			r.until(seen, "the other is read", func() bool { return len(seen[1]) == 20 })
+			said := r.awaitStuck(0, true)
+			// A request that had been sent before may have brought the rest.
+			if at := strings.Replace(said, "at 20", "at 10", 1); !strings.HasPrefix(at, topic+"/0 at 10: ") || !strings.Contains(said, test.said) {
+				t.Errorf("told %q, want %q", said, test.said)
+			}
+			broken.Store(false)
+			r.until(seen, "all is read", func() bool { return len(seen[0]) == 20 })
+			r.awaitStuck(0, false)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if !slices.Equal(seen[0], numbers(0, 20)) || !slices.Equal(seen[1], numbers(0, 20)) || r.freed != 1 || len(r.stuck) > 0 {
+				t.Errorf("%v; told %v", seen, r.stuck)
 			}
 		})
 	}
@@ -346,7 +429,7 @@ func TestOffsetsThatAreNotThere(t *testing.T) {
 	}
 	lost := r.told(2)
 	slices.SortFunc(lost, func(a, b Loss) int { return int(a.Partition - b.Partition) })
-	if want := []Loss{{topic, 0, 7, 40, true}, {topic, 1, 500, 0, false}}; !slices.Equal(lost, want) {
+	if want := []Loss{{topic, 0, 7, 40, true, 33}, {topic, 1, 500, 0, false, 400}}; !slices.Equal(lost, want) {
 		t.Errorf("told %+v, want %+v", lost, want)
 	}
 }
@@ -364,7 +447,7 @@ func TestNewLeaderHasLess(t *testing.T) {
 	if want := slices.Concat(numbers(0, 10), numbers(6, 4)); !slices.Equal(seen[0], want) {
 		t.Errorf("%v, want %v", seen[0], want)
 	}
-	if lost, want := r.told(1), []Loss{{topic, 0, 10, 6, false}}; !slices.Equal(lost, want) {
+	if lost, want := r.told(1), []Loss{{topic, 0, 10, 6, false, 4}}; !slices.Equal(lost, want) {
 		t.Errorf("told %+v, want %+v", lost, want)
 	}
 }
@@ -520,13 +603,13 @@ func TestLast(t *testing.T) {
 	f.Set(topic, 1, 0)
 	f.Last(topic, 0)
 	f.Last(topic, 2)
-	if a, b := f.cursors[place{topic, 0}].served, f.cursors[place{topic, 1}].served; a <= b || len(f.cursors) != 2 {
+	if a, b := f.cursors[place{topic, 0}].turn, f.cursors[place{topic, 1}].turn; a <= b || len(f.cursors) != 2 {
 		t.Errorf("%d and %d, %d partitions", a, b, len(f.cursors))
 	}
 }
 
 // TestFinalRepair: what a broker refuses for good while an offset is looked for is
-// told, and not asked for ever.
+// told.
 func TestFinalRepair(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1, nil)
@@ -534,13 +617,17 @@ func TestFinalRepair(t *testing.T) {
 	refused.ErrorCode = kerr.TopicAuthorizationFailed.Code
 	r.endsOfEpochs(refused)
 	r.tenBeforeNewLeader()
-	for {
-		_, err := r.Next(r.ctx)
-		if errors.Is(err, kerr.TopicAuthorizationFailed) {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	if said := r.awaitStuck(0, true); !strings.Contains(said, "TOPIC_AUTHORIZATION_FAILED") {
+		t.Error(said)
+	}
+}
+
+// TestNoLeader: a partition that nobody leads is told of when that lasts.
+func TestNoLeader(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, nil)
+	r.Set(topic, 7, 5) // nobody has it
+	if said := r.awaitStuck(7, true); said != topic+"/7 at 5: no broker leads it" {
+		t.Error(said)
 	}
 }

@@ -17,16 +17,17 @@ func (f *Fetcher) repair(ctx context.Context, c *cursor, life uint64, epoch int3
 	f.mu.Lock()
 	from, read, reset := c.offset, c.epoch, c.reset
 	f.mu.Unlock()
-	to, dropped := from, false
+	var l Loss
 	var err error
 	if from < 0 || reset {
-		to, dropped, err = f.within(ctx, c.place, from)
+		l, err = f.within(ctx, c.place, from)
 	} else {
-		to, err = f.common(ctx, c.place, from, read)
+		l, err = f.common(ctx, c.place, from, read)
 	}
-	if f.repaired(c, life, epoch, to, err) && from >= 0 && from != to {
-		f.opt.Lost(Loss{Topic: c.topic, Partition: c.partition, From: from, To: to, Dropped: dropped})
+	if f.repaired(c, life, epoch, l.To, err) && from >= 0 && from != l.To {
+		f.opt.Lost(l)
 	}
+	f.tell()
 }
 
 // repaired notes what repair has found, unless the partition is set to elsewhere or
@@ -39,16 +40,15 @@ func (f *Fetcher) repaired(c *cursor, life uint64, epoch int32, to int64, err er
 	switch {
 	case c.life.Load() != life:
 		return false
-	case final(err):
-		f.fail(fmt.Errorf("read partition %d of %s: %w", c.partition, c.topic, err))
-		return false
 	case err != nil:
+		f.note(c, err, final(err))
 		f.later(c)
 		f.opt.Client.ForceMetadataRefresh()
 		return false
 	case c.offset != to:
 		c.epoch = -1
 	case c.reset: // an answer by one who is behind
+		f.note(c, kerr.OffsetOutOfRange, false)
 		f.later(c)
 	}
 	c.offset, c.checked, c.reset = to, max(c.checked, epoch), false
@@ -61,23 +61,23 @@ func final(err error) bool {
 	return errors.As(err, &refused) && !retriable(refused)
 }
 
-// within is the offset if the partition has it, else the partition's first.
-func (f *Fetcher) within(ctx context.Context, at place, offset int64) (to int64, dropped bool, err error) {
+// within is how reading goes on at the offset if the partition has it, else at the
+// partition's first.
+func (f *Fetcher) within(ctx context.Context, at place, offset int64) (Loss, error) {
+	l := Loss{Topic: at.topic, Partition: at.partition, From: offset, To: offset}
 	first, err := listed(f.admin.ListStartOffsets(ctx, at.topic))(at)
 	if err != nil {
-		return offset, false, err
+		return l, err
 	}
 	if offset < first {
-		return first, true, nil
+		l.To, l.Dropped, l.Gone = first, true, first-offset
+		return l, nil
 	}
 	end, err := listed(f.admin.ListEndOffsets(ctx, at.topic))(at)
-	if err != nil {
-		return offset, false, err
+	if err == nil && offset > end {
+		l.To, l.Gone = first, offset-end
 	}
-	if offset > end {
-		return first, false, nil
-	}
-	return offset, false, nil
+	return l, err
 }
 
 // listed gives the offset of a partition.
@@ -96,28 +96,30 @@ func listed(offsets kadm.ListedOffsets, err error) func(place) (int64, error) {
 	}
 }
 
-// common is how far the leader's log has what was read up to the offset, whose
-// records were of the epoch: to the offset, or less far.
-func (f *Fetcher) common(ctx context.Context, at place, offset int64, epoch int32) (int64, error) {
+// common is how reading goes on as far as the leader's log has what was read up to the
+// offset, whose records were of the epoch.
+func (f *Fetcher) common(ctx context.Context, at place, offset int64, epoch int32) (Loss, error) {
+	l := Loss{Topic: at.topic, Partition: at.partition, From: offset, To: offset}
 	var req kadm.OffsetForLeaderEpochRequest
 	req.Add(at.topic, at.partition, epoch)
 	got, err := f.admin.OffsetForLeaderEpoch(ctx, req)
 	o, ok := got[at.topic][at.partition]
 	switch {
 	case err != nil && unheardOf(err):
-		return offset, nil // as for brokers that tell no epochs
+		return l, nil // as for brokers that tell no epochs
 	case ok && o.Err != nil:
 		err = o.Err
 	case ok && o.EndOffset >= 0:
-		return min(offset, o.EndOffset), nil
+		l.To = min(offset, o.EndOffset)
+		l.Gone = offset - l.To
+		return l, nil
 	case ok:
 		// It knows nothing of that epoch, so nobody can tell where the logs part.
-		to, _, err := f.within(ctx, at, offset)
-		return to, err
+		return f.within(ctx, at, offset)
 	case err == nil:
 		err = fmt.Errorf("no partition %d", at.partition)
 	}
-	return offset, fmt.Errorf("ask for the end of epoch %d of %s: %w", epoch, at.topic, err)
+	return l, fmt.Errorf("ask for the end of epoch %d of %s: %w", epoch, at.topic, err)
 }
 
 // unheardOf tells the error of a request that the brokers do not know.

@@ -3,6 +3,7 @@ package fetch
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,7 +61,7 @@ func (f *Fetcher) request(ctx context.Context, underWay *sync.WaitGroup, leader 
 		return
 	}
 	slices.SortFunc(list, func(a, b due) int {
-		return cmp.Or(cmp.Compare(a.served, b.served), cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+		return cmp.Or(cmp.Compare(a.turn, b.turn), cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
 	})
 	req := &request{FetchRequest: kmsg.NewPtrFetchRequest()}
 	req.MaxWaitMillis, req.MinBytes, req.IsolationLevel, req.SessionEpoch = int32(f.opt.MaxWait.Milliseconds()), 1, 1, -1
@@ -99,6 +100,7 @@ func (f *Fetcher) exchange(ctx context.Context, leader int32, l *link, req *requ
 			batches, told = f.take(answer, asked)
 		}
 	}
+	defer f.tell()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, tell := range told {
@@ -117,6 +119,7 @@ func (f *Fetcher) exchange(ctx context.Context, leader int32, l *link, req *requ
 		w.busy = false
 		if !w.got && ctx.Err() == nil && w.life == w.cursor.life.Load() {
 			w.fails = max(w.fails, l.fails-1)
+			w.since = time.Time{} // nobody has said anything of the partition
 			f.later(w.cursor)
 		}
 	}
@@ -169,20 +172,26 @@ func (f *Fetcher) came(w *wanted, p *kmsg.FetchResponseTopicPartition, got []*Ba
 	switch {
 	case c.life.Load() != w.life:
 		return
-	case err != nil:
-		f.fail(fmt.Errorf("read partition %d of %s: %w", c.partition, c.topic, err))
 	case len(got) > 0:
 		f.turn++
-		c.offset, c.served, c.fails = next, f.turn, 0
+		f.served(c)
+		c.offset, c.turn = next, f.turn
 		if last := got[len(got)-1].Epoch; last >= 0 {
 			c.epoch = last
 		}
+	case err != nil:
+		f.note(c, err, true)
+		f.later(c)
 	case len(p.RecordBatches) > 0:
-		f.later(c) // nothing in it helps, and asking at once would bring the same
+		f.note(c, errNothing, false)
+		f.later(c) // asking at once would bring the same
 	default:
-		c.fails = 0
+		f.served(c)
 	}
 }
+
+// errNothing is the error of an answer that has bytes of a partition and no batch.
+var errNothing = errors.New("the broker answers with less than a batch")
 
 // refused notes that a broker does not answer for a partition. f.mu is held.
 func (f *Fetcher) refused(w *wanted, err error) {
@@ -190,13 +199,11 @@ func (f *Fetcher) refused(w *wanted, err error) {
 	if c.life.Load() != w.life {
 		return
 	}
-	switch {
-	case err == kerr.OffsetOutOfRange:
+	if err == kerr.OffsetOutOfRange {
 		c.reset = true
-	case retriable(err):
-		f.later(c)
-		f.opt.Client.ForceMetadataRefresh()
-	default:
-		f.fail(fmt.Errorf("read partition %d of %s: %w", c.partition, c.topic, err))
+		return
 	}
+	f.note(c, err, !retriable(err))
+	f.later(c)
+	f.opt.Client.ForceMetadataRefresh()
 }
