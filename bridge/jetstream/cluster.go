@@ -85,9 +85,14 @@ type Cluster struct {
 	appends, refused atomic.Uint64
 	appendTime       atomic.Int64
 	full             atomic.Bool
-	kick             chan struct{}
-	stop             context.CancelFunc
-	done             chan struct{}
+	// maxFrame and lost are what the connection for appends would tell, the
+	// largest frame and that it is gone. It is not asked: while it tries a server
+	// that is silent, it answers nobody for seconds.
+	maxFrame atomic.Int64
+	lost     atomic.Bool
+	kick     chan struct{}
+	stop     context.CancelFunc
+	done     chan struct{}
 }
 
 var _ bridge.Log = (*Cluster)(nil)
@@ -165,7 +170,16 @@ func (c *Cluster) reach() (err error) {
 			return err
 		}
 	}
+	c.connected(c.writes)
+	c.writes.SetReconnectHandler(c.connected)
+	c.writes.SetDisconnectErrHandler(func(*nats.Conn, error) { c.lost.Store(true) })
 	return c.connect()
+}
+
+// connected notes what appends have to know of their connection.
+func (c *Cluster) connected(conn *nats.Conn) {
+	c.maxFrame.Store(min(conn.MaxPayload(), maxPayload) - frameSpare)
+	c.lost.Store(false)
 }
 
 // takeUp finds where the log ends: in the cluster, or aside when the last life
@@ -203,7 +217,7 @@ func (c *Cluster) takeUp(ctx context.Context) error {
 
 // MaxFrame is the largest frame that an append takes.
 func (c *Cluster) MaxFrame() int {
-	return min(int(c.writes.MaxPayload()), maxPayload) - frameSpare
+	return int(c.maxFrame.Load())
 }
 
 // Append adds a frame after the sequence expectLast and returns its sequence
@@ -240,9 +254,7 @@ func (c *Cluster) add(ctx context.Context, frame []byte, expectLast uint64) (uin
 		return c.addAside(ctx, frame, expectLast)
 	}
 	ctx = context.WithoutCancel(ctx)
-	limited, cancel := context.WithTimeout(ctx, clusterTimeout)
-	seq, err := c.append(limited, frame, expectLast)
-	cancel()
+	seq, err := c.send(ctx, frame, expectLast)
 	if err == nil {
 		c.mu.Lock()
 		c.end = max(c.end, seq)
@@ -263,6 +275,16 @@ func (c *Cluster) add(ctx context.Context, frame []byte, expectLast uint64) (uin
 		return 0, fmt.Errorf("%w; and aside: %v", err, aerr)
 	}
 	return seq, nil
+}
+
+// send appends a frame in the cluster, unless there is no connection.
+func (c *Cluster) send(ctx context.Context, frame []byte, expectLast uint64) (uint64, error) {
+	if c.lost.Load() {
+		return 0, nats.ErrDisconnected
+	}
+	ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
+	defer cancel()
+	return c.append(ctx, frame, expectLast)
 }
 
 // enter tells where the next frame goes. One that goes aside is pending from

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,6 +203,51 @@ func TestClusterAway(t *testing.T) {
 }
 
 // Frames keep coming while the cluster goes and comes; each is there once.
+// silence is a way to a server that falls silent when the connection looks for
+// one.
+type silence struct{ looks, over chan struct{} }
+
+func (s *silence) Dial(network, address string) (net.Conn, error) {
+	select {
+	case s.looks <- struct{}{}:
+	default:
+	}
+	<-s.over
+	return net.Dial(network, address)
+}
+
+// While the connection tries a server that is silent, it keeps all to itself who
+// ask it anything. No append may be among them, neither the first one, nor those
+// that go aside.
+func TestClusterSilent(t *testing.T) {
+	t.Parallel()
+	e := serveElsewhere(t, withStore())
+	c := openCluster(t, e, ClusterOptions{})
+	s := &silence{looks: make(chan struct{}, 1), over: make(chan struct{})}
+	c.writes.Opts.CustomDialer = s
+	last := c.addFrames(t, 0, 2, 100)
+	e.stop()
+	<-s.looks
+	for !c.lost.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	var waited atomic.Bool
+	end := sync.OnceFunc(func() { close(s.over) })
+	limit := time.AfterFunc(10*time.Second, func() { waited.Store(true); end() })
+	last = c.addFrames(t, last, 3, 100)
+	limit.Stop()
+	if waited.Load() {
+		t.Error("appends wait for the connection")
+	}
+	if st := c.Stats(t.Context()); st.AsideFrames != 3 || st.Away == nil {
+		t.Errorf("%+v", st)
+	}
+	e.start()
+	end()
+	c.settled(t, last)
+	c.checkFrames(t, 1, last)
+}
+
 func TestClusterUnderLoad(t *testing.T) {
 	t.Parallel()
 	e := serveElsewhere(t, withStore())
