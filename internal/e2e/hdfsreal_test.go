@@ -293,7 +293,9 @@ func (d *daemon) goroutines() int {
 // answers are what a trickle saw.
 type answers struct {
 	lists, acked, refused, failed int
-	p99                           time.Duration
+	// p99 is that of the lists, wait the longest time until events were
+	// acknowledged.
+	p99, wait time.Duration
 }
 
 // trickle sends a thousand events a second and asks for lists.
@@ -335,10 +337,12 @@ func (k *trickle) post(client *http.Client, n int) {
 		fmt.Fprintf(&body, `{"user_id":%q,"item_id":"i%d","event_type":"view"}`+"\n", users[i], i)
 	}
 	k.ledger.note(k.ledger.sent, users)
+	begin := time.Now()
 	resp, err := client.Post(k.url+"/v1/events", "application/x-ndjson", &body)
 	if err == nil {
 		_ = resp.Body.Close()
 	}
+	took := time.Since(begin)
 	ok := err == nil && resp.StatusCode == http.StatusAccepted
 	if ok {
 		k.ledger.note(k.ledger.acked, users)
@@ -347,6 +351,7 @@ func (k *trickle) post(client *http.Client, n int) {
 	defer k.mu.Unlock()
 	if ok {
 		k.seen.acked += len(users)
+		k.seen.wait = max(k.seen.wait, took)
 	} else {
 		k.seen.refused++
 	}
