@@ -7,18 +7,26 @@ import (
 )
 
 // Batch is records made ready for the log by their sender, while he has them at
-// hand: their identities, their size, and a frame of them. The committer, of which
-// there is one, then only looks for duplicates, and where there are none the frame
+// hand: their identities, their size, and frames of them. The committer, of which
+// there is one, then only looks for duplicates, and where there are none a frame
 // goes into the log as it is. It is for one goroutine at a time.
 type Batch struct {
-	pump      *Pump
+	pump *Pump
+	// portions are what one frame each has; the last is being filled.
+	portions []portion
+	// spare are empty ones, for their memory.
+	spare []portion
+	// sealed is false when one of the records is too large for a frame.
+	sealed, tooLarge bool
+}
+
+// portion is records that follow each other in a batch, and the frame of them.
+type portion struct {
 	keys      []identity
 	stretches []stretch
 	// size is an upper bound of what the records take in a frame.
-	size int
-	// frame is not sealed when the records do not fit into one.
-	frame  []byte
-	sealed bool
+	size  int
+	frame []byte
 }
 
 // stretch is records of a partition that follow each other in a batch, in the order of
@@ -29,55 +37,101 @@ type stretch struct {
 	n     int
 }
 
+// The frames of a batch.
+const (
+	// portionFrames times Options.FrameBytes is where one ends: 768 KiB, more than some
+	// thousand events take without much text of their own.
+	portionFrames = 3
+	// spareFrames are how many frames' memory a batch keeps.
+	spareFrames = 4
+)
+
 // Batch makes an empty one. It belongs behind Restore.
 func (p *Pump) Batch() *Batch { return &Batch{pump: p} }
 
 // Reset empties the batch, which must not be under way.
 func (b *Batch) Reset() {
-	if cap(b.frame) > spareFrames*b.pump.opt.FrameBytes {
-		b.frame = nil // the memory of large records is not kept
+	for i := range b.portions {
+		s := &b.portions[i]
+		if len(b.spare) < spareFrames && cap(s.frame) <= spareFrames*b.pump.opt.FrameBytes {
+			b.spare = append(b.spare, portion{keys: s.keys[:0], stretches: s.stretches[:0], frame: s.frame})
+		} // the memory of large records is not kept
+		*s = portion{}
 	}
-	b.keys, b.stretches, b.size, b.sealed = b.keys[:0], b.stretches[:0], 0, false
+	b.portions, b.sealed, b.tooLarge = b.portions[:0], false, false
 }
-
-// spareFrames are how many frames' memory a batch keeps.
-const spareFrames = 4
 
 // Add makes a record ready, of which it keeps the strings, and puts it into the frame.
 func (b *Batch) Add(r *event.Record, frame *event.FrameBuilder) {
-	b.keys = append(b.keys, b.pump.identityOf(r))
-	src := &r.Source
-	if n := len(b.stretches); n > 0 && src.Offset > b.stretches[n-1].last && src.Partition == b.stretches[n-1].first.Partition && src.Name == b.stretches[n-1].first.Name {
-		b.stretches[n-1].last = src.Offset
-		b.stretches[n-1].n++
+	size, most := sizeBound(r), b.pump.opt.maxCall()
+	if size > most {
+		b.tooLarge = true
+	}
+	if b.tooLarge {
+		return
+	}
+	if n := len(b.portions); n == 0 || b.portions[n-1].size+size > most || frame.Size() >= portionFrames*b.pump.opt.FrameBytes {
+		b.next(frame)
+	}
+	s := &b.portions[len(b.portions)-1]
+	s.keys = append(s.keys, b.pump.identityOf(r))
+	s.size += size
+	s.note(&r.Source)
+	frame.Add(r)
+}
+
+// note adds the source of a record to the stretches.
+func (s *portion) note(src *event.Source) {
+	if n := len(s.stretches); n > 0 && src.Offset > s.stretches[n-1].last && src.Partition == s.stretches[n-1].first.Partition && src.Name == s.stretches[n-1].first.Name {
+		s.stretches[n-1].last = src.Offset
+		s.stretches[n-1].n++
 	} else {
-		b.stretches = append(b.stretches, stretch{*src, src.Offset, 1})
+		s.stretches = append(s.stretches, stretch{*src, src.Offset, 1})
 	}
-	if b.size += sizeBound(r); b.size <= b.pump.opt.maxCall() {
-		frame.Add(r)
+}
+
+// next ends the portion that there may be, and begins another one.
+func (b *Batch) next(frame *event.FrameBuilder) {
+	b.end(frame)
+	var s portion
+	if n := len(b.spare); n > 0 {
+		s, b.spare = b.spare[n-1], b.spare[:n-1]
 	}
+	b.portions = append(b.portions, s)
+}
+
+// end makes the frame the last portion's, and empties it.
+func (b *Batch) end(frame *event.FrameBuilder) {
+	if n := len(b.portions); n > 0 {
+		s := &b.portions[n-1]
+		s.frame = frame.SealInto(s.frame)
+	}
+	frame.Reset()
 }
 
 // Seal ends the adding. The frame, which had been empty before, is empty again.
 func (b *Batch) Seal(frame *event.FrameBuilder) {
-	if b.sealed = b.size <= b.pump.opt.maxCall(); b.sealed {
-		b.frame = frame.SealInto(b.frame)
-	}
-	frame.Reset()
+	b.end(frame)
+	b.sealed = !b.tooLarge
 }
 
 // SendBatch is Send of records that were made ready, all that were added to the
 // sealed batch. It is the pump's, too, until Wait has returned.
 func (l *Lane) SendBatch(ctx context.Context, b *Batch, records []event.Record) *Pending {
-	if !b.sealed || len(records) == 0 || l.refused != nil {
+	if !b.sealed {
 		return l.Send(ctx, records)
 	}
-	r := l.pump.spare.Get().(*request)
-	r.begin(records, b.keys, b.size)
-	r.batch = b
 	out := &Pending{pump: l.pump}
-	if l.put(ctx, r) {
-		out.first = r
+	for i := 0; i < len(b.portions) && l.refused == nil; i++ {
+		s := &b.portions[i]
+		n := len(s.keys)
+		r := l.pump.spare.Get().(*request)
+		r.begin(records[:n:n], s.keys, s.size)
+		r.batch = s
+		if l.put(ctx, r) {
+			out.add(r)
+		}
+		records = records[n:]
 	}
 	out.err = l.refused
 	return out

@@ -108,7 +108,7 @@ func TestBatchOwnFrame(t *testing.T) {
 		}
 	}
 	send(topical(0), topical(1))
-	if len(log.frames) != 1 || string(log.frames[0]) != string(b.frame) {
+	if len(log.frames) != 1 || string(log.frames[0]) != string(b.portions[0].frame) {
 		t.Errorf("%d frames, or another one", len(log.frames))
 	}
 	send() // a frame of none would stand for a lost one
@@ -128,5 +128,48 @@ func TestBatchOwnFrame(t *testing.T) {
 	send(topical(6))
 	if got := log.records(t); len(got) != 7 || frame.Len() != 0 {
 		t.Errorf("%d records behind the large ones, want 7", len(got))
+	}
+}
+
+// TestBatchFrames has a batch of long records become frames of its own, some hundred KiB
+// each, and the next batch of short ones one frame again.
+func TestBatchFrames(t *testing.T) {
+	log := &memLog{}
+	p := New(log, nil, Options{})
+	run(t, p)
+	lane, b := p.Lane(), p.Batch()
+	var frame event.FrameBuilder
+	next := int64(0)
+	for _, test := range []struct{ records, text, frames int }{{3000, 1, 1}, {4000, 1000, 6}, {6000, 1000, 8}, {20_000, 1, 2}, {3000, 1, 1}, {2, defaultCall - 1000, 2}} {
+		records := make([]event.Record, test.records)
+		b.Reset()
+		for i := range records {
+			records[i] = topical(next)
+			records[i].Event.Props = strings.Repeat("x", test.text)
+			next++
+			b.Add(&records[i], &frame)
+		}
+		b.Seal(&frame)
+		before := len(log.frames)
+		res, err := lane.SendBatch(t.Context(), b, records).Wait(t.Context())
+		if err != nil || res.Accepted != test.records {
+			t.Fatalf("%d records of %d bytes: %+v %v", test.records, test.text, res, err)
+		}
+		got := log.frames[before:]
+		if len(got) != test.frames || len(b.portions) != test.frames {
+			t.Fatalf("%d records of %d bytes: %d frames of %d of its own, want %d", test.records, test.text, len(got), len(b.portions), test.frames)
+		}
+		for i := range got {
+			if string(got[i]) != string(b.portions[i].frame) {
+				t.Errorf("%d records of %d bytes: frame %d is another one", test.records, test.text, i)
+			}
+		}
+	}
+	if got := log.records(t); len(got) != int(next) {
+		t.Errorf("%d records, want %d", len(got), next)
+	}
+	b.Reset()
+	if len(b.spare) > spareFrames {
+		t.Errorf("the memory of %d frames is kept", len(b.spare))
 	}
 }

@@ -209,9 +209,9 @@ func (p *Pump) take(r *request, now int64) {
 	}
 }
 
-// ready tells whether a batch's own frame is the next one: where nothing else is in
-// it, and it is large enough to leave what waits behind it to another.
-func (p *Pump) ready(b *Batch) bool {
+// ready tells whether the frame that came with a request is the next one: where nothing
+// else is in it, and it is large enough to leave what waits behind it to another.
+func (p *Pump) ready(b *portion) bool {
 	return b != nil && p.builder.Len() == 0 && (len(b.frame) >= p.opt.FrameBytes/2 || p.queue.depth() == 0)
 }
 

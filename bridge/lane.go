@@ -49,15 +49,20 @@ func (l *Lane) Send(ctx context.Context, records []event.Record) *Pending {
 		if !l.put(ctx, r) {
 			break
 		}
-		if out.first == nil {
-			out.first = r
-		} else {
-			out.more = append(out.more, r)
-		}
+		out.add(r)
 		records = records[n:]
 	}
 	out.err = l.refused
 	return out
+}
+
+// add notes a request that is under way.
+func (b *Pending) add(r *request) {
+	if b.first == nil {
+		b.first = r
+	} else {
+		b.more = append(b.more, r)
+	}
 }
 
 // put queues a part of what is sent; it is false when that was refused.

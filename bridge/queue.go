@@ -30,8 +30,8 @@ type request struct {
 	done chan struct{}
 	// lane is that of the request, nil for one that stands alone.
 	lane *Lane
-	// batch has been made ready by the sender; nil where that was not done.
-	batch *Batch
+	// batch is what its sender has made ready of it; nil where that was not done.
+	batch *portion
 	res   Result
 	err   error
 }

@@ -227,6 +227,10 @@ func (f *flow) acknowledge(ctx context.Context) {
 			var res bridge.Result
 			res, b.err = b.pending.Wait(ctx)
 			b.counts.Accepted, b.counts.Duplicate = res.Accepted, res.Duplicate
+			if b.err != nil && res.Accepted > 0 {
+				// Its first frames are kept; read again they are duplicates.
+				f.count(Counts{Accepted: res.Accepted})
+			}
 		}
 		left := b.parts
 		if b.err == nil {
