@@ -806,7 +806,7 @@ func TestOffsetsOutOfOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	r = read(t, ahead, Options{Brokers: []string{broker}, Group: "another"})
-	r.until("the partition is its own", func(s Status) bool { return len(s.Partitions) == 1 })
+	r.until("the loss is told", func(s Status) bool { return len(s.Partitions) == 1 && s.Lost == 2 })
 	produce(t, cl, view("f"), view("g"), view("h"))
 	r.until("what is new is read", accepted(1))
 	if got := ahead.items(t); got != "ahead h" {
