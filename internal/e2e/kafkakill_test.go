@@ -67,8 +67,9 @@ func TestRealKafkaKill(t *testing.T) {
 	}
 }
 
-// backlog is how many records wait for the daemon at most.
-const backlog = 400_000
+// backlog is how many records wait for the daemon at most. Half of them, when
+// there are more, last for the 400 ms within which it is killed.
+const backlog = 1_000_000
 
 // flood is a daemon with a backlog to read.
 type flood struct {
