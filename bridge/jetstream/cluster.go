@@ -70,6 +70,8 @@ type Cluster struct {
 	// closed when the few last ones have been brought over.
 	direct  bool
 	pending int
+	// asides counts all that ever were.
+	asides uint64
 	joining chan struct{}
 	// end is the last sequence that is known to be in the cluster, first the
 	// first one that was not trimmed.
@@ -310,6 +312,7 @@ func (c *Cluster) enter() (direct bool, err error) {
 		return false, c.unknown()
 	case !c.direct:
 		c.pending++
+		c.asides++
 	}
 	return c.direct, nil
 }
@@ -323,6 +326,7 @@ func (c *Cluster) leave(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pending++
+	c.asides++
 	c.away = why
 	if c.direct {
 		c.direct = false

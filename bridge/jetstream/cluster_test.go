@@ -202,7 +202,6 @@ func TestClusterAway(t *testing.T) {
 	c.checkFrames(t, 1, last)
 }
 
-// Frames keep coming while the cluster goes and comes; each is there once.
 // silence is a way to a server that falls silent when the connection looks for
 // one.
 type silence struct{ looks, over chan struct{} }
@@ -248,6 +247,7 @@ func TestClusterSilent(t *testing.T) {
 	c.checkFrames(t, 1, last)
 }
 
+// Frames keep coming while the cluster goes and comes; each is there once.
 func TestClusterUnderLoad(t *testing.T) {
 	t.Parallel()
 	e := serveElsewhere(t, withStore())
@@ -300,6 +300,23 @@ func TestClusterAnswerLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	last = c.addFrames(t, last+1, 3, 100)
+	c.settled(t, last)
+	c.checkFrames(t, 1, last)
+}
+
+// A frame that is kept aside at the moment in which the last one before it has been
+// brought over is brought over, too: it was left behind, and the next one refused.
+func TestClusterAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	c := openCluster(t, serveElsewhere(t, withStore()), ClusterOptions{})
+	last := uint64(0)
+	for range 200 {
+		c.leave(errors.New("no answer"))
+		if _, err := c.addAside(t.Context(), frame(last+1, 100), last); err != nil {
+			t.Fatal(err)
+		}
+		last = c.addFrames(t, last+1, 3, 100)
+	}
 	c.settled(t, last)
 	c.checkFrames(t, 1, last)
 }

@@ -69,6 +69,9 @@ func (c *Cluster) join(ctx context.Context) error {
 		return err
 	}
 	for {
+		c.mu.Lock()
+		asides, calm := c.asides, c.pending == 0
+		c.mu.Unlock()
 		_, last, err := c.aside.Bounds(ctx)
 		if err != nil {
 			return err
@@ -76,7 +79,7 @@ func (c *Cluster) join(ctx context.Context) error {
 		c.mu.Lock()
 		left := last - min(last, c.end)
 		switch {
-		case left == 0 && c.pending == 0:
+		case left == 0 && calm && c.asides == asides: // none has come since before last was read
 			c.direct, c.away = true, nil
 			end := c.end
 			c.mu.Unlock()
