@@ -71,7 +71,7 @@ type Cluster struct {
 	direct  bool
 	pending int
 	// asides counts all that ever were.
-	asides uint64
+	asides  uint64
 	joining chan struct{}
 	// end is the last sequence that is known to be in the cluster, first the
 	// first one that was not trimmed.
