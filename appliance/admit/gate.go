@@ -187,7 +187,7 @@ func (g *Gate) queue(now time.Duration, crowd bool) Verdict {
 	if !g.long.Load() {
 		asked := g.asked.Load()
 		if int64(now) < asked+int64(askEvery) || !g.asked.CompareAndSwap(asked, int64(now)) {
-			return g.law.free()
+			return g.law.work()
 		}
 	}
 	lay := g.unread.wait(now)

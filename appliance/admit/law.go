@@ -52,9 +52,11 @@ const (
 	relief  = 0.5
 	// allBusy is the part of the connections from which on, when a request has come
 	// on as many in one window, more may wait for one to be free; yield is the part of
-	// what can be done that is then left for these.
+	// what can be done that is then left for these, and yields how many times that it
+	// may be, a window more each time.
 	allBusy = 0.98
 	yield   = 0.04
+	yields  = 3
 	// flood is a mean wait from which on a queue that has come to stand is got rid
 	// of first, unless it falls by itself: by a window to less than falls of what
 	// it was. drained is the mean wait of one that is gone, drainMost how many
@@ -73,14 +75,17 @@ const (
 	// mostRefused keeps some coming in, or nobody would notice that the load has
 	// fallen.
 	mostRefused = 0.98
-	// memory is the weight of a window in what Share tells, and stale is when it
-	// tells nothing any more.
+	// memory is the weight of a window in what Share tells and in how many come, and
+	// stale is when Share tells nothing any more.
 	memory = 0.2
 	stale  = time.Second
 )
 
-// gone is drains behind them.
-const gone = -1
+// gone is drains behind them, shortened while all get brief answers before them.
+const (
+	gone      = -1
+	shortened = -2
+)
 
 // law decides by the time that requests have waited for a processor. It is
 // CoDel's (Nichols and Jacobson, Controlling Queue Delay, 2012) in the form for
@@ -99,8 +104,8 @@ const gone = -1
 // The others are answered cheaply. So that the processors have time left for work,
 // a part of it is saved while a queue stands: answers are brief, more and more of
 // them, and once all are, a share of the requests is refused before it costs
-// anything. A controller moves that part once a window towards where the mean wait
-// is what it may be, and at any time it is so large that the cheap answers are no
+// anything. That part is set once a window by what was done in the last one and by
+// how long was waited, and at any time it is so large that the cheap answers are no
 // more than side of those that are worked for. To leave out what is dear before
 // anybody is turned away is a brownout (Klein et al., Brownout: Building More
 // Robust Cloud Applications, 2014).
@@ -119,11 +124,15 @@ type law struct {
 	// stands counts the windows in which few waits were short; from standing on
 	// it stays until next to nobody is turned away.
 	stands atomic.Int32
-	// drains counts the windows in which nearly all are refused, and is gone once
-	// they were, as long as the queue stands; could is the most that was done in a
-	// window, of late, in whole answers, and came the mean of how many came.
+	// drains counts the windows in which nearly all are refused, is shortened in the
+	// one before them, and gone once the queue was got rid of, as long as one stands;
+	// could is the most that was done in a window, of late, in whole answers, and came
+	// the mean of how many came.
 	drains      atomic.Int32
 	could, came atomic.Int64
+	// hidden counts the windows, one after the other, in which no connection was at
+	// rest nor the processors.
+	hidden atomic.Int32
 	// clients are the connections that requests come on, busy those of them on which
 	// one has come in this window.
 	clients, busy atomic.Int64
@@ -154,12 +163,7 @@ func (l *law) comes(c *Client) {
 	}
 }
 
-// free is the verdict on a request that did not have to go through the queue.
-func (l *law) free() Verdict {
-	return l.work()
-}
-
-// work is the verdict on one that is worked for.
+// work is the verdict on a request that is worked for.
 func (l *law) work() Verdict {
 	v := Work
 	if b := l.briefly.Load(); b != 0 && rand.Float64() < math.Float64frombits(b) {
@@ -240,39 +244,21 @@ func (l *law) save(part float64) {
 // less by what the queue is too long; one that is shorter lets in more, fast where
 // nobody waits.
 //
-// When a queue comes to stand, more waits behind it than can be seen: where a
-// client has no connection free, or a proxy holds requests back, they are late
-// before they come, and what is worked for is for nobody. With as much let in as
-// can be done the queue stays as it is, and so does what waits behind it. So
-// nearly all are refused first, for a window or two, until nobody waits; and later,
-// when a stutter has left some behind, which is seen by that no connection was at
-// rest, a little less is let in than can be done until one is.
+// When a stutter has left some waiting where they cannot be seen, which shows by
+// that no connection was at rest, less is let in than can be done until one is, the
+// less the longer that lasts.
 func (l *law) control(mean time.Duration, done, all float64, behind bool) float64 {
-	const nearlyAll = 1 // save leaves a few
-	before := time.Duration(l.before.Swap(int64(mean)))
 	could := max(done, fades*float64(l.could.Load()))
 	l.could.Store(int64(could))
 	saved := math.Float64frombits(l.saved.Load())
-	came, drains := float64(l.came.Load()), l.drains.Load()
-	if drains > 0 {
-		l.came.Store(int64(all)) // those, too, who have waited to come
-	} else {
-		l.came.Store(int64((1-memory)*came + memory*all))
+	if part, drains := l.drain(mean, could, all, saved, behind); drains {
+		return part
+	}
+	if !behind || mean < nothing {
+		l.hidden.Store(0)
 	}
 	switch {
-	case l.stands.Load() < standing:
-		l.drains.Store(0)
-		return 0
-	case drains > 0 && drains < drainMost && mean >= drained:
-		l.drains.Store(drains + 1)
-		return nearlyAll
-	case drains > 0:
-		l.drains.Store(gone)
-		return 1 - begin*could/all
-	case mean >= flood && float64(mean) > falls*float64(before) && (drains == 0 || all > surge*came):
-		l.drains.Store(1)
-		return nearlyAll
-	case mean < nothing && saved < over:
+	case l.stands.Load() < standing, mean < nothing && saved < over:
 		return 0
 	case mean < nothing:
 		return max(relief*saved, 1-max(grow*(1-saved), begin*could/all))
@@ -282,9 +268,53 @@ func (l *law) control(mean time.Duration, done, all float64, behind bool) float6
 	// There was always one to work for: what was done is what can be done.
 	can := done / all * (1 - float64(mean-aim)/float64(shorten))
 	if behind {
-		can *= 1 - yield
+		can *= 1 - yield*float64(min(l.hidden.Add(1), yields))
 	}
 	return 1 - min(can, 1-saved)
+}
+
+// drain gets rid of a queue that has come to stand: more waits behind it than can be
+// seen. Where a client has no connection free, or a proxy holds requests back, they
+// are late before they come, and what is worked for is for nobody; with as much let
+// in as can be done the queue stays as it is, and so does what waits behind it. So
+// all get brief answers, for a window, which is enough near what can be done. Where
+// the queue is long behind that, or many more come as soon as there is room, nearly
+// all are refused for a window or two, until nobody waits.
+func (l *law) drain(mean time.Duration, could, all, saved float64, behind bool) (part float64, drains bool) {
+	const (
+		nearlyAll  = 1 // save leaves a few
+		allBriefly = 1 - briefPart
+	)
+	before := time.Duration(l.before.Swap(int64(mean)))
+	came, at := float64(l.came.Load()), l.drains.Load()
+	if at > 0 {
+		l.came.Store(int64(all)) // those, too, who have waited to come
+	} else {
+		l.came.Store(int64((1-memory)*came + memory*all))
+	}
+	more := all > surge*came
+	rises := mean >= flood && float64(mean) > falls*float64(before) && (at == 0 || more)
+	to := func(state int32, part float64) (float64, bool) {
+		l.drains.Store(state)
+		return part, true
+	}
+	switch {
+	case l.stands.Load() < standing:
+		l.drains.Store(0)
+	case at > 0 && at < drainMost && mean >= drained:
+		return to(at+1, nearlyAll)
+	case at > 0:
+		return to(gone, 1-begin*could/all)
+	case at == shortened && (mean >= flood || behind && more):
+		return to(1, nearlyAll)
+	case at == shortened:
+		l.drains.Store(gone)
+	case rises && saved >= allBriefly:
+		return to(1, nearlyAll)
+	case rises:
+		return to(shortened, allBriefly)
+	}
+	return 0, false
 }
 
 // idle tells whether nobody has come for a while.
