@@ -1222,7 +1222,7 @@ type RecommendationLists struct {
 
 // Recommendations defines model for Recommendations.
 type Recommendations struct {
-	// Exact Whether the best items of the whole catalogue are in the list.
+	// Exact Whether the best items of the whole catalogue are in the list; not so where it was made by the factors alone to save time.
 	Exact bool `json:"exact"`
 
 	// ItemID The item that the others are similar to.

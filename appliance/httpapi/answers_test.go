@@ -20,6 +20,8 @@ import (
 
 func TestArticleRecommend(t *testing.T) {
 	live, unknown := newShop().list, List{Picks: []Pick{{ItemID: "p1", Score: 1}}, Source: SourcePopular, Reason: ReasonUnknownUser}
+	brief := live
+	brief.Reason = "overload"
 	tests := []struct {
 		do     string
 		cfg    Config
@@ -29,6 +31,7 @@ func TestArticleRecommend(t *testing.T) {
 		reason string
 	}{
 		{"GET /recommend?user_id=u1", Config{}, live, `{"recommendations":["i1","i2"]}`, "live", ""},
+		{"GET /recommend?user_id=u1", Config{}, brief, `{"recommendations":["i1","i2"]}`, "live", "overload"},
 		{"GET /recommend", Config{}, live, `{}`, "empty", "no_user"},
 		{"GET /recommend?user_id=", Config{}, live, `{}`, "empty", "no_user"},
 		{"GET /recommend?user_id=u1&utm=x", Config{}, live, `{"recommendations":["i1","i2"]}`, "live", ""},

@@ -346,7 +346,10 @@ func (p *public) listed(c echo.Context, source, reason string) {
 	if source == SourceLive {
 		h[headerSource] = p.live
 	} else {
-		h[headerSource], h[headerReason] = []string{source}, []string{reason}
+		h[headerSource] = []string{source}
+	}
+	if reason != "" {
+		h[headerReason] = []string{reason}
 	}
 	p.deps.Observer.Listed(source, reason)
 }
