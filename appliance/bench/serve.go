@@ -252,7 +252,7 @@ func (r *run) saturate(ctx context.Context, s *subject, got report.Samples) (flo
 		r.invalidate("saturation of %s: %s", s.name, fault)
 	}
 	if !result.Full() {
-		r.warn("saturation of %s: %d of %d answers were not live and do not count", s.name, result.Lesser, result.Requests)
+		r.warn("saturation of %s: %d of %d answers were brief or not live, and do not count", s.name, result.Lesser, result.Requests)
 	}
 	return result.Achieved, nil
 }

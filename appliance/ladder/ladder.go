@@ -135,9 +135,10 @@ func (l *Ladder) recommend(ctx context.Context, verdict admit.Verdict, q *httpap
 	}, func(reason string) error { return l.below(ctx, q, list, reason) })
 }
 
-// keep remembers a list for the rung below.
+// keep remembers a list for the rung below; a brief one, which has a reason, is
+// less than the one that is there.
 func (l *Ladder) keep(q *httpapi.Query, list *httpapi.List) {
-	if kept.Keepable(q) && list.Source == httpapi.SourceLive && !q.Brief {
+	if kept.Keepable(q) && list.Source == httpapi.SourceLive && list.Reason == "" {
 		l.kept.Put(q, list)
 	}
 }

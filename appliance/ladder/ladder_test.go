@@ -16,6 +16,7 @@ import (
 	"vitrine/appliance/answer"
 	"vitrine/appliance/httpapi"
 	"vitrine/appliance/kept"
+	"vitrine/appliance/recommend"
 	"vitrine/appliance/recommend/pace"
 )
 
@@ -24,6 +25,8 @@ type moody struct {
 	live    func(ctx context.Context) error
 	popular error
 	batch   func(qs []httpapi.Query)
+	// alone says that lists are of one source, of which nothing can be left out.
+	alone bool
 	// plugins are what became of the plugins in a user's list.
 	plugins func(user string) []httpapi.PluginCall
 }
@@ -38,6 +41,9 @@ func (m *moody) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.L
 		}
 	}
 	*list = httpapi.List{Source: httpapi.SourceLive, ModelVersion: "v1", ModelAge: time.Minute, Picks: list.Picks[:0]}
+	if q.Brief && !m.alone {
+		list.Reason = recommend.ReasonOverload
+	}
 	if m.plugins != nil {
 		list.Plugins = m.plugins(q.UserID)
 	}
@@ -215,7 +221,8 @@ func TestOverload(t *testing.T) {
 	<-done
 }
 
-// TestBrief: a brief list is asked for as such, and is not the last good one.
+// TestBrief: a brief list is asked for as such, and is not the last good one; a
+// whole one is, also where a brief one was asked for.
 func TestBrief(t *testing.T) {
 	m := &moody{}
 	l, _ := ladderOver(m, admit.Options{})
@@ -234,6 +241,11 @@ func TestBrief(t *testing.T) {
 		} else if l.kept = kept.New(); !want && last {
 			t.Error("a brief list is kept")
 		}
+	}
+	m.alone = true
+	q, list := httpapi.Query{UserID: "u", Limit: 3, Now: 1000}, httpapi.List{}
+	if err := l.recommend(t.Context(), admit.Brief, &q, &list); err != nil || !l.kept.Get(&q, &list, func(string, int64) bool { return true }) {
+		t.Errorf("a whole list is not kept where a brief one was asked for: %v", err)
 	}
 }
 

@@ -62,6 +62,14 @@ func (l *Ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpa
 		return 0, wire.Overloaded()
 	}
 	defer l.gate.Leave(verdict)
+	return l.lists(ctx, verdict, qs, lists)
+}
+
+// lists is together for those who are in.
+func (l *Ladder) lists(ctx context.Context, verdict admit.Verdict, qs []httpapi.Query, lists []httpapi.List) (at int, err error) {
+	for i := range qs {
+		qs[i].Brief = verdict == admit.Brief
+	}
 	var batch answer.Batch
 	if verdict.Works() {
 		batch = l.begin(ctx, qs)
@@ -105,7 +113,7 @@ func (l *Ladder) one(ctx context.Context, batch answer.Batch, i int, q *httpapi.
 
 // Patiently makes the lists of up to recommend.BatchSize queries for one who has
 // time: like a batch's, but none is answered with less than what was asked for.
-// While requests are turned away or answered cheaply it waits, and in so far as
+// While requests are turned away or answered in brief it waits, and in so far as
 // others were inside while it worked it rests, up to as long as that took, a second
 // at most. What went wrong with a list is in errs.
 func (l *Ladder) Patiently(ctx context.Context, qs []httpapi.Query, lists []httpapi.List, errs []error) error {

@@ -131,3 +131,35 @@ func TestBatchesTakeTurns(t *testing.T) {
 		}
 	})
 }
+
+// TestBriefBatch: the lists of a batch are brief like any other, and none of them
+// is the last good one.
+func TestBriefBatch(t *testing.T) {
+	m := &moody{}
+	l, _ := ladderOver(m, admit.Options{})
+	for _, c := range []struct {
+		verdict admit.Verdict
+		reason  string
+		kept    bool
+	}{{admit.Brief, recommend.ReasonOverload, false}, {admit.Work, "", true}} {
+		m.batch = func(qs []httpapi.Query) {
+			for _, q := range qs {
+				if q.Brief != (c.verdict == admit.Brief) {
+					t.Errorf("verdict %d: begun with brief %v", c.verdict, q.Brief)
+				}
+			}
+		}
+		qs, lists := queriesOf(3), make([]httpapi.List, 3)
+		if at, err := l.lists(t.Context(), c.verdict, qs, lists); err != nil {
+			t.Fatal(at, err)
+		}
+		for i, list := range lists {
+			if list.Source != httpapi.SourceLive || list.Reason != c.reason {
+				t.Errorf("verdict %d: %s %q", c.verdict, list.Source, list.Reason)
+			}
+			if got := l.kept.Get(&qs[i], &list, func(string, int64) bool { return true }); got != c.kept {
+				t.Errorf("verdict %d: kept %v", c.verdict, got)
+			}
+		}
+	}
+}

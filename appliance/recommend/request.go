@@ -116,8 +116,8 @@ type Response struct {
 	ModelVersion string
 	ModelAge     time.Duration
 	// Exact says that the whole catalogue was ranked, nothing approximated or
-	// stale: true for every live list that is not brief. In a blend an item outside the factors'
-	// best that no source names cannot reach the list.
+	// stale: true for every live list that is not brief. In a blend an item outside the
+	// factors' best that no source names cannot reach the list.
 	Exact bool
 	// Plugins tells what became of each active plugin.
 	Plugins frame.Trace

@@ -94,7 +94,7 @@ func (b *Bench) Row(ctx context.Context, s *Shop, row Row) error {
 			b.Invalid("saturation of %s: %s", row.Name, fault)
 		}
 		if !r.Full() {
-			b.Warn("saturation of %s: %d of %d answers were not live and do not count", row.Name, r.Lesser, r.Requests)
+			b.Warn("saturation of %s: %d of %d answers were brief or not live, and do not count", row.Name, r.Lesser, r.Requests)
 		}
 		asked += r.Total
 		rates, ratios = append(rates, r.Achieved), append(ratios, r.Achieved/max(hello.Achieved, 1))
