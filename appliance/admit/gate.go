@@ -142,21 +142,34 @@ func (g *Gate) Enter(ctx context.Context) Verdict {
 	return Cheap
 }
 
-// Client is a connection that requests come on, one at a time.
+// Client is a connection that requests may come on, one at a time.
 type Client struct {
 	gate *Gate
 	// seen is the window in which the last one came.
 	seen int64
+	// stage says whether the law counts it.
+	stage atomic.Int32
 }
 
-// Client tells the gate of a connection; Gone has to be called once it is closed.
-func (g *Gate) Client() *Client {
-	g.law.clients.Add(1)
-	return &Client{gate: g}
-}
+// The stages of a client.
+const (
+	unasked int32 = iota
+	asks
+	left
+)
 
-// Gone tells that no more requests come.
-func (c *Client) Gone() { c.gate.law.clients.Add(-1) }
+// Client is one of a connection; Gone has to be called once that is closed. It
+// counts from its first request on: what only sends events, or is held open for
+// later, would be at rest for ever.
+func (g *Gate) Client() *Client { return &Client{gate: g} }
+
+// Gone tells that no more requests come. It may be called again, and beside
+// TurnsAway.
+func (c *Client) Gone() {
+	if c.stage.Swap(left) == asks {
+		c.gate.law.clients.Add(-1)
+	}
+}
 
 // TurnsAway says whether to refuse a request before Enter. It has to be asked of
 // every one of the connection, once, and those who do Enter be Behind the one who
@@ -164,6 +177,9 @@ func (c *Client) Gone() { c.gate.law.clients.Add(-1) }
 func (c *Client) TurnsAway() bool {
 	l := &c.gate.law
 	l.roll(c.gate.now())
+	if c.stage.Load() == unasked && c.stage.CompareAndSwap(unasked, asks) {
+		l.clients.Add(1)
+	}
 	l.comes(c)
 	return l.refuses() && l.turnsAway()
 }

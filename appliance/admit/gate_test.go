@@ -150,6 +150,32 @@ func TestBehind(t *testing.T) {
 	}
 }
 
+// TestClients: a connection counts from its first request to its end, once, however
+// often that is told.
+func TestClients(t *testing.T) {
+	g := NewGate(Options{})
+	want := func(when string, n int64) {
+		t.Helper()
+		if got := g.law.clients.Load(); got != n {
+			t.Errorf("%s: %d clients, want %d", when, got, n)
+		}
+	}
+	c, sender := g.Client(), g.Client()
+	want("nothing was asked", 0)
+	for range 3 {
+		c.TurnsAway()
+	}
+	want("one has asked", 1)
+	sender.Gone()
+	want("one that never asked has gone", 1)
+	for range 2 {
+		c.Gone()
+	}
+	want("all have gone", 0)
+	c.TurnsAway()
+	want("one asks while it is closed", 0)
+}
+
 // TestBrief: where half of the work is to be saved every answer is brief, and gives
 // its slot back; where a quarter is, about every second.
 func TestBrief(t *testing.T) {
