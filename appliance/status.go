@@ -54,7 +54,7 @@ func (a *Appliance) watch() {
 	a.metrics.Gauge("vitrine_disk_free_bytes", "Space left for the data folder.", func() float64 { free, _ := space(a.config.Data.Dir); return free })
 	a.metrics.Gauge("vitrine_disk_bytes", "Whole space of the disk that the data folder is on.", func() float64 { _, all := space(a.config.Data.Dir); return all })
 	a.metrics.Gauge("vitrine_lists_in_flight", "Requests for lists that are inside.", func() float64 { return float64(a.gate.InFlight()) })
-	a.metrics.Gauge("vitrine_work_share_ratio", "Share of the requests for lists that may do their work; below 1 in overload.", func() float64 { return a.gate.Share() })
+	a.metrics.Gauge("vitrine_work_share_ratio", "Share of the requests for lists that are worked for, whole or brief; below 1 in an overload that brief lists do not make up for.", func() float64 { return a.gate.Share() })
 }
 
 // space is the space left for the data folder and the whole of its disk, in
