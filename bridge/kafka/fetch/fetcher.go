@@ -115,8 +115,9 @@ type Fetcher struct {
 	ready   []answer
 	turn    uint64
 	err     error
-	// told is what is to be told when mu is not held.
-	told []func()
+	// told is what is to be told when mu is not held; telling says that somebody does.
+	told    []func()
+	telling bool
 
 	// wake has a token when there may be something to ask for, news when there is
 	// an answer or an error.
@@ -313,13 +314,21 @@ func (f *Fetcher) served(c *cursor) {
 	}
 }
 
-// tell tells what there is to tell. f.mu is not held.
+// tell tells what there is to tell, in its order: that a partition is read again must
+// not come before that it is not. f.mu is not held.
 func (f *Fetcher) tell() {
 	f.mu.Lock()
-	told := f.told
-	f.told = nil
-	f.mu.Unlock()
-	for _, tell := range told {
-		tell()
+	defer f.mu.Unlock()
+	if f.telling {
+		return // who does comes to this, too
 	}
+	f.telling = true
+	for len(f.told) > 0 {
+		tell := f.told[0]
+		f.told = f.told[1:]
+		f.mu.Unlock()
+		tell()
+		f.mu.Lock()
+	}
+	f.told, f.telling = nil, false
 }

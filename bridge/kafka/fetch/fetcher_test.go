@@ -343,6 +343,30 @@ func TestPassingErrors(t *testing.T) {
 	}
 }
 
+// TestToldInOrder: what becomes of a partition while that it is stuck is being told is
+// told behind it, whoever comes to it first.
+func TestToldInOrder(t *testing.T) {
+	var said []error
+	f := &Fetcher{}
+	c := &cursor{}
+	step := func(of func()) {
+		f.mu.Lock()
+		of()
+		f.mu.Unlock()
+		f.tell()
+	}
+	f.opt.Stuck = func(_ string, _ int32, _ int64, err error) {
+		if err != nil {
+			step(func() { f.served(c) })
+		}
+		said = append(said, err)
+	}
+	step(func() { f.note(c, errNothing, true) })
+	if len(said) != 2 || said[0] != errNothing || said[1] != nil || f.telling {
+		t.Errorf("told %v", said)
+	}
+}
+
 // TestStuckPartition: a partition that cannot be read is told of with its offset, and
 // is the only one that waits; it is read when it can be again, and that is told.
 func TestStuckPartition(t *testing.T) {
