@@ -24,6 +24,7 @@ func TestRedact(t *testing.T) {
 		{"key made: vk_0123abcd_00112233445566778899aabb", "8899", ""},
 		{"connect to 10.20.30.40:9092 refused", "20.30", ":9092 refused"},
 		{`password = "s3cret"`, "s3cret", "password"},
+		{`schema_registry = "https://shop:s3cret@registry:8081"`, "s3cret", "@registry:8081"},
 	} {
 		got := Redact(c.text)
 		if strings.Contains(got, c.hidden) || !strings.Contains(got, c.kept) {
