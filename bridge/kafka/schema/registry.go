@@ -133,7 +133,7 @@ func (c *connection) explain(err error) *Fault {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
 	switch code := status(err); {
-	case code == http.StatusUnauthorized && c.User == "":
+	case (code == http.StatusUnauthorized || code == http.StatusForbidden) && c.User == "":
 		return &Fault{"it asks who wants it", "set kafka.schema_registry_user and kafka.schema_registry_password_file"}
 	case code == http.StatusUnauthorized:
 		return &Fault{fmt.Sprintf("it refuses user %q", c.User), "check kafka.schema_registry_user and kafka.schema_registry_password_file"}

@@ -44,6 +44,7 @@ func TestGuardedRegistry(t *testing.T) {
 		"right":            {func(*Registry) {}, 1, "", ""},
 		"wrong password":   {func(r *Registry) { r.PasswordFile = write(t, "wrong") }, 1, `the schema registry does not give schema 1: it refuses user "shop"`, "check kafka.schema_registry_user and kafka.schema_registry_password_file"},
 		"nobody":           {func(r *Registry) { r.User, r.PasswordFile = "", "" }, 1, "it asks who wants it", "set kafka.schema_registry_user"},
+		"nobody, else":     {func(r *Registry) { r.URL, r.User, r.PasswordFile = forbidding(t), "", "" }, 1, "it asks who wants it", "set kafka.schema_registry_user"},
 		"forbidden":        {func(*Registry) {}, 2, `user "shop" may not read it`, "allow the user"},
 		"authority":        {func(r *Registry) { r.CAFile = "" }, 1, "signed by an authority that is not trusted", "kafka.schema_registry_tls_ca"},
 		"another name":     {func(r *Registry) { r.URL = strings.Replace(r.URL, "127.0.0.1", "localhost", 1) }, 1, "localhost", "as its certificate does"},
@@ -86,6 +87,14 @@ func TestGuardedRegistry(t *testing.T) {
 func page(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// forbidding is the address of a registry that answers so to everybody it does not know.
+func forbidding(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	t.Cleanup(server.Close)
 	return server.URL
 }
