@@ -78,14 +78,14 @@ type waiting struct {
 	part    int
 }
 
-// fill makes the batch one of the first records that wait, about batchRecords of
-// them, and takes them away. What is stale is passed over.
-func (b *batch) fill(from *waiting) {
+// fill makes the batch one of the first records that wait, about so many of them, and
+// takes them away. What is stale is passed over.
+func (b *batch) fill(from *waiting, records int) {
 	b.parts, b.bytes = b.parts[:0], 0
 	b.records, b.letters, b.counts = b.records[:0], b.letters[:0], Counts{}
 	b.good, b.broken, b.err, b.pending = 0, nil, nil, nil
 	b.ready.Reset()
-	for n := 0; len(from.batches) > 0 && n < batchRecords*3/4 && len(b.parts) < batchRecords; {
+	for n := 0; len(from.batches) > 0 && n < records && len(b.parts) < batchRecords; {
 		of := from.batches[0]
 		if !of.Stale() {
 			n += of.Len(from.part)
@@ -117,8 +117,13 @@ func (s *session) decode(ctx context.Context, with *reader, b *batch) {
 	b.memory = &s.memory
 	b.memory.begin()
 	defer b.memory.end()
+	defer func() { b.memory.learn(b.bytes, len(b.records)+len(b.letters)) }()
 	for i := range b.parts {
 		p := &b.parts[i]
+		if i > 0 && b.bytes >= windowBytes {
+			b.broken = errFull
+			return
+		}
 		err := b.memory.wait(ctx)
 		if err == nil {
 			err = s.decodePart(ctx, with, b, p, now)
@@ -230,8 +235,12 @@ func (s *session) add(b *batch, from *origin, r *fetch.Record, now time.Time) {
 			l := from.letter(r.Offset, r.Value)
 			dst.Event.EventID = l.EventID()
 		}
-		if b.large && dst.Kind == event.KindEvent { // the others are read with a copy
+		switch {
+		case !b.large:
+		case dst.Kind == event.KindEvent:
 			b.hold(detach(&dst.Event))
+		default:
+			b.hold(len(r.Value)) // the others are read with a copy
 		}
 		b.ready.Add(dst, b.frame)
 		return

@@ -76,6 +76,7 @@ func (s *session) read(ctx context.Context) error {
 			return f.err
 		case ctx.Err() != nil:
 			return nil
+		case errors.Is(f.err, errFull): // the log is well
 		case f.err != nil:
 			s.waiting(f.err)
 			if pause.For(ctx, busyPause) != nil {
@@ -156,7 +157,7 @@ func (f *flow) hand(first *batch) bool {
 		// A partition that is not ours any more is not handed on: whoever takes
 		// it away waits for what is under way, and nothing is added meanwhile.
 		f.gate.Lock()
-		b.fill(&f.rest)
+		b.fill(&f.rest, f.memory.records())
 		f.underWay.Add(1)
 		f.gate.Unlock()
 		f.decoding <- b

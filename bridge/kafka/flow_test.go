@@ -108,7 +108,7 @@ func TestFill(t *testing.T) {
 			b, rest := &batch{ready: bridge.New(nil, nil, bridge.Options{}).Batch()}, waiting{batches: test.got}
 			next := map[int32]int64{}
 			for i, want := range test.want {
-				b.fill(&rest)
+				b.fill(&rest, batchRecords*3/4)
 				n := 0
 				for _, p := range b.parts {
 					if _, err := p.Open(); err != nil {

@@ -3,6 +3,7 @@ package kafka
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"sync"
 
@@ -20,6 +21,10 @@ const (
 	largeText = windowBytes / 2
 )
 
+// errFull ends a batch whose records are too much to be kept together. Those that were
+// read go into the log, and the others are read again.
+var errFull = errors.New("the records of a batch are too large together")
+
 // memory is what the batches under way hold of decompressed records. While that is
 // much, decoders open one of the cluster's batches after another. The zero value
 // holds nothing.
@@ -27,6 +32,8 @@ type memory struct {
 	mu sync.Mutex
 	// held are the bytes, busy the decoders at work that do not wait.
 	held, busy int
+	// record is how many bytes a record had that was kept last, on the average.
+	record int
 	// freed is closed when there may be room; nil while nobody waits.
 	freed chan struct{}
 }
@@ -73,6 +80,24 @@ func (m *memory) wait(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// learn notes what so many records of a batch were.
+func (m *memory) learn(bytes, records int) {
+	if records == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.record = bytes / records
+}
+
+// records are how many make a batch: fewer than others of those that are long, so that
+// it need not be ended before its time.
+func (m *memory) records() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return min(batchRecords*3/4, max(1, heldBytes/max(1, m.record)))
 }
 
 // detach makes the strings of an event its own, and says how many bytes they are.

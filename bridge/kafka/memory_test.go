@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -154,6 +155,84 @@ func TestMemoryOfLargeRecords(t *testing.T) {
 	}
 	if len(seen) != n-1 {
 		t.Errorf("%d records in the log, want %d", len(seen), n-1)
+	}
+}
+
+// long decompresses each batch to so many events with a long text.
+type long struct{ records, size int }
+
+func (d long) Decompress([]byte, kgo.CompressionCodecType) (text []byte, err error) {
+	value := fmt.Appendf(nil, `{"user_id":"u","item_id":"i","event_type":"view","props":{"text":%q}}`, strings.Repeat("x", d.size))
+	for i := range d.records {
+		r := kmsg.Record{OffsetDelta: int32(i), Value: value}
+		r.Length = int32(len(r.AppendTo(nil)) - 1)
+		text = r.AppendTo(text)
+	}
+	return text, nil
+}
+
+// TestMemoryOfLongRecords: a batch whose records are much together, also when they are
+// copied, is ended, and the next ones are made of fewer.
+func TestMemoryOfLongRecords(t *testing.T) {
+	const n, records, size = 40, 50, 60 << 10
+	src, err := New(Options{Brokers: []string{"x:1"}, Topic: "user-events", Into: bridge.New(&memLog{}, nil, bridge.Options{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{Source: src, names: map[string]string{"user-events": event.TopicSource("user-events", [16]byte{1})}}
+	reader := fetch.NewReader(long{records, size}, fetch.NewBuffers(0, 0))
+	var rest waiting
+	for i := range n {
+		a := answer(0, make([][]byte, records))
+		a.RecordBatches[22] = byte(kgo.CodecZstd)
+		again(a.RecordBatches, int64(i*records), 0)
+		some, _, err := reader.Batches("user-events", a, int64(i*records))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest.batches = append(rest.batches, some...)
+	}
+	left := waiting{batches: slices.Clone(rest.batches)}
+	b := &batch{ready: s.opt.Into.Batch(), frame: new(event.FrameBuilder)}
+	b.fill(&rest, s.memory.records())
+	s.decode(t.Context(), s.readers[0], b)
+	if most := windowBytes/(records*size) + 1; len(b.parts) != n || b.broken != errFull || b.good < 2 || b.good > most || len(b.records) != b.good*records {
+		t.Errorf("%d of %d parts of %d MiB together were read, want %d at most, and the rest left: %v", b.good, len(b.parts), n*records*size>>20, most, b.broken)
+	}
+	b.ready.Seal(b.frame)
+	b.release()
+	b.fill(&left, s.memory.records())
+	if most := heldBytes/(records*size) + 1; len(b.parts) > most {
+		t.Errorf("then a batch has %d parts, want %d at most", len(b.parts), most)
+	}
+}
+
+// TestLongRecords: records that are more than a batch holds are all read at once, each
+// of them once.
+func TestLongRecords(t *testing.T) {
+	broker, _ := cluster(t, 1)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic("user-events"), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	const n = 1000
+	var want []string
+	var records []*kgo.Record
+	for i := range n {
+		item := fmt.Sprint("i", i)
+		want = append(want, item)
+		records = append(records, &kgo.Record{Value: fmt.Appendf(nil, `{"user_id":"u","item_id":%q,"event_type":"view","props":{"text":%q}}`, item, strings.Repeat("x", 60<<10))})
+	}
+	produce(t, cl, records...)
+	r := read(t, &memLog{}, Options{Brokers: []string{broker}})
+	r.until("all are read", accepted(n))
+	if got := r.log.items(t); got != strings.Join(want, " ") {
+		t.Error("the log has other records")
+	}
+	r.stop()
+	if said := r.said.String(); strings.Contains(said, "waits") || r.Status().Counts.Duplicate > 0 {
+		t.Errorf("%+v; it said\n%s", r.Status().Counts, said)
 	}
 }
 
