@@ -83,15 +83,21 @@ func New(opt Options) *Ladder {
 // Turns is how many batches may be under way at a time.
 func (l *Ladder) Turns() int { return cap(l.turns) }
 
-// ask asks for the list that is wanted, where the gate has room for it, and
-// goes below where it cannot be had, with the reason.
-func (l *Ladder) ask(ctx context.Context, wanted func(context.Context) error, below func(reason string) error) error {
+// inside does what the gate's verdict leaves to be done of a request, unless that
+// is to refuse it.
+func (l *Ladder) inside(ctx context.Context, do func(admit.Verdict) error) error {
 	verdict := l.gate.Enter(ctx)
 	if verdict == admit.Refuse {
 		return wire.Overloaded()
 	}
 	defer l.gate.Leave(verdict)
-	return l.rungs(ctx, verdict, wanted, below)
+	return do(verdict)
+}
+
+// ask asks for the list that is wanted, where the gate has room for it, and
+// goes below where it cannot be had, with the reason.
+func (l *Ladder) ask(ctx context.Context, wanted func(context.Context) error, below func(reason string) error) error {
+	return l.inside(ctx, func(verdict admit.Verdict) error { return l.rungs(ctx, verdict, wanted, below) })
 }
 
 // rungs is ask for one who is in.
@@ -115,12 +121,7 @@ func (l *Ladder) rungs(ctx context.Context, verdict admit.Verdict, wanted func(c
 
 // Recommend climbs down as far as it must.
 func (l *Ladder) Recommend(ctx context.Context, q *httpapi.Query, list *httpapi.List) error {
-	verdict := l.gate.Enter(ctx)
-	if verdict == admit.Refuse {
-		return wire.Overloaded()
-	}
-	defer l.gate.Leave(verdict)
-	return l.recommend(ctx, verdict, q, list)
+	return l.inside(ctx, func(verdict admit.Verdict) error { return l.recommend(ctx, verdict, q, list) })
 }
 
 // recommend is Recommend for one who is in.
@@ -174,17 +175,14 @@ func (l *Ladder) Rank(ctx context.Context, q *httpapi.Query, items []string, lis
 
 // Explain is for people: it has no rungs, and waits for its turn like a list.
 func (l *Ladder) Explain(ctx context.Context, q *httpapi.Query, itemID string) (x httpapi.Explanation, err error) {
-	verdict := l.gate.Enter(ctx)
-	if verdict == admit.Refuse {
-		return x, wire.Overloaded()
-	}
-	defer l.gate.Leave(verdict)
-	if !verdict.Works() {
-		return x, wire.Overloaded()
-	}
-	err = l.try(ctx, func(ctx context.Context) error {
-		x, err = l.live.Explain(ctx, q, itemID)
-		return err
+	err = l.inside(ctx, func(verdict admit.Verdict) error {
+		if !verdict.Works() {
+			return wire.Overloaded()
+		}
+		return l.try(ctx, func(ctx context.Context) (err error) {
+			x, err = l.live.Explain(ctx, q, itemID)
+			return err
+		})
 	})
 	return x, err
 }
@@ -215,12 +213,7 @@ func (l *Ladder) Latest(ctx context.Context, q *httpapi.ListQuery, list *httpapi
 
 // cheap lists have no rung below but the empty one.
 func (l *Ladder) cheap(ctx context.Context, list *httpapi.List, ask func(context.Context) error) error {
-	verdict := l.gate.Enter(ctx)
-	if verdict == admit.Refuse {
-		return wire.Overloaded()
-	}
-	defer l.gate.Leave(verdict)
-	return l.popular(ctx, list, "", ask)
+	return l.inside(ctx, func(admit.Verdict) error { return l.popular(ctx, list, "", ask) })
 }
 
 // popular is the last rung but one: when it fails too, the list is empty. A

@@ -57,12 +57,11 @@ func (l *Ladder) together(ctx context.Context, qs []httpapi.Query, lists []httpa
 		return 0, fmt.Errorf("wait for a turn: %w", ctx.Err())
 	}
 	defer func() { <-l.turns }()
-	verdict := l.gate.Enter(ctx)
-	if verdict == admit.Refuse {
-		return 0, wire.Overloaded()
-	}
-	defer l.gate.Leave(verdict)
-	return l.lists(ctx, verdict, qs, lists)
+	err = l.inside(ctx, func(verdict admit.Verdict) (err error) {
+		at, err = l.lists(ctx, verdict, qs, lists)
+		return err
+	})
+	return at, err
 }
 
 // lists is together for those who are in.
