@@ -45,7 +45,7 @@ type Options struct {
 // Client says which requests of a connection to turn away.
 type Client interface {
 	TurnsAway() bool
-	// Gone is called when the connection is closed.
+	// Gone is called when the connection is closed, as often as it is.
 	Gone()
 }
 
@@ -149,7 +149,6 @@ type conn struct {
 	net.Conn
 	door   *Door
 	client Client
-	gone   sync.Once
 	socket socket
 	// fresh says that the next byte is the first of a request, of which the
 	// server has nothing yet; left is how much of the present one is to come, and
@@ -355,7 +354,7 @@ func (c *conn) answered() {
 // Close closes the connection once an answer that is under way is sent. The
 // server that stops thinks that nothing is: it has not seen the request.
 func (c *conn) Close() error {
-	c.gone.Do(c.client.Gone)
+	c.client.Gone()
 	c.door.leaving.Add(1)
 	if c.stage.CompareAndSwap(answers, closed) {
 		return nil

@@ -32,11 +32,21 @@ type served struct {
 	server  *http.Server
 }
 
+// guest is one of these connections.
+type guest struct {
+	*served
+	gone atomic.Bool
+}
+
 // TurnsAway is what is asked about each request of any connection.
-func (s *served) TurnsAway() bool { s.asked.Add(1); return s.away.Load() }
+func (g *guest) TurnsAway() bool { g.asked.Add(1); return g.away.Load() }
 
 // Gone takes note of a connection that is closed.
-func (s *served) Gone() { s.clients.Add(-1) }
+func (g *guest) Gone() {
+	if g.gone.CompareAndSwap(false, true) {
+		g.clients.Add(-1)
+	}
+}
 
 // answer is the same for all requests.
 type answer bool
@@ -65,7 +75,7 @@ func serveOn(t *testing.T, l net.Listener, handler http.HandlerFunc) *served {
 	t.Helper()
 	s := new(served)
 	d, err := New(Options{
-		Client: func() Client { s.clients.Add(1); return s }, Paths: []string{"/v1/recommend", "/recommend"},
+		Client: func() Client { s.clients.Add(1); return &guest{served: s} }, Paths: []string{"/v1/recommend", "/recommend"},
 		Problem: wire.Overloaded(), Told: func(string) { s.told.Add(1) }, Idle: time.Minute, Head: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.here.Add(1); handler(w, r) }),
 	})
