@@ -101,6 +101,17 @@ func (c *Cluster) addFrames(t testing.TB, last uint64, n, size int) uint64 {
 	return last
 }
 
+// sidestep has the cluster go away, and the frame after last kept aside.
+func (c *Cluster) sidestep(t testing.TB, last uint64) (next uint64) {
+	t.Helper()
+	c.leave(errors.New("no answer"))
+	next, err := c.addAside(t.Context(), frame(last+1, 100), last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next
+}
+
 func (c *Cluster) checkFrames(t testing.TB, from, last uint64) {
 	t.Helper()
 	want := from
@@ -295,11 +306,7 @@ func TestClusterAnswerLost(t *testing.T) {
 	if _, err := c.append(t.Context(), frame(last+1, 100), last); err != nil {
 		t.Fatal(err)
 	}
-	c.leave(errors.New("no answer"))
-	if _, err := c.addAside(t.Context(), frame(last+1, 100), last); err != nil {
-		t.Fatal(err)
-	}
-	last = c.addFrames(t, last+1, 3, 100)
+	last = c.addFrames(t, c.sidestep(t, last), 3, 100)
 	c.settled(t, last)
 	c.checkFrames(t, 1, last)
 }
@@ -311,11 +318,7 @@ func TestClusterAgainAndAgain(t *testing.T) {
 	c := openCluster(t, serveElsewhere(t, withStore()), ClusterOptions{})
 	last := uint64(0)
 	for range 200 {
-		c.leave(errors.New("no answer"))
-		if _, err := c.addAside(t.Context(), frame(last+1, 100), last); err != nil {
-			t.Fatal(err)
-		}
-		last = c.addFrames(t, last+1, 3, 100)
+		last = c.addFrames(t, c.sidestep(t, last), 3, 100)
 	}
 	c.settled(t, last)
 	c.checkFrames(t, 1, last)
@@ -333,10 +336,7 @@ func TestClusterStranger(t *testing.T) {
 	if _, err := c.Append(t.Context(), frame(last+1, 100), last); !errors.Is(err, bridge.ErrFenced) {
 		t.Fatal(err)
 	}
-	c.leave(errors.New("away"))
-	if _, err := c.addAside(t.Context(), frame(last+1, 100), last); err != nil {
-		t.Fatal(err)
-	}
+	c.sidestep(t, last)
 	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		_, err := c.Append(t.Context(), frame(last+2, 100), last+1)
 		if errors.Is(err, bridge.ErrFenced) {
