@@ -64,6 +64,7 @@ func (a *Appliance) openKafka() (err error) {
 	}
 	opt.Into, opt.Letters, opt.Types, opt.Log, opt.Now = a.parts.pump, a.parts.letters, a.parts.signal, a.log, a.now
 	opt.Observe = func(n kafka.Counts) { a.metrics.Ingested(httpapi.Ingested(n)) }
+	opt.Begun = a.parts.begun.Keep
 	if a.parts.kafka, err = topics.Open(opt, a.folder.Path("state", "instance")); err != nil {
 		return &Fault{Op: "read Kafka", Err: err, Hint: "the keys of [kafka] in the configuration"}
 	}

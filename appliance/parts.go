@@ -16,6 +16,7 @@ import (
 	"vitrine/appliance/registry"
 	"vitrine/appliance/signal"
 	"vitrine/appliance/state"
+	"vitrine/appliance/topics"
 	"vitrine/appliance/upkeep"
 	"vitrine/bridge"
 	"vitrine/bridge/archive"
@@ -44,6 +45,8 @@ type parts struct {
 	// is configured.
 	copy  *mirror.Mirror
 	kafka *kafka.Source
+	// begun is where the topics began.
+	begun *topics.Begun
 	// lists is nil where none are published.
 	lists *publish.Publisher
 }
@@ -88,9 +91,12 @@ func openParts(ctx context.Context, c *config.Config, f *datadir.Folder, log *sl
 		p.lists = OpenLists(c.Redis, log)
 		consumer = p.lists
 	}
+	if p.begun, err = topics.OpenBegun(f.Path("state", "begun.json"), p.archive.Topics(), log); err != nil {
+		return p, err
+	}
 	stats := p.bus.Stats(ctx)
 	p.state, err = state.Open(ctx, state.Options{
-		Consumer: consumer, Lost: pipeline.Lost(&stats, p.archive.Position()), Forgotten: p.erasures.Begun,
+		Consumer: consumer, Begun: p.begun.Places(), Lost: pipeline.Lost(&stats, p.archive.Position()), Forgotten: p.erasures.Begun,
 		Dir: f.Path("state", "snapshots"), Signal: p.signal, Archive: p.archive, Bus: p.bus, MaxFrame: p.bus.MaxFrame(), DedupWindow: c.Ingest.DedupWindow, Log: log,
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -77,4 +78,59 @@ func TestLostEnd(t *testing.T) {
 	run(t, p)
 	submit(t, p, topicRecords(1, 2, 3, 5), 3, 0)
 	submit(t, p, topicRecords(1, 3, 4, 5), 0, 3)
+}
+
+// What was in the first frame of a partition is wanted from where it began, and
+// where that is not known, or nothing is lost, from where the log says.
+func TestLostBeginning(t *testing.T) {
+	name := event.TopicSource("user-events", [16]byte{1})
+	for _, tc := range []struct {
+		what  string
+		lost  []int
+		begun map[int32]int64
+		// known are the positions of the archive; want those of the partitions 1
+		// and 2 after the start, -1 where there is none.
+		known map[int32]int64
+		want  [2]int64
+	}{
+		{"nothing", nil, map[int32]int64{1: 3, 2: 0}, nil, [2]int64{9, 2}},
+		{"the first of both", []int{0, 1}, map[int32]int64{1: 3, 2: 0}, nil, [2]int64{3, 0}},
+		{"the first of 1", []int{0}, map[int32]int64{1: 3, 2: 0}, nil, [2]int64{3, 2}},
+		{"the first of 2", []int{1}, map[int32]int64{1: 3, 2: 0}, nil, [2]int64{9, 0}},
+		{"the only one of 2, and the last", []int{1, 2}, map[int32]int64{1: 3, 2: 0}, nil, [2]int64{7, 0}},
+		{"all", []int{0, 1, 2}, map[int32]int64{1: 3, 2: 0}, nil, [2]int64{3, 0}},
+		{"all, not known where one began", []int{0, 1, 2}, map[int32]int64{1: 3}, nil, [2]int64{3, -1}},
+		{"the first of both, in a topic that the archive has", []int{0, 1}, map[int32]int64{1: 3, 2: 0}, map[int32]int64{1: 5}, [2]int64{5, 0}},
+	} {
+		log := &memLog{}
+		write := New(log, nil, Options{})
+		stop := run(t, write)
+		submit(t, write, topicRecords(1, 5, 6), 2, 0)
+		submit(t, write, topicRecords(2, 0, 1), 2, 0)
+		submit(t, write, topicRecords(1, 7, 8), 2, 0)
+		stop()
+		var blank event.FrameBuilder
+		for _, i := range tc.lost {
+			log.frames[i] = bytes.Clone(blank.Seal())
+		}
+		p := New(log, nil, Options{})
+		for partition, from := range tc.begun {
+			p.Begun(Place{name, partition}, from)
+		}
+		for partition, next := range tc.known {
+			p.Passed(Place{name, partition}, next)
+		}
+		if err := p.Replay(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range tc.want {
+			next, ok := p.Position(Place{name, int32(i + 1)})
+			if !ok {
+				next = -1
+			}
+			if next != want {
+				t.Errorf("lost %s: partition %d is wanted from %d, want %d", tc.what, i+1, next, want)
+			}
+		}
+	}
 }

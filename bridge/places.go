@@ -23,6 +23,9 @@ type Place struct {
 type places struct {
 	mu      sync.Mutex
 	durable map[Place]int64
+	// begun is where partitions began to be read, for those whose first frame is
+	// lost: nothing before it in the log says where that began.
+	begun map[Place]int64
 	// taken is what the frame that is being filled would make of it.
 	taken map[Place]int64
 	// at is the place of the record before, next its position, so that a run of
@@ -37,7 +40,7 @@ type places struct {
 }
 
 func newPlaces() *places {
-	return &places{durable: map[Place]int64{}, taken: map[Place]int64{}}
+	return &places{durable: map[Place]int64{}, begun: map[Place]int64{}, taken: map[Place]int64{}}
 }
 
 // take tells whether a record is new, and then moves its partition on. What is
@@ -110,10 +113,16 @@ func (p *places) fill(offset int64, anew bool) bool {
 	return wanted
 }
 
-// lost notes that a frame of the log was lost here.
+// lost notes that a frame of the log was lost here. It may have been the first of
+// partitions that were begun before, which therefore stand at their beginning.
 func (p *places) lost() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for place, from := range p.begun {
+		if _, ok := p.durable[place]; !ok {
+			p.durable[place] = from
+		}
+	}
 	p.holes.lost(p.durable)
 }
 
@@ -155,6 +164,12 @@ func (p *places) pass(place Place, next int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.durable[place] = max(p.durable[place], next)
+}
+
+func (p *places) begin(place Place, from int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.begun[place] = from
 }
 
 func (p *places) position(place Place) (next int64, ok bool) {

@@ -125,7 +125,7 @@ const defaultCall = 4 << 20
 func (o *Options) maxCall() int { return min(o.MaxFrame-o.FrameBytes, defaultCall) }
 
 // Pump is the ingest pump. Its methods are safe for concurrent use, but
-// Restore, Seen, Passed and Replay belong before Run.
+// Restore, Seen, Passed, Begun and Replay belong before Run.
 type Pump struct {
 	log       Log
 	consumers []Consumer
@@ -309,6 +309,11 @@ func (p *Pump) Seen(eventID string, ts int64) {
 // Passed seeds the position of a partition of a topic, the offset of the next
 // record that is wanted of it, with what is in the state already.
 func (p *Pump) Passed(place Place, next int64) { p.places.pass(place, next) }
+
+// Begun seeds where a partition of a topic began to be read. It counts only where
+// Replay comes to a frame that the log has lost, and nothing of the partition was
+// before it: then all from there on is wanted again that comes not behind.
+func (p *Pump) Begun(place Place, from int64) { p.places.begin(place, from) }
 
 // Position is the offset of the next record that is wanted of a partition:
 // what lies before it is in the log, or need not be, but for what was in a frame

@@ -41,6 +41,9 @@ type Options struct {
 	// there is none. A snapshot that has it is not used: the topics' records in it
 	// are read again.
 	Lost uint64
+	// Begun is where partitions of topics began to be read of which the archive may
+	// have nothing.
+	Begun map[bridge.Place]int64
 	// MaxFrame is the largest frame that the bus takes; 0 is the pump's default.
 	MaxFrame int
 	// DedupWindow is for how long event ids are remembered.
@@ -104,6 +107,9 @@ func Open(ctx context.Context, opt Options) (*State, error) {
 	}
 	for _, t := range opt.Archive.Topics() {
 		s.Pump.Passed(bridge.Place{Name: t.Name, Partition: t.Partition}, t.Next)
+	}
+	for place, from := range opt.Begun {
+		s.Pump.Begun(place, from)
 	}
 	opt.Log.Debug("archive read", logkey.Rows, s.since, logkey.Seconds, time.Since(start).Seconds())
 	return s, s.Pump.Replay(ctx, max(s.position.Load(), opt.Archive.Position())+1)

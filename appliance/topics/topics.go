@@ -1,9 +1,10 @@
 // Package topics joins the source of topics with the appliance: the name of the
-// data folder in the group, and the source's figures for the admin API and
-// /metrics.
+// data folder in the group, where partitions began, and the source's figures for
+// the admin API and /metrics.
 //
-// It imports bridge/kafka, appliance/scrape, the admin API's types and the metrics
-// library.
+// It imports bridge, bridge/archive, bridge/event and bridge/kafka,
+// appliance/scrape, internal/durable, internal/logkey, the admin API's types and
+// the metrics library.
 package topics
 
 import (

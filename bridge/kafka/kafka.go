@@ -68,6 +68,11 @@ type Options struct {
 	// Into takes the records, Letters what cannot be read; both are needed.
 	Into    Log
 	Letters Letters
+	// Begun, when set, keeps from which offsets partitions are read of which Into
+	// has no position, before they are: a log that loses its first frame of one has
+	// nothing else that says where that began. An error of it ends the session, and
+	// is tried again.
+	Begun func(from map[bridge.Place]int64) error
 	// Types knows the configured event types. Default: every type passes.
 	Types event.Types
 	// Observe, when set, is told of every poll.
@@ -89,6 +94,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Observe == nil {
 		o.Observe = func(Counts) {}
+	}
+	if o.Begun == nil {
+		o.Begun = func(map[bridge.Place]int64) error { return nil }
 	}
 	return o
 }

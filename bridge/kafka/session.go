@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -334,78 +332,9 @@ func (s *Source) another(topic string, id kadm.TopicID) *fault {
 	return &fault{"topic " + topic + " was deleted and created again", "it is read from its start"}
 }
 
-// start says where to go on with the partitions that the group has given us:
-// where the log ends; for what the log knows nothing of, and for what another
-// member has read meanwhile, where the group ends; else at the start.
-func (s *session) start(ctx context.Context, assigned map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	<-s.made
-	group, err := s.admin.FetchOffsets(ctx, s.opt.Group)
-	if err != nil {
-		return nil, fmt.Errorf("ask for the group's offsets: %w", err)
-	}
-	begins, err := s.admin.ListStartOffsets(ctx, slices.Collect(maps.Keys(assigned))...)
-	if err != nil {
-		return nil, fmt.Errorf("ask for the beginnings of the partitions: %w", err)
-	}
-	taken := 0
-	for topic, partitions := range assigned {
-		for n := range partitions {
-			next, own := s.opt.Into.Position(bridge.Place{Name: s.names[topic], Partition: n})
-			if o, ok := group.Lookup(topic, n); ok && o.Err == nil && o.At > next {
-				by, life := committer(o.Metadata)
-				// Another's commit counts, and one without our mark, as of a
-				// tool that has reset the group, where the log has nothing.
-				switch sameLife := life == "" || life == s.names[topic]; {
-				case sameLife && (!own || by != "" && by != s.opt.Instance):
-					if !own {
-						taken++
-					}
-					next, own = o.At, true
-				case sameLife:
-					s.readAgain(topic, n, o.At)
-				}
-			}
-			if b, ok := begins.Lookup(topic, n); ok && b.Err == nil && own && b.Offset > next {
-				s.lost(fetch.Loss{Topic: topic, Partition: n, From: next, To: b.Offset, Dropped: true, Gone: b.Offset - next})
-				next = b.Offset
-			}
-			from := int64(fetch.Start)
-			if own {
-				from = next
-			}
-			s.fetcher.Set(topic, n, from)
-			partitions[n] = kgo.NewOffset().AtStart().WithEpoch(-1) // of the client, which is paused
-			s.reached(topic, n, next, -1)
-		}
-	}
-	if taken > 0 {
-		s.opt.Log.Info("kafka: the data folder knows nothing of some partitions, and reads on where the group has got to; another kafka.group reads them from their start",
-			logkey.Source, strings.Join(slices.Sorted(maps.Keys(assigned)), ","), logkey.Count, taken)
-	}
-	return assigned, nil
-}
-
-// readAgain notes that this log's own member has read a partition up to an offset,
-// of which the log does not have the end: records that were refused, unless the log
-// is an older one.
-func (s *session) readAgain(topic string, partition int32, below int64) {
-	s.refusedMu.Lock()
-	defer s.refusedMu.Unlock()
-	s.refused[bridge.Place{Name: topic, Partition: partition}] = below
-}
-
 // origin says where the records of a partition come from.
 func (s *session) origin(topic string, partition int32, decode decoder) origin {
 	s.refusedMu.Lock()
 	defer s.refusedMu.Unlock()
 	return origin{topic, s.names[topic], partition, s.refused[bridge.Place{Name: topic, Partition: partition}], decode}
-}
-
-// committer takes the metadata of a committed offset apart.
-func committer(metadata string) (instance, life string) {
-	parts := strings.Fields(metadata)
-	if len(parts) != 3 || parts[0] != metadataMark {
-		return "", ""
-	}
-	return parts[1], parts[2]
 }

@@ -48,6 +48,8 @@ type memLog struct {
 	refuse  func(n int) bool
 	delay   time.Duration
 	appends int
+	// begun is what is kept of where partitions begin.
+	begun map[bridge.Place]int64
 }
 
 func (l *memLog) Append(_ context.Context, frame []byte, _ uint64) (uint64, error) {
@@ -113,6 +115,9 @@ type rig struct {
 func read(t testing.TB, log *memLog, opt Options) *rig {
 	t.Helper()
 	pump := bridge.New(log, nil, bridge.Options{FrameBytes: 16 << 10})
+	for place, from := range log.begun {
+		pump.Begun(place, from)
+	}
 	if err := pump.Replay(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +127,9 @@ func read(t testing.TB, log *memLog, opt Options) *rig {
 	}
 	r := &rig{t: t, log: log, letters: letters, said: &bytes.Buffer{}}
 	opt.Into = pump
+	if opt.Begun == nil {
+		opt.Begun = log.begin
+	}
 	if opt.Letters == nil {
 		opt.Letters = letters
 	}

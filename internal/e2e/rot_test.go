@@ -4,18 +4,21 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestBitRot flips a bit in one frame on the disk of a killed daemon. A frame of
-// Kafka's records is read again from there; one of events by HTTP is named as
-// lost; every other event is there once, and the daemon starts and answers.
+// TestBitRot flips bits in frames on the disk of a killed daemon: in the log's
+// first, which is the only one of its partition, in the first one of another, in
+// one of the middle, and in one of events by HTTP. What came from Kafka is read again from there; the event by HTTP is named
+// as lost; every other one is there once, and the daemon starts and answers.
 func TestBitRot(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
@@ -33,87 +36,101 @@ func TestBitRot(t *testing.T) {
 		d.kill()
 		return len(archived(t, dir)) == 0
 	})
-	// The strings of a frame are in it as they are.
-	rot(t, dir, "k2-7")
-	rot(t, dir, "h4")
+	for _, text := range []string{alone, kafkaUser(0, 0), kafkaUser(2, 7), httpUser(4)} {
+		rot(t, dir, text)
+	}
 
 	d := start(t, dir, args...)
-	d.until("what was lost is read again", func(p pipeline) bool { return p.Kafka.Accepted >= 1 && p.Kafka.Lag == 0 })
+	d.until("what was lost is read again", func(p pipeline) bool { return p.Kafka.Accepted >= 3 && p.Kafka.Lag == 0 })
 	var l list
-	d.get("/v1/recommend?user_id=k2-7", &l)
+	d.get("/v1/recommend?user_id="+kafkaUser(2, 7), &l)
 	_, _, body := d.ask(http.MethodGet, "/v1/pipeline", "")
 	var p struct {
 		Bus struct {
 			Lost []struct{ First, Last int }
 		}
 	}
-	if err := json.Unmarshal([]byte(body), &p); err != nil || len(p.Bus.Lost) != 2 {
+	if err := json.Unmarshal([]byte(body), &p); err != nil || len(p.Bus.Lost) != 3 || p.Bus.Lost[0].First != 1 || p.Bus.Lost[0].Last != 2 {
 		t.Errorf("%v, lost: %+v\n%s", err, p.Bus.Lost, body)
 	}
-	until(t, "both losses in the log", func() bool {
-		return strings.Count(d.err.String(), "frames are damaged on the disk and lost here") == 2
+	until(t, "the losses in the log", func() bool {
+		return strings.Count(d.err.String(), "frames are damaged on the disk and lost here") == 3
 	})
-	if _, _, metrics := d.ask(http.MethodGet, "/metrics", ""); !strings.Contains(metrics, "\nvitrine_bus_lost_frames_total 2\n") {
+	if _, _, metrics := d.ask(http.MethodGet, "/metrics", ""); !strings.Contains(metrics, "\nvitrine_bus_lost_frames_total 4\n") {
 		t.Error("no metric counts the losses")
 	}
-	_, _, history := d.ask(http.MethodGet, "/v1/users/k2-7/history", "")
-	if strings.Count(history, `"i7"`) != 1 {
-		t.Errorf("history of a user whose event was read again: %s", history)
+	for user, item := range map[string]string{alone: "i", kafkaUser(0, 0): "i0", kafkaUser(2, 7): "i7"} {
+		if _, _, history := d.ask(http.MethodGet, "/v1/users/"+user+"/history", ""); strings.Count(history, `"`+item+`"`) != 1 {
+			t.Errorf("history of a user whose event was read again: %s", history)
+		}
 	}
 	d.stop()
-	found := archived(t, dir)
+	found, want := archived(t, dir), map[string]int{alone: 1}
 	for round := range rounds {
 		for i := range 20 {
-			if user := fmt.Sprintf("k%d-%d", round, i); found[user] != 1 {
-				t.Errorf("%s is %d times in the archive, want once", user, found[user])
+			want[kafkaUser(round, i)] = 1
+		}
+		want[httpUser(round)] = 1
+	}
+	delete(want, httpUser(4)) // lost, and named
+	if !maps.Equal(found, want) {
+		for _, user := range slices.Sorted(maps.Keys(want)) {
+			if found[user] != want[user] {
+				t.Errorf("%s is %d times in the archive, want %d", user, found[user], want[user])
 			}
 		}
-		want := 1
-		if round == 4 {
-			want = 0
-		}
-		if user := fmt.Sprintf("h%d", round); found[user] != want {
-			t.Errorf("%s is %d times in the archive, want %d", user, found[user], want)
-		}
+		t.Errorf("%d users are in the archive, want %d", len(found), len(want))
 	}
 }
 
-// fillBus has the daemon take 20 records of Kafka and one event by HTTP in each
-// round.
+// The ids of users, alone's and those of a round, are so long that no random bytes
+// of a frame are the same.
+const alone = "alone-in-its-partition"
+
+func kafkaUser(round, i int) string { return fmt.Sprintf("kafka-round-%02d-record-%02d", round, i) }
+func httpUser(round int) string     { return fmt.Sprintf("http-round-%02d", round) }
+
+// fillBus has the daemon take a record of one partition, and then in each round 20
+// of another and one event by HTTP.
 func fillBus(t *testing.T, d *daemon, cl *kgo.Client, rounds int) {
 	t.Helper()
+	produce(t, cl, "user-events", "other", `{"user_id":"`+alone+`","item_id":"i","event_type":"view"}`)
+	d.until("the first record is read", func(p pipeline) bool { return p.Kafka.Accepted == 1 })
 	for round := range rounds {
 		var values []string
 		for i := range 20 {
-			values = append(values, fmt.Sprintf(`{"user_id":"k%d-%d","item_id":"i%d","event_type":"view"}`, round, i, i))
+			values = append(values, fmt.Sprintf(`{"user_id":"%s","item_id":"i%d","event_type":"view"}`, kafkaUser(round, i), i))
 		}
 		produce(t, cl, "user-events", "u", values...)
-		d.until("the records are read", func(p pipeline) bool { return p.Kafka.Accepted == int64(20*(round+1)) })
-		if code, body := d.send(http.MethodPost, "/v1/events", "application/json", fmt.Sprintf(`{"user_id":"h%d","item_id":"web","event_type":"cart"}`, round)); code != http.StatusAccepted {
+		d.until("the records are read", func(p pipeline) bool { return p.Kafka.Accepted == int64(1+20*(round+1)) })
+		if code, body := d.send(http.MethodPost, "/v1/events", "application/json", fmt.Sprintf(`{"user_id":"%s","item_id":"web","event_type":"cart"}`, httpUser(round))); code != http.StatusAccepted {
 			t.Fatal(code, body)
 		}
 	}
 }
 
-// rot flips a bit of the frame on the bus that holds a text.
+// rot flips a bit of the frame on the bus that holds a text, which no other does.
 func rot(t *testing.T, dir, text string) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "bus", "jetstream", "*", "streams", "*", "msgs", "*.blk"))
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no segments", err)
 	}
+	rotten := 0
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if at := bytes.Index(data, []byte(text)); at >= 0 {
+			rotten += bytes.Count(data, []byte(text))
 			data[at] ^= 0x40
 			if err := os.WriteFile(path, data, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			return
 		}
 	}
-	t.Fatalf("no frame holds %s", text)
+	if rotten != 1 {
+		t.Fatalf("%s is in %d places of the log, want one", text, rotten)
+	}
 }
