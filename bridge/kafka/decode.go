@@ -141,10 +141,12 @@ func newBinary(opt *Options) (decode decoder, prepare preparer, err error) {
 		}
 		text = p.JSON
 	} else {
-		a, err := schema.NewAvro(by)
-		if err != nil {
-			return nil, nil, err
+		if opt.avro == nil {
+			if opt.avro, err = schema.NewAvro(by); err != nil {
+				return nil, nil, err
+			}
 		}
+		a := opt.avro.Reader()
 		text, prepare = a.JSON, a.Prepare
 	}
 	return func(r *fetch.Record, dst *event.Record) (int, *event.Invalid) {

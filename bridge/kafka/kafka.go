@@ -81,6 +81,8 @@ type Options struct {
 	Log *slog.Logger
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
+	// avro is made with the first decoder of it, and is what all of them read by.
+	avro *schema.Avro
 }
 
 func (o Options) withDefaults() Options {

@@ -19,6 +19,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -449,7 +450,7 @@ func TestFaults(t *testing.T) {
 	}
 	for _, said := range []string{
 		"no connection to", "no answer from", "the addresses that they give of themselves cannot be reached", "does not exist on", "kafka-topics.sh --create", "refuse user", "has expired or is not valid yet",
-		"is signed by an authority that is not trusted", "only one side of the connection to", "kafka-acls.sh", "the schema registry does not give schema",
+		"is signed by an authority that is not trusted", "only one side of the connection to", "kafka-acls.sh", "the schema registry does not give schema", "is no schema registry", "it refuses user", "it asks who wants it", "it does not answer in time", "it sends us on to",
 		"was deleted and created again", "the cluster has dropped records before they were read", "the cluster has lost records that were read", "cannot be read from offset", "the data folder knows nothing of some partitions", "another appliance reads as the same member of group", "has members that are no Vitrine",
 		schema.CodeUnknown, schema.CodeInvalid, event.CodeTooLarge,
 	} {
@@ -691,17 +692,22 @@ func TestBinaryFormats(t *testing.T) {
 	}
 }
 
-// TestRegistryRefusesUser: while a schema registry refuses the user, records wait, and
-// it is told how to mend that; then all of them are read, without a start.
-func TestRegistryRefusesUser(t *testing.T) {
+// TestNoSchemas: while no registry is at the address, and then while it refuses the
+// user, records wait, and it is told how to mend that; then all of them are read,
+// without a start.
+func TestNoSchemas(t *testing.T) {
 	t.Parallel()
 	const text = `{"type":"record","name":"E","fields":[{"name":"user_id","type":"string"},{"name":"item_id","type":"string"},{"name":"event_type","type":"string"}]}`
+	var there atomic.Bool
 	registry := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, _ := r.BasicAuth(); user != "shop" || password != "right" {
+		switch user, password, _ := r.BasicAuth(); {
+		case !there.Load():
+			http.NotFound(w, r)
+		case user != "shop" || password != "right":
 			http.Error(w, "{}", http.StatusUnauthorized)
-			return
+		default:
+			fmt.Fprintf(w, `{"schema":%q}`, text)
 		}
-		fmt.Fprintf(w, `{"schema":%q}`, text)
 	}))
 	defer registry.Close()
 	at := schema.Registry{
@@ -713,17 +719,44 @@ func TestRegistryRefusesUser(t *testing.T) {
 	var later atomic.Int64
 	log := &memLog{}
 	r := read(t, log, Options{Brokers: []string{broker}, Format: Avro, Registry: at, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
-	s := r.until("the reading waits", func(s Status) bool { return s.Error != "" })
-	if !strings.Contains(s.Error, `it refuses user "shop"`) || !strings.Contains(s.Hint, "kafka.schema_registry_password_file") || s.Counts != (Counts{}) {
-		t.Errorf("%+v", s)
+	for _, want := range []struct{ what, hint string }{
+		{"no schema registry: it says 404 Not Found", "check the path of kafka.schema_registry"}, {`it refuses user "shop"`, "kafka.schema_registry_password_file"},
+	} {
+		s := r.until("the reading waits", func(s Status) bool { return strings.Contains(s.Error, want.what) })
+		if !strings.Contains(s.Hint, want.hint) || s.Counts != (Counts{}) {
+			t.Errorf("%+v", s)
+		}
+		there.Store(true)
+		later.Add(int64(time.Minute))
 	}
 	if err := os.WriteFile(at.PasswordFile, []byte("right\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	later.Store(int64(time.Minute))
-	s = r.until("all is read", accepted(2))
+	later.Add(int64(time.Minute))
+	s := r.until("all is read", accepted(2))
 	if got := log.items(t); got != "a b" || s.Counts.Rejected != 0 {
 		t.Errorf("log %q, %+v", got, s)
+	}
+}
+
+// TestReadersShareSchemas: all readers of a source ask a registry as one.
+func TestReadersShareSchemas(t *testing.T) {
+	asked := 0
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer registry.Close()
+	now := time.Now()
+	opt := Options{Topic: "user-events", Format: Avro, Registry: schema.Registry{URL: registry.URL}, Now: func() time.Time { return now }}
+	for range maxReaders {
+		r, err := newReader(&opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.prepare(t.Context(), slices.Values([][]byte{{0, 0, 0, 0, 1}})); err == nil || asked != 1 {
+			t.Errorf("asked %d times: %v", asked, err)
+		}
 	}
 }
 

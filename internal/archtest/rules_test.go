@@ -62,7 +62,7 @@ var rules = []rule{
 	{pkg: "bridge/parquet/tables", foreign: []string{"github.com/parquet-go/parquet-go"}},
 	{pkg: "bridge/parquet", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/parquet-go/parquet-go"}},
 	{pkg: "bridge/kafka/fetch", foreign: []string{"github.com/twmb/franz-go"}},
-	{pkg: "bridge/kafka/schema", own: []string{"bridge/event", "internal/keyfile"}, foreign: []string{"github.com/twmb/franz-go", "github.com/twmb/avro", "google.golang.org/protobuf"}},
+	{pkg: "bridge/kafka/schema", own: []string{"bridge/event", "internal/keyfile"}, foreign: []string{"github.com/twmb/avro", "google.golang.org/protobuf"}},
 	{
 		pkg: "bridge/kafka", own: []string{"bridge", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/fetch", "bridge/kafka/schema", "internal/keyfile", "internal/logkey", "internal/pause"},
 		foreign: []string{"github.com/twmb/franz-go"},
@@ -166,7 +166,7 @@ var rules = []rule{
 	{pkg: "cmd/vitrine/top", own: []string{"cmd/vitrine/cli", "appliance/client"}, foreign: []string{"github.com/spf13/cobra", "golang.org/x/term"}},
 	{pkg: "cmd/vitrine/training", own: []string{"cmd/vitrine/cli", "cmd/vitrine/progress", "appliance/client", "appliance/jobs", "appliance/trainer/offline", "internal/disk"}, foreign: []string{"github.com/spf13/cobra"}},
 	{pkg: "installer/words"},
-	{pkg: "installer", own: []string{"installer/...", "appliance/client", "appliance/config", "bridge/kafka", "internal/disk"}},
+	{pkg: "installer", own: []string{"installer/...", "appliance/client", "appliance/config", "bridge/kafka", "bridge/kafka/schema", "internal/disk"}},
 	{pkg: "rpm"},
 	{pkg: "internal/archtest", own: []string{anything}, foreign: []string{anything}},
 	{pkg: "internal/realservers"},

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -10,56 +9,26 @@ import (
 	"iter"
 	"math/big"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/twmb/avro"
-	"github.com/twmb/franz-go/pkg/sr"
 
 	"vitrine/bridge/event"
 )
 
-// maxSchemas bounds the schemas of a registry that are kept beside those that are
-// needed: a shop has a few, but a hostile producer can name four billion.
-const maxSchemas = 256
-
 // Avro reads values by their schema: the registry's, for those with its header, or
-// else the one of a file. It is for one goroutine at a time.
+// else the one of a file. Any goroutine may make readers of it.
 type Avro struct {
 	// registry is nil without one.
-	registry *connection
+	registry *schemas
 	// own is the file's schema, nil without.
 	own *avro.Schema
-	// known are the registry's.
-	known map[uint32]registered
-	// turn counts the calls of Prepare.
-	turn uint64
-	now  func() time.Time
 }
-
-// registered is a schema of the registry.
-type registered struct {
-	// avro is nil where there is none, and then fault says why.
-	avro  *avro.Schema
-	fault string
-	// until is when it is asked for again; zero is never.
-	until time.Time
-	// turn is the last one that needed it.
-	turn uint64
-}
-
-// askAgain is how soon a schema is asked for again that the registry did not have: a
-// record may come before all of a registry's servers know its schema, or be replayed
-// when somebody has brought it there.
-const askAgain = 5 * time.Second
 
 // NewAvro reads the file and makes the registry's client; nothing is connected yet.
 func NewAvro(opt Options) (*Avro, error) {
-	a := &Avro{known: map[uint32]registered{}, now: time.Now}
-	if opt.Now != nil {
-		a.now = opt.Now
-	}
+	a := &Avro{}
 	if opt.File != "" {
 		text, err := os.ReadFile(opt.File)
 		if err != nil {
@@ -70,8 +39,12 @@ func NewAvro(opt Options) (*Avro, error) {
 		}
 	}
 	if opt.Registry.URL != "" {
-		a.registry = &connection{Registry: opt.Registry, now: a.now}
-		if err := a.registry.open(); err != nil {
+		now := opt.Now
+		if now == nil {
+			now = time.Now
+		}
+		var err error
+		if a.registry, err = newSchemas(opt.Registry, now); err != nil {
 			return nil, err
 		}
 	}
@@ -80,6 +53,16 @@ func NewAvro(opt Options) (*Avro, error) {
 	}
 	return a, nil
 }
+
+// AvroReader reads values. It is for one goroutine at a time.
+type AvroReader struct {
+	*Avro
+	// these are the schemas of the values that were prepared last.
+	these map[uint32]*registered
+}
+
+// Reader makes one. What one has asked the registry for, all have.
+func (a *Avro) Reader() *AvroReader { return &AvroReader{a, map[uint32]*registered{}} }
 
 // number is the schema's number in a value with a registry's header.
 func (a *Avro) number(value []byte) (id uint32, ok bool) {
@@ -92,99 +75,27 @@ func (a *Avro) number(value []byte) (id uint32, ok bool) {
 // Prepare asks the registry for the schemas of values that are not known yet; all
 // of them are there until the next call, however many they are. An error means that
 // the registry does not answer, which is no fault of the values.
-func (a *Avro) Prepare(ctx context.Context, values iter.Seq[[]byte]) error {
-	a.turn++
-	defer a.forget()
+func (a *AvroReader) Prepare(ctx context.Context, values iter.Seq[[]byte]) error {
+	clear(a.these)
 	for value := range values {
 		id, ok := a.number(value)
-		if !ok {
+		if !ok || a.these[id] != nil {
 			continue
 		}
-		k, known := a.known[id]
-		if known && k.turn == a.turn {
-			continue
+		k, err := a.registry.get(ctx, id)
+		if err != nil {
+			return err
 		}
-		if !known || !k.until.IsZero() && !a.now().Before(k.until) {
-			var err error
-			if k, err = a.ask(ctx, id); err != nil {
-				return err
-			}
-		}
-		k.turn = a.turn
-		a.known[id] = k
+		a.these[id] = k
 	}
 	return nil
 }
 
-// forget drops the schemas that were not needed for longest, as many as are too many,
-// but none of this turn.
-func (a *Avro) forget() {
-	if len(a.known) <= maxSchemas {
-		return
-	}
-	old := make([]uint32, 0, len(a.known))
-	for id, k := range a.known {
-		if k.turn < a.turn {
-			old = append(old, id)
-		}
-	}
-	slices.SortFunc(old, func(x, y uint32) int { return cmp.Or(cmp.Compare(a.known[x].turn, a.known[y].turn), cmp.Compare(x, y)) })
-	for _, id := range old[:min(len(old), len(a.known)-maxSchemas)] {
-		delete(a.known, id)
-	}
-}
-
-// ask asks the registry for a schema.
-func (a *Avro) ask(ctx context.Context, id uint32) (registered, error) {
-	got, err := a.registry.schema(ctx, id)
-	switch {
-	case missingThere(err):
-		return registered{fault: fmt.Sprintf("the schema registry has no schema %d", id), until: a.now().Add(askAgain)}, nil
-	case err != nil:
-		return registered{}, err
-	case got.Type != sr.TypeAvro:
-		return registered{fault: fmt.Sprintf("schema %d of the registry is %s, and no Avro", id, got.Type)}, nil
-	}
-	left := maxReferences
-	parsed, err := a.parse(ctx, new(avro.SchemaCache), got, &left)
-	var unanswered *Fault
-	switch {
-	case errors.As(err, &unanswered):
-		return registered{}, err
-	case err != nil:
-		return registered{fault: fmt.Sprintf("schema %d of the registry cannot be used: %v", id, err)}, nil
-	}
-	return registered{avro: parsed}, nil
-}
-
-// maxReferences bounds how many others a schema refers to, and those in turn.
-const maxReferences = 64
-
-// parse reads a schema behind those that it refers to, of which so many are left.
-func (a *Avro) parse(ctx context.Context, known *avro.SchemaCache, got sr.Schema, left *int) (*avro.Schema, error) {
-	if *left -= len(got.References); *left < 0 {
-		return nil, fmt.Errorf("it refers to more than %d others", maxReferences)
-	}
-	for _, ref := range got.References {
-		other, err := a.registry.version(ctx, ref.Subject, ref.Version)
-		switch {
-		case missingThere(err):
-			return nil, fmt.Errorf("it refers to version %d of %s, which is not there", ref.Version, ref.Subject)
-		case err != nil:
-			return nil, err
-		}
-		if _, err := a.parse(ctx, known, other, left); err != nil {
-			return nil, err
-		}
-	}
-	return known.Parse(got.Schema)
-}
-
 // JSON is what a value says, whose schema Prepare has asked for.
-func (a *Avro) JSON(value []byte) ([]byte, *event.Invalid) {
+func (a *AvroReader) JSON(value []byte) ([]byte, *event.Invalid) {
 	of := a.own
 	if id, ok := a.number(value); ok {
-		k := a.known[id]
+		k := a.these[id]
 		if of = k.avro; of == nil {
 			return nil, &event.Invalid{Code: CodeUnknown, Detail: k.fault}
 		}

@@ -1,8 +1,7 @@
 // Package schema makes JSON of the values of records that are Avro or Protobuf, by
 // the schema of a file or of a schema registry.
 //
-// It is the only importer of twmb/avro, of franz-go's client of registries and of
-// protobuf, and knows nothing of topics.
+// It is the only importer of twmb/avro and of protobuf, and knows nothing of topics.
 package schema
 
 import (
@@ -22,15 +21,6 @@ type Options struct {
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
-
-// Fault is what is wrong and what to do about it, for people.
-type Fault struct{ what, hint string }
-
-// Error is what is wrong.
-func (f *Fault) Error() string { return f.what }
-
-// Hint is what to do about it.
-func (f *Fault) Hint() string { return f.hint }
 
 // CodeUnknown is the code of a value whose schema cannot be had, CodeInvalid that of
 // one that is not of its schema.

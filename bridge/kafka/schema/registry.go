@@ -2,17 +2,15 @@ package schema
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/sr"
-
-	"vitrine/internal/keyfile"
+	"github.com/twmb/avro"
 )
 
 // Registry is a schema registry, and how it is entered; without a URL there is none.
@@ -26,134 +24,289 @@ type Registry struct {
 	CAFile string
 }
 
-// connection is what asks a registry. It is for one goroutine at a time.
-type connection struct {
-	Registry
+// schemas are those of a registry, for all who read by them; any goroutine may ask.
+type schemas struct {
+	at  Registry
 	now func() time.Time
-	// http and client are nil before the first question and after a failure.
-	http   *http.Client
-	client *sr.Client
-	// refused is what it said to the user, who is not sent again before after: many
-	// wrong passwords in a row lock users out.
-	refused *Fault
-	after   time.Time
+	// turn is taken by who asks: one at a time, so that who waited finds what the one
+	// before has got, be it a schema or a refusal.
+	turn chan struct{}
+
+	// These are of whoever has the turn. client is nil behind a failure.
+	client *client
+	// fault is what went wrong last; until after nobody asks again.
+	fault *Fault
+	after time.Time
+
+	mu    sync.Mutex
+	known map[uint32]*registered
+	// size is that of all that are known.
+	size int
+	// uses counts what was asked for, to tell what is old.
+	uses uint64
 }
 
-// answerTime bounds a question.
-const answerTime = 5 * time.Second
+// registered is a schema of the registry. But for used it does not change.
+type registered struct {
+	// avro is nil where there is none that can be used, and then fault says why.
+	avro  *avro.Schema
+	fault string
+	// until is when one that cannot be used is asked for again: a record may come
+	// before all of a registry's servers know its schema, or be replayed when somebody
+	// has mended it there.
+	until time.Time
+	// size is that of its text, with those that it refers to.
+	size int
+	used uint64
+}
 
-// open reads the files.
-func (c *connection) open() error {
-	if c.client != nil {
+const (
+	// maxSchemas bounds the schemas that are kept: a shop has a few, but a hostile
+	// producer can name four billion. maxText bounds their texts in bytes; a schema
+	// that was read takes 20 to 35 times as much.
+	maxSchemas = 256
+	maxText    = 2 * maxAnswer
+	// maxReferences bounds how many others a schema refers to, and those in turn;
+	// maxAnswer bounds their texts together.
+	maxReferences = 64
+	// fetchTime bounds a schema with all of those.
+	fetchTime = 4 * answerTime
+	// failPause is how long a registry is left alone that does not answer, and
+	// askAgain one that refuses the user, as many wrong passwords in a row lock users
+	// out. A schema that cannot be used is asked for again after askAgain, too.
+	failPause = time.Second
+	askAgain  = 5 * time.Second
+)
+
+// newSchemas reads the files of a registry; nothing is connected yet.
+func newSchemas(at Registry, now func() time.Time) (*schemas, error) {
+	c, err := newClient(&at)
+	if err != nil {
+		return nil, err
+	}
+	return &schemas{at: at, now: now, client: c, turn: make(chan struct{}, 1), known: map[uint32]*registered{}}, nil
+}
+
+// Check asks a registry for the kinds of schemas that it has; "" where it does not
+// say. An error is a Fault, as Avro's are.
+func Check(ctx context.Context, r Registry) (kinds string, err error) {
+	c, err := newClient(&r)
+	if err != nil {
+		return "", err
+	}
+	defer c.close()
+	var names []string
+	if err = c.get(ctx, &names, "schemas", "types"); status(err) == http.StatusNotFound {
+		// Confluent's before 5.5, and Cloudera's, do not know the question.
+		if _, err = c.schema(ctx, "schemas", "ids", "0"); missing(err) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return "", c.explain(err)
+	}
+	return strings.Join(names, ", "), nil
+}
+
+// get is a schema by its number, of those that are known or else of the registry. An
+// error is a Fault, which means that the registry does not answer, or that of ctx.
+func (s *schemas) get(ctx context.Context, id uint32) (*registered, error) {
+	if k := s.look(id); k != nil {
+		return k, nil
+	}
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the schema registry: %w", ctx.Err())
+	}
+	if k := s.look(id); k != nil {
+		return k, nil // the one before has asked
+	}
+	k, err := s.fetch(ctx, id)
+	if err == nil {
+		s.keep(id, k)
+	}
+	return k, err
+}
+
+// look is a schema that is known, or nil.
+func (s *schemas) look(id uint32) *registered {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.known[id]
+	if k == nil || k.avro == nil && !s.now().Before(k.until) {
 		return nil
 	}
-	opts := []sr.ClientOpt{sr.URLs(c.URL), sr.UserAgent("vitrine")}
-	if c.User != "" {
-		password, err := keyfile.Password(c.PasswordFile)
-		if err != nil {
-			return &Fault{"the password of " + c.User + " cannot be read: " + err.Error(), "kafka.schema_registry_password_file names a file with the password in its first line"}
-		}
-		opts = append(opts, sr.BasicAuth(c.User, password))
+	s.uses++
+	k.used = s.uses
+	return k
+}
+
+// keep makes a schema known, and forgets as many as are too many: those first that
+// cannot be used, and then those that were not needed for longest.
+func (s *schemas) keep(id uint32, k *registered) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(id)
+	for len(s.known) > 0 && (len(s.known) >= maxSchemas || s.size+k.size > maxText) {
+		s.forget(s.oldest())
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CAFile != "" {
-		var err error
-		if transport.TLSClientConfig.RootCAs, err = keyfile.Authorities(c.CAFile); err != nil {
-			return &Fault{"the authorities cannot be read: " + err.Error(), "kafka.schema_registry_tls_ca names a PEM file"}
+	s.uses++
+	k.used = s.uses
+	s.known[id] = k
+	s.size += k.size
+}
+
+// forget drops a schema, if it is known; mu is held.
+func (s *schemas) forget(id uint32) {
+	if k := s.known[id]; k != nil {
+		s.size -= k.size
+		delete(s.known, id)
+	}
+}
+
+// oldest is the one to forget first; mu is held.
+func (s *schemas) oldest() (id uint32) {
+	var first *registered
+	for other, k := range s.known {
+		if first == nil || before(k, first) {
+			id, first = other, k
 		}
 	}
-	through := &http.Client{Transport: transport, Timeout: answerTime}
-	client, err := sr.NewClient(append(opts, sr.HTTPClient(through))...)
+	return id
+}
+
+func before(a, b *registered) bool {
+	if bad := a.avro == nil; bad != (b.avro == nil) {
+		return bad
+	}
+	return a.used < b.used
+}
+
+// fetch asks for a schema and for those that it refers to, by whoever has the turn.
+func (s *schemas) fetch(ctx context.Context, id uint32) (*registered, error) {
+	number := strconv.FormatUint(uint64(id), 10)
+	bad := func(format string, args ...any) (*registered, error) {
+		return &registered{fault: fmt.Sprintf(format, args...), until: s.now().Add(askAgain)}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
+	got, err := s.ask(ctx, "schema "+number, "schemas", "ids", number)
+	switch {
+	case missing(err) && id == 0:
+		return bad("the schema registry has no schema 0; Apicurio's serializers write numbers of 8 bytes, unless apicurio.registry.as-confluent is true")
+	case missing(err):
+		return bad("the schema registry has no schema %d", id)
+	case errors.Is(err, errLong):
+		return bad("schema %d of the registry cannot be used: %v", id, err)
+	case err != nil:
+		return nil, err
+	case got.Type != "" && got.Type != "AVRO":
+		return bad("schema %d of the registry is %.32s, and no Avro", id, got.Type)
+	}
+	r := reading{schemas: s, of: map[version]bool{}}
+	parsed, err := r.parse(ctx, got)
+	var none *unusable
+	switch {
+	case errors.As(err, &none):
+		return bad("schema %d of the registry cannot be used: %v", id, none)
+	case err != nil:
+		return nil, err
+	}
+	return &registered{avro: parsed, size: r.size}, nil
+}
+
+// ask asks for a schema, if there was no failure just before. What is not there is told
+// by missing, what is too long by errLong.
+func (s *schemas) ask(ctx context.Context, what string, path ...string) (out answer, err error) {
+	if s.fault != nil && s.now().Before(s.after) {
+		return out, s.fault
+	}
+	if s.client == nil {
+		if s.client, err = newClient(&s.at); err != nil {
+			return out, err
+		}
+	}
+	out, err = s.client.schema(ctx, path...)
+	switch {
+	case err == nil, missing(err), errors.Is(err, errLong):
+		s.fault = nil
+		return out, err
+	case errors.Is(ctx.Err(), context.Canceled): // which is no fault of the registry
+		return out, fmt.Errorf("ask the schema registry for %s: %w", what, ctx.Err())
+	}
+	s.fault, s.after = s.client.explain(err), s.now().Add(failPause)
+	s.fault.what = fmt.Sprintf("the schema registry does not give %s: %s", what, s.fault.what)
+	if refuses(err) {
+		s.after = s.now().Add(askAgain)
+	}
+	s.client.close()
+	s.client = nil
+	return out, s.fault
+}
+
+// version names a schema that another one refers to.
+type version struct {
+	subject string
+	number  int
+}
+
+// reading is a schema that is read behind those that it refers to.
+type reading struct {
+	*schemas
+	cache avro.SchemaCache
+	// of are those that it refers to; one that is not read to its end is true.
+	of   map[version]bool
+	size int
+}
+
+// unusable is why a schema cannot be used.
+type unusable struct{ error }
+
+func cannot(format string, args ...any) error { return &unusable{fmt.Errorf(format, args...)} }
+
+// parse reads a schema. An error is an unusable, or one of ask.
+func (r *reading) parse(ctx context.Context, got answer) (*avro.Schema, error) {
+	if r.size += len(got.Schema); r.size > maxAnswer {
+		return nil, cannot("it has more than %d MiB with those that it refers to", maxAnswer>>20)
+	}
+	for _, ref := range got.References {
+		if err := r.refer(ctx, version{ref.Subject, ref.Version}); err != nil {
+			return nil, err
+		}
+	}
+	parsed, err := r.cache.Parse(got.Schema)
 	if err != nil {
-		return fmt.Errorf("make the schema registry's client: %w", err)
+		return nil, &unusable{err}
 	}
-	c.http, c.client = through, client
+	return parsed, nil
+}
+
+// refer reads a schema that another one refers to, once.
+func (r *reading) refer(ctx context.Context, v version) error {
+	name := fmt.Sprintf("version %d of %s", v.number, v.subject)
+	switch open, known := r.of[v]; {
+	case open:
+		return cannot("%s refers to itself", name)
+	case known:
+		return nil
+	case len(r.of) == maxReferences:
+		return cannot("it refers to more than %d others", maxReferences)
+	}
+	r.of[v] = true
+	got, err := r.ask(ctx, name, "subjects", v.subject, "versions", strconv.Itoa(v.number))
+	switch {
+	case missing(err):
+		return cannot("it refers to %s, which is not there", name)
+	case errors.Is(err, errLong):
+		return cannot("it refers to %s, and %w", name, err)
+	case err != nil:
+		return err
+	}
+	if _, err := r.parse(ctx, got); err != nil {
+		return err
+	}
+	r.of[v] = false
 	return nil
-}
-
-// schema asks for the schema of a number.
-func (c *connection) schema(ctx context.Context, id uint32) (out sr.Schema, err error) {
-	err = c.ask(fmt.Sprintf("schema %d", id), func() error {
-		out, err = c.client.SchemaByID(ctx, int(id))
-		return err
-	})
-	return out, err
-}
-
-// version asks for a version of a subject's schema.
-func (c *connection) version(ctx context.Context, subject string, version int) (out sr.Schema, err error) {
-	err = c.ask(fmt.Sprintf("version %d of schema %s", version, subject), func() error {
-		got, err := c.client.SchemaByVersion(ctx, subject, version)
-		out = got.Schema
-		return err
-	})
-	return out, err
-}
-
-// ask asks for something. What is not there is told by missingThere; any other error
-// is a Fault.
-func (c *connection) ask(what string, question func() error) error {
-	if c.refused != nil && c.now().Before(c.after) {
-		return c.refused
-	}
-	c.refused = nil
-	if err := c.open(); err != nil {
-		return err
-	}
-	err := question()
-	if err == nil || missingThere(err) {
-		return err
-	}
-	c.http.CloseIdleConnections()
-	c.http, c.client = nil, nil
-	fault := c.explain(err)
-	fault.what = fmt.Sprintf("the schema registry does not give %s: %s", what, fault.what)
-	if code := status(err); code == http.StatusUnauthorized || code == http.StatusForbidden {
-		c.refused, c.after = fault, c.now().Add(askAgain)
-	}
-	return fault
-}
-
-// status is the code of a registry's answer, 0 where there was none.
-func status(err error) int {
-	var answer *sr.ResponseError
-	if errors.As(err, &answer) {
-		return answer.StatusCode
-	}
-	return 0
-}
-
-// missingThere says that a registry has answered, and has not what it was asked for.
-func missingThere(err error) bool { return status(err) == http.StatusNotFound }
-
-// explain puts an error in the operator's terms.
-func (c *connection) explain(err error) *Fault {
-	var expired x509.CertificateInvalidError
-	var unknown x509.UnknownAuthorityError
-	var host x509.HostnameError
-	switch code := status(err); {
-	case (code == http.StatusUnauthorized || code == http.StatusForbidden) && c.User == "":
-		return &Fault{"it asks who wants it", "set kafka.schema_registry_user and kafka.schema_registry_password_file"}
-	case code == http.StatusUnauthorized:
-		return &Fault{fmt.Sprintf("it refuses user %q", c.User), "check kafka.schema_registry_user and kafka.schema_registry_password_file"}
-	case code == http.StatusForbidden:
-		return &Fault{fmt.Sprintf("user %q may not read it", c.User), "allow the user to read the schemas of the topic's subjects, or check kafka.schema_registry_user"}
-	case code != 0:
-		return &Fault{fmt.Sprintf("it answers %d %s", code, http.StatusText(code)), "the registry's log may tell more; check kafka.schema_registry"}
-	case errors.As(err, &expired) && expired.Reason == x509.Expired:
-		return &Fault{"its certificate has expired or is not valid yet: " + expired.Error(), "renew the registry's certificate, or set this machine's clock"}
-	case errors.As(err, &unknown):
-		return &Fault{"its certificate is signed by an authority that is not trusted", "kafka.schema_registry_tls_ca names the PEM file of the authority"}
-	case errors.As(err, &host):
-		return &Fault{host.Error(), "kafka.schema_registry must name the registry as its certificate does"}
-	}
-	// The library names the URL, which may have a password in it.
-	if inner := errors.Unwrap(err); inner != nil {
-		err = inner
-	}
-	if at := (*url.Error)(nil); errors.As(err, &at) {
-		err = at.Err
-	}
-	return &Fault{err.Error(), "check kafka.schema_registry"}
 }

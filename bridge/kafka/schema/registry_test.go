@@ -1,13 +1,28 @@
 package schema
 
 import (
+	"compress/gzip"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -41,25 +56,24 @@ func TestGuardedRegistry(t *testing.T) {
 		id         int
 		what, hint string
 	}{
-		"right":            {func(*Registry) {}, 1, "", ""},
-		"wrong password":   {func(r *Registry) { r.PasswordFile = write(t, "wrong") }, 1, `the schema registry does not give schema 1: it refuses user "shop"`, "check kafka.schema_registry_user and kafka.schema_registry_password_file"},
-		"nobody":           {func(r *Registry) { r.User, r.PasswordFile = "", "" }, 1, "it asks who wants it", "set kafka.schema_registry_user"},
-		"nobody, else":     {func(r *Registry) { r.URL, r.User, r.PasswordFile = forbidding(t), "", "" }, 1, "it asks who wants it", "set kafka.schema_registry_user"},
-		"forbidden":        {func(*Registry) {}, 2, `user "shop" may not read it`, "allow the user"},
-		"authority":        {func(r *Registry) { r.CAFile = "" }, 1, "signed by an authority that is not trusted", "kafka.schema_registry_tls_ca"},
-		"another name":     {func(r *Registry) { r.URL = strings.Replace(r.URL, "127.0.0.1", "localhost", 1) }, 1, "localhost", "as its certificate does"},
-		"no TLS":           {func(r *Registry) { r.URL = strings.Replace(r.URL, "https", "http", 1) }, 1, "it answers 400 Bad Request", "kafka.schema_registry"},
-		"password in URL":  {func(r *Registry) { r.URL = "http://shop:se-cret@127.0.0.1:1" }, 1, "connection refused", "kafka.schema_registry"},
-		"a page, no value": {func(r *Registry) { r.URL = page(t) }, 1, "invalid character '<'", "kafka.schema_registry"},
+		"right":           {func(*Registry) {}, 1, "", ""},
+		"wrong password":  {func(r *Registry) { r.PasswordFile = write(t, "wrong") }, 1, `the schema registry does not give schema 1: it refuses user "shop"`, "check kafka.schema_registry_user and kafka.schema_registry_password_file"},
+		"nobody":          {func(r *Registry) { r.User, r.PasswordFile = "", "" }, 1, "it asks who wants it", "set kafka.schema_registry_user"},
+		"nobody, else":    {func(r *Registry) { r.URL, r.User, r.PasswordFile = forbidding(t), "", "" }, 1, "it asks who wants it", "set kafka.schema_registry_user"},
+		"forbidden":       {func(*Registry) {}, 2, `user "shop" may not read it`, "allow the user"},
+		"authority":       {func(r *Registry) { r.CAFile = "" }, 1, "signed by an authority that is not trusted", "kafka.schema_registry_tls_ca"},
+		"another name":    {func(r *Registry) { r.URL = strings.Replace(r.URL, "127.0.0.1", "localhost", 1) }, 1, "localhost", "as its certificate does"},
+		"no TLS":          {func(r *Registry) { r.URL = strings.Replace(r.URL, "https", "http", 1) }, 1, "it answers 400 Bad Request", "kafka.schema_registry"},
+		"password in URL": {func(r *Registry) { r.URL = "http://shop:se-cret@127.0.0.1:1" }, 1, "connection refused", "kafka.schema_registry"},
+		"password of URL": {func(r *Registry) {
+			*r = Registry{URL: strings.Replace(r.URL, "//", "//shop:se%20cret@", 1), CAFile: r.CAFile}
+		}, 1, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := right
 			test.change(&at)
-			a, err := NewAvro(Options{Registry: at})
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = prepare(t, a, encodeAvro(t, avroSecond, test.id, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart"}))
+			a := reader(t, Options{Registry: at})
+			err := prepare(t, a, encodeAvro(t, avroSecond, test.id, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart"}))
 			var f *Fault
 			switch {
 			case test.what == "" && err == nil:
@@ -83,14 +97,6 @@ func TestGuardedRegistry(t *testing.T) {
 	}
 }
 
-// page is the address of something that is no registry.
-func page(t *testing.T) string {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }))
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
 // forbidding is the address of a registry that answers so to everybody it does not know.
 func forbidding(t *testing.T) string {
 	t.Helper()
@@ -106,10 +112,7 @@ func TestRefusedUser(t *testing.T) {
 	at := guarded(t, "shop", "right", &asked)
 	at.PasswordFile = write(t, "wrong\n")
 	now := time.UnixMilli(1760000000000)
-	a, err := NewAvro(Options{Registry: at, Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := reader(t, Options{Registry: at, Now: func() time.Time { return now }})
 	value := encodeAvro(t, avroSecond, 1, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart"})
 	for _, step := range []struct {
 		after    time.Duration
@@ -123,6 +126,345 @@ func TestRefusedUser(t *testing.T) {
 		}
 		if err := prepare(t, a, value); (err == nil) != step.ok || asked != step.asked {
 			t.Errorf("%v later: %v, asked %d times; want %v, %d", step.after, err, asked, step.ok, step.asked)
+		}
+	}
+}
+
+// answers is the address of something that gives one answer to all questions.
+func answers(t *testing.T, status int, kind, body string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+const (
+	registryJSON = "application/vnd.schemaregistry.v1+json"
+	html         = "text/html"
+)
+
+// TestNoRegistry: what answers as no registry does, or not at all, is a Fault with a
+// hint, so that records wait: their schemas may be there.
+func TestNoRegistry(t *testing.T) {
+	long := strings.Repeat(" ", maxAnswer+1)
+	for name, test := range map[string]struct{ url, what, hint string }{
+		"wrong path":       {answers(t, 404, registryJSON, `{"error_code":404,"message":"HTTP 404 Not Found"}`), "no schema registry: it says 404 Not Found", "apis/ccompat/v7"},
+		"no page":          {answers(t, 404, html, "<html>"), "no schema registry", "the path of kafka.schema_registry"},
+		"no words":         {answers(t, 404, "", ""), "no schema registry", "the path of kafka.schema_registry"},
+		"page":             {answers(t, 200, html, "<html>"), "no schema registry: it says something else than a schema", "the path of kafka.schema_registry"},
+		"else in JSON":     {answers(t, 200, "application/json", `{"status":"up"}`), "no schema registry", "the path of kafka.schema_registry"},
+		"another shape":    {answers(t, 200, "application/json", `["orders-value"]`), "no schema registry", "the path of kafka.schema_registry"},
+		"no content":       {answers(t, 204, "", ""), "it answers 204 No Content", "kafka.schema_registry"},
+		"page without end": {answers(t, 200, html, long), "no schema registry", "the path of kafka.schema_registry"},
+		"restarting":       {answers(t, 500, registryJSON, `{"error_code":50003,"message":"Error while forwarding the request to the primary"}`), "it answers 500 Internal Server Error: Error while forwarding", "log"},
+		"gateway":          {answers(t, 502, html, long), "it answers 502 Bad Gateway", "log"},
+		"too many":         {answers(t, 429, registryJSON, ""), "it answers 429 Too Many Requests", "kafka.schema_registry"},
+		"cut off":          {talks(t, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"schema\":"), "it ends the connection before it has answered", "log"},
+		"hangs up":         {talks(t, ""), "it ends the connection before it has answered", "log"},
+		"speaks TLS":       {talks(t, "\x15\x03\x01\x00\x02\x02\x0a"), "it does not speak HTTP", "https://"},
+		"speaks no TLS":    {strings.Replace(answers(t, 200, html, ""), "http:", "https:", 1), "it speaks no TLS", "http:// in kafka.schema_registry"},
+		"no path to it":    {"http://127.0.0.1:1", "connection refused", "kafka.schema_registry"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := reader(t, Options{Registry: Registry{URL: test.url}})
+			err := prepare(t, a, []byte("\x00\x00\x00\x00\x01"))
+			var f *Fault
+			if !errors.As(err, &f) || !strings.Contains(f.Error(), "the schema registry does not give schema 1: ") || !strings.Contains(f.Error(), test.what) || !strings.Contains(f.Hint(), test.hint) || len(f.Error()) > 300 {
+				t.Errorf("%v, want %q with the hint %q", err, test.what, test.hint)
+			}
+		})
+	}
+}
+
+// talks is the address of something that says the same to everybody, and hangs up.
+func talks(t *testing.T, say string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 4096))
+			_, _ = c.Write([]byte(say))
+			c.Close()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+// TestSilentRegistry: one that takes a question and never answers is told so.
+func TestSilentRegistry(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer server.Close()
+	a := reader(t, Options{Registry: Registry{URL: server.URL}})
+	a.registry.client.http.Timeout = time.Millisecond
+	if err := prepare(t, a, []byte("\x00\x00\x00\x00\x01")); err == nil || !strings.Contains(err.Error(), "it does not answer in time") {
+		t.Error(err)
+	}
+}
+
+// TestLongSchema: a schema that is too long, zipped or not, or is so with those that it
+// refers to, is one that cannot be used, and no more of it is read than that.
+func TestLongSchema(t *testing.T) {
+	doc := strings.Repeat("x", maxAnswer/2)
+	half := fmt.Sprintf(`{"schema":"{\"type\":\"fixed\",\"name\":\"NAME\",\"size\":1,\"doc\":\"%s\"}","references":REFS}`, doc)
+	as := func(name, refs string) string { return strings.NewReplacer("NAME", name, "REFS", refs).Replace(half) }
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", registryJSON)
+		switch r.URL.Path {
+		case "/schemas/ids/1":
+			fmt.Fprint(w, `{"schema":"`)
+			for range 1000 { // of 10 KiB
+				fmt.Fprint(w, doc[:10<<10])
+			}
+			fmt.Fprint(w, `"}`)
+		case "/schemas/ids/2":
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			fmt.Fprint(z, `{"schema":"`, doc, doc, doc, `"}`)
+			z.Close()
+		case "/schemas/ids/3":
+			fmt.Fprint(w, as("a", `[{"subject":"b","version":1},{"subject":"c","version":1}]`))
+		case "/schemas/ids/4":
+			fmt.Fprint(w, as("a", `[]`))
+		case "/schemas/ids/5":
+			fmt.Fprint(w, `{"schema":"\"int\"","references":[{"subject":"d","version":1}]}`)
+		case "/subjects/d/versions/1":
+			fmt.Fprint(w, `{"schema":"`, doc, doc, doc, `"}`)
+		default:
+			fmt.Fprint(w, as(strings.Split(r.URL.Path, "/")[2], `[]`))
+		}
+	}))
+	defer server.Close()
+	a := reader(t, Options{Registry: Registry{URL: server.URL}})
+	for id, want := range map[byte]string{
+		1: "schema 1 of the registry cannot be used: it has more than 2 MiB", 2: "it has more than 2 MiB", 3: "it has more than 2 MiB with those that it refers to", 4: "",
+		5: "it refers to version 1 of d, and it has more than 2 MiB",
+	} {
+		value := []byte{0, 0, 0, 0, id, 'x'}
+		if err := prepare(t, a, value); err != nil {
+			t.Fatal(err)
+		}
+		if k := a.these[uint32(id)]; (k.avro == nil) != (want != "") || !strings.Contains(k.fault, want) {
+			t.Errorf("schema %d: %q, want %q", id, k.fault, want)
+		}
+	}
+	for id := range byte(20) {
+		if err := prepare(t, a, []byte{0, 0, 0, 1, id}); err != nil {
+			t.Fatal(err)
+		}
+		if s := a.registry; s.size > maxText || len(s.known) == 0 {
+			t.Fatalf("%d schemas of %d bytes are kept", len(s.known), s.size)
+		}
+	}
+}
+
+// TestOneQuestion: however many readers need a schema, the registry is asked once, and
+// what it said to one it has said to all, be it a schema or that it refuses the user.
+func TestOneQuestion(t *testing.T) {
+	const readers = 4
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		ok     bool
+	}{
+		"schema":  {200, fmt.Sprintf(`{"schema":%q}`, avroSecond), true},
+		"missing": {404, `{"error_code":40403}`, true},
+		"refusal": {401, "", false},
+		"failure": {503, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked, begun atomic.Int32
+			all := make(chan struct{})
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				asked.Add(1)
+				<-all
+				w.WriteHeader(test.status)
+				fmt.Fprint(w, test.body)
+			}))
+			defer server.Close()
+			a := reader(t, Options{Registry: Registry{URL: server.URL}, Now: func() time.Time { return time.UnixMilli(1760000000000) }})
+			var done sync.WaitGroup
+			for range readers {
+				r := a.Reader()
+				done.Go(func() {
+					if begun.Add(1) == readers {
+						close(all)
+					}
+					if err := prepare(t, r, []byte("\x00\x00\x00\x00\x01")); (err == nil) != test.ok {
+						t.Error(err)
+					}
+				})
+			}
+			done.Wait()
+			if n := asked.Load(); n != 1 {
+				t.Errorf("%d readers have asked %d times", readers, n)
+			}
+		})
+	}
+}
+
+// TestAskerLeaves: whoever goes while the registry is asked, as at the end of a
+// membership, says nothing of it to the others.
+func TestAskerLeaves(t *testing.T) {
+	came := make(chan struct{}, 1)
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 1 {
+			came <- struct{}{}
+			<-r.Context().Done()
+			return
+		}
+		fmt.Fprintf(w, `{"schema":%q}`, avroSecond)
+	}))
+	defer server.Close()
+	a := reader(t, Options{Registry: Registry{URL: server.URL}, Now: func() time.Time { return time.UnixMilli(1760000000000) }})
+	value := []byte("\x00\x00\x00\x00\x01")
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan error, 2)
+	go func() { left <- a.Prepare(ctx, slices.Values([][]byte{value})) }()
+	<-came
+	other := a.Reader()
+	go func() { left <- other.Prepare(ctx, slices.Values([][]byte{value})) }()
+	leave()
+	for range 2 {
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+	if err := prepare(t, a.Reader(), value); err != nil || a.registry.fault != nil {
+		t.Error(err)
+	}
+}
+
+// TestManyUnknown: numbers of schemas that the registry does not have, as a hostile
+// producer can name, do not push out those that it has.
+func TestManyUnknown(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/schemas/ids/1" {
+			http.Error(w, `{"error_code":40403}`, http.StatusNotFound)
+			return
+		}
+		asked++
+		fmt.Fprintf(w, `{"schema":%q}`, avroSecond)
+	}))
+	defer server.Close()
+	a := reader(t, Options{Registry: Registry{URL: server.URL}})
+	for range 2 {
+		values := [][]byte{{0, 0, 0, 0, 1}}
+		for id := range uint16(maxSchemas + 10) {
+			values = append(values, binary.BigEndian.AppendUint16([]byte{0, 0, 1}, id))
+		}
+		if err := prepare(t, a, values...); err != nil || len(a.registry.known) > maxSchemas {
+			t.Fatalf("%d are kept, %v", len(a.registry.known), err)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("the schema was asked for %d times", asked)
+	}
+}
+
+// TestSentOn: a registry may send us on, as from http:// to https://, but no password
+// goes to another host, and nothing from https:// into the clear.
+func TestSentOn(t *testing.T) {
+	var asked int
+	safe := guarded(t, "shop", "right", &asked)
+	to := ""
+	send := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, to+r.URL.Path+"?state=s3", http.StatusTemporaryRedirect)
+	})
+	plain, private := httptest.NewServer(send), httptest.NewTLSServer(send)
+	defer plain.Close()
+	defer private.Close()
+	ca := write(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate().Raw})))
+	own := answers(t, 200, registryJSON, fmt.Sprintf(`{"schema":%q}`, avroSecond))
+	elsewhere := strings.Replace(own, "127.0.0.1", "localhost", 1)
+	for name, test := range map[string]struct {
+		at       Registry
+		to, what string
+	}{
+		"to TLS":              {Registry{URL: plain.URL, User: "shop", PasswordFile: safe.PasswordFile, CAFile: safe.CAFile}, safe.URL, ""},
+		"another host":        {Registry{URL: plain.URL}, elsewhere, ""},
+		"another host, named": {Registry{URL: plain.URL, User: "shop", PasswordFile: safe.PasswordFile}, elsewhere, "it sends us on to " + elsewhere + "/schemas/ids/1"},
+		"into the clear":      {Registry{URL: private.URL, CAFile: ca}, own, "it sends us on to " + own + "/schemas/ids/1"},
+		"round and round":     {Registry{URL: plain.URL}, plain.URL, "it sends us on to " + plain.URL},
+	} {
+		to = test.to
+		err := prepare(t, reader(t, Options{Registry: test.at}), []byte("\x00\x00\x00\x00\x01"))
+		if test.what == "" && err != nil || test.what != "" && (err == nil || !strings.HasSuffix(strings.TrimSuffix(err.Error(), "/schemas/ids/1"), strings.TrimSuffix(test.what, "/schemas/ids/1"))) {
+			t.Errorf("%s: %v, want %q", name, err, test.what)
+		}
+	}
+}
+
+// TestExpiredCertificate names the day.
+func TestExpiredCertificate(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := time.Now().Add(-time.Hour)
+	of := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: ended.Add(-time.Hour), NotAfter: ended, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, of, of, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	at := Registry{URL: server.URL, CAFile: write(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))}
+	var f *Fault
+	err = prepare(t, reader(t, Options{Registry: at}), []byte("\x00\x00\x00\x00\x01"))
+	if !errors.As(err, &f) || !strings.Contains(f.Error(), "its certificate has expired or is not valid yet") || !strings.Contains(f.Hint(), "renew the registry's certificate") {
+		t.Error(err)
+	}
+}
+
+// TestCheck asks registries of several kinds what they are, and others.
+func TestCheck(t *testing.T) {
+	asked := 0
+	guard := guarded(t, "shop", "right", &asked)
+	guard.PasswordFile = write(t, "wrong")
+	older := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.Header.Get("Accept"), ", application/json") {
+			t.Errorf("it takes %q alone", r.Header.Get("Accept"))
+		}
+		if strings.HasPrefix(r.URL.Path, "/schemas/ids/") {
+			http.Error(w, `{"error_code":40403,"message":"Schema not found"}`, http.StatusNotFound)
+			return
+		}
+		http.Error(w, `{"error_code":404,"message":"HTTP 404 Not Found"}`, http.StatusNotFound)
+	}))
+	defer older.Close()
+	for name, test := range map[string]struct {
+		at          Registry
+		kinds, what string
+	}{
+		"right":       {Registry{URL: answers(t, 200, registryJSON, `["JSON","PROTOBUF","AVRO"]`)}, "JSON, PROTOBUF, AVRO", ""},
+		"older":       {Registry{URL: older.URL}, "", ""},
+		"wrong path":  {Registry{URL: answers(t, 404, registryJSON, `{"error_code":404,"message":"HTTP 404 Not Found"}`)}, "", "no schema registry: it says 404 Not Found"},
+		"page":        {Registry{URL: answers(t, 200, html, "<html>")}, "", "no schema registry"},
+		"wrong":       {guard, "", `it refuses user "shop"`},
+		"no file":     {Registry{URL: "http://r", User: "shop", PasswordFile: "/none"}, "", "/none"},
+		"none at all": {Registry{URL: "http://127.0.0.1:1"}, "", "connection refused"},
+	} {
+		kinds, err := Check(t.Context(), test.at)
+		var f *Fault
+		if kinds != test.kinds || test.what == "" && err != nil || test.what != "" && (!errors.As(err, &f) || !strings.Contains(f.Error(), test.what) || f.Hint() == "") {
+			t.Errorf("%s: %q, %v; want %q, %q", name, kinds, err, test.kinds, test.what)
 		}
 	}
 }

@@ -65,8 +65,18 @@ func said(read func([]byte) ([]byte, *event.Invalid), value []byte) string {
 	return fmt.Sprint(e.UserID, " ", e.ItemID, " ", e.Type, " ", e.Time, " ", e.Value)
 }
 
-func prepare(t testing.TB, a *Avro, values ...[]byte) error {
+func prepare(t testing.TB, a *AvroReader, values ...[]byte) error {
 	return a.Prepare(t.Context(), slices.Values(values))
+}
+
+// reader makes one.
+func reader(t testing.TB, opt Options) *AvroReader {
+	t.Helper()
+	a, err := NewAvro(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Reader()
 }
 
 // TestSchemasOfARegistry lets the schema of a topic change, names one that is
@@ -87,10 +97,8 @@ func TestSchemasOfARegistry(t *testing.T) {
 		}
 	}))
 	defer registry.Close()
-	a, err := NewAvro(Options{Registry: Registry{URL: registry.URL}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	now := time.UnixMilli(1760000000000)
+	a := reader(t, Options{Registry: Registry{URL: registry.URL}, Now: func() time.Time { return now }})
 	first := encodeAvro(t, avroFirst, 1, map[string]any{"user_id": "u", "item_id": 7, "event_type": "view", "ts": int64(1760000000000)})
 	second := encodeAvro(t, avroSecond, 2, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 3.0})
 	down.Store(true)
@@ -98,6 +106,7 @@ func TestSchemasOfARegistry(t *testing.T) {
 		t.Errorf("a registry that is down: %v", err)
 	}
 	down.Store(false)
+	now = now.Add(failPause)
 	asked = 0
 	for range 2 {
 		for _, test := range []struct {
@@ -137,10 +146,7 @@ func TestSchemaComesLate(t *testing.T) {
 	}))
 	defer registry.Close()
 	now := time.UnixMilli(1760000000000)
-	a, err := NewAvro(Options{Registry: Registry{URL: registry.URL}, Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := reader(t, Options{Registry: Registry{URL: registry.URL}, Now: func() time.Time { return now }})
 	value := encodeAvro(t, avroSecond, 9, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 3.0})
 	for _, step := range []struct {
 		after time.Duration
@@ -172,10 +178,7 @@ func TestManySchemas(t *testing.T) {
 		fmt.Fprintf(w, `{"schema":%q}`, avroSecond)
 	}))
 	defer registry.Close()
-	a, err := NewAvro(Options{Registry: Registry{URL: registry.URL}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := reader(t, Options{Registry: Registry{URL: registry.URL}})
 	of := func(id int) []byte {
 		return encodeAvro(t, avroSecond, id, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart"})
 	}
@@ -193,11 +196,12 @@ func TestManySchemas(t *testing.T) {
 				t.Fatalf("value %d of the part: %q", i, got)
 			}
 		}
-		if err := prepare(t, a, of(usual)); err != nil || len(a.known) > maxSchemas {
-			t.Errorf("%d schemas are kept, %v", len(a.known), err)
+		if err := prepare(t, a, of(usual)); err != nil || len(a.registry.known) > maxSchemas {
+			t.Errorf("%d schemas are kept, %v", len(a.registry.known), err)
 		}
 	}
-	if n := asked[fmt.Sprint("/schemas/ids/", usual)]; n != 1 {
+	// Once more behind the part that had more than are kept.
+	if n := asked[fmt.Sprint("/schemas/ids/", usual)]; n != 2 {
 		t.Errorf("the registry was asked %d times for the schema that is always needed", n)
 	}
 }
@@ -212,13 +216,24 @@ func TestSchemaRefers(t *testing.T) {
 	refers := func(to string) string {
 		return fmt.Sprintf(`{"schema":%q,"references":[{"name":"shop.Kind","subject":%q,"version":3}]}`, views, to)
 	}
+	asked := 0
 	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
 		answer := map[string]string{
 			"/schemas/ids/1": refers("kind"), "/schemas/ids/2": refers("gone"), "/schemas/ids/3": refers("loop"),
 			"/schemas/ids/4":            `{"schema":"syntax = \"proto3\";","schemaType":"PROTOBUF"}`,
+			"/schemas/ids/6":            `{"schema":"<xsd>","schemaType":"XSD"}`,
+			"/schemas/ids/7":            refers("deep0"),
+			"/schemas/ids/8":            fmt.Sprintf(`{"schema":%q,"references":[{"subject":"kind","version":3},{"subject":"a/b c","version":3}]}`, views),
+			"/schemas/ids/9":            refers("../schemas/ids/1"),
 			"/subjects/kind/versions/3": fmt.Sprintf(`{"subject":"kind","version":3,"schema":%q}`, kind),
-			"/subjects/loop/versions/3": refers("loop"),
-		}[r.URL.Path]
+			"/subjects/loop/versions/3": refers("loop"), "/subjects/a%2Fb%20c/versions/3": refers("kind"),
+		}[r.URL.EscapedPath()]
+		if n := 0; answer == "" {
+			if found, _ := fmt.Sscanf(r.URL.Path, "/subjects/deep%d/versions/3", &n); found == 1 {
+				answer = refers(fmt.Sprint("deep", n+1))
+			}
+		}
 		if answer == "" {
 			http.Error(w, `{"error_code":40401,"message":"Subject not found"}`, http.StatusNotFound)
 			return
@@ -226,13 +241,11 @@ func TestSchemaRefers(t *testing.T) {
 		fmt.Fprint(w, answer)
 	}))
 	defer registry.Close()
-	a, err := NewAvro(Options{Registry: Registry{URL: registry.URL}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := reader(t, Options{Registry: Registry{URL: registry.URL}})
 	for id, want := range map[uint32]string{
-		1: "", 2: "it refers to version 3 of gone, which is not there", 3: "it refers to more than 64 others", 4: "schema 4 of the registry is PROTOBUF, and no Avro",
-		5: "the schema registry has no schema 5",
+		1: "", 2: "it refers to version 3 of gone, which is not there", 3: "version 3 of loop refers to itself", 4: "schema 4 of the registry is PROTOBUF, and no Avro",
+		5: "the schema registry has no schema 5", 0: "apicurio.registry.as-confluent", 6: "schema 6 of the registry is XSD, and no Avro",
+		7: "it refers to more than 64 others", 8: "", 9: "it refers to version 3 of ../schemas/ids/1, which is not there",
 	} {
 		value := append(binary.BigEndian.AppendUint32([]byte{registryMark}, id), "\x02u\x02i\x02"...)
 		if err := prepare(t, a, value); err != nil {
@@ -245,6 +258,9 @@ func TestSchemaRefers(t *testing.T) {
 			t.Errorf("schema %d: %v, want %q", id, inv, want)
 		}
 	}
+	if asked > 90 {
+		t.Errorf("the registry was asked %d times", asked)
+	}
 }
 
 // TestAvroWords reads a price that is a decimal, as money is, and what is said of
@@ -253,10 +269,7 @@ func TestAvroWords(t *testing.T) {
 	const schema = `{"type":"record","name":"E","fields":[{"name":"user_id","type":"string"},{"name":"item_id","type":"string"},{"name":"event_type","type":"string"},
 		{"name":"price","type":["null",{"type":"bytes","logicalType":"decimal","precision":10,"scale":2}]},
 		{"name":"props","type":{"type":"map","values":{"type":"bytes","logicalType":"decimal","precision":10,"scale":1}}}]}`
-	a, err := NewAvro(Options{File: write(t, schema)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := reader(t, Options{File: write(t, schema)})
 	value := encodeAvro(t, schema, -1, map[string]any{
 		"user_id": "u", "item_id": "i", "event_type": "cart", "price": big.NewRat(1999, 100), "props": map[string]any{"weight": big.NewRat(5, 2)},
 	})
@@ -278,10 +291,7 @@ func TestAvroWords(t *testing.T) {
 }
 
 func TestAvroByFile(t *testing.T) {
-	a, err := NewAvro(Options{File: write(t, avroSecond)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := reader(t, Options{File: write(t, avroSecond)})
 	if got := said(a.JSON, encodeAvro(t, avroSecond, -1, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 2.0})); got != "u i cart 0 2" {
 		t.Error(got)
 	}
@@ -388,10 +398,7 @@ func FuzzBinary(f *testing.F) {
 	set, _ := shopProto(f)
 	f.Add(encodeAvro(f, avroSecond, -1, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 2.0}))
 	f.Add([]byte{0, 0, 0, 0, 5, 0, 8, 7, 18, 1, 'i'})
-	a, err := NewAvro(Options{File: write(f, avroSecond)})
-	if err != nil {
-		f.Fatal(err)
-	}
+	a := reader(f, Options{File: write(f, avroSecond)})
 	readers := []func([]byte) ([]byte, *event.Invalid){a.JSON}
 	for _, registry := range []string{"", "http://127.0.0.1:1"} {
 		p, err := NewProtobuf(Options{File: write(f, string(set)), Message: "shop.Event", Registry: Registry{URL: registry}})
