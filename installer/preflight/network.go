@@ -18,6 +18,7 @@ import (
 
 	"vitrine/appliance/config"
 	"vitrine/bridge/kafka"
+	"vitrine/bridge/kafka/schema"
 	"vitrine/installer/words"
 )
 
@@ -75,8 +76,8 @@ func (h *host) running(ctx context.Context) bool {
 // Service is another service that the configuration names.
 type Service struct {
 	ID, Address string
-	// kafka are the settings of a cluster, which is asked for its topics.
-	kafka kafka.Options
+	// ask asks it for what it has; nil opens a connection only.
+	ask func(ctx context.Context) (found string, err error)
 }
 
 // services connects to each service that the configuration names.
@@ -103,18 +104,24 @@ func (h *host) services(ctx context.Context) []Row {
 }
 
 // Reach tries a service and tells what it found there. A Kafka is asked for the
-// topics that are read, with the security that is configured; to the others a
-// connection is opened. An error of Kafka has a method Hint.
+// topics that are read, with the security that is configured, and a schema registry
+// for the kinds that it has; to the others a connection is opened. An error of these
+// two has a method Hint.
 func Reach(ctx context.Context, s Service) (found string, err error) {
-	if len(s.kafka.Brokers) == 0 {
+	if s.ask == nil {
 		return "", reachable(ctx, "tcp", s.Address)
 	}
-	partitions, err := kafka.Check(ctx, s.kafka)
-	var topics []string
+	return s.ask(ctx)
+}
+
+// topics asks a cluster for those that are read, and how many partitions they have.
+func topics(ctx context.Context, opt kafka.Options) (found string, err error) {
+	partitions, err := kafka.Check(ctx, opt)
+	var names []string
 	for _, name := range slices.Sorted(maps.Keys(partitions)) {
-		topics = append(topics, fmt.Sprintf("%s (%d)", name, partitions[name]))
+		names = append(names, fmt.Sprintf("%s (%d)", name, partitions[name]))
 	}
-	return strings.Join(topics, ", "), err
+	return strings.Join(names, ", "), err
 }
 
 func configKey(id string) string {
@@ -123,11 +130,26 @@ func configKey(id string) string {
 
 // Services finds in a configuration what it connects to.
 func Services(c *config.Config) []Service {
-	out := named(c.Map())
+	var out []Service
 	if opt := c.Kafka.Options(); len(opt.Brokers) > 0 {
-		out = append([]Service{{ID: "kafka", Address: strings.Join(opt.Brokers, ","), kafka: opt}}, out...)
+		out = append(out, Service{
+			ID: "kafka", Address: strings.Join(opt.Brokers, ","), ask: func(ctx context.Context) (string, error) { return topics(ctx, opt) },
+		})
+		if at := opt.Registry; at.URL != "" && opt.Format == kafka.Avro && opt.Topic != "" {
+			out = append(out, Service{ID: "schema_registry", Address: redacted(at.URL), ask: func(ctx context.Context) (string, error) { return schema.Check(ctx, at) }})
+		}
 	}
-	return out
+	return append(out, named(c.Map())...)
+}
+
+// redacted is an address without the user that may stand in it.
+func redacted(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "-"
+	}
+	u.User = nil
+	return u.String()
 }
 
 // named finds the addresses that settings have as text, as config.Map gives

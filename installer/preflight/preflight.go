@@ -3,8 +3,8 @@
 // and the fix.
 //
 // It changes nothing but a probe file in the data folder, which it takes away
-// again. It may import the configuration, what asks a Kafka for its topics, and
-// the installer's words.
+// again. It may import the configuration, what asks a Kafka for its topics and a
+// schema registry for its kinds, and the installer's words.
 package preflight
 
 import (

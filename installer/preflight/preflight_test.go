@@ -2,7 +2,10 @@ package preflight
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -260,5 +263,47 @@ func TestKafka(t *testing.T) {
 	})
 	if r := rows["kafka"]; report.OK || r.Severity != Block || !strings.Contains(r.Value, "topic items does not exist") || !strings.Contains(r.Fix, "kafka-topics.sh --create --topic items") {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestSchemaRegistry is asked where Avro is read by it: what is wrong is told with the
+// key that mends it, and no password.
+func TestSchemaRegistry(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "user-events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch _, password, _ := r.BasicAuth(); {
+		case password != "right":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.URL.Path == "/schemas/types":
+			fmt.Fprint(w, `["AVRO"]`)
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer registry.Close()
+	for _, test := range []struct {
+		format, user, path, value, fix string
+	}{
+		{"avro", "shop:right@", "", registry.URL + ": AVRO", ""},
+		{"avro", "shop:wrong@", "", `it refuses user "shop"`, "kafka.schema_registry_password_file"},
+		{"avro", "shop:right@", "/other", "no schema registry: it says 404 Not Found", "check the path of kafka.schema_registry"},
+		{"protobuf", "shop:wrong@", "", "", ""},
+	} {
+		report, rows := look(t, el7(), func(o *Options) {
+			o.Production = true
+			k := &o.Config.Kafka
+			k.Brokers, k.Format, k.Registry.URL = cluster.ListenAddrs()[:1], test.format, strings.Replace(registry.URL, "//", "//"+test.user, 1)+test.path
+		})
+		row, there := rows["schema_registry"]
+		if there != (test.value != "") || !strings.Contains(row.Value, test.value) || !strings.Contains(row.Fix, test.fix) || strings.Contains(row.Value+row.Fix, test.user) && test.user != "" {
+			t.Errorf("%+v: %+v", test, row)
+		}
+		if wrong := test.fix != ""; there && (row.Severity == Block) != wrong || wrong && report.OK {
+			t.Errorf("%+v: %+v", test, row)
+		}
 	}
 }

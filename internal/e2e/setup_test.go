@@ -83,6 +83,9 @@ func configures(t *testing.T, dir string, free []string) {
 	if r := run("[kafka]\nbrokers = [\"127.0.0.1:1\"]\n"); r.code != 1 || !strings.Contains(r.err, "kafka does not serve at 127.0.0.1:1: no connection") || !strings.Contains(r.err, "\nhint: ") {
 		t.Errorf("a broker that is not there: code %d, %s", r.code, r.err)
 	}
+	if r := run("[kafka]\nbrokers = [\"127.0.0.1:1\"]\nformat = \"avro\"\nschema_registry = \"http://u:p@127.0.0.1:2\"\n"); r.code != 1 || !strings.Contains(r.err, "schema_registry does not serve at http://127.0.0.1:2: ") || !strings.Contains(r.err, "check kafka.schema_registry") {
+		t.Errorf("a schema registry that is not there: code %d, %s", r.code, r.err)
+	}
 	if r := run("[recommend]\nlimit = 3\n", "--dry-run").must(t); !strings.Contains(r.out, `"+limit = 3"`) {
 		t.Errorf("a dry run prints %s", r.out)
 	}
