@@ -150,7 +150,7 @@ func (s *session) decodePart(ctx context.Context, with *reader, b *batch, p *par
 		return nil
 	}
 	if err != nil {
-		return err
+		return rotten(p, err, &s.opt)
 	}
 	size := text / p.Parts()
 	b.hold(size)
@@ -176,7 +176,10 @@ func (s *session) decodePart(ctx context.Context, with *reader, b *batch, p *par
 		p.letGo()
 		b.hold(-size)
 	}
-	return w.Err()
+	if err := w.Err(); err != nil {
+		return rotten(p, err, &s.opt)
+	}
+	return nil
 }
 
 // tooLarge makes one letter of a batch of the cluster that is too large when it

@@ -53,13 +53,25 @@ func unreadable(topic string, partition int32, offset int64, err error, o *Optio
 	var refused *kerr.Error
 	switch known := errors.As(err, &refused); {
 	case refused == kerr.CorruptMessage, !known:
-		f.hint = fmt.Sprintf("look at the log of the partition's leader; another replica may be whole (kafka-leader-election.sh), and where none is, kafka-delete-records.sh --bootstrap-server %s passes over what is broken", o.Brokers[0])
+		f.hint = passOver(topic, partition, "NEXT", o) + "; NEXT is where the next batch begins: kafka-dump-log.sh on the leader's folder of the partition shows it"
 	case refused == kerr.KafkaStorageError:
 		f.hint = "look at the disks of the partition's leader and its log"
 	default:
 		f.hint = explain(err, o).hint
 	}
 	return f
+}
+
+// rotten is the fault of a batch whose bytes are wrong.
+func rotten(p *part, err error, o *Options) *fault {
+	return &fault{err.Error(), passOver(p.Topic, p.Partition, fmt.Sprint(p.Next), o)}
+}
+
+// passOver says how to get over what is broken in a partition before an offset. The
+// group's offset does not: it counts where the log has nothing of a partition.
+func passOver(topic string, partition int32, to string, o *Options) string {
+	return fmt.Sprintf(`another replica may be whole: stop the broker that leads the partition; where none is, type echo '{"version":1,"partitions":[{"topic":"%s","partition":%d,"offset":%s}]}' >skip.json `+
+		`and kafka-delete-records.sh --bootstrap-server %s --offset-json-file skip.json (the partition then begins at that offset, for all who read it)`, topic, partition, to, o.Brokers[0])
 }
 
 // dialed tells whether there was no connection at all.

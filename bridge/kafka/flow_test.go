@@ -289,9 +289,12 @@ func TestBitRot(t *testing.T) {
 	})
 	log := &memLog{}
 	r := read(t, log, Options{Brokers: []string{c.ListenAddrs()[0]}})
-	r.until("the fault is told", func(s Status) bool {
+	s := r.until("the fault is told", func(s Status) bool {
 		return s.Counts.Accepted == 2 && strings.Contains(s.Error, "partition 0 of user-events: read the batch of offsets 2 to 2: its checksum is")
 	})
+	if !strings.Contains(s.Hint, `{"topic":"user-events","partition":0,"offset":3}`) || !strings.Contains(s.Hint, "kafka-delete-records.sh --bootstrap-server "+c.ListenAddrs()[0]) {
+		t.Errorf("the hint is %q", s.Hint)
+	}
 	rotten.Store(false)
 	r.until("the rest is read", func(s Status) bool { return s.Counts.Accepted == 3 && s.Error == "" })
 	if got := log.items(t); got != "a b c" {

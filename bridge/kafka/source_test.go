@@ -451,6 +451,7 @@ func TestFaults(t *testing.T) {
 	for _, said := range []string{
 		"no connection to", "no answer from", "the addresses that they give of themselves cannot be reached", "does not exist on", "kafka-topics.sh --create", "refuse user", "has expired or is not valid yet",
 		"is signed by an authority that is not trusted", "only one side of the connection to", "kafka-acls.sh", "the schema registry does not give schema", "is no schema registry", "it refuses user", "it asks who wants it", "it does not answer in time", "it sends us on to",
+		"read the batch of offsets", "kafka-delete-records.sh --bootstrap-server", "--offset-json-file skip.json", `{"version":1,"partitions":[{"topic":"user-events","partition":0,"offset":`,
 		"was deleted and created again", "the cluster has dropped records before they were read", "the cluster has lost records that were read", "cannot be read from offset", "the data folder knows nothing of some partitions", "another appliance reads as the same member of group", "has members that are no Vitrine",
 		schema.CodeUnknown, schema.CodeInvalid, event.CodeTooLarge,
 	} {
@@ -913,7 +914,7 @@ func TestOnePartitionIsStuck(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	opt := &Options{Brokers: []string{"b:9092"}, Topic: "t", Group: "g"}
 	for hint, err := range map[string]error{
-		"kafka-delete-records.sh --bootstrap-server b:9092": kerr.CorruptMessage, "kafka-leader-election.sh": errors.New("a batch of the unknown format 9"),
+		"kafka-delete-records.sh --bootstrap-server b:9092": kerr.CorruptMessage, "kafka-dump-log.sh": errors.New("a batch of the unknown format 9"),
 		"look at the disks": kerr.KafkaStorageError, "kafka-acls.sh": kerr.TopicAuthorizationFailed, "the brokers' log": kerr.UnknownServerError,
 	} {
 		if f := unreadable("t", 3, 7, err, opt); !strings.HasPrefix(f.what, "partition 3 of t cannot be read from offset 7 on: ") || !strings.Contains(f.hint, hint) {

@@ -87,7 +87,8 @@ func TestRealKafkaChapter(t *testing.T) {
 	dir := shortDir(t)
 	var d *daemon
 	var hint string
-	c := chapter{title: "Beside Kafka", replace: []string{"localhost:9092", b.Address, "/var/lib/vitrine", dir}}
+	skip := filepath.Join(t.TempDir(), "skip.json")
+	c := chapter{title: "Beside Kafka", replace: []string{"localhost:9092", b.Address, "/var/lib/vitrine", dir, "skip.json", skip, "1043", "0"}}
 	c.lines = []chapterLine{
 		{"vitrine serve --data " + dir, func(t *testing.T, args []string) {
 			d = start(t, dir, args...)
@@ -103,6 +104,16 @@ func TestRealKafkaChapter(t *testing.T) {
 			produce(t, cl, "user-events", "u1", `{"user_id":"u1","item_id":"i1","event_type":"view"}`)
 			d.until("the record is read", func(p pipeline) bool { return p.Kafka.Accepted == 1 && p.Kafka.Error == "" })
 			d.stop()
+		}},
+		{"echo", func(t *testing.T, args []string) {
+			if out, err := exec.Command("sh", "-c", "echo "+strings.Join(args, " ")).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+		}},
+		{"kafka-delete-records.sh", func(t *testing.T, args []string) { // TestRealKafkaRot does it where it is needed
+			if _, err := b.Run(t.Context(), "kafka.admin.DeleteRecordsCommand", args...); err != nil {
+				t.Fatal(err)
+			}
 		}},
 	}
 	c.run(t)

@@ -35,7 +35,9 @@ func fakeKafka(t *testing.T) string {
 // realKafka starts a broker.
 func realKafka(t *testing.T, k realservers.Kafka) *realservers.Broker {
 	t.Helper()
-	k.Dir = t.TempDir()
+	if k.Dir == "" {
+		k.Dir = t.TempDir()
+	}
 	b, err := k.Start(t.Context())
 	if err != nil {
 		t.Fatal(err)

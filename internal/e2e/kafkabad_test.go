@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -115,6 +119,53 @@ func TestRealKafkaSchemas(t *testing.T) {
 	if found := archived(t, d.dir); fmt.Sprint(found) != "map[u1:1 u2:1 u5:1]" {
 		t.Errorf("the archive has %v", found)
 	}
+}
+
+// TestRealKafkaRot flips a byte in the middle of a partition, as a disk does: what came
+// before it is read, and behind the command of the hint what comes behind it.
+func TestRealKafkaRot(t *testing.T) {
+	realservers.Require(t)
+	dir := t.TempDir()
+	b := realKafka(t, realservers.Kafka{Dir: dir, Version: realservers.KafkaArticle}) // which has its tools beside it
+	cl := kafkaClient(t, b.Address)
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, nil, "user-events"); err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"before", "rotten", "behind"} { // a batch each
+		produce(t, cl, "user-events", "k", `{"user_id":"`+user+`","item_id":"i","event_type":"view"}`)
+	}
+	if err := b.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "data", "user-events-0", "*.log"))
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	segment, err := os.ReadFile(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	segment[bytes.Index(segment, []byte("rotten"))] ^= 1
+	if err := errors.Join(os.WriteFile(found[0], segment, 0o600), b.Restart(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	d := start(t, shortDir(t), "--set", "kafka.brokers="+b.Address)
+	hint := ""
+	d.until("the fault is told", func(p pipeline) bool {
+		hint = p.Kafka.Hint
+		return p.Kafka.Accepted == 1 && strings.Contains(p.Kafka.Error, "read the batch of offsets 1 to 1: its checksum is")
+	})
+	_, skip, _ := strings.Cut(hint, "echo '")
+	skip, _, _ = strings.Cut(skip, "' >skip.json and kafka-delete-records.sh --bootstrap-server "+b.Address+" --offset-json-file skip.json")
+	file := filepath.Join(t.TempDir(), "skip.json")
+	if err := os.WriteFile(file, []byte(skip), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := b.Run(t.Context(), "kafka.admin.DeleteRecordsCommand", "--bootstrap-server", b.Address, "--offset-json-file", file); err != nil {
+		t.Fatalf("%s: %v\n%s", hint, err, out)
+	}
+	d.until("what is behind it is read", func(p pipeline) bool { return p.Kafka.Accepted == 2 && p.Kafka.Error == "" })
+	d.says("dropped records before they were read")
 }
 
 // TestRealKafkaExpired: a broker whose certificate has expired is named as such.
