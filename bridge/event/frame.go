@@ -133,13 +133,7 @@ type FrameBuilder struct {
 
 	// The refs of fields that rarely change from record to record, so that
 	// the common case spares the map.
-	lastType, lastScene, lastCurrency, lastUser, lastSession cachedRef
-}
-
-// cachedRef is a text and its ref.
-type cachedRef struct {
-	text string
-	ref  uint64
+	lastType, lastScene, lastCurrency, lastUser, lastSession texts.Last
 }
 
 // Len is the number of records added since the last Reset.
@@ -203,22 +197,6 @@ func frameSum(frame []byte) uint32 {
 	return crc32.Update(sum, castagnoli, frame[frameHeader:])
 }
 
-// ref returns the ref of s, entering it into the table when it is new.
-func (b *FrameBuilder) ref(s string) uint64 {
-	if s == "" {
-		return 0
-	}
-	return b.table.Ref(s)
-}
-
-// cached is ref for a field that often repeats the record before.
-func (b *FrameBuilder) cached(last *cachedRef, s string) uint64 {
-	if s != last.text {
-		last.text, last.ref = s, b.ref(s)
-	}
-	return last.ref
-}
-
 // begin appends what all records begin with.
 func (b *FrameBuilder) begin(r *Record, bits uint64, time int64) []byte {
 	src := &r.Source
@@ -229,7 +207,7 @@ func (b *FrameBuilder) begin(r *Record, bits uint64, time int64) []byte {
 	out = binary.AppendUvarint(out, bits)
 	out = binary.AppendVarint(out, time-b.time)
 	if bits&bitSource != 0 {
-		out = binary.AppendUvarint(out, b.ref(src.Name))
+		out = binary.AppendUvarint(out, b.table.Ref(src.Name))
 		out = binary.AppendVarint(out, int64(src.Partition))
 		b.source, b.partition = src.Name, src.Partition
 	}
@@ -253,9 +231,9 @@ func (b *FrameBuilder) event(r *Record) {
 		bitIf(e.Scene != "", bitScene) | bitIf(e.HasPrice, bitPrice) |
 		bitIf(e.Currency != "", bitCurrency) | bitIf(e.Props != "", bitProps)
 	out := b.begin(r, bits, e.Time)
-	out = binary.AppendUvarint(out, b.cached(&b.lastUser, e.UserID))
-	out = binary.AppendUvarint(out, b.ref(e.ItemID))
-	out = binary.AppendUvarint(out, b.cached(&b.lastType, e.Type))
+	out = binary.AppendUvarint(out, b.table.Again(&b.lastUser, e.UserID))
+	out = binary.AppendUvarint(out, b.table.Ref(e.ItemID))
+	out = binary.AppendUvarint(out, b.table.Again(&b.lastType, e.Type))
 	switch {
 	case bits&bitWhole != 0:
 		out = binary.AppendUvarint(out, uint64(e.Value))
@@ -266,22 +244,22 @@ func (b *FrameBuilder) event(r *Record) {
 		out = appendBytes(out, e.EventID)
 	}
 	if e.SessionID != "" {
-		out = binary.AppendUvarint(out, b.cached(&b.lastSession, e.SessionID))
+		out = binary.AppendUvarint(out, b.table.Again(&b.lastSession, e.SessionID))
 	}
 	if e.RequestID != "" {
-		out = binary.AppendUvarint(out, b.ref(e.RequestID))
+		out = binary.AppendUvarint(out, b.table.Ref(e.RequestID))
 	}
 	if e.Position != 0 {
 		out = binary.AppendVarint(out, int64(e.Position))
 	}
 	if e.Scene != "" {
-		out = binary.AppendUvarint(out, b.cached(&b.lastScene, e.Scene))
+		out = binary.AppendUvarint(out, b.table.Again(&b.lastScene, e.Scene))
 	}
 	if e.HasPrice {
 		out = appendDouble(out, e.Price)
 	}
 	if e.Currency != "" {
-		out = binary.AppendUvarint(out, b.cached(&b.lastCurrency, e.Currency))
+		out = binary.AppendUvarint(out, b.table.Again(&b.lastCurrency, e.Currency))
 	}
 	if e.Props != "" {
 		out = appendBytes(out, e.Props)
@@ -293,7 +271,7 @@ func (b *FrameBuilder) event(r *Record) {
 func (b *FrameBuilder) item(r *Record) {
 	it := &r.Item
 	out := b.begin(r, bitIf(it.ExpiresAt != 0, bitExpires), it.Time)
-	out = binary.AppendUvarint(out, b.ref(it.ID))
+	out = binary.AppendUvarint(out, b.table.Ref(it.ID))
 	if it.ExpiresAt != 0 {
 		out = binary.AppendVarint(out, it.ExpiresAt-it.Time)
 	}
@@ -304,9 +282,9 @@ func (b *FrameBuilder) item(r *Record) {
 func (b *FrameBuilder) user(r *Record) {
 	u := &r.User
 	out := b.begin(r, bitIf(u.Into != "", bitInto), u.Time)
-	out = binary.AppendUvarint(out, b.ref(u.ID))
+	out = binary.AppendUvarint(out, b.table.Ref(u.ID))
 	if u.Into != "" {
-		out = binary.AppendUvarint(out, b.ref(u.Into))
+		out = binary.AppendUvarint(out, b.table.Ref(u.Into))
 	}
 	b.records = b.attributes(out, u.Attributes)
 }
@@ -316,11 +294,11 @@ func (b *FrameBuilder) attributes(out []byte, list []Attribute) []byte {
 	out = binary.AppendUvarint(out, uint64(len(list)))
 	for i := range list {
 		a := &list[i]
-		out = binary.AppendUvarint(out, b.ref(a.Name))
+		out = binary.AppendUvarint(out, b.table.Ref(a.Name))
 		out = append(out, byte(a.Value.Kind))
 		switch a.Value.Kind {
 		case String:
-			out = binary.AppendUvarint(out, b.ref(a.Value.Str))
+			out = binary.AppendUvarint(out, b.table.Ref(a.Value.Str))
 		case Number:
 			out = appendDouble(out, a.Value.Num)
 		case Bool:
@@ -328,7 +306,7 @@ func (b *FrameBuilder) attributes(out []byte, list []Attribute) []byte {
 		case Set:
 			out = binary.AppendUvarint(out, uint64(len(a.Value.Set)))
 			for _, member := range a.Value.Set {
-				out = binary.AppendUvarint(out, b.ref(member))
+				out = binary.AppendUvarint(out, b.table.Ref(member))
 			}
 		case Removed:
 			out = append(out, 0)

@@ -39,16 +39,16 @@ func (b *FrameBuilder) served(r *Record) {
 	out := b.begin(r, 0, s.Time)
 	out = appendBytes(out, s.RequestID)
 	for _, text := range [...]string{s.UserID, s.List, s.Subject, s.Scene, s.Source, s.Reason, s.Model} {
-		out = binary.AppendUvarint(out, b.ref(text))
+		out = binary.AppendUvarint(out, b.table.Ref(text))
 	}
 	out = binary.AppendUvarint(out, uint64(s.Rules))
 	out = binary.AppendUvarint(out, uint64(len(s.Plugins)))
 	for _, plugin := range s.Plugins {
-		out = binary.AppendUvarint(out, b.ref(plugin))
+		out = binary.AppendUvarint(out, b.table.Ref(plugin))
 	}
 	out = binary.AppendUvarint(out, uint64(len(s.Items)))
 	for i := range s.Items {
-		out = binary.AppendUvarint(out, b.ref(s.Items[i].ID))
+		out = binary.AppendUvarint(out, b.table.Ref(s.Items[i].ID))
 		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(s.Items[i].Score))
 	}
 	b.records = out

@@ -6,93 +6,147 @@ package texts
 
 import (
 	"encoding/binary"
-	"hash/maphash"
+	"math/bits"
+	"unsafe"
 )
 
-// Table numbers texts from 1 in the order of their first use. It is open
-// addressing over the table's own bytes: a map of strings costs twice as much, and
-// keeps the strings. The zero value is ready to use. It holds less than 4 GiB.
+// Table numbers texts from 1 in the order of their first use. It is a hash table
+// over the texts' own bytes: a map of strings costs twice as much, and keeps the
+// strings. The zero value is ready to use. It holds less than 4 GiB.
 type Table struct {
-	// text is the table as it stands in the frame, at where each text begins and
-	// ends in it, and its slot, by its number.
+	// text is the table as it stands in the frame, ends where each text in it ends.
 	text []byte
-	at   []place
-	// slots are a part of each text's hash and its number, 0 where free; a power
-	// of two, at most half of them taken.
-	slots []slot
-	// seed is secret, so that nobody outside can make ids that collide.
-	seed maphash.Seed
+	ends []uint32
+	// groups have a byte of the hash of each of up to eight texts, 0 where there is
+	// none, and none is before another; numbers are theirs. They are a power of two.
+	// That a text is new is seen from one group nearly always, so it waits for one
+	// word of what is small enough to stay in a cache, and has no branch for how many
+	// others are in its way, which the processor could not predict.
+	groups  []uint64
+	numbers [][groupTexts]uint32
+	// crowded says that a text is behind its group, which was full.
+	crowded bool
+	secret  secret
 }
 
-type (
-	place struct{ from, to, slot uint32 }
-	slot  struct{ hash, number uint32 }
+const (
+	groupTexts = 8
+	// groupFill is how many texts are in a group on average at most.
+	groupFill = 5
+	// firstGroups are those of a new table.
+	firstGroups = 1 << 7
 )
-
-// firstSlots are those of a new table.
-const firstSlots = 1 << 10
 
 // Bytes are the texts as a frame has them, each with its length before it. They
 // are valid until the next change.
 func (t *Table) Bytes() []byte { return t.text }
 
 // Len is how many texts there are.
-func (t *Table) Len() int { return len(t.at) }
+func (t *Table) Len() int { return len(t.ends) }
 
 // Reset empties the table and keeps its memory. A small frame behind a large one
-// does not pay for the large one's slots.
+// does not pay for the large one's groups.
 func (t *Table) Reset() {
-	if len(t.at) < len(t.slots)/16 {
-		for _, at := range t.at {
-			t.slots[at.slot] = slot{}
+	if len(t.ends) < len(t.groups)/8 && !t.crowded {
+		for n := range t.ends {
+			t.groups[t.home(t.secret.hash(t.get(uint32(n+1))))] = 0
 		}
 	} else {
-		clear(t.slots)
+		clear(t.groups)
 	}
-	t.text, t.at = t.text[:0], t.at[:0]
+	t.text, t.ends, t.crowded = t.text[:0], t.ends[:0], false
 }
 
-// Ref is the number of a text that is not empty, entered when it is new.
+// Ref is the number of a text, entered when it is new, and 0 of the empty one.
 func (t *Table) Ref(s string) uint64 {
-	if 2*len(t.at) >= len(t.slots) {
+	if s == "" {
+		return 0
+	}
+	if len(t.ends) >= groupFill*len(t.groups) {
 		t.grow()
 	}
-	h := maphash.String(t.seed, s)
-	mask := uint32(len(t.slots) - 1)
-	for i := uint32(h) & mask; ; i = (i + 1) & mask {
-		found := &t.slots[i]
-		if found.number == 0 {
+	hash := t.secret.hash(s)
+	for g := t.home(hash); ; g = t.behind(g) {
+		group := t.groups[g]
+		for m := match(group, hash); m != 0; m &= m - 1 {
+			if number := t.numbers[g][bits.TrailingZeros64(m)/8]; t.get(number) == s {
+				return uint64(number)
+			}
+		}
+		if used := used(group); used < groupTexts {
 			t.text = append(binary.AppendUvarint(t.text, uint64(len(s))), s...)
-			end := uint32(len(t.text))
-			t.at = append(t.at, place{end - uint32(len(s)), end, i})
-			*found = slot{uint32(h >> 32), uint32(len(t.at))}
-			return uint64(found.number)
+			t.ends = append(t.ends, uint32(len(t.text)))
+			t.groups[g] = group | tag(hash)<<(8*used)
+			t.numbers[g][used] = uint32(len(t.ends))
+			return uint64(len(t.ends))
 		}
-		if found.hash == uint32(h>>32) && string(t.get(found.number)) == s {
-			return uint64(found.number)
-		}
+		t.crowded = true
 	}
 }
 
-// get is the text of a number.
-func (t *Table) get(number uint32) []byte {
-	at := t.at[number-1]
-	return t.text[at.from:at.to]
+// Last is a text and its number: what a field had that often has the same again.
+type Last struct {
+	text   string
+	number uint64
 }
 
-// grow doubles the slots.
+// Again is Ref of such a field's text.
+func (t *Table) Again(last *Last, s string) uint64 {
+	if s != last.text {
+		last.text, last.number = s, t.Ref(s)
+	}
+	return last.number
+}
+
+// get is the text of a number, valid until the next change.
+func (t *Table) get(number uint32) string {
+	from := uint32(0)
+	if number > 1 {
+		from = t.ends[number-2]
+	}
+	text := t.text[from:t.ends[number-1]]
+	n := 1
+	if text[0] >= 0x80 {
+		_, n = binary.Uvarint(text)
+	}
+	return unsafe.String(unsafe.SliceData(text), len(text))[n:]
+}
+
+// home is the group in which a text is looked for first.
+func (t *Table) home(hash uint64) int { return int(hash>>32) & (len(t.groups) - 1) }
+
+// behind is the next group.
+func (t *Table) behind(group int) int { return (group + 1) & (len(t.groups) - 1) }
+
+// tag is what a group has of a hash, not 0.
+func tag(hash uint64) uint64 { return max(1, hash&0xff) }
+
+// match has the highest bit of each byte of a group that is the hash's tag.
+func match(group, hash uint64) uint64 {
+	const ones, rest = ^uint64(0) / 0xff, ^uint64(0) / 0xff * 0x7f
+	x := group ^ tag(hash)*ones
+	return ^((x&rest + rest) | x | rest)
+}
+
+// used is how many texts are in a group.
+func used(group uint64) int { return (64 - bits.LeadingZeros64(group) + 7) / 8 }
+
+// grow doubles the groups.
 func (t *Table) grow() {
-	if t.slots == nil {
-		t.seed = maphash.MakeSeed()
+	if t.groups == nil {
+		t.secret = newSecret()
 	}
-	t.slots = make([]slot, max(firstSlots, 2*len(t.slots)))
-	mask := uint32(len(t.slots) - 1)
-	for n := range t.at {
-		h := maphash.Bytes(t.seed, t.get(uint32(n+1)))
-		i := uint32(h) & mask
-		for t.slots[i].number != 0 {
-			i = (i + 1) & mask
+	n := max(firstGroups, 2*len(t.groups))
+	t.groups, t.numbers, t.crowded = make([]uint64, n), make([][groupTexts]uint32, n), false
+	for n := range t.ends {
+		number := uint32(n + 1)
+		hash := t.secret.hash(t.get(number))
+		g := t.home(hash)
+		for used(t.groups[g]) == groupTexts {
+			g, t.crowded = t.behind(g), true
 		}
-		t.slots[i], t.at[n].slot = slot{uint32(h >> 32), uint32(n + 1)}, i
+		at := used(t.groups[g])
+		t.groups[g] |= tag(hash) << (8 * at)
+		t.numbers[g][at] = number
 	}
 }
