@@ -129,11 +129,11 @@ func (b *Batch) open() {
 // divide finds where the records of each part begin.
 func (b *Batch) divide(parts int) error {
 	b.begins = make([]int32, 0, parts)
-	r, n := reader{b.text}, 0
+	at, n := 0, 0
 	for part := range parts {
-		b.begins = append(b.begins, int32(len(b.text)-len(r.rest)))
+		b.begins = append(b.begins, int32(at))
 		for _, to := b.bounds(part); n < to; n++ {
-			if _, ok := r.bytes(); !ok {
+			if _, at = chunk(b.text, at); at == beyond {
 				return b.broken(fmt.Errorf("only %d of its %d records are there", n, b.count))
 			}
 		}
@@ -169,7 +169,8 @@ func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 // Walk is a way through the records of a part.
 type Walk struct {
 	batch      *Batch
-	rest       reader
+	text       []byte // of the whole batch, at the next record
+	at         int
 	old        []Record
 	left       int
 	first      int64 // the offset that those of the records add to
@@ -192,9 +193,9 @@ func (b *Batch) Walk(part int) Walk {
 		return w
 	}
 	w.left = b.Len(part)
-	w.rest.rest = b.text
+	w.text = b.text
 	if b.begins != nil {
-		w.rest.rest = b.text[b.begins[part]:]
+		w.at = int(b.begins[part])
 	}
 	w.first = int64(binary.BigEndian.Uint64(b.raw))
 	w.time = int64(binary.BigEndian.Uint64(b.raw[firstTimeAt:]))
@@ -230,28 +231,20 @@ func (w *Walk) Next(r *Record) bool {
 
 // read takes the next record apart.
 func (w *Walk) read(r *Record) bool {
-	body, ok := w.rest.bytes()
-	if !ok || len(body) == 0 {
+	body, next := chunk(w.text, w.at)
+	if len(body) == 0 {
 		return false
 	}
-	in := reader{body[1:]} // the attributes have no meaning
-	var time, offset, headers int64
-	if time, ok = in.varint(); !ok {
+	w.at = next
+	time, at := varint(body, 1) // the attributes have no meaning
+	offset, at := varint(body, at)
+	key, at := chunk(body, at)
+	value, at := chunk(body, at)
+	headers, at := varint(body, at)
+	if at == beyond || headers < 0 || headers > int64(len(body)-at) {
 		return false
 	}
-	if offset, ok = in.varint(); !ok {
-		return false
-	}
-	if r.Key, ok = in.bytes(); !ok {
-		return false
-	}
-	if r.Value, ok = in.bytes(); !ok {
-		return false
-	}
-	if headers, ok = in.varint(); !ok || headers < 0 || headers > int64(len(in.rest)) {
-		return false
-	}
-	r.Headers = Headers{int(headers), in.rest}
+	r.Key, r.Value, r.Headers = key, value, Headers{int(headers), body[at:]}
 	r.Offset, r.Time = w.first+offset, w.time
 	if !w.appendTime {
 		r.Time += time

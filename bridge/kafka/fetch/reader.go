@@ -114,16 +114,11 @@ func (b *Batch) head(aborted aborted) error {
 // abortMark tells whether the first record of a control batch ends a transaction
 // that was aborted: its key is a version and then 0, both of 16 bits.
 func abortMark(records []byte) bool {
-	r := reader{records}
-	body, ok := r.bytes()
-	if !ok || len(body) == 0 {
-		return false
-	}
-	in := reader{body[1:]}
-	_, timed := in.varint()
-	_, placed := in.varint()
-	key, ok := in.bytes()
-	return timed && placed && ok && len(key) >= 4 && key[2] == 0 && key[3] == 0
+	body, _ := chunk(records, 0)
+	_, at := varint(body, 1)
+	_, at = varint(body, at)
+	key, _ := chunk(body, at)
+	return len(key) >= 4 && key[2] == 0 && key[3] == 0
 }
 
 // aborted are the offsets at which a producer's transactions begin that were

@@ -3,6 +3,7 @@ package fetch
 import (
 	"encoding/binary"
 	"iter"
+	"math"
 )
 
 // Record is one record of a partition. Its bytes are parts of those that came from
@@ -37,44 +38,54 @@ func (h *Headers) Add(name string, value []byte) {
 // All gives them in their order. A header may have no value, which is nil then.
 func (h *Headers) All() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		r := reader{h.raw}
+		at := 0
 		for range h.n {
-			name, ok := r.bytes()
-			value, valid := r.bytes()
-			if !ok || !valid || !yield(string(name), value) {
+			var name, value []byte
+			name, at = chunk(h.raw, at)
+			if value, at = chunk(h.raw, at); at == beyond || !yield(string(name), value) {
 				return
 			}
 		}
 	}
 }
 
-// reader takes a record apart.
-type reader struct{ rest []byte }
+// What follows takes records apart, from a place in the data to the one behind what was
+// read, which is beyond the data when that is not possible. Places go from call to call
+// in registers; one that is kept in memory waits for its own last step each time.
+
+// beyond is the place behind what cannot be read.
+const beyond = math.MaxInt
 
 // varint reads a zigzag varint of up to 64 bits.
-func (r *reader) varint() (v int64, ok bool) {
-	if len(r.rest) > 0 && r.rest[0] < 0x80 { // nearly all
-		u := r.rest[0]
-		r.rest = r.rest[1:]
-		return int64(u>>1) ^ -int64(u&1), true
+func varint(data []byte, at int) (v int64, next int) {
+	if at >= len(data) {
+		return 0, beyond
 	}
-	v, n := binary.Varint(r.rest)
+	in := data[at:]
+	switch u := uint64(in[0]); {
+	case u < 0x80: // nearly all
+		return zigzag(u), at + 1
+	case len(in) > 1 && in[1] < 0x80: // most lengths and times
+		return zigzag(u&0x7f | uint64(in[1])<<7), at + 2
+	}
+	v, n := binary.Varint(in)
 	if n <= 0 {
-		return 0, false
+		return 0, beyond
 	}
-	r.rest = r.rest[n:]
-	return v, true
+	return v, at + n
 }
 
-// bytes reads a length and so many bytes; the length -1 is nil.
-func (r *reader) bytes() (b []byte, ok bool) {
-	n, ok := r.varint()
+func zigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
+
+// chunk reads a length and so many bytes; the length -1 is nil.
+func chunk(data []byte, at int) (b []byte, next int) {
+	n, at := varint(data, at)
 	switch {
-	case !ok || n > int64(len(r.rest)):
-		return nil, false
+	case n > int64(len(data)-at): // and whatever is beyond
+		return nil, beyond
 	case n < 0:
-		return nil, true
+		return nil, at
 	}
-	b, r.rest = r.rest[:n:n], r.rest[n:]
-	return b, true
+	next = at + int(n)
+	return data[at:next:next], next
 }
