@@ -7,19 +7,30 @@ BINARY   := dist/vitrine
 TOOL     := go tool -modfile=tools.mod
 RACE     := ./bridge/... ./appliance/... ./als/...
 NESTED   := sdk plugins
-export GOFLAGS := -buildvcs=false
+# The compiler's profile is for what ships, so that checks and tests do not compile
+# everything once more.
+export GOFLAGS := -buildvcs=false -pgo=off
 # The product has no C. One setting for checks, tests and the binary that the
 # tests run, or each compiles everything anew; the race detector alone needs C.
 export CGO_ENABLED := 0
 
-.PHONY: help api-lint run build bench-als bench-kafka bench-peers plugins shelf rpm repo image test-rpm test unit nested noasm race e2e kill9 kill-table real-servers test-real test-real-short faults chaos quality check format lint tidy generate generate-check clean-tree
+.PHONY: help api-lint run build profile bench-als bench-kafka bench-peers plugins shelf rpm repo image test-rpm test unit nested noasm race e2e kill9 kill-table real-servers test-real test-real-short faults chaos quality check format lint tidy generate generate-check clean-tree
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the static binary, dist/vitrine
 	@mkdir -p dist
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/vitrine
+	CGO_ENABLED=0 go build -pgo=auto -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/vitrine
+
+# The hot paths as benchmarks walk them, so many seconds each.
+PROFILED := ./bridge/kafka:Flow ./appliance:Ingest ./bridge/archive:Commit ./bridge/archive:Scan
+
+profile: ## cmd/vitrine/default.pgo, by which the compiler knows the hot paths, measured anew (minutes, on a machine that has nothing else to do)
+	@rm -rf dist/profile && mkdir -p dist/profile
+	@for of in $(PROFILED); do name=$${of##*:}; \
+		go test -run '^$$' -bench "^Benchmark$$name\$$" -benchtime 5s -cpuprofile $(CURDIR)/dist/profile/$$name.prof -o dist/profile/test $${of%:*} || exit 1; done
+	go tool pprof -proto -output cmd/vitrine/default.pgo dist/profile/*.prof
 
 run: build shelf ## start the appliance with a demo shop (ARGS="--set http.listen=127.0.0.1:9000")
 	@exec $(BINARY) serve --demo --data var $(ARGS)

@@ -19,7 +19,7 @@ work=$(cd "$work" && pwd)
 
 compile() { # GOARCH FILE
 	CGO_ENABLED=0 GOOS=linux GOARCH=$1 GOAMD64=v1 GOFLAGS=-buildvcs=false \
-		go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o "$2" ./cmd/vitrine
+		go build -pgo=auto -trimpath -ldflags "-s -w -X main.version=$VERSION" -o "$2" ./cmd/vitrine
 }
 
 # What is the same for every architecture comes from this machine's binary.

@@ -25,8 +25,15 @@ import (
 // workshop is the folder of what is made once for all tests.
 var workshop = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "vitrine-e2e") })
 
-// binary is built once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
+// binary is built once for all tests. Without the compiler's profile its packages are
+// those that the tests are made of, compiled once.
+var binary = sync.OnceValues(func() (string, error) { return build("vitrine", "-pgo=off") })
+
+// shipped is the program as operators have it, for what measures.
+var shipped = sync.OnceValues(func() (string, error) { return build("shipped", "-pgo=auto", "-trimpath") })
+
+// build makes the program, under a name in the workshop.
+func build(name string, flags ...string) (path string, err error) {
 	dir, err := workshop()
 	if err != nil {
 		return "", err
@@ -34,14 +41,14 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err := lookAtSources(); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "vitrine")
-	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, "../../cmd/vitrine")
+	path = filepath.Join(dir, name)
+	cmd := exec.Command("go", slices.Concat([]string{"build", "-ldflags=-s -w", "-o", path}, flags, []string{"../../cmd/vitrine"})...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as it ships
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 // lookAtSources lists the folders of what the binary is built of. This package
 // imports few of them, and go test, which notes what a test has looked at, would

@@ -114,7 +114,7 @@ func TestRealKafkaAway(t *testing.T) {
 // only that every record comes, in all three ways, can fail.
 func TestRealKafkaSpeed(t *testing.T) {
 	realservers.Require(t)
-	path, err := binary()
+	path, err := shipped()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,105 @@
+package archtest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// profiled is the name of a function of ours in a profile: folder, receiver, name; of
+// a closure: folder, the function that it is in, name.
+var profiled = regexp.MustCompile(`^vitrine/([a-z0-9/]+)\.(?:\(?\*?(\w+)(?:\[.*\])?\)?\.)?(\w+)(?:\.|\[|$)`)
+
+// TestProfile tells when the compiler's profile is of functions that are no more:
+// what it says of them is lost without a word.
+func TestProfile(t *testing.T) {
+	declared := map[string]map[string]bool{} // by folder
+	n, gone := 0, []string(nil)
+	for _, text := range profileStrings(t, "../../cmd/vitrine/default.pgo") {
+		m := profiled.FindStringSubmatch(text)
+		if m == nil {
+			continue
+		}
+		if _, ok := declared[m[1]]; !ok {
+			declared[m[1]] = declarations(t, filepath.Join("../..", m[1]))
+		}
+		n++
+		if names := declared[m[1]]; !names[m[2]] && !names[m[3]] {
+			gone = append(gone, text)
+		}
+	}
+	if n < 100 || len(gone) > n/10 {
+		t.Errorf("of %d functions in cmd/vitrine/default.pgo %d are not in the sources; run `make profile` on a quiet machine:\n%s", n, len(gone), strings.Join(gone, "\n"))
+	}
+}
+
+// profileStrings are the texts of a profile: the sixth field of its message
+// (profile.proto of github.com/google/pprof).
+func profileStrings(t *testing.T, path string) (out []string) {
+	t.Helper()
+	packed, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unpacked, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, err := io.ReadAll(unpacked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := func() uint64 {
+		v, n := binary.Uvarint(message)
+		if n <= 0 {
+			t.Fatalf("%s: this is no profile", path)
+		}
+		message = message[n:]
+		return v
+	}
+	for len(message) > 0 {
+		const varint, sized, strings = 0, 2, 6
+		switch key := number(); key & 7 {
+		case varint:
+			number()
+		case sized:
+			size := min(number(), uint64(len(message)))
+			if key>>3 == strings {
+				out = append(out, string(message[:size]))
+			}
+			message = message[size:]
+		}
+	}
+	return out
+}
+
+// declarations are the names of the functions and methods of a folder.
+func declarations(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok {
+				names[f.Name.Name] = true
+			}
+		}
+	}
+	return names
+}
