@@ -149,11 +149,7 @@ func Open(ctx context.Context, opt Options) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open bus %s: %w", opt.Dir, err)
 	}
-	lost, err := readLosses(opt.Dir)
-	if err != nil {
-		n.stop()
-		return nil, fmt.Errorf("open bus %s: %w", opt.Dir, err)
-	}
+	lost := readLosses(&opt)
 	opt.After = 0
 	return &Bus{lost: lost, damaged: make(chan struct{}), opt: opt, node: n, room: room{dir: opt.Dir, min: uint64(opt.MinFree), log: opt.Log}}, nil
 }

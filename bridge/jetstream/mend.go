@@ -39,26 +39,27 @@ type losses struct {
 	Losses []Loss `json:"losses"`
 }
 
-func readLosses(dir string) (l losses, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, lossFile))
+// readLosses reads the list. It lies on the disk that has damaged the log, and keeps
+// nobody from starting.
+func readLosses(opt *Options) (l losses) {
+	path := filepath.Join(opt.Dir, lossFile)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return l, nil
+		return losses{}
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &l)
 	}
 	if err != nil {
-		return l, fmt.Errorf("read the list of lost frames: %w", err)
+		opt.Log.Warn("bus: the list of lost frames cannot be read, and begins anew", logkey.Path, path, logkey.Error, err)
+		return losses{}
 	}
-	return l, nil
+	return l
 }
 
 // note adds what is behind the sequence after to the list.
 func note(opt *Options, found []Damage) error {
-	l, err := readLosses(opt.Dir)
-	if err != nil {
-		opt.Log.Warn("bus: the list of lost frames begins anew", logkey.Error, err)
-	}
+	l := readLosses(opt)
 	for _, d := range found {
 		if d.First = max(d.First, opt.After+1); d.First > d.Last {
 			continue // the archive has them
@@ -85,7 +86,7 @@ func scrub(opt *Options) error {
 		}
 		return nil
 	}
-	found, err := walk(store, func(uint64, []byte) error { return nil })
+	found, err := walk(store, opt.After, func(uint64, []byte) error { return nil })
 	if err != nil || len(found) == 0 {
 		return err
 	}
@@ -103,7 +104,7 @@ func (n *node) mend(ctx context.Context, opt *Options) error {
 	if _, err := os.Stat(aside); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	found, err := walk(aside, func(uint64, []byte) error { return nil })
+	found, err := walk(aside, opt.After, func(uint64, []byte) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (n *node) mend(ctx context.Context, opt *Options) error {
 			return fmt.Errorf("make the log anew: %w", err)
 		}
 	}
-	if _, err := walk(aside, add); err != nil {
+	if _, err := walk(aside, opt.After, add); err != nil {
 		return fmt.Errorf("make the log anew: %w", err)
 	}
 	if end := found[len(found)-1].Last; end > last {

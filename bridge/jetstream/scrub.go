@@ -34,7 +34,9 @@ const (
 	recordHead   = 22
 	recordSum    = 8
 	recordMost   = maxPayload + 64<<10
+	recordLeast  = recordHead + len(subject) + recordSum
 	headersBit   = 1 << 31
+	headersEnd   = "\r\n\r\n"
 	deletedBits  = 3 << 62
 	segmentDepth = "*/streams/" + streamName + "/msgs/*.blk"
 )
@@ -70,13 +72,14 @@ func segments(dir string) ([]segment, error) {
 
 // walk calls fn with every sound frame of the store, in order, and returns the
 // ranges between them that are damaged. What ends the newest segment without
-// being a whole record was never acknowledged, and is none. fn may keep nothing.
-func walk(dir string, fn func(seq uint64, frame []byte) error) ([]Damage, error) {
+// being a whole record was never acknowledged, and is none. after is a sequence
+// that the log reaches at least. fn may keep nothing.
+func walk(dir string, after uint64, fn func(seq uint64, frame []byte) error) ([]Damage, error) {
 	all, err := segments(dir)
 	if err != nil {
 		return nil, err
 	}
-	w := &walker{fn: fn}
+	w := &walker{fn: fn, after: after}
 	for i, s := range all {
 		data, err := os.ReadFile(s.path)
 		if err != nil {
@@ -96,7 +99,11 @@ type walker struct {
 	// behind it is not.
 	last    uint64
 	damaged bool
-	lost    []Damage
+	// records are about how many damaged ones are behind it, heard is the newest
+	// sequence that they say, 0 for none: where no sound one follows, nothing else
+	// tells what was there. after is what the log has reached at least.
+	records, heard, after uint64
+	lost                  []Damage
 }
 
 func (w *walker) segment(data []byte, number int, newest bool) error {
@@ -110,9 +117,9 @@ func (w *walker) segment(data []byte, number int, newest bool) error {
 			}
 			continue
 		}
-		next := resync(data, at+1, key[:])
-		if next < 0 && newest && !whole(data[at:]) {
-			return nil // a write that was cut short
+		next := w.resync(data, at, key[:])
+		if next < 0 && newest && w.heard <= max(w.last, w.after)+1 && cut(data[at:], key[:]) {
+			return nil
 		}
 		w.damaged = true
 		if next < 0 {
@@ -135,16 +142,32 @@ func (w *walker) sound(r record) error {
 	if w.damaged && first < r.seq {
 		w.lost = append(w.lost, Damage{first, r.seq - 1})
 	}
-	w.damaged, w.last = false, r.seq
+	w.damaged, w.records, w.heard, w.last = false, 0, 0, r.seq
 	return w.fn(r.seq, r.frame)
 }
 
-// end is what was lost; of damage at the end one frame is known.
+// end is what was lost. Where damage ends the log at least one frame is, unless
+// all that was heard is older.
 func (w *walker) end() []Damage {
-	if w.damaged {
-		w.lost = append(w.lost, Damage{w.last + 1, w.last + 1})
+	switch {
+	case !w.damaged:
+	case w.last > 0:
+		w.lost = append(w.lost, Damage{w.last + 1, max(w.last+1, w.heard)})
+	case w.heard > 0:
+		w.lost = append(w.lost, Damage{0, w.heard})
+	default:
+		w.lost = append(w.lost, Damage{0, w.after + 1})
 	}
 	return w.lost
+}
+
+// hear takes the sequence of a damaged record, unless that cannot be, as where it is
+// what is damaged: sequences have no gaps.
+func (w *walker) hear(seq uint64) {
+	w.records++
+	if seq > w.heard && seq <= max(w.last, w.after)+w.records {
+		w.heard = seq
+	}
 }
 
 // record is one of a segment.
@@ -161,9 +184,18 @@ func parse(data, key []byte) (r record, ok bool) {
 	}
 	le := binary.LittleEndian
 	length := int(le.Uint32(data) &^ headersBit)
-	subject := int(le.Uint16(data[20:]))
-	body := data[recordHead : length-recordSum]
-	if subject > len(body) {
+	return unseal(data[:length], le.Uint32(data)&headersBit != 0, key)
+}
+
+// unseal reads a record of which all bytes are there, if it is sound but for its
+// length. The sum says nothing of the lengths of subject and headers, which it goes
+// over without a mark between: one subject there is, and headers end with the first
+// empty line.
+func unseal(data []byte, headed bool, key []byte) (r record, ok bool) {
+	le := binary.LittleEndian
+	seq, end := le.Uint64(data[4:]), len(data)-recordSum
+	name, body := int(le.Uint16(data[20:])), data[recordHead:end]
+	if name > len(body) || name != len(subject) && seq&deletedBits == 0 {
 		return r, false
 	}
 	sum, err := highwayhash.New64(key)
@@ -171,25 +203,26 @@ func parse(data, key []byte) (r record, ok bool) {
 		return r, false // never: the key has its length
 	}
 	sum.Write(data[4:20])
-	sum.Write(body[:subject])
-	rest := body[subject:]
-	if le.Uint32(data)&headersBit != 0 {
-		if len(rest) < 4 {
+	sum.Write(body[:name])
+	frame := body[name:]
+	if headed {
+		if len(frame) < 4 {
 			return r, false
 		}
-		headers := int(le.Uint32(rest))
-		if rest = rest[4:]; headers > len(rest) {
+		headers := int(le.Uint32(frame))
+		frame = frame[4:]
+		sum.Write(frame)
+		if headers > len(frame) || bytes.Index(frame, []byte(headersEnd))+len(headersEnd) != headers {
 			return r, false
 		}
-		sum.Write(rest)
-		rest = rest[headers:]
+		frame = frame[headers:]
 	} else {
-		sum.Write(rest)
+		sum.Write(frame)
 	}
-	if sum.Sum64() != le.Uint64(data[length-recordSum:length]) {
+	if sum.Sum64() != le.Uint64(data[end:]) {
 		return r, false
 	}
-	return record{length, le.Uint64(data[4:]), rest}, true
+	return record{len(data), seq, frame}, true
 }
 
 // whole tells whether data has as many bytes as its record says.
@@ -201,20 +234,42 @@ func whole(data []byte) bool {
 	return length >= recordHead+recordSum && length <= recordMost && length <= len(data)
 }
 
-// resync is where the next sound record of a segment begins, from from on; -1
-// when there is none.
-func resync(data []byte, from int, key []byte) int {
-	for at := from; at < len(data); {
+// cut tells whether data, which ends a segment, is one write that was cut short. A
+// record whose length alone is damaged looks like that, but has its sum where it ends.
+func cut(data, key []byte) bool {
+	if whole(data) {
+		return false
+	}
+	if len(data) < recordLeast {
+		return true
+	}
+	for _, headed := range []bool{false, true} {
+		if _, ok := unseal(data, headed, key); ok {
+			return false
+		}
+	}
+	return true
+}
+
+// resync is where the next sound record of a segment begins behind the damaged one
+// at from; -1 when there is none. What is damaged before it is heard.
+func (w *walker) resync(data []byte, from int, key []byte) int {
+	if name := data[min(from+recordHead, len(data)):]; !bytes.HasPrefix(name, []byte(subject)) {
+		w.records++ // its subject is damaged
+	}
+	for at := from; ; at++ {
 		i := bytes.Index(data[at:], []byte(subject))
 		if i < 0 {
 			return -1
 		}
-		at += i + 1
-		if start := at - 1 - recordHead; start >= from {
-			if _, ok := parse(data[start:], key); ok {
-				return start
-			}
+		at += i
+		start := at - recordHead
+		if start < from {
+			continue
 		}
+		if _, ok := parse(data[start:], key); ok {
+			return start
+		}
+		w.hear(binary.LittleEndian.Uint64(data[start+4:]) &^ deletedBits)
 	}
-	return -1
 }

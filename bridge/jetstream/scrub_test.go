@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,12 @@ import (
 // flip changes one bit of a frame in the segments below dir.
 func flip(t *testing.T, dir string, seq uint64, size int) {
 	t.Helper()
+	rot(t, dir, seq, size, func(record []byte) { record[len(record)-size/2] ^= 0x10 })
+}
+
+// rot changes the record of a frame, which ends with the frame here.
+func rot(t *testing.T, dir string, seq uint64, size int, change func(record []byte)) {
+	t.Helper()
 	all, err := segments(filepath.Join(dir, storeDir))
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +37,7 @@ func flip(t *testing.T, dir string, seq uint64, size int) {
 			t.Fatal(err)
 		}
 		if at := bytes.Index(data, want); at >= 0 {
-			data[at+size/2] ^= 0x10
+			change(data[bytes.LastIndex(data[:at], []byte(subject))-recordHead : at+size])
 			if err := os.WriteFile(s.path, data, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -119,6 +126,68 @@ func TestBitRot(t *testing.T) {
 	}
 }
 
+// What is damaged at the end of the log is named as a whole, wherever its records
+// are hit, and a log of which nothing is sound goes on behind it.
+func TestRotOfTheEnd(t *testing.T) {
+	t.Parallel()
+	const size = 1000
+	length := func(record []byte) { record[1] ^= 0x40 } // 16 KiB more than there are
+	shorter := func(record []byte) { record[1] ^= 0x04 }
+	sequence := func(record []byte) { record[4+2] ^= 0x01 }
+	name := func(record []byte) { record[recordHead] ^= 0x01 }
+	headers := func(record []byte) { record[recordHead+len(subject)] ^= 0x01 }
+	body := func(record []byte) { record[len(record)-size/2] ^= 0x10 }
+	for _, tc := range []struct {
+		name string
+		// The log has frames frames behind before, the archive those up to after.
+		before, after uint64
+		frames        int
+		rotten        []uint64
+		change        func([]byte)
+		lost          []Loss
+	}{
+		{"the last two", 0, 0, 5, []uint64{4, 5}, body, []Loss{{First: 4, Last: 5}}},
+		{"all", 0, 0, 5, []uint64{1, 2, 3, 4, 5}, body, []Loss{{First: 1, Last: 5}}},
+		{"all behind the archive", 50, 50, 3, []uint64{51, 52, 53}, body, []Loss{{First: 51, Last: 53}}},
+		{"all of which the archive has some", 50, 52, 3, []uint64{51, 52, 53}, body, []Loss{{First: 53, Last: 53}}},
+		{"length of the headers", 0, 0, 5, []uint64{3}, headers, []Loss{{First: 3, Last: 3}}},
+		{"what the archive has", 50, 51, 1, []uint64{51}, body, nil},
+		{"length of the last", 0, 0, 5, []uint64{5}, length, []Loss{{First: 5, Last: 5}}},
+		{"length of the last, less", 0, 0, 5, []uint64{5}, shorter, []Loss{{First: 5, Last: 5}}},
+		{"length of the last two", 0, 0, 5, []uint64{4, 5}, length, []Loss{{First: 4, Last: 5}}},
+		{"length of the only one", 50, 50, 1, []uint64{51}, length, []Loss{{First: 51, Last: 51}}},
+		{"sequence of the last", 0, 0, 5, []uint64{5}, sequence, []Loss{{First: 5, Last: 5}}},
+		{"sequence of the only one", 50, 50, 1, []uint64{51}, sequence, []Loss{{First: 51, Last: 51}}},
+		{"subject of the only one", 50, 50, 1, []uint64{51}, name, []Loss{{First: 51, Last: 51}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			b := open(t, Options{Dir: dir, After: tc.before})
+			last := fill(t, b, tc.frames, size)
+			_ = b.Close()
+			for _, seq := range tc.rotten {
+				rot(t, dir, seq, size, tc.change)
+			}
+			b = open(t, Options{Dir: dir, After: tc.after})
+			got := b.Stats(t.Context())
+			for i := range got.Losses {
+				got.Losses[i].Found = time.Time{}
+			}
+			if !slices.Equal(got.Losses, tc.lost) {
+				t.Errorf("lost %v, want %v", got.Losses, tc.lost)
+			}
+			// The archive is read up to after, the log from there on.
+			if next, err := b.Read(t.Context(), tc.after+1, func(uint64, []byte) error { return nil }); err != nil || next != last+1 {
+				t.Errorf("the log can be read up to %d (%v), want %d", next, err, last+1)
+			}
+			if next := fill(t, b, 1, size); next != last+1 {
+				t.Errorf("the next frame is %d, want %d", next, last+1)
+			}
+		})
+	}
+}
+
 // A write that a power cut left unfinished was never acknowledged, and is no
 // loss.
 func TestUnfinishedWriteIsNoLoss(t *testing.T) {
@@ -137,6 +206,22 @@ func TestUnfinishedWriteIsNoLoss(t *testing.T) {
 	check(t, b, 1, 2)
 	if st := b.Stats(t.Context()); st.Lost != 0 || len(st.Losses) != 0 {
 		t.Fatalf("%+v", st)
+	}
+}
+
+// A damaged list of losses keeps nobody from starting.
+func TestListOfLosses(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	opt := Options{Dir: t.TempDir(), Log: slog.New(slog.NewTextHandler(&said, nil))}
+	path := filepath.Join(opt.Dir, lossFile)
+	if err := os.WriteFile(path, []byte(`{"frames":2,"losses":[{"fir`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, opt)
+	fill(t, b, 1, 10)
+	if st := b.Stats(t.Context()); st.Lost != 0 || st.Losses != nil || !bytes.Contains(said.Bytes(), []byte(path)) {
+		t.Errorf("%+v, said %s", st, &said)
 	}
 }
 
@@ -187,6 +272,37 @@ func sealed(seq uint64, headers, message string) []byte {
 	}
 	sum.Write([]byte(message))
 	return le.AppendUint64(out, sum.Sum64())
+}
+
+// Whichever bit of a log is flipped, one frame is lost, and it is that. But where
+// the log has one frame, whose sequence becomes one that the archive has, it is taken
+// for the newest frame of before, which is never trimmed.
+func TestEveryBit(t *testing.T) {
+	t.Parallel()
+	records := [][]byte{sealed(7, "NATS/1.0\r\n\r\n", "first"), sealed(8, "NATS/1.0\r\n\r\n", string(make([]byte, 700))), sealed(9, "", "third")}
+	for n := range records {
+		log := slices.Concat(records[:n+1]...)
+		for bit := range 8 * len(log) {
+			hit := uint64(7) // is in the record that has the bit
+			for end := len(records[0]); bit/8 >= end; end += len(records[hit-7]) {
+				hit++
+			}
+			data := slices.Clone(log)
+			data[bit/8] ^= 1 << (bit % 8)
+			var sound []uint64
+			w := &walker{after: 6, fn: func(seq uint64, _ []byte) error { sound = append(sound, seq); return nil }}
+			if err := w.segment(data, 1, true); err != nil {
+				t.Fatal(err)
+			}
+			lost := w.end()
+			if n == 0 && bit >= 8*4 && bit < 8*4+3 { // 7 has become 6, 5 or 3
+				continue
+			}
+			if len(lost) != 1 || max(lost[0].First, 7) != hit || lost[0].Last != hit || len(sound) != n || slices.Contains(sound, hit) {
+				t.Fatalf("of %d frames bit %d is flipped, in frame %d: sound %v, lost %v", n+1, bit, hit, sound, lost)
+			}
+		}
+	}
 }
 
 // FuzzSegment: no bytes make the reader of segments panic, and what it gives is
