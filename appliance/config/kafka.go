@@ -96,7 +96,7 @@ func kafkaKeys() []key {
 		{"map", "Which field becomes which, as in vitrine import --map; columns of csv go by their position: user_id=1,item_id=2,event_type==view,ts=4.", func(k *Kafka) *string { return &k.Map }},
 		{"schema", "File of the Avro schema (.avsc), or of the Protobuf descriptor set (protoc --include_imports --descriptor_set_out=FILE).", func(k *Kafka) *string { return &k.Schema }},
 		{"message", "Full name of the Protobuf message, such as shop.Event.", func(k *Kafka) *string { return &k.Message }},
-		{"schema_registry", "URL of a schema registry: values have its header, and Avro schemas come from it.", func(k *Kafka) *string { return &k.Registry.URL }},
+		{"schema_registry", "URL of a schema registry: values have its header, JSON too where it begins with one, and Avro schemas come from it.", func(k *Kafka) *string { return &k.Registry.URL }},
 		{"schema_registry_user", "User that logs in to the schema registry (basic authentication); empty is nobody.", func(k *Kafka) *string { return &k.Registry.User }},
 		{"schema_registry_password_file", "File with that user's password in its first line.", func(k *Kafka) *string { return &k.Registry.PasswordFile }},
 		{"schema_registry_tls_ca", "PEM file of the authorities that sign the registry's certificate (https://); empty trusts those of the system.", func(k *Kafka) *string { return &k.Registry.CAFile }},

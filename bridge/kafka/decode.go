@@ -77,10 +77,10 @@ func newReader(opt *Options) (*reader, error) {
 		r.decode[opt.Topic], r.prepare = d, prepare
 	}
 	if opt.ItemsTopic != "" {
-		r.decode[opt.ItemsTopic] = decodeItem
+		r.decode[opt.ItemsTopic] = opt.headless(decodeItem)
 	}
 	if opt.UsersTopic != "" {
-		r.decode[opt.UsersTopic] = decodeUser
+		r.decode[opt.UsersTopic] = opt.headless(decodeUser)
 	}
 	return r, nil
 }
@@ -90,7 +90,7 @@ func newDecoder(opt *Options) (decode decoder, prepare preparer, err error) {
 	switch opt.Format {
 	case JSON:
 		if opt.Map == "" {
-			return newJSON(opt.Types), nil, nil
+			return opt.headless(newJSON(opt.Types)), nil, nil
 		}
 	case CSV:
 	case CloudEvents:
@@ -107,10 +107,29 @@ func newDecoder(opt *Options) (decode decoder, prepare preparer, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return checked(func(r *fetch.Record, dst *event.Record) (int, *event.Invalid) {
+	decode = checked(func(r *fetch.Record, dst *event.Record) (int, *event.Invalid) {
 		dst.Kind = event.KindEvent
 		return 0, values.Event(r.Value, &dst.Event)
-	}, opt.Types), nil, nil
+	}, opt.Types)
+	if opt.Format == JSON {
+		decode = opt.headless(decode)
+	}
+	return decode, nil, nil
+}
+
+// headless makes a decoder of JSON pass over the header of a schema registry, where
+// there is one: serializers of JSON with a schema write it.
+func (o *Options) headless(decode decoder) decoder {
+	if o.Registry.URL == "" {
+		return decode
+	}
+	return func(r *fetch.Record, dst *event.Record) (int, *event.Invalid) {
+		whole := r.Value
+		r.Value = schema.Headless(whole)
+		unknown, inv := decode(r, dst)
+		r.Value = whole // which a letter keeps
+		return unknown, inv
+	}
 }
 
 // checked makes a decoder of interactions check what it has read.
@@ -127,7 +146,7 @@ func checked(decode decoder, types event.Types) decoder {
 // newBinary makes the decoder of a format that becomes JSON first.
 func newBinary(opt *Options) (decode decoder, prepare preparer, err error) {
 	as := *opt
-	as.Format = JSON
+	as.Format, as.Registry = JSON, schema.Registry{}
 	then, _, err := newDecoder(&as)
 	if err != nil {
 		return nil, nil, err

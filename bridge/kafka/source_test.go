@@ -664,6 +664,40 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// TestHeadless: JSON that was written by a schema of a registry is read behind its
+// header, and what cannot be read is kept with it. Nobody is asked.
+func TestHeadless(t *testing.T) {
+	const header = "\x00\x00\x00\x00\x07"
+	r, err := newReader(&Options{
+		Topic: "e", ItemsTopic: "i", UsersTopic: "u", Format: JSON, Map: "user_id=customer,item_id=item_id,event_type==view", Registry: schema.Registry{URL: "http://127.0.0.1:1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, _, err := newDecoder(&Options{Format: JSON, Registry: schema.Registry{URL: "http://127.0.0.1:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.decode["plain"] = plain
+	for _, test := range []struct{ topic, value, want string }{
+		{"e", header + `{"customer":"a","item_id":"b"}`, ""},
+		{"e", `{"customer":"a","item_id":"b"}`, ""},
+		{"plain", header + `{"user_id":"a","item_id":"b","event_type":"view"}`, ""},
+		{"i", header + `{"item_id":"b"}`, ""},
+		{"u", header + `{"user_id":"a"}`, ""},
+		{"plain", header, event.CodeInvalidJSON},
+		{"plain", header[:4], event.CodeInvalidJSON},
+		{"plain", header + "x", event.CodeInvalidJSON},
+	} {
+		record := fetch.Record{Value: []byte(test.value)}
+		var got event.Record
+		_, inv := r.decode[test.topic](&record, &got)
+		if (inv == nil) != (test.want == "") || inv != nil && inv.Code != test.want || string(record.Value) != test.value {
+			t.Errorf("%s %q: %v, want %q; the record has %q", test.topic, test.value, inv, test.want, record.Value)
+		}
+	}
+}
+
 // TestBinaryFormats: what becomes JSON first goes through the map and the checks of
 // JSON.
 func TestBinaryFormats(t *testing.T) {

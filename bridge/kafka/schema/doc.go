@@ -36,6 +36,15 @@ const (
 	registryHeader = 5
 )
 
+// Headless is a value without a registry's header. JSON that was written without one
+// does not begin with its mark, and is left as it is.
+func Headless(value []byte) []byte {
+	if len(value) < registryHeader || value[0] != registryMark {
+		return value
+	}
+	return value[registryHeader:]
+}
+
 // text is what JSON has for fields; those that are null are absent when it is read.
 func text(fields map[string]any) ([]byte, *event.Invalid) {
 	out, err := json.Marshal(fields)
