@@ -21,30 +21,15 @@ import (
 // client is the principal that the stores work as.
 const client = "shop"
 
-func startRealm(t *testing.T, k realservers.KDC) *realservers.Realm {
-	t.Helper()
-	k.Dir = t.TempDir()
-	realm, err := k.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := realm.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return realm
-}
-
 // securedCluster is a realm with a cluster in it, and who the stores are.
 func securedCluster(t *testing.T, properties map[string]string) (*realservers.Cluster, *hdfs.Kerberos) {
 	t.Helper()
-	realm := startRealm(t, realservers.KDC{})
+	realm := realservers.During(t, realservers.KDC{Dir: t.TempDir()}.Start)
 	keytab := filepath.Join(t.TempDir(), "shop.keytab")
 	if err := realm.Keytab(t.Context(), keytab, client); err != nil {
 		t.Fatal(err)
 	}
-	c := startHDFS(t, realservers.HDFS{DataNodes: 1, Realm: realm, Properties: properties})
+	c := realservers.During(t, realservers.HDFS{Dir: t.TempDir(), DataNodes: 1, Realm: realm, Properties: properties}.Start)
 	return c, &hdfs.Kerberos{Principal: client + "@" + realservers.RealmName, Keytab: keytab, Config: realm.Config, Service: "nn/_HOST"}
 }
 
@@ -141,12 +126,12 @@ func TestRealKerberosProtection(t *testing.T) {
 		write(t, c, who, "privacy", "encrypts without AES", "AES/CTR/NoPadding")
 	})
 	t.Run("no kerberos", func(t *testing.T) {
-		realm := startRealm(t, realservers.KDC{})
+		realm := realservers.During(t, realservers.KDC{Dir: t.TempDir()}.Start)
 		keytab := filepath.Join(t.TempDir(), "keytab")
 		if err := realm.Keytab(t.Context(), keytab, client, "nn/127.0.0.1"); err != nil {
 			t.Fatal(err)
 		}
-		c := startHDFS(t, realservers.HDFS{DataNodes: 1})
+		c := realservers.During(t, realservers.HDFS{Dir: t.TempDir(), DataNodes: 1}.Start)
 		who := &hdfs.Kerberos{Principal: client + "@" + realservers.RealmName, Keytab: keytab, Config: realm.Config, Service: "nn/_HOST"}
 		write(t, c, who, "authentication", "kerberos authentication not supported", "leave archive.kerberos_principal")
 	})
@@ -170,7 +155,7 @@ func advised(t *testing.T, err error, text, advice string) {
 // TestRealKerberosRefusals: whatever is wrong with who we are is told as that.
 func TestRealKerberosRefusals(t *testing.T) {
 	realservers.Require(t)
-	realm := startRealm(t, realservers.KDC{})
+	realm := realservers.During(t, realservers.KDC{Dir: t.TempDir()}.Start)
 	dir := t.TempDir()
 	keytab := filepath.Join(dir, "shop.keytab")
 	for _, p := range []string{client, "locked", "expired"} {
@@ -190,7 +175,7 @@ func TestRealKerberosRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	skewed := startRealm(t, realservers.KDC{Ahead: 20 * time.Minute})
+	skewed := realservers.During(t, realservers.KDC{Dir: t.TempDir(), Ahead: 20 * time.Minute}.Start)
 	other := filepath.Join(dir, "other.keytab")
 	if err := skewed.Keytab(t.Context(), other, client); err != nil {
 		t.Fatal(err)
@@ -236,7 +221,7 @@ func TestRealKerberosRefusals(t *testing.T) {
 func TestRealHTTPFS(t *testing.T) {
 	realservers.Require(t)
 	t.Run("simple", func(t *testing.T) {
-		c := startHDFS(t, realservers.HDFS{DataNodes: 1})
+		c := realservers.During(t, realservers.HDFS{Dir: t.TempDir(), DataNodes: 1}.Start)
 		gatewayConforms(t, c, webhdfs.Options{User: client})
 	})
 	t.Run("kerberos", func(t *testing.T) {

@@ -29,7 +29,7 @@ func TestRealConformance(t *testing.T) {
 	addresses := os.Getenv(running)
 	if addresses == "" {
 		realservers.Require(t)
-		c := startHDFS(t, realservers.HDFS{})
+		c := realservers.During(t, realservers.HDFS{Dir: t.TempDir()}.Start)
 		addresses = c.Address + "," + c.WebAddress
 	}
 	rpc, web, _ := strings.Cut(addresses, ",")
@@ -83,22 +83,6 @@ func inTurn(t *testing.T, target string, open func(nodes []string) mirror.Store)
 	}
 }
 
-// startHDFS starts a cluster that ends with the test.
-func startHDFS(t *testing.T, h realservers.HDFS) *realservers.Cluster {
-	t.Helper()
-	h.Dir = t.TempDir()
-	c, err := h.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
-}
-
 // conforms holds a store against what one promises.
 func conforms(t *testing.T, s mirror.Store) {
 	storetest.Run(t, s)
@@ -111,7 +95,7 @@ func conforms(t *testing.T, s mirror.Store) {
 // blocks, by both ways: the file comes whole, and no goroutine stays.
 func TestRealDataNodeKilled(t *testing.T) {
 	realservers.Require(t)
-	c := startHDFS(t, realservers.HDFS{BlockSize: 4 << 20})
+	c := realservers.During(t, realservers.HDFS{Dir: t.TempDir(), BlockSize: 4 << 20}.Start)
 	f := &folder{dir: t.TempDir(), position: 1}
 	want := storetest.Bytes(128 << 20)
 	f.put(t, "events/dt=2026-11-25/a.parquet", string(want))

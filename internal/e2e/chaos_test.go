@@ -146,7 +146,7 @@ func realProxy(t *testing.T, target string) *realservers.Proxy {
 // chaosKafka is a broker that 400 records a second go to, past the proxy.
 func chaosKafka(t *testing.T) *chaosServer {
 	proxy := realProxy(t, "")
-	b := realKafka(t, realservers.Kafka{Advertised: proxy.Address})
+	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir(), Advertised: proxy.Address}.Start)
 	proxy.Target = b.Address
 	cl := directClient(t, b)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -193,7 +193,7 @@ func chaosKafka(t *testing.T) *chaosServer {
 // chaosHDFS is a NameNode with one DataNode, which keeps the copy of the archive.
 // Only the NameNode is behind the proxy.
 func chaosHDFS(t *testing.T) *chaosServer {
-	c := realHDFS(t, realservers.HDFS{DataNodes: 1})
+	c := realservers.During(t, realservers.HDFS{Dir: t.TempDir(), DataNodes: 1}.Start)
 	proxy := realProxy(t, c.Address)
 	return &chaosServer{
 		name: "hdfs", proxy: proxy, settings: []string{"archive.url=hdfs://" + proxy.Address + "/user/chaos", "archive.replication=1"},

@@ -82,7 +82,7 @@ func (c *chapter) typeLine(t *testing.T, line string) {
 // docs/OPERATIONS.md against the article's Kafka.
 func TestRealKafkaChapter(t *testing.T) {
 	realservers.Require(t)
-	b := realKafka(t, realservers.Kafka{Version: realservers.KafkaArticle})
+	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir(), Version: realservers.KafkaArticle}.Start)
 	cl := kafkaClient(t, b.Address)
 	dir := shortDir(t)
 	var d *daemon
@@ -125,7 +125,7 @@ func TestRealKafkaChapter(t *testing.T) {
 func TestRealHDFSChapter(t *testing.T) {
 	realservers.Require(t)
 	skipShort(t)
-	cluster := realHDFS(t, realservers.HDFS{})
+	cluster := realservers.During(t, realservers.HDFS{Dir: t.TempDir()}.Start)
 	dir := shortDir(t)
 	var d *daemon
 	c := chapter{title: "Beside HDFS", replace: []string{"localhost:9000", cluster.Address, "/var/lib/vitrine", dir}, python: runSpark}

@@ -13,7 +13,7 @@ import (
 // HDFS, and as long as HDFS cannot be reached there is none.
 func TestRealHDFSErasure(t *testing.T) {
 	realservers.Require(t)
-	c := realHDFS(t, realservers.HDFS{DataNodes: 1})
+	c := realservers.During(t, realservers.HDFS{Dir: t.TempDir(), DataNodes: 1}.Start)
 	proxy := realProxy(t, c.Address)
 	const root = "/user/erasure"
 	d := start(t, shortDir(t), "--set", "archive.url=hdfs://"+proxy.Address+root, "--set", "archive.replication=1",

@@ -13,7 +13,7 @@ import (
 func TestRealHDFSFailover(t *testing.T) {
 	realservers.Require(t)
 	skipShort(t)
-	c := realHDFS(t, realservers.HDFS{DataNodes: 1, Standby: true})
+	c := realservers.During(t, realservers.HDFS{Dir: t.TempDir(), DataNodes: 1, Standby: true}.Start)
 	copiesThroughFailover(t, c, func(daemons []*daemon) error {
 		for _, d := range daemons {
 			until(t, "it is told that no namenode is active", func() bool { _, _, fault := d.copyState(); return fault != "" })
@@ -27,7 +27,7 @@ func TestRealHDFSFailover(t *testing.T) {
 func TestRealZooKeeperFailover(t *testing.T) {
 	realservers.Require(t)
 	skipShort(t)
-	c := realHDFS(t, realservers.HDFS{DataNodes: 1, Standby: true, Automatic: true})
+	c := realservers.During(t, realservers.HDFS{Dir: t.TempDir(), DataNodes: 1, Standby: true, Automatic: true}.Start)
 	copiesThroughFailover(t, c, func([]*daemon) error {
 		begin := time.Now()
 		err := c.AwaitFailover(t.Context())

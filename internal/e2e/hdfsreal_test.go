@@ -51,25 +51,9 @@ type hdfsFault struct {
 func TestRealHDFS(t *testing.T) {
 	realservers.Require(t)
 	skipShort(t)
-	c := realHDFS(t, realservers.HDFS{})
+	c := realservers.During(t, realservers.HDFS{Dir: t.TempDir()}.Start)
 	t.Run("hdfs", func(t *testing.T) { hdfsGoesWrong(t, c, "hdfs", c.Address) })
 	t.Run("webhdfs", func(t *testing.T) { hdfsGoesWrong(t, c, "webhdfs", c.WebAddress) })
-}
-
-// realHDFS starts a cluster of processes.
-func realHDFS(t *testing.T, h realservers.HDFS) *realservers.Cluster {
-	t.Helper()
-	h.Dir = t.TempDir()
-	c, err := h.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
 }
 
 func hdfsGoesWrong(t *testing.T, c *realservers.Cluster, scheme, target string) {

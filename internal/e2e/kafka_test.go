@@ -32,24 +32,6 @@ func fakeKafka(t *testing.T) string {
 	return c.ListenAddrs()[0]
 }
 
-// realKafka starts a broker.
-func realKafka(t *testing.T, k realservers.Kafka) *realservers.Broker {
-	t.Helper()
-	if k.Dir == "" {
-		k.Dir = t.TempDir()
-	}
-	b, err := k.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
-}
-
 // kafkaClient is a client of the test's own.
 func kafkaClient(t *testing.T, broker string, topics ...string) *kgo.Client {
 	t.Helper()
@@ -151,7 +133,9 @@ func TestKafka(t *testing.T) {
 func TestRealKafka(t *testing.T) {
 	realservers.Require(t)
 	for _, version := range []string{realservers.KafkaArticle, realservers.KafkaNewest} {
-		t.Run(version, func(t *testing.T) { kafkaIsRead(t, realKafka(t, realservers.Kafka{Version: version}).Address) })
+		t.Run(version, func(t *testing.T) {
+			kafkaIsRead(t, realservers.During(t, realservers.Kafka{Dir: t.TempDir(), Version: version}.Start).Address)
+		})
 	}
 }
 

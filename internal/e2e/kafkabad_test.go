@@ -24,7 +24,7 @@ import (
 // what is not is a dead letter, and what is gone is told.
 func TestRealKafkaBadInput(t *testing.T) {
 	realservers.Require(t)
-	b := realKafka(t, realservers.Kafka{MaxMessage: 64 << 20})
+	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir(), MaxMessage: 64 << 20}.Start)
 	cl := kafkaClient(t, b.Address, "user-events")
 	admin := kadm.NewClient(cl)
 	args := []string{"--set", "kafka.brokers=" + b.Address, "--set", "archive.commit_every=1s"}
@@ -99,7 +99,7 @@ func TestRealKafkaSchemas(t *testing.T) {
 		fmt.Fprintf(w, `{"schema":%q}`, schema)
 	}))
 	defer registry.Close()
-	b := realKafka(t, realservers.Kafka{})
+	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir()}.Start)
 	cl := kafkaClient(t, b.Address, "user-events")
 	d := start(t, shortDir(t), "--set", "kafka.brokers="+b.Address, "--set", "archive.commit_every=1s", "--set", "kafka.format=avro", "--set", "kafka.schema_registry="+registry.URL)
 	// A record is the registry's mark, the schema's number and the fields: a text
@@ -126,7 +126,7 @@ func TestRealKafkaSchemas(t *testing.T) {
 func TestRealKafkaRot(t *testing.T) {
 	realservers.Require(t)
 	dir := t.TempDir()
-	b := realKafka(t, realservers.Kafka{Dir: dir, Version: realservers.KafkaArticle}) // which has its tools beside it
+	b := realservers.During(t, realservers.Kafka{Dir: dir, Version: realservers.KafkaArticle}.Start) // which has its tools beside it
 	cl := kafkaClient(t, b.Address)
 	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, nil, "user-events"); err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestRealKafkaRot(t *testing.T) {
 // TestRealKafkaExpired: a broker whose certificate has expired is named as such.
 func TestRealKafkaExpired(t *testing.T) {
 	realservers.Require(t)
-	b := realKafka(t, realservers.Kafka{Secure: true, Expired: true})
+	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir(), Secure: true, Expired: true}.Start)
 	d := start(t, shortDir(t), "--set", "kafka.brokers="+b.SecureAddress, "--set", "kafka.tls=true", "--set", "kafka.tls_ca="+b.CA)
 	d.until("the fault is told", func(p pipeline) bool {
 		return strings.Contains(p.Kafka.Error, "the certificate of "+b.SecureAddress+" has expired") && strings.Contains(p.Kafka.Hint, "renew the brokers' certificate")

@@ -14,7 +14,7 @@ import (
 // nobody listens on: each is told with what to do about it.
 func TestRealKafkaWrongBrokers(t *testing.T) {
 	realservers.Require(t)
-	b := realKafka(t, realservers.Kafka{Secure: true})
+	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir(), Secure: true}.Start)
 	kafkaClient(t, b.Address, "user-events")
 	web := httptest.NewServer(http.NotFoundHandler())
 	defer web.Close()
@@ -65,7 +65,7 @@ func TestRealKafkaWrongBrokers(t *testing.T) {
 // topic.
 func advertises(t *testing.T, address string) string {
 	t.Helper()
-	b := realKafka(t, realservers.Kafka{Advertised: address})
+	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir(), Advertised: address}.Start)
 	directClient(t, b)
 	return b.Address
 }

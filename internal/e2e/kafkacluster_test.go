@@ -40,7 +40,7 @@ func TestRealKafkaCluster(t *testing.T) {
 	defer stop()
 
 	const root = "/user/two"
-	c := realHDFS(t, realservers.HDFS{DataNodes: 1})
+	c := realservers.During(t, realservers.HDFS{Dir: t.TempDir(), DataNodes: 1}.Start)
 	args := []string{
 		"--set", "kafka.brokers=" + list, "--set", "archive.commit_every=1s",
 		"--set", "archive.url=hdfs://" + c.Address + root, "--set", "archive.replication=1",

@@ -18,7 +18,7 @@ import (
 // waited for, also over a kill.
 func TestRealKafkaGaps(t *testing.T) {
 	realservers.Require(t)
-	b := realKafka(t, realservers.Kafka{})
+	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir()}.Start)
 	cl := kafkaClient(t, b.Address, "user-events")
 	left := compacted(t, b.Address)
 	tx, err := kgo.NewClient(kgo.SeedBrokers(b.Address), kgo.TransactionalID("shop"), kgo.DefaultProduceTopic("user-events"))

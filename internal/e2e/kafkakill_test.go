@@ -26,7 +26,7 @@ func TestRealKafkaKill(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("VITRINE_KILLS")); err == nil {
 		kills = n
 	}
-	b := realKafka(t, realservers.Kafka{})
+	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir()}.Start)
 	f := &flood{t: t, cl: kafkaClient(t, b.Address, "user-events"), dir: t.TempDir()}
 	f.args = []string{"--set", "kafka.brokers=" + b.Address, "--set", "archive.commit_every=1s"}
 	f.more(backlog)

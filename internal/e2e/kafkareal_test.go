@@ -21,7 +21,7 @@ import (
 // that is wrong.
 func TestRealKafkaSecure(t *testing.T) {
 	realservers.Require(t)
-	b := realKafka(t, realservers.Kafka{Secure: true})
+	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir(), Secure: true}.Start)
 	cl := kafkaClient(t, b.Address, "user-events")
 	produce(t, cl, "user-events", "u", `{"user_id":"u","item_id":"i","event_type":"view"}`)
 	password := filepath.Join(t.TempDir(), "password")
@@ -50,7 +50,7 @@ func TestRealKafkaSecure(t *testing.T) {
 // lists and events by HTTP go on, and nothing is lost or doubled.
 func TestRealKafkaAway(t *testing.T) {
 	realservers.Require(t)
-	b := realKafka(t, realservers.Kafka{})
+	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir()}.Start)
 	cl := kafkaClient(t, b.Address, "user-events")
 	d := start(t, t.TempDir(), "--set", "kafka.brokers="+b.Address, "--set", "archive.commit_every=1s")
 	n := 0
@@ -118,7 +118,7 @@ func TestRealKafkaSpeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := realKafka(t, realservers.Kafka{})
+	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir()}.Start)
 	out, err := exec.CommandContext(t.Context(), path, "bench", "ingest", "--only", "kafka", "--set", "kafka.brokers="+b.Address).CombinedOutput()
 	t.Logf("%s", out)
 	var exit *exec.ExitError

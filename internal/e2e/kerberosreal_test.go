@@ -29,15 +29,7 @@ type secured struct {
 
 func realKerberos(t *testing.T) *secured {
 	t.Helper()
-	realm, err := realservers.KDC{Dir: t.TempDir()}.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := realm.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	realm := realservers.During(t, realservers.KDC{Dir: t.TempDir()}.Start)
 	s := &secured{way: realProxy(t, realm.Address), keytab: filepath.Join(t.TempDir(), "shop.keytab")}
 	if err := realm.Keytab(t.Context(), s.keytab, "shop"); err != nil {
 		t.Fatal(err)
@@ -45,7 +37,7 @@ func realKerberos(t *testing.T) *secured {
 	if err := realm.Admin(t.Context(), fmt.Sprintf("modprinc -maxlife %q -maxrenewlife %q shop", ticketLife.String(), renewLife.String())); err != nil {
 		t.Fatal(err)
 	}
-	s.Cluster = realHDFS(t, realservers.HDFS{DataNodes: 1, Realm: realm})
+	s.Cluster = realservers.During(t, realservers.HDFS{Dir: t.TempDir(), DataNodes: 1, Realm: realm}.Start)
 	return s
 }
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,16 +16,9 @@ import (
 // realNATS starts a cluster of processes.
 func realNATS(t *testing.T, n int) *realservers.NATS {
 	t.Helper()
-	c, err := realservers.StartNATS(t.Context(), t.TempDir(), n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
+	return realservers.During(t, func(ctx context.Context) (*realservers.NATS, error) {
+		return realservers.StartNATS(ctx, t.TempDir(), n)
 	})
-	return c
 }
 
 // busState is the bus in the answer of the admin API.

@@ -53,15 +53,7 @@ func TestRedis(t *testing.T) {
 // TestRealRedis publishes them to a redis-server.
 func TestRealRedis(t *testing.T) {
 	realservers.Require(t)
-	s, err := realservers.Redis{Dir: t.TempDir()}.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := realservers.During(t, realservers.Redis{Dir: t.TempDir()}.Start)
 	ask := func(command string) string {
 		answer, err := s.Ask(command)
 		if err != nil {

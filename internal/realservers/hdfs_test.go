@@ -7,15 +7,7 @@ import (
 
 func TestRealHDFSStarts(t *testing.T) {
 	Require(t)
-	c, err := HDFS{Dir: t.TempDir()}.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	}()
+	c := During(t, HDFS{Dir: t.TempDir()}.Start)
 	const shell = "org.apache.hadoop.fs.FsShell"
 	if _, err := c.Run(t.Context(), shell, "-mkdir", "-p", "/a/b"); err != nil {
 		t.Fatal(err)

@@ -11,15 +11,7 @@ func TestKafkaStarts(t *testing.T) {
 	Require(t)
 	for _, version := range []string{KafkaArticle, KafkaNewest} {
 		t.Run(version, func(t *testing.T) {
-			b, err := Kafka{Version: version, Dir: t.TempDir()}.Start(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if err := b.Stop(); err != nil {
-					t.Error(err)
-				}
-			}()
+			b := During(t, Kafka{Version: version, Dir: t.TempDir()}.Start)
 			cl, err := kgo.NewClient(kgo.SeedBrokers(b.Address))
 			if err != nil {
 				t.Fatal(err)

@@ -8,15 +8,7 @@ import (
 
 func TestRealKerberosStarts(t *testing.T) {
 	Require(t)
-	realm, err := KDC{Dir: t.TempDir()}.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := realm.Stop(); err != nil {
-			t.Error(err)
-		}
-	}()
+	realm := During(t, KDC{Dir: t.TempDir()}.Start)
 	keytab := filepath.Join(t.TempDir(), "shop.keytab")
 	if err := realm.Keytab(t.Context(), keytab, "shop"); err != nil {
 		t.Fatal(err)
@@ -24,15 +16,7 @@ func TestRealKerberosStarts(t *testing.T) {
 	if err := realm.Admin(t.Context(), "modprinc -allow_tix nobody"); err == nil || !strings.Contains(err.Error(), "exist") {
 		t.Errorf("a principal that is not there is changed: %v", err)
 	}
-	c, err := HDFS{Dir: t.TempDir(), DataNodes: 1, Realm: realm}.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	}()
+	c := During(t, HDFS{Dir: t.TempDir(), DataNodes: 1, Realm: realm}.Start)
 	const shell = "org.apache.hadoop.fs.FsShell"
 	if _, err := c.Run(t.Context(), shell, "-touchz", "/x"); err != nil {
 		t.Fatal(err)

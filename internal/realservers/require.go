@@ -1,6 +1,7 @@
 package realservers
 
 import (
+	"context"
 	"os"
 	"testing"
 )
@@ -15,4 +16,20 @@ func Require(t testing.TB) {
 	if os.Getenv(Variable) == "" {
 		t.Skip("real servers are for make test-real (" + Variable + "=1; needs java and mvn)")
 	}
+}
+
+// During starts a server, such as HDFS{Dir: t.TempDir()}.Start does, and ends it with
+// the test.
+func During[S interface{ Stop() error }](t testing.TB, start func(context.Context) (S, error)) S {
+	t.Helper()
+	s, err := start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }
