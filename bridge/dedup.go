@@ -1,6 +1,9 @@
 package bridge
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	"math/bits"
+)
 
 // identity stands for an event id: 128 bits of a hash with a secret key. Two
 // different ids of a window of 8 million collide with a probability of about
@@ -72,7 +75,7 @@ func (s *idSet) touch(ids []identity) {
 	sum := uint64(0)
 	for _, id := range ids {
 		if sh := s.shard(id); len(sh.buckets) > 0 {
-			sum += sh.buckets[sh.home(hashOf(id))].hashes[0]
+			sum += sh.buckets[sh.home(hashOf(id))].low
 		}
 	}
 	s.touched = sum
@@ -107,16 +110,13 @@ func (s *idSet) find(sh *idShard, id identity) (at idPlace, found bool) {
 	hash := hashOf(id)
 	for at.bucket = sh.home(hash); ; at.bucket = sh.next(at.bucket) {
 		b := &sh.buckets[at.bucket]
-		used, match := b.look(hash)
-		if match {
-			for at.slot = 0; at.slot < used; at.slot++ {
-				if b.hash(at.slot) == hash && s.at(b.pos[at.slot]) == id {
-					return at, true
-				}
+		for m := b.match(hash); m != 0; m &= m - 1 {
+			at.slot = bits.TrailingZeros64(m) / 8
+			if b.hash(at.slot) == hash && s.at(b.pos[at.slot]) == id {
+				return at, true
 			}
 		}
-		if used < bucketIDs {
-			at.slot = used
+		if at.slot = b.used(); at.slot < bucketIDs {
 			return at, false
 		}
 	}

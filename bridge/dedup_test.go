@@ -184,8 +184,41 @@ func TestIndexCrowded(t *testing.T) {
 		t.Fatalf("%d left", s.shards[0].n)
 	}
 	for _, b := range s.shards[0].buckets {
-		if b.hashes != [4]uint64{} {
+		if b.low != 0 {
 			t.Fatal("a hash is left")
+		}
+	}
+}
+
+// TestBucket: a bucket tells how full it is, which places a hash may be at, and the
+// hashes themselves, also where their bytes lie next to each other.
+func TestBucket(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	for range 2000 {
+		var b idBucket
+		var hashes []uint32
+		for slot := range bucketIDs {
+			hash := hashOf(identity{lo: rng.Uint64()&^0xff | uint64(rng.IntN(4))<<(rng.IntN(2)*6)})
+			b.put(slot, rng.Uint32()|1, 1) // what was there goes
+			b.put(slot, hash, uint32(slot))
+			hashes = append(hashes, hash)
+			if b.used() != slot+1 {
+				t.Fatalf("%d of %d places are taken", b.used(), slot+1)
+			}
+			for low := range uint32(256) {
+				match := b.match(low)
+				for i := range bucketIDs {
+					want := i <= slot && hashes[i]&0xff == low
+					if got := match>>(i*8)&0xff == 1<<7; low != 0 && got != want {
+						t.Fatalf("%x: place %d may be of %x: %v", hashes, i, low, got)
+					}
+				}
+			}
+			for i, hash := range hashes {
+				if b.hash(i) != hash || b.pos[i] != uint32(i) {
+					t.Fatalf("place %d of %x has %x at %d", i, hashes, b.hash(i), b.pos[i])
+				}
+			}
 		}
 	}
 }

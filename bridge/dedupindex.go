@@ -25,18 +25,28 @@ const (
 	bucketFill = 6
 )
 
-// idBucket holds 32 bits of the hash of each identity, two to a word, and its
-// position. The hash of a free place is 0, and no free one is before a taken one.
+// idBucket holds 32 bits of the hash of each identity, and its position. The lowest
+// byte of a hash is not 0 and stands with the others' in a word, where it is 0 of a free
+// place; no free one is before a taken one. So one word tells how many there are and
+// which may be the one, without a branch, as those could not be predicted.
 type idBucket struct {
-	hashes [bucketIDs / 2]uint64
-	pos    [bucketIDs]uint32
+	low  uint64
+	mid  [bucketIDs]uint16
+	high [bucketIDs]uint8
+	pos  [bucketIDs]uint32
 }
 
 // idPlace is where in a shard an identity is.
 type idPlace struct{ bucket, slot int }
 
-// hashOf is what the index has of an identity beside its shard; it is not 0.
-func hashOf(id identity) uint32 { return max(1, uint32(id.lo)) }
+// hashOf is what the index has of an identity beside its shard; its lowest byte is not 0.
+func hashOf(id identity) uint32 {
+	hash := uint32(id.lo)
+	if uint8(hash) == 0 {
+		hash++
+	}
+	return hash
+}
 
 // home is the bucket of a hash, which is in proportion to it.
 func (sh *idShard) home(hash uint32) int {
@@ -50,37 +60,35 @@ func (sh *idShard) next(bucket int) int {
 	return 0
 }
 
-// look tells how many places are taken, and whether the hash may be among them:
-// a half of a word that is 0 is one whose subtraction borrows (Hacker's Delight,
-// 6-1). It has no branch, as they could not be predicted.
-func (b *idBucket) look(hash uint32) (used int, match bool) {
-	const ones, highs = 1<<32 | 1, 1<<63 | 1<<31
-	both := uint64(hash) * ones
-	free, same := 0, uint64(0)
-	for i := range b.hashes { // not by value: that would copy them
-		w := b.hashes[i]
-		free += bits.OnesCount64((w - ones) &^ w & highs)
-		w ^= both
-		same |= (w - ones) &^ w
-	}
-	return bucketIDs - free, same&highs != 0
+// used tells how many places are taken.
+func (b *idBucket) used() int { return (64 - bits.LeadingZeros64(b.low) + 7) / 8 }
+
+// match has the highest bit of each byte whose place may be that of the hash. Bytes
+// that are equal become 0, and those that are 0 (Hacker's Delight, 6-1) 0x80.
+func (b *idBucket) match(hash uint32) uint64 {
+	const ones, rest = math.MaxUint64 / 0xff, math.MaxUint64 / 0xff * 0x7f
+	x := b.low ^ uint64(uint8(hash))*ones // 0 where equal
+	return ^((x&rest + rest) | x | rest)
 }
 
-func (b *idBucket) hash(slot int) uint32 { return uint32(b.hashes[slot/2] >> (slot % 2 * 32)) }
-
-func (sh *idShard) set(at idPlace, hash, pos uint32) {
-	b := &sh.buckets[at.bucket]
-	word, shift := &b.hashes[at.slot/2], at.slot%2*32
-	*word = *word&^(math.MaxUint32<<shift) | uint64(hash)<<shift
-	b.pos[at.slot] = pos
+func (b *idBucket) hash(slot int) uint32 {
+	return uint32(b.high[slot])<<24 | uint32(b.mid[slot])<<8 | uint32(uint8(b.low>>(slot*8)))
 }
+
+// put makes a place that of an identity.
+func (b *idBucket) put(slot int, hash, pos uint32) {
+	b.low = b.low&^(0xff<<(slot*8)) | uint64(uint8(hash))<<(slot*8)
+	b.mid[slot], b.high[slot], b.pos[slot] = uint16(hash>>8), uint8(hash>>24), pos
+}
+
+func (sh *idShard) set(at idPlace, hash, pos uint32) { sh.buckets[at.bucket].put(at.slot, hash, pos) }
 
 // remove frees a place. If its bucket was full, what is in one behind it and
 // belongs there or before comes back, so that no search ends too early.
 func (sh *idShard) remove(at idPlace) {
 	for {
 		b := &sh.buckets[at.bucket]
-		used, _ := b.look(0)
+		used := b.used()
 		if used == bucketIDs {
 			if from, ok := sh.displaced(at.bucket); ok {
 				other := &sh.buckets[from.bucket]
@@ -102,7 +110,7 @@ func (sh *idShard) displaced(full int) (from idPlace, ok bool) {
 	for d := 1; d < size; d++ {
 		from.bucket = (full + d) % size
 		b := &sh.buckets[from.bucket]
-		used, _ := b.look(0)
+		used := b.used()
 		for from.slot = 0; from.slot < used; from.slot++ {
 			if home := sh.home(b.hash(from.slot)); (from.bucket-home+size)%size >= d {
 				return from, true
@@ -121,21 +129,20 @@ func (sh *idShard) grow() { sh.resize(len(sh.buckets) + max(1, len(sh.buckets)/2
 // resize makes a table of so many buckets. The first of the old one are copied
 // first, so what is read and what is written moves from one end to the other.
 func (sh *idShard) resize(size int) {
-	old, used := sh.buckets, make([]uint8, size)
-	sh.buckets, sh.limit = make([]idBucket, size), size*bucketFill
+	old, used, buckets := sh.buckets, make([]uint8, size), make([]idBucket, size)
+	sh.buckets, sh.limit = buckets, size*bucketFill
 	for i := range old {
 		from := &old[i]
-		taken, _ := from.look(0)
-		for slot := range taken {
+		for slot := range from.used() {
 			hash := from.hash(slot)
-			to := sh.home(hash)
-			for used[to] == bucketIDs {
-				to = sh.next(to)
+			at := sh.home(hash)
+			for used[at] == bucketIDs {
+				at = sh.next(at)
 			}
-			b := &sh.buckets[to]
-			b.hashes[used[to]/2] |= uint64(hash) << (used[to] % 2 * 32)
-			b.pos[used[to]] = from.pos[slot]
-			used[to]++
+			to, free := &buckets[at], used[at]%bucketIDs
+			used[at]++
+			to.low |= uint64(uint8(hash)) << (free * 8)
+			to.mid[free], to.high[free], to.pos[free] = from.mid[slot], from.high[slot], from.pos[slot]
 		}
 	}
 }
