@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -189,6 +190,10 @@ func (s *schemas) fetch(ctx context.Context, id uint32) (*registered, error) {
 	number := strconv.FormatUint(uint64(id), 10)
 	bad := func(format string, args ...any) (*registered, error) {
 		return &registered{fault: fmt.Sprintf(format, args...), until: s.now().Add(askAgain)}, nil
+	}
+	if id > math.MaxInt32 {
+		// Registries count in Java's int, and know no path with a larger number.
+		return bad("there is no schema %d: registries count to %d", id, math.MaxInt32)
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()

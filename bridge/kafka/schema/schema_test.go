@@ -4,12 +4,15 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -234,6 +237,10 @@ func TestSchemaRefers(t *testing.T) {
 				answer = refers(fmt.Sprint("deep", n+1))
 			}
 		}
+		if n, err := strconv.Atoi(path.Base(r.URL.Path)); err == nil && n > math.MaxInt32 {
+			http.NotFound(w, r)
+			return
+		}
 		if answer == "" {
 			http.Error(w, `{"error_code":40401,"message":"Subject not found"}`, http.StatusNotFound)
 			return
@@ -246,6 +253,7 @@ func TestSchemaRefers(t *testing.T) {
 		1: "", 2: "it refers to version 3 of gone, which is not there", 3: "version 3 of loop refers to itself", 4: "schema 4 of the registry is PROTOBUF, and no Avro",
 		5: "the schema registry has no schema 5", 0: "apicurio.registry.as-confluent", 6: "schema 6 of the registry is XSD, and no Avro",
 		7: "it refers to more than 64 others", 8: "", 9: "it refers to version 3 of ../schemas/ids/1, which is not there",
+		1 << 31: "there is no schema 2147483648", // as 404 without a code says it
 	} {
 		value := append(binary.BigEndian.AppendUint32([]byte{registryMark}, id), "\x02u\x02i\x02"...)
 		if err := prepare(t, a, value); err != nil {
