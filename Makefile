@@ -136,7 +136,7 @@ real-servers: ## fetch what the tests with real servers need: java, mvn, redis-s
 	test -z "$$missing" || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 	VITRINE_REAL=1 go test -count=1 -timeout 10m -run '^TestRealFetch$$' ./internal/realservers
 
-test-real: real-servers ## against real servers: Apache Kafka 3.4 and the newest, HDFS, NATS, Redis (root where java or mvn are missing; 20 minutes)
+test-real: real-servers ## against real servers: Apache Kafka 3.4 and the newest, a schema registry, HDFS, NATS, Redis (root where java or mvn are missing; 20 minutes)
 	VITRINE_REAL=1 go test -v -count=1 -timeout 60m -p 1 -run 'Real|Kafka' ./internal/realservers ./bridge/mirror ./internal/e2e
 
 test-real-short: ## of test-real what the gate runs: Kafka, kills, HDFS, NATS, Redis (LIMIT=900 seconds; left out where the servers cannot be had)

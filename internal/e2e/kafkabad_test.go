@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,45 +76,6 @@ func TestRealKafkaBadInput(t *testing.T) {
 	d.says("was deleted and created again")
 	d.settle()
 	if found := archived(t, d.dir); fmt.Sprint(found) != "map[a:1 b:1 c:1 d:1]" {
-		t.Errorf("the archive has %v", found)
-	}
-}
-
-// TestRealKafkaSchemas lets the schema of a topic change under a daemon that reads
-// it, and names one that no registry has.
-func TestRealKafkaSchemas(t *testing.T) {
-	realservers.Require(t)
-	const (
-		first  = `{"type":"record","name":"E","fields":[{"name":"user_id","type":"string"},{"name":"item_id","type":"long"},{"name":"event_type","type":"string"}]}`
-		second = `{"type":"record","name":"E","fields":[{"name":"event_type","type":"string"},{"name":"user_id","type":"string"},{"name":"item_id","type":"string"},{"name":"value","type":"double","default":1}]}`
-	)
-	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		schema := map[string]string{"/schemas/ids/1": first, "/schemas/ids/2": second}[r.URL.Path]
-		if schema == "" {
-			http.Error(w, `{"error_code":40403,"message":"Schema not found"}`, http.StatusNotFound)
-			return
-		}
-		fmt.Fprintf(w, `{"schema":%q}`, schema)
-	}))
-	defer registry.Close()
-	b := realservers.During(t, realservers.Kafka{Dir: t.TempDir()}.Start)
-	cl := kafkaClient(t, b.Address, "user-events")
-	d := start(t, shortDir(t), "--set", "kafka.brokers="+b.Address, "--set", "archive.commit_every=1s", "--set", "kafka.format=avro", "--set", "kafka.schema_registry="+registry.URL)
-	// A record is the registry's mark, the schema's number and the fields: a text
-	// is twice its length and its bytes, an integer is twice itself.
-	const view = "\x08view"
-	produce(t, cl, "user-events", "k",
-		"\x00\x00\x00\x00\x01"+"\x04u1"+"\x0e"+view,
-		"\x00\x00\x00\x00\x02"+view+"\x04u2"+"\x02i"+"\x00\x00\x00\x00\x00\x00\x08\x40",
-		"\x00\x00\x00\x00\x03"+"\x04u3"+"\x0e"+view,
-		"\x00\x00\x00\x00\x01"+"\x04u4",
-		"\x00\x00\x00\x00\x01"+"\x04u5"+"\x0e"+view)
-	d.until("all is read", func(p pipeline) bool { return p.Kafka.Accepted == 3 && p.Kafka.Rejected == 2 })
-	if codes := d.letterCodes("user-events"); fmt.Sprint(codes) != "map[invalid_schema_value:1 unknown_schema:1]" {
-		t.Errorf("dead letters %v", codes)
-	}
-	d.settle()
-	if found := archived(t, d.dir); fmt.Sprint(found) != "map[u1:1 u2:1 u5:1]" {
 		t.Errorf("the archive has %v", found)
 	}
 }

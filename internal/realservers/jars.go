@@ -16,23 +16,31 @@ var ErrMissing = errors.New("not installed")
 // artifact is a Maven coordinate.
 type artifact struct{ group, name, version string }
 
-// copyPlugin is pinned: a newer one may lay the jars out otherwise.
-const copyPlugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
+// mavenPlugin is pinned: a newer one may lay the jars out otherwise.
+const mavenPlugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:"
 
 // jars is the folder with the artifacts and all that they need to run, fetched
 // on the first call.
 func jars(ctx context.Context, name string, artifacts []artifact) (string, error) {
+	dir, err := fetched(name, func(work string) error {
+		pom := filepath.Join(work, "pom.xml")
+		if err := os.WriteFile(pom, []byte(project(artifacts)), 0o644); err != nil {
+			return fmt.Errorf("write the list of jars: %w", err)
+		}
+		return maven(ctx, "fetch the jars of "+name, "-f", pom, mavenPlugin+"copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(work, "lib"))
+	})
+	return filepath.Join(dir, "lib"), err
+}
+
+// fetched is a folder of the user's cache, which fetch fills on the first call.
+func fetched(name string, fetch func(work string) error) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("find the cache folder: %w", err)
 	}
 	dir := filepath.Join(cache, "vitrine", "servers", name)
 	if _, err := os.Stat(filepath.Join(dir, "lib")); err == nil {
-		return filepath.Join(dir, "lib"), nil
-	}
-	mvn, err := program("mvn", "maven")
-	if err != nil {
-		return "", err
+		return dir, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", fmt.Errorf("make the cache folder: %w", err)
@@ -43,12 +51,7 @@ func jars(ctx context.Context, name string, artifacts []artifact) (string, error
 		return "", fmt.Errorf("make the cache folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(work) }() // a leftover costs disk only
-	pom := filepath.Join(work, "pom.xml")
-	if err := os.WriteFile(pom, []byte(project(artifacts)), 0o644); err != nil {
-		return "", fmt.Errorf("write the list of jars: %w", err)
-	}
-	cmd := exec.CommandContext(ctx, mvn, "-B", "-q", "-f", pom, copyPlugin, "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(work, "lib"))
-	if _, err := run(cmd, "fetch the jars of "+name); err != nil {
+	if err := fetch(work); err != nil {
 		return "", err
 	}
 	if err := os.Rename(work, dir); err != nil {
@@ -56,7 +59,17 @@ func jars(ctx context.Context, name string, artifacts []artifact) (string, error
 			return "", fmt.Errorf("keep the jars of %s: %w", name, err)
 		}
 	}
-	return filepath.Join(dir, "lib"), nil
+	return dir, nil
+}
+
+// maven runs it, quietly.
+func maven(ctx context.Context, what string, args ...string) error {
+	mvn, err := program("mvn", "maven")
+	if err != nil {
+		return err
+	}
+	_, err = run(exec.CommandContext(ctx, mvn, append([]string{"-B", "-q"}, args...)...), what)
+	return err
 }
 
 // project is the Maven project that depends on the artifacts.
