@@ -96,14 +96,14 @@ func openParts(ctx context.Context, c *config.Config, f *datadir.Folder, log *sl
 	}
 	stats := p.bus.Stats(ctx)
 	p.state, err = state.Open(ctx, state.Options{
-		Consumer: consumer, Begun: p.begun.Places(), Lost: pipeline.Lost(&stats, p.archive.Position()), Forgotten: p.erasures.Begun,
+		Consumer: consumer, Begun: p.begun.Places(), Wanted: f.Path("state", "wanted.json"), Lost: pipeline.Lost(&stats, p.archive.Position()), Forgotten: p.erasures.Begun,
 		Dir: f.Path("state", "snapshots"), Signal: p.signal, Archive: p.archive, Bus: p.bus, MaxFrame: p.bus.MaxFrame(), DedupWindow: c.Ingest.DedupWindow, Log: log,
 	})
 	if err != nil {
 		return p, err
 	}
 	p.catalog, p.profile, p.pump = p.state.Catalog, p.state.Profile, p.state.Pump
-	p.follower = follow.New(p.archive, p.bus, follow.Options{RollEvery: c.Archive.CommitEvery, Log: log})
+	p.follower = follow.New(p.archive, p.bus, follow.Options{RollEvery: c.Archive.CommitEvery, Before: p.state.Keep, Log: log})
 	p.upkeep = upkeep.New(upkeep.Options{
 		Archive: p.archive, Retention: c.Archive.Retention, HalfLife: c.Train.HalfLife, Every: c.Archive.CompactEvery, Log: log,
 		Erasures: p.erasures, Events: upkeep.Log{Pump: p.pump, Follower: p.follower, Bus: p.bus}, Models: p.registry, Snapshots: p.state, Letters: p.letters,

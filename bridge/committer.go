@@ -294,7 +294,7 @@ func (p *Pump) finish(err error) {
 	if err != nil {
 		p.ids.undo(p.known)
 	}
-	p.places.settle(err == nil)
+	p.places.settle(err == nil, p.last)
 	p.remembered.Store(int64(p.ids.count))
 	p.siblings, p.calls = p.calls, 0
 	for i, r := range p.group {
@@ -406,7 +406,7 @@ func (p *Pump) replay(ctx context.Context, from uint64) error {
 		if len(records) == 0 { // the log's own mark, for the committer makes no such frame
 			p.places.lost()
 		}
-		p.remember(records)
+		p.remember(seq, records)
 		p.replayed += len(records)
 		p.apply(seq, records)
 		p.position(seq)
@@ -420,9 +420,9 @@ func (p *Pump) replay(ctx context.Context, from uint64) error {
 	return nil
 }
 
-// remember adds the event ids and the places of records that are in the log. The log does
-// not say when they arrived, so they count as new.
-func (p *Pump) remember(records []event.Record) {
+// remember adds the event ids and the places of records that are in the log, in the
+// frame seq. The log does not say when they arrived, so they count as new.
+func (p *Pump) remember(seq uint64, records []event.Record) {
 	now := p.opt.Now().UnixMilli()
 	p.ids.expire(now)
 	for i := range records {
@@ -431,7 +431,7 @@ func (p *Pump) remember(records []event.Record) {
 			p.ids.add(p.ids.identify(r.Event.EventID), now)
 		}
 	}
-	p.places.settle(true)
+	p.places.settle(true, seq)
 	p.remembered.Store(int64(p.ids.count))
 }
 

@@ -1,9 +1,18 @@
 package bridge
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 )
+
+// Hole is what of a partition was in frames that the log has lost, and is wanted
+// again: the offsets from From to To, To not included. Where both are the same all
+// of the partition from there on is, for it began in such a frame.
+type Hole struct {
+	Place    Place
+	From, To int64
+}
 
 // holes are what of the topics was in frames that the log has lost: ranges of
 // offsets that lie before a partition's position and are wanted again. They are
@@ -43,11 +52,26 @@ func (h *holes) reached(place Place, offset int64) {
 	}
 	delete(h.after, place)
 	if offset > from {
-		if h.spans == nil {
-			h.spans = map[Place][]span{}
-		}
-		h.spans[place] = append(h.spans[place], span{from, offset})
+		h.add(place, span{from, offset})
 	}
+}
+
+// add opens a hole, which others may overlap.
+func (h *holes) add(place Place, s span) {
+	if h.spans == nil {
+		h.spans = map[Place][]span{}
+	}
+	all := append(h.spans[place], s)
+	slices.SortFunc(all, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	out := all[:1]
+	for _, s := range all[1:] {
+		if last := &out[len(out)-1]; s.from <= last.to {
+			last.to = max(last.to, s.to)
+		} else {
+			out = append(out, s)
+		}
+	}
+	h.spans[place] = out
 }
 
 // fill tells whether an offset lies in a hole, and takes it out. A record that
@@ -77,6 +101,14 @@ func (h *holes) fill(place Place, offset int64, anew bool) (wanted bool) {
 		delete(h.spans, place)
 	}
 	return wanted
+}
+
+// settled are the spans without what the frame that is being filled has changed.
+func (h *holes) settled() map[Place][]span {
+	if h.before != nil {
+		return h.before
+	}
+	return h.spans
 }
 
 // settle makes the changes of a frame count, or takes them back.

@@ -3,6 +3,7 @@ package bridge
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"vitrine/bridge/event"
@@ -133,4 +134,74 @@ func TestLostBeginning(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is wanted again is the same in a life that begins behind the marks of the
+// lost frames, and in one that comes to them once more.
+func TestWantedInAnotherLife(t *testing.T) {
+	name := event.TopicSource("user-events", [16]byte{1})
+	one, two := Place{name, 1}, Place{name, 2}
+	log := &memLog{}
+	write := New(log, nil, Options{})
+	stop := run(t, write)
+	submit(t, write, topicRecords(1, 0, 1), 2, 0)
+	submit(t, write, append(topicRecords(1, 2, 3, 4), topicRecords(2, 7, 8)...), 5, 0)
+	submit(t, write, topicRecords(1, 5, 6), 2, 0)
+	stop()
+	var blank event.FrameBuilder
+	log.frames[1] = bytes.Clone(blank.Seal())
+
+	life := func(from uint64, wanted []Hole, passed map[Place]int64) *Pump {
+		t.Helper()
+		p := New(log, nil, Options{})
+		p.Begun(two, 7)
+		for place, next := range passed {
+			p.Passed(place, next)
+		}
+		for _, h := range wanted {
+			p.Want(h)
+		}
+		if err := p.Replay(t.Context(), from); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	wants := func(what string, p *Pump, want ...Hole) {
+		t.Helper()
+		if got, _ := p.Wanted(); !slices.Equal(got, want) {
+			t.Errorf("%s: wanted %v, want %v", what, got, want)
+		}
+	}
+	p := life(0, nil, nil)
+	all := []Hole{{one, 2, 5}, {two, 7, 7}}
+	wants("after the loss", p, all...)
+	wants("behind the archive", life(4, all, map[Place]int64{one: 7}), all...)
+	stop = run(t, p)
+	log.set(func() (bool, error) {
+		if got, seq := p.Wanted(); !slices.Equal(got, all) || seq != 3 {
+			t.Errorf("while a frame is on its way: wanted %v as of frame %d, want %v of 3", got, seq, all)
+		}
+		return true, nil
+	}, nil)
+	submit(t, p, topicRecords(1, 2), 1, 0)
+	log.set(nil, nil)
+	stop()
+	if _, seq := p.Wanted(); seq != 4 {
+		t.Errorf("wanted as of frame %d, want 4", seq)
+	}
+	some := []Hole{{one, 3, 5}, {two, 7, 7}}
+	wants("after a record", p, some...)
+	wants("behind the archive, which has not got it", life(4, all, map[Place]int64{one: 7}), some...)
+	wants("behind the archive, which has it", life(5, some, map[Place]int64{one: 7}), some...)
+	wants("with the mark in the log", life(2, some, map[Place]int64{one: 2}), some...)
+
+	p = life(5, some, map[Place]int64{one: 7})
+	stop = run(t, p)
+	submit(t, p, topicRecords(1, 2, 3, 4, 5), 2, 2)
+	submit(t, p, topicRecords(2, 7, 8), 2, 0)
+	stop()
+	wants("after all", p)
+	wants("after all, with all in the log", life(0, nil, nil))
+	wants("after all, with the mark in the log", life(2, some, map[Place]int64{one: 2}))
+	wants("after all, behind the archive", life(5, some, map[Place]int64{one: 7}))
 }

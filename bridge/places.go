@@ -1,7 +1,9 @@
 package bridge
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 	"sync"
 
 	"vitrine/bridge/event"
@@ -23,9 +25,12 @@ type Place struct {
 type places struct {
 	mu      sync.Mutex
 	durable map[Place]int64
+	// seq is the frame that durable and holes are of.
+	seq uint64
 	// begun is where partitions began to be read, for those whose first frame is
 	// lost: nothing before it in the log says where that began.
-	begun map[Place]int64
+	// restarted are those of them of which nothing has come since.
+	begun, restarted map[Place]int64
 	// taken is what the frame that is being filled would make of it.
 	taken map[Place]int64
 	// at is the place of the record before, next its position, so that a run of
@@ -40,7 +45,7 @@ type places struct {
 }
 
 func newPlaces() *places {
-	return &places{durable: map[Place]int64{}, begun: map[Place]int64{}, taken: map[Place]int64{}}
+	return &places{durable: map[Place]int64{}, begun: map[Place]int64{}, restarted: map[Place]int64{}, taken: map[Place]int64{}}
 }
 
 // take tells whether a record is new, and then moves its partition on. What is
@@ -119,11 +124,47 @@ func (p *places) lost() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for place, from := range p.begun {
-		if _, ok := p.durable[place]; !ok {
-			p.durable[place] = from
-		}
+		p.restart(place, from)
 	}
 	p.holes.lost(p.durable)
+}
+
+// restart is where a partition stands of which nothing is in the log. mu is held.
+func (p *places) restart(place Place, from int64) {
+	if _, ok := p.durable[place]; !ok {
+		p.durable[place], p.restarted[place] = from, from
+	}
+}
+
+func (p *places) want(h *Hole) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.restart(h.Place, h.From)
+	if h.From < h.To {
+		p.holes.add(h.Place, span{h.From, h.To})
+	}
+}
+
+// wanted lists what want would take, in the order of their places, as of a frame.
+func (p *places) wanted() (out []Hole, seq uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for place, spans := range p.holes.settled() {
+		for _, s := range spans {
+			out = append(out, Hole{place, s.from, s.to})
+		}
+	}
+	for place, from := range p.restarted {
+		if p.durable[place] > from {
+			delete(p.restarted, place)
+		} else {
+			out = append(out, Hole{place, from, from})
+		}
+	}
+	slices.SortFunc(out, func(a, b Hole) int {
+		return cmp.Or(cmp.Compare(a.Place.Name, b.Place.Name), cmp.Compare(a.Place.Partition, b.Place.Partition), cmp.Compare(a.From, b.From))
+	})
+	return out, p.seq
 }
 
 // whole ends a reading of the log: what it did not come to will come anyway.
@@ -140,23 +181,18 @@ func (p *places) put() {
 	}
 }
 
-// settle makes what was taken since the last call count, or forgets it.
-func (p *places) settle(durable bool) {
+// settle makes what was taken since the last call count, or forgets it. seq is the
+// newest frame of the log then.
+func (p *places) settle(durable bool, seq uint64) {
 	p.put()
 	p.at, p.topic = Place{}, false
-	if p.holes.before != nil {
-		p.mu.Lock()
-		p.holes.settle(durable)
-		p.mu.Unlock()
-	}
-	if len(p.taken) == 0 {
-		return
-	}
+	p.mu.Lock()
+	p.seq = seq
+	p.holes.settle(durable)
 	if durable {
-		p.mu.Lock()
 		maps.Copy(p.durable, p.taken)
-		p.mu.Unlock()
 	}
+	p.mu.Unlock()
 	clear(p.taken)
 }
 

@@ -33,11 +33,11 @@ func TestTopicRecordsCountOnce(t *testing.T) {
 	if n := accepted(topicRecords(3, 0, 1, 2, 2, 5)); n != 4 {
 		t.Fatalf("%d of 5 records with one repeated offset taken, want 4", n)
 	}
-	p.settle(false)
+	p.settle(false, 0)
 	if n := accepted(topicRecords(3, 0, 1, 2, 5)); n != 4 {
 		t.Fatalf("%d taken after a frame that failed, want all 4", n)
 	}
-	p.settle(true)
+	p.settle(true, 0)
 	place := Place{Name: event.TopicSource("user-events", [16]byte{1}), Partition: 3}
 	if next, ok := p.position(place); next != 6 || !ok {
 		t.Fatalf("position %d %v, want 6", next, ok)
@@ -45,7 +45,7 @@ func TestTopicRecordsCountOnce(t *testing.T) {
 	if n := accepted(append(topicRecords(4, 0), topicRecords(3, 4, 5, 6)...)); n != 2 {
 		t.Fatalf("%d taken, want the one of partition 4 and the one behind the position", n)
 	}
-	p.settle(true)
+	p.settle(true, 0)
 	again := topicRecords(3, 0)
 	again[0].Source.Name = event.TopicSource("user-events", [16]byte{2})
 	if accepted(again) != 1 {

@@ -125,7 +125,7 @@ const defaultCall = 4 << 20
 func (o *Options) maxCall() int { return min(o.MaxFrame-o.FrameBytes, defaultCall) }
 
 // Pump is the ingest pump. Its methods are safe for concurrent use, but
-// Restore, Seen, Passed, Begun and Replay belong before Run.
+// Restore, Seen, Passed, Begun, Want and Replay belong before Run.
 type Pump struct {
 	log       Log
 	consumers []Consumer
@@ -314,6 +314,14 @@ func (p *Pump) Passed(place Place, next int64) { p.places.pass(place, next) }
 // Replay comes to a frame that the log has lost, and nothing of the partition was
 // before it: then all from there on is wanted again that comes not behind.
 func (p *Pump) Begun(place Place, from int64) { p.places.begin(place, from) }
+
+// Want seeds what an earlier life wanted again, as of a moment that was no earlier
+// than the frame that Replay begins behind. It belongs behind Passed.
+func (p *Pump) Want(h Hole) { p.places.want(&h) }
+
+// Wanted lists what is wanted again, as of the frame seq: those behind it, which may
+// be in the log already, are not reckoned with.
+func (p *Pump) Wanted() (holes []Hole, seq uint64) { return p.places.wanted() }
 
 // Position is the offset of the next record that is wanted of a partition:
 // what lies before it is in the log, or need not be, but for what was in a frame

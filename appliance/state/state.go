@@ -3,17 +3,20 @@
 // snapshot that is whole and what came after it, and writes such snapshots while
 // the appliance runs.
 //
-// It owns the snapshots' files and the order of filling; what is in a snapshot's
+// It owns the snapshots' files, that of what is wanted again of topics, and the order
+// of filling; what is in a snapshot's
 // blocks belongs to catalog, profile and bridge. It must not import recommend,
 // registry or httpapi: it knows events and attributes, no models and no answers.
 package state
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +47,9 @@ type Options struct {
 	// Begun is where partitions of topics began to be read of which the archive may
 	// have nothing.
 	Begun map[bridge.Place]int64
+	// Wanted is the file of what is wanted again of topics because the log has lost it.
+	// Default wanted.json in Dir.
+	Wanted string
 	// MaxFrame is the largest frame that the bus takes; 0 is the pump's default.
 	MaxFrame int
 	// DedupWindow is for how long event ids are remembered.
@@ -83,6 +89,8 @@ type State struct {
 	// since are the records that came before Run and are in no snapshot.
 	since int64
 	base  uint64
+
+	wanted wanted
 }
 
 // Open fills the state.
@@ -93,11 +101,15 @@ func Open(ctx context.Context, opt Options) (*State, error) {
 	if opt.Every <= 0 {
 		opt.Every = defaultEvery
 	}
-	s := &State{opt: opt}
+	opt.Wanted = cmp.Or(opt.Wanted, filepath.Join(opt.Dir, "wanted.json"))
+	s := &State{opt: opt, wanted: wanted{path: opt.Wanted, log: opt.Log}}
 	if err := os.MkdirAll(opt.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("make the folder of snapshots: %w", err)
 	}
 	start := time.Now()
+	if err := s.wanted.read(); err != nil {
+		return nil, err
+	}
 	if err := s.restore(ctx); err != nil {
 		return nil, err
 	}
@@ -111,8 +123,15 @@ func Open(ctx context.Context, opt Options) (*State, error) {
 	for place, from := range opt.Begun {
 		s.Pump.Begun(place, from)
 	}
+	for _, h := range s.wanted.holes {
+		s.Pump.Want(h)
+	}
 	opt.Log.Debug("archive read", logkey.Rows, s.since, logkey.Seconds, time.Since(start).Seconds())
-	return s, s.Pump.Replay(ctx, max(s.position.Load(), opt.Archive.Position())+1)
+	if err := s.Pump.Replay(ctx, max(s.position.Load(), opt.Archive.Position())+1); err != nil {
+		return nil, err
+	}
+	holes, _ := s.Pump.Wanted()
+	return s, s.wanted.keep(s.Pump.Stats().Last, holes)
 }
 
 // Snapshot is the position of the newest snapshot, and its bytes; zeros where
@@ -143,6 +162,10 @@ var errAhead = errors.New("it is ahead of the log, which was emptied or replaced
 
 // errLost says that a snapshot holds what the log has lost.
 var errLost = errors.New("it holds frames that the log has lost")
+
+// errWanted says that nobody knows which records behind the archive a snapshot has
+// of those that are wanted again.
+var errWanted = errors.New("it is ahead of the archive, and what the log had lost is being read again")
 
 // errSettings says that a snapshot was made under other settings.
 var errSettings = errors.New("it was made under other settings of ingest or histories")
@@ -198,6 +221,8 @@ func (s *State) load(ctx context.Context, path string, last uint64) error {
 		return errAhead
 	case s.opt.Lost > 0 && r.head.Position >= s.opt.Lost:
 		return errLost
+	case len(s.wanted.holes) > 0 && r.head.Position > s.opt.Archive.Position():
+		return errWanted
 	case r.head.Settings != s.settings():
 		return errSettings
 	}

@@ -43,8 +43,8 @@ type beginning struct {
 }
 
 // OpenBegun reads the file, which need not be there, and leaves out what the
-// archive has. One that is damaged is told and counts as empty: it keeps nobody
-// from starting.
+// archive has. One that is damaged is told and removed: it keeps nobody from
+// starting.
 func OpenBegun(path string, archived []archive.TopicPosition, log *slog.Logger) (*Begun, error) {
 	b := &Begun{path: path, at: map[bridge.Place]int64{}}
 	text, err := os.ReadFile(path)
@@ -57,6 +57,9 @@ func OpenBegun(path string, archived []archive.TopicPosition, log *slog.Logger) 
 	var file begunFile
 	if err := json.Unmarshal(text, &file); err != nil {
 		log.Warn("where the topics began cannot be read, and is noted anew", logkey.Path, path, logkey.Error, err)
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("remove a damaged file: %w", err)
+		}
 		return b, nil
 	}
 	for _, p := range file.Partitions {

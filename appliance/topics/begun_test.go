@@ -61,6 +61,10 @@ func TestBegun(t *testing.T) {
 	if has("a damaged file", b, map[bridge.Place]int64{}); !strings.Contains(said.String(), path) {
 		t.Errorf("said %q, want the path", &said)
 	}
+	said.Reset()
+	if reopen(); said.Len() > 0 {
+		t.Errorf("it is told again: %s", &said)
+	}
 	keep(b, map[bridge.Place]int64{{Name: now, Partition: 0}: 5})
 	has("the file anew", reopen(), map[bridge.Place]int64{{Name: now, Partition: 0}: 5})
 

@@ -50,8 +50,11 @@ type Options struct {
 	RollEvery time.Duration
 	// RollBytes commits at once when so many bytes of frames wait.
 	RollBytes int64
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Before, when set, is called before each commit with the last sequence that will
+	// be in it. Its error keeps the commit from being made, and is tried again.
+	Before func(ctx context.Context, last uint64) error
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // Follower moves the bus into the archive and trims the bus behind it.
@@ -119,6 +122,9 @@ func New(a *archive.Archive, bus Reader, opt Options) *Follower {
 	}
 	if opt.RollBytes == 0 {
 		opt.RollBytes = DefaultRollBytes
+	}
+	if opt.Before == nil {
+		opt.Before = func(context.Context, uint64) error { return nil }
 	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
@@ -315,6 +321,9 @@ func (f *Follower) commit(ctx context.Context) error {
 	start := f.opt.Now()
 	batch, last := f.batch, f.last
 	f.batch = nil
+	if err := f.opt.Before(ctx, last); err != nil {
+		return err
+	}
 	if err := batch.Commit(ctx, last); err != nil {
 		return err
 	}

@@ -340,3 +340,28 @@ func TestCrashLoop(t *testing.T) {
 		t.Fatalf("%+v %v: rows were stored twice or lost", sum, err)
 	}
 }
+
+// TestBefore: what belongs before a commit is done before it, and keeps it from
+// being made where it fails.
+func TestBefore(t *testing.T) {
+	bus, a := newFakeBus(), open(t, t.TempDir())
+	bus.append(view("u", "i", "1", day0))
+	bus.append(view("u", "i", "2", day0))
+	refused := errors.New("refused")
+	told, fail := []uint64{}, refused
+	f := New(a, bus, Options{Before: func(_ context.Context, last uint64) error {
+		if a.Position() != 0 {
+			t.Errorf("the archive is at %d already", a.Position())
+		}
+		told = append(told, last)
+		return fail
+	}})
+	if err := f.Flush(t.Context()); !errors.Is(err, refused) || a.Position() != 0 || bus.len() != 2 {
+		t.Fatalf("%v, the archive is at %d, %d frames are left", err, a.Position(), bus.len())
+	}
+	fail = nil
+	if err := f.Flush(t.Context()); err != nil || !slices.Equal(told, []uint64{2, 2}) {
+		t.Fatalf("%v, told %v", err, told)
+	}
+	equal(t, "archived", eventIDs(t, a), []string{"1", "2"})
+}
