@@ -299,6 +299,31 @@ func TestAnotherMembersOffsetsCount(t *testing.T) {
 	}
 }
 
+// TestGroupMovedByHand: a group that somebody has moved, as by kafka-consumer-groups.sh,
+// skips nothing of a partition that the data folder knows.
+func TestGroupMovedByHand(t *testing.T) {
+	t.Parallel()
+	broker, cl := cluster(t, 1)
+	log := &memLog{}
+	opt := Options{Brokers: []string{broker}, Instance: "mine"}
+	produce(t, cl, view("a"))
+	r := read(t, log, opt)
+	r.until("a is read", accepted(1))
+	r.stop()
+	produce(t, cl, view("b"), view("c"))
+	var at kadm.Offsets
+	at.AddOffset("user-events", 0, 2, -1)
+	if err := kadm.NewClient(cl).CommitAllOffsets(t.Context(), "vitrine", at); err != nil {
+		t.Fatal(err)
+	}
+	r = read(t, log, opt)
+	r.until("the rest is read", accepted(2))
+	r.stop()
+	if got := log.items(t); got != "a b c" {
+		t.Errorf("log %q", got)
+	}
+}
+
 // TestLeaveOfAbsence: a member with a name may be away for long, where the
 // cluster allows it.
 func TestLeaveOfAbsence(t *testing.T) {

@@ -314,6 +314,32 @@ func TestOneQuestion(t *testing.T) {
 	}
 }
 
+// TestRegistryRestarts: one that was started again between two questions is asked on a
+// new connection, and nobody is told.
+func TestRegistryRestarts(t *testing.T) {
+	serve := func(address string) *httptest.Server {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"schema":%q}`, avroSecond) }))
+		s.Listener.Close()
+		s.Listener = l
+		s.Start()
+		return s
+	}
+	first := serve("127.0.0.1:0")
+	a := reader(t, Options{Registry: Registry{URL: first.URL}})
+	for id := range byte(3) {
+		if err := prepare(t, a, []byte{0, 0, 0, 0, id}); err != nil {
+			t.Fatal(err)
+		}
+		first.Close()
+		first = serve(first.Listener.Addr().String())
+	}
+	first.Close()
+}
+
 // TestAskerLeaves: whoever goes while the registry is asked, as at the end of a
 // membership, says nothing of it to the others.
 func TestAskerLeaves(t *testing.T) {
