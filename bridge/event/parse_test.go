@@ -357,6 +357,9 @@ func TestParser(t *testing.T) {
 		`{"props":{"a":"12345678\u0041"},"scene":"seven77","currency":"EUR"}`,
 		"{\"user_id\":\"u\",\"scene\":\"\xff\"", "{\"user_id\":\"u\",\"scene\":\"\xff\"}", "{\"\xc3\xa9\":1,\"\xc3\":2}", "{\"scene\":\"\xc3\xa9\",\"user_id\":1.5}",
 		`{"user_id":"u","item_id":"a\u0007","event_type":"view"}`, "{\"user_id\":\"u\x7f\",\"item_id\":\"i\",\"event_type\":\"view\"}",
+		`{"ts":5,"ts":"2026-11-22T10:00:00Z"}`, `{"ts":"2026-11-22T10:00:00Z","ts":5}`, `{"ts":5,"ts":6,"x":1,"x":"y"}`, `{"ts":5,"user_id":"u","ts":"6"}`,
+		`{"user_id":"u","ts":300000000000000,"item_id":"i"}`, `{"user_id":"u","position":1.5,"ts":7,"item_id":"i"}`, `{"ts":"soon","user_id":"u"}`, `{"ts":7,"position":3000000000,"ts":8}`,
+		`{"user_id":5,"item_id":"i","value":"1","scene":7}`, `{"position":"3","ts":7}`, "{\"user_id\":\"u\"\t\n}", `{"user_id":"u"            }`, `{"user_id":"u"            ,"ts":7}`,
 		`{"user_id":"u","item_id":"i","event_type":"view","value":-1}`, `{"user_id":"u","item_id":"i","event_type":"remove","value":-1}`,
 		`{"user_id":"u","item_id":"i","event_type":"nothing"}`, `{"user_id":"u","item_id":"` + strings.Repeat("i", MaxID+1) + `","event_type":"view"}`,
 		`{"user_id":"u","item_id":"` + strings.Repeat("i", MaxID) + `","event_type":"view","props":{"p":"` + strings.Repeat("p", MaxProps) + `"}}`,
@@ -444,6 +447,44 @@ func BenchmarkParseEvent(b *testing.B) {
 			var e Event
 			for b.Loop() {
 				if _, inv := p.Event(tc.text, &e); inv != nil {
+					b.Fatal(inv)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkParser reads and checks objects that follow each other: a shop's, whose
+// numbers and blanks are of changing lengths; with types that come at random; with
+// white space; with times as text; with integers for ids; with values that are read the
+// long way; and with members that come and go.
+func BenchmarkParser(b *testing.B) {
+	types := []string{"view", "view", "view", "view", "rating", "remove", "purchase"}
+	for _, tc := range []struct{ name, format string }{
+		{"shop", `{"user_id":"user-%07[1]d","item_id":"item-%07[1]d","event_type":"view","ts":17600000%05[1]d,"event_id":"e-%010[1]d","session_id":"s-%07[1]d","scene":"home","position":%[2]d,"price":19.5,"currency":"EUR"%[4]s}`},
+		{"types", `{"user_id":"user-%07[1]d","item_id":"item-%07[1]d","event_type":"%[3]s","ts":17600000%05[1]d,"price":%[1]d.5}`},
+		{"spaced", `{"user_id": "user-%07[1]d", "item_id": "item-%07[1]d", "event_type": "view", "ts": 17600000%05[1]d, "value": %[2]d}`},
+		{"time", `{"user_id":"user-%07[1]d","item_id":"item-%07[1]d","event_type":"view","ts":"2026-11-22T10:00:%02[2]dZ"}`},
+		{"integers", `{"user_id":%[1]d,"item_id":%[1]d,"event_type":"view","ts":17600000%05[1]d}`},
+		{"others", `{"user_id":"user-%07[1]d","price":-1,"props":{"a":%[2]d},"item_id":"item-%07[1]d","event_type":"view","request_id":null,"ts":17600000%05[1]d}`},
+		{"changing", `{"user_id":"user-%07[1]d",%[5]s"item_id":"item-%07[1]d","event_type":"view","ts":17600000%05[1]d}`},
+	} {
+		texts := make([][]byte, 1024)
+		for i := range texts {
+			n := i * 7919 % 1021
+			blanks, more := strings.Repeat(" ", 9-n%20/10), strings.Repeat(`"x":1,`, n%3)
+			texts[i] = fmt.Appendf(nil, tc.format+"%.0[6]s", n, n%20, types[n%len(types)], blanks, more, "")
+		}
+		b.Run(tc.name, func(b *testing.B) {
+			var p Parser
+			var e Event
+			var types Types = shopTypes
+			for n := 0; b.Loop(); n++ {
+				_, inv := p.Event(texts[n%len(texts)], &e)
+				if inv == nil {
+					inv = p.Validate(types, &e)
+				}
+				if inv != nil {
 					b.Fatal(inv)
 				}
 			}

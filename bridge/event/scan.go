@@ -267,7 +267,7 @@ func (s *scanner) number() (text []byte, whole bool) {
 
 // decimal reads a number, or the few kinds of them that Decimal leaves the long way.
 func (s *scanner) decimal() float64 {
-	if v, n := words.Decimal(s.data[s.pos:]); n > 0 {
+	if v, n := words.Decimal(s.data, s.pos); n > 0 {
 		s.pos += n
 		return v
 	}

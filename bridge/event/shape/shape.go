@@ -101,7 +101,7 @@ func (s *Shape) Read(data []byte, pos, n int) (found []Value, next int, end bool
 			to := quote(data, at+1)
 			v.From, v.To, length = at+1, to, to+1-at
 		} else {
-			v.Number, length = words.Decimal(data[at:])
+			v.Number, length = words.Decimal(data, at)
 		}
 		if length <= 0 {
 			break

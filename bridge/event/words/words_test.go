@@ -1,11 +1,43 @@
 package words
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 )
+
+// TestWord holds it against a look at each byte, around the end of texts of any length.
+func TestWord(t *testing.T) {
+	all := []byte("abcdefghijklmnopqrstuvwxyz")
+	for length := range len(all) {
+		text := all[:length:length]
+		for i := range length + 10 {
+			var want [8]byte
+			copy(want[:], text[min(i, length):])
+			if got := Word(text, i); got != binary.LittleEndian.Uint64(want[:]) {
+				t.Fatalf("%q at %d: %#x, want %q", text, i, got, want)
+			}
+		}
+	}
+}
+
+// TestBlank looks for what is behind white space of any length and kind.
+func TestBlank(t *testing.T) {
+	for _, kind := range []string{" ", "\t", "\r\n", "      \n  ", "\v", ""} {
+		for n := range 20 {
+			for _, behind := range []string{"", "}", "\x00", "}         "} {
+				text := strings.Repeat(kind, n) + behind
+				want := len(text) - len(strings.TrimLeft(text, " \t\r\n"))
+				if got := Blank([]byte("{"+text), 1); got != want+1 {
+					t.Errorf("%q: %d, want %d", text, got-1, want)
+				}
+			}
+		}
+	}
+}
 
 // FuzzPlain holds it against a look at each byte.
 func FuzzPlain(f *testing.F) {
@@ -32,7 +64,7 @@ func FuzzDecimal(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		v, n := Decimal(data)
+		v, n := Decimal(data, 0)
 		if n > 0 {
 			if !json.Valid(data[:n]) {
 				t.Fatalf("%q: %q is no number", data, data[:n])
@@ -58,7 +90,7 @@ func FuzzDecimal(f *testing.F) {
 func BenchmarkDecimal(b *testing.B) {
 	text := []byte(`1760000000000,"event_id"`)
 	for b.Loop() {
-		if _, n := Decimal(text); n != 13 {
+		if _, n := Decimal(text, 0); n != 13 {
 			b.Fatal(n)
 		}
 	}
