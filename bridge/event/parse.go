@@ -79,9 +79,13 @@ func (s *scanner) members(p *Parser, dst *Event) (unknownFields int) {
 	}
 	for n := 0; s.bad == nil; n++ {
 		if p != nil {
-			read, unknown, end := s.again(p, n, dst)
-			n, unknownFields = n+read, unknownFields+unknown
-			if end || s.bad != nil {
+			found := p.shape.Read(s.data, s.pos, n)
+			if dst.set(s.data, found) {
+				s.pos, n, unknownFields = found.Next, n+found.Members, unknownFields+found.Unknown
+			} else {
+				p = nil // what is wrong is told by reading on member by member
+			}
+			if p != nil && found.End {
 				break
 			}
 		}
@@ -100,79 +104,62 @@ func (s *scanner) members(p *Parser, dst *Event) (unknownFields int) {
 	return unknownFields
 }
 
-// again reads the members from the n-th on that are written like those of the object
-// before and have values of the usual kind, and leaves the others.
-func (s *scanner) again(p *Parser, n int, dst *Event) (read, unknownFields int, end bool) {
-	found, next, end := p.shape.Read(s.data, s.pos, n)
-	s.pos = next
-	for i := range found {
-		v := &found[i]
-		ok := true
-		if f := field(v.Field); v.To == 0 {
-			ok = dst.setNumber(f, v.Number)
-		} else {
-			ok = dst.setText(f, s.data[v.From:v.To])
+// set sets the fields that were found, or none of them where one has a value that it may
+// not have, or where it cannot be told which is its last.
+func (e *Event) set(data []byte, found *shape.Found) (ok bool) {
+	is := func(kind uint16, f field) bool { return kind>>f&1 != 0 }
+	at, position := e.Time, e.Position
+	if is(found.Numbers, fieldTime) {
+		if at, ok = moment(found.Values[fieldTime].Number); !ok || is(found.Texts, fieldTime) {
+			return false
 		}
-		if !ok {
-			s.pos = v.Begin
-			return i, unknownFields, false
-		}
-		if field(v.Field) == unknownField {
-			unknownFields++
+	} else if is(found.Texts, fieldTime) {
+		v := &found.Values[fieldTime]
+		if at, ok = apiTime(data[v.From:v.To]); !ok {
+			return false
 		}
 	}
-	return len(found), unknownFields, end
-}
-
-// setNumber sets a field to a number that is not negative, where that is all there
-// is to it.
-func (e *Event) setNumber(f field, v float64) (ok bool) {
-	switch f {
-	case unknownField:
-	case fieldTime:
-		e.Time, ok = moment(v)
-		return ok
-	case fieldValue:
-		e.Value, e.HasValue = v, true
-	case fieldPosition:
-		e.Position, ok = rank(v)
-		return ok
-	case fieldPrice:
-		e.Price, e.HasPrice = v, true
-	default:
-		return false
+	if is(found.Numbers, fieldPosition) {
+		if position, ok = rank(found.Values[fieldPosition].Number); !ok {
+			return false
+		}
 	}
+	e.Time, e.Position = at, position
+	if is(found.Numbers, fieldValue) {
+		e.Value, e.HasValue = found.Values[fieldValue].Number, true
+	}
+	if is(found.Numbers, fieldPrice) {
+		e.Price, e.HasPrice = found.Values[fieldPrice].Number, true
+	}
+	all := unsafe.String(unsafe.SliceData(data), len(data))
+	text := func(to *string, f field) {
+		if is(found.Texts, f) {
+			v := &found.Values[f]
+			*to = all[v.From:v.To]
+		}
+	}
+	text(&e.UserID, fieldUser)
+	text(&e.ItemID, fieldItem)
+	text(&e.Type, fieldType)
+	text(&e.EventID, fieldEventID)
+	text(&e.SessionID, fieldSession)
+	text(&e.RequestID, fieldRequest)
+	text(&e.Scene, fieldScene)
+	text(&e.Currency, fieldCurrency)
 	return true
 }
 
-// setText is setNumber for a text.
-func (e *Event) setText(f field, text []byte) (ok bool) {
-	s := unsafe.String(unsafe.SliceData(text), len(text))
+// kinds are the kinds of values of a field that are set as they are.
+func (f field) kinds() shape.Kinds {
 	switch f {
-	case unknownField:
-	case fieldUser:
-		e.UserID = s
-	case fieldItem:
-		e.ItemID = s
-	case fieldType:
-		e.Type = s
-	case fieldTime:
-		e.Time, ok = apiTime(text)
-		return ok
-	case fieldEventID:
-		e.EventID = s
-	case fieldSession:
-		e.SessionID = s
-	case fieldRequest:
-		e.RequestID = s
-	case fieldScene:
-		e.Scene = s
-	case fieldCurrency:
-		e.Currency = s
-	default:
-		return false
+	case unknownField, fieldTime:
+		return shape.Text | shape.Number
+	case fieldValue, fieldPosition, fieldPrice:
+		return shape.Number
+	case fieldProps:
+		return 0
 	}
-	return true
+	return shape.Text
 }
 
 // member reads the beginning of the n-th member of an object, and what is behind the last.
@@ -183,9 +170,9 @@ func (s *scanner) member(p *Parser, n int) (f field, ok bool) {
 	switch {
 	case p == nil || s.bad != nil:
 	case !ok:
-		p.shape.Set(n, s.data[start:s.pos], shape.End)
+		p.shape.Set(n, s.data[start:s.pos], shape.End, 0)
 	case f != unknownField || words.Plain(name) == len(name):
-		p.shape.Set(n, s.data[start:s.pos], uint8(f))
+		p.shape.Set(n, s.data[start:s.pos], uint8(f), f.kinds())
 	}
 	return f, ok
 }

@@ -14,7 +14,7 @@ import (
 	"vitrine/bridge/event/words"
 )
 
-// Max is how many members are remembered.
+// Max is how many members are remembered, and how many fields there may be.
 const Max = 16
 
 // maxMember bounds what is kept of a member, which may have a long name.
@@ -23,34 +23,59 @@ const maxMember = 64
 // End is the field of the brace that closes an object.
 const End = 255
 
+// Kinds are kinds of values.
+type Kinds uint8
+
+// The kinds of values that are read: strings of printable ASCII without escapes, and
+// numbers that words.Decimal takes.
+const (
+	Text Kinds = 1 << iota
+	Number
+)
+
 // Shape is how an object's members begin, each from the comma to the colon and the
-// white space behind it, and the closing brace behind the last. What was read once
-// as the beginning of the n-th member is read again in the same way, whatever it is.
-// The zero value remembers nothing.
+// white space behind it, and which is the last. What was read once as the beginning of
+// the n-th member is read again in the same way, whatever it is. The zero value
+// remembers nothing.
 type Shape struct {
 	members [Max]member
-	found   [Max]Value
+	found   Found
 }
 
-// member is the beginning of one.
+// member is the beginning of one, or the end of the object. One that is not
+// remembered takes no values.
 type member struct {
-	raw   []byte
-	field uint8
-	// first and second are the first two words of raw, as far as it goes, and mask
-	// what of two words it takes.
+	// first and second are the first two words of it, as far as it goes, and mask
+	// what of two words it takes; rest is what is behind them.
 	first, second, mask1, mask2 uint64
+	rest                        []byte
+	size                        int
+	field                       uint8
+	takes                       Kinds
 }
 
-// Value is a member that was read: its field, where it begins, and where the text of
-// its string is, or its number, of which To is 0.
+// Found is what was read of an object.
+type Found struct {
+	// Texts and Numbers tell of which fields a text or a number was found, as 1<<field.
+	Texts, Numbers uint16
+	// End tells that the object ended, Members how many were read, Unknown how many of
+	// them are of the field 0, Next where the one behind them begins, or what is behind
+	// the object.
+	End                    bool
+	Members, Unknown, Next int
+	// Values are those of the fields.
+	Values [Max]Value
+}
+
+// Value is where the text of a string is, or a number.
 type Value struct {
-	Begin, From, To int
-	Number          float64
-	Field           uint8
+	From, To int
+	Number   float64
 }
 
-// Set remembers how the n-th member begins, and what field it is.
-func (s *Shape) Set(n int, raw []byte, field uint8) {
+// Set remembers how the n-th member begins, what field it is, which is below Max, and
+// what kinds of values are to be read of it; or that the object ends there.
+func (s *Shape) Set(n int, raw []byte, field uint8, takes Kinds) {
 	if n >= Max || len(raw) > maxMember {
 		return
 	}
@@ -59,74 +84,72 @@ func (s *Shape) Set(n int, raw []byte, field uint8) {
 		mask[i] = 0xff
 	}
 	le, m := binary.LittleEndian, &s.members[n]
-	m.raw, m.field = append(m.raw[:0], raw...), field
+	m.size, m.field, m.takes = len(raw), field, takes
 	m.first, m.second = le.Uint64(text[:]), le.Uint64(text[8:])
 	m.mask1, m.mask2 = le.Uint64(mask[:]), le.Uint64(mask[8:])
-}
-
-// begins tells whether data begins like the member.
-func (m *member) begins(data []byte) bool {
-	const two = 16
-	if len(data) < two {
-		return bytes.HasPrefix(data, m.raw)
-	}
-	if (binary.LittleEndian.Uint64(data)^m.first)&m.mask1|(binary.LittleEndian.Uint64(data[8:])^m.second)&m.mask2 != 0 {
-		return false
-	}
-	return len(m.raw) <= two || bytes.HasPrefix(data[two:], m.raw[two:])
+	m.rest = append(m.rest[:0], raw[min(len(text), len(raw)):]...)
 }
 
 // Read reads the members from the n-th on, which begins at pos, as long as they are
-// written as before and their values are strings of printable ASCII without escapes
-// or numbers that words.Decimal takes. It returns them, valid until the next call,
-// where the one behind them begins, and whether that was the end.
-func (s *Shape) Read(data []byte, pos, n int) (found []Value, next int, end bool) {
-	count := 0
+// written as before and their values are of the kinds that they take. What it returns
+// is valid until the next call.
+func (s *Shape) Read(data []byte, pos, n int) *Found {
+	f, first := &s.found, n
+	f.Texts, f.Numbers, f.Unknown, f.End = 0, 0, 0, false
 	for ; n < Max; n++ {
 		m := &s.members[n]
-		if len(m.raw) == 0 || !m.begins(data[pos:]) {
-			break
-		}
-		at := pos + len(m.raw)
 		if m.field == End {
-			return s.found[:count], at, true
-		}
-		if at >= len(data) {
+			pos, f.End = end(data, pos)
 			break
 		}
-		v := &s.found[count&(Max-1)]
-		v.Field, v.Begin, v.To = m.field, pos, 0
-		length := 0
-		if data[at] == '"' {
-			to := quote(data, at+1)
-			v.From, v.To, length = at+1, to, to+1-at
+		if (words.Word(data, pos)^m.first)&m.mask1|(words.Word(data, pos+8)^m.second)&m.mask2 != 0 {
+			break
+		}
+		if m.size > 16 && !bytes.HasPrefix(data[min(pos+16, len(data)):], m.rest) {
+			break
+		}
+		at := pos + m.size
+		v := &f.Values[m.field%Max]
+		if byte(words.Word(data, at)) == '"' {
+			if m.takes&Text == 0 {
+				break
+			}
+			to := at + 1
+			odd := words.Odd(words.Word(data, to))
+			for odd == 0 {
+				to += 8
+				odd = words.Odd(words.Word(data, to))
+			}
+			to += bits.TrailingZeros64(odd) / 8
+			if to >= len(data) || data[to] != '"' {
+				break
+			}
+			v.From, v.To, pos = at+1, to, to+1
+			f.Texts |= 1 << (m.field % Max)
 		} else {
-			v.Number, length = words.Decimal(data, at)
+			if m.takes&Number == 0 {
+				break
+			}
+			number, length := words.Decimal(data, at)
+			if length == 0 {
+				break
+			}
+			v.Number, pos = number, at+length
+			f.Numbers |= 1 << (m.field % Max)
 		}
-		if length <= 0 {
-			break
+		if m.field == 0 {
+			f.Unknown++
 		}
-		pos = at + length
-		count++
 	}
-	return s.found[:count], pos, false
+	f.Members, f.Next = n-first, pos
+	return f
 }
 
-// quote is where the quote is that ends a string of plain text, -1 where there is
-// none.
-func quote(data []byte, i int) int {
-	for ; i+8 <= len(data); i += 8 {
-		if hit := words.Odd(binary.LittleEndian.Uint64(data[i:])); hit != 0 {
-			i += bits.TrailingZeros64(hit) / 8
-			if data[i] == '"' {
-				return i
-			}
-			return -1
-		}
+// end passes over the brace that closes an object, and white space before it, if that
+// is what comes.
+func end(data []byte, pos int) (next int, ok bool) {
+	if at := words.Blank(data, pos); at < len(data) && data[at] == '}' {
+		return at + 1, true
 	}
-	i += words.Plain(data[i:])
-	if i < len(data) && data[i] == '"' {
-		return i
-	}
-	return -1
+	return pos, false
 }

@@ -13,9 +13,9 @@ import (
 func learn(members ...string) *Shape {
 	s := new(Shape)
 	for n, raw := range members {
-		s.Set(n, []byte(raw), uint8(n+1))
+		s.Set(n, []byte(raw), uint8(n+1), Text|Number)
 	}
-	s.Set(len(members), []byte(" }"), End)
+	s.Set(len(members), []byte(" }"), End, 0)
 	return s
 }
 
@@ -25,6 +25,7 @@ func TestRead(t *testing.T) {
 	for _, tc := range []struct{ text, want string }{
 		{`{"a":"x","b":12,"c":1.5` + long + `"twenty characters, 20" }`, `1"x" 2=12 3=1.5 4"twenty characters, 20" end at 93`},
 		{`{"a":"","b":0,"c":"12345678"` + long + `7 }  `, `1"" 2=0 3"12345678" 4=7 end at 76`},
+		{"{\"a\":\"\",\"b\":0,\"c\":1" + long + "7         \r\n\t          }", `1"" 2=0 3=1 4=7 end at 88`},
 		{`{"a":"x","b":12,"c":null` + long + `1 }`, `1"x" 2=12 stop at 15`},
 		{`{"a":"x","b":-1`, `1"x" stop at 8`},
 		{`{"a":"x","b":`, `1"x" stop at 8`},
@@ -45,8 +46,8 @@ func TestRead(t *testing.T) {
 	if got := read(s, []byte(`x,"b":3 }`), 1); got != `2=3 end at 9` {
 		t.Errorf("from the second member on: %s", got)
 	}
-	s.Set(1, []byte(strings.Repeat(" ", maxMember+1)), 9)
-	s.Set(Max, []byte(`"z":`), 9)
+	s.Set(1, []byte(strings.Repeat(" ", maxMember+1)), 9, Text|Number)
+	s.Set(Max, []byte(`"z":`), 9, Text|Number)
 	if got := read(s, []byte(`{"a":1,"b":3 }`), 0); got != `1=1 2=3 end at 14` {
 		t.Errorf("behind what is not remembered: %s", got)
 	}
@@ -58,21 +59,45 @@ func TestRead(t *testing.T) {
 // read tells in words what s reads of text, whose first byte is passed over.
 func read(s *Shape, text []byte, n int) string {
 	var out strings.Builder
-	found, next, end := s.Read(text, 1, n)
-	for _, v := range found {
-		if v.To > 0 {
-			fmt.Fprintf(&out, "%d%q ", v.Field, text[v.From:v.To])
-		} else {
-			fmt.Fprintf(&out, "%d=%v ", v.Field, v.Number)
+	found := s.Read(text, 1, n)
+	for field, v := range found.Values {
+		switch bit := uint16(1) << field; {
+		case found.Texts&bit != 0:
+			fmt.Fprintf(&out, "%d%q ", field, text[v.From:v.To])
+		case found.Numbers&bit != 0:
+			fmt.Fprintf(&out, "%d=%v ", field, v.Number)
 		}
 	}
-	if end {
+	if found.End {
 		fmt.Fprint(&out, "end ")
 	} else {
 		fmt.Fprint(&out, "stop ")
 	}
-	fmt.Fprint(&out, "at ", next)
+	fmt.Fprint(&out, "at ", found.Next)
 	return out.String()
+}
+
+// TestKinds reads values of the kinds that members take, and counts.
+func TestKinds(t *testing.T) {
+	s := new(Shape)
+	for n, takes := range []Kinds{Text | Number, Text, Number, Text | Number, 0} {
+		s.Set(n, fmt.Appendf(nil, `,"%d":`, n), uint8(n%3), takes)
+	}
+	for _, tc := range []struct {
+		text             string
+		texts, numbers   uint16
+		members, unknown int
+	}{
+		{`,"0":"","1":"","2":5,"3":7,"4":"","5":""`, 0b011, 0b101, 4, 2},
+		{`,"0":5,"1":5,"2":5`, 0, 1, 1, 1},
+		{`,"0":"a","1":"b","2":"c"`, 0b11, 0, 2, 1},
+		{`,"0":"a","1":null`, 1, 0, 1, 1},
+	} {
+		found := s.Read([]byte(tc.text), 0, 0)
+		if found.Texts != tc.texts || found.Numbers != tc.numbers || found.Members != tc.members || found.Unknown != tc.unknown {
+			t.Errorf("%s: texts %b, numbers %b, %d members, %d unknown", tc.text, found.Texts, found.Numbers, found.Members, found.Unknown)
+		}
+	}
 }
 
 // FuzzRead checks that what is read lies within the text and is plain, whatever was
@@ -84,12 +109,12 @@ func FuzzRead(f *testing.F) {
 		if len(text) == 0 {
 			return
 		}
-		found, next, _ := s.Read(text, 1, 0)
-		if next < 1 || next > len(text) {
-			t.Fatalf("%q: next is %d", text, next)
+		found := s.Read(text, 1, 0)
+		if found.Next < 1 || found.Next > len(text) {
+			t.Fatalf("%q: next is %d", text, found.Next)
 		}
-		for _, v := range found {
-			if v.To > 0 && (words.Plain(text[v.From:v.To]) != v.To-v.From || text[v.From-1] != '"' || text[v.To] != '"') {
+		for field, v := range found.Values {
+			if found.Texts>>field&1 != 0 && (words.Plain(text[v.From:v.To]) != v.To-v.From || text[v.From-1] != '"' || text[v.To] != '"') {
 				t.Fatalf("%q: %q is no plain string", text, text[v.From:v.To])
 			}
 		}
