@@ -56,6 +56,9 @@ type Options struct {
 	// new, wiped or older log goes on after it, so that no sequence is given
 	// twice.
 	After uint64
+	// passed is such a sequence for damage alone: what lies up to it is elsewhere, but
+	// the log may end before it, and go on there.
+	passed uint64
 	// Log takes the server's warnings and errors. Default: none are written.
 	Log *slog.Logger
 }
@@ -316,7 +319,11 @@ func (b *Bus) advance(ctx context.Context, after uint64) error {
 		return err
 	}
 	defer b.mu.RUnlock()
-	return n.purge(ctx, after+1)
+	if err := n.purge(ctx, after+1); err != nil {
+		return err
+	}
+	b.trimmed.Store(max(b.trimmed.Load(), after))
+	return nil
 }
 
 // MaxFrame is the largest frame that an append takes.

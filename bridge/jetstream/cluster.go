@@ -129,10 +129,18 @@ func OpenCluster(ctx context.Context, opt ClusterOptions) (_ *Cluster, err error
 			}
 		}
 	}()
+	var last uint64
+	if err := c.await(ctx, func(ctx context.Context) error {
+		last, err = c.open(ctx)
+		return err
+	}); err != nil {
+		return nil, explain(err, &opt)
+	}
+	opt.Aside.passed = max(last, opt.After)
 	if c.aside, err = Open(ctx, opt.Aside); err != nil {
 		return nil, err
 	}
-	if err := c.await(ctx); err != nil {
+	if err := c.await(ctx, func(ctx context.Context) error { return c.takeUp(ctx, last) }); err != nil {
 		return nil, explain(err, &opt)
 	}
 	run, cancel := context.WithCancel(context.Background())
@@ -141,13 +149,14 @@ func OpenCluster(ctx context.Context, opt ClusterOptions) (_ *Cluster, err error
 	return c, nil
 }
 
-// await connects and takes the stream up, trying again while the reason may pass.
-func (c *Cluster) await(ctx context.Context) error {
+// await connects and does a step of the start, trying again while the reason why it
+// fails may pass.
+func (c *Cluster) await(ctx context.Context, step func(context.Context) error) error {
 	deadline := time.Now().Add(c.opt.Patience)
 	for told := false; ; told = true {
 		err := c.reach()
 		if err == nil {
-			err = c.takeUp(ctx)
+			err = step(ctx)
 		}
 		passes := errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded)
 		if err == nil || !passes || ctx.Err() != nil || time.Now().After(deadline) {
@@ -184,13 +193,9 @@ func (c *Cluster) connected(conn *nats.Conn) {
 	c.lost.Store(false)
 }
 
-// takeUp finds where the log ends: in the cluster, or aside when the last life
-// of the process ended while the cluster was away.
-func (c *Cluster) takeUp(ctx context.Context) error {
-	last, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
+// takeUp finds where the log ends: in the cluster, with the frame last, or aside when
+// the last life of the process ended while the cluster was away.
+func (c *Cluster) takeUp(ctx context.Context, last uint64) error {
 	first, end, err := c.aside.Bounds(ctx)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"vitrine/bridge"
+	"vitrine/bridge/event"
 )
 
 // elsewhere is a NATS server that the log is kept on.
@@ -431,4 +433,74 @@ func TestClusterTLS(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "is not trusted") {
 		t.Fatal(err)
 	}
+}
+
+// TestClusterRotAside: of frames that were kept aside each damaged one is named, and
+// none of those that the cluster has; a frame without records goes there for it.
+func TestClusterRotAside(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		rotten []uint64
+		lost   []Loss
+	}{
+		{"the first one", []uint64{21}, []Loss{{First: 21, Last: 21}}},
+		{"the first two", []uint64{21, 22}, []Loss{{First: 21, Last: 22}}},
+		{"one between", []uint64{22}, []Loss{{First: 22, Last: 22}}},
+		{"the last one", []uint64{24}, []Loss{{First: 24, Last: 24}}},
+		{"all", []uint64{21, 22, 23, 24}, []Loss{{First: 21, Last: 24}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			e := serveElsewhere(t, withStore())
+			aside := t.TempDir()
+			c := openCluster(t, e, ClusterOptions{Aside: Options{Dir: aside}})
+			last := c.addFrames(t, 0, 20, 100)
+			e.stop()
+			for range 4 {
+				last = c.sidestep(t, last)
+			}
+			_ = c.Close()
+			for _, seq := range tc.rotten {
+				flip(t, aside, seq, 100)
+			}
+			e.start()
+			c = openCluster(t, e, ClusterOptions{Aside: Options{Dir: aside}})
+			c.settled(t, last)
+			got := c.Stats(t.Context()).Losses
+			for i := range got {
+				got[i].Found = time.Time{}
+			}
+			if !slices.Equal(got, tc.lost) {
+				t.Errorf("lost %v, want %v", got, tc.lost)
+			}
+			var blank event.FrameBuilder
+			nothing := blank.Seal()
+			if _, err := c.Read(t.Context(), 1, func(seq uint64, f []byte) error {
+				if want := frame(seq, 100); !bytes.Equal(f, want) != slices.Contains(tc.rotten, seq) || !bytes.Equal(f, want) && !bytes.Equal(f, nothing) {
+					return fmt.Errorf("frame %d is another one", seq)
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestClusterTakesUpARottenLog: of a log that was in the data folder so far what the
+// archive has is no loss.
+func TestClusterTakesUpARottenLog(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := open(t, Options{Dir: dir, After: 50})
+	last := fill(t, b, 3, 100)
+	_ = b.Close()
+	flip(t, dir, 51, 100)
+	c := openCluster(t, serveElsewhere(t, withStore()), ClusterOptions{After: 50, Aside: Options{Dir: dir}})
+	c.settled(t, last)
+	if got := c.Stats(t.Context()).Losses; len(got) != 1 || got[0].First != 51 || got[0].Last != 51 {
+		t.Errorf("lost %v, want frame 51", got)
+	}
+	c.checkFrames(t, 52, last)
 }

@@ -57,12 +57,15 @@ func readLosses(opt *Options) (l losses) {
 	return l
 }
 
-// note adds what is behind the sequence after to the list.
+// elsewhere is the sequence up to which damage is no loss.
+func (o *Options) elsewhere() uint64 { return max(o.After, o.passed) }
+
+// note adds what is lost to the list.
 func note(opt *Options, found []Damage) error {
 	l := readLosses(opt)
 	for _, d := range found {
-		if d.First = max(d.First, opt.After+1); d.First > d.Last {
-			continue // the archive has them
+		if d.First = max(d.First, opt.elsewhere()+1); d.First > d.Last {
+			continue // others have them
 		}
 		opt.Log.Error("bus: frames are damaged on the disk and lost here", logkey.First, d.First, logkey.Last, d.Last, logkey.Dir, opt.Dir,
 			logkey.Hint, "check the disk and the memory of this machine; what came from Kafka is read again")
@@ -86,7 +89,7 @@ func scrub(opt *Options) error {
 		}
 		return nil
 	}
-	found, err := walk(store, opt.After, func(uint64, []byte) error { return nil })
+	found, err := walk(store, opt.elsewhere(), func(uint64, []byte) error { return nil })
 	if err != nil || len(found) == 0 {
 		return err
 	}
@@ -104,7 +107,7 @@ func (n *node) mend(ctx context.Context, opt *Options) error {
 	if _, err := os.Stat(aside); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	found, err := walk(aside, opt.After, func(uint64, []byte) error { return nil })
+	found, err := walk(aside, opt.elsewhere(), func(uint64, []byte) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -130,13 +133,13 @@ func (n *node) mend(ctx context.Context, opt *Options) error {
 		last++
 		return nil
 	}
-	if d := found[0]; d.First == 0 && opt.After+1 <= d.Last {
+	if d := found[0]; d.First == 0 && opt.elsewhere() < d.Last {
 		// The damage begins the log.
-		if err := add(opt.After+1, nothing); err != nil {
+		if err := add(opt.elsewhere()+1, nothing); err != nil {
 			return fmt.Errorf("make the log anew: %w", err)
 		}
 	}
-	if _, err := walk(aside, opt.After, add); err != nil {
+	if _, err := walk(aside, opt.elsewhere(), add); err != nil {
 		return fmt.Errorf("make the log anew: %w", err)
 	}
 	if end := found[len(found)-1].Last; end > last {

@@ -47,6 +47,20 @@ func rot(t *testing.T, dir string, seq uint64, size int, change func(record []by
 	t.Fatalf("frame %d is in no segment", seq)
 }
 
+// second is the sequence of the second frame of the second segment.
+func second(t *testing.T, dir string) uint64 {
+	t.Helper()
+	all, err := segments(filepath.Join(dir, storeDir))
+	if err != nil || len(all) < 2 {
+		t.Fatal(len(all), err)
+	}
+	data, err := os.ReadFile(all[1].path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary.LittleEndian.Uint64(data[4:]) + 1
+}
+
 // One flipped bit costs one frame, wherever it is, also after a crash, when the
 // server would cut the rest of the segment off; and the loss is named.
 func TestBitRot(t *testing.T) {
@@ -61,14 +75,18 @@ func TestBitRot(t *testing.T) {
 		after   uint64
 		noIndex bool
 		lost    []Loss
+		// edge is a frame by its distance from the second of the second segment.
+		edge int64
 	}{
-		{"none", nil, 0, true, nil},
-		{"middle", []uint64{90}, 0, false, []Loss{{First: 90, Last: 90}}},
-		{"after a crash", []uint64{90}, 0, true, []Loss{{First: 90, Last: 90}}},
-		{"first", []uint64{1}, 0, true, []Loss{{First: 1, Last: 1}}},
-		{"newest", []uint64{frames}, 0, true, []Loss{{First: frames, Last: frames}}},
-		{"several", []uint64{5, 6, 100, 170}, 0, true, []Loss{{First: 5, Last: 6}, {First: 100, Last: 100}, {First: 170, Last: 170}}},
-		{"archived", []uint64{5, 6, 100}, 50, true, []Loss{{First: 100, Last: 100}}},
+		{name: "none", noIndex: true},
+		{name: "middle", rotten: []uint64{90}, lost: []Loss{{First: 90, Last: 90}}},
+		{name: "after a crash", rotten: []uint64{90}, noIndex: true, lost: []Loss{{First: 90, Last: 90}}},
+		{name: "first", rotten: []uint64{1}, noIndex: true, lost: []Loss{{First: 1, Last: 1}}},
+		{name: "newest", rotten: []uint64{frames}, noIndex: true, lost: []Loss{{First: frames, Last: frames}}},
+		{name: "several", rotten: []uint64{5, 6, 100, 170}, noIndex: true, lost: []Loss{{First: 5, Last: 6}, {First: 100, Last: 100}, {First: 170, Last: 170}}},
+		{name: "archived", rotten: []uint64{5, 6, 100}, after: 50, noIndex: true, lost: []Loss{{First: 100, Last: 100}}},
+		{name: "first of a segment", edge: -1, noIndex: true},
+		{name: "last of a segment", edge: -2, noIndex: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -76,6 +94,10 @@ func TestBitRot(t *testing.T) {
 			b := open(t, Options{Dir: dir})
 			fill(t, b, frames, size)
 			_ = b.Close()
+			if tc.edge != 0 {
+				seq := uint64(int64(second(t, dir)) + tc.edge)
+				tc.rotten, tc.lost = []uint64{seq}, []Loss{{First: seq, Last: seq}}
+			}
 			for _, seq := range tc.rotten {
 				flip(t, dir, seq, size)
 			}
