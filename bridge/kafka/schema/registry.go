@@ -212,10 +212,13 @@ func (s *schemas) fetch(ctx context.Context, id uint32) (*registered, error) {
 	}
 	r := reading{schemas: s, of: map[version]bool{}}
 	parsed, err := r.parse(ctx, got)
+	if err == nil {
+		err = bearable(parsed)
+	}
 	var none *unusable
 	switch {
-	case errors.As(err, &none):
-		return bad("schema %d of the registry cannot be used: %v", id, none)
+	case errors.As(err, &none), errors.Is(err, errHeavy):
+		return bad("schema %d of the registry cannot be used: %v", id, err)
 	case err != nil:
 		return nil, err
 	}

@@ -229,6 +229,7 @@ func TestSchemaRefers(t *testing.T) {
 			"/schemas/ids/7":            refers("deep0"),
 			"/schemas/ids/8":            fmt.Sprintf(`{"schema":%q,"references":[{"subject":"kind","version":3},{"subject":"a/b c","version":3}]}`, views),
 			"/schemas/ids/9":            refers("../schemas/ids/1"),
+			"/schemas/ids/10":           fmt.Sprintf(`{"schema":%q}`, rec("E", list(`"null"`))),
 			"/subjects/kind/versions/3": fmt.Sprintf(`{"subject":"kind","version":3,"schema":%q}`, kind),
 			"/subjects/loop/versions/3": refers("loop"), "/subjects/a%2Fb%20c/versions/3": refers("kind"),
 		}[r.URL.EscapedPath()]
@@ -253,6 +254,7 @@ func TestSchemaRefers(t *testing.T) {
 		1: "", 2: "it refers to version 3 of gone, which is not there", 3: "version 3 of loop refers to itself", 4: "schema 4 of the registry is PROTOBUF, and no Avro",
 		5: "the schema registry has no schema 5", 0: "apicurio.registry.as-confluent", 6: "schema 6 of the registry is XSD, and no Avro",
 		7: "it refers to more than 64 others", 8: "", 9: "it refers to version 3 of ../schemas/ids/1, which is not there",
+		10:      "schema 10 of the registry cannot be used: few bytes of it can become a great many",
 		1 << 31: "there is no schema 2147483648", // as 404 without a code says it
 	} {
 		value := append(binary.BigEndian.AppendUint32([]byte{registryMark}, id), "\x02u\x02i\x02"...)
