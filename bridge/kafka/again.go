@@ -26,6 +26,7 @@ type Again struct {
 // Types and Now.
 func NewAgain(opt Options) (*Again, error) {
 	opt = opt.withDefaults()
+	opt.again = true
 	r, err := newReader(&opt)
 	if err != nil {
 		return nil, err

@@ -152,7 +152,7 @@ func newBinary(opt *Options) (decode decoder, prepare preparer, err error) {
 		return nil, nil, err
 	}
 	var text func(value []byte) ([]byte, *event.Invalid)
-	by := schema.Options{File: opt.Schema, Message: opt.Message, Registry: opt.Registry, Now: opt.Now}
+	by := schema.Options{File: opt.Schema, Message: opt.Message, Registry: opt.Registry, AskAll: opt.again, Now: opt.Now}
 	if opt.Format == Protobuf {
 		p, err := schema.NewProtobuf(by)
 		if err != nil {

@@ -83,6 +83,8 @@ type Options struct {
 	Now func() time.Time
 	// avro is made with the first decoder of it, and is what all of them read by.
 	avro *schema.Avro
+	// again tells that records were refused before, and are few.
+	again bool
 }
 
 func (o Options) withDefaults() Options {

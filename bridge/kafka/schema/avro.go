@@ -47,6 +47,7 @@ func NewAvro(opt Options) (*Avro, error) {
 		if a.registry, err = newSchemas(opt.Registry, now); err != nil {
 			return nil, err
 		}
+		a.registry.askAll = opt.AskAll
 	}
 	if a.own == nil && a.registry == nil {
 		return nil, errors.New("avro needs a schema file or a schema registry")

@@ -18,6 +18,8 @@ type Options struct {
 	File, Message string
 	// Registry is the schema registry whose header the values have.
 	Registry Registry
+	// AskAll asks the registry for all numbers, however many it does not have.
+	AskAll bool
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }

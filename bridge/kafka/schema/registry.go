@@ -27,8 +27,9 @@ type Registry struct {
 
 // schemas are those of a registry, for all who read by them; any goroutine may ask.
 type schemas struct {
-	at  Registry
-	now func() time.Time
+	at     Registry
+	now    func() time.Time
+	askAll bool
 	// turn is taken by who asks: one at a time, so that who waited finds what the one
 	// before has got, be it a schema or a refusal.
 	turn chan struct{}
@@ -38,6 +39,9 @@ type schemas struct {
 	// fault is what went wrong last; until after nobody asks again.
 	fault *Fault
 	after time.Time
+	// misses are the numbers that the registry did not have, until lull.
+	misses int
+	lull   time.Time
 
 	mu    sync.Mutex
 	known map[uint32]*registered
@@ -67,6 +71,10 @@ const (
 	// that was read takes 20 to 35 times as much.
 	maxSchemas = 256
 	maxText    = 2 * maxAnswer
+	// maxMisses is how many numbers within askAgain the registry may not have before
+	// others that are not known are not asked for: bytes that are no Avro may look like
+	// any number, and each would cost its topic a question.
+	maxMisses = 256
 	// maxReferences bounds how many others a schema refers to, and those in turn;
 	// maxAnswer bounds their texts together.
 	maxReferences = 64
@@ -195,9 +203,17 @@ func (s *schemas) fetch(ctx context.Context, id uint32) (*registered, error) {
 		// Registries count in Java's int, and know no path with a larger number.
 		return bad("there is no schema %d: registries count to %d", id, math.MaxInt32)
 	}
+	if now := s.now(); !now.Before(s.lull) {
+		s.misses, s.lull = 0, now.Add(askAgain)
+	} else if s.misses >= maxMisses && !s.askAll {
+		return bad("schema %d is not known, and was not asked for: the registry has just had none of %d others", id, s.misses)
+	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
 	got, err := s.ask(ctx, "schema "+number, "schemas", "ids", number)
+	if missing(err) {
+		s.misses++
+	}
 	switch {
 	case missing(err) && id == 0:
 		return bad("the schema registry has no schema 0; Apicurio's serializers write numbers of 8 bytes, unless apicurio.registry.as-confluent is true")

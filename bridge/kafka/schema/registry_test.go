@@ -373,31 +373,40 @@ func TestAskerLeaves(t *testing.T) {
 	}
 }
 
-// TestManyUnknown: numbers of schemas that the registry does not have, as a hostile
-// producer can name, do not push out those that it has.
+// TestManyUnknown: numbers of schemas that the registry does not have, as bytes that are
+// no Avro look like, do not push out those that it has, and only so many of them are
+// asked for at a time.
 func TestManyUnknown(t *testing.T) {
-	asked := 0
+	known, unknown := 0, 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/schemas/ids/1" {
+			unknown++
 			http.Error(w, `{"error_code":40403}`, http.StatusNotFound)
 			return
 		}
-		asked++
+		known++
 		fmt.Fprintf(w, `{"schema":%q}`, avroSecond)
 	}))
 	defer server.Close()
-	a := reader(t, Options{Registry: Registry{URL: server.URL}})
-	for range 2 {
+	now := time.UnixMilli(1760000000000)
+	a := reader(t, Options{Registry: Registry{URL: server.URL}, Now: func() time.Time { return now }})
+	for part, want := range []int{maxMisses, maxMisses, 2 * maxMisses} {
+		if part == 2 {
+			now = now.Add(askAgain)
+		}
 		values := [][]byte{{0, 0, 0, 0, 1}}
-		for id := range uint16(maxSchemas + 10) {
-			values = append(values, binary.BigEndian.AppendUint16([]byte{0, 0, 1}, id))
+		for id := range uint16(maxSchemas + maxMisses) {
+			values = append(values, binary.BigEndian.AppendUint16([]byte{0, 0, byte(part + 1)}, id))
 		}
 		if err := prepare(t, a, values...); err != nil || len(a.registry.known) > maxSchemas {
 			t.Fatalf("%d are kept, %v", len(a.registry.known), err)
 		}
-	}
-	if asked != 1 {
-		t.Errorf("the schema was asked for %d times", asked)
+		if known != 1 || unknown != want {
+			t.Errorf("part %d: the schema was asked for %d times, others %d times, want %d", part, known, unknown, want)
+		}
+		if _, inv := a.JSON(values[len(values)-1]); inv == nil || !strings.Contains(inv.Detail, "was not asked for: the registry has just had none of 256 others") {
+			t.Errorf("part %d: %v", part, inv)
+		}
 	}
 }
 
