@@ -156,10 +156,12 @@ func (f field) kinds() shape.Kinds {
 		return shape.Text | shape.Number
 	case fieldValue, fieldPosition, fieldPrice:
 		return shape.Number
+	case fieldType, fieldCurrency:
+		return shape.Text | shape.Null
 	case fieldProps:
 		return 0
 	}
-	return shape.Text
+	return shape.Text | shape.Whole | shape.Null
 }
 
 // member reads the beginning of the n-th member of an object, and what is behind the last.

@@ -357,6 +357,8 @@ func TestParser(t *testing.T) {
 		`{"props":{"a":"12345678\u0041"},"scene":"seven77","currency":"EUR"}`,
 		"{\"user_id\":\"u\",\"scene\":\"\xff\"", "{\"user_id\":\"u\",\"scene\":\"\xff\"}", "{\"\xc3\xa9\":1,\"\xc3\":2}", "{\"scene\":\"\xc3\xa9\",\"user_id\":1.5}",
 		`{"user_id":"u","item_id":"a\u0007","event_type":"view"}`, "{\"user_id\":\"u\x7f\",\"item_id\":\"i\",\"event_type\":\"view\"}",
+		`{"user_id":"u","user_id":null,"x":null,"ts":null,"value":null}`, `{"user_id":null,"user_id":5,"item_id":5.0}`, `{"user_id":01}`, `{"user_id":1e2}`, `{"user_id":nullx}`, `{"user_id":nul}`,
+		`{"user_id":123456789012345,"item_id":1234567890123456789,"event_id":-5,"scene":0,"event_type":5}`, `{"event_type":null,"currency":null,"currency":5}`,
 		`{"ts":5,"ts":"2026-11-22T10:00:00Z"}`, `{"ts":"2026-11-22T10:00:00Z","ts":5}`, `{"ts":5,"ts":6,"x":1,"x":"y"}`, `{"ts":5,"user_id":"u","ts":"6"}`,
 		`{"user_id":"u","ts":300000000000000,"item_id":"i"}`, `{"user_id":"u","position":1.5,"ts":7,"item_id":"i"}`, `{"ts":"soon","user_id":"u"}`, `{"ts":7,"position":3000000000,"ts":8}`,
 		`{"user_id":5,"item_id":"i","value":"1","scene":7}`, `{"position":"3","ts":7}`, "{\"user_id\":\"u\"\t\n}", `{"user_id":"u"            }`, `{"user_id":"u"            ,"ts":7}`,

@@ -26,11 +26,17 @@ const End = 255
 // Kinds are kinds of values.
 type Kinds uint8
 
-// The kinds of values that are read: strings of printable ASCII without escapes, and
-// numbers that words.Decimal takes.
+// The kinds of values that are read.
 const (
+	// Text is a string of printable ASCII without escapes.
 	Text Kinds = 1 << iota
+	// Number is a number that words.Decimal takes.
 	Number
+	// Whole is such a number without a point, read as the text that it is, of a member
+	// that takes no Number.
+	Whole
+	// Null is a null, read as an empty text, of a member that takes no Number.
+	Null
 )
 
 // Shape is how an object's members begin, each from the comma to the colon and the
@@ -126,16 +132,20 @@ func (s *Shape) Read(data []byte, pos, n int) *Found {
 			}
 			v.From, v.To, pos = at+1, to, to+1
 			f.Texts |= 1 << (m.field % Max)
-		} else {
-			if m.takes&Number == 0 {
-				break
-			}
+		} else if m.takes&Number != 0 {
 			number, length := words.Decimal(data, at)
 			if length == 0 {
 				break
 			}
 			v.Number, pos = number, at+length
 			f.Numbers |= 1 << (m.field % Max)
+		} else {
+			length := v.bare(m.takes, data, at)
+			if length == 0 {
+				break
+			}
+			pos = at + length
+			f.Texts |= 1 << (m.field % Max)
 		}
 		if m.field == 0 {
 			f.Unknown++
@@ -144,6 +154,24 @@ func (s *Shape) Read(data []byte, pos, n int) *Found {
 	f.Members, f.Next = n-first, pos
 	return f
 }
+
+// bare reads a number or a null at i as text, where that is taken, and returns its
+// length, else 0.
+func (v *Value) bare(takes Kinds, data []byte, i int) (length int) {
+	v.From, v.To = i, i
+	if takes&Null != 0 && uint32(words.Word(data, i)) == null {
+		return len("null")
+	}
+	_, length = words.Decimal(data, i)
+	if length == 0 || takes&Whole == 0 || bytes.IndexByte(data[i:i+length], '.') >= 0 {
+		return 0
+	}
+	v.To += length
+	return length
+}
+
+// null is the word of a null.
+const null = 'n' | 'u'<<8 | 'l'<<16 | 'l'<<24
 
 // end passes over the brace that closes an object, and white space before it, if that
 // is what comes.

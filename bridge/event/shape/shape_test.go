@@ -1,6 +1,7 @@
 package shape
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -80,15 +81,18 @@ func read(s *Shape, text []byte, n int) string {
 // TestKinds reads values of the kinds that members take, and counts.
 func TestKinds(t *testing.T) {
 	s := new(Shape)
-	for n, takes := range []Kinds{Text | Number, Text, Number, Text | Number, 0} {
-		s.Set(n, fmt.Appendf(nil, `,"%d":`, n), uint8(n%3), takes)
+	for n, takes := range []Kinds{Text | Number, Text, Number, Text | Number, Whole | Null, Null, Text | Whole, 0} {
+		s.Set(n, fmt.Appendf(nil, `,"%d":`, n), uint8(n%4), takes)
 	}
 	for _, tc := range []struct {
 		text             string
 		texts, numbers   uint16
 		members, unknown int
 	}{
-		{`,"0":"","1":"","2":5,"3":7,"4":"","5":""`, 0b011, 0b101, 4, 2},
+		{`,"0":"","1":"","2":5,"3":7,"4":8,"5":null,"6":9,"7":""`, 0b111, 0b1100, 7, 2},
+		{`,"0":"","1":"","2":5,"3":7,"4":null,"5":8,"6":9`, 0b11, 0b1100, 5, 2},
+		{`,"0":"","1":"","2":5,"3":7,"4":8.0,"5":null`, 0b11, 0b1100, 4, 1},
+		{`,"0":"","1":"","2":5,"3":7,"4":8,"5":null,"6":null`, 0b11, 0b1100, 6, 2},
 		{`,"0":5,"1":5,"2":5`, 0, 1, 1, 1},
 		{`,"0":"a","1":"b","2":"c"`, 0b11, 0, 2, 1},
 		{`,"0":"a","1":null`, 1, 0, 1, 1},
@@ -98,14 +102,22 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%s: texts %b, numbers %b, %d members, %d unknown", tc.text, found.Texts, found.Numbers, found.Members, found.Unknown)
 		}
 	}
+	// What is behind the text is not zeros, which a word there has.
+	s.Set(0, make([]byte, 8), 1, Whole)
+	if found := s.Read([]byte("{")[:1:1], 1, 0); found.Members != 0 || found.Next != 1 {
+		t.Errorf("zeros behind the text: %d members, next at %d", found.Members, found.Next)
+	}
 }
 
 // FuzzRead checks that what is read lies within the text and is plain, whatever was
 // remembered before.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(`"a":`), []byte(`,"b":`), []byte(`{"a":"x","b":12 }`))
+	f.Add([]byte(`"a":`), []byte(`,"b":`), []byte(`{"a":5,"b":null }`))
+	f.Add([]byte("\x00\x00\x00"), []byte("\x00\x00"), []byte(`{`))
 	f.Fuzz(func(t *testing.T, one, two, text []byte) {
 		s := learn(string(one), string(two))
+		s.Set(1, two, 2, Text|Whole|Null)
 		if len(text) == 0 {
 			return
 		}
@@ -114,8 +126,14 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%q: next is %d", text, found.Next)
 		}
 		for field, v := range found.Values {
-			if found.Texts>>field&1 != 0 && (words.Plain(text[v.From:v.To]) != v.To-v.From || text[v.From-1] != '"' || text[v.To] != '"') {
-				t.Fatalf("%q: %q is no plain string", text, text[v.From:v.To])
+			if found.Texts>>field&1 == 0 {
+				continue
+			}
+			_, digits := words.Decimal(text, v.From)
+			quoted := text[v.From-1] == '"' && v.To < len(text) && text[v.To] == '"'
+			null := v.To == v.From && bytes.HasPrefix(text[v.From:], []byte("null"))
+			if words.Plain(text[v.From:v.To]) != v.To-v.From || !quoted && !null && digits != v.To-v.From {
+				t.Fatalf("%q: %q is no plain string, whole number or null", text, text[v.From:v.To])
 			}
 		}
 	})
