@@ -14,9 +14,10 @@ import (
 // over the texts' own bytes: a map of strings costs twice as much, and keeps the
 // strings. The zero value is ready to use. It holds less than 4 GiB.
 type Table struct {
-	// text is the table as it stands in the frame, ends where each text in it ends.
+	// text is the table as it stands in the frame, at where in it the length of each
+	// text is.
 	text []byte
-	ends []uint32
+	at   []uint32
 	// groups have a byte of the hash of each of up to eight texts, 0 where there is
 	// none, and none is before another; numbers are theirs. They are a power of two.
 	// That a text is new is seen from one group nearly always, so it waits for one
@@ -42,19 +43,19 @@ const (
 func (t *Table) Bytes() []byte { return t.text }
 
 // Len is how many texts there are.
-func (t *Table) Len() int { return len(t.ends) }
+func (t *Table) Len() int { return len(t.at) }
 
 // Reset empties the table and keeps its memory. A small frame behind a large one
 // does not pay for the large one's groups.
 func (t *Table) Reset() {
-	if len(t.ends) < len(t.groups)/8 && !t.crowded {
-		for n := range t.ends {
+	if len(t.at) < len(t.groups)/8 && !t.crowded {
+		for n := range t.at {
 			t.groups[t.home(t.secret.hash(t.get(uint32(n+1))))] = 0
 		}
 	} else {
 		clear(t.groups)
 	}
-	t.text, t.ends, t.crowded = t.text[:0], t.ends[:0], false
+	t.text, t.at, t.crowded = t.text[:0], t.at[:0], false
 }
 
 // Ref is the number of a text, entered when it is new, and 0 of the empty one.
@@ -62,23 +63,23 @@ func (t *Table) Ref(s string) uint64 {
 	if s == "" {
 		return 0
 	}
-	if len(t.ends) >= groupFill*len(t.groups) {
+	if len(t.at) >= groupFill*len(t.groups) {
 		t.grow()
 	}
 	hash := t.secret.hash(s)
 	for g := t.home(hash); ; g = t.behind(g) {
 		group := t.groups[g]
 		for m := match(group, hash); m != 0; m &= m - 1 {
-			if number := t.numbers[g][bits.TrailingZeros64(m)/8]; t.get(number) == s {
+			if number := t.numbers[g][bits.TrailingZeros64(m)/8]; t.is(number, s) {
 				return uint64(number)
 			}
 		}
 		if used := used(group); used < groupTexts {
+			t.at = append(t.at, uint32(len(t.text)))
 			t.text = append(binary.AppendUvarint(t.text, uint64(len(s))), s...)
-			t.ends = append(t.ends, uint32(len(t.text)))
 			t.groups[g] = group | tag(hash)<<(8*used)
-			t.numbers[g][used] = uint32(len(t.ends))
-			return uint64(len(t.ends))
+			t.numbers[g][used] = uint32(len(t.at))
+			return uint64(len(t.at))
 		}
 		t.crowded = true
 	}
@@ -98,18 +99,20 @@ func (t *Table) Again(last *Last, s string) uint64 {
 	return last.number
 }
 
+// is tells whether s is the text of a number.
+func (t *Table) is(number uint32, s string) bool {
+	text := t.text[t.at[number-1]:]
+	if len(s) >= 0x80 {
+		return t.get(number) == s
+	}
+	return int(text[0]) == len(s) && string(text[1:1+len(s)]) == s
+}
+
 // get is the text of a number, valid until the next change.
 func (t *Table) get(number uint32) string {
-	from := uint32(0)
-	if number > 1 {
-		from = t.ends[number-2]
-	}
-	text := t.text[from:t.ends[number-1]]
-	n := 1
-	if text[0] >= 0x80 {
-		_, n = binary.Uvarint(text)
-	}
-	return unsafe.String(unsafe.SliceData(text), len(text))[n:]
+	text := t.text[t.at[number-1]:]
+	length, n := binary.Uvarint(text)
+	return unsafe.String(unsafe.SliceData(text), len(text))[n : n+int(length)]
 }
 
 // home is the group in which a text is looked for first.
@@ -138,7 +141,7 @@ func (t *Table) grow() {
 	}
 	n := max(firstGroups, 2*len(t.groups))
 	t.groups, t.numbers, t.crowded = make([]uint64, n), make([][groupTexts]uint32, n), false
-	for n := range t.ends {
+	for n := range t.at {
 		number := uint32(n + 1)
 		hash := t.secret.hash(t.get(number))
 		g := t.home(hash)

@@ -53,6 +53,13 @@ func TestLengths(t *testing.T) {
 			}
 		}
 	}
+	for i, s := range want {
+		for j := range want {
+			if table.is(uint32(j+1), s) != (i == j) {
+				t.Fatalf("%q is text %d: %v", s, j+1, i != j)
+			}
+		}
+	}
 }
 
 // TestAgain: a field's text is remembered, the empty one is none, and a Last of
