@@ -207,7 +207,7 @@ func (b *Bench) raw(ctx context.Context, trial *kafka.Trial, m *meter) error {
 	return b.withBus(ctx, 0, func(_ string, bus *jetstream.Bus) error {
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		f := &framer{source: event.TopicSource(trial.Topic, [16]byte{1}), free: make(chan *event.FrameBuilder, rawTurns), full: make(chan *event.FrameBuilder, rawTurns)}
+		f := &framer{source: event.TopicSource(trial.Topic, [16]byte{1}), free: make(chan *event.FrameBuilder, rawTurns), full: make(chan sealed, rawTurns)}
 		for range rawTurns {
 			f.free <- &event.FrameBuilder{}
 		}
@@ -218,7 +218,7 @@ func (b *Bench) raw(ctx context.Context, trial *kafka.Trial, m *meter) error {
 		}()
 		err := trial.Batches(ctx, m.all, func(b *fetch.Batch) (int, error) { return f.take(ctx, b) })
 		if f.filling != nil && f.filling.Len() > 0 {
-			f.full <- f.filling
+			f.handOn()
 		}
 		close(f.full)
 		<-appended
@@ -233,8 +233,21 @@ func (b *Bench) raw(ctx context.Context, trial *kafka.Trial, m *meter) error {
 type framer struct {
 	source string
 	// filling is the frame that the next record goes into, nil before the first.
-	filling    *event.FrameBuilder
-	free, full chan *event.FrameBuilder
+	filling *event.FrameBuilder
+	free    chan *event.FrameBuilder
+	full    chan sealed
+}
+
+// sealed is a frame that waits for the disk, and its builder.
+type sealed struct {
+	*event.FrameBuilder
+	frame []byte
+}
+
+// handOn closes the frame, which costs a walk over it, before its turn comes.
+func (f *framer) handOn() {
+	f.full <- sealed{f.filling, f.filling.Seal()}
+	f.filling = nil
 }
 
 // take puts the records of a batch into frames.
@@ -258,8 +271,7 @@ func (f *framer) take(ctx context.Context, b *fetch.Batch) (records int, err err
 				Event: event.Event{Props: unsafe.String(unsafe.SliceData(r.Value), len(r.Value))},
 			})
 			if f.filling.Size() >= rawFrame {
-				f.full <- f.filling
-				f.filling = nil
+				f.handOn()
 			}
 		}
 		if w.Err() != nil {
@@ -273,15 +285,15 @@ func (f *framer) take(ctx context.Context, b *fetch.Batch) (records int, err err
 // appendAll appends frames until no more come.
 func (f *framer) appendAll(ctx context.Context, bus *jetstream.Bus, m *meter) error {
 	last := uint64(0)
-	for frame := range f.full {
-		seq, err := bus.Append(ctx, frame.Seal(), last)
+	for b := range f.full {
+		seq, err := bus.Append(ctx, b.frame, last)
 		if err != nil {
 			return err
 		}
-		m.add(frame.Len())
+		m.add(b.Len())
 		last = seq
-		frame.Reset()
-		f.free <- frame
+		b.Reset()
+		f.free <- b.FrameBuilder
 	}
 	return nil
 }
