@@ -84,7 +84,7 @@ func (h *holes) fill(place Place, offset int64, anew bool) (wanted bool) {
 			h.before[p] = slices.Clone(spans)
 		}
 	}
-	rest := h.spans[place][:0]
+	rest := make([]span, 0, len(h.spans[place])+1) // one may become two
 	for _, s := range h.spans[place] {
 		if offset >= s.from && offset < s.to && !wanted {
 			wanted = true

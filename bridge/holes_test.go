@@ -205,3 +205,20 @@ func TestWantedInAnotherLife(t *testing.T) {
 	wants("after all, with the mark in the log", life(2, some, map[Place]int64{one: 2}))
 	wants("after all, behind the archive", life(5, some, map[Place]int64{one: 7}))
 }
+
+// A record of the log in the middle of a hole leaves those behind it as they are.
+func TestHoleInTwo(t *testing.T) {
+	var h holes
+	place := Place{"t", 1}
+	for _, s := range []span{{0, 4}, {6, 9}, {11, 15}} {
+		h.add(place, s)
+	}
+	for _, offset := range []int64{1, 12} {
+		if !h.fill(place, offset, false) {
+			t.Errorf("%d is not wanted", offset)
+		}
+	}
+	if got, want := h.spans[place], []span{{0, 1}, {2, 4}, {6, 9}, {11, 12}, {13, 15}}; !slices.Equal(got, want) {
+		t.Errorf("%v are left, want %v", got, want)
+	}
+}
