@@ -105,12 +105,12 @@ func (s *scanner) members(p *Parser, dst *Event) (unknownFields int) {
 }
 
 // set sets the fields that were found, or none of them where one has a value that it may
-// not have, or where it cannot be told which is its last.
+// not have.
 func (e *Event) set(data []byte, found *shape.Found) (ok bool) {
 	is := func(kind uint16, f field) bool { return kind>>f&1 != 0 }
 	at, position := e.Time, e.Position
 	if is(found.Numbers, fieldTime) {
-		if at, ok = moment(found.Values[fieldTime].Number); !ok || is(found.Texts, fieldTime) {
+		if at, ok = moment(found.Values[fieldTime].Number); !ok {
 			return false
 		}
 	} else if is(found.Texts, fieldTime) {

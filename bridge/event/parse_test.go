@@ -325,7 +325,7 @@ func FuzzParseEvent(f *testing.F) {
 func sameWithShape(t *testing.T, data []byte, unknown int, inv *Invalid, want *Event) {
 	t.Helper()
 	var p Parser
-	for _, before := range []string{fullJSON, `{"user_id":"u", "x":1,"item_id":"i"}`, `{}`, `{"user_id":`, string(data)} {
+	for _, before := range []string{fullJSON, `{"user_id":"u", "x":1,"item_id":"i"}`, `{}`, `{"user_id":`, `{"ts":1,"ts":2,"position":1,"position":2}`, string(data)} {
 		var e, ignored Event
 		_, _ = p.Event([]byte(before), &ignored)
 		gotUnknown, got := p.Event(data, &e)
@@ -360,6 +360,7 @@ func TestParser(t *testing.T) {
 		`{"user_id":"u","user_id":null,"x":null,"ts":null,"value":null}`, `{"user_id":null,"user_id":5,"item_id":5.0}`, `{"user_id":01}`, `{"user_id":1e2}`, `{"user_id":nullx}`, `{"user_id":nul}`,
 		`{"user_id":123456789012345,"item_id":1234567890123456789,"event_id":-5,"scene":0,"event_type":5}`, `{"event_type":null,"currency":null,"currency":5}`,
 		`{"ts":5,"ts":"2026-11-22T10:00:00Z"}`, `{"ts":"2026-11-22T10:00:00Z","ts":5}`, `{"ts":5,"ts":6,"x":1,"x":"y"}`, `{"ts":5,"user_id":"u","ts":"6"}`,
+		`{"ts":"soon","ts":2}`, `{"ts":300000000000000,"ts":2}`, `{"ts":1,"ts":"2","position":1.5,"position":2}`, `{"ts":1,"ts":"soon"}`, `{"ts":3,"ts":4,"position":5,"position":6}`,
 		`{"user_id":"u","ts":300000000000000,"item_id":"i"}`, `{"user_id":"u","position":1.5,"ts":7,"item_id":"i"}`, `{"ts":"soon","user_id":"u"}`, `{"ts":7,"position":3000000000,"ts":8}`,
 		`{"user_id":5,"item_id":"i","value":"1","scene":7}`, `{"position":"3","ts":7}`, "{\"user_id\":\"u\"\t\n}", `{"user_id":"u"            }`, `{"user_id":"u"            ,"ts":7}`,
 		`{"user_id":"u","item_id":"i","event_type":"view","value":-1}`, `{"user_id":"u","item_id":"i","event_type":"remove","value":-1}`,

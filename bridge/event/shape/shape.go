@@ -45,7 +45,9 @@ const (
 // remembers nothing.
 type Shape struct {
 	members [Max]member
-	found   Found
+	// latest are the members that fields were set to last.
+	latest [Max]uint8
+	found  Found
 }
 
 // member is the beginning of one, or the end of the object. One that is not
@@ -80,7 +82,9 @@ type Value struct {
 }
 
 // Set remembers how the n-th member begins, what field it is, which is below Max, and
-// what kinds of values are to be read of it; or that the object ends there.
+// what kinds of values are to be read of it; or that the object ends there. A field but
+// 0 is read of the member that was set last: of an object that has it twice the parser
+// looks at each value, for one that is wrong must not be hidden by the next.
 func (s *Shape) Set(n int, raw []byte, field uint8, takes Kinds) {
 	if n >= Max || len(raw) > maxMember {
 		return
@@ -94,6 +98,13 @@ func (s *Shape) Set(n int, raw []byte, field uint8, takes Kinds) {
 	m.first, m.second = le.Uint64(text[:]), le.Uint64(text[8:])
 	m.mask1, m.mask2 = le.Uint64(mask[:]), le.Uint64(mask[8:])
 	m.rest = append(m.rest[:0], raw[min(len(text), len(raw)):]...)
+	if field == 0 || field == End {
+		return
+	}
+	if other := &s.members[s.latest[field]]; other != m && other.field == field {
+		other.takes = 0
+	}
+	s.latest[field] = uint8(n)
 }
 
 // Read reads the members from the n-th on, which begins at pos, as long as they are

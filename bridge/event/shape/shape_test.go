@@ -81,18 +81,19 @@ func read(s *Shape, text []byte, n int) string {
 // TestKinds reads values of the kinds that members take, and counts.
 func TestKinds(t *testing.T) {
 	s := new(Shape)
+	fields := []uint8{0, 1, 2, 3, 0, 5, 6, 7}
 	for n, takes := range []Kinds{Text | Number, Text, Number, Text | Number, Whole | Null, Null, Text | Whole, 0} {
-		s.Set(n, fmt.Appendf(nil, `,"%d":`, n), uint8(n%4), takes)
+		s.Set(n, fmt.Appendf(nil, `,"%d":`, n), fields[n], takes)
 	}
 	for _, tc := range []struct {
 		text             string
 		texts, numbers   uint16
 		members, unknown int
 	}{
-		{`,"0":"","1":"","2":5,"3":7,"4":8,"5":null,"6":9,"7":""`, 0b111, 0b1100, 7, 2},
+		{`,"0":"","1":"","2":5,"3":7,"4":8,"5":null,"6":9,"7":""`, 0b1100011, 0b1100, 7, 2},
 		{`,"0":"","1":"","2":5,"3":7,"4":null,"5":8,"6":9`, 0b11, 0b1100, 5, 2},
 		{`,"0":"","1":"","2":5,"3":7,"4":8.0,"5":null`, 0b11, 0b1100, 4, 1},
-		{`,"0":"","1":"","2":5,"3":7,"4":8,"5":null,"6":null`, 0b11, 0b1100, 6, 2},
+		{`,"0":"","1":"","2":5,"3":7,"4":8,"5":null,"6":null`, 0b100011, 0b1100, 6, 2},
 		{`,"0":5,"1":5,"2":5`, 0, 1, 1, 1},
 		{`,"0":"a","1":"b","2":"c"`, 0b11, 0, 2, 1},
 		{`,"0":"a","1":null`, 1, 0, 1, 1},
@@ -106,6 +107,29 @@ func TestKinds(t *testing.T) {
 	s.Set(0, make([]byte, 8), 1, Whole)
 	if found := s.Read([]byte("{")[:1:1], 1, 0); found.Members != 0 || found.Next != 1 {
 		t.Errorf("zeros behind the text: %d members, next at %d", found.Members, found.Next)
+	}
+}
+
+// TestTwice has a field in two members: it is read of the one that was set last, so
+// that no value hides one before it.
+func TestTwice(t *testing.T) {
+	s := learn(`"a":`, `,"b":`)
+	text := []byte(`{"a":5,"b":6,"a":7 }`)
+	for i, step := range []struct {
+		n    int
+		raw  string
+		want string
+	}{
+		{2, `,"a":`, `stop at 1`},
+		{0, `"a":`, `1=5 2=6 stop at 12`},
+		{2, `,"c":`, `stop at 1`},
+		{0, `"b":`, `stop at 1`},
+		{0, `"a":`, `1=5 2=6 stop at 12`},
+	} {
+		s.Set(step.n, []byte(step.raw), 1, Text|Number)
+		if got := read(s, text, 0); got != step.want {
+			t.Errorf("step %d: %s, want %s", i, got, step.want)
+		}
 	}
 }
 
