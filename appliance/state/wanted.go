@@ -81,10 +81,8 @@ func (w *wanted) keep(at uint64, holes []bridge.Hole) error {
 
 func (w *wanted) write(holes []bridge.Hole) error {
 	if len(holes) == 0 {
-		if err := os.Remove(w.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
+		// One that came back would have the archive take its records a second time.
+		return durable.Remove(w.path)
 	}
 	var file wantedFile
 	for _, h := range holes {

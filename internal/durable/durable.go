@@ -8,6 +8,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -44,4 +45,13 @@ func Replace(path, pattern string, fill func(f *os.File) error) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return SyncDir(dir)
+}
+
+// Remove takes the file at path away, which need not be there, and returns when
+// that is on disk: else a crash of the machine may bring it back.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"vitrine/internal/durable"
@@ -41,10 +42,47 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// TestRemove: a file is gone when the folder is synced, which takes a descriptor, and
+// not before; one that is not there is none to remove.
+func TestRemove(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var was syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	none := was
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	err := durable.Remove(path)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("%v, though the folder could not be synced", err)
+	}
+	if err := durable.Remove(path); err != nil {
+		t.Errorf("remove what is not there: %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file: %v", err)
+	}
+	if err := durable.Remove(filepath.Dir(filepath.Dir(path))); err == nil {
+		t.Error("a folder that is not empty was removed")
+	}
+}
+
 func TestFoldersThatAreNotThere(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none")
 	if err := durable.SyncDir(none); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("sync: %v", err)
+	}
+	if err := durable.Remove(filepath.Join(none, "f")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("remove: %v", err)
 	}
 	write := func(*os.File) error { t.Error("written"); return nil }
 	if err := durable.Replace(filepath.Join(none, "f"), ".f-*", write); !errors.Is(err, os.ErrNotExist) {
