@@ -50,7 +50,7 @@ func Redact(text string) string {
 		`(?i)(bearer )\S+`: "${1}[...]",
 		`(?i)("?(?:user|user_id|session|session_id|item|item_id|event_id|password|secret|token|sasl|key)"?\s*[=:]\s*)("[^"]*"|[^\s,;}\]]+)`: "${1}[...]",
 		`(?i)((?:user_id|session|item_id)%3[Dd])[^&\s"]+`: "${1}[...]",
-		`(://)[^/\s"@]+@`: "${1}[...]@", // who enters by an address, and how
+		`(://)[^/\s"]+@`: "${1}[...]@", // who enters by an address, and how
 		`\b(\d{1,3})\.\d{1,3}\.\d{1,3}\.(\d{1,3})\b`: "${1}.x.x.${2}",
 		`(/v1/(?:users|items)/)[^/?\s"]+`:            "${1}[...]",
 		`(vk_[0-9a-f]{8})_[0-9a-f]{16,}`:             "${1}[...]",

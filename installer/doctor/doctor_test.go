@@ -25,6 +25,7 @@ func TestRedact(t *testing.T) {
 		{"connect to 10.20.30.40:9092 refused", "20.30", ":9092 refused"},
 		{`password = "s3cret"`, "s3cret", "password"},
 		{`schema_registry = "https://shop:s3cret@registry:8081"`, "s3cret", "@registry:8081"},
+		{`schema_registry = "https://shop:p@s3cret@registry:8081/at@"`, "s3cret", "://[...]@registry:8081/at@"},
 	} {
 		got := Redact(c.text)
 		if strings.Contains(got, c.hidden) || !strings.Contains(got, c.kept) {
