@@ -39,6 +39,12 @@ func unreachable(err error, o *Options) *fault {
 	}
 }
 
+// unkept is the fault of a beginning that could not be noted, which the cluster has no
+// part in.
+func unkept(err error) *fault {
+	return &fault{"where partitions begin cannot be noted, so nothing of them is read: " + err.Error(), "check free space and rights on the data folder's disk"}
+}
+
 // unreadable is the fault of a partition that cannot be read from an offset on; nil
 // without an error.
 func unreadable(topic string, partition int32, offset int64, err error, o *Options) *fault {

@@ -62,7 +62,7 @@ func (s *session) start(ctx context.Context, assigned map[string]map[int32]kgo.O
 	}
 	if len(begun) > 0 {
 		if err := s.opt.Begun(begun); err != nil {
-			return nil, fmt.Errorf("note where partitions begin: %w", err)
+			return nil, unkept(err)
 		}
 	}
 	for _, r := range all {

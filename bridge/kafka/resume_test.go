@@ -143,6 +143,9 @@ func TestBeginningIsKeptFirst(t *testing.T) {
 	if len(log.begun) != 1 {
 		t.Errorf("kept %v", log.begun)
 	}
+	if said := r.said.String(); !strings.Contains(said, "no room") || !strings.Contains(said, "the data folder's disk") || strings.Contains(said, "no connection") {
+		t.Errorf("said %s", said)
+	}
 	log.begun = nil
 	r = read(t, log, Options{Brokers: []string{broker}})
 	r.until("the group is joined", func(s Status) bool { return s.Connected })
