@@ -29,7 +29,7 @@ PROFILED := ./bridge/kafka:Flow ./appliance:Ingest ./bridge/archive:Commit ./bri
 profile: ## cmd/vitrine/default.pgo, by which the compiler knows the hot paths, measured anew (minutes, on a machine that has nothing else to do)
 	@rm -rf dist/profile && mkdir -p dist/profile
 	@for of in $(PROFILED); do name=$${of##*:}; \
-		go test -run '^$$' -bench "^Benchmark$$name\$$" -benchtime 10s -cpuprofile $(CURDIR)/dist/profile/$$name.prof -o dist/profile/test $${of%:*} || exit 1; done
+		go test -trimpath -run '^$$' -bench "^Benchmark$$name\$$" -benchtime 10s -cpuprofile $(CURDIR)/dist/profile/$$name.prof -o dist/profile/test $${of%:*} || exit 1; done
 	go tool pprof -proto -output cmd/vitrine/default.pgo dist/profile/*.prof
 
 run: build shelf ## start the appliance with a demo shop (ARGS="--set http.listen=127.0.0.1:9000")
