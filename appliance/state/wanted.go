@@ -2,12 +2,10 @@ package state
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -48,17 +46,16 @@ type wantedSpan struct {
 // read takes the file, which mostly is not there. A damaged one is told and removed:
 // it keeps nobody from starting.
 func (w *wanted) read() error {
-	text, err := os.ReadFile(w.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read what is wanted again of topics: %w", err)
-	}
 	var file wantedFile
-	if err := json.Unmarshal(text, &file); err != nil {
+	err := durable.ReadJSON(w.path, &file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, durable.ErrDamaged):
 		w.log.Warn("what is wanted again of topics cannot be read: what the log has lost of them stays lost", logkey.Path, w.path, logkey.Error, err)
 		return w.write(nil)
+	case err != nil:
+		return fmt.Errorf("read what is wanted again of topics: %w", err)
 	}
 	for _, s := range file.Wanted {
 		if s.From >= 0 && s.From <= s.To {
@@ -88,9 +85,7 @@ func (w *wanted) write(holes []bridge.Hole) error {
 	for _, h := range holes {
 		file.Wanted = append(file.Wanted, wantedSpan{h.Place.Name, h.Place.Partition, h.From, h.To})
 	}
-	return durable.Replace(w.path, ".wanted-*", func(f *os.File) error {
-		return json.NewEncoder(f).Encode(file)
-	})
+	return durable.ReplaceJSON(w.path, ".wanted-*", file)
 }
 
 // keepPatience is long for what takes a fraction of a millisecond. A frame of unknown

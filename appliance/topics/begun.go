@@ -2,13 +2,11 @@ package topics
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 
@@ -47,20 +45,19 @@ type beginning struct {
 // starting.
 func OpenBegun(path string, archived []archive.TopicPosition, log *slog.Logger) (*Begun, error) {
 	b := &Begun{path: path, at: map[bridge.Place]int64{}}
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return b, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read where the topics began: %w", err)
-	}
 	var file begunFile
-	if err := json.Unmarshal(text, &file); err != nil {
+	err := durable.ReadJSON(path, &file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return b, nil
+	case errors.Is(err, durable.ErrDamaged):
 		log.Warn("where the topics began cannot be read, and is noted anew", logkey.Path, path, logkey.Error, err)
-		if err := os.Remove(path); err != nil {
+		if err := durable.Remove(path); err != nil {
 			return nil, fmt.Errorf("remove a damaged file: %w", err)
 		}
 		return b, nil
+	case err != nil:
+		return nil, fmt.Errorf("read where the topics began: %w", err)
 	}
 	for _, p := range file.Partitions {
 		if p.From >= 0 {
@@ -119,7 +116,5 @@ func write(path string, at map[bridge.Place]int64) error {
 	slices.SortFunc(file.Partitions, func(a, b beginning) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
-	return durable.Replace(path, ".begun-*", func(f *os.File) error {
-		return json.NewEncoder(f).Encode(file)
-	})
+	return durable.ReplaceJSON(path, ".begun-*", file)
 }

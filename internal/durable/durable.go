@@ -6,12 +6,20 @@
 package durable
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
+
+// ErrDamaged says that a file is not what was written, or that the disk cannot give it
+// any more.
+var ErrDamaged = errors.New("the file is damaged")
 
 // SyncDir makes the names in a folder durable.
 func SyncDir(dir string) error {
@@ -55,3 +63,38 @@ func Remove(path string) error {
 	}
 	return SyncDir(filepath.Dir(path))
 }
+
+// ReplaceJSON is Replace by a line of JSON, which v becomes, and a line of its CRC-32C
+// in hexadecimal digits, so that a flipped bit makes no other value of it.
+func ReplaceJSON(path, pattern string, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return Replace(path, pattern, func(f *os.File) error {
+		_, err := fmt.Fprintf(f, "%s\n%08x\n", text, sum(text))
+		return err
+	})
+}
+
+// ReadJSON reads into v what ReplaceJSON has written. The error is ErrDamaged, or why
+// the file cannot be opened.
+func ReadJSON(path string, v any) error {
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, syscall.EIO):
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case err != nil:
+		return err
+	}
+	line, rest, _ := bytes.Cut(text, []byte("\n"))
+	if string(rest) != fmt.Sprintf("%08x\n", sum(line)) {
+		return fmt.Errorf("%w: its checksum is wrong", ErrDamaged)
+	}
+	if err := json.Unmarshal(line, v); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return nil
+}
+
+func sum(text []byte) uint32 { return crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)) }

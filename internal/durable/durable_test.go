@@ -1,6 +1,7 @@
 package durable_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -87,5 +88,51 @@ func TestFoldersThatAreNotThere(t *testing.T) {
 	write := func(*os.File) error { t.Error("written"); return nil }
 	if err := durable.Replace(filepath.Join(none, "f"), ".f-*", write); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("replace: %v", err)
+	}
+}
+
+// TestJSON: what was written is read, and of each flipped bit nothing.
+func TestJSON(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	type value struct{ A, B int }
+	want, got := value{12, 345}, value{}
+	if err := durable.ReadJSON(path, &got); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("read what is not there: %v", err)
+	}
+	if err := durable.ReplaceJSON(path, ".f-*", want); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.ReadJSON(path, &got); err != nil || got != want {
+		t.Fatalf("read %v, %v", got, err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := func(text []byte) {
+		t.Helper()
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := durable.ReadJSON(path, &got); !errors.Is(err, durable.ErrDamaged) {
+			t.Errorf("%q is %v, %v", text, got, err)
+		}
+	}
+	for bit := range 8 * len(text) {
+		flipped := bytes.Clone(text)
+		flipped[bit/8] ^= 1 << (bit % 8)
+		damaged(flipped)
+	}
+	for n := range text {
+		damaged(text[:n])
+	}
+	if err := durable.ReplaceJSON(path, ".f-*", []int{1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.ReadJSON(path, &got); !errors.Is(err, durable.ErrDamaged) {
+		t.Errorf("another kind of value: %v", err)
+	}
+	if err := durable.ReplaceJSON(path, ".f-*", func() {}); err == nil {
+		t.Error("a function was written")
 	}
 }
