@@ -252,9 +252,8 @@ func (w *Walk) read(r *Record) bool {
 	return true
 }
 
-// Position is the offset behind the records that were read, and behind the batch
-// when the part is its last.
-func (w *Walk) Position() int64 { return w.next }
+// Position is the offset behind the records that were read.
+func (w *Walk) Position() int64 { return min(w.next, w.batch.Next) }
 
 // Err is why the records ended before their time.
 func (w *Walk) Err() error { return w.err }
