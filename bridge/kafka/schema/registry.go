@@ -80,7 +80,7 @@ const (
 	maxReferences = 64
 	// fetchTime bounds a schema with all of those.
 	fetchTime = 4 * answerTime
-	// failPause is how long a registry is left alone that does not answer, and
+	// failPause is how long a registry is left alone at least that does not answer, and
 	// askAgain one that refuses the user, as many wrong passwords in a row lock users
 	// out. A schema that cannot be used is asked for again after askAgain, too.
 	failPause = time.Second
@@ -252,6 +252,7 @@ func (s *schemas) ask(ctx context.Context, what string, path ...string) (out ans
 			return out, err
 		}
 	}
+	asked := s.now()
 	out, err = s.client.schema(ctx, path...)
 	switch {
 	case err == nil, missing(err), errors.Is(err, errLong):
@@ -260,7 +261,8 @@ func (s *schemas) ask(ctx context.Context, what string, path ...string) (out ans
 	case errors.Is(ctx.Err(), context.Canceled): // which is no fault of the registry
 		return out, fmt.Errorf("ask the schema registry for %s: %w", what, ctx.Err())
 	}
-	s.fault, s.after = s.client.explain(err), s.now().Add(failPause)
+	// Other topics wait for a question, so a silent registry gets half of the time at most.
+	s.fault, s.after = s.client.explain(err), s.now().Add(max(failPause, s.now().Sub(asked)))
 	s.fault.what = fmt.Sprintf("the schema registry does not give %s: %s", what, s.fault.what)
 	if refuses(err) {
 		s.after = s.now().Add(askAgain)

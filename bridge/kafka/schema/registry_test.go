@@ -130,6 +130,29 @@ func TestRefusedUser(t *testing.T) {
 	}
 }
 
+// TestSlowFailure: a registry that took its time to fail is left alone as long, for
+// meanwhile other topics wait for what is read with its schemas.
+func TestSlowFailure(t *testing.T) {
+	var asked, clock atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		clock.Add(int64(4 * time.Second))
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+	a := reader(t, Options{Registry: Registry{URL: server.URL}, Now: func() time.Time { return time.UnixMilli(1760000000000).Add(time.Duration(clock.Load())) }})
+	value := encodeAvro(t, avroSecond, 1, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart"})
+	for i, step := range []struct {
+		after time.Duration
+		asked int64
+	}{{0, 1}, {4*time.Second - 1, 1}, {1, 2}} {
+		clock.Add(int64(step.after))
+		if err := prepare(t, a, value); err == nil || asked.Load() != step.asked {
+			t.Errorf("%d: %v, asked %d times, want %d", i, err, asked.Load(), step.asked)
+		}
+	}
+}
+
 // answers is the address of something that gives one answer to all questions.
 func answers(t *testing.T, status int, kind, body string) string {
 	t.Helper()
