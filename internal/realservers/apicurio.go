@@ -38,7 +38,7 @@ func (a Apicurio) Start(ctx context.Context) (*Registry, error) {
 	}
 	const name = "apicurio-registry-app"
 	lib, err := fetched("apicurio-"+apicurioVersion, func(work string) error {
-		return maven(ctx, "fetch "+name, mavenPlugin+"unpack", "-Dartifact=io.apicurio:"+name+":"+apicurioVersion+":tar.gz:all", "-DoutputDirectory="+work)
+		return maven(ctx, work, "fetch "+name, mavenPlugin+"unpack", "-Dartifact=io.apicurio:"+name+":"+apicurioVersion+":tar.gz:all", "-DoutputDirectory="+work)
 	})
 	if err != nil {
 		return nil, err

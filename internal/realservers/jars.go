@@ -27,7 +27,7 @@ func jars(ctx context.Context, name string, artifacts []artifact) (string, error
 		if err := os.WriteFile(pom, []byte(project(artifacts)), 0o644); err != nil {
 			return fmt.Errorf("write the list of jars: %w", err)
 		}
-		return maven(ctx, "fetch the jars of "+name, "-f", pom, mavenPlugin+"copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(work, "lib"))
+		return maven(ctx, work, "fetch the jars of "+name, "-f", pom, mavenPlugin+"copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(work, "lib"))
 	})
 	return filepath.Join(dir, "lib"), err
 }
@@ -62,13 +62,16 @@ func fetched(name string, fetch func(work string) error) (string, error) {
 	return dir, nil
 }
 
-// maven runs it, quietly.
-func maven(ctx context.Context, what string, args ...string) error {
+// maven runs it in a folder, quietly: without a project its plugins leave marks where
+// they are run.
+func maven(ctx context.Context, dir, what string, args ...string) error {
 	mvn, err := program("mvn", "maven")
 	if err != nil {
 		return err
 	}
-	_, err = run(exec.CommandContext(ctx, mvn, append([]string{"-B", "-q"}, args...)...), what)
+	cmd := exec.CommandContext(ctx, mvn, append([]string{"-B", "-q"}, args...)...)
+	cmd.Dir = dir
+	_, err = run(cmd, what)
 	return err
 }
 
