@@ -4,9 +4,9 @@
 // the appliance runs.
 //
 // It owns the snapshots' files, that of what is wanted again of topics, and the order
-// of filling; what is in a snapshot's
-// blocks belongs to catalog, profile and bridge. It must not import recommend,
-// registry or httpapi: it knows events and attributes, no models and no answers.
+// of filling; what is in a snapshot's blocks belongs to catalog, profile and bridge. It
+// must not import recommend, registry or httpapi: it knows events and attributes, no
+// models and no answers.
 package state
 
 import (
