@@ -5,8 +5,6 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"go/ast"
-	"go/parser"
-	"go/token"
 	"io"
 	"os"
 	"path/filepath"
@@ -22,7 +20,7 @@ var profiled = regexp.MustCompile(`^vitrine/([a-z0-9/]+)\.(?:\(?\*?(\w+)(?:\[.*\
 // TestProfile tells when the compiler's profile is of functions that are no more, of
 // which what it says is lost without a word, and when it names a machine's folders.
 func TestProfile(t *testing.T) {
-	declared := map[string]map[string]bool{} // by folder
+	declared := declarations(t)
 	n, gone := 0, []string(nil)
 	for _, text := range profileStrings(t, "../../cmd/vitrine/default.pgo") {
 		if filepath.Ext(text) == ".go" {
@@ -34,9 +32,6 @@ func TestProfile(t *testing.T) {
 		m := profiled.FindStringSubmatch(text)
 		if m == nil {
 			continue
-		}
-		if _, ok := declared[m[1]]; !ok {
-			declared[m[1]] = declarations(t, filepath.Join("../..", m[1]))
 		}
 		n++
 		if names := declared[m[1]]; !names[m[2]] && !names[m[3]] {
@@ -88,22 +83,17 @@ func profileStrings(t *testing.T, path string) (out []string) {
 	return out
 }
 
-// declarations are the names of the functions and methods of a folder.
-func declarations(t *testing.T, dir string) map[string]bool {
+// declarations are the names of the functions and methods of each folder.
+func declarations(t *testing.T) map[string]map[string]bool {
 	t.Helper()
-	names := map[string]bool{}
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
+	names := map[string]map[string]bool{}
+	for _, src := range sources(t) {
+		if names[src.pkg] == nil {
+			names[src.pkg] = map[string]bool{}
 		}
-		for _, d := range file.Decls {
+		for _, d := range src.ast.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok {
-				names[f.Name.Name] = true
+				names[src.pkg][f.Name.Name] = true
 			}
 		}
 	}
