@@ -62,6 +62,9 @@ func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 	check(k.SASL == "" || k.User != "" && k.PasswordFile != "", "kafka.sasl", "needs kafka.sasl_user and kafka.sasl_password_file")
 	check(k.TLS || k.TLSCA+k.TLSCert+k.TLSKey == "", "kafka.tls", "must be true for kafka.tls_ca, kafka.tls_cert and kafka.tls_key to count")
 	check((k.TLSCert == "") == (k.TLSKey == ""), "kafka.tls_key", "kafka.tls_cert and kafka.tls_key go together")
+	headless := oneOf(k.Format, kafka.CSV, kafka.CloudEvents) && k.ItemsTopic+k.UsersTopic == "" // which are JSON
+	check(k.Registry.URL == "" || !headless, "kafka.schema_registry",
+		"does not count: values of kafka.format=%s are read without a registry, and no topic of items or users is set; take it out, or set the format that the values have: json, avro or protobuf", k.Format)
 	validateRegistry(&k.Registry, check)
 	if err := kafka.CheckMap(k.Format, k.Map); err != nil {
 		check(false, "kafka.map", "%w", err)

@@ -36,6 +36,25 @@ func TestWrongTopicsAreToldInOrder(t *testing.T) {
 	}
 }
 
+// TestRegistryThatNothingReads: a registry is refused where no topic has values with its
+// header, and taken where one of several has.
+func TestRegistryThatNothingReads(t *testing.T) {
+	for set, ok := range map[string]bool{
+		"format=csv": false, "format=cloudevents": false, "format=csv topic=": false,
+		"format=csv items_topic=items": true, "format=cloudevents users_topic=users": true, "format=csv topic= items_topic=items": true,
+		"format=json": true, "format=avro": true, "format=protobuf schema=/etc/shop.set message=shop.Event": true,
+	} {
+		keys := []string{"kafka.schema_registry=http://registry:8081"}
+		for key := range strings.FieldsSeq(set) {
+			keys = append(keys, "kafka."+key)
+		}
+		_, err := Load(Sources{Set: keys, DataDir: t.TempDir()})
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "--set kafka.schema_registry=http://registry:8081: kafka.schema_registry does not count") {
+			t.Errorf("%s: %v, want it to be taken: %v", set, err, ok)
+		}
+	}
+}
+
 // TestRegistry: what does not go together about a schema registry is told by its key.
 func TestRegistry(t *testing.T) {
 	const at = "kafka.schema_registry"
