@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"vitrine/bridge/kafka/fault"
 	"vitrine/bridge/kafka/fetch"
 	"vitrine/internal/keyfile"
 )
@@ -122,7 +123,7 @@ func (o *Options) base() ([]kgo.Opt, error) {
 	}
 	password, err := keyfile.Password(c.PasswordFile)
 	if err != nil {
-		return nil, &fault{"the password of " + c.User + " cannot be read: " + err.Error(), "kafka.sasl_password_file names a file with the password in its first line"}
+		return nil, fault.New("the password of "+c.User+" cannot be read: "+err.Error(), "kafka.sasl_password_file names a file with the password in its first line")
 	}
 	switch c.SASL {
 	case Plain:
@@ -140,13 +141,13 @@ func (c *Security) tls() (*tls.Config, error) {
 	if c.CAFile != "" {
 		var err error
 		if out.RootCAs, err = keyfile.Authorities(c.CAFile); err != nil {
-			return nil, &fault{"the authorities cannot be read: " + err.Error(), "kafka.tls_ca names a PEM file"}
+			return nil, fault.New("the authorities cannot be read: "+err.Error(), "kafka.tls_ca names a PEM file")
 		}
 	}
 	if c.CertFile != "" {
 		cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
 		if err != nil {
-			return nil, &fault{"the client's certificate cannot be read: " + err.Error(), "kafka.tls_cert and kafka.tls_key name PEM files"}
+			return nil, fault.New("the client's certificate cannot be read: "+err.Error(), "kafka.tls_cert and kafka.tls_key name PEM files")
 		}
 		out.Certificates = []tls.Certificate{cert}
 	}

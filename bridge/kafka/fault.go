@@ -11,43 +11,36 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"vitrine/bridge/kafka/fault"
 )
 
-// fault is what is wrong and what to do about it, for people.
-type fault struct{ what, hint string }
-
-// Error is what is wrong.
-func (f *fault) Error() string { return f.what }
-
-// Hint is what to do about it.
-func (f *fault) Hint() string { return f.hint }
-
 // missing is the fault of a topic that is not there.
-func missing(topic string, o *Options) *fault {
-	return &fault{
+func missing(topic string, o *Options) *fault.Error {
+	return fault.New(
 		fmt.Sprintf("topic %s does not exist on %s", topic, strings.Join(o.Brokers, ",")),
 		fmt.Sprintf("kafka-topics.sh --create --topic %s --partitions 8 --bootstrap-server %s", topic, o.Brokers[0]),
-	}
+	)
 }
 
 // unreachable is the fault of brokers that answer, and give addresses of themselves
 // that do not.
-func unreachable(err error, o *Options) *fault {
-	return &fault{
+func unreachable(err error, o *Options) *fault.Error {
+	return fault.New(
 		fmt.Sprintf("%s answer, and the addresses that they give of themselves cannot be reached: %v", strings.Join(o.Brokers, ","), err),
 		"the brokers' advertised.listeners must name them as they are reached from here",
-	}
+	)
 }
 
 // unkept is the fault of a beginning that could not be noted, which the cluster has no
 // part in.
-func unkept(err error) *fault {
-	return &fault{"where partitions begin cannot be noted, so nothing of them is read: " + err.Error(), "check free space and rights on the data folder's disk"}
+func unkept(err error) *fault.Error {
+	return fault.New("where partitions begin cannot be noted, so nothing of them is read: "+err.Error(), "check free space and rights on the data folder's disk")
 }
 
 // unreadable is the fault of a partition that cannot be read from an offset on; nil
 // without an error.
-func unreadable(topic string, partition int32, offset int64, err error, o *Options) *fault {
+func unreadable(topic string, partition int32, offset int64, err error, o *Options) *fault.Error {
 	if err == nil {
 		return nil
 	}
@@ -55,22 +48,22 @@ func unreadable(topic string, partition int32, offset int64, err error, o *Optio
 	if offset < 0 {
 		from = "its start"
 	}
-	f := &fault{fmt.Sprintf("partition %d of %s cannot be read from %s on: %v", partition, topic, from, err), ""}
+	var hint string
 	var refused *kerr.Error
 	switch known := errors.As(err, &refused); {
 	case refused == kerr.CorruptMessage, !known:
-		f.hint = passOver(topic, partition, "NEXT", o) + "; NEXT is where the next batch begins: kafka-dump-log.sh on the leader's folder of the partition shows it"
+		hint = passOver(topic, partition, "NEXT", o) + "; NEXT is where the next batch begins: kafka-dump-log.sh on the leader's folder of the partition shows it"
 	case refused == kerr.KafkaStorageError:
-		f.hint = "look at the disks of the partition's leader and its log"
+		hint = "look at the disks of the partition's leader and its log"
 	default:
-		f.hint = explain(err, o).hint
+		hint = explain(err, o).Hint()
 	}
-	return f
+	return fault.New(fmt.Sprintf("partition %d of %s cannot be read from %s on: %v", partition, topic, from, err), hint)
 }
 
 // rotten is the fault of a batch whose bytes are wrong.
-func rotten(p *part, err error, o *Options) *fault {
-	return &fault{err.Error(), passOver(p.Topic, p.Partition, fmt.Sprint(p.Next), o)}
+func rotten(p *part, err error, o *Options) *fault.Error {
+	return fault.New(err.Error(), passOver(p.Topic, p.Partition, fmt.Sprint(p.Next), o))
 }
 
 // passOver says how to get over what is broken in a partition before an offset. The
@@ -87,46 +80,46 @@ func dialed(err error) bool {
 }
 
 // explain puts an error of the client in the operator's terms.
-func explain(err error, o *Options) fault {
+func explain(err error, o *Options) *fault.Error {
 	brokers := strings.Join(o.Brokers, ",")
-	var own *fault
+	var own *fault.Error
 	var expired x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var eof *kgo.ErrFirstReadEOF
 	switch {
 	case err == nil:
-		return fault{"the connection ended", ""}
+		return fault.New("the connection ended", "")
 	case errors.As(err, &own):
-		return *own
+		return own
 	case errors.As(err, &expired) && expired.Reason == x509.Expired:
-		return fault{"the certificate of " + brokers + " has expired or is not valid yet: " + expired.Error(), "renew the brokers' certificate, or set this machine's clock"}
+		return fault.New("the certificate of "+brokers+" has expired or is not valid yet: "+expired.Error(), "renew the brokers' certificate, or set this machine's clock")
 	case errors.As(err, &unknown):
-		return fault{"the certificate of " + brokers + " is signed by an authority that is not trusted", "kafka.tls_ca names the PEM file of the authority"}
+		return fault.New("the certificate of "+brokers+" is signed by an authority that is not trusted", "kafka.tls_ca names the PEM file of the authority")
 	case errors.As(err, &host):
-		return fault{host.Error(), "kafka.brokers must name the brokers as their certificates do"}
+		return fault.New(host.Error(), "kafka.brokers must name the brokers as their certificates do")
 	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
-		return fault{fmt.Sprintf("%s refuse user %q: %v", brokers, o.Security.User, err), "check kafka.sasl, kafka.sasl_user and kafka.sasl_password_file"}
+		return fault.New(fmt.Sprintf("%s refuse user %q: %v", brokers, o.Security.User, err), "check kafka.sasl, kafka.sasl_user and kafka.sasl_password_file")
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed):
-		return fault{err.Error(), fmt.Sprintf("allow the user to read the topic and the group: kafka-acls.sh --add --allow-principal User:%s --consumer --topic %s --group %s --bootstrap-server %s",
-			o.Security.User, o.Topic, o.Group, o.Brokers[0])}
+		return fault.New(err.Error(), fmt.Sprintf("allow the user to read the topic and the group: kafka-acls.sh --add --allow-principal User:%s --consumer --topic %s --group %s --bootstrap-server %s",
+			o.Security.User, o.Topic, o.Group, o.Brokers[0]))
 	case errors.Is(err, kerr.InconsistentGroupProtocol):
-		return fault{"group " + o.Group + " has members that are no Vitrine: they share out partitions in another way", "give kafka.group a name that nothing else reads by"}
+		return fault.New("group "+o.Group+" has members that are no Vitrine: they share out partitions in another way", "give kafka.group a name that nothing else reads by")
 	case errors.Is(err, kerr.FencedInstanceID):
-		return fault{"another appliance reads as the same member of group " + o.Group + ": its data folder is a copy of this one", "remove state/instance of one of the data folders, and start it again"}
+		return fault.New("another appliance reads as the same member of group "+o.Group+": its data folder is a copy of this one", "remove state/instance of one of the data folders, and start it again")
 	case errors.As(err, &eof):
-		return fault{"the connection to " + brokers + " is closed at once: " + eof.Error(), "check kafka.tls and kafka.sasl against the brokers' listener"}
+		return fault.New("the connection to "+brokers+" is closed at once: "+eof.Error(), "check kafka.tls and kafka.sasl against the brokers' listener")
 	case errors.Is(err, io.EOF) && o.Security.SASL != "":
-		return fault{fmt.Sprintf("%s end the connection of user %q", brokers, o.Security.User), "check kafka.sasl, kafka.sasl_user and kafka.sasl_password_file"}
+		return fault.New(fmt.Sprintf("%s end the connection of user %q", brokers, o.Security.User), "check kafka.sasl, kafka.sasl_user and kafka.sasl_password_file")
 	case strings.Contains(err.Error(), "tls endpoint"), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
-		return fault{"only one side of the connection to " + brokers + " speaks TLS", "check kafka.tls against the brokers' listener"}
+		return fault.New("only one side of the connection to "+brokers+" speaks TLS", "check kafka.tls against the brokers' listener")
 	case errors.Is(err, context.DeadlineExceeded) && o.Security.TLS:
-		return fault{"no answer from " + brokers, "check kafka.brokers, and kafka.tls against the brokers' listener"}
+		return fault.New("no answer from "+brokers, "check kafka.brokers, and kafka.tls against the brokers' listener")
 	case errors.Is(err, context.DeadlineExceeded):
-		return fault{"no answer from " + brokers, "check kafka.brokers, the network and the brokers' log"}
+		return fault.New("no answer from "+brokers, "check kafka.brokers, the network and the brokers' log")
 	}
 	if refused := (*kerr.Error)(nil); errors.As(err, &refused) {
-		return fault{fmt.Sprintf("%s answer with an error: %v", brokers, err), "the brokers' log may tell more"}
+		return fault.New(fmt.Sprintf("%s answer with an error: %v", brokers, err), "the brokers' log may tell more")
 	}
-	return fault{"no connection to " + brokers + ": " + err.Error(), "check kafka.brokers, and that the brokers' advertised.listeners can be reached from here"}
+	return fault.New("no connection to "+brokers+": "+err.Error(), "check kafka.brokers, and that the brokers' advertised.listeners can be reached from here")
 }

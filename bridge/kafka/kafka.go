@@ -18,6 +18,7 @@ import (
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fault"
 	"vitrine/bridge/kafka/schema"
 	"vitrine/internal/logkey"
 	"vitrine/internal/pause"
@@ -152,7 +153,7 @@ type Source struct {
 	reminded time.Time
 	parts    map[bridge.Place]*Partition
 	// held are the partitions that cannot be read, and why.
-	held map[bridge.Place]*fault
+	held map[bridge.Place]*fault.Error
 	// ids are those of the topics that were read last.
 	ids map[string]kadm.TopicID
 }
@@ -160,7 +161,7 @@ type Source struct {
 // New checks the options; nothing is connected yet.
 func New(opt Options) (*Source, error) {
 	opt = opt.withDefaults()
-	s := &Source{parts: map[bridge.Place]*Partition{}, held: map[bridge.Place]*fault{}, ids: map[string]kadm.TopicID{}, look: 5 * time.Second, patience: 10 * time.Second, away: awayTime}
+	s := &Source{parts: map[bridge.Place]*Partition{}, held: map[bridge.Place]*fault.Error{}, ids: map[string]kadm.TopicID{}, look: 5 * time.Second, patience: 10 * time.Second, away: awayTime}
 	if opt.Instance == "" {
 		s.away = shortAway // it comes back as another member
 	}
@@ -205,11 +206,11 @@ func (s *Source) Run(ctx context.Context) error {
 			s.away = shortAway
 			continue
 		}
-		fault := explain(err, &s.opt)
-		s.fail(fault)
-		if fault.what != told {
-			told = fault.what
-			s.opt.Log.Warn("kafka: "+fault.what, logkey.Hint, fault.hint)
+		f := explain(err, &s.opt)
+		s.fail(f)
+		if f.Error() != told {
+			told = f.Error()
+			s.opt.Log.Warn("kafka: "+told, logkey.Hint, f.Hint())
 		}
 		if s.opt.Now().Sub(began) > time.Minute {
 			wait, told = firstPause, ""
@@ -236,7 +237,7 @@ func (s *Source) Status() Status {
 	for i := range out.Partitions {
 		p := &out.Partitions[i]
 		if f := s.held[bridge.Place{Name: p.Topic, Partition: p.Partition}]; f != nil && out.Error == "" {
-			out.Error, out.Hint = f.what, f.hint
+			out.Error, out.Hint = f.Error(), f.Hint()
 			if more := len(s.held) - 1; more > 0 {
 				out.Error += fmt.Sprintf(" (and %d more of them)", more)
 			}
@@ -247,7 +248,7 @@ func (s *Source) Status() Status {
 
 // holdUp notes why a partition cannot be read, or with nil that it can be. It is false
 // where that is nobody's business: the partition is another member's, or was read.
-func (s *Source) holdUp(at bridge.Place, f *fault) bool {
+func (s *Source) holdUp(at bridge.Place, f *fault.Error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.parts[at] == nil || f == nil && s.held[at] == nil {
@@ -259,10 +260,10 @@ func (s *Source) holdUp(at bridge.Place, f *fault) bool {
 	return true
 }
 
-func (s *Source) fail(f fault) {
+func (s *Source) fail(f *fault.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.status.Connected, s.status.Error, s.status.Hint = false, f.what, f.hint
+	s.status.Connected, s.status.Error, s.status.Hint = false, f.Error(), f.Hint()
 }
 
 // well takes an error back.

@@ -15,6 +15,7 @@ import (
 
 	"vitrine/bridge"
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fault"
 	"vitrine/bridge/kafka/fetch"
 	"vitrine/internal/logkey"
 )
@@ -94,7 +95,7 @@ func (s *Source) session(ctx context.Context) (err error) {
 	for topic, d := range found {
 		ss.names[topic], ids[topic] = event.TopicSource(topic, d.ID), d.ID
 		if f := s.another(topic, d.ID); f != nil { // while it was missing or nobody looked
-			s.opt.Log.Warn("kafka: "+f.what, logkey.Hint, f.hint)
+			s.opt.Log.Warn("kafka: "+f.Error(), logkey.Hint, f.Hint())
 		}
 	}
 	buffers := fetch.NewBuffers(keptBytes, keptLargest)
@@ -174,7 +175,7 @@ func (s *session) stuck(topic string, partition int32, offset int64, err error) 
 		s.opt.Log.Info("kafka: the partition is read again", logkey.Source, topic, logkey.Partition, partition, logkey.First, offset)
 		return
 	}
-	s.opt.Log.Error("kafka: "+f.what, logkey.Source, topic, logkey.Partition, partition, logkey.First, offset, logkey.Hint, f.hint)
+	s.opt.Log.Error("kafka: "+f.Error(), logkey.Source, topic, logkey.Partition, partition, logkey.First, offset, logkey.Hint, f.Hint())
 }
 
 // listen takes what the client tells of the membership: it has no records, but
@@ -205,8 +206,7 @@ func Check(ctx context.Context, opt Options) (partitions map[string]int, err err
 	}
 	found, err := s.probe(ctx)
 	if err != nil {
-		f := explain(err, &s.opt)
-		return nil, &f
+		return nil, explain(err, &s.opt)
 	}
 	partitions = map[string]int{}
 	for name, topic := range found {
@@ -278,7 +278,7 @@ func (s *session) watch(ctx context.Context) error {
 		case <-tick.C:
 		}
 		err := s.askEnds(ctx)
-		var gone *fault
+		var gone *fault.Error
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -321,7 +321,7 @@ func (s *session) askEnds(ctx context.Context) error {
 
 // another is the fault of a topic that is no longer the one that was read last,
 // told once.
-func (s *Source) another(topic string, id kadm.TopicID) *fault {
+func (s *Source) another(topic string, id kadm.TopicID) *fault.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before, known := s.ids[topic]
@@ -329,7 +329,7 @@ func (s *Source) another(topic string, id kadm.TopicID) *fault {
 	if !known || before == id {
 		return nil
 	}
-	return &fault{"topic " + topic + " was deleted and created again", "it is read from its start"}
+	return fault.New("topic "+topic+" was deleted and created again", "it is read from its start")
 }
 
 // origin says where the records of a partition come from.

@@ -32,6 +32,7 @@ import (
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fault"
 	"vitrine/bridge/kafka/fetch"
 	"vitrine/bridge/kafka/schema"
 )
@@ -460,7 +461,7 @@ func TestFaults(t *testing.T) {
 				defer cancel()
 			}
 			_, err := Check(ctx, test.opt)
-			var f *fault
+			var f *fault.Error
 			if !errors.As(err, &f) || !strings.Contains(f.Error(), test.what) || !strings.Contains(f.Hint(), test.hint) {
 				t.Errorf("Check: %v, want %q (hint %q)", err, test.what, test.hint)
 			}
@@ -871,11 +872,11 @@ func TestUnreadable(t *testing.T) {
 		"kafka-delete-records.sh --bootstrap-server b:9092": kerr.CorruptMessage, "kafka-dump-log.sh": errors.New("a batch of the unknown format 9"),
 		"look at the disks": kerr.KafkaStorageError, "kafka-acls.sh": kerr.TopicAuthorizationFailed, "the brokers' log": kerr.UnknownServerError,
 	} {
-		if f := unreadable("t", 3, 7, err, opt); !strings.HasPrefix(f.what, "partition 3 of t cannot be read from offset 7 on: ") || !strings.Contains(f.hint, hint) {
+		if f := unreadable("t", 3, 7, err, opt); !strings.HasPrefix(f.Error(), "partition 3 of t cannot be read from offset 7 on: ") || !strings.Contains(f.Hint(), hint) {
 			t.Errorf("%v: %+v, want the hint %q", err, f, hint)
 		}
 	}
-	if f := unreadable("t", 3, fetch.Start, kerr.CorruptMessage, opt); !strings.HasPrefix(f.what, "partition 3 of t cannot be read from its start on: ") {
+	if f := unreadable("t", 3, fetch.Start, kerr.CorruptMessage, opt); !strings.HasPrefix(f.Error(), "partition 3 of t cannot be read from its start on: ") {
 		t.Errorf("%+v", f)
 	}
 }

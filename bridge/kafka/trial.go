@@ -33,8 +33,7 @@ func NewTrial(ctx context.Context, opt Options, topic string, partitions int32) 
 	t := &Trial{Topic: topic, partitions: partitions, opt: opt, client: client, admin: kadm.NewClient(client)}
 	if _, err := t.admin.CreateTopic(ctx, partitions, 1, nil, topic); err != nil {
 		client.Close()
-		fault := explain(err, &opt)
-		return nil, fmt.Errorf("make topic %s: %w", topic, &fault)
+		return nil, fmt.Errorf("make topic %s: %w", topic, explain(err, &opt))
 	}
 	return t, nil
 }

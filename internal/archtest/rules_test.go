@@ -62,9 +62,10 @@ var rules = []rule{
 	{pkg: "bridge/parquet/tables", foreign: []string{"github.com/parquet-go/parquet-go"}},
 	{pkg: "bridge/parquet", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/parquet-go/parquet-go"}},
 	{pkg: "bridge/kafka/fetch", foreign: []string{"github.com/twmb/franz-go"}},
-	{pkg: "bridge/kafka/schema", own: []string{"bridge/event", "internal/keyfile"}, foreign: []string{"github.com/twmb/avro", "google.golang.org/protobuf"}},
+	{pkg: "bridge/kafka/fault"},
+	{pkg: "bridge/kafka/schema", own: []string{"bridge/event", "bridge/kafka/fault", "internal/keyfile"}, foreign: []string{"github.com/twmb/avro", "google.golang.org/protobuf"}},
 	{
-		pkg: "bridge/kafka", own: []string{"bridge", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/fetch", "bridge/kafka/schema", "internal/keyfile", "internal/logkey", "internal/pause"},
+		pkg: "bridge/kafka", own: []string{"bridge", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/fault", "bridge/kafka/fetch", "bridge/kafka/schema", "internal/keyfile", "internal/logkey", "internal/pause"},
 		foreign: []string{"github.com/twmb/franz-go"},
 	},
 	{pkg: "bridge/cloudevents", own: []string{"bridge/event"}},

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"vitrine/bridge/kafka/fault"
 	"vitrine/internal/keyfile"
 )
 
@@ -48,7 +49,7 @@ func newClient(r *Registry) (*client, error) {
 	if r.User != "" {
 		c.user = r.User
 		if c.password, err = keyfile.Password(r.PasswordFile); err != nil {
-			return nil, &Fault{"the password of " + r.User + " cannot be read: " + err.Error(), "kafka.schema_registry_password_file names a file with the password in its first line"}
+			return nil, fault.New("the password of "+r.User+" cannot be read: "+err.Error(), "kafka.schema_registry_password_file names a file with the password in its first line")
 		}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -56,7 +57,7 @@ func newClient(r *Registry) (*client, error) {
 	transport.MaxResponseHeaderBytes = maxRefusal
 	if r.CAFile != "" {
 		if transport.TLSClientConfig.RootCAs, err = keyfile.Authorities(r.CAFile); err != nil {
-			return nil, &Fault{"the authorities cannot be read: " + err.Error(), "kafka.schema_registry_tls_ca names a PEM file"}
+			return nil, fault.New("the authorities cannot be read: "+err.Error(), "kafka.schema_registry_tls_ca names a PEM file")
 		}
 	}
 	c.http = &http.Client{Transport: transport, Timeout: answerTime, CheckRedirect: c.follow}
@@ -72,7 +73,7 @@ func (c *client) follow(next *http.Request, before []*http.Request) error {
 		return nil
 	}
 	to := url.URL{Scheme: next.URL.Scheme, Host: next.URL.Host, Path: next.URL.Path}
-	return &Fault{"it sends us on to " + to.String(), "kafka.schema_registry must be the address of the registry itself"}
+	return fault.New("it sends us on to "+to.String(), "kafka.schema_registry must be the address of the registry itself")
 }
 
 // refusal is an answer that is none to the question.

@@ -9,16 +9,9 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+
+	"vitrine/bridge/kafka/fault"
 )
-
-// Fault is what is wrong and what to do about it, for people.
-type Fault struct{ what, hint string }
-
-// Error is what is wrong.
-func (f *Fault) Error() string { return f.what }
-
-// Hint is what to do about it.
-func (f *Fault) Hint() string { return f.hint }
 
 // status is the code of an answer that was none to the question, else 0.
 func status(err error) int {
@@ -36,62 +29,62 @@ func refuses(err error) bool {
 }
 
 // noRegistry is the fault of an address where something else answers.
-func noRegistry(says string) *Fault {
-	return &Fault{
-		"what answers there is no schema registry: it says " + says,
+func noRegistry(says string) *fault.Error {
+	return fault.New(
+		"what answers there is no schema registry: it says "+says,
 		"check the path of kafka.schema_registry: Confluent's, Karapace's and Redpanda's have none, Apicurio's is http://HOST:8080/apis/ccompat/v7",
-	}
+	)
 }
 
 // explain puts an error of get in the operator's terms.
-func (c *client) explain(err error) *Fault {
-	var own *Fault
+func (c *client) explain(err error) *fault.Error {
+	var own *fault.Error
 	var r *refusal
 	switch {
 	case errors.As(err, &own):
 		return own
 	case refuses(err) && c.user == "":
-		return &Fault{"it asks who wants it", "set kafka.schema_registry_user and kafka.schema_registry_password_file"}
+		return fault.New("it asks who wants it", "set kafka.schema_registry_user and kafka.schema_registry_password_file")
 	case status(err) == http.StatusUnauthorized:
-		return &Fault{fmt.Sprintf("it refuses user %q", c.user), "check kafka.schema_registry_user and kafka.schema_registry_password_file"}
+		return fault.New(fmt.Sprintf("it refuses user %q", c.user), "check kafka.schema_registry_user and kafka.schema_registry_password_file")
 	case status(err) == http.StatusForbidden:
-		return &Fault{fmt.Sprintf("user %q may not read it", c.user), "allow the user to read the schemas of the topic's subjects, or check kafka.schema_registry_user"}
+		return fault.New(fmt.Sprintf("user %q may not read it", c.user), "allow the user to read the schemas of the topic's subjects, or check kafka.schema_registry_user")
 	case status(err) == http.StatusNotFound:
 		return noRegistry(err.Error())
 	case errors.Is(err, errStrange):
 		return noRegistry("something else than a schema")
 	case errors.As(err, &r) && r.Code != 0:
-		return &Fault{fmt.Sprintf("it answers %v: %.200s", r, r.Message), "the registry's log may tell more; check kafka.schema_registry"}
+		return fault.New(fmt.Sprintf("it answers %v: %.200s", r, r.Message), "the registry's log may tell more; check kafka.schema_registry")
 	case r != nil:
-		return &Fault{"it answers " + r.Error(), "the registry's log may tell more; check kafka.schema_registry"}
+		return fault.New("it answers "+r.Error(), "the registry's log may tell more; check kafka.schema_registry")
 	}
 	return unanswered(err)
 }
 
 // unanswered is the fault of a question that got no answer, or half of one.
-func unanswered(err error) *Fault {
+func unanswered(err error) *fault.Error {
 	var expired x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var slow interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &expired) && expired.Reason == x509.Expired:
-		return &Fault{"its certificate has expired or is not valid yet: " + expired.Error(), "renew the registry's certificate, or set this machine's clock"}
+		return fault.New("its certificate has expired or is not valid yet: "+expired.Error(), "renew the registry's certificate, or set this machine's clock")
 	case errors.As(err, &unknown):
-		return &Fault{"its certificate is signed by an authority that is not trusted", "kafka.schema_registry_tls_ca names the PEM file of the authority"}
+		return fault.New("its certificate is signed by an authority that is not trusted", "kafka.schema_registry_tls_ca names the PEM file of the authority")
 	case errors.As(err, &host):
-		return &Fault{host.Error(), "kafka.schema_registry must name the registry as its certificate does"}
+		return fault.New(host.Error(), "kafka.schema_registry must name the registry as its certificate does")
 	case errors.As(err, &slow) && slow.Timeout():
-		return &Fault{"it does not answer in time", "check kafka.schema_registry, the network and the registry's log"}
+		return fault.New("it does not answer in time", "check kafka.schema_registry, the network and the registry's log")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return &Fault{"it ends the connection before it has answered", "the registry's log may tell more; check kafka.schema_registry"}
+		return fault.New("it ends the connection before it has answered", "the registry's log may tell more; check kafka.schema_registry")
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return &Fault{"it speaks no TLS", "http:// in kafka.schema_registry, or TLS at the registry"}
+		return fault.New("it speaks no TLS", "http:// in kafka.schema_registry, or TLS at the registry")
 	case strings.Contains(err.Error(), "malformed HTTP"):
-		return &Fault{"it does not speak HTTP", "https:// in kafka.schema_registry, if the registry speaks TLS"}
+		return fault.New("it does not speak HTTP", "https:// in kafka.schema_registry, if the registry speaks TLS")
 	}
 	if at := (*url.Error)(nil); errors.As(err, &at) {
 		err = at.Err // without the address, which stands in the configuration
 	}
-	return &Fault{err.Error(), "check kafka.schema_registry"}
+	return fault.New(err.Error(), "check kafka.schema_registry")
 }

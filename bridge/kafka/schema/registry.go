@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/twmb/avro"
+
+	"vitrine/bridge/kafka/fault"
 )
 
 // Registry is a schema registry, and how it is entered; without a URL there is none.
@@ -37,7 +39,7 @@ type schemas struct {
 	// These are of whoever has the turn. client is nil behind a failure.
 	client *client
 	// fault is what went wrong last; until after nobody asks again.
-	fault *Fault
+	fault *fault.Error
 	after time.Time
 	// misses are the numbers that the registry did not have, until lull.
 	misses int
@@ -97,7 +99,7 @@ func newSchemas(at Registry, now func() time.Time) (*schemas, error) {
 }
 
 // Check asks a registry for the kinds of schemas that it has; "" where it does not
-// say. An error is a Fault, as Avro's are.
+// say. An error is a fault.Error, as Avro's are.
 func Check(ctx context.Context, r Registry) (kinds string, err error) {
 	c, err := newClient(&r)
 	if err != nil {
@@ -118,7 +120,7 @@ func Check(ctx context.Context, r Registry) (kinds string, err error) {
 }
 
 // get is a schema by its number, of those that are known or else of the registry. An
-// error is a Fault, which means that the registry does not answer, or that of ctx.
+// error is a fault.Error, which means that the registry does not answer, or that of ctx.
 func (s *schemas) get(ctx context.Context, id uint32) (*registered, error) {
 	if k := s.look(id); k != nil {
 		return k, nil
@@ -262,8 +264,9 @@ func (s *schemas) ask(ctx context.Context, what string, path ...string) (out ans
 		return out, fmt.Errorf("ask the schema registry for %s: %w", what, ctx.Err())
 	}
 	// Other topics wait for a question, so a silent registry gets half of the time at most.
-	s.fault, s.after = s.client.explain(err), s.now().Add(max(failPause, s.now().Sub(asked)))
-	s.fault.what = fmt.Sprintf("the schema registry does not give %s: %s", what, s.fault.what)
+	why := s.client.explain(err)
+	s.fault = fault.New(fmt.Sprintf("the schema registry does not give %s: %v", what, why), why.Hint())
+	s.after = s.now().Add(max(failPause, s.now().Sub(asked)))
 	if refuses(err) {
 		s.after = s.now().Add(askAgain)
 	}

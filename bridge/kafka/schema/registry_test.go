@@ -25,6 +25,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"vitrine/bridge/kafka/fault"
 )
 
 // guarded is a registry with TLS that lets one user in; asked counts the questions.
@@ -74,7 +76,7 @@ func TestGuardedRegistry(t *testing.T) {
 			test.change(&at)
 			a := reader(t, Options{Registry: at})
 			err := prepare(t, a, encodeAvro(t, avroSecond, test.id, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart"}))
-			var f *Fault
+			var f *fault.Error
 			switch {
 			case test.what == "" && err == nil:
 			case !errors.As(err, &f) || !strings.Contains(f.Error(), test.what) || !strings.Contains(f.Hint(), test.hint):
@@ -90,7 +92,7 @@ func TestGuardedRegistry(t *testing.T) {
 	} {
 		at := right
 		change(&at)
-		var f *Fault
+		var f *fault.Error
 		if _, err := NewAvro(Options{Registry: at}); !errors.As(err, &f) || !strings.Contains(f.Hint(), "kafka.schema_registry_") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -170,7 +172,7 @@ const (
 	html         = "text/html"
 )
 
-// TestNoRegistry: what answers as no registry does, or not at all, is a Fault with a
+// TestNoRegistry: what answers as no registry does, or not at all, is a fault with a
 // hint, so that records wait: their schemas may be there.
 func TestNoRegistry(t *testing.T) {
 	long := strings.Repeat(" ", maxAnswer+1)
@@ -195,7 +197,7 @@ func TestNoRegistry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := reader(t, Options{Registry: Registry{URL: test.url}})
 			err := prepare(t, a, []byte("\x00\x00\x00\x00\x01"))
-			var f *Fault
+			var f *fault.Error
 			if !errors.As(err, &f) || !strings.Contains(f.Error(), "the schema registry does not give schema 1: ") || !strings.Contains(f.Error(), test.what) || !strings.Contains(f.Hint(), test.hint) || len(f.Error()) > 300 {
 				t.Errorf("%v, want %q with the hint %q", err, test.what, test.hint)
 			}
@@ -484,7 +486,7 @@ func TestExpiredCertificate(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	at := Registry{URL: server.URL, CAFile: write(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))}
-	var f *Fault
+	var f *fault.Error
 	err = prepare(t, reader(t, Options{Registry: at}), []byte("\x00\x00\x00\x00\x01"))
 	if !errors.As(err, &f) || !strings.Contains(f.Error(), "its certificate has expired or is not valid yet") || !strings.Contains(f.Hint(), "renew the registry's certificate") {
 		t.Error(err)
@@ -520,7 +522,7 @@ func TestCheck(t *testing.T) {
 		"none at all": {Registry{URL: "http://127.0.0.1:1"}, "", "connection refused"},
 	} {
 		kinds, err := Check(t.Context(), test.at)
-		var f *Fault
+		var f *fault.Error
 		if kinds != test.kinds || test.what == "" && err != nil || test.what != "" && (!errors.As(err, &f) || !strings.Contains(f.Error(), test.what) || f.Hint() == "") {
 			t.Errorf("%s: %q, %v; want %q, %q", name, kinds, err, test.kinds, test.what)
 		}
