@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vitrine/appliance/frame"
+	"vitrine/appliance/pluginhost/breaker"
 	"vitrine/sdk/abi"
 )
 
@@ -142,7 +143,7 @@ func (c *cost) overran(spent int64, p Period, end time.Time) bool {
 	}
 	c.rate.store(sane(float64(took) / float64(spent)))
 	c.windowCalls.Store(0)
-	if now := end.UnixNano(); now-c.lastOverrun.Swap(now) > int64(forgiven) {
+	if now := end.UnixNano(); now-c.lastOverrun.Swap(now) > int64(breaker.Forgiven) {
 		c.dear.Store(0)
 	}
 	c.dear.Add(1)

@@ -42,7 +42,7 @@ func (st *Stage) Run(r *Scratch, f *frame.Frame, p Period) (Status, time.Time) {
 		v.counters.skipped.Add(1)
 		return Skipped, p.Start
 	}
-	if !v.breaker.allow() {
+	if !v.breaker.Allow() {
 		v.counters.skipped.Add(1)
 		return Skipped, p.Start
 	}
@@ -56,7 +56,7 @@ func (st *Stage) Run(r *Scratch, f *frame.Frame, p Period) (Status, time.Time) {
 		end, err = v.call(st, in, r, f, run{p, start})
 	}
 	if errors.Is(err, errBusy) || errors.Is(err, errLate) || errors.Is(err, errCut) {
-		v.breaker.abandon()
+		v.breaker.Abandon()
 		v.counters.skipped.Add(1)
 		return Skipped, time.Now()
 	}
@@ -66,7 +66,7 @@ func (st *Stage) Run(r *Scratch, f *frame.Frame, p Period) (Status, time.Time) {
 		v.fault(st.kind.String(), err)
 		return Failed, end
 	}
-	if v.breaker.succeeded() {
+	if v.breaker.Succeeded() {
 		v.spec.Log.Info("plugin is back from quarantine", keyPlugin, v.manifest.Name)
 	}
 	return OK, end
@@ -172,9 +172,9 @@ func (v *Version) fault(stage string, err error) {
 	v.counters.faults.Add(1)
 	tripped, wait := false, time.Duration(0)
 	if errors.Is(err, errOverran) { // once is too often
-		tripped, wait = true, v.breaker.exclude(err.Error())
+		tripped, wait = true, v.breaker.Exclude(err.Error())
 	} else {
-		tripped, wait = v.breaker.failed(err.Error())
+		tripped, wait = v.breaker.Failed(err.Error())
 	}
 	if tripped {
 		v.counters.quarantines.Add(1)
@@ -182,7 +182,7 @@ func (v *Version) fault(stage string, err error) {
 			logkey.Reason, err.Error(), keyWait, wait.String())
 		return
 	}
-	if v.faults.allow(v.breaker.now()) {
+	if v.faults.allow(v.breaker.Now()) {
 		v.spec.Log.Warn("plugin failed", keyPlugin, v.manifest.Name, keyStage, stage, logkey.Reason, err.Error())
 	}
 }

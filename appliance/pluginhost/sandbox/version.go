@@ -17,6 +17,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"vitrine/appliance/frame"
+	"vitrine/appliance/pluginhost/breaker"
 	"vitrine/appliance/pluginhost/guard"
 	"vitrine/sdk/abi"
 )
@@ -65,7 +66,7 @@ type Version struct {
 	cancel  context.CancelFunc
 	refills sync.WaitGroup
 
-	breaker  breaker
+	breaker  breaker.Breaker
 	costs    [abi.Filter + 1]cost
 	counters *Counters
 	lines    limiter
@@ -93,7 +94,7 @@ func Load(ctx context.Context, spec Spec) (*Version, error) {
 	v := &Version{spec: spec, counters: &Counters{}}
 	sum := sha256.Sum256(spec.Module.Wasm)
 	v.code = hex.EncodeToString(sum[:])
-	v.breaker.now = spec.Now
+	v.breaker.Now = spec.Now
 	job := compileJob{
 		Dir: filepath.Join(spec.CacheDir, v.code), Engine: spec.Engine,
 		Config: spec.Config, ConfigFile: spec.ConfigFile, AllowMissing: spec.AllowMissing,
@@ -126,7 +127,7 @@ func (v *Version) Counters() *Counters { return v.counters }
 // Quarantine is the reason for the quarantine and when it is tried again; ok
 // is false while there is none.
 func (v *Version) Quarantine() (reason string, until time.Time, ok bool) {
-	return v.breaker.quarantine()
+	return v.breaker.Quarantine()
 }
 
 // KindCost is what calls of one kind cost: fuel for any call and per

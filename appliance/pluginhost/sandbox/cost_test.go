@@ -2,66 +2,8 @@ package sandbox
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 )
-
-func TestBreakerWantsBothCountAndShare(t *testing.T) {
-	now := time.Unix(0, 0)
-	b := &breaker{now: func() time.Time { return now }}
-	b.failed("first")
-	for range 10_000 {
-		b.succeeded()
-	}
-	for range faultCount {
-		if tripped, _ := b.failed("rare"); tripped {
-			t.Fatal("trips at one fault in two thousand calls")
-		}
-	}
-	now = now.Add(faultWindow + 1)
-	for i := range faultCount {
-		tripped, wait := b.failed("often")
-		if tripped != (i == faultCount-1) || tripped && wait != firstBackoff {
-			t.Fatalf("fault %d: %v, %v", i, tripped, wait)
-		}
-	}
-}
-
-func TestBreakerBacksOff(t *testing.T) {
-	now := time.Unix(0, 0)
-	b := &breaker{now: func() time.Time { return now }}
-	fail := func() time.Duration {
-		for range faultCount {
-			if tripped, wait := b.failed("x"); tripped {
-				return wait
-			}
-		}
-		return 0
-	}
-	for want := firstBackoff; want < 2*lastBackoff; want *= 2 {
-		if got := fail(); got != min(want, lastBackoff) {
-			t.Fatalf("waits %v, want %v", got, want)
-		}
-		if b.allow() {
-			t.Fatal("allowed before the wait is over")
-		}
-		now = now.Add(min(want, lastBackoff))
-		if !b.allow() || b.allow() {
-			t.Fatal("want exactly one probe")
-		}
-	}
-	b.abandon()
-	if !b.allow() {
-		t.Fatal("a probe that was not made is lost")
-	}
-	if !b.succeeded() || !b.allow() || !b.allow() {
-		t.Fatal("a good probe does not end the quarantine")
-	}
-	now = now.Add(forgiven + time.Second)
-	if got := fail(); got != firstBackoff {
-		t.Errorf("waits %v long after the last quarantine", got)
-	}
-}
 
 func TestCost(t *testing.T) {
 	start := time.Unix(0, 0)
@@ -134,50 +76,6 @@ func TestOnlyTheWholeBudgetIsAFault(t *testing.T) {
 	}
 	if !c.whole(units, budget) {
 		t.Error("a guest that always runs dry is never found out")
-	}
-}
-
-func TestTakeSaysThatItWaited(t *testing.T) { synctest.Test(t, takeSaysThatItWaited) }
-
-func takeSaysThatItWaited(t *testing.T) {
-	v := &Version{pool: make(chan *instance, 1)}
-	if _, waited, err := v.take(Period{Start: time.Now(), Allowed: time.Millisecond}); err != errBusy || !waited {
-		t.Errorf("waited %v, %v", waited, err)
-	}
-	go func() { time.Sleep(5 * time.Millisecond); v.put(&instance{}) }()
-	if _, waited, err := v.take(Period{Start: time.Now(), Allowed: time.Minute}); err != nil || !waited {
-		t.Errorf("waited %v, %v", waited, err)
-	}
-	v.put(&instance{})
-	if _, waited, err := v.take(Period{Start: time.Now(), Allowed: time.Minute}); err != nil || waited {
-		t.Errorf("waited %v, %v", waited, err)
-	}
-}
-
-// What prepares an instance within a request gets no more fuel than the time
-// that is left buys.
-func TestPreparationHasTheRequestsTime(t *testing.T) {
-	in := &instance{setupLeft: setupFuel}
-	for left, want := range map[time.Duration]int64{2 * time.Millisecond: 2_000_000, time.Minute: setupFuel, -time.Second: 1} {
-		err := in.within(left, func() error {
-			if in.setupLeft != want {
-				t.Errorf("%s left: %d units, want %d", left, in.setupLeft, want)
-			}
-			return errFuel
-		})
-		if early(err) != errCut || in.setupLeft != setupFuel {
-			t.Errorf("%v, %d units afterwards", err, in.setupLeft)
-		}
-	}
-}
-
-// When every instance is lost, nobody waits for one.
-func TestTakeDoesNotWaitForNobody(t *testing.T) {
-	v := &Version{pool: make(chan *instance, 1)}
-	v.lost.Store(1)
-	// Within the test's own time, or it waits.
-	if _, _, err := v.take(Period{Start: time.Now(), Allowed: 24 * time.Hour}); err != errBusy {
-		t.Error(err)
 	}
 }
 

@@ -1,4 +1,9 @@
-package sandbox
+// Package breaker takes what keeps failing out of service for a while, and lets
+// single calls probe it.
+//
+// It owns when that is, and for how long. It knows nothing of plugins, and imports
+// nothing of this module.
+package breaker
 
 import (
 	"sync"
@@ -17,15 +22,16 @@ const (
 	// Quarantine lasts from firstBackoff, doubled at each relapse, to lastBackoff.
 	firstBackoff = time.Second
 	lastBackoff  = 5 * time.Minute
-	// A quarantine that ended longer ago than forgiven no longer doubles the
-	// next one.
-	forgiven = 10 * time.Minute
+	// Forgiven is how long ago a quarantine must have ended that it no longer
+	// doubles the next one.
+	Forgiven = 10 * time.Minute
 )
 
-// breaker takes a plugin that keeps failing out of the ranking, and lets
+// Breaker takes a plugin that keeps failing out of the ranking, and lets
 // single calls probe it after a growing wait.
-type breaker struct {
-	now func() time.Time
+type Breaker struct {
+	// Now is the clock; it is set before the first call.
+	Now func() time.Time
 	// open is the fast path: false while nothing is wrong.
 	open atomic.Bool
 	// Calls are counted without the lock; the window they belong to is reset
@@ -41,9 +47,9 @@ type breaker struct {
 	reason      string
 }
 
-// allow says whether a call may be made now. While in quarantine, one call
+// Allow says whether a call may be made now. While in quarantine, one call
 // at a time is let through after the wait is over.
-func (b *breaker) allow() bool {
+func (b *Breaker) Allow() bool {
 	if !b.open.Load() {
 		return true
 	}
@@ -52,15 +58,15 @@ func (b *breaker) allow() bool {
 	if !b.open.Load() {
 		return true
 	}
-	if b.probing || b.now().Before(b.until) {
+	if b.probing || b.Now().Before(b.until) {
 		return false
 	}
 	b.probing = true
 	return true
 }
 
-// abandon takes back an allow whose call was not made.
-func (b *breaker) abandon() {
+// Abandon takes back an Allow whose call was not made.
+func (b *Breaker) Abandon() {
 	if !b.open.Load() {
 		return
 	}
@@ -69,8 +75,8 @@ func (b *breaker) abandon() {
 	b.mu.Unlock()
 }
 
-// succeeded counts a good call; one in quarantine ends it.
-func (b *breaker) succeeded() (recovered bool) {
+// Succeeded counts a good call; one in quarantine ends it.
+func (b *Breaker) Succeeded() (recovered bool) {
 	b.calls.Add(1)
 	if !b.open.Load() {
 		return false
@@ -81,19 +87,19 @@ func (b *breaker) succeeded() (recovered bool) {
 		return false
 	}
 	b.probing, b.faults = false, 0
-	b.windowStart = b.now()
+	b.windowStart = b.Now()
 	b.calls.Store(0)
 	b.open.Store(false)
 	return true
 }
 
-// failed counts a fault and says whether it begins a quarantine, and how long
+// Failed counts a fault and says whether it begins a quarantine, and how long
 // that lasts.
-func (b *breaker) failed(reason string) (tripped bool, wait time.Duration) {
+func (b *Breaker) Failed(reason string) (tripped bool, wait time.Duration) {
 	b.calls.Add(1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := b.now()
+	now := b.Now()
 	if b.open.Load() {
 		// A failed probe. Calls that began before the quarantine end here too.
 		if !b.probing {
@@ -112,15 +118,15 @@ func (b *breaker) failed(reason string) (tripped bool, wait time.Duration) {
 	return true, b.trip(now, reason)
 }
 
-// exclude begins a quarantine at once.
-func (b *breaker) exclude(reason string) time.Duration {
+// Exclude begins a quarantine at once.
+func (b *Breaker) Exclude(reason string) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.trip(b.now(), reason)
+	return b.trip(b.Now(), reason)
 }
 
-func (b *breaker) trip(now time.Time, reason string) time.Duration {
-	if now.Sub(b.until) > forgiven {
+func (b *Breaker) trip(now time.Time, reason string) time.Duration {
+	if now.Sub(b.until) > Forgiven {
 		b.backoff = 0
 	}
 	b.backoff = min(max(2*b.backoff, firstBackoff), lastBackoff)
@@ -130,8 +136,8 @@ func (b *breaker) trip(now time.Time, reason string) time.Duration {
 	return b.backoff
 }
 
-// quarantine is the reason and the end of the wait; ok is false outside of it.
-func (b *breaker) quarantine() (reason string, until time.Time, ok bool) {
+// Quarantine is the reason and the end of the wait; ok is false outside of it.
+func (b *Breaker) Quarantine() (reason string, until time.Time, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.reason, b.until, b.open.Load()
