@@ -80,10 +80,11 @@ var rules = []rule{
 	{pkg: "appliance/rules", own: []string{"appliance/frame", "internal/durable", "internal/expr", "internal/nearest"}},
 	{pkg: "appliance/recommend", own: []string{"appliance/recommend/...", "appliance/frame", "appliance/rules", "internal/expr", "internal/nearest", "als/model", "als/topk", "als/neighbors", "als/neighbors/..."}},
 	{
-		pkg: "appliance/pluginhost", own: []string{"appliance/frame", "appliance/pluginhost/breaker", "appliance/pluginhost/guard", "appliance/pluginhost/sandbox", "sdk/abi", "internal/disk", "internal/logkey", "internal/nearest"},
+		pkg: "appliance/pluginhost", own: []string{"appliance/frame", "appliance/pluginhost/breaker", "appliance/pluginhost/child", "appliance/pluginhost/guard", "appliance/pluginhost/sandbox", "sdk/abi", "internal/disk", "internal/logkey", "internal/nearest"},
 		foreign: []string{"github.com/tetratelabs/wazero", "github.com/fsnotify/fsnotify", "github.com/pelletier/go-toml/v2"},
 	},
 	{pkg: "appliance/pluginhost/breaker"},
+	{pkg: "appliance/pluginhost/child"},
 	{pkg: "appliance/pluginhost/guard"},
 	{
 		pkg: "appliance/bench", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "als", "sdk/abi", "internal/disk", "internal/expr", "internal/logkey", "internal/pause"},

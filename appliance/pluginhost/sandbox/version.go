@@ -18,6 +18,7 @@ import (
 
 	"vitrine/appliance/frame"
 	"vitrine/appliance/pluginhost/breaker"
+	"vitrine/appliance/pluginhost/child"
 	"vitrine/appliance/pluginhost/guard"
 	"vitrine/sdk/abi"
 )
@@ -99,7 +100,7 @@ func Load(ctx context.Context, spec Spec) (*Version, error) {
 		Dir: filepath.Join(spec.CacheDir, v.code), Engine: spec.Engine,
 		Config: spec.Config, ConfigFile: spec.ConfigFile, AllowMissing: spec.AllowMissing,
 	}
-	if err := compile(ctx, spec.Compile, job, spec.Module.Wasm); err != nil {
+	if err := child.Run(ctx, spec.Compile, job, spec.Module.Wasm); err != nil {
 		return nil, err
 	}
 	if err := v.open(ctx, job.Dir, spec.Module.Wasm); err != nil {
