@@ -33,7 +33,7 @@ for shell in bash zsh fish; do "$work/vitrine" completion $shell >"$common/compl
 cp rpm/vitrine.service rpm/vitrine.tmpfiles rpm/vitrine.firewalld.xml rpm/vitrine.toml rpm/vitrine.sysconfig "$common/"
 cp README.md CHANGELOG.md "$common/doc/"
 cp docs/*.md "$common/doc/docs/"
-cp appliance/bench/modules/*.wasm "$common/bench/"
+cp appliance/bench/pluginlive/modules/*.wasm "$common/bench/"
 gzip -dc appliance/bench/scorer/scorer.wasm.gz >"$common/bench/scorer.wasm"
 cp -r ops/*.json ops/*.yml ops/kubernetes ops/container "$common/ops/"
 rm "$common/ops/container/test.sh" "$common/ops/container/build.sh"

@@ -25,7 +25,7 @@ func TestBenchmarkModules(t *testing.T) {
 		files[file] = all[name].wasm
 	}
 	for name, wasm := range files {
-		path := filepath.Join("..", "bench", "modules", name+moduleSuffix)
+		path := filepath.Join("..", "bench", "pluginlive", "modules", name+moduleSuffix)
 		if *update {
 			if err := os.WriteFile(path, wasm, 0o644); err != nil {
 				t.Fatal(err)

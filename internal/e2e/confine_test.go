@@ -40,7 +40,7 @@ func TestExecmem(t *testing.T) {
 	d := run(t, dir, under(append([]string{"serve"}, free...)...))
 	d.awaitReady()
 	smallShop(t, d)
-	good, err := os.ReadFile(root + "/appliance/bench/modules/good.wasm")
+	good, err := os.ReadFile(root + "/appliance/bench/pluginlive/modules/good.wasm")
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "plugins", "good.wasm"), good, 0o600)
 	}

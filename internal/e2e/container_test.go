@@ -22,7 +22,7 @@ func containerRoot(t *testing.T, dir string) (image, key string) {
 		t.Fatal(err)
 	}
 	image = filepath.Join(dir, "image")
-	if out, err := exec.Command(root+"/ops/container/stage.sh", path, root+"/appliance/bench/modules", image).CombinedOutput(); err != nil {
+	if out, err := exec.Command(root+"/ops/container/stage.sh", path, root+"/appliance/bench/pluginlive/modules", image).CombinedOutput(); err != nil {
 		t.Fatalf("stage: %v\n%s", err, out)
 	}
 	text, err := os.ReadFile(kubernetesFile)
@@ -133,7 +133,7 @@ func TestContainer(t *testing.T) {
 		}
 	}
 	// Compiling a plugin needs no place to write but the volume.
-	good, err := os.ReadFile(root + "/appliance/bench/modules/good.wasm")
+	good, err := os.ReadFile(root + "/appliance/bench/pluginlive/modules/good.wasm")
 	if err == nil {
 		err = os.WriteFile(filepath.Join(volume, "plugins", "good.wasm"), good, 0o644)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"vitrine/appliance"
 	"vitrine/appliance/bench/gap"
+	"vitrine/appliance/bench/pluginlive"
 	"vitrine/appliance/bench/report"
 	"vitrine/appliance/client"
 	"vitrine/appliance/config"
@@ -73,31 +74,32 @@ func TestLivePlugins(t *testing.T) {
 	if err := r.asked(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	l := newLivePlugins(r, s)
-	t.Cleanup(l.api.Close)
+	l := r.pluginlive(s)
+	t.Cleanup(l.Close)
 	// So few requests that a machine with other work has room for them: who is
 	// refused in a crowd, or finds no connection free, counts as failed.
-	l.replacements, l.rate, l.least = 4, 20, 0
-	figures := func(measure func(context.Context, *report.Part) error) map[string]float64 {
-		part, got := new(report.Part), map[string]float64{}
-		if err := measure(t.Context(), part); err != nil {
+	l.Replacements, l.Rate, l.Least = 4, 20, 0
+	figures := func(measure func(context.Context) error) map[string]float64 {
+		got := map[string]float64{}
+		l.Figures = nil
+		if err := measure(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range part.Figures {
+		for _, f := range l.Figures {
 			got[f.Name] = f.Value
 		}
 		return got
 	}
-	if got := figures(l.swaps); got["plugins.swap.failed"] != 0 || got["plugins.swap.requests"] == 0 || got["plugins.swap.to_active"] == 0 {
+	if got := figures(l.Swaps); got["plugins.swap.failed"] != 0 || got["plugins.swap.requests"] == 0 || got["plugins.swap.to_active"] == 0 {
 		t.Errorf("swaps: %v", got)
 	}
-	l.most, l.modules = time.Minute, []hostileModule{{"traps", client.Quarantined}, {"cut_in_half", client.Refused}}
-	got := figures(l.hostile)
+	l.Most, l.Hostile = time.Minute, []pluginlive.Module{{Name: "traps", Ends: client.Quarantined}, {Name: "cut_in_half", Ends: client.Refused}}
+	got := figures(l.Intrude)
 	if got["plugins.hostile.failed"] != 0 || got["plugins.hostile.loose"] != 0 || got["plugins.hostile.traps.p99"] == 0 || got["plugins.hostile.traps.gap"] == 0 {
 		t.Errorf("hostile: %v, verdict %+v", got, r.report.Verdict)
 	}
-	l.most, l.modules = time.Second, []hostileModule{{"good", client.Refused}}
-	if got = figures(l.hostile); got["plugins.hostile.failed"] != 0 || got["plugins.hostile.loose"] != 1 {
+	l.Most, l.Hostile = time.Second, []pluginlive.Module{{Name: "good", Ends: client.Refused}}
+	if got = figures(l.Intrude); got["plugins.hostile.failed"] != 0 || got["plugins.hostile.loose"] != 1 {
 		t.Errorf("the good one: %v, verdict %+v", got, r.report.Verdict)
 	}
 	missed := slices.ContainsFunc(r.report.Verdict, func(v report.Verdict) bool {
