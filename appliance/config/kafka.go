@@ -73,12 +73,14 @@ func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 
 func validateRegistry(r *schema.Registry, check func(ok bool, key, format string, args ...any)) {
 	if r.URL == "" {
-		check(r.User+r.PasswordFile+r.CAFile == "", "kafka.schema_registry", "must be set for kafka.schema_registry_user, kafka.schema_registry_password_file and kafka.schema_registry_tls_ca to count")
+		check(r.User+r.PasswordFile+r.CAFile+r.CertFile+r.KeyFile == "", "kafka.schema_registry", "must be set for the keys to count that begin with kafka.schema_registry_")
 		return
 	}
 	u, err := url.Parse(r.URL)
 	check(err == nil && oneOf(u.Scheme, "http", "https") && u.Host != "", "kafka.schema_registry", "must be http://HOST:8081 or https://HOST:8081")
 	check(err != nil || u.Scheme == "https" || r.CAFile == "", "kafka.schema_registry_tls_ca", "needs https:// in kafka.schema_registry")
+	check(err != nil || u.Scheme == "https" || r.CertFile == "", "kafka.schema_registry_tls_cert", "needs https:// in kafka.schema_registry")
+	check((r.CertFile == "") == (r.KeyFile == ""), "kafka.schema_registry_tls_key", "kafka.schema_registry_tls_cert and kafka.schema_registry_tls_key go together")
 	check((r.User == "") == (r.PasswordFile == ""), "kafka.schema_registry_password_file", "kafka.schema_registry_user and kafka.schema_registry_password_file go together")
 }
 
@@ -103,6 +105,8 @@ func kafkaKeys() []key {
 		{"schema_registry_user", "User that logs in to the schema registry (basic authentication); empty is nobody.", func(k *Kafka) *string { return &k.Registry.User }},
 		{"schema_registry_password_file", "File with that user's password in its first line.", func(k *Kafka) *string { return &k.Registry.PasswordFile }},
 		{"schema_registry_tls_ca", "PEM file of the authorities that sign the registry's certificate (https://); empty trusts those of the system.", func(k *Kafka) *string { return &k.Registry.CAFile }},
+		{"schema_registry_tls_cert", "PEM file of the client's certificate, where the registry asks for one (https://).", func(k *Kafka) *string { return &k.Registry.CertFile }},
+		{"schema_registry_tls_key", "PEM file of its private key.", func(k *Kafka) *string { return &k.Registry.KeyFile }},
 		{"tls_ca", "PEM file of the authorities that sign the brokers' certificates; empty trusts those of the system.", func(k *Kafka) *string { return &k.TLSCA }},
 		{"tls_cert", "PEM file of the client's certificate, where the brokers ask for one.", func(k *Kafka) *string { return &k.TLSCert }},
 		{"tls_key", "PEM file of its private key.", func(k *Kafka) *string { return &k.TLSKey }},

@@ -60,12 +60,17 @@ func TestRegistry(t *testing.T) {
 	const at = "kafka.schema_registry"
 	for set, want := range map[string]string{
 		"=https://registry:8081 _user=shop _password_file=/etc/secret _tls_ca=/etc/ca.pem": "",
-		"=http://registry:8081":                          "",
-		"=registry:8081":                                 "kafka.schema_registry=",
-		"=http://registry:8081 _tls_ca=/etc/ca.pem":      "kafka.schema_registry_tls_ca=",
-		"=https://registry:8081 _user=shop":              "kafka.schema_registry_password_file kafka",
-		"=https://registry:8081 _password_file=/etc/key": "kafka.schema_registry_password_file=",
-		"_user=shop _password_file=/etc/secret":          "kafka.schema_registry must be set",
+		"=https://registry:8081 _tls_cert=/etc/own.pem _tls_key=/etc/own.key":              "",
+		"=http://registry:8081":                     "",
+		"=registry:8081":                            "kafka.schema_registry=",
+		"=http://registry:8081 _tls_ca=/etc/ca.pem": "kafka.schema_registry_tls_ca=",
+		"=http://registry:8081 _tls_cert=/etc/own.pem _tls_key=/etc/own.key": "kafka.schema_registry_tls_cert=",
+		"=https://registry:8081 _tls_cert=/etc/own.pem":                      "kafka.schema_registry_tls_key kafka",
+		"=https://registry:8081 _tls_key=/etc/own.key":                       "kafka.schema_registry_tls_key=",
+		"_tls_cert=/etc/own.pem _tls_key=/etc/own.key":                       "kafka.schema_registry must be set",
+		"=https://registry:8081 _user=shop":                                  "kafka.schema_registry_password_file kafka",
+		"=https://registry:8081 _password_file=/etc/key":                     "kafka.schema_registry_password_file=",
+		"_user=shop _password_file=/etc/secret":                              "kafka.schema_registry must be set",
 	} {
 		var keys []string
 		for key := range strings.FieldsSeq(set) {

@@ -3,6 +3,7 @@ package schema
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"vitrine/bridge/kafka/fault"
@@ -22,6 +24,10 @@ type client struct {
 	base *url.URL
 	// user is "" for nobody.
 	user, password string
+	// own is the certificate that a registry is shown which asks for one, nil without;
+	// asked tells that it does.
+	own   *x509.Certificate
+	asked atomic.Bool
 }
 
 const (
@@ -53,15 +59,34 @@ func newClient(r *Registry) (*client, error) {
 		}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	transport.MaxResponseHeaderBytes = maxRefusal
-	if r.CAFile != "" {
-		if transport.TLSClientConfig.RootCAs, err = keyfile.Authorities(r.CAFile); err != nil {
-			return nil, fault.New("the authorities cannot be read: "+err.Error(), "kafka.schema_registry_tls_ca names a PEM file")
-		}
+	if transport.TLSClientConfig, err = c.tls(r); err != nil {
+		return nil, err
 	}
 	c.http = &http.Client{Transport: transport, Timeout: answerTime, CheckRedirect: c.follow}
 	return c, nil
+}
+
+// tls reads the files of a registry that are for TLS.
+func (c *client) tls(r *Registry) (out *tls.Config, err error) {
+	out = &tls.Config{MinVersion: tls.VersionTLS12}
+	if r.CAFile != "" {
+		if out.RootCAs, err = keyfile.Authorities(r.CAFile); err != nil {
+			return nil, fault.New("the authorities cannot be read: "+err.Error(), "kafka.schema_registry_tls_ca names a PEM file")
+		}
+	}
+	var cert tls.Certificate
+	if r.CertFile != "" {
+		if cert, err = tls.LoadX509KeyPair(r.CertFile, r.KeyFile); err != nil {
+			return nil, fault.New(fmt.Sprintf("the certificate %s cannot be read with its key %s: %v", r.CertFile, r.KeyFile, err), "kafka.schema_registry_tls_cert and kafka.schema_registry_tls_key name PEM files")
+		}
+		c.own = cert.Leaf
+	}
+	out.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		c.asked.Store(true)
+		return &cert, nil
+	}
+	return out, nil
 }
 
 // follow says whether to go where the registry sends us. A password goes to the host

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 
 	"vitrine/bridge/kafka/fault"
 )
@@ -43,12 +44,16 @@ func (c *client) explain(err error) *fault.Error {
 	switch {
 	case errors.As(err, &own):
 		return own
-	case refuses(err) && c.user == "":
+	case refuses(err) && c.user == "" && (c.own == nil || status(err) == http.StatusUnauthorized):
 		return fault.New("it asks who wants it", "set kafka.schema_registry_user and kafka.schema_registry_password_file")
 	case status(err) == http.StatusUnauthorized:
 		return fault.New(fmt.Sprintf("it refuses user %q", c.user), "check kafka.schema_registry_user and kafka.schema_registry_password_file")
+	case status(err) == http.StatusForbidden && c.user == "":
+		return fault.New("the certificate of "+c.own.Subject.String()+" may not read it", "allow it to read the schemas of the topic's subjects, or check kafka.schema_registry_tls_cert")
 	case status(err) == http.StatusForbidden:
 		return fault.New(fmt.Sprintf("user %q may not read it", c.user), "allow the user to read the schemas of the topic's subjects, or check kafka.schema_registry_user")
+	case status(err) == http.StatusBadRequest && c.asked.Load(): // as nginx says it
+		return c.certificate(err.Error())
 	case status(err) == http.StatusNotFound:
 		return noRegistry(err.Error())
 	case errors.Is(err, errStrange):
@@ -58,7 +63,32 @@ func (c *client) explain(err error) *fault.Error {
 	case r != nil:
 		return fault.New("it answers "+r.Error(), "the registry's log may tell more; check kafka.schema_registry")
 	}
+	switch _, alert, ended := strings.Cut(err.Error(), "remote error: tls: "); {
+	case ended && c.asked.Load():
+		return c.certificate(alert)
+	case ended:
+		return fault.New("it ends TLS: "+alert, "TLS 1.2 or 1.3 at the registry; its log may tell more")
+	}
 	return unanswered(err)
+}
+
+// certificate is the fault of ours, which the registry has asked for. What it says is
+// told along: each kind of server has words of its own for one that it does not like.
+func (c *client) certificate(says string) *fault.Error {
+	const keys = "kafka.schema_registry_tls_cert and kafka.schema_registry_tls_key"
+	switch now := time.Now(); { // by the machine's clock, as TLS has it
+	case c.own == nil:
+		return fault.New("it asks for a certificate of ours: "+says, "set "+keys)
+	case now.After(c.own.NotAfter), now.Before(c.own.NotBefore):
+		return fault.New(
+			fmt.Sprintf("our certificate counts from %s to %s: %s", c.own.NotBefore.UTC().Format(time.RFC3339), c.own.NotAfter.UTC().Format(time.RFC3339), says),
+			"renew the files of "+keys+", or set this machine's clock",
+		)
+	}
+	return fault.New(
+		fmt.Sprintf("it refuses our certificate, of %s by %s: %s", c.own.Subject, c.own.Issuer, says),
+		"an authority that the registry trusts must have signed that of kafka.schema_registry_tls_cert; the registry's log may tell more",
+	)
 }
 
 // unanswered is the fault of a question that got no answer, or half of one.

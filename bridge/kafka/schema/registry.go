@@ -23,8 +23,9 @@ type Registry struct {
 	URL string
 	// User logs in with the password in the first line of PasswordFile; "" is nobody.
 	User, PasswordFile string
-	// CAFile is a PEM file of authorities that are trusted instead of the system's.
-	CAFile string
+	// CAFile is a PEM file of authorities that are trusted instead of the system's;
+	// CertFile and KeyFile are our own, for a registry that asks for a certificate.
+	CAFile, CertFile, KeyFile string
 }
 
 // schemas are those of a registry, for all who read by them; any goroutine may ask.

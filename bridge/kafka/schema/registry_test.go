@@ -3,18 +3,10 @@ package schema
 import (
 	"compress/gzip"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -465,31 +457,6 @@ func TestSentOn(t *testing.T) {
 		if test.what == "" && err != nil || test.what != "" && (err == nil || !strings.HasSuffix(strings.TrimSuffix(err.Error(), "/schemas/ids/1"), strings.TrimSuffix(test.what, "/schemas/ids/1"))) {
 			t.Errorf("%s: %v, want %q", name, err, test.what)
 		}
-	}
-}
-
-// TestExpiredCertificate names the day.
-func TestExpiredCertificate(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := time.Now().Add(-time.Hour)
-	of := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: ended.Add(-time.Hour), NotAfter: ended, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, of, of, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.StartTLS()
-	defer server.Close()
-	at := Registry{URL: server.URL, CAFile: write(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))}
-	var f *fault.Error
-	err = prepare(t, reader(t, Options{Registry: at}), []byte("\x00\x00\x00\x00\x01"))
-	if !errors.As(err, &f) || !strings.Contains(f.Error(), "its certificate has expired or is not valid yet") || !strings.Contains(f.Hint(), "renew the registry's certificate") {
-		t.Error(err)
 	}
 }
 
