@@ -466,7 +466,7 @@ type ArticleRecommendations struct {
 	Recommendations *[]ID `json:"recommendations,omitempty"`
 }
 
-// AttributeValue Text, number, truth value or set of texts. An item's `available_from` must be a time, RFC 3339 or Unix milliseconds: it is shown from then on.
+// AttributeValue Text, number, truth value or set of texts. An item's `available_from` must be a time, RFC 3339 or Unix milliseconds or seconds: it is shown from then on.
 type AttributeValue = any
 
 // Attributes defines model for Attributes.
@@ -1378,7 +1378,7 @@ type ServedModel struct {
 	Version    string  `json:"version"`
 }
 
-// Time RFC 3339, or Unix milliseconds.
+// Time RFC 3339, or Unix milliseconds; a number below 1e11 is one of seconds.
 type Time = any
 
 // TrainReport defines model for TrainReport.

@@ -110,12 +110,12 @@ func (e *Event) set(data []byte, found *shape.Found) (ok bool) {
 	is := func(kind uint16, f field) bool { return kind>>f&1 != 0 }
 	at, position := e.Time, e.Position
 	if is(found.Numbers, fieldTime) {
-		if at, ok = moment(found.Values[fieldTime].Number); !ok {
+		if at, ok = clock.FromNumber(found.Values[fieldTime].Number); !ok {
 			return false
 		}
 	} else if is(found.Texts, fieldTime) {
 		v := &found.Values[fieldTime]
-		if at, ok = apiTime(data[v.From:v.To]); !ok {
+		if at, ok = clock.Parse(data[v.From:v.To], nil); !ok {
 			return false
 		}
 	}
@@ -195,10 +195,17 @@ func checkSize(data []byte) *Invalid {
 }
 
 func checkUTF8(data []byte) *Invalid {
-	if !utf8.Valid(data) {
-		return &Invalid{CodeInvalidUTF8, "the text is not valid UTF-8"}
+	if utf8.Valid(data) {
+		return nil
 	}
-	return nil
+	at := 0
+	for {
+		r, n := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && n == 1 {
+			return &Invalid{CodeInvalidUTF8, "the text is not valid UTF-8 from byte " + strconv.Itoa(at) + " on; text in GBK or another encoding must be made UTF-8 before it is sent"}
+		}
+		at += n
+	}
 }
 
 // field is one that an event has.
@@ -376,7 +383,7 @@ func (s *scanner) currency() string {
 	return s.own(text)
 }
 
-// time reads a time: RFC 3339 text or Unix milliseconds as number or text.
+// time reads a time: RFC 3339 text, or Unix milliseconds or seconds as number or text.
 func (s *scanner) time() int64 {
 	switch c := s.peek(); {
 	case c == '"':
@@ -384,15 +391,17 @@ func (s *scanner) time() int64 {
 		if s.bad != nil {
 			return 0
 		}
-		ms, ok := apiTime(text)
+		ms, ok := clock.Parse(text, nil)
 		if !ok {
-			s.bad = &Invalid{CodeInvalidTime, "ts " + quoteShort(text) + " is neither an RFC 3339 time nor Unix milliseconds"}
+			s.bad = &Invalid{CodeInvalidTime, "ts " + quoteShort(text) + " is neither an RFC 3339 time nor Unix milliseconds of the years 1970 to 9999"}
 		}
 		return ms
 	case c == '-' || c-'0' <= 9:
-		ms, ok := moment(s.decimal()) // which is 0 behind a fault
+		from := s.pos
+		v := s.decimal() // which is 0 behind a fault
+		ms, ok := clock.FromNumber(v)
 		if !ok {
-			s.bad = &Invalid{CodeInvalidTime, "ts must lie in the years 1970 to 9999, in Unix milliseconds"}
+			s.bad = &Invalid{CodeInvalidTime, "ts " + string(short(s.data[from:s.pos])) + " is no Unix time in milliseconds of the years 1970 to 9999" + finer(v)}
 			return 0
 		}
 		return ms
@@ -403,16 +412,15 @@ func (s *scanner) time() int64 {
 	return 0
 }
 
-// moment is a number as a time in Unix milliseconds.
-func moment(v float64) (ms int64, ok bool) { return int64(v), v >= 0 && v <= maxTime }
-
-// apiTime reads the text of a JSON ts: digits are milliseconds, whatever
-// their size, because the API says so.
-func apiTime(text []byte) (ms int64, ok bool) {
-	if len(text) > 0 && digits(text, 0) == len(text) {
-		return moment(words.Float(text))
+// finer asks whether a number that is too large for a time has another unit.
+func finer(v float64) string {
+	switch { // from 2001 to 2286
+	case v >= 1e15 && v < 1e16:
+		return "; is it in microseconds?"
+	case v >= 1e18 && v < 1e19:
+		return "; is it in nanoseconds?"
 	}
-	return clock.Parse(text, nil)
+	return ""
 }
 
 // ParseTime reads a time as files have it; see clock.Parse.
@@ -489,10 +497,16 @@ func (s *scanner) props() string {
 }
 
 // quoteShort quotes hostile text for a message, cut to a bearable length.
-func quoteShort(text []byte) string {
-	const most = 40
-	if len(text) > most {
-		text = text[:most]
+func quoteShort(text []byte) string { return strconv.Quote(string(short(text))) }
+
+// short cuts text to a length that a message bears, and no character in two.
+func short(text []byte) []byte {
+	most := 40
+	if len(text) <= most {
+		return text
 	}
-	return strconv.QuoteToASCII(string(text))
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most]
 }

@@ -37,7 +37,9 @@ func TestParseEvent(t *testing.T) {
 		{"escapes", `{"user_id":"a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00z"}`, Event{UserID: "a\"\\/\b\f\n\r\t\u00e9\U0001F600z"}, 0},
 		{"escaped name", `{"user\u005fid":"u"}`, Event{UserID: "u"}, 0},
 		{"ts in milliseconds", `{"ts":1700000000123}`, Event{Time: 1700000000123}, 0},
-		{"small ts stays milliseconds", `{"ts":1000}`, Event{Time: 1000}, 0},
+		{"ts in seconds", `{"ts":1795727616}`, Event{Time: 1795727616000}, 0},
+		{"ts in seconds with a fraction", `{"ts":1795727616.844}`, Event{Time: 1795727616844}, 0},
+		{"ts in seconds as text", `{"ts":"1795727616"}`, Event{Time: 1795727616000}, 0},
 		{"ts with a fraction", `{"ts":1700000000123.9}`, Event{Time: 1700000000123}, 0},
 		{"ts with an exponent", `{"ts":1.7e12}`, Event{Time: 1700000000000}, 0},
 		{"ts as numeric text", `{"ts":"1700000000123"}`, Event{Time: 1700000000123}, 0},
@@ -110,6 +112,25 @@ func TestParseEventRefuses(t *testing.T) {
 		var e Event
 		if _, inv := ParseEvent([]byte(tc.in), &e); code(inv) != tc.code {
 			t.Errorf("%.60s: %q (%v), want %q", tc.in, code(inv), inv, tc.code)
+		}
+	}
+}
+
+// TestRefusalsSayWhatToDo: what a shop mostly gets wrong is told so that it can be
+// mended.
+func TestRefusalsSayWhatToDo(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"ts":1795727616844000}`:    "ts 1795727616844000 is no Unix time in milliseconds of the years 1970 to 9999; is it in microseconds?",
+		`{"ts":1795727616844000000}`: "is it in nanoseconds?",
+		`{"ts":-5}`:                  "ts -5 is no Unix time",
+		`{"ts":"2026年11月26日 21:00"}`: `ts "2026年11月26日 21:00" is neither`,
+		`{"ts":"2026年11月26日 二十一点零五分三十秒"}`:    `ts "2026年11月26日 二十一点零五分" is neither`,
+		"{\"user_id\":\"\xc9\xcc\xc6\xb7\"}": "not valid UTF-8 from byte 12 on; text in GBK",
+		`{"user_id":"u"} {}`:                 "a record or a line has one event",
+	} {
+		var e Event
+		if _, inv := ParseEvent([]byte(in), &e); inv == nil || !strings.Contains(inv.Detail, want) {
+			t.Errorf("%s: %v, want %q", in, inv, want)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (s *scanner) peek() byte {
 // end reports a fault unless only white space is left.
 func (s *scanner) end() {
 	if s.bad == nil && (s.peek() != 0 || s.pos < len(s.data)) {
-		s.fail("text after the value; send several events as a JSON array or as application/x-ndjson")
+		s.fail("text after the object; a record or a line has one event, a request several as a JSON array or as application/x-ndjson")
 	}
 }
 

@@ -2,7 +2,10 @@
 // being told their form. It is a leaf and imports nothing of this module.
 package clock
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Last is the last millisecond of the year 9999: a later date does not fit
 // four digits.
@@ -151,7 +154,7 @@ func parseUnix[T string | []byte](s T) (int64, bool) {
 // has it for their texts.
 func FromNumber(v float64) (ms int64, ok bool) {
 	if v < secondsBelow {
-		v *= 1000
+		v = math.Round(v*1e6) / 1e3 // a decimal fraction is none of a float64
 	}
 	if !(v >= 0 && v <= Last) {
 		return 0, false

@@ -102,7 +102,7 @@ func BenchmarkParse(b *testing.B) {
 
 // TestFromNumber: a number is the time that its text is.
 func TestFromNumber(t *testing.T) {
-	for _, in := range []float64{0, 1291191960, 1291191960.25, 1291191960123, 99999999999, 100000000000, Last, Last + 1, 1e300} {
+	for _, in := range []float64{0, 1291191960, 1291191960.25, 1291191960.123, 1795727616.844, 1291191960123, 99999999999, 100000000000, Last, Last + 1, 1e300} {
 		want, wantOK := Parse(strconv.FormatFloat(in, 'f', -1, 64), nil)
 		if got, ok := FromNumber(in); got != want || ok != wantOK {
 			t.Errorf("%v: %d, %v; its text %d, %v", in, got, ok, want, wantOK)
