@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 )
 
 // Batch is records made ready for the log by their sender, while he has them at
@@ -62,7 +63,7 @@ func (b *Batch) Reset() {
 }
 
 // Add makes a record ready, of which it keeps the strings, and puts it into the frame.
-func (b *Batch) Add(r *event.Record, frame *event.FrameBuilder) {
+func (b *Batch) Add(r *event.Record, frame *frames.Builder) {
 	size, most := sizeBound(r), b.pump.opt.maxCall()
 	if size > most {
 		b.tooLarge = true
@@ -91,7 +92,7 @@ func (s *portion) note(src *event.Source) {
 }
 
 // next ends the portion that there may be, and begins another one.
-func (b *Batch) next(frame *event.FrameBuilder) {
+func (b *Batch) next(frame *frames.Builder) {
 	b.end(frame)
 	var s portion
 	if n := len(b.spare); n > 0 {
@@ -101,7 +102,7 @@ func (b *Batch) next(frame *event.FrameBuilder) {
 }
 
 // end makes the frame the last portion's, and empties it.
-func (b *Batch) end(frame *event.FrameBuilder) {
+func (b *Batch) end(frame *frames.Builder) {
 	if n := len(b.portions); n > 0 {
 		s := &b.portions[n-1]
 		s.frame = frame.SealInto(s.frame)
@@ -110,7 +111,7 @@ func (b *Batch) end(frame *event.FrameBuilder) {
 }
 
 // Seal ends the adding. The frame, which had been empty before, is empty again.
-func (b *Batch) Seal(frame *event.FrameBuilder) {
+func (b *Batch) Seal(frame *frames.Builder) {
 	b.end(frame)
 	b.sealed = !b.tooLarge
 }

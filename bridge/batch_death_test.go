@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 )
 
 // TestBatchDeath ends the process behind each frame of a batch that is several: the next
@@ -20,7 +21,7 @@ func TestBatchDeath(t *testing.T) {
 		return r
 	}
 	// life sends what its log does not have, and is over when that has most frames.
-	life := func(log *memLog, most int) (frames int) {
+	life := func(log *memLog, most int) (kept int) {
 		p := New(log, nil, opt)
 		if err := p.Replay(t.Context(), 0); err != nil {
 			t.Fatal(err)
@@ -34,7 +35,7 @@ func TestBatchDeath(t *testing.T) {
 			return false, ErrFenced // nothing comes of it any more
 		}
 		var records []event.Record
-		b, frame := p.Batch(), &event.FrameBuilder{}
+		b, frame := p.Batch(), &frames.Builder{}
 		for i := range int64(n) {
 			r := record(i)
 			if next, _ := p.Position(Place{topicName, r.Source.Partition}); r.Source.Offset >= next {
@@ -59,13 +60,13 @@ func TestBatchDeath(t *testing.T) {
 	}
 	for most := range all {
 		log := &memLog{}
-		if frames := life(log, most); frames != most {
-			t.Fatalf("%d frames, want %d", frames, most)
+		if kept := life(log, most); kept != most {
+			t.Fatalf("%d frames, want %d", kept, most)
 		}
 		life(log, n)
 		var got []event.Source
 		for _, f := range log.frames {
-			if err := event.DecodeFrame(f, func(r *event.Record) error { got = append(got, r.Source); return nil }); err != nil {
+			if err := frames.Decode(f, func(r *event.Record) error { got = append(got, r.Source); return nil }); err != nil {
 				t.Fatal(err)
 			}
 		}

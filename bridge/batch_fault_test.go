@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 )
 
 // faultyRecords is how many records each partition of TestBatchFaults has.
@@ -59,7 +60,7 @@ func TestBatchFaults(t *testing.T) {
 		stop()
 		ids, last, n := map[string]bool{}, [2]int64{-1, -1}, 0
 		for _, frame := range log.frames {
-			if err := event.DecodeFrame(frame, func(r *event.Record) error {
+			if err := frames.Decode(frame, func(r *event.Record) error {
 				n++
 				if id := r.Event.EventID; id != "" && ids[id] {
 					t.Errorf("seed %d: event_id %s is there twice", seed, id)
@@ -137,7 +138,7 @@ func sendAgain(t *testing.T, p *Pump, partition int32, random *rand.Rand) (sum R
 	for i := range ring {
 		ring[i].batch = p.Batch()
 	}
-	var frame event.FrameBuilder
+	var frame frames.Builder
 	lane := p.Lane()
 	for kept := int64(0); kept < faultyRecords; {
 		at, n := kept, 0

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 )
 
 // TestBatch sends the same records as they are and made ready, where ids and places
@@ -59,7 +60,7 @@ func sendAll(t *testing.T, opt Options, batches [][]event.Record, ready bool) (k
 	p := New(log, nil, opt)
 	lane := p.Lane()
 	var under []*Pending
-	var frame event.FrameBuilder
+	var frame frames.Builder
 	for _, records := range batches {
 		if !ready {
 			under = append(under, lane.Send(t.Context(), records))
@@ -81,7 +82,7 @@ func sendAll(t *testing.T, opt Options, batches [][]event.Record, ready bool) (k
 		results = append(results, res)
 	}
 	for _, frame := range log.frames {
-		if err := event.DecodeFrame(frame, func(r *event.Record) error { kept = append(kept, *r); return nil }); err != nil {
+		if err := frames.Decode(frame, func(r *event.Record) error { kept = append(kept, *r); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -95,7 +96,7 @@ func TestBatchOwnFrame(t *testing.T) {
 	p := New(log, nil, Options{})
 	run(t, p)
 	lane, b := p.Lane(), p.Batch()
-	var frame event.FrameBuilder
+	var frame frames.Builder
 	send := func(records ...event.Record) {
 		t.Helper()
 		b.Reset()
@@ -138,7 +139,7 @@ func TestBatchFrames(t *testing.T) {
 	p := New(log, nil, Options{})
 	run(t, p)
 	lane, b := p.Lane(), p.Batch()
-	var frame event.FrameBuilder
+	var frame frames.Builder
 	next := int64(0)
 	for _, test := range []struct{ records, text, frames int }{{3000, 1, 1}, {4000, 1000, 6}, {6000, 1000, 8}, {20_000, 1, 2}, {3000, 1, 1}, {2, defaultCall - 1000, 2}} {
 		records := make([]event.Record, test.records)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/internal/logkey"
 )
 
@@ -21,7 +22,7 @@ const refusePause = 100 * time.Millisecond
 
 // committer is the state of the one goroutine that owns the end of the log.
 type committer struct {
-	builder event.FrameBuilder
+	builder frames.Builder
 	// whole is a frame that came ready with its records, the only ones of it; nil
 	// where the builder's is to be appended.
 	whole []byte
@@ -122,7 +123,7 @@ func (p *Pump) step(ctx context.Context) error {
 func fatal(err error) bool {
 	var gap *GapError
 	var ahead *AheadError
-	var corrupt *event.CorruptError
+	var corrupt *frames.CorruptError
 	return errors.Is(err, ErrFenced) || errors.As(err, &gap) || errors.As(err, &ahead) || errors.As(err, &corrupt)
 }
 
@@ -397,7 +398,7 @@ func (p *Pump) replay(ctx context.Context, from uint64) error {
 	var records []event.Record
 	next, err := p.log.Read(ctx, from, func(seq uint64, frame []byte) error {
 		records = records[:0]
-		if err := event.DecodeFrame(frame, func(r *event.Record) error {
+		if err := frames.Decode(frame, func(r *event.Record) error {
 			records = append(records, *r)
 			return nil
 		}); err != nil {

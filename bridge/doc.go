@@ -11,6 +11,6 @@
 //	res, err := pump.Submit(ctx, records)
 //
 // It must not import a foreign library, nor anything of this module but
-// bridge/event and internal/logkey: buses, archives and consumers come in
+// bridge/event, its frames, internal/fields and internal/logkey: buses, archives and consumers come in
 // through the small interfaces declared here.
 package bridge

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 )
 
 // What of a topic was in a frame that the log has lost is wanted again, and
@@ -19,7 +20,7 @@ func TestLostFramesAreReadAgain(t *testing.T) {
 	submit(t, write, topicRecords(1, 5, 6, 7), 3, 0)
 	submit(t, write, append(topicRecords(1, 8, 9), topicRecords(2, 2)...), 3, 0)
 	stop()
-	var blank event.FrameBuilder
+	var blank frames.Builder
 	log.frames[1] = blank.Seal() // the second is lost
 	one, two := Place{event.TopicSource("user-events", [16]byte{1}), 1}, Place{event.TopicSource("user-events", [16]byte{1}), 2}
 
@@ -70,7 +71,7 @@ func TestLostEnd(t *testing.T) {
 	submit(t, write, topicRecords(1, 0, 1), 2, 0)
 	submit(t, write, topicRecords(1, 2, 3), 2, 0)
 	stop()
-	var blank event.FrameBuilder
+	var blank frames.Builder
 	log.frames[1] = blank.Seal()
 	p := New(log, nil, Options{})
 	if err := p.Replay(t.Context(), 0); err != nil {
@@ -110,7 +111,7 @@ func TestLostBeginning(t *testing.T) {
 		submit(t, write, topicRecords(2, 0, 1), 2, 0)
 		submit(t, write, topicRecords(1, 7, 8), 2, 0)
 		stop()
-		var blank event.FrameBuilder
+		var blank frames.Builder
 		for _, i := range tc.lost {
 			log.frames[i] = bytes.Clone(blank.Seal())
 		}
@@ -148,7 +149,7 @@ func TestWantedInAnotherLife(t *testing.T) {
 	submit(t, write, append(topicRecords(1, 2, 3, 4), topicRecords(2, 7, 8)...), 5, 0)
 	submit(t, write, topicRecords(1, 5, 6), 2, 0)
 	stop()
-	var blank event.FrameBuilder
+	var blank frames.Builder
 	log.frames[1] = bytes.Clone(blank.Seal())
 
 	life := func(from uint64, wanted []Hole, passed map[Place]int64) *Pump {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 )
 
 // memLog is a log in memory whose appends can be made to fail.
@@ -96,7 +97,7 @@ func (l *memLog) set(fault func() (bool, error), down error) {
 func (l *memLog) records(t testing.TB) (all []string) {
 	t.Helper()
 	if _, err := l.Read(t.Context(), 0, func(seq uint64, f []byte) error {
-		return event.DecodeFrame(f, func(r *event.Record) error {
+		return frames.Decode(f, func(r *event.Record) error {
 			all = append(all, fmt.Sprint(seq, " ", name(r)))
 			return nil
 		})
@@ -384,7 +385,7 @@ func TestForeignWriter(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- p.Run(t.Context()) }()
 	submit(t, p, events("u", "a"), 1, 0)
-	var b event.FrameBuilder
+	var b frames.Builder
 	b.Add(&events("x", "z")[0])
 	if _, err := log.Append(t.Context(), b.Seal(), 1); err != nil {
 		t.Fatal(err)
@@ -443,7 +444,7 @@ func TestReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.frames[1][40] ^= 1
-	var corrupt *event.CorruptError
+	var corrupt *frames.CorruptError
 	if err := New(log, nil, Options{}).Replay(t.Context(), 5); !errors.As(err, &corrupt) || !strings.Contains(err.Error(), "frame 6") {
 		t.Fatal(err)
 	}
@@ -645,7 +646,7 @@ func TestSizeBound(t *testing.T) {
 		}}},
 	}
 	for i := range records {
-		var b event.FrameBuilder
+		var b frames.Builder
 		empty := b.Size()
 		b.Add(&records[i])
 		if got, bound := b.Size()-empty, sizeBound(&records[i]); got > bound {

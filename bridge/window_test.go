@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 )
 
 // TestSiphash holds the hash against the first vectors of its reference code:
@@ -154,7 +155,7 @@ func TestBetween(t *testing.T) {
 		}
 		want := 0
 		if _, err := log.Read(t.Context(), 0, func(seq uint64, f []byte) error {
-			return event.DecodeFrame(f, func(*event.Record) error {
+			return frames.Decode(f, func(*event.Record) error {
 				if seq <= at {
 					want++
 				}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/internal/fields"
 )
 
@@ -159,7 +160,7 @@ func (f *frozenAttributes) writeColumns(kind byte, emit func([]byte) error) erro
 // write hands out what is known: a count, the times of the first puts, and a
 // frame of as many records.
 func (f *frozenAttributes) write(kind byte, ids *codes, emit func([]byte) error) error {
-	var builder event.FrameBuilder
+	var builder frames.Builder
 	var listed, out []byte
 	flush := func() error {
 		if builder.Len() == 0 {
@@ -324,7 +325,7 @@ func (c *Catalog) restoreEntries(d *fields.Reader, one func(r *event.Record, lis
 		return errBlock
 	}
 	at := 0
-	err := event.DecodeFrame(d.Rest, func(r *event.Record) error {
+	err := frames.Decode(d.Rest, func(r *event.Record) error {
 		if at == len(listed) || !one(r, listed[at]) {
 			return errBlock
 		}

@@ -14,6 +14,7 @@ import (
 	"vitrine/bridge/archive"
 	"vitrine/bridge/archive/follow"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/bridge/parquet"
 )
 
@@ -32,14 +33,14 @@ func of(offsets ...int64) (out []event.Record) {
 }
 
 // framed puts frames on the bus; one without records is the mark of a lost one.
-func (w *world) framed(frames ...[]event.Record) {
+func (w *world) framed(each ...[]event.Record) {
 	w.t.Helper()
-	for _, records := range frames {
+	for _, records := range each {
 		_, last, err := w.bus.Bounds(w.t.Context())
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		var b event.FrameBuilder
+		var b frames.Builder
 		for i := range records {
 			b.Add(&records[i])
 		}

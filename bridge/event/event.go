@@ -1,6 +1,6 @@
 // Package event holds the canonical records of the one log: interaction
-// events and attribute changes, with their validation, their JSON form and
-// their binary frame codec.
+// events and attribute changes, with their validation and their JSON form. Their
+// binary form is bridge/event/frames.
 //
 // It is a leaf: every stage from ingest to training speaks these types, so it
 // must not import any other package of this module than its own readers of

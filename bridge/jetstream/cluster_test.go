@@ -25,7 +25,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"vitrine/bridge"
-	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 )
 
 // elsewhere is a NATS server that the log is kept on.
@@ -474,7 +474,7 @@ func TestClusterRotAside(t *testing.T) {
 			if !slices.Equal(got, tc.lost) {
 				t.Errorf("lost %v, want %v", got, tc.lost)
 			}
-			var blank event.FrameBuilder
+			var blank frames.Builder
 			nothing := blank.Seal()
 			if _, err := c.Read(t.Context(), 1, func(seq uint64, f []byte) error {
 				if want := frame(seq, 100); !bytes.Equal(f, want) != slices.Contains(tc.rotten, seq) || !bytes.Equal(f, want) && !bytes.Equal(f, nothing) {

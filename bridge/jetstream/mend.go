@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/internal/durable"
 	"vitrine/internal/logkey"
 )
@@ -111,7 +111,7 @@ func (n *node) mend(ctx context.Context, opt *Options) error {
 	if err != nil {
 		return err
 	}
-	var blank event.FrameBuilder
+	var blank frames.Builder
 	nothing := blank.Seal()
 	last, begun := uint64(0), false
 	add := func(seq uint64, frame []byte) error {

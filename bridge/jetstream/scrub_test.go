@@ -15,6 +15,7 @@ import (
 	"github.com/minio/highwayhash"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 )
 
 // flip changes one bit of a frame in the segments below dir.
@@ -68,7 +69,7 @@ func TestBitRot(t *testing.T) {
 		t.Skip("it writes 100 MB, and nothing in it is concurrent")
 	}
 	t.Parallel()
-	const size, frames = 90_000, 180 // two segments
+	const size, all = 90_000, 180 // two segments
 	for _, tc := range []struct {
 		name    string
 		rotten  []uint64
@@ -82,7 +83,7 @@ func TestBitRot(t *testing.T) {
 		{name: "middle", rotten: []uint64{90}, lost: []Loss{{First: 90, Last: 90}}},
 		{name: "after a crash", rotten: []uint64{90}, noIndex: true, lost: []Loss{{First: 90, Last: 90}}},
 		{name: "first", rotten: []uint64{1}, noIndex: true, lost: []Loss{{First: 1, Last: 1}}},
-		{name: "newest", rotten: []uint64{frames}, noIndex: true, lost: []Loss{{First: frames, Last: frames}}},
+		{name: "newest", rotten: []uint64{all}, noIndex: true, lost: []Loss{{First: all, Last: all}}},
 		{name: "several", rotten: []uint64{5, 6, 100, 170}, noIndex: true, lost: []Loss{{First: 5, Last: 6}, {First: 100, Last: 100}, {First: 170, Last: 170}}},
 		{name: "archived", rotten: []uint64{5, 6, 100}, after: 50, noIndex: true, lost: []Loss{{First: 100, Last: 100}}},
 		{name: "first of a segment", edge: -1, noIndex: true},
@@ -92,7 +93,7 @@ func TestBitRot(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			b := open(t, Options{Dir: dir})
-			fill(t, b, frames, size)
+			fill(t, b, all, size)
 			_ = b.Close()
 			if tc.edge != 0 {
 				seq := uint64(int64(second(t, dir)) + tc.edge)
@@ -106,7 +107,7 @@ func TestBitRot(t *testing.T) {
 				_ = os.Remove(filepath.Join(filepath.Dir(all[0].path), "index.db"))
 			}
 			b = open(t, Options{Dir: dir, After: tc.after})
-			var blank event.FrameBuilder
+			var blank frames.Builder
 			want := uint64(1)
 			next, err := b.Read(t.Context(), 0, func(seq uint64, f []byte) error {
 				expected := frame(seq, size)
@@ -119,10 +120,10 @@ func TestBitRot(t *testing.T) {
 				want++
 				return nil
 			})
-			if err != nil || next != frames+1 {
+			if err != nil || next != all+1 {
 				t.Fatal(next, err)
 			}
-			if err := event.DecodeFrame(blank.Seal(), func(*event.Record) error { return fmt.Errorf("a record") }); err != nil {
+			if err := frames.Decode(blank.Seal(), func(*event.Record) error { return fmt.Errorf("a record") }); err != nil {
 				t.Fatal(err)
 			}
 			st := b.Stats(t.Context())
@@ -141,7 +142,7 @@ func TestBitRot(t *testing.T) {
 			}
 			_ = b.Close()
 			b = open(t, Options{Dir: dir})
-			if again := b.Stats(t.Context()); again.Lost != st.Lost || again.Last != frames || len(again.Losses) != len(tc.lost) {
+			if again := b.Stats(t.Context()); again.Lost != st.Lost || again.Last != all || len(again.Losses) != len(tc.lost) {
 				t.Errorf("after another start: %+v, before: %+v", again, st)
 			}
 		})

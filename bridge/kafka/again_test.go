@@ -15,6 +15,7 @@ import (
 
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 )
 
 // TestBombs: batches that decompress to too much are passed over wherever they are:
@@ -130,7 +131,7 @@ func TestReadableLater(t *testing.T) {
 	r.stop()
 	ids := map[string]string{}
 	if _, err := log.Read(t.Context(), 1, func(_ uint64, frame []byte) error {
-		return event.DecodeFrame(frame, func(r *event.Record) error {
+		return frames.Decode(frame, func(r *event.Record) error {
 			ids[fmt.Sprint(r.Event.ItemID, r.Source.Offset)] = r.Event.EventID
 			return nil
 		})

@@ -11,6 +11,7 @@ import (
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/bridge/kafka/fetch"
 )
 
@@ -27,7 +28,7 @@ type batch struct {
 	records []event.Record
 	// ready is what the pump needs of them, frame its decoder's.
 	ready   *bridge.Batch
-	frame   *event.FrameBuilder
+	frame   *frames.Builder
 	letters []deadletter.Letter
 	counts  Counts
 	// good is how many parts could be read, broken why the next could not be,

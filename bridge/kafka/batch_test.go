@@ -7,6 +7,7 @@ import (
 
 	"vitrine/bridge"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/bridge/kafka/fetch"
 )
 
@@ -33,9 +34,9 @@ func TestRecordsAgain(t *testing.T) {
 	}
 	for first := range values {
 		for second := range values {
-			again := &batch{ready: ready, frame: new(event.FrameBuilder)}
+			again := &batch{ready: ready, frame: new(frames.Builder)}
 			record(again, first)
-			if got, want := record(again, second), record(&batch{ready: ready, frame: new(event.FrameBuilder)}, second); !reflect.DeepEqual(got, want) {
+			if got, want := record(again, second), record(&batch{ready: ready, frame: new(frames.Builder)}, second); !reflect.DeepEqual(got, want) {
 				t.Errorf("%s behind %s is %+v, want %+v", values[second].text, values[first].text, got, want)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"vitrine/bridge"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/bridge/kafka/fetch"
 )
 
@@ -32,7 +33,7 @@ func BenchmarkRecord(b *testing.B) {
 	}
 	s := &session{Source: &Source{opt: Options{Now: time.Now}}}
 	from := &origin{"user-events", event.TopicSource("user-events", [16]byte{1}), 3, 0, newJSON(nil)}
-	var frame event.FrameBuilder
+	var frame frames.Builder
 	into := &batch{ready: bridge.New(nil, nil, bridge.Options{}).Batch(), frame: &frame}
 	now := time.Now()
 	b.SetBytes(int64(len(records[0].Value)))

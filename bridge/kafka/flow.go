@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 
 	"vitrine/bridge"
-	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/bridge/kafka/fetch"
 	"vitrine/internal/pause"
 )
@@ -105,7 +105,7 @@ func (f *flow) begin(ctx context.Context) (drain func()) {
 	var stages sync.WaitGroup
 	for _, with := range f.readers {
 		stages.Go(func() {
-			var frame event.FrameBuilder
+			var frame frames.Builder
 			for b := range f.decoding {
 				b.frame = &frame
 				f.decode(f.done, with, b)

@@ -19,6 +19,7 @@ import (
 
 	"vitrine/bridge"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/bridge/kafka/fetch"
 )
 
@@ -29,7 +30,7 @@ func order(t *testing.T, log *memLog) []string {
 	next := map[int32]int64{}
 	var out []string
 	if _, err := log.Read(t.Context(), 1, func(_ uint64, frame []byte) error {
-		return event.DecodeFrame(frame, func(r *event.Record) error {
+		return frames.Decode(frame, func(r *event.Record) error {
 			if r.Source.Offset < next[r.Source.Partition] {
 				t.Errorf("offset %d of partition %d comes behind %d", r.Source.Offset, r.Source.Partition, next[r.Source.Partition])
 			}

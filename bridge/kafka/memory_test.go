@@ -20,6 +20,7 @@ import (
 
 	"vitrine/bridge"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/bridge/kafka/fetch"
 )
 
@@ -141,7 +142,7 @@ func TestMemoryOfLargeRecords(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	if _, err := log.Read(t.Context(), 1, func(_ uint64, frame []byte) error {
-		return event.DecodeFrame(frame, func(r *event.Record) error {
+		return frames.Decode(frame, func(r *event.Record) error {
 			e := &r.Event
 			var i int
 			if _, err := fmt.Sscanf(e.ItemID, "i%d", &i); err != nil || e.UserID != "u" || e.EventID != fmt.Sprintf("e%03d", i) || e.Props != fmt.Sprintf(`{"n":%d}`, i) {
@@ -193,7 +194,7 @@ func TestMemoryOfLongRecords(t *testing.T) {
 		rest.batches = append(rest.batches, some...)
 	}
 	left := waiting{batches: slices.Clone(rest.batches)}
-	b := &batch{ready: s.opt.Into.Batch(), frame: new(event.FrameBuilder)}
+	b := &batch{ready: s.opt.Into.Batch(), frame: new(frames.Builder)}
 	b.fill(&rest, s.memory.records())
 	s.decode(t.Context(), s.readers[0], b)
 	if most := windowBytes/(records*size) + 1; len(b.parts) != n || b.broken != errFull || b.good < 2 || b.good > most || len(b.records) != b.good*records {

@@ -12,6 +12,7 @@ import (
 
 	"vitrine/bridge"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 )
 
 // begin keeps where partitions begin.
@@ -28,11 +29,11 @@ func (l *memLog) begin(from map[bridge.Place]int64) error {
 // lose puts the log's mark of a lost frame in the place of those that hold items.
 func (l *memLog) lose(t *testing.T, items string) {
 	t.Helper()
-	var blank event.FrameBuilder
+	var blank frames.Builder
 	nothing := blank.Seal()
 	for i, frame := range l.frames {
 		lost := false
-		if err := event.DecodeFrame(frame, func(r *event.Record) error {
+		if err := frames.Decode(frame, func(r *event.Record) error {
 			lost = lost || strings.Contains(items, r.Event.ItemID)
 			return nil
 		}); err != nil {

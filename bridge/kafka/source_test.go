@@ -32,6 +32,7 @@ import (
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/bridge/kafka/fault"
 	"vitrine/bridge/kafka/fetch"
 	"vitrine/bridge/kafka/schema"
@@ -91,7 +92,7 @@ func (l *memLog) items(t testing.TB) string {
 	t.Helper()
 	var out []string
 	if _, err := l.Read(t.Context(), 1, func(_ uint64, frame []byte) error {
-		return event.DecodeFrame(frame, func(r *event.Record) error {
+		return frames.Decode(frame, func(r *event.Record) error {
 			out = append(out, r.Event.ItemID+r.Item.ID+r.User.ID)
 			return nil
 		})
@@ -748,7 +749,7 @@ func FuzzDecode(f *testing.F) {
 				if r.Kind == event.KindEvent && r.Event.Validate(nil) != nil {
 					continue
 				}
-				var b event.FrameBuilder
+				var b frames.Builder
 				b.Add(&r) // what was accepted can be written
 				_ = b.Seal()
 			}

@@ -15,6 +15,7 @@ import (
 	"vitrine/bridge/archive"
 	"vitrine/bridge/archive/follow"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/bridge/jetstream"
 	"vitrine/bridge/parquet"
 )
@@ -92,7 +93,7 @@ func (b *Bench) archiveOnce(ctx context.Context, dir string, bus *jetstream.Bus,
 
 // fill puts so many views on the bus.
 func fill(ctx context.Context, bus *jetstream.Bus, rows int) error {
-	var frame event.FrameBuilder
+	var frame frames.Builder
 	last := uint64(0)
 	day0 := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 	for n := range rows {

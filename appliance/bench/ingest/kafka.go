@@ -16,6 +16,7 @@ import (
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/bridge/jetstream"
 	"vitrine/bridge/kafka"
 	"vitrine/bridge/kafka/fetch"
@@ -207,9 +208,9 @@ func (b *Bench) raw(ctx context.Context, trial *kafka.Trial, m *meter) error {
 	return b.withBus(ctx, 0, func(_ string, bus *jetstream.Bus) error {
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		f := &framer{source: event.TopicSource(trial.Topic, [16]byte{1}), free: make(chan *event.FrameBuilder, rawTurns), full: make(chan sealed, rawTurns)}
+		f := &framer{source: event.TopicSource(trial.Topic, [16]byte{1}), free: make(chan *frames.Builder, rawTurns), full: make(chan sealed, rawTurns)}
 		for range rawTurns {
-			f.free <- &event.FrameBuilder{}
+			f.free <- &frames.Builder{}
 		}
 		appended := make(chan struct{})
 		go func() {
@@ -233,14 +234,14 @@ func (b *Bench) raw(ctx context.Context, trial *kafka.Trial, m *meter) error {
 type framer struct {
 	source string
 	// filling is the frame that the next record goes into, nil before the first.
-	filling *event.FrameBuilder
-	free    chan *event.FrameBuilder
+	filling *frames.Builder
+	free    chan *frames.Builder
 	full    chan sealed
 }
 
 // sealed is a frame that waits for the disk, and its builder.
 type sealed struct {
-	*event.FrameBuilder
+	*frames.Builder
 	frame []byte
 }
 
@@ -293,7 +294,7 @@ func (f *framer) appendAll(ctx context.Context, bus *jetstream.Bus, m *meter) er
 		m.add(b.Len())
 		last = seq
 		b.Reset()
-		f.free <- b.FrameBuilder
+		f.free <- b.Builder
 	}
 	return nil
 }

@@ -3,7 +3,7 @@
 //
 // It owns when a commit is due, and the join of bus and archive: a gap between
 // them ends it. It must not import anything of this module but bridge/archive,
-// bridge/event, internal/logkey and internal/pause.
+// bridge/event and its frames, internal/logkey and internal/pause.
 package follow
 
 import (
@@ -16,6 +16,7 @@ import (
 
 	"vitrine/bridge/archive"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/internal/logkey"
 	"vitrine/internal/pause"
 )
@@ -307,7 +308,7 @@ func (f *Follower) begin(ctx context.Context) error {
 // the frame is in the batch, which is void then.
 func (f *Follower) add(seq uint64, frame []byte) error {
 	var refused error
-	err := event.DecodeFrame(frame, func(r *event.Record) error {
+	err := frames.Decode(frame, func(r *event.Record) error {
 		refused = f.batch.Add(seq, r)
 		return refused
 	})

@@ -15,6 +15,7 @@ import (
 
 	"vitrine/bridge/archive"
 	"vitrine/bridge/event"
+	"vitrine/bridge/event/frames"
 	"vitrine/bridge/parquet"
 )
 
@@ -86,7 +87,7 @@ type fakeBus struct {
 func newFakeBus() *fakeBus { return &fakeBus{first: 1} }
 
 func (b *fakeBus) append(records ...event.Record) {
-	var builder event.FrameBuilder
+	var builder frames.Builder
 	for i := range records {
 		builder.Add(&records[i])
 	}

@@ -1,10 +1,21 @@
-package event
+// Package frames is the binary form of records in the log: many of them in one
+// message of the bus, and in the snapshots of the catalogue.
+//
+// It owns the layout of a frame, which is on disk and must stay readable for ever.
+// What a record means it leaves to bridge/event, of which it knows the types alone; it
+// must not import any other package of this module than that and the texts of a frame.
+//
+//	var b frames.Builder
+//	b.Add(&record)
+//	err := frames.Decode(b.Seal(), func(r *event.Record) error { return nil })
+package frames
 
 import (
 	"encoding/binary"
 	"hash/crc32"
 	"math"
 
+	"vitrine/bridge/event"
 	"vitrine/bridge/event/texts"
 )
 
@@ -119,8 +130,8 @@ const (
 // castagnoli is the table of CRC-32C, which processors compute in hardware.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// FrameBuilder packs records into a frame. The zero value is ready to use.
-type FrameBuilder struct {
+// Builder packs records into a frame. The zero value is ready to use.
+type Builder struct {
 	table   texts.Table
 	records []byte
 	sealed  []byte
@@ -137,46 +148,46 @@ type FrameBuilder struct {
 }
 
 // Len is the number of records added since the last Reset.
-func (b *FrameBuilder) Len() int { return b.count }
+func (b *Builder) Len() int { return b.count }
 
 // Size is the length that Seal's frame would have now.
-func (b *FrameBuilder) Size() int { return frameHeader + len(b.table.Bytes()) + len(b.records) }
+func (b *Builder) Size() int { return frameHeader + len(b.table.Bytes()) + len(b.records) }
 
 // Reset empties the builder and keeps its memory.
-func (b *FrameBuilder) Reset() {
+func (b *Builder) Reset() {
 	table := b.table
 	table.Reset()
-	*b = FrameBuilder{table: table, records: b.records[:0], sealed: b.sealed[:0]}
+	*b = Builder{table: table, records: b.records[:0], sealed: b.sealed[:0]}
 }
 
 // Add appends a record. It keeps no part of r but its strings, and those only
 // until Reset. An unknown kind of record or of value panics: only a mistake in
 // this program can bring one here.
-func (b *FrameBuilder) Add(r *Record) {
+func (b *Builder) Add(r *event.Record) {
 	switch r.Kind {
-	case KindEvent:
+	case event.KindEvent:
 		b.event(r)
-	case KindItemPut, KindItemPatch, KindItemDelete:
+	case event.KindItemPut, event.KindItemPatch, event.KindItemDelete:
 		b.item(r)
-	case KindUserPut, KindUserPatch, KindUserErase, KindUserMerge:
+	case event.KindUserPut, event.KindUserPatch, event.KindUserErase, event.KindUserMerge:
 		b.user(r)
-	case KindServed:
+	case event.KindServed:
 		b.served(r)
 	default:
-		panic("event: frame record of unknown kind")
+		panic("frames: record of unknown kind")
 	}
 	b.count++
 }
 
 // Seal returns the frame of all records added so far. It is valid until the
 // next call of Seal or Reset.
-func (b *FrameBuilder) Seal() []byte {
+func (b *Builder) Seal() []byte {
 	b.sealed = b.SealInto(b.sealed)
 	return b.sealed
 }
 
 // SealInto is Seal into the memory of out, as far as it goes.
-func (b *FrameBuilder) SealInto(out []byte) []byte {
+func (b *Builder) SealInto(out []byte) []byte {
 	out = append(out[:0], make([]byte, frameHeader)...)
 	out = append(out, b.table.Bytes()...)
 	out = append(out, b.records...)
@@ -198,7 +209,7 @@ func frameSum(frame []byte) uint32 {
 }
 
 // begin appends what all records begin with.
-func (b *FrameBuilder) begin(r *Record, bits uint64, time int64) []byte {
+func (b *Builder) begin(r *event.Record, bits uint64, time int64) []byte {
 	src := &r.Source
 	if src.Name != b.source || src.Partition != b.partition {
 		bits |= bitSource
@@ -217,7 +228,7 @@ func (b *FrameBuilder) begin(r *Record, bits uint64, time int64) []byte {
 }
 
 // event appends an event record.
-func (b *FrameBuilder) event(r *Record) {
+func (b *Builder) event(r *event.Record) {
 	e := &r.Event
 	var bits uint64
 	if e.HasValue {
@@ -268,7 +279,7 @@ func (b *FrameBuilder) event(r *Record) {
 }
 
 // item appends an attribute change.
-func (b *FrameBuilder) item(r *Record) {
+func (b *Builder) item(r *event.Record) {
 	it := &r.Item
 	out := b.begin(r, bitIf(it.ExpiresAt != 0, bitExpires), it.Time)
 	out = binary.AppendUvarint(out, b.table.Ref(it.ID))
@@ -279,7 +290,7 @@ func (b *FrameBuilder) item(r *Record) {
 }
 
 // user appends an attribute change.
-func (b *FrameBuilder) user(r *Record) {
+func (b *Builder) user(r *event.Record) {
 	u := &r.User
 	out := b.begin(r, bitIf(u.Into != "", bitInto), u.Time)
 	out = binary.AppendUvarint(out, b.table.Ref(u.ID))
@@ -290,28 +301,28 @@ func (b *FrameBuilder) user(r *Record) {
 }
 
 // attributes appends a list of them to out.
-func (b *FrameBuilder) attributes(out []byte, list []Attribute) []byte {
+func (b *Builder) attributes(out []byte, list []event.Attribute) []byte {
 	out = binary.AppendUvarint(out, uint64(len(list)))
 	for i := range list {
 		a := &list[i]
 		out = binary.AppendUvarint(out, b.table.Ref(a.Name))
 		out = append(out, byte(a.Value.Kind))
 		switch a.Value.Kind {
-		case String:
+		case event.String:
 			out = binary.AppendUvarint(out, b.table.Ref(a.Value.Str))
-		case Number:
+		case event.Number:
 			out = appendDouble(out, a.Value.Num)
-		case Bool:
+		case event.Bool:
 			out = append(out, byte(bitIf(a.Value.Bool, 1)))
-		case Set:
+		case event.Set:
 			out = binary.AppendUvarint(out, uint64(len(a.Value.Set)))
 			for _, member := range a.Value.Set {
 				out = binary.AppendUvarint(out, b.table.Ref(member))
 			}
-		case Removed:
+		case event.Removed:
 			out = append(out, 0)
 		default:
-			panic("event: attribute value of unknown kind")
+			panic("frames: attribute value of unknown kind")
 		}
 	}
 	return out

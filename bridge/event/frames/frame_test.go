@@ -1,4 +1,4 @@
-package event
+package frames
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"vitrine/bridge/event"
 )
 
 // update writes the golden files that are not there yet. One that is there is
@@ -20,80 +22,83 @@ import (
 var update = flag.Bool("update", false, "write the missing golden frames")
 
 // goldenRecords are the records of testdata/frame-v1.bin.
-func goldenRecords() []Record {
-	full := fullEvent
-	full.Value = 2.5
-	return []Record{
-		{Kind: KindEvent, Event: Event{UserID: "u1", ItemID: "i1", Type: "view", Time: 1700000000000}},
-		{Kind: KindEvent, Event: full, Source: Source{Name: "http"}},
-		{Kind: KindEvent, Event: Event{UserID: "u1", ItemID: "i2", Type: "purchase", Time: 1600000000000, Value: 1 << 53, HasValue: true, EventID: "x"}, Source: Source{Name: "user-events", Partition: 7, Offset: 1 << 40}},
-		{Kind: KindItemPut, Source: Source{Name: "user-events", Partition: 7, Offset: 5}, Item: Item{
+func goldenRecords() []event.Record {
+	full := event.Event{
+		UserID: "u1", ItemID: "i9", Type: "view", Time: 1795341600000, Value: 2.5, HasValue: true,
+		EventID: "e-1", SessionID: "s-1", RequestID: "r-1", Position: 3, Scene: "home",
+		Price: 9.5, HasPrice: true, Currency: "EUR", Props: `{"a":[1,{"b":null}]}`,
+	}
+	return []event.Record{
+		{Kind: event.KindEvent, Event: event.Event{UserID: "u1", ItemID: "i1", Type: "view", Time: 1700000000000}},
+		{Kind: event.KindEvent, Event: full, Source: event.Source{Name: "http"}},
+		{Kind: event.KindEvent, Event: event.Event{UserID: "u1", ItemID: "i2", Type: "purchase", Time: 1600000000000, Value: 1 << 53, HasValue: true, EventID: "x"}, Source: event.Source{Name: "user-events", Partition: 7, Offset: 1 << 40}},
+		{Kind: event.KindItemPut, Source: event.Source{Name: "user-events", Partition: 7, Offset: 5}, Item: event.Item{
 			ID: "i1", Time: 1700000000001, ExpiresAt: 1700000100000,
-			Attributes: []Attribute{
-				{"category", Value{Kind: String, Str: "lamps \u00e9"}},
-				{"new", Value{Kind: Bool, Bool: true}},
-				{"price", Value{Kind: Number, Num: -9.75}},
-				{"tags", Value{Kind: Set, Set: []string{"home", "oak"}}},
-				{"void", Value{Kind: Set, Set: []string{}}},
+			Attributes: []event.Attribute{
+				{Name: "category", Value: event.Value{Kind: event.String, Str: "lamps \u00e9"}},
+				{Name: "new", Value: event.Value{Kind: event.Bool, Bool: true}},
+				{Name: "price", Value: event.Value{Kind: event.Number, Num: -9.75}},
+				{Name: "tags", Value: event.Value{Kind: event.Set, Set: []string{"home", "oak"}}},
+				{Name: "void", Value: event.Value{Kind: event.Set, Set: []string{}}},
 			},
 		}},
-		{Kind: KindItemPatch, Item: Item{ID: "i2", Time: 1700000000002}},
+		{Kind: event.KindItemPatch, Item: event.Item{ID: "i2", Time: 1700000000002}},
 	}
 }
 
 // userRecords are the records of testdata/frame-v1-users.bin: the kinds of
 // record and value that came after the first golden frame.
-func userRecords() []Record {
-	return []Record{
-		{Kind: KindUserPut, Source: Source{Name: "users.csv", Offset: 2}, User: User{
+func userRecords() []event.Record {
+	return []event.Record{
+		{Kind: event.KindUserPut, Source: event.Source{Name: "users.csv", Offset: 2}, User: event.User{
 			ID: "u1", Time: 1700000000000,
-			Attributes: []Attribute{
-				{"age", Value{Kind: Number, Num: 41}},
-				{"region", Value{Kind: String, Str: "north"}},
-				{"segments", Value{Kind: Set, Set: []string{"trade", "vip"}}},
+			Attributes: []event.Attribute{
+				{Name: "age", Value: event.Value{Kind: event.Number, Num: 41}},
+				{Name: "region", Value: event.Value{Kind: event.String, Str: "north"}},
+				{Name: "segments", Value: event.Value{Kind: event.Set, Set: []string{"trade", "vip"}}},
 			},
 		}},
-		{Kind: KindEvent, Source: Source{Name: "http"}, Event: Event{UserID: "u1", ItemID: "i1", Type: "view", Time: 1700000000001}},
-		{Kind: KindUserPatch, Source: Source{Name: "http"}, User: User{
+		{Kind: event.KindEvent, Source: event.Source{Name: "http"}, Event: event.Event{UserID: "u1", ItemID: "i1", Type: "view", Time: 1700000000001}},
+		{Kind: event.KindUserPatch, Source: event.Source{Name: "http"}, User: event.User{
 			ID: "u1", Time: 1700000000002,
-			Attributes: []Attribute{{"age", Value{Kind: Removed}}, {"vip", Value{Kind: Bool, Bool: true}}},
+			Attributes: []event.Attribute{{Name: "age", Value: event.Value{Kind: event.Removed}}, {Name: "vip", Value: event.Value{Kind: event.Bool, Bool: true}}},
 		}},
-		{Kind: KindItemPatch, Source: Source{Name: "http"}, Item: Item{
-			ID: "i1", Time: 1700000000003, Attributes: []Attribute{{"stock", Value{Kind: Removed}}},
+		{Kind: event.KindItemPatch, Source: event.Source{Name: "http"}, Item: event.Item{
+			ID: "i1", Time: 1700000000003, Attributes: []event.Attribute{{Name: "stock", Value: event.Value{Kind: event.Removed}}},
 		}},
-		{Kind: KindUserPut, Source: Source{Name: "http"}, User: User{ID: "u2", Time: 1700000000004}},
+		{Kind: event.KindUserPut, Source: event.Source{Name: "http"}, User: event.User{ID: "u2", Time: 1700000000004}},
 	}
 }
 
 // removalRecords are the records of testdata/frame-v1-removals.bin: the kinds
 // that take something away.
-func removalRecords() []Record {
-	return []Record{
-		{Kind: KindItemDelete, Source: Source{Name: "http"}, Item: Item{ID: "i1", Time: 1700000000000}},
-		{Kind: KindUserErase, Source: Source{Name: "http"}, User: User{ID: "u1", Time: 1700000000001}},
-		{Kind: KindUserMerge, Source: Source{Name: "http"}, User: User{ID: "guest", Into: "u2", Time: 1700000000002}},
+func removalRecords() []event.Record {
+	return []event.Record{
+		{Kind: event.KindItemDelete, Source: event.Source{Name: "http"}, Item: event.Item{ID: "i1", Time: 1700000000000}},
+		{Kind: event.KindUserErase, Source: event.Source{Name: "http"}, User: event.User{ID: "u1", Time: 1700000000001}},
+		{Kind: event.KindUserMerge, Source: event.Source{Name: "http"}, User: event.User{ID: "guest", Into: "u2", Time: 1700000000002}},
 	}
 }
 
 // servedRecords are the records of testdata/frame-v1-served.bin.
-func servedRecords() []Record {
-	return []Record{
-		{Kind: KindServed, Served: &Served{
+func servedRecords() []event.Record {
+	return []event.Record{
+		{Kind: event.KindServed, Served: &event.Served{
 			RequestID: "r-1", UserID: "u1", Time: 1700000000000, List: "recommend", Scene: "home", Source: "live", Model: "20261120T100000.000Z",
-			Rules: 3, Plugins: []string{"fresh@1.0.0", "price-band@1.2.0"}, Items: []ServedItem{{"i1", 0.75}, {"i2", -0.5}},
+			Rules: 3, Plugins: []string{"fresh@1.0.0", "price-band@1.2.0"}, Items: []event.ServedItem{{ID: "i1", Score: 0.75}, {ID: "i2", Score: -0.5}},
 		}},
-		{Kind: KindServed, Served: &Served{RequestID: "r-2", Time: 1700000000005, List: "similar", Subject: "i1", Source: "empty", Reason: "unknown_item"}},
+		{Kind: event.KindServed, Served: &event.Served{RequestID: "r-2", Time: 1700000000005, List: "similar", Subject: "i1", Source: "empty", Reason: "unknown_item"}},
 	}
 }
 
 // allRecords are those of every golden frame.
-func allRecords() []Record {
+func allRecords() []event.Record {
 	return slices.Concat(goldenRecords(), userRecords(), removalRecords(), servedRecords())
 }
 
 // build packs records into a frame.
-func build(records []Record) []byte {
-	var b FrameBuilder
+func build(records []event.Record) []byte {
+	var b Builder
 	for i := range records {
 		b.Add(&records[i])
 	}
@@ -101,9 +106,9 @@ func build(records []Record) []byte {
 }
 
 // decode unpacks a frame.
-func decode(data []byte) ([]Record, error) {
-	var out []Record
-	err := DecodeFrame(data, func(r *Record) error {
+func decode(data []byte) ([]event.Record, error) {
+	var out []event.Record
+	err := Decode(data, func(r *event.Record) error {
 		out = append(out, *r)
 		return nil
 	})
@@ -111,7 +116,7 @@ func decode(data []byte) ([]Record, error) {
 }
 
 func TestFrameGolden(t *testing.T) {
-	for name, want := range map[string][]Record{
+	for name, want := range map[string][]event.Record{
 		"frame-v1.bin": goldenRecords(), "frame-v1-users.bin": userRecords(), "frame-v1-removals.bin": removalRecords(),
 		"frame-v1-served.bin": servedRecords(),
 	} {
@@ -139,12 +144,12 @@ func TestFrameGolden(t *testing.T) {
 }
 
 func TestFrameBuilder(t *testing.T) {
-	var b FrameBuilder
+	var b Builder
 	if got, err := decode(b.Seal()); err != nil || len(got) != 0 || b.Size() != frameHeader {
 		t.Fatalf("empty frame: %v, %v, size %d", got, err, b.Size())
 	}
-	records := append(allRecords(), Record{Kind: KindEvent, Event: Event{Position: -7, Time: math.MinInt64, Value: math.Copysign(0, -1), HasValue: true}, Source: Source{Partition: -1, Offset: math.MinInt64}})
-	records = append(records, Record{Kind: KindEvent, Event: Event{Time: math.MaxInt64, Position: math.MaxInt32}, Source: Source{Offset: math.MaxInt64}})
+	records := append(allRecords(), event.Record{Kind: event.KindEvent, Event: event.Event{Position: -7, Time: math.MinInt64, Value: math.Copysign(0, -1), HasValue: true}, Source: event.Source{Partition: -1, Offset: math.MinInt64}})
+	records = append(records, event.Record{Kind: event.KindEvent, Event: event.Event{Time: math.MaxInt64, Position: math.MaxInt32}, Source: event.Source{Offset: math.MaxInt64}})
 	for round := range 3 {
 		b.Reset()
 		for i := range records {
@@ -163,7 +168,7 @@ func TestFrameBuilder(t *testing.T) {
 // TestFrameAfterLarge builds a small frame with the memory of a large one: the
 // texts of the large one are forgotten, and the bytes those of a fresh builder.
 func TestFrameAfterLarge(t *testing.T) {
-	var b FrameBuilder
+	var b Builder
 	large := shopRecords(20_000)
 	for _, n := range []int{len(large), 3, 40, len(large), 3} {
 		b.Reset()
@@ -186,7 +191,7 @@ func TestFrameDamage(t *testing.T) {
 	frame := build(allRecords())
 	refuse := func(data []byte, what string) {
 		t.Helper()
-		err := DecodeFrame(data, func(*Record) error { t.Fatalf("%s: fn was called", what); return nil })
+		err := Decode(data, func(*event.Record) error { t.Fatalf("%s: fn was called", what); return nil })
 		var corrupt *CorruptError
 		if !errors.As(err, &corrupt) {
 			t.Fatalf("%s: %v", what, err)
@@ -243,18 +248,18 @@ func TestFrameHostile(t *testing.T) {
 	}
 }
 
-func TestDecodeFrameStops(t *testing.T) {
+func TestDecodeStops(t *testing.T) {
 	stop := errors.New("stop")
 	calls := 0
-	err := DecodeFrame(build(goldenRecords()), func(*Record) error { calls++; return stop })
+	err := Decode(build(goldenRecords()), func(*event.Record) error { calls++; return stop })
 	if !errors.Is(err, stop) || calls != 1 {
 		t.Errorf("%d calls, %v", calls, err)
 	}
 }
 
-// FuzzDecodeFrame feeds bodies under right checksums, so that the fuzzer gets
+// FuzzDecode feeds bodies under right checksums, so that the fuzzer gets
 // past them.
-func FuzzDecodeFrame(f *testing.F) {
+func FuzzDecode(f *testing.F) {
 	f.Add(build(goldenRecords()))
 	f.Add(build(userRecords()))
 	f.Add(build(removalRecords()))
@@ -280,7 +285,7 @@ func FuzzDecodeFrame(f *testing.F) {
 }
 
 // text prints records whole, so that those with NaN can be compared.
-func text(records []Record) string {
+func text(records []event.Record) string {
 	var out []byte
 	for _, r := range records {
 		served := r.Served
@@ -295,8 +300,8 @@ func text(records []Record) string {
 
 // shopRecords look like an hour of a shop: skewed users and items, sessions,
 // an event id of 24 characters each.
-func shopRecords(n int) []Record {
-	records := make([]Record, n)
+func shopRecords(n int) []event.Record {
+	records := make([]event.Record, n)
 	types := []string{"view", "view", "view", "click", "cart", "purchase"}
 	state := uint64(42)
 	next := func(limit float64) int {
@@ -306,7 +311,7 @@ func shopRecords(n int) []Record {
 	}
 	for i := range records {
 		user := next(20000)
-		records[i] = Record{Kind: KindEvent, Source: Source{Name: "http"}, Event: Event{
+		records[i] = event.Record{Kind: event.KindEvent, Source: event.Source{Name: "http"}, Event: event.Event{
 			UserID: fmt.Sprintf("u%d", user), ItemID: fmt.Sprintf("i%d", next(5000)), Type: types[next(6)],
 			Time: 1700000000000 + int64(i)*7, EventID: fmt.Sprintf("%024x", state), SessionID: fmt.Sprintf("s-%d", user),
 		}}
@@ -325,7 +330,7 @@ func BenchmarkFrame(b *testing.B) {
 		b.ReportMetric(float64(len(frame))/float64(len(records)), "B/record")
 	}
 	b.Run("encode", func(b *testing.B) {
-		var fb FrameBuilder
+		var fb Builder
 		for b.Loop() {
 			fb.Reset()
 			for i := range records {
@@ -338,7 +343,7 @@ func BenchmarkFrame(b *testing.B) {
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := DecodeFrame(frame, func(*Record) error { return nil }); err != nil {
+			if err := Decode(frame, func(*event.Record) error { return nil }); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -1,9 +1,11 @@
-package event
+package frames
 
 import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"vitrine/bridge/event"
 )
 
 // CorruptError reports a frame that is not as it was written.
@@ -19,18 +21,18 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("corrupt frame at byte %d: %s", e.Offset, e.Reason)
 }
 
-// DecodeFrame calls fn with every record of a frame, in order. The header and
+// Decode calls fn with every record of a frame, in order. The header and
 // the checksum of the whole frame are verified before the first call. r is
 // used again for the next record; its strings, attributes and sets are fresh
 // and may be kept. Damage is a *CorruptError; an error of fn ends the walk and
 // is returned as it is. What is allocated is bounded by a small multiple of
 // len(data).
-func DecodeFrame(data []byte, fn func(r *Record) error) error {
+func Decode(data []byte, fn func(r *event.Record) error) error {
 	count, d, err := openFrame(data)
 	if err != nil {
 		return err
 	}
-	var r Record
+	var r event.Record
 	for range count {
 		d.record(&r)
 		if d.reason != "" {
@@ -96,7 +98,7 @@ type unframer struct {
 	table []string
 
 	time, offset int64
-	source       Source
+	source       event.Source
 }
 
 // fail keeps the first fault.
@@ -131,8 +133,8 @@ func (d *unframer) loadTable(texts, end int) error {
 }
 
 // record reads one record into r.
-func (d *unframer) record(r *Record) {
-	kind := Kind(d.octet())
+func (d *unframer) record(r *event.Record) {
+	kind := event.Kind(d.octet())
 	bits := d.uvarint()
 	d.time += d.varint()
 	if bits&bitSource != 0 {
@@ -140,17 +142,17 @@ func (d *unframer) record(r *Record) {
 		d.source.Partition = d.int32(d.varint())
 	}
 	d.offset += d.varint()
-	*r = Record{Kind: kind, Source: d.source}
+	*r = event.Record{Kind: kind, Source: d.source}
 	r.Source.Offset = d.offset
 	switch kind {
-	case KindEvent:
+	case event.KindEvent:
 		d.event(&r.Event, bits)
-	case KindItemPut, KindItemPatch, KindItemDelete:
+	case event.KindItemPut, event.KindItemPatch, event.KindItemDelete:
 		d.item(&r.Item, bits)
-	case KindUserPut, KindUserPatch, KindUserErase, KindUserMerge:
+	case event.KindUserPut, event.KindUserPatch, event.KindUserErase, event.KindUserMerge:
 		d.user(&r.User, bits)
-	case KindServed:
-		r.Served = new(Served)
+	case event.KindServed:
+		r.Served = new(event.Served)
 		d.served(r.Served, bits)
 	default:
 		d.fail("unknown kind of record")
@@ -158,7 +160,7 @@ func (d *unframer) record(r *Record) {
 }
 
 // event reads the rest of an event record.
-func (d *unframer) event(e *Event, bits uint64) {
+func (d *unframer) event(e *event.Event, bits uint64) {
 	if bits&^eventBits != 0 || bits&(bitWhole|bitValue) == bitWhole|bitValue {
 		d.fail("unknown presence bits")
 		return
@@ -198,7 +200,7 @@ func (d *unframer) event(e *Event, bits uint64) {
 }
 
 // item reads the rest of an attribute change.
-func (d *unframer) item(it *Item, bits uint64) {
+func (d *unframer) item(it *event.Item, bits uint64) {
 	if bits&^itemBits != 0 {
 		d.fail("unknown presence bits")
 		return
@@ -212,7 +214,7 @@ func (d *unframer) item(it *Item, bits uint64) {
 }
 
 // user reads the rest of an attribute change.
-func (d *unframer) user(u *User, bits uint64) {
+func (d *unframer) user(u *event.User, bits uint64) {
 	if bits&^userBits != 0 {
 		d.fail("unknown presence bits")
 		return
@@ -226,35 +228,35 @@ func (d *unframer) user(u *User, bits uint64) {
 }
 
 // attributes reads a list of them; nil when it is empty.
-func (d *unframer) attributes() []Attribute {
+func (d *unframer) attributes() []event.Attribute {
 	// An attribute has at least three bytes: name, kind and a value.
 	n := d.count(3)
 	if n == 0 {
 		return nil
 	}
-	list := make([]Attribute, n)
+	list := make([]event.Attribute, n)
 	for i := range list {
 		a := &list[i]
 		a.Name = d.ref()
-		a.Value.Kind = ValueKind(d.octet())
+		a.Value.Kind = event.ValueKind(d.octet())
 		switch a.Value.Kind {
-		case String:
+		case event.String:
 			a.Value.Str = d.ref()
-		case Number:
+		case event.Number:
 			a.Value.Num = d.double()
-		case Bool:
+		case event.Bool:
 			switch b := d.octet(); b {
 			case 0, 1:
 				a.Value.Bool = b == 1
 			default:
 				d.fail("bool is neither 0 nor 1")
 			}
-		case Set:
+		case event.Set:
 			a.Value.Set = make([]string, d.count(1))
 			for j := range a.Value.Set {
 				a.Value.Set[j] = d.ref()
 			}
-		case Removed:
+		case event.Removed:
 			if d.octet() != 0 {
 				d.fail("removed attribute with a value")
 			}
