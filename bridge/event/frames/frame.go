@@ -96,9 +96,9 @@ import (
 // that repeat (users, items, types, sessions) are in the table and so cost one
 // to three bytes a record; what is unique (event_id, props) stands in place.
 const (
-	frameMagic   = "VTF1"
-	frameVersion = 1
-	frameHeader  = 32
+	magic      = "VTF1"
+	version    = 1
+	headerSize = 32
 
 	// minRecord is the length of the shortest record; the announced number of
 	// records is checked against it before anything is believed.
@@ -151,7 +151,7 @@ type Builder struct {
 func (b *Builder) Len() int { return b.count }
 
 // Size is the length that Seal's frame would have now.
-func (b *Builder) Size() int { return frameHeader + len(b.table.Bytes()) + len(b.records) }
+func (b *Builder) Size() int { return headerSize + len(b.table.Bytes()) + len(b.records) }
 
 // Reset empties the builder and keeps its memory.
 func (b *Builder) Reset() {
@@ -188,24 +188,24 @@ func (b *Builder) Seal() []byte {
 
 // SealInto is Seal into the memory of out, as far as it goes.
 func (b *Builder) SealInto(out []byte) []byte {
-	out = append(out[:0], make([]byte, frameHeader)...)
+	out = append(out[:0], make([]byte, headerSize)...)
 	out = append(out, b.table.Bytes()...)
 	out = append(out, b.records...)
-	copy(out, frameMagic)
+	copy(out, magic)
 	le := binary.LittleEndian
-	le.PutUint16(out[4:], frameVersion)
-	le.PutUint32(out[8:], uint32(len(out)-frameHeader))
+	le.PutUint16(out[4:], version)
+	le.PutUint32(out[8:], uint32(len(out)-headerSize))
 	le.PutUint32(out[12:], uint32(b.count))
 	le.PutUint32(out[16:], uint32(b.table.Len()))
 	le.PutUint32(out[20:], uint32(len(b.table.Bytes())))
-	le.PutUint32(out[28:], frameSum(out))
+	le.PutUint32(out[28:], checksum(out))
 	return out
 }
 
-// frameSum is the checksum of a whole frame but for the field that holds it.
-func frameSum(frame []byte) uint32 {
-	sum := crc32.Checksum(frame[:frameHeader-4], castagnoli)
-	return crc32.Update(sum, castagnoli, frame[frameHeader:])
+// checksum is the checksum of a whole frame but for the field that holds it.
+func checksum(frame []byte) uint32 {
+	sum := crc32.Checksum(frame[:headerSize-4], castagnoli)
+	return crc32.Update(sum, castagnoli, frame[headerSize:])
 }
 
 // begin appends what all records begin with.

@@ -115,7 +115,7 @@ func decode(data []byte) ([]event.Record, error) {
 	return out, err
 }
 
-func TestFrameGolden(t *testing.T) {
+func TestGolden(t *testing.T) {
 	for name, want := range map[string][]event.Record{
 		"frame-v1.bin": goldenRecords(), "frame-v1-users.bin": userRecords(), "frame-v1-removals.bin": removalRecords(),
 		"frame-v1-served.bin": servedRecords(),
@@ -143,9 +143,9 @@ func TestFrameGolden(t *testing.T) {
 	}
 }
 
-func TestFrameBuilder(t *testing.T) {
+func TestBuilder(t *testing.T) {
 	var b Builder
-	if got, err := decode(b.Seal()); err != nil || len(got) != 0 || b.Size() != frameHeader {
+	if got, err := decode(b.Seal()); err != nil || len(got) != 0 || b.Size() != headerSize {
 		t.Fatalf("empty frame: %v, %v, size %d", got, err, b.Size())
 	}
 	records := append(allRecords(), event.Record{Kind: event.KindEvent, Event: event.Event{Position: -7, Time: math.MinInt64, Value: math.Copysign(0, -1), HasValue: true}, Source: event.Source{Partition: -1, Offset: math.MinInt64}})
@@ -165,9 +165,9 @@ func TestFrameBuilder(t *testing.T) {
 	}
 }
 
-// TestFrameAfterLarge builds a small frame with the memory of a large one: the
+// TestAfterLarge builds a small frame with the memory of a large one: the
 // texts of the large one are forgotten, and the bytes those of a fresh builder.
-func TestFrameAfterLarge(t *testing.T) {
+func TestAfterLarge(t *testing.T) {
 	var b Builder
 	large := shopRecords(20_000)
 	for _, n := range []int{len(large), 3, 40, len(large), 3} {
@@ -185,9 +185,9 @@ func TestFrameAfterLarge(t *testing.T) {
 	}
 }
 
-// TestFrameDamage flips every bit and cuts at every length: nothing may get
+// TestDamage flips every bit and cuts at every length: nothing may get
 // past the checksum, and nothing may reach fn before it.
-func TestFrameDamage(t *testing.T) {
+func TestDamage(t *testing.T) {
 	frame := build(allRecords())
 	refuse := func(data []byte, what string) {
 		t.Helper()
@@ -210,14 +210,14 @@ func TestFrameDamage(t *testing.T) {
 
 // resum puts a right checksum and length on a frame, as a hostile writer does.
 func resum(frame []byte) []byte {
-	binary.LittleEndian.PutUint32(frame[8:], uint32(len(frame)-frameHeader))
-	binary.LittleEndian.PutUint32(frame[28:], frameSum(frame))
+	binary.LittleEndian.PutUint32(frame[8:], uint32(len(frame)-headerSize))
+	binary.LittleEndian.PutUint32(frame[28:], checksum(frame))
 	return frame
 }
 
-// TestFrameHostile changes every byte under a right checksum: any outcome but
+// TestHostile changes every byte under a right checksum: any outcome but
 // a panic is good, and what decodes must encode again.
-func TestFrameHostile(t *testing.T) {
+func TestHostile(t *testing.T) {
 	records := allRecords()
 	frame := build(records)
 	for i := range frame {
@@ -231,7 +231,7 @@ func TestFrameHostile(t *testing.T) {
 				}
 			}
 		}
-		if _, err := decode(resum(bytes.Clone(frame[:max(i, frameHeader)]))); err == nil && i != len(frame) {
+		if _, err := decode(resum(bytes.Clone(frame[:max(i, headerSize)]))); err == nil && i != len(frame) {
 			t.Fatalf("cut to %d and summed again was taken for good", i)
 		}
 	}
@@ -266,9 +266,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add(build(servedRecords()))
 	f.Add(build(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) >= frameHeader {
-			copy(data, frameMagic)
-			binary.LittleEndian.PutUint16(data[4:], frameVersion)
+		if len(data) >= headerSize {
+			copy(data, magic)
+			binary.LittleEndian.PutUint16(data[4:], version)
 			binary.LittleEndian.PutUint16(data[6:], 0)
 			binary.LittleEndian.PutUint32(data[24:], 0)
 			resum(data)

@@ -28,7 +28,7 @@ func (e *CorruptError) Error() string {
 // is returned as it is. What is allocated is bounded by a small multiple of
 // len(data).
 func Decode(data []byte, fn func(r *event.Record) error) error {
-	count, d, err := openFrame(data)
+	count, d, err := open(data)
 	if err != nil {
 		return err
 	}
@@ -49,30 +49,30 @@ func Decode(data []byte, fn func(r *event.Record) error) error {
 	return nil
 }
 
-// openFrame verifies all that can be verified without reading the records
+// open verifies all that can be verified without reading the records
 // and loads the string table.
-func openFrame(data []byte) (count int, d *unframer, err error) {
+func open(data []byte) (count int, d *unframer, err error) {
 	bad := func(offset int, reason string) (int, *unframer, error) {
 		return 0, nil, &CorruptError{offset, reason}
 	}
-	if len(data) < frameHeader {
+	if len(data) < headerSize {
 		return bad(len(data), "shorter than a header")
 	}
-	if string(data[:4]) != frameMagic {
+	if string(data[:4]) != magic {
 		return bad(0, "not a frame (wrong magic)")
 	}
 	le := binary.LittleEndian
-	if v := le.Uint16(data[4:]); v != frameVersion {
+	if v := le.Uint16(data[4:]); v != version {
 		return bad(4, fmt.Sprintf("version %d is unknown here; it was written by a newer release", v))
 	}
 	if le.Uint16(data[6:]) != 0 || le.Uint32(data[24:]) != 0 {
 		return bad(6, "unknown flags; it was written by a newer release")
 	}
-	body := uint64(len(data) - frameHeader)
+	body := uint64(len(data) - headerSize)
 	if uint64(le.Uint32(data[8:])) != body {
 		return bad(8, "length does not match")
 	}
-	if le.Uint32(data[28:]) != frameSum(data) {
+	if le.Uint32(data[28:]) != checksum(data) {
 		return bad(28, "checksum does not match")
 	}
 	records, texts, tableLen := uint64(le.Uint32(data[12:])), uint64(le.Uint32(data[16:])), uint64(le.Uint32(data[20:]))
@@ -80,8 +80,8 @@ func openFrame(data []byte) (count int, d *unframer, err error) {
 	if tableLen > body || texts > tableLen/2 || records > (body-tableLen)/minRecord {
 		return bad(12, "counts do not fit the length")
 	}
-	d = &unframer{data: data, pos: frameHeader}
-	if err := d.loadTable(int(texts), frameHeader+int(tableLen)); err != nil {
+	d = &unframer{data: data, pos: headerSize}
+	if err := d.loadTable(int(texts), headerSize+int(tableLen)); err != nil {
 		return 0, nil, err
 	}
 	return int(records), d, nil
