@@ -19,6 +19,7 @@ import (
 	"vitrine/bridge/event"
 	"vitrine/bridge/file"
 	"vitrine/bridge/kafka"
+	"vitrine/bridge/kafka/values"
 	"vitrine/internal/logkey"
 )
 
@@ -73,9 +74,9 @@ func (a *Appliance) openKafka() (err error) {
 
 // letters are the dead letters for the HTTP layer.
 func (a *Appliance) letters(in ingester) (*replay.Desk, error) {
-	opt := a.config.Kafka.Options()
-	opt.Types, opt.Now = a.parts.signal, a.now
-	topics, err := kafka.NewAgain(opt)
+	read := a.config.Kafka.Options().Topics
+	read.Types, read.Now = a.parts.signal, a.now
+	topics, err := values.NewAgain(read)
 	if err != nil {
 		return nil, &Fault{Op: "read Kafka", Err: err, Hint: "the keys of [kafka] in the configuration"}
 	}

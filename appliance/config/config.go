@@ -16,7 +16,7 @@ import (
 
 	"vitrine/als/neighbors/tables"
 	"vitrine/appliance/recommend"
-	"vitrine/bridge/kafka"
+	"vitrine/bridge/kafka/values"
 )
 
 // Config is the effective configuration. It is not changed after Load.
@@ -204,7 +204,7 @@ func Default() *Config {
 		HTTP:        HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", MaxBody: 32 << 20},
 		Auth:        Auth{KeysFile: "keys.json"},
 		Ingest:      Ingest{DedupWindow: 7 * 24 * time.Hour, Types: defaultTypes()},
-		Kafka:       Kafka{Topic: "user-events", Group: "vitrine", Format: kafka.JSON},
+		Kafka:       Kafka{Topic: "user-events", Group: "vitrine", Format: values.JSON},
 		Bus:         defaultBus(),
 		Archive:     defaultArchive(),
 		Redis:       defaultRedis(),

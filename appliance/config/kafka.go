@@ -6,6 +6,7 @@ import (
 
 	"vitrine/bridge/kafka"
 	"vitrine/bridge/kafka/schema"
+	"vitrine/bridge/kafka/values"
 )
 
 // Kafka configures the topics that are read; without Brokers none is.
@@ -24,8 +25,11 @@ type Kafka struct {
 // Options are those of the source, with what the configuration knows.
 func (k *Kafka) Options() kafka.Options {
 	return kafka.Options{
-		Brokers: k.Brokers, Topic: k.Topic, ItemsTopic: k.ItemsTopic, UsersTopic: k.UsersTopic, Group: k.Group, Format: k.Format, Map: k.Map,
-		Schema: k.Schema, Message: k.Message, Registry: k.Registry,
+		Brokers: k.Brokers, Group: k.Group,
+		Topics: values.Topics{
+			Topic: k.Topic, ItemsTopic: k.ItemsTopic, UsersTopic: k.UsersTopic, Format: k.Format, Map: k.Map,
+			Schema: k.Schema, Message: k.Message, Registry: k.Registry,
+		},
 		Security: kafka.Security{
 			TLS: k.TLS, CAFile: k.TLSCA, CertFile: k.TLSCert, KeyFile: k.TLSKey, SASL: k.SASL, User: k.User, PasswordFile: k.PasswordFile,
 		},
@@ -46,7 +50,7 @@ func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 		_, _, ok := server(broker)
 		check(ok, "kafka.brokers", "%q: a broker looks like host:9092", broker)
 	}
-	check(oneOf(k.Format, kafka.Formats()...), "kafka.format", "must be one of %s", strings.Join(kafka.Formats(), ", "))
+	check(oneOf(k.Format, values.Formats()...), "kafka.format", "must be one of %s", strings.Join(values.Formats(), ", "))
 	check(k.Topic != "" || k.ItemsTopic != "" || k.UsersTopic != "" || len(k.Brokers) == 0, "kafka.topic", "must name a topic when kafka.brokers is set")
 	for _, topic := range []struct{ key, name string }{
 		{"kafka.topic", k.Topic}, {"kafka.items_topic", k.ItemsTopic}, {"kafka.users_topic", k.UsersTopic},
@@ -56,17 +60,17 @@ func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 	check(k.Topic == "" || k.Topic != k.ItemsTopic && k.Topic != k.UsersTopic, "kafka.topic", "must not be the topic of items or users too")
 	check(k.ItemsTopic == "" || k.ItemsTopic != k.UsersTopic, "kafka.items_topic", "must not be the topic of users too")
 	check(k.Group != "", "kafka.group", "must not be empty")
-	check(k.Format != kafka.Avro || k.Schema != "" || k.Registry.URL != "", "kafka.format", "avro needs kafka.schema or kafka.schema_registry")
-	check(k.Format != kafka.Protobuf || k.Schema != "" && k.Message != "", "kafka.format", "protobuf needs kafka.schema and kafka.message")
+	check(k.Format != values.Avro || k.Schema != "" || k.Registry.URL != "", "kafka.format", "avro needs kafka.schema or kafka.schema_registry")
+	check(k.Format != values.Protobuf || k.Schema != "" && k.Message != "", "kafka.format", "protobuf needs kafka.schema and kafka.message")
 	check(oneOf(k.SASL, "", kafka.Plain, kafka.ScramSHA256, kafka.ScramSHA512), "kafka.sasl", "must be %s, %s or %s", kafka.Plain, kafka.ScramSHA256, kafka.ScramSHA512)
 	check(k.SASL == "" || k.User != "" && k.PasswordFile != "", "kafka.sasl", "needs kafka.sasl_user and kafka.sasl_password_file")
 	check(k.TLS || k.TLSCA+k.TLSCert+k.TLSKey == "", "kafka.tls", "must be true for kafka.tls_ca, kafka.tls_cert and kafka.tls_key to count")
 	check((k.TLSCert == "") == (k.TLSKey == ""), "kafka.tls_key", "kafka.tls_cert and kafka.tls_key go together")
-	headless := oneOf(k.Format, kafka.CSV, kafka.CloudEvents) && k.ItemsTopic+k.UsersTopic == "" // which are JSON
+	headless := oneOf(k.Format, values.CSV, values.CloudEvents) && k.ItemsTopic+k.UsersTopic == "" // which are JSON
 	check(k.Registry.URL == "" || !headless, "kafka.schema_registry",
 		"does not count: values of kafka.format=%s are read without a registry, and no topic of items or users is set; take it out, or set the format that the values have: json, avro or protobuf", k.Format)
 	validateRegistry(&k.Registry, check)
-	if err := kafka.CheckMap(k.Format, k.Map); err != nil {
+	if err := values.CheckMap(k.Format, k.Map); err != nil {
 		check(false, "kafka.map", "%w", err)
 	}
 }

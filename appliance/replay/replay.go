@@ -6,7 +6,7 @@
 // headers a request had. A record that names no event_id gets the letter's own,
 // so that a replay that was cut short and is begun anew adds nothing twice.
 //
-// bridge/kafka reads letters of topics, bridge/file rows; Desk is what the HTTP
+// bridge/kafka/values reads letters of topics, bridge/file rows; Desk is what the HTTP
 // layer sees of all letters.
 //
 //	r := replay.Replayer{Letters: store, Kafka: topics, Submit: submit, Types: types}
@@ -21,7 +21,7 @@ import (
 
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
-	"vitrine/bridge/kafka"
+	"vitrine/bridge/kafka/values"
 )
 
 // Codes of letters that cannot be read again, beside those of records.
@@ -74,7 +74,7 @@ type Known interface {
 // Replayer reads letters again. All fields are needed.
 type Replayer struct {
 	Letters *deadletter.Store
-	Kafka   *kafka.Again
+	Kafka   *values.Again
 	// Submit makes records durable and says how many were there already.
 	Submit func(ctx context.Context, records []event.Record) (duplicate int, err error)
 	Known  Known

@@ -12,7 +12,7 @@ import (
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
 	"vitrine/bridge/file"
-	"vitrine/bridge/kafka"
+	"vitrine/bridge/kafka/values"
 )
 
 // types are the configured event types.
@@ -61,7 +61,7 @@ func setUp(t *testing.T, letters ...deadletter.Letter) (*Replayer, *log) {
 		t.Fatal(err)
 	}
 	ty := types{"view": true, "wish": true}
-	again, err := kafka.NewAgain(kafka.Options{Topic: "clicks", ItemsTopic: "items", Types: ty})
+	again, err := values.NewAgain(values.Topics{Topic: "clicks", ItemsTopic: "items", Types: ty})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
 	"vitrine/bridge/event/frames"
+	"vitrine/bridge/kafka/values"
 )
 
 // TestBombs: batches that decompress to too much are passed over wherever they are:
@@ -112,7 +113,7 @@ func TestReadableLater(t *testing.T) {
 	t.Parallel()
 	broker, cl := cluster(t, 1)
 	log := &memLog{}
-	opt := Options{Brokers: []string{broker}, Instance: "mine", Types: types{"view"}}
+	opt := Options{Brokers: []string{broker}, Instance: "mine", Topics: values.Topics{Types: types{"view"}}}
 	r := read(t, log, opt)
 	wish := kgo.StringRecord(`{"user_id":"u","item_id":"b","event_type":"wish"}`)
 	produce(t, cl, view("a"), wish)

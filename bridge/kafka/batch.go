@@ -13,6 +13,7 @@ import (
 	"vitrine/bridge/event"
 	"vitrine/bridge/event/frames"
 	"vitrine/bridge/kafka/fetch"
+	"vitrine/bridge/kafka/values"
 )
 
 // batch is a part of what a broker answered, on its way into the log. One stage
@@ -113,7 +114,7 @@ func (b *batch) release() {
 }
 
 // decode reads the records of a batch, as far as they can be read.
-func (s *session) decode(ctx context.Context, with *reader, b *batch) {
+func (s *session) decode(ctx context.Context, with *values.Reader, b *batch) {
 	now := s.opt.Now()
 	b.memory = &s.memory
 	b.memory.begin()
@@ -144,7 +145,7 @@ func (b *batch) hold(bytes int) {
 }
 
 // decodePart reads the records of a part of b.
-func (s *session) decodePart(ctx context.Context, with *reader, b *batch, p *part, now time.Time) error {
+func (s *session) decodePart(ctx context.Context, with *values.Reader, b *batch, p *part, now time.Time) error {
 	text, err := p.Open()
 	if errors.Is(err, kgo.ErrMaxDecompress) {
 		s.tooLarge(b, p, now)
@@ -156,13 +157,14 @@ func (s *session) decodePart(ctx context.Context, with *reader, b *batch, p *par
 	size := text / p.Parts()
 	b.hold(size)
 	b.large = b.bytes > heldBytes || text > largeText
-	if with.prepare != nil && p.Topic == s.opt.Topic {
-		if err := with.prepare(ctx, p.values); err != nil {
+	decoder := with.Of(p.Topic)
+	if decoder.Prepare != nil {
+		if err := decoder.Prepare(ctx, p.values); err != nil {
 			return err
 		}
 	}
 	var r fetch.Record
-	from := s.origin(p.Topic, p.Partition, with.decode[p.Topic])
+	from := s.origin(p.Topic, p.Partition, decoder)
 	w := p.Walk(p.n)
 	for n := 0; w.Next(&r); n++ {
 		if n == 0 && p.n > 0 {
@@ -206,7 +208,7 @@ type origin struct {
 	// again with each start. One that has become readable gets the event_id that a
 	// replay of its letter gives it, and so is known to whichever comes second.
 	refused int64
-	decode  decoder
+	decoder *values.Decoder
 }
 
 // letter is one of what lies at an offset: all that the letter is known by.
@@ -233,7 +235,11 @@ func (s *session) add(b *batch, from *origin, r *fetch.Record, now time.Time) {
 		*dst = event.Record{}
 	} // else the decoder empties the rest that there is
 	dst.Source = event.Source{Name: from.name, Partition: from.partition, Offset: r.Offset}
-	inv := s.opt.read(from.decode, r, dst, now, &b.counts)
+	unknown, clamped, inv := from.decoder.Read(r, dst, now)
+	b.counts.UnknownFields += unknown
+	if clamped {
+		b.counts.Clamped++
+	}
 	if inv == nil {
 		if r.Offset < from.refused && dst.Kind == event.KindEvent && dst.Event.EventID == "" {
 			l := from.letter(r.Offset, r.Value)
@@ -251,25 +257,9 @@ func (s *session) add(b *batch, from *origin, r *fetch.Record, now time.Time) {
 	}
 	b.records = b.records[:n]
 	l := from.letter(r.Offset, r.Value)
-	l.Context = contextOf(r)
+	l.Context = values.LetterContext(r)
 	if b.large {
 		b.hold(shorten(&l))
 	}
 	b.reject(l, inv, now)
-}
-
-// read makes dst, whose Source is set, what a record says.
-func (o *Options) read(decode decoder, r *fetch.Record, dst *event.Record, now time.Time, counts *Counts) *event.Invalid {
-	unknown, inv := decode(r, dst)
-	counts.UnknownFields += unknown
-	if inv != nil || dst.Kind != event.KindEvent {
-		return inv
-	}
-	if dst.Event.Time == 0 {
-		dst.Event.Time = max(r.Time, 0)
-	}
-	if dst.Event.Normalize(now) {
-		counts.Clamped++
-	}
-	return nil
 }

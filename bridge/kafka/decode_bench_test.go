@@ -9,6 +9,7 @@ import (
 	"vitrine/bridge/event"
 	"vitrine/bridge/event/frames"
 	"vitrine/bridge/kafka/fetch"
+	"vitrine/bridge/kafka/values"
 )
 
 // shopRecord is the n-th record of a shop's topic, 200 bytes of JSON.
@@ -31,8 +32,12 @@ func BenchmarkRecord(b *testing.B) {
 		records[i] = shopRecord(i)
 		records[i].Offset = int64(i)
 	}
-	s := &session{Source: &Source{opt: Options{Now: time.Now}}}
-	from := &origin{"user-events", event.TopicSource("user-events", [16]byte{1}), 3, 0, newJSON(nil)}
+	s := &session{Source: &Source{opt: Options{Topics: values.Topics{Now: time.Now}}}}
+	readers, err := values.NewReaders(values.Topics{Topic: "user-events"}, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	from := &origin{"user-events", event.TopicSource("user-events", [16]byte{1}), 3, 0, readers[0].Of("user-events")}
 	var frame frames.Builder
 	into := &batch{ready: bridge.New(nil, nil, bridge.Options{}).Batch(), frame: &frame}
 	now := time.Now()

@@ -16,6 +16,7 @@ import (
 	"vitrine/bridge/event"
 	"vitrine/bridge/jetstream"
 	"vitrine/bridge/kafka/fetch"
+	"vitrine/bridge/kafka/values"
 )
 
 // BenchmarkFlow is the way of records of 200 bytes from a broker's answer, which is
@@ -42,7 +43,7 @@ func BenchmarkFlow(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error)
 	go func() { ended <- pump.Run(ctx) }()
-	src, err := New(Options{Brokers: []string{"x:1"}, Topic: "user-events", Into: pump})
+	src, err := New(Options{Brokers: []string{"x:1"}, Into: pump, Topics: values.Topics{Topic: "user-events"}})
 	if err != nil {
 		b.Fatal(err)
 	}

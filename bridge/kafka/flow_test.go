@@ -21,6 +21,7 @@ import (
 	"vitrine/bridge/event"
 	"vitrine/bridge/event/frames"
 	"vitrine/bridge/kafka/fetch"
+	"vitrine/bridge/kafka/values"
 )
 
 // order is every event in the log, as partition/offset, in the order of the
@@ -344,7 +345,7 @@ func TestLostMeanwhile(t *testing.T) {
 	t.Parallel()
 	broker, cl := cluster(t, 1)
 	produce(t, cl, view("a"), view("b"))
-	src, err := New(Options{Brokers: []string{broker}, Topic: "user-events", Into: bridge.New(&memLog{}, nil, bridge.Options{})})
+	src, err := New(Options{Brokers: []string{broker}, Into: bridge.New(&memLog{}, nil, bridge.Options{}), Topics: values.Topics{Topic: "user-events"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -17,9 +16,8 @@ import (
 
 	"vitrine/bridge"
 	"vitrine/bridge/deadletter"
-	"vitrine/bridge/event"
 	"vitrine/bridge/kafka/fault"
-	"vitrine/bridge/kafka/schema"
+	"vitrine/bridge/kafka/values"
 	"vitrine/internal/logkey"
 	"vitrine/internal/pause"
 )
@@ -46,21 +44,10 @@ type Counts struct{ Accepted, Duplicate, Rejected, UnknownFields, Clamped int }
 type Options struct {
 	// Brokers are host:port; needed.
 	Brokers []string
-	// Topic has interactions, ItemsTopic and UsersTopic have attributes; empty
-	// ones are not read. One of them is needed.
-	Topic, ItemsTopic, UsersTopic string
+	// Topics are what is read, and how; one of them is needed.
+	values.Topics
 	// Group is the consumer group. Default "vitrine".
 	Group string
-	// Format of the interactions: one of Formats. Default JSON.
-	Format string
-	// Map says which field, or column of CSV, becomes which field of an
-	// interaction, as an import's --map does. Default: those of the same name.
-	Map string
-	// Schema is the file of an Avro schema or of a Protobuf descriptor set,
-	// Message the full name of the Protobuf message.
-	Schema, Message string
-	// Registry is the schema registry whose header the values have. Default: none.
-	Registry schema.Registry
 	// Security of the connections. Default: none.
 	Security Security
 	// Instance names this log among the members of the group: one that was
@@ -74,23 +61,14 @@ type Options struct {
 	// nothing else that says where that began. An error of it ends the session, and
 	// is tried again.
 	Begun func(from map[bridge.Place]int64) error
-	// Types knows the configured event types. Default: every type passes.
-	Types event.Types
 	// Observe, when set, is told of every poll.
 	Observe func(Counts)
 	// Log takes state changes. Default: none are written.
 	Log *slog.Logger
-	// Now is the clock. Default time.Now.
-	Now func() time.Time
-	// avro is made with the first decoder of it, and is what all of them read by.
-	avro *schema.Avro
-	// again tells that records were refused before, and are few.
-	again bool
 }
 
 func (o Options) withDefaults() Options {
 	o.Group = cmp.Or(o.Group, "vitrine")
-	o.Format = cmp.Or(o.Format, JSON)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -137,7 +115,7 @@ type Status struct {
 type Source struct {
 	opt Options
 	// readers decode at the same time, each with buffers of its own.
-	readers []*reader
+	readers []*values.Reader
 	// look is how often the ends of the partitions are asked for, and the
 	// topics, which may have been deleted; patience is for the first answer of a
 	// cluster. Tests have less of both.
@@ -165,14 +143,11 @@ func New(opt Options) (*Source, error) {
 	if opt.Instance == "" {
 		s.away = shortAway // it comes back as another member
 	}
-	for range min(runtime.GOMAXPROCS(0), maxReaders) {
-		r, err := newReader(&opt)
-		if err != nil {
-			return nil, err
-		}
-		s.readers = append(s.readers, r)
+	var err error
+	if s.readers, err = values.NewReaders(opt.Topics, min(runtime.GOMAXPROCS(0), maxReaders)); err != nil {
+		return nil, err
 	}
-	if len(s.topics()) == 0 || len(opt.Brokers) == 0 {
+	if len(opt.Names()) == 0 || len(opt.Brokers) == 0 {
 		return nil, errors.New("kafka needs brokers and a topic")
 	}
 	if _, err := opt.base(); err != nil {
@@ -182,8 +157,9 @@ func New(opt Options) (*Source, error) {
 	return s, nil
 }
 
-// topics are the names of what is read, sorted.
-func (s *Source) topics() []string { return slices.Sorted(maps.Keys(s.readers[0].decode)) }
+// maxReaders is how many batches are decoded at a time at most: the one
+// committer of the log takes no more than some three decoders give.
+const maxReaders = 4
 
 // The pauses between two tries to reach the cluster: short at first, because
 // most restarts of a broker are.

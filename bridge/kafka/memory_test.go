@@ -22,6 +22,7 @@ import (
 	"vitrine/bridge/event"
 	"vitrine/bridge/event/frames"
 	"vitrine/bridge/kafka/fetch"
+	"vitrine/bridge/kafka/values"
 )
 
 // bombs decompresses each batch to one record of its own, and counts how many of them
@@ -66,7 +67,7 @@ func flowOf(t *testing.T, log *memLog, batches int, d kgo.Decompressor) *rigless
 	defer running.Wait()
 	defer cancel()
 	letters := &fullLetters{}
-	src, err := New(Options{Brokers: []string{"x:1"}, Topic: "user-events", Into: pump, Letters: letters})
+	src, err := New(Options{Brokers: []string{"x:1"}, Into: pump, Letters: letters, Topics: values.Topics{Topic: "user-events"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +177,7 @@ func (d long) Decompress([]byte, kgo.CompressionCodecType) (text []byte, err err
 // copied, is ended, and the next ones are made of fewer.
 func TestMemoryOfLongRecords(t *testing.T) {
 	const n, records, size = 40, 50, 60 << 10
-	src, err := New(Options{Brokers: []string{"x:1"}, Topic: "user-events", Into: bridge.New(&memLog{}, nil, bridge.Options{})})
+	src, err := New(Options{Brokers: []string{"x:1"}, Into: bridge.New(&memLog{}, nil, bridge.Options{}), Topics: values.Topics{Topic: "user-events"}})
 	if err != nil {
 		t.Fatal(err)
 	}

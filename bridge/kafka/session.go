@@ -17,6 +17,7 @@ import (
 	"vitrine/bridge/event"
 	"vitrine/bridge/kafka/fault"
 	"vitrine/bridge/kafka/fetch"
+	"vitrine/bridge/kafka/values"
 	"vitrine/internal/logkey"
 )
 
@@ -135,7 +136,7 @@ func (s *Source) session(ctx context.Context) (err error) {
 			}
 		})
 	}
-	s.opt.Log.Info("kafka: reading", logkey.Address, strings.Join(s.opt.Brokers, ","), logkey.Source, strings.Join(s.topics(), ","))
+	s.opt.Log.Info("kafka: reading", logkey.Address, strings.Join(s.opt.Brokers, ","), logkey.Source, strings.Join(s.opt.Names(), ","))
 	// What was wrong stays told until this is a member of the group: seeds may
 	// answer, and the addresses that they give may not.
 	err = ss.read(ctx)
@@ -233,11 +234,11 @@ func (s *Source) probe(ctx context.Context) (kadm.TopicDetails, error) {
 
 // lookUp gives the topics, or a fault that names one that is missing.
 func (s *Source) lookUp(ctx context.Context, admin *kadm.Client) (kadm.TopicDetails, error) {
-	details, err := admin.ListTopics(ctx, s.topics()...)
+	details, err := admin.ListTopics(ctx, s.opt.Names()...)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the topics: %w", err)
 	}
-	for _, topic := range s.topics() {
+	for _, topic := range s.opt.Names() {
 		switch d, there := details[topic]; {
 		case !there || errors.Is(d.Err, kerr.UnknownTopicOrPartition):
 			return nil, missing(topic, &s.opt)
@@ -306,7 +307,7 @@ func (s *session) askEnds(ctx context.Context) error {
 			return f
 		}
 	}
-	ends, err := s.admin.ListEndOffsets(ctx, s.topics()...)
+	ends, err := s.admin.ListEndOffsets(ctx, s.opt.Names()...)
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Err == nil {
 			s.reached(o.Topic, o.Partition, -1, o.Offset)
@@ -333,8 +334,8 @@ func (s *Source) another(topic string, id kadm.TopicID) *fault.Error {
 }
 
 // origin says where the records of a partition come from.
-func (s *session) origin(topic string, partition int32, decode decoder) origin {
+func (s *session) origin(topic string, partition int32, decoder *values.Decoder) origin {
 	s.refusedMu.Lock()
 	defer s.refusedMu.Unlock()
-	return origin{topic, s.names[topic], partition, s.refused[bridge.Place{Name: topic, Partition: partition}], decode}
+	return origin{topic, s.names[topic], partition, s.refused[bridge.Place{Name: topic, Partition: partition}], decoder}
 }

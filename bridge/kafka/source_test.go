@@ -11,7 +11,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/big"
 	"net"
@@ -36,6 +35,7 @@ import (
 	"vitrine/bridge/kafka/fault"
 	"vitrine/bridge/kafka/fetch"
 	"vitrine/bridge/kafka/schema"
+	"vitrine/bridge/kafka/values"
 )
 
 // memLog is a log in memory.
@@ -436,7 +436,7 @@ func TestFaults(t *testing.T) {
 		what, hint string
 	}{
 		"refused":       {Options{Brokers: []string{"127.0.0.1:1"}}, "no connection to 127.0.0.1:1", "check kafka.brokers"},
-		"missing topic": {Options{Brokers: []string{open}, Topic: "clicks"}, "topic clicks does not exist", "kafka-topics.sh --create --topic clicks"},
+		"missing topic": {Options{Brokers: []string{open}, Topics: values.Topics{Topic: "clicks"}}, "topic clicks does not exist", "kafka-topics.sh --create --topic clicks"},
 		"password": {
 			Options{Brokers: []string{secured}, Security: Security{SASL: Plain, User: "vitrine", PasswordFile: password}},
 			`user "vitrine"`, "kafka.sasl_password_file",
@@ -484,11 +484,11 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	for name, opt := range map[string]Options{
-		"password file": {Brokers: []string{open}, Topic: "x", Security: Security{SASL: Plain, User: "u", PasswordFile: filepath.Join(dir, "none")}},
-		"password":      {Brokers: []string{open}, Topic: "x", Security: Security{SASL: Plain, User: "u", PasswordFile: write(t, "\nsecret")}},
-		"mechanism":     {Brokers: []string{open}, Topic: "x", Security: Security{SASL: "gssapi", PasswordFile: password}},
-		"authorities":   {Brokers: []string{open}, Topic: "x", Security: Security{TLS: true, CAFile: password}},
-		"format":        {Brokers: []string{open}, Topic: "x", Format: "xml"},
+		"password file": {Brokers: []string{open}, Topics: values.Topics{Topic: "x"}, Security: Security{SASL: Plain, User: "u", PasswordFile: filepath.Join(dir, "none")}},
+		"password":      {Brokers: []string{open}, Topics: values.Topics{Topic: "x"}, Security: Security{SASL: Plain, User: "u", PasswordFile: write(t, "\nsecret")}},
+		"mechanism":     {Brokers: []string{open}, Topics: values.Topics{Topic: "x"}, Security: Security{SASL: "gssapi", PasswordFile: password}},
+		"authorities":   {Brokers: []string{open}, Topics: values.Topics{Topic: "x"}, Security: Security{TLS: true, CAFile: password}},
+		"format":        {Brokers: []string{open}, Topics: values.Topics{Topic: "x", Format: "xml"}},
 		"no topic":      {Brokers: []string{open}},
 	} {
 		if _, err := New(opt); err == nil {
@@ -533,7 +533,7 @@ func TestFaultIsTakenBack(t *testing.T) {
 // TestCheck: what a cluster has is told without a member in the group.
 func TestCheck(t *testing.T) {
 	broker, _ := cluster(t, 3)
-	found, err := Check(t.Context(), Options{Brokers: []string{broker}, Topic: "user-events"})
+	found, err := Check(t.Context(), Options{Brokers: []string{broker}, Topics: values.Topics{Topic: "user-events"}})
 	if err != nil || len(found) != 1 || found["user-events"] != 3 {
 		t.Errorf("%v, %v; want 3 partitions", found, err)
 	}
@@ -596,127 +596,6 @@ func tlsListener(t *testing.T, dir string, after time.Duration) string {
 	return l.Addr().String()
 }
 
-func TestItemsAndUsers(t *testing.T) {
-	rec := func(key, value string) *fetch.Record {
-		r := &fetch.Record{Key: []byte(key), Time: 5}
-		if value != "" {
-			r.Value = []byte(value)
-		}
-		return r
-	}
-	for _, test := range []struct {
-		key, value string
-		want       string // kind, id, expiry, attributes; or the code of the refusal
-	}{
-		{"i1", `{"price":2,"name":"x"}`, "2 i1 0 [name price]"},
-		{"ignored", `{"item_id":17,"attributes":{"price":2},"expires_at":"1970-01-01T00:00:01Z"}`, "2 17 1000 [price]"},
-		{"i1", "", "6 i1 0 []"},
-		{"", "", "missing_item_id"},
-		{"i1", `{"a":{}}`, "invalid_attribute"},
-		{"i1", `[]`, "invalid_json"},
-		{"i1", `{"expires_at":"soon"}`, "invalid_ts"},
-		{"i1", `{"item_id":{}}`, "invalid_id"},
-	} {
-		var got event.Record
-		_, inv := decodeItem(rec(test.key, test.value), &got)
-		var names []string
-		for _, a := range got.Item.Attributes {
-			names = append(names, a.Name)
-		}
-		text := fmt.Sprint(got.Kind, " ", got.Item.ID, " ", got.Item.ExpiresAt, " ", names)
-		if inv != nil {
-			text = inv.Code
-		}
-		if text != test.want {
-			t.Errorf("%s %s: %s, want %s", test.key, test.value, text, test.want)
-		}
-	}
-	var got event.Record
-	if _, inv := decodeUser(rec("u1", ""), &got); inv != nil || got.Kind != event.KindUserErase || got.User.ID != "u1" || got.User.Time != 5 {
-		t.Errorf("%+v %v", got, inv)
-	}
-}
-
-func TestFormats(t *testing.T) {
-	binary := &fetch.Record{Value: []byte(`{"user_id":"u","item_id":"i"}`)}
-	for _, h := range [][2]string{{"ce_specversion", "1.0"}, {"ce_id", "7"}, {"ce_source", "/shop"}, {"ce_type", "shop.view"}, {"content-type", "application/json"}} {
-		binary.Headers.Add(h[0], []byte(h[1]))
-	}
-	text := func(value string) *fetch.Record { return &fetch.Record{Value: []byte(value)} }
-	for _, test := range []struct {
-		format, mapping string
-		record          *fetch.Record
-		want            string
-	}{
-		{JSON, "", text(`{"user_id":"u","item_id":"i","event_type":"view"}`), "u i view 0 "},
-		{JSON, "user_id=customer,item_id=sku,event_type==purchase,value=qty", text(`{"customer":7,"sku":"s","qty":2}`), "7 s purchase 2 "},
-		{JSON, "user_id=customer", text(`{"customer":7,"item_id":"s","event_type":"view"}`), "7 s view 0 "},
-		{JSON, "user_id=customer", text(`{"customer":`), "invalid_json"},
-		{JSON, "user_id=customer", text(``), "invalid_json"},
-		{CSV, "", text("u,i,view,2026-01-02T03:04:05Z"), "u i view 0 "},
-		{CSV, "", text("u,\"i,1\",view,,3\r\n"), "u i,1 view 3 "},
-		{CSV, "user_id=3,item_id=1,event_type==cart", text("i,x,u,y"), "u i cart 0 "},
-		{CSV, "", text("u,i,view\nu,i,view"), "invalid_row"},
-		{CSV, "", text(`u,"i`), "invalid_row"},
-		{CloudEvents, "", binary, "u i view 0 /shop#7"},
-		{CloudEvents, "", text(`{"specversion":"1.0","id":"8","source":"/s","type":"view","subject":"i","data":{"user_id":"u"}}`), "u i view 0 /s#8"},
-		{CloudEvents, "", text(`{"id":"8"}`), "invalid_cloudevent"},
-	} {
-		decode, _, err := newDecoder(&Options{Format: test.format, Map: test.mapping})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 2 { // the second time with used buffers
-			var got event.Record
-			_, inv := decode(test.record, &got)
-			said := fmt.Sprint(got.Event.UserID, " ", got.Event.ItemID, " ", got.Event.Type, " ", got.Event.Value, " ", got.Event.EventID)
-			if inv != nil {
-				said = inv.Code
-			}
-			if said != test.want {
-				t.Errorf("%s %q %s: %q, want %q", test.format, test.mapping, test.record.Value, said, test.want)
-			}
-		}
-	}
-	for format, mapping := range map[string]string{CSV: "user_id=name", CloudEvents: "user_id=u", JSON: "usr_id=u"} {
-		if CheckMap(format, mapping) == nil {
-			t.Errorf("%s takes the map %q", format, mapping)
-		}
-	}
-	if CheckMap(JSON, "attr.price=p") == nil {
-		t.Error("attributes of items in interactions are accepted")
-	}
-}
-
-// TestBinaryFormats: what becomes JSON first goes through the map and the checks of
-// JSON.
-func TestBinaryFormats(t *testing.T) {
-	text := `{"type":"record","name":"E","fields":[{"name":"user_id","type":"string"},{"name":"sku","type":"string"}]}`
-	decode, _, err := newDecoder(&Options{Format: Avro, Schema: write(t, text), Map: "item_id=sku,event_type==purchase"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for value, want := range map[string]string{
-		"\x02u\x02i": "u i purchase ", "\x00\x02i": "   missing_user_id", "\x02u": "   " + schema.CodeInvalid, "": "   " + event.CodeInvalidJSON,
-		strings.Repeat("x", event.MaxJSON+1): "   " + event.CodeTooLarge,
-	} {
-		var r event.Record
-		_, inv := decode(&fetch.Record{Value: []byte(value)}, &r)
-		code := ""
-		if inv != nil {
-			code, r = inv.Code, event.Record{}
-		}
-		if got := fmt.Sprint(r.Event.UserID, " ", r.Event.ItemID, " ", r.Event.Type, " ", code); got != want {
-			t.Errorf("%.20q: %q, want %q", value, got, want)
-		}
-	}
-	for _, opt := range []Options{{Format: Avro}, {Format: Protobuf}} {
-		if _, _, err := newDecoder(&opt); err == nil {
-			t.Errorf("%s without a schema is accepted", opt.Format)
-		}
-	}
-}
-
 // write makes a file.
 func write(t testing.TB, data string) string {
 	t.Helper()
@@ -725,36 +604,6 @@ func write(t testing.TB, data string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`{"user_id":"u","item_id":"i","event_type":"view","ts":1}`), []byte("k"))
-	f.Add([]byte("u,\"i\",view,2026-01-02,3"), []byte(""))
-	f.Add([]byte(`{"attributes":{"a":[1]},"expires_at":1}`), []byte("i"))
-	var decoders []decoder
-	for _, o := range []Options{
-		{Format: JSON}, {Format: CSV}, {Format: CloudEvents}, {Format: JSON, Map: "user_id=a,item_id=b,event_type==view,props=p"},
-	} {
-		d, _, err := newDecoder(&o)
-		if err != nil {
-			f.Fatal(err)
-		}
-		decoders = append(decoders, d)
-	}
-	decoders = append(decoders, decodeItem, decodeUser)
-	f.Fuzz(func(t *testing.T, value, key []byte) {
-		for _, decode := range decoders {
-			var r event.Record
-			if _, inv := decode(&fetch.Record{Key: key, Value: value}, &r); inv == nil {
-				if r.Kind == event.KindEvent && r.Event.Validate(nil) != nil {
-					continue
-				}
-				var b frames.Builder
-				b.Add(&r) // what was accepted can be written
-				_ = b.Seal()
-			}
-		}
-	})
 }
 
 // TestOffsetsOutOfOrder lets the cluster drop records that the log has not read,
@@ -868,7 +717,7 @@ func TestOnePartitionIsStuck(t *testing.T) {
 
 // TestUnreadable: what is said of a partition has a next step for each kind of error.
 func TestUnreadable(t *testing.T) {
-	opt := &Options{Brokers: []string{"b:9092"}, Topic: "t", Group: "g"}
+	opt := &Options{Brokers: []string{"b:9092"}, Group: "g", Topics: values.Topics{Topic: "t"}}
 	for hint, err := range map[string]error{
 		"kafka-delete-records.sh --bootstrap-server b:9092": kerr.CorruptMessage, "kafka-dump-log.sh": errors.New("a batch of the unknown format 9"),
 		"look at the disks": kerr.KafkaStorageError, "kafka-acls.sh": kerr.TopicAuthorizationFailed, "the brokers' log": kerr.UnknownServerError,
@@ -920,7 +769,7 @@ func TestTransactions(t *testing.T) {
 		t.Errorf("after a start %+v", s.Counts)
 	}
 	registry := &memLog{}
-	letters := read(t, registry, Options{Brokers: []string{broker}, Group: "avro", Format: Avro, Registry: schema.Registry{URL: "http://127.0.0.1:1"}})
+	letters := read(t, registry, Options{Brokers: []string{broker}, Group: "avro", Topics: values.Topics{Format: values.Avro, Registry: schema.Registry{URL: "http://127.0.0.1:1"}}})
 	if s := letters.until("nothing waits where none has a schema", passed); s.Counts != (Counts{Rejected: 3}) {
 		t.Errorf("with a registry %+v", s.Counts)
 	}

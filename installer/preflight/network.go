@@ -19,6 +19,7 @@ import (
 	"vitrine/appliance/config"
 	"vitrine/bridge/kafka"
 	"vitrine/bridge/kafka/schema"
+	"vitrine/bridge/kafka/values"
 	"vitrine/installer/words"
 )
 
@@ -135,7 +136,7 @@ func Services(c *config.Config) []Service {
 		out = append(out, Service{
 			ID: "kafka", Address: strings.Join(opt.Brokers, ","), ask: func(ctx context.Context) (string, error) { return topics(ctx, opt) },
 		})
-		if at := opt.Registry; at.URL != "" && opt.Format == kafka.Avro && opt.Topic != "" {
+		if at := opt.Registry; at.URL != "" && opt.Format == values.Avro && opt.Topic != "" {
 			out = append(out, Service{ID: "schema_registry", Address: redacted(at.URL), ask: func(ctx context.Context) (string, error) { return schema.Check(ctx, at) }})
 		}
 	}

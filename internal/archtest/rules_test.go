@@ -66,8 +66,9 @@ var rules = []rule{
 	{pkg: "bridge/kafka/fetch", foreign: []string{"github.com/twmb/franz-go"}},
 	{pkg: "bridge/kafka/fault"},
 	{pkg: "bridge/kafka/schema", own: []string{"bridge/event", "bridge/kafka/fault", "internal/keyfile"}, foreign: []string{"github.com/twmb/avro", "google.golang.org/protobuf"}},
+	{pkg: "bridge/kafka/values", own: []string{"bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/fetch", "bridge/kafka/schema"}},
 	{
-		pkg: "bridge/kafka", own: []string{"bridge", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/event/frames", "bridge/file", "bridge/kafka/fault", "bridge/kafka/fetch", "bridge/kafka/schema", "internal/keyfile", "internal/logkey", "internal/pause"},
+		pkg: "bridge/kafka", own: []string{"bridge", "bridge/deadletter", "bridge/event", "bridge/event/frames", "bridge/kafka/fault", "bridge/kafka/fetch", "bridge/kafka/values", "internal/keyfile", "internal/logkey", "internal/pause"},
 		foreign: []string{"github.com/twmb/franz-go"},
 	},
 	{pkg: "bridge/cloudevents", own: []string{"bridge/event"}},
@@ -154,7 +155,7 @@ var rules = []rule{
 	{pkg: "appliance/served", own: []string{"appliance/httpapi", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "appliance/kept", own: []string{"appliance/httpapi"}},
 	{pkg: "appliance/replay", own: []string{
-		"appliance/catalog", "appliance/httpapi", "appliance/httpapi/adminapi", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka",
+		"appliance/catalog", "appliance/httpapi", "appliance/httpapi/adminapi", "bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/values",
 	}},
 	{pkg: "appliance", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "als", "internal/disk", "internal/expr", "internal/logkey", "internal/pause"}},
 	{pkg: "cmd/vitrine", own: []string{"cmd/vitrine/...", "appliance/access", "appliance/bench", "appliance/bench/gap", "appliance/client", "appliance/config", "appliance/demo", "internal/disk"}, foreign: []string{"github.com/spf13/cobra"}},
@@ -171,7 +172,7 @@ var rules = []rule{
 	{pkg: "cmd/vitrine/top", own: []string{"cmd/vitrine/cli", "appliance/client"}, foreign: []string{"github.com/spf13/cobra", "golang.org/x/term"}},
 	{pkg: "cmd/vitrine/training", own: []string{"cmd/vitrine/cli", "cmd/vitrine/progress", "appliance/client", "appliance/jobs", "appliance/trainer/offline", "internal/disk"}, foreign: []string{"github.com/spf13/cobra"}},
 	{pkg: "installer/words"},
-	{pkg: "installer", own: []string{"installer/...", "appliance/client", "appliance/config", "bridge/kafka", "bridge/kafka/schema", "internal/disk"}},
+	{pkg: "installer", own: []string{"installer/...", "appliance/client", "appliance/config", "bridge/kafka", "bridge/kafka/schema", "bridge/kafka/values", "internal/disk"}},
 	{pkg: "rpm"},
 	{pkg: "internal/archtest", own: []string{anything}, foreign: []string{anything}},
 	{pkg: "internal/realservers"},

@@ -20,6 +20,7 @@ import (
 	"vitrine/bridge/jetstream"
 	"vitrine/bridge/kafka"
 	"vitrine/bridge/kafka/fetch"
+	"vitrine/bridge/kafka/values"
 )
 
 // The bars of Kafka -> durable bus, for records of 200 bytes on two cores that
@@ -66,7 +67,7 @@ func (b *Bench) Kafka(ctx context.Context, opt kafka.Options, records int) (err 
 	if err := trial.Fill(ctx, records, kafkaRecord); err != nil {
 		return err
 	}
-	opt.Topic, opt.ItemsTopic, opt.UsersTopic, opt.Format, opt.Map, opt.Instance = name, "", "", kafka.JSON, "", ""
+	opt.Topic, opt.ItemsTopic, opt.UsersTopic, opt.Format, opt.Map, opt.Instance = name, "", "", values.JSON, "", ""
 	broker := process.Listening(opt.Brokers[0])
 	got := report.Samples{}
 	for rep := range b.Repetitions {

@@ -1,4 +1,4 @@
-package kafka
+package values
 
 import (
 	"context"
@@ -6,36 +6,36 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
 	"vitrine/bridge/kafka/fetch"
 )
 
-// Again reads records that were refused before, as the options say now. It
+// Again reads records that were refused before, as the topics say now. It
 // connects to no broker, only to a schema registry. It may be used by any
 // goroutine.
 type Again struct {
-	opt Options
+	now func() time.Time
 
 	mu     sync.Mutex
-	reader *reader
+	reader *Reader
 }
 
-// NewAgain makes one; of the options those of topics and formats count, and
-// Types and Now.
-func NewAgain(opt Options) (*Again, error) {
-	opt = opt.withDefaults()
-	opt.again = true
-	r, err := newReader(&opt)
+// NewAgain makes one.
+func NewAgain(t Topics) (*Again, error) {
+	m := newMaker(t)
+	m.again = true
+	r, err := m.reader()
 	if err != nil {
 		return nil, err
 	}
-	return &Again{opt: opt, reader: r}, nil
+	return &Again{now: m.Now, reader: r}, nil
 }
 
 // Knows tells whether the source of letters is one of the topics.
-func (a *Again) Knows(source string) bool { return a.reader.decode[source] != nil }
+func (a *Again) Knows(source string) bool { return a.reader.Of(source) != nil }
 
 // Read reads the record of a letter. Its Source is the topic's name alone, since
 // the partition has long gone on: the fence of positions does not hold for it.
@@ -56,13 +56,14 @@ func (a *Again) Read(ctx context.Context, l *deadletter.Letter) (event.Record, *
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.reader.prepare != nil && l.Source == a.opt.Topic {
-		if err := a.reader.prepare(ctx, slices.Values([][]byte{r.Value})); err != nil {
+	decoder := a.reader.Of(l.Source)
+	if decoder.Prepare != nil {
+		if err := decoder.Prepare(ctx, slices.Values([][]byte{r.Value})); err != nil {
 			return event.Record{}, nil, err
 		}
 	}
 	out := event.Record{Source: event.Source{Name: l.Source, Partition: l.Partition, Offset: l.Offset}}
-	inv := a.opt.read(a.reader.decode[l.Source], r, &out, a.opt.Now(), &Counts{})
+	_, _, inv := decoder.Read(r, &out, a.now())
 	return out, inv, nil
 }
 
@@ -78,8 +79,8 @@ type letterHeader struct {
 	Value []byte `json:"value,omitempty"`
 }
 
-// contextOf writes it. Headers that are too long are left out, and then the key.
-func contextOf(r *fetch.Record) []byte {
+// LetterContext writes it. Headers that are too long are left out, and then the key.
+func LetterContext(r *fetch.Record) []byte {
 	c := letterContext{Key: r.Key, Time: r.Time}
 	size := len(c.Key)
 	for key, value := range r.Headers.All() {
