@@ -80,10 +80,10 @@ func (a *AvroReader) Prepare(ctx context.Context, values iter.Seq[[]byte]) error
 	clear(a.these)
 	for value := range values {
 		id, ok := a.number(value)
-		if !ok || a.these[id] != nil {
+		if !ok || a.these[id].settled() {
 			continue
 		}
-		k, err := a.registry.get(ctx, id)
+		k, err := a.registry.get(ctx, id, a.these[id] != nil)
 		if err != nil {
 			return err
 		}

@@ -63,6 +63,8 @@ type registered struct {
 	// before all of a registry's servers know its schema, or be replayed when somebody
 	// has mended it there.
 	until time.Time
+	// unasked is one that was not asked for, as too many others were not there.
+	unasked bool
 	// size is that of its text, with those that it refers to.
 	size int
 	used uint64
@@ -76,7 +78,9 @@ const (
 	maxText    = 2 * maxAnswer
 	// maxMisses is how many numbers within askAgain the registry may not have before
 	// others that are not known are not asked for: bytes that are no Avro may look like
-	// any number, and each would cost its topic a question.
+	// any number, and each would cost its topic a question. They seldom look like one
+	// twice, as the values of a schema do that is new just then, so a number that comes
+	// again is asked for, until twice as many are not there.
 	maxMisses = 256
 	// maxReferences bounds how many others a schema refers to, and those in turn;
 	// maxAnswer bounds their texts together.
@@ -120,10 +124,15 @@ func Check(ctx context.Context, r Registry) (kinds string, err error) {
 	return strings.Join(names, ", "), nil
 }
 
-// get is a schema by its number, of those that are known or else of the registry. An
-// error is a fault.Error, which means that the registry does not answer, or that of ctx.
-func (s *schemas) get(ctx context.Context, id uint32) (*registered, error) {
-	if k := s.look(id); k != nil {
+// get is a schema by its number, of those that are known or else of the registry; again
+// tells that the number has come before. An error is a fault.Error, which means that the
+// registry does not answer, or that of ctx.
+func (s *schemas) get(ctx context.Context, id uint32, again bool) (*registered, error) {
+	if id > math.MaxInt32 {
+		// Registries count in Java's int, and know no path with a larger number.
+		return &registered{fault: fmt.Sprintf("there is no schema %d: registries count to %d", id, math.MaxInt32)}, nil
+	}
+	if k := s.look(id); k.settled() {
 		return k, nil
 	}
 	select {
@@ -132,15 +141,19 @@ func (s *schemas) get(ctx context.Context, id uint32) (*registered, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for the schema registry: %w", ctx.Err())
 	}
-	if k := s.look(id); k != nil {
+	k := s.look(id)
+	if k.settled() {
 		return k, nil // the one before has asked
 	}
-	k, err := s.fetch(ctx, id)
+	k, err := s.fetch(ctx, id, again || k != nil)
 	if err == nil {
 		s.keep(id, k)
 	}
 	return k, err
 }
+
+// settled tells whether it is known what the registry says of a schema.
+func (k *registered) settled() bool { return k != nil && !k.unasked }
 
 // look is a schema that is known, or nil.
 func (s *schemas) look(id uint32) *registered {
@@ -197,51 +210,40 @@ func before(a, b *registered) bool {
 }
 
 // fetch asks for a schema and for those that it refers to, by whoever has the turn.
-func (s *schemas) fetch(ctx context.Context, id uint32) (*registered, error) {
-	number := strconv.FormatUint(uint64(id), 10)
-	bad := func(format string, args ...any) (*registered, error) {
-		return &registered{fault: fmt.Sprintf(format, args...), until: s.now().Add(askAgain)}, nil
-	}
-	if id > math.MaxInt32 {
-		// Registries count in Java's int, and know no path with a larger number.
-		return bad("there is no schema %d: registries count to %d", id, math.MaxInt32)
-	}
-	if now := s.now(); !now.Before(s.lull) {
-		s.misses, s.lull = 0, now.Add(askAgain)
-	} else if s.misses >= maxMisses && !s.askAll {
-		return bad("schema %d is not known, and was not asked for: the registry has just had none of %d others", id, s.misses)
+// again tells that its number has come before.
+func (s *schemas) fetch(ctx context.Context, id uint32, again bool) (*registered, error) {
+	if !s.mayAsk(again) {
+		why := fmt.Sprintf("schema %d is not known, and was not asked for: the registry has just had none of %d others", id, s.misses)
+		return &registered{fault: why, until: s.lull, unasked: !again}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
-	got, err := s.ask(ctx, "schema "+number, "schemas", "ids", number)
-	if missing(err) {
-		s.misses++
-	}
-	switch {
-	case missing(err) && id == 0:
-		return bad("the schema registry has no schema 0; Apicurio's serializers write numbers of 8 bytes, unless apicurio.registry.as-confluent is true")
-	case missing(err):
-		return bad("the schema registry has no schema %d", id)
-	case errors.Is(err, errLong):
-		return bad("schema %d of the registry cannot be used: %v", id, err)
-	case err != nil:
-		return nil, err
-	case got.Type != "" && got.Type != "AVRO":
-		return bad("schema %d of the registry is %.32s, and no Avro", id, got.Type)
-	}
-	r := reading{schemas: s, of: map[version]bool{}}
-	parsed, err := r.parse(ctx, got)
+	r := reading{schemas: s, id: id, of: map[version]bool{}}
+	parsed, err := r.read(ctx)
 	if err == nil {
-		err = bearable(parsed)
+		return &registered{avro: parsed, size: r.size}, nil
 	}
+	k := &registered{until: s.now().Add(askAgain)}
 	var none *unusable
 	switch {
-	case errors.As(err, &none), errors.Is(err, errHeavy):
-		return bad("schema %d of the registry cannot be used: %v", id, err)
-	case err != nil:
-		return nil, err
+	case errors.As(err, &none):
+		k.fault = none.Error()
+		return k, nil
 	}
-	return &registered{avro: parsed, size: r.size}, nil
+	return nil, err
+}
+
+// mayAsk tells whether to ask for a number that is not known, again for one that has
+// come before.
+func (s *schemas) mayAsk(again bool) bool {
+	if now := s.now(); !now.Before(s.lull) {
+		s.misses, s.lull = 0, now.Add(askAgain)
+	}
+	most := maxMisses
+	if again {
+		most *= 2
+	}
+	return s.misses < most || s.askAll
 }
 
 // ask asks for a schema, if there was no failure just before. What is not there is told
@@ -285,6 +287,7 @@ type version struct {
 // reading is a schema that is read behind those that it refers to.
 type reading struct {
 	*schemas
+	id    uint32
 	cache avro.SchemaCache
 	// of are those that it refers to; one that is not read to its end is true.
 	of   map[version]bool
@@ -295,6 +298,34 @@ type reading struct {
 type unusable struct{ error }
 
 func cannot(format string, args ...any) error { return &unusable{fmt.Errorf(format, args...)} }
+
+// read asks for the schema and reads it. An error is an unusable, or one of ask.
+func (r *reading) read(ctx context.Context) (*avro.Schema, error) {
+	number := strconv.FormatUint(uint64(r.id), 10)
+	got, err := r.ask(ctx, "schema "+number, "schemas", "ids", number)
+	switch {
+	case missing(err):
+		r.misses++
+		if r.id == 0 {
+			return nil, cannot("the schema registry has no schema 0; Apicurio's serializers write numbers of 8 bytes, unless apicurio.registry.as-confluent is true")
+		}
+		return nil, cannot("the schema registry has no schema %d", r.id)
+	case err == nil && got.Type != "" && got.Type != "AVRO":
+		return nil, cannot("schema %d of the registry is %.32s, and no Avro", r.id, got.Type)
+	}
+	var parsed *avro.Schema
+	if err == nil {
+		parsed, err = r.parse(ctx, got)
+	}
+	if err == nil {
+		err = bearable(parsed)
+	}
+	var none *unusable
+	if errors.As(err, &none) || errors.Is(err, errHeavy) || errors.Is(err, errLong) {
+		return nil, cannot("schema %d of the registry cannot be used: %w", r.id, err)
+	}
+	return parsed, err
+}
 
 // parse reads a schema. An error is an unusable, or one of ask.
 func (r *reading) parse(ctx context.Context, got answer) (*avro.Schema, error) {

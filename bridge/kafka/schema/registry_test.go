@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -423,6 +424,51 @@ func TestManyUnknown(t *testing.T) {
 		}
 		if _, inv := a.JSON(values[len(values)-1]); inv == nil || !strings.Contains(inv.Detail, "was not asked for: the registry has just had none of 256 others") {
 			t.Errorf("part %d: %v", part, inv)
+		}
+	}
+}
+
+// TestNewAmongUnknown: a schema that is new while numbers come which the registry does
+// not have is asked for when its number comes again, be it in the same values or later,
+// and numbers that are not there are asked for no more than twice as often for that.
+func TestNewAmongUnknown(t *testing.T) {
+	unknown := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path.Dir(r.URL.Path) == "/schemas/ids" && len(path.Base(r.URL.Path)) == 1 {
+			fmt.Fprintf(w, `{"schema":%q}`, avroSecond)
+			return
+		}
+		unknown++
+		http.Error(w, `{"error_code":40403}`, http.StatusNotFound)
+	}))
+	defer server.Close()
+	now := time.UnixMilli(1760000000000)
+	a := reader(t, Options{Registry: Registry{URL: server.URL}, Now: func() time.Time { return now }})
+	flood := func(part byte) (values [][]byte) {
+		for id := range uint16(maxSchemas + maxMisses) {
+			values = append(values, binary.BigEndian.AppendUint16([]byte{0, 0, part}, id))
+		}
+		return values
+	}
+	value := func(id byte) []byte { return []byte{0, 0, 0, 0, id} }
+	for i, step := range []struct {
+		values [][]byte
+		known  [2]bool // of schemas 1 and 2
+		asked  int
+	}{
+		{append(append(flood(1), value(1)), value(1)), [2]bool{true, false}, maxMisses},
+		{append(append([][]byte{value(2)}, flood(2)...), value(1)), [2]bool{true, false}, maxMisses},
+		{[][]byte{value(2)}, [2]bool{true, false}, maxMisses}, // its number was forgotten among the others
+		{[][]byte{value(2)}, [2]bool{true, true}, maxMisses},
+		{append(flood(3), flood(3)...), [2]bool{true, true}, 2 * maxMisses},
+		{append(flood(3), flood(3)...), [2]bool{true, true}, 2 * maxMisses},
+	} {
+		if err := prepare(t, a, step.values...); err != nil {
+			t.Fatal(err)
+		}
+		known := func(id uint32) bool { k := a.registry.known[id]; return k != nil && k.avro != nil }
+		if got := [2]bool{known(1), known(2)}; got != step.known || unknown != step.asked {
+			t.Errorf("step %d: %v are known, and %d were not there; want %v, %d", i, got, unknown, step.known, step.asked)
 		}
 	}
 }
