@@ -967,7 +967,10 @@ type Pipeline struct {
 
 		// LostFrames Frames that were ever found to be damaged on the disk.
 		LostFrames uint64 `json:"lost_frames"`
-		MaxBytes   uint64 `json:"max_bytes"`
+
+		// LostUnlisted Those of them that `lost` does not list: it has the newest 100 ranges, the log had them all.
+		LostUnlisted uint64 `json:"lost_unlisted"`
+		MaxBytes     uint64 `json:"max_bytes"`
 
 		// MinFree Bytes that are left free.
 		MinFree uint64 `json:"min_free"`

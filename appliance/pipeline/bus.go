@@ -36,8 +36,11 @@ func OpenBus(ctx context.Context, c config.Bus, opt jetstream.Options) (Bus, err
 }
 
 // Lost is the first frame that the log has lost behind a position, 0 when there is
-// none.
+// none. Where some are not listed any more it may be before that.
 func Lost(s *jetstream.Stats, behind uint64) uint64 {
+	if s.UnlistedLast > behind {
+		return behind + 1
+	}
 	first := uint64(0)
 	for _, l := range s.Losses {
 		if from := max(l.First, behind+1); from <= l.Last && (first == 0 || from < first) {

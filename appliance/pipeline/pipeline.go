@@ -59,7 +59,7 @@ func (p *Parts) bus(ctx context.Context, out *adminapi.Pipeline) {
 	b.Bytes, b.MaxBytes, b.DiskFree, b.MinFree = s.Bytes, s.MaxBytes, s.DiskFree, s.MinFree
 	b.Queued = int64(p.Pump.Stats().Queued)
 	b.Appends, b.AppendSeconds, b.Refused, b.Restarts = s.Appends, s.AppendTime.Seconds(), s.Refused, s.Restarts
-	b.LostFrames, b.Lost = s.Lost, make([]adminapi.PipelineLoss, len(s.Losses))
+	b.LostFrames, b.LostUnlisted, b.Lost = s.Lost, s.Unlisted, make([]adminapi.PipelineLoss, len(s.Losses))
 	for i, l := range s.Losses {
 		b.Lost[i] = adminapi.PipelineLoss{First: l.First, Last: l.Last, FoundAt: l.Found}
 	}

@@ -22,6 +22,12 @@ func TestLost(t *testing.T) {
 			t.Errorf("behind %d: %d, want %d", behind, got, want)
 		}
 	}
+	// Frame 3 may be lost, for the list does not go so far back.
+	for behind, want := range map[uint64]uint64{0: 1, 2: 3, 3: 5} {
+		if got := Lost(&jetstream.Stats{Losses: losses, UnlistedLast: 3}, behind); got != want {
+			t.Errorf("behind %d, with some not listed: %d, want %d", behind, got, want)
+		}
+	}
 }
 
 // state is a bus with the figures of a test.

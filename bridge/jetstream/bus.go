@@ -86,9 +86,11 @@ type Stats struct {
 	// the last that are known. nil while all is well.
 	Down error
 	// Lost counts the frames that were ever found to be damaged, Losses lists the
-	// newest of them.
-	Lost   uint64
-	Losses []Loss
+	// newest of them. Unlisted counts those that are not listed any more, none of
+	// which is newer than UnlistedLast.
+	Lost                   uint64
+	Losses                 []Loss
+	Unlisted, UnlistedLast uint64
 	// Away is why frames are kept aside instead of in the cluster, AsideFrames
 	// and AsideBytes how many.
 	Away                    error
@@ -153,7 +155,7 @@ func Open(ctx context.Context, opt Options) (*Bus, error) {
 		return nil, fmt.Errorf("open bus %s: %w", opt.Dir, err)
 	}
 	lost := readLosses(&opt)
-	opt.After = 0
+	opt.passed, opt.After = opt.elsewhere(), 0
 	return &Bus{lost: lost, damaged: make(chan struct{}), opt: opt, node: n, room: room{dir: opt.Dir, min: uint64(opt.MinFree), log: opt.Log}}, nil
 }
 
@@ -282,6 +284,7 @@ func (b *Bus) Stats(ctx context.Context) Stats {
 	s.Refused, s.Restarts = b.refused.Load(), b.restarts.Load()
 	s.Short, s.Full, s.MinFree = b.room.check(0) != nil, b.full.Load(), b.room.min
 	s.Lost, s.Losses = b.lost.Frames, b.lost.Losses
+	s.Unlisted, s.UnlistedLast = s.Lost-min(s.Lost, b.lost.listed()), b.lost.Unlisted
 	if free, _, err := disk.Space(b.opt.Dir); err == nil {
 		s.DiskFree = free
 	}
@@ -329,8 +332,8 @@ func (b *Bus) advance(ctx context.Context, after uint64) error {
 // MaxFrame is the largest frame that an append takes.
 func (b *Bus) MaxFrame() int { return maxPayload - frameSpare }
 
-// Damaged is closed when a frame could not be read that must be there. The next
-// Open makes the log anew from what is sound and names what is lost.
+// Damaged is closed when a frame could not be read that must be there, or was found to
+// be lost when the server had to be started again. The next Open makes the log anew from what is sound and names what is lost.
 func (b *Bus) Damaged() <-chan struct{} { return b.damaged }
 
 // ErrDamaged says that frames of the log are damaged on the disk.
@@ -389,6 +392,9 @@ func (b *Bus) restart(broken *node) error {
 		b.failed, b.failedFor = time.Now(), fmt.Errorf("restart the bus server: %w", err)
 		return fmt.Errorf("%w: %w", bridge.ErrUnavailable, b.failedFor)
 	}
-	b.node = n
+	if b.node = n; readLosses(&opt).Frames > b.lost.Frames {
+		// What the rest of the appliance has of these frames is not in the log any more.
+		b.damage.Do(func() { close(b.damaged) })
+	}
 	return nil
 }

@@ -498,7 +498,7 @@ func (c *Cluster) Stats(ctx context.Context) Stats {
 	out := Stats{
 		Bytes: c.known.Bytes, Frames: c.known.Frames, MaxBytes: uint64(c.maxBytes), First: c.first, Last: max(c.end, aside.Last),
 		Appends: c.appends.Load(), AppendTime: time.Duration(c.appendTime.Load()), Refused: c.refused.Load(), Restarts: aside.Restarts,
-		DiskFree: aside.DiskFree, MinFree: aside.MinFree, Short: aside.Short, Full: c.full.Load(), Lost: aside.Lost, Losses: aside.Losses, Away: c.foreign,
+		DiskFree: aside.DiskFree, MinFree: aside.MinFree, Short: aside.Short, Full: c.full.Load(), Lost: aside.Lost, Losses: aside.Losses, Unlisted: aside.Unlisted, UnlistedLast: aside.UnlistedLast, Away: c.foreign,
 	}
 	if !c.direct {
 		out.AsideFrames, out.AsideBytes = out.Last-c.end, aside.Bytes

@@ -27,7 +27,7 @@ type Security struct {
 	User, PasswordFile string
 }
 
-// Fault is why a cluster cannot be used, in the operator's terms.
+// Fault is why the log cannot be used, in the operator's terms.
 type Fault struct {
 	What, Hint string
 	Err        error

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"vitrine/bridge/event/frames"
@@ -17,9 +18,10 @@ import (
 
 const (
 	// storeDir is the server's own folder, damagedDir what it is called while a
-	// new one is made from it.
+	// new one is made from it, mendedDir when there is one and it goes.
 	storeDir   = "jetstream"
 	damagedDir = "damaged"
+	mendedDir  = "mended"
 	lossFile   = "lost.json"
 	// lossMost bounds the list of losses; the oldest are dropped from it.
 	lossMost = 100
@@ -37,6 +39,35 @@ type losses struct {
 	// Frames counts all, also those of losses that are not listed any more.
 	Frames uint64 `json:"frames"`
 	Losses []Loss `json:"losses"`
+	// Unlisted is the newest frame of those that are not listed any more.
+	Unlisted uint64 `json:"unlisted,omitempty"`
+}
+
+// add takes a loss, unless it is listed: a life that ends while it mends leaves it
+// to the next one to find it again.
+func (l *losses) add(d Loss) {
+	if slices.ContainsFunc(l.Losses, func(o Loss) bool { return o.First == d.First && o.Last == d.Last }) {
+		return
+	}
+	l.Frames += d.Last - d.First + 1
+	l.Losses = append(l.Losses, d)
+}
+
+// shorten keeps the newest of the list.
+func (l *losses) shorten() {
+	n := max(0, len(l.Losses)-lossMost)
+	for _, d := range l.Losses[:n] {
+		l.Unlisted = max(l.Unlisted, d.Last)
+	}
+	l.Losses = l.Losses[n:]
+}
+
+// listed counts the frames of the list.
+func (l *losses) listed() (frames uint64) {
+	for _, d := range l.Losses {
+		frames += d.Last - d.First + 1
+	}
+	return frames
 }
 
 // readLosses reads the list. It lies on the disk that has damaged the log, and keeps
@@ -69,10 +100,9 @@ func note(opt *Options, found []Damage) error {
 		}
 		opt.Log.Error("bus: frames are damaged on the disk and lost here", logkey.First, d.First, logkey.Last, d.Last, logkey.Dir, opt.Dir,
 			logkey.Hint, "check the disk and the memory of this machine; what came from Kafka is read again")
-		l.Frames += d.Last - d.First + 1
-		l.Losses = append(l.Losses, Loss{d.First, d.Last, time.Now().UTC().Truncate(time.Second)})
+		l.add(Loss{d.First, d.Last, time.Now().UTC().Truncate(time.Second)})
 	}
-	l.Losses = l.Losses[max(0, len(l.Losses)-lossMost):]
+	l.shorten()
 	return durable.Replace(filepath.Join(opt.Dir, lossFile), ".lost-*", func(f *os.File) error {
 		return json.NewEncoder(f).Encode(l)
 	})
@@ -82,6 +112,9 @@ func note(opt *Options, found []Damage) error {
 // are damaged, the store is put aside, for mend.
 func scrub(opt *Options) error {
 	store, aside := filepath.Join(opt.Dir, storeDir), filepath.Join(opt.Dir, damagedDir)
+	if err := os.RemoveAll(filepath.Join(opt.Dir, mendedDir)); err != nil {
+		return fmt.Errorf("remove what is left of a damaged store: %w", err)
+	}
 	if _, err := os.Stat(aside); err == nil {
 		// The last life ended while it mended: what it made is made anew.
 		if err := os.RemoveAll(store); err != nil {
@@ -150,7 +183,13 @@ func (n *node) mend(ctx context.Context, opt *Options) error {
 	if err := note(opt, found); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(aside); err != nil {
+	// As long as the folder has its name it is what the log is made from, so half of
+	// it must not have it.
+	mended := filepath.Join(opt.Dir, mendedDir)
+	if err := os.Rename(aside, mended); err != nil {
+		return fmt.Errorf("take the damaged store away: %w", err)
+	}
+	if err := errors.Join(durable.SyncDir(opt.Dir), os.RemoveAll(mended)); err != nil {
 		return fmt.Errorf("remove the damaged store: %w", err)
 	}
 	return nil

@@ -2,15 +2,9 @@ package jetstream
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/minio/highwayhash"
 )
@@ -31,14 +25,13 @@ import (
 // The server itself passes over a damaged record in silence, or cuts the segment
 // off before it, so it is looked at before the server is.
 const (
-	recordHead   = 22
-	recordSum    = 8
-	recordMost   = maxPayload + 64<<10
-	recordLeast  = recordHead + len(subject) + recordSum
-	headersBit   = 1 << 31
-	headersEnd   = "\r\n\r\n"
-	deletedBits  = 3 << 62
-	segmentDepth = "*/streams/" + streamName + "/msgs/*.blk"
+	recordHead  = 22
+	recordSum   = 8
+	recordMost  = maxPayload + 64<<10
+	recordLeast = recordHead + len(subject) + recordSum
+	headersBit  = 1 << 31
+	headersEnd  = "\r\n\r\n"
+	deletedBits = 3 << 62
 )
 
 // Damage is a range of frames that the log has lost.
@@ -46,34 +39,11 @@ type Damage struct {
 	First, Last uint64
 }
 
-// segment is one file of the store.
-type segment struct {
-	path   string
-	number int
-}
-
-// segments lists the files of the store below dir, in the order of the log.
-func segments(dir string) ([]segment, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, segmentDepth))
-	if err != nil {
-		return nil, fmt.Errorf("list segments: %w", err)
-	}
-	var out []segment
-	for _, path := range paths {
-		number, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(path), ".blk"))
-		if err != nil {
-			continue // none of the server's
-		}
-		out = append(out, segment{path, number})
-	}
-	slices.SortFunc(out, func(a, b segment) int { return cmp.Compare(a.number, b.number) })
-	return out, nil
-}
-
 // walk calls fn with every sound frame of the store, in order, and returns the
-// ranges between them that are damaged. What ends the newest segment without
-// being a whole record was never acknowledged, and is none. after is a sequence
-// that the log reaches at least. fn may keep nothing.
+// ranges between them that are damaged, or in a file that is not there any more. What
+// ends the newest segment without being a whole record was never acknowledged, and is
+// none. after is a sequence that the log reaches at least. fn may keep nothing. A file
+// that cannot be read is a *Fault.
 func walk(dir string, after uint64, fn func(seq uint64, frame []byte) error) ([]Damage, error) {
 	all, err := segments(dir)
 	if err != nil {
@@ -81,13 +51,14 @@ func walk(dir string, after uint64, fn func(seq uint64, frame []byte) error) ([]
 	}
 	w := &walker{fn: fn, after: after}
 	for i, s := range all {
-		data, err := os.ReadFile(s.path)
+		data, whole, err := s.read()
 		if err != nil {
-			return nil, fmt.Errorf("read segment: %w", err)
+			return nil, err
 		}
 		if err := w.segment(data, s.number, i == len(all)-1); err != nil {
 			return nil, err
 		}
+		w.damaged = w.damaged || !whole
 	}
 	return w.end(), nil
 }
@@ -139,7 +110,9 @@ func (w *walker) sound(r record) error {
 	if w.last > 0 {
 		first = w.last + 1
 	}
-	if w.damaged && first < r.seq {
+	// Sequences have no gaps, so where there is one a file is missing, as after a
+	// check of the file system that could not keep it.
+	if first < r.seq && (w.damaged || first > 0) {
 		w.lost = append(w.lost, Damage{first, r.seq - 1})
 	}
 	w.damaged, w.records, w.heard, w.last = false, 0, 0, r.seq

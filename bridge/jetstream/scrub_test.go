@@ -272,6 +272,82 @@ func TestCrashWhileMending(t *testing.T) {
 	check(t, b, 5, 10)
 }
 
+// A crash while the damaged store is removed costs nothing of the mended one, and a
+// loss that is found twice is one.
+func TestCrashAfterMending(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := open(t, Options{Dir: dir})
+	fill(t, b, 10, 1000)
+	_ = b.Close()
+	flip(t, dir, 4, 1000)
+	b = open(t, Options{Dir: dir})
+	_ = b.Close()
+	left := filepath.Join(dir, mendedDir, "half")
+	if err := os.MkdirAll(left, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := note(&b.opt, []Damage{{4, 4}}); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, Options{Dir: dir})
+	if st := b.Stats(t.Context()); st.Lost != 1 || len(st.Losses) != 1 {
+		t.Errorf("%+v", st)
+	}
+	check(t, b, 5, 10)
+	if _, err := os.Stat(filepath.Dir(left)); err == nil {
+		t.Error("the damaged store is still there")
+	}
+}
+
+// The list of losses is bounded: what is not listed is counted, and it is known up to
+// where it lies.
+func TestManyLosses(t *testing.T) {
+	t.Parallel()
+	opt := Options{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	for range 2 {
+		var found []Damage
+		for i := range uint64(lossMost/2 + 1) {
+			first := readLosses(&opt).Frames*2 + 4*i + 1
+			found = append(found, Damage{first, first + 1})
+		}
+		if err := note(&opt, found); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := open(t, opt)
+	st := b.Stats(t.Context())
+	if st.Lost != 2*(lossMost+2) || len(st.Losses) != lossMost || st.Unlisted != 4 || st.UnlistedLast != 6 || st.Losses[0].First != 9 {
+		t.Errorf("%d lost, %d listed from %v on, %d not, up to %d", st.Lost, len(st.Losses), st.Losses[0], st.Unlisted, st.UnlistedLast)
+	}
+}
+
+// Damage that the server's restart within a life finds ends that life.
+func TestRotInALife(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := open(t, Options{Dir: dir})
+	fill(t, b, 6, 1000)
+	_ = b.Close()
+	b = open(t, Options{Dir: dir, After: 3}) // the archive has three
+	for _, seq := range []uint64{3, 4} {
+		select {
+		case <-b.Damaged():
+			t.Fatal("damaged before anything is")
+		default:
+		}
+		flip(t, dir, seq, 1000)
+		if err := b.restart(b.node); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-b.Damaged():
+	default:
+		t.Error("nobody is told that a frame is lost")
+	}
+}
+
 // sealed is a record as the server writes it, in segment 1.
 func sealed(seq uint64, headers, message string) []byte {
 	le := binary.LittleEndian

@@ -172,7 +172,7 @@ func (v *view) page() []string {
 		lines = append(lines, fmt.Sprintf("             %d frames are kept aside, %s", p.Bus.AsideFrames, size(p.Bus.AsideBytes)))
 	}
 	if p.Bus.LostFrames > 0 {
-		lines = append(lines, fmt.Sprintf("             %d frames were damaged on the disk", p.Bus.LostFrames))
+		lines = append(lines, fmt.Sprintf("             %d frames were damaged on the disk; lost in /v1/pipeline names them", p.Bus.LostFrames))
 	}
 	lines = fault(lines, p.Bus.Error, nil)
 	state := "ok"
