@@ -3,10 +3,12 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,7 +50,7 @@ func TestBitRot(t *testing.T) {
 		}
 	}
 	d.stop()
-	allButTheLost(t, dir)
+	allBut(t, dir, httpUser(4))
 }
 
 // TestBitRotWithoutKafka has the marks of the lost frames pass into the archive, by
@@ -65,17 +67,51 @@ func TestBitRotWithoutKafka(t *testing.T) {
 	d = start(t, dir, args...)
 	d.until("what was lost is read again", func(p pipeline) bool { return p.Kafka.Accepted >= 3 && p.Kafka.Lag == 0 })
 	d.stop()
-	allButTheLost(t, dir)
+	allBut(t, dir, httpUser(4))
 	if _, err := os.Stat(filepath.Join(dir, "state", "wanted.json")); err == nil {
 		t.Error("what was wanted is still kept")
 	}
 }
 
+// TestUnreadableLog has the disk give nothing of the log's only file any more: a start
+// says so, and its hint, typed into a shell, lets the appliance start; what came from
+// Kafka is then read again, and the events by HTTP are named as lost.
+func TestUnreadableLog(t *testing.T) {
+	skipShort(t)
+	t.Parallel()
+	dir, args := killed(t)
+	paths, err := filepath.Glob(filepath.Join(dir, "bus", "jetstream", "*", "streams", "*", "msgs", "*.blk"))
+	if err != nil || len(paths) != 1 {
+		t.Fatal(paths, err)
+	}
+	if err := errors.Join(os.Remove(paths[0]), os.Mkdir(paths[0], 0o750)); err != nil {
+		t.Fatal(err)
+	}
+	r := serveFails(t, dir, args...)
+	r.complains(t, 1, paths[0], "hint: look at dmesg")
+	_, do, _ := strings.Cut(r.err, ": mv ")
+	do, _, _ = strings.Cut(do, ";")
+	if out, err := exec.CommandContext(t.Context(), "sh", "-c", "mv "+do).CombinedOutput(); err != nil {
+		t.Fatalf("mv %s: %s", do, out)
+	}
+	d := start(t, dir, args...)
+	d.until("what was lost is read again", func(p pipeline) bool { return p.Kafka.Accepted == 1+20*rounds && p.Kafka.Lag == 0 })
+	if _, _, body := d.ask(http.MethodGet, "/v1/pipeline", ""); !strings.Contains(body, `"first":1`) {
+		t.Errorf("the loss is not named: %s", body)
+	}
+	d.stop()
+	byHTTP := make([]string, rounds)
+	for round := range rounds {
+		byHTTP[round] = httpUser(round)
+	}
+	allBut(t, dir, byHTTP...)
+}
+
 const rounds = 6
 
-// rotten is the data folder of a killed daemon with four damaged frames, and the
-// flags that it had.
-func rotten(t *testing.T) (dir string, args []string) {
+// killed is the data folder of a daemon that was killed before its first commit, and
+// the flags that it had.
+func killed(t *testing.T) (dir string, args []string) {
 	t.Helper()
 	// Frames that are in the archive are no longer needed on the bus: what is
 	// looked for has to be younger than the longest time between two commits.
@@ -88,15 +124,22 @@ func rotten(t *testing.T) (dir string, args []string) {
 		d.kill()
 		return len(archived(t, dir)) == 0
 	})
+	return dir, args
+}
+
+// rotten is that with four damaged frames.
+func rotten(t *testing.T) (dir string, args []string) {
+	t.Helper()
+	dir, args = killed(t)
 	for _, text := range []string{alone, kafkaUser(0, 0), kafkaUser(2, 7), httpUser(4)} {
 		rot(t, dir, text)
 	}
 	return dir, args
 }
 
-// allButTheLost looks for every event of fillBus in the archive, once, but for the
-// one by HTTP that was lost.
-func allButTheLost(t *testing.T, dir string) {
+// allBut looks for every event of fillBus in the archive, once, but for those by HTTP
+// that were lost, and named.
+func allBut(t *testing.T, dir string, lost ...string) {
 	t.Helper()
 	found, want := archived(t, dir), map[string]int{alone: 1}
 	for round := range rounds {
@@ -105,7 +148,9 @@ func allButTheLost(t *testing.T, dir string) {
 		}
 		want[httpUser(round)] = 1
 	}
-	delete(want, httpUser(4)) // lost, and named
+	for _, user := range lost {
+		delete(want, user)
+	}
 	if !maps.Equal(found, want) {
 		for _, user := range slices.Sorted(maps.Keys(want)) {
 			if found[user] != want[user] {
