@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"vitrine/als/internal/cores"
 )
 
 // Builder makes a CSR row by row, for callers that hold one row at a time.
@@ -73,10 +75,10 @@ func (t Triples) Build(ctx context.Context, workers int) (*CSR, error) {
 	if err := checkSize(t.Rows, t.Cols); err != nil {
 		return nil, fmt.Errorf("build matrix: %w", err)
 	}
-	workers = workersOf(workers)
+	workers = cores.Workers(workers)
 	parts := min(workers, maxParts)
 	counts, faults := make([][]int64, parts), make([]error, parts)
-	err := each(ctx, workers, parts, func(p int) { counts[p], faults[p] = t.count(ctx, p, parts) })
+	err := cores.Each(ctx, workers, parts, func(p int) { counts[p], faults[p] = t.count(ctx, p, parts) })
 	for _, fault := range faults {
 		if err == nil {
 			err = fault
@@ -87,7 +89,7 @@ func (t Triples) Build(ctx context.Context, workers int) (*CSR, error) {
 	}
 	m := &CSR{Rows: t.Rows, Cols: t.Cols, Indices: make([]uint32, len(t.C)), Weights: make([]float32, len(t.W))}
 	m.Indptr = positions(counts, t.Rows)
-	if err := each(ctx, workers, parts, func(p int) { t.scatter(ctx, m, p, counts) }); err != nil {
+	if err := cores.Each(ctx, workers, parts, func(p int) { t.scatter(ctx, m, p, counts) }); err != nil {
 		return nil, err
 	}
 	if err := m.normalize(ctx, workers); err != nil {
@@ -140,7 +142,7 @@ func (m *CSR) normalize(ctx context.Context, workers int) error {
 	// Many small parts, because rows differ in length.
 	bounds := m.rowParts(workers * 16)
 	lengths, faults := make([]int64, m.Rows), make([]error, len(bounds)-1)
-	err := each(ctx, workers, len(faults), func(p int) {
+	err := cores.Each(ctx, workers, len(faults), func(p int) {
 		var s sorter
 		for row := bounds[p]; row < bounds[p+1] && faults[p] == nil && ctx.Err() == nil; row++ {
 			lengths[row], faults[p] = s.row(m, row)

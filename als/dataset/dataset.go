@@ -1,9 +1,9 @@
 // Package dataset holds the interaction matrix in compressed sparse rows, and
 // the ways to build, transpose and split it.
 //
-// It owns the in-memory form of the training data. It must not import any
-// other package of this module: it knows dense row numbers, never ids, events
-// or files.
+// It owns the in-memory form of the training data. Of this module it may import
+// als/internal/cores alone: it knows dense row numbers, never ids, events or
+// files.
 //
 //	m, err := dataset.FromTriples(users, items, us, is, weights)
 //	byItem := m.Transpose()

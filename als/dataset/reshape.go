@@ -3,6 +3,8 @@ package dataset
 import (
 	"context"
 	"fmt"
+
+	"vitrine/als/internal/cores"
 )
 
 // Validate reports the first fault of a matrix that was not built here.
@@ -26,10 +28,10 @@ func (m *CSR) Check(ctx context.Context, workers int) error {
 			return fmt.Errorf("check matrix: %w: row %d ends at %d", ErrShape, row, m.Indptr[row+1])
 		}
 	}
-	workers = workersOf(workers)
+	workers = cores.Workers(workers)
 	bounds := m.rowParts(workers * 16)
 	faults := make([]error, len(bounds)-1)
-	err := each(ctx, workers, len(faults), func(p int) {
+	err := cores.Each(ctx, workers, len(faults), func(p int) {
 		for row := bounds[p]; row < bounds[p+1] && faults[p] == nil; row++ {
 			if faults[p] = ctx.Err(); faults[p] == nil {
 				cols, weights := m.Row(row)
@@ -95,10 +97,10 @@ func (m *CSR) TransposeWith(ctx context.Context, workers int) (*CSR, error) {
 // weights of a row, and returns what they become, one for one, in memory that it
 // may use again for the next row.
 func TransposeInto[W any](ctx context.Context, m *CSR, workers int, newTake func() func(row int, weights []float32) []W) (*CSR, []W, error) {
-	workers = workersOf(workers)
+	workers = cores.Workers(workers)
 	parts := min(workers, maxParts)
 	bounds, counts := m.rowParts(parts), make([][]int64, parts)
-	err := each(ctx, workers, parts, func(p int) {
+	err := cores.Each(ctx, workers, parts, func(p int) {
 		counts[p] = make([]int64, m.Cols)
 		cells := m.Indices[m.Indptr[bounds[p]]:m.Indptr[bounds[p+1]]]
 		for n, col := range cells {
@@ -113,7 +115,7 @@ func TransposeInto[W any](ctx context.Context, m *CSR, workers int, newTake func
 	}
 	t := &CSR{Rows: m.Cols, Cols: m.Rows, Indptr: positions(counts, m.Cols), Indices: make([]uint32, m.NNZ())}
 	weights := make([]W, m.NNZ())
-	err = each(ctx, workers, parts, func(p int) {
+	err = cores.Each(ctx, workers, parts, func(p int) {
 		take, next := newTake(), counts[p]
 		// Rows are visited in order, so every row of t comes out ascending.
 		for row := bounds[p]; row < bounds[p+1]; row++ {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"vitrine/als/internal/cores"
 )
 
 // RowFunc writes the cells of a row into cols and weights, columns ascending,
@@ -28,7 +30,7 @@ func FromRows(ctx context.Context, cols int, room []int64, workers int, newFill 
 	}
 	m := &CSR{Rows: rows, Cols: cols, Indptr: slices.Clone(room)}
 	m.Indices, m.Weights = make([]uint32, room[rows]), make([]float32, room[rows])
-	workers = workersOf(workers)
+	workers = cores.Workers(workers)
 	bounds := m.rowParts(max(workers*4, int(room[rows]/rowUnit)))
 	lengths, faults := make([]int64, rows), make([]error, len(bounds)-1)
 	var next atomic.Int64

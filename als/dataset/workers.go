@@ -1,12 +1,5 @@
 package dataset
 
-import (
-	"context"
-	"runtime"
-	"sync"
-	"sync/atomic"
-)
-
 // maxParts bounds how many goroutines scatter cells at the same time: each has
 // a position per row or column of its own.
 const maxParts = 8
@@ -14,29 +7,6 @@ const maxParts = 8
 // stopCells is about how many cells are handled between two looks at the
 // context: some milliseconds of work.
 const stopCells = 1 << 18
-
-// workersOf is the number of goroutines that n asks for.
-func workersOf(n int) int {
-	if n <= 0 {
-		return runtime.GOMAXPROCS(0)
-	}
-	return n
-}
-
-// each calls fn for 0..n-1 on so many goroutines, until ctx ends.
-func each(ctx context.Context, workers, n int, fn func(i int)) error {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(workers, n) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				fn(i)
-			}
-		})
-	}
-	wg.Wait()
-	return ctx.Err()
-}
 
 // rowParts cuts the rows of a matrix into so many ranges of about as many cells
 // each: part p is rows bounds[p] to bounds[p+1]-1.

@@ -2,8 +2,6 @@ package neighbors_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -164,113 +162,30 @@ func TestBlendWithoutSomething(t *testing.T) {
 	}
 }
 
-// TestTuneFindsTheSourceThatKnows: targets are what follows the history, so
-// the first source must not be drowned by a useless one.
-func TestTuneFindsTheSourceThatKnows(t *testing.T) {
-	var q neighbors.Sequences
-	for n := range uint32(300) {
-		q.Add([]uint32{n % 50, 50 + n%50})
-	}
-	follow, err := neighbors.Transitions(context.Background(), &q, neighbors.TransitionOptions{Items: 200})
-	if err != nil {
-		t.Fatal(err)
-	}
-	noise := &neighbors.Ranked{Items: []uint32{150, 151, 152}, Scores: []float32{1, 1, 1}}
-	b := neighbors.Blend{Items: 200, Sources: []neighbors.Weighted{{Source: noise}, {Source: &neighbors.Lookup{Table: follow}}}}
-	at := func(_, n int) neighbors.Trial {
-		return neighbors.Trial{Query: neighbors.Query{History: []uint32{uint32(n % 50)}}, Targets: []uint32{50 + uint32(n%50)}}
-	}
-	grid := []float32{0, .5, 2}
-	tuned, err := b.Tune(context.Background(), 130, at, neighbors.TuneOptions{Grid: grid, K: 1, Workers: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(tuned) != 3 || !slices.Equal(tuned[0].Weights, []float32{1, 2}) || !near(tuned[0].NDCG, 1) || tuned[2].NDCG != 0 {
-		t.Errorf("got %+v", tuned)
-	}
-	b.Apply(tuned[0].Weights)
-	var s neighbors.Scratch
-	if hits := b.Rank(neighbors.Query{History: []uint32{7}, K: 1}, nil, &s); len(hits) != 1 || hits[0].Row != 57 {
-		t.Errorf("tuned blend answers %v", hits)
-	}
-}
-
-// TestTuneAgreesWithRank measures the answers of every combination.
-func TestTuneAgreesWithRank(t *testing.T) {
+// TestPartsAddUpToRank: what the parts say, weighed and added up, is the blend's list.
+func TestPartsAddUpToRank(t *testing.T) {
 	s := newShop(t, 150)
-	b := s.blend(1, 1, 1, 1, 1, 1)
-	b.Sources, b.Depth = b.Sources[:2], s.items
-	const trials = 100
-	at := func(_, n int) neighbors.Trial {
-		row := s.q.At(n)
-		cut := len(row) / 2
-		exclude := neighbors.Exclude(nil, s.items, row[:cut])
-		var targets []uint32
-		for _, item := range row[cut:] {
-			if exclude[item/64]>>(item%64)&1 == 0 && !slices.Contains(targets, item) {
-				targets = append(targets, item)
-			}
-		}
-		return neighbors.Trial{Query: neighbors.Query{History: row[:cut], Vector: s.vector(uint64(n)), Exclude: exclude, K: 5}, Targets: targets}
-	}
-	var one []neighbors.Tuned
-	for _, workers := range []int{1, 4} {
-		tuned, err := b.Tune(context.Background(), trials, at, neighbors.TuneOptions{Grid: []float32{.3, 1}, K: 5, Workers: workers})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if one == nil {
-			one = tuned
-		}
-		if fmt.Sprint(tuned) != fmt.Sprint(one) {
-			t.Errorf("%d workers: %v, want %v", workers, tuned, one)
-		}
-	}
 	var scratch neighbors.Scratch
-	for _, c := range one {
-		b.Apply(c.Weights)
-		sum := 0.0
-		for n := range trials {
-			trial := at(0, n)
-			ideal, got := 0.0, 0.0
-			for place := range min(5, len(trial.Targets)) {
-				ideal += 1 / math.Log2(float64(place)+2)
-			}
-			for place, hit := range b.Rank(trial.Query, nil, &scratch) {
-				if slices.Contains(trial.Targets, hit.Row) {
-					got += 1 / math.Log2(float64(place)+2)
-				}
-			}
-			if ideal > 0 {
-				sum += got / ideal
+	var parts neighbors.Parts
+	for n, weights := range [][]float32{{1, .5, 1, 1, .3, 1}, {0, 1, 0, 2, 0, 0}, {.2, 0, 0, 0, 0, 1}} {
+		b := s.blend(weights...)
+		b.Depth = s.items
+		q := neighbors.Query{History: s.q.At(n), Vector: s.vector(uint64(n)), Exclude: neighbors.Exclude(nil, s.items, s.q.At(n)[:1]), K: 20}
+		parts.Ask(b, &q)
+		if len(parts.Scores) != b.NumParts() {
+			t.Fatalf("%d parts, want %d", len(parts.Scores), b.NumParts())
+		}
+		sums := map[uint32]float64{}
+		for p, scores := range parts.Scores {
+			for at, item := range parts.Items {
+				sums[item] += float64(weights[p]) * float64(scores[at])
 			}
 		}
-		if !near(sum/trials, c.NDCG) {
-			t.Errorf("weights %v: Tune says %v, the answers give %v", c.Weights, c.NDCG, sum/trials)
+		for _, hit := range b.Rank(q, nil, &scratch) {
+			if !near(sums[hit.Row], float64(hit.Score)) {
+				t.Errorf("weights %v: the parts give item %d %v, Rank %v", weights, hit.Row, sums[hit.Row], hit.Score)
+			}
 		}
-	}
-}
-
-func TestTuneRefuses(t *testing.T) {
-	s := newShop(t, 20)
-	b := s.blend(1, 1, 1, 1, 1, 1)
-	at := func(_, n int) neighbors.Trial { return neighbors.Trial{} }
-	for name, opt := range map[string]neighbors.TuneOptions{
-		"grid too large":  {Grid: make([]float32, 9)},
-		"negative weight": {Grid: []float32{-1}},
-		"negative cut":    {K: -1, Grid: []float32{1}},
-	} {
-		if _, err := b.Tune(context.Background(), 3, at, opt); err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-	if _, err := (&neighbors.Blend{}).Tune(context.Background(), 3, at, neighbors.TuneOptions{}); err == nil {
-		t.Error("no sources: no error")
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := b.Tune(ctx, 3, at, neighbors.TuneOptions{Grid: []float32{1}}); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
 	}
 }
 
@@ -317,5 +232,83 @@ func TestScoresAreForgotten(t *testing.T) {
 	}
 	if got := s.Top(-1, nil, nil); len(got) != 0 {
 		t.Errorf("top -1: %v", got)
+	}
+}
+
+// TestCosineQueries compares with the cosine of every item by hand, alone and
+// with a table beside it.
+func TestCosineQueries(t *testing.T) {
+	s := newShop(t, 300)
+	copy(s.model.Items[16*7:16*8], make([]float32, 16)) // an item without factors
+	norms := neighbors.Norms(s.model)
+	cosine := func(a, b int) float64 {
+		dot, na, nb := 0.0, 0.0, 0.0
+		for k := range 16 {
+			x, y := float64(s.model.Items[16*a+k]), float64(s.model.Items[16*b+k])
+			dot, na, nb = dot+x*y, na+x*x, nb+y*y
+		}
+		if na*nb == 0 {
+			return 0
+		}
+		return dot / math.Sqrt(na*nb)
+	}
+	var scratch neighbors.Scratch
+	for _, tableWeight := range []float32{0, 1} {
+		b := s.blend(tableWeight, 0, 0, 0, 0, 1)
+		b.Factors.Norms, b.Depth = norms, s.items
+		for row := range uint32(20) {
+			exclude := neighbors.Exclude(nil, s.items, []uint32{row + 1})
+			hits := b.Rank(neighbors.Query{History: []uint32{row}, Cosine: true, Row: row, Exclude: exclude, K: 300}, nil, &scratch)
+			highest, best := 0.0, 0.0
+			var table neighbors.Scores
+			table.Reset(s.items)
+			s.sources[0].Score([]uint32{row}, &table, &scratch)
+			for other := range s.items {
+				if uint32(other) != row && uint32(other) != row+1 {
+					v, _ := table.Get(uint32(other))
+					highest, best = max(highest, cosine(int(row), other)), max(best, float64(v))
+				}
+			}
+			for place, hit := range hits {
+				want := cosine(int(row), int(hit.Row)) / highest
+				if row == 7 {
+					want = 0
+				}
+				if v, ok := table.Get(hit.Row); ok && best > 0 {
+					want += float64(tableWeight) * float64(v) / best
+				}
+				if hit.Row == row || hit.Row == row+1 || !near(float64(hit.Score), want) {
+					t.Fatalf("item %d, place %d: %+v, want score %v", row, place, hit, want)
+				}
+			}
+			if len(hits) < 290 && row != 7 {
+				t.Fatalf("item %d: %d hits", row, len(hits))
+			}
+		}
+	}
+}
+
+// TestHiddenIsLikeExclude: the two forms of what may not be shown.
+func TestHiddenIsLikeExclude(t *testing.T) {
+	s := newShop(t, 200)
+	b := s.blend(1, .5, 1, 1, .3, 1)
+	var hidden topk.Mask
+	hidden.Reset(b.Factors.Index)
+	out := []uint32{3, 1, 17, 64, 199}
+	for _, row := range out {
+		hidden.Hide(row)
+	}
+	var scratch neighbors.Scratch
+	for n := range 40 {
+		q := neighbors.Query{History: s.q.At(n), Vector: s.vector(uint64(n)), Exclude: neighbors.Exclude(nil, s.items, out), K: 30}
+		want := slices.Clone(b.Rank(q, nil, &scratch))
+		q.Exclude, q.Hidden = nil, &hidden
+		if got := b.Rank(q, nil, &scratch); !slices.Equal(got, want) {
+			t.Fatalf("query %d: %v, want %v", n, got, want)
+		}
+		q.Exclude = neighbors.Exclude(nil, s.items, []uint32{want[0].Row})
+		if got := b.Rank(q, nil, &scratch); slices.ContainsFunc(got, func(h topk.Hit) bool { return h.Row == want[0].Row || h.Row == 17 }) {
+			t.Fatalf("query %d, both: %v", n, got)
+		}
 	}
 }

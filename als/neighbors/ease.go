@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"vitrine/als/dataset"
+	"vitrine/als/internal/cores"
 	"vitrine/als/neighbors/tiles"
 )
 
@@ -52,7 +53,6 @@ func MemoryOfEASE(items int) int64 {
 func EASE(ctx context.Context, data *dataset.CSR, opt EASEOptions) (*Table, error) {
 	setDefault(&opt.Lambda, DefaultEASELambda)
 	setDefault(&opt.MaxItems, DefaultEASEItems)
-	setDefault(&opt.Workers, workersByDefault())
 	if !(opt.Lambda > 0) || math.IsInf(opt.Lambda, 0) || opt.Top < 0 || opt.Workers < 0 {
 		return nil, fmt.Errorf("train ease: number out of range in %+v", opt)
 	}
@@ -68,7 +68,7 @@ func EASE(ctx context.Context, data *dataset.CSR, opt EASEOptions) (*Table, erro
 	}
 	p, err := gramTiles(ctx, data, opt)
 	if err == nil {
-		err = p.NegateInverse(func(n int, fn func(int)) error { return parallel(ctx, opt.Workers, n, fn) })
+		err = p.NegateInverse(func(n int, fn func(int)) error { return cores.Each(ctx, opt.Workers, n, fn) })
 	}
 	if err != nil {
 		return nil, stopped(ctx, fmt.Errorf("train ease: %w", err))
@@ -109,7 +109,7 @@ func gramTiles(ctx context.Context, users *dataset.CSR, opt EASEOptions) (*tiles
 		}
 		*g.Cell(i, i) += float32(opt.Lambda)
 	}
-	return g, parallel(ctx, opt.Workers, (users.Cols+unitRows-1)/unitRows, func(n int) {
+	return g, cores.Each(ctx, opt.Workers, (users.Cols+unitRows-1)/unitRows, func(n int) {
 		for i := n * unitRows; i < min((n+1)*unitRows, users.Cols); i++ {
 			row(i)
 		}

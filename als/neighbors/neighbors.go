@@ -2,9 +2,10 @@
 // model: item-to-item tables, transitions, session neighbours, lists
 // that are the same for everybody, EASE, and the blend of all of them.
 //
-// It owns how each is counted, stored and asked. It may import als/dataset,
-// als/model, als/topk, als/internal/f32 and als/internal/keys; it knows dense
-// rows, never ids, events, configuration or files.
+// It owns how each is counted, stored and asked; what each weighs is chosen by
+// package tuning. It may import als/dataset, als/model, als/topk,
+// als/internal/cores, als/internal/f32 and als/internal/keys; it knows dense rows,
+// never ids, events, configuration or files.
 //
 // # Building
 //

@@ -4,11 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
+	"vitrine/als/internal/cores"
 	"vitrine/als/internal/keys"
 	"vitrine/als/neighbors/pairs"
 )
@@ -145,7 +144,7 @@ func (b rowsOf) build(ctx context.Context) (*Table, error) {
 	}
 	pieces := make([]piece, (b.items+unitRows-1)/unitRows)
 	idle := sync.Pool{New: func() any { return &counter{sums: pairs.New(b.items)} }}
-	err := parallel(ctx, b.workers, len(pieces), func(n int) {
+	err := cores.Each(ctx, b.workers, len(pieces), func(n int) {
 		c := idle.Get().(*counter)
 		for item := n * unitRows; item < min((n+1)*unitRows, b.items); item++ {
 			if b.pairs != nil {
@@ -218,25 +217,4 @@ func join(pieces []piece, items int) *Table {
 		pieces[n] = piece{}
 	}
 	return t
-}
-
-func workersByDefault() int { return runtime.GOMAXPROCS(0) }
-
-// parallel calls fn for 0 to n-1, in any order, on the given number of
-// goroutines (0 is GOMAXPROCS).
-func parallel(ctx context.Context, workers, n int, fn func(int)) error {
-	if workers == 0 {
-		workers = workersByDefault()
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(workers, n) {
-		wg.Go(func() {
-			for at := int(next.Add(1)) - 1; at < n && ctx.Err() == nil; at = int(next.Add(1)) - 1 {
-				fn(at)
-			}
-		})
-	}
-	wg.Wait()
-	return ctx.Err()
 }

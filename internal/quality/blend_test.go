@@ -17,6 +17,7 @@ import (
 	"vitrine/als/dataset"
 	"vitrine/als/model"
 	"vitrine/als/neighbors"
+	"vitrine/als/neighbors/tuning"
 	"vitrine/als/topk"
 )
 
@@ -110,13 +111,13 @@ func (e *examiner) ask(questions []question, k int) score {
 }
 
 // tune chooses the weights of the blend on questions, and returns NDCG there.
-func (e *examiner) tune(t testing.TB, questions []question, k int, grid []float32) neighbors.Tuned {
+func (e *examiner) tune(t testing.TB, questions []question, k int, grid []float32) tuning.Tuned {
 	t.Helper()
 	memories := make([]memory, runtime.GOMAXPROCS(0))
-	at := func(worker, n int) neighbors.Trial {
-		return neighbors.Trial{Query: e.query(questions[n], k, &memories[worker]), Targets: []uint32{questions[n].target}}
-	}
-	tuned, err := e.blend.Tune(context.Background(), len(questions), at, neighbors.TuneOptions{Grid: grid, K: k})
+	trials := tuning.Trials{N: len(questions), At: func(worker, n int) tuning.Trial {
+		return tuning.Trial{Query: e.query(questions[n], k, &memories[worker]), Targets: []uint32{questions[n].target}}
+	}}
+	tuned, err := tuning.Grid(context.Background(), &e.blend, trials, tuning.GridOptions{Grid: grid, K: k})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"vitrine/als/model"
 	"vitrine/als/neighbors"
 	"vitrine/als/neighbors/tables"
+	"vitrine/als/neighbors/tuning"
 	"vitrine/als/topk"
 	"vitrine/appliance/signal"
 )
@@ -245,7 +246,7 @@ func (t *tuner) choose(ctx context.Context) (tables.Settings, error) {
 		weights *tables.Weights
 		start   tables.Weights
 		parts   []string
-		ask     func(*examiner, int) (neighbors.Trial, bool)
+		ask     func(*examiner, int) (tuning.Trial, bool)
 	}{
 		{&settings.User, tables.Weights{tables.PartFactors: 1}, tables.Parts(), t.askUser},
 		{&settings.Session, settings.Session, tables.Parts(), t.askSession},
@@ -265,7 +266,7 @@ func (t *tuner) choose(ctx context.Context) (tables.Settings, error) {
 
 // ascend chooses weights for the parts by one kind of trial; nil where there
 // are too few.
-func (t *tuner) ascend(ctx context.Context, parts []string, start tables.Weights, ask func(*examiner, int) (neighbors.Trial, bool)) (tables.Weights, error) {
+func (t *tuner) ascend(ctx context.Context, parts []string, start tables.Weights, ask func(*examiner, int) (tuning.Trial, bool)) (tables.Weights, error) {
 	askable := t.askable(ask)
 	if len(askable) < fewTrials {
 		return nil, nil
@@ -280,12 +281,13 @@ func (t *tuner) ascend(ctx context.Context, parts []string, start tables.Weights
 	for p, name := range names {
 		from[p] = start[name]
 	}
-	opt := neighbors.AscendOptions{Workers: runtime.GOMAXPROCS(0)}
+	opt := tuning.AscendOptions{Workers: runtime.GOMAXPROCS(0)}
 	examiners := slices.Repeat([]examiner{{}}, opt.Workers)
-	best, err := blend.Ascend(ctx, len(askable), func(worker, n int) neighbors.Trial {
+	trials := tuning.Trials{N: len(askable), At: func(worker, n int) tuning.Trial {
 		trial, _ := ask(&examiners[worker], askable[n])
 		return trial
-	}, from, opt)
+	}}
+	best, err := tuning.Ascend(ctx, blend, trials, from, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +301,7 @@ func (t *tuner) ascend(ctx context.Context, parts []string, start tables.Weights
 }
 
 // askable lists the users, spread over all of them, who make a trial.
-func (t *tuner) askable(ask func(*examiner, int) (neighbors.Trial, bool)) []int {
+func (t *tuner) askable(ask func(*examiner, int) (tuning.Trial, bool)) []int {
 	var out []int
 	if len(t.users) == 0 {
 		return nil
@@ -318,7 +320,7 @@ func (t *tuner) askable(ask func(*examiner, int) (neighbors.Trial, bool)) []int 
 // evaluation does, with what he did before the slice, for all that he does in
 // it; the others as the appliance is, with all that came before, for the last
 // thing.
-func (t *tuner) askUser(x *examiner, user int) (neighbors.Trial, bool) {
+func (t *tuner) askUser(x *examiner, user int) (tuning.Trial, bool) {
 	sig := t.b.Signal
 	lo, hi := t.late(user)
 	at := lo
@@ -329,14 +331,14 @@ func (t *tuner) askUser(x *examiner, user int) (neighbors.Trial, bool) {
 	past := sig.Trim(x.events[:at])
 	x.follow(sig, past)
 	if len(x.history) == 0 || x.fold(t, past) != nil {
-		return neighbors.Trial{}, false
+		return tuning.Trial{}, false
 	}
 	return t.trial(x, x.rows, x.events[at:hi])
 }
 
 // askSession asks with nothing but the items that came before the last one in
 // its session.
-func (t *tuner) askSession(x *examiner, user int) (neighbors.Trial, bool) {
+func (t *tuner) askSession(x *examiner, user int) (tuning.Trial, bool) {
 	sig := t.b.Signal
 	x.events = t.b.Data.Of(user, t.late, x.events)
 	x.order = sig.Sequence(sig.Trim(x.events), signal.Places, x.order[:0])
@@ -346,7 +348,7 @@ func (t *tuner) askSession(x *examiner, user int) (neighbors.Trial, bool) {
 		begin--
 	}
 	if last <= begin {
-		return neighbors.Trial{}, false
+		return tuning.Trial{}, false
 	}
 	now := x.order[last].Time
 	target := x.order[last]
@@ -357,18 +359,18 @@ func (t *tuner) askSession(x *examiner, user int) (neighbors.Trial, bool) {
 		views = append(views, sig.View(in.Item, now))
 	}
 	if x.fold(t, views) != nil {
-		return neighbors.Trial{}, false
+		return tuning.Trial{}, false
 	}
 	return t.trial(x, x.history, []signal.Interaction{target})
 }
 
 // askLike asks for what is like the first item of the slice: what the user did
 // after it.
-func (t *tuner) askLike(x *examiner, user int) (neighbors.Trial, bool) {
+func (t *tuner) askLike(x *examiner, user int) (tuning.Trial, bool) {
 	x.events = t.b.Data.Of(user, t.late, x.events)
 	first := x.events[0].Item
 	if t.known[first] == 0 {
-		return neighbors.Trial{}, false
+		return tuning.Trial{}, false
 	}
 	x.history = append(x.history[:0], first)
 	trial, ok := t.trial(x, x.history, x.events[1:])
@@ -378,7 +380,7 @@ func (t *tuner) askLike(x *examiner, user int) (neighbors.Trial, bool) {
 
 // trial is the examiner's history as a query, for those of the events' items
 // that the early part knows and seen does not hold.
-func (t *tuner) trial(x *examiner, seen []uint32, events []signal.Interaction) (neighbors.Trial, bool) {
+func (t *tuner) trial(x *examiner, seen []uint32, events []signal.Interaction) (tuning.Trial, bool) {
 	x.exclude = neighbors.Exclude(x.exclude, t.model.NumItems, seen)
 	x.rows = x.rows[:0]
 	for _, in := range events {
@@ -387,7 +389,7 @@ func (t *tuner) trial(x *examiner, seen []uint32, events []signal.Interaction) (
 			x.rows = append(x.rows, item)
 		}
 	}
-	return neighbors.Trial{
+	return tuning.Trial{
 		Query:   neighbors.Query{History: x.history, Vector: x.vector, Exclude: x.exclude, K: 10},
 		Targets: x.rows,
 	}, len(x.rows) > 0

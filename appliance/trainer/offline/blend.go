@@ -13,6 +13,7 @@ import (
 	"vitrine/als/model"
 	"vitrine/als/neighbors"
 	"vitrine/als/neighbors/tables"
+	"vitrine/als/neighbors/tuning"
 	"vitrine/als/topk"
 )
 
@@ -89,16 +90,16 @@ func (r *run) chooseBlend(ctx context.Context, v *fitted) (weights []float32, fo
 	memories := make([]memory, runtime.GOMAXPROCS(0))
 	for _, decay := range foldDecays() {
 		b.fold = decay
-		at := func(worker, n int) neighbors.Trial {
+		trials := tuning.Trials{N: len(asked), At: func(worker, n int) tuning.Trial {
 			m := &memories[worker]
 			targets, _ := v.targets.Row(asked[n])
 			m.items = r.itemsOf(v.exam.ask, asked[n], m.items)
-			return neighbors.Trial{
+			return tuning.Trial{
 				Query:   b.query(asked[n], m.items, !r.repeats(), 10, m),
 				Targets: r.wanted(v, asked[n], targets),
 			}
-		}
-		tuned, err := ascend(ctx, &b.blend, len(asked), at)
+		}}
+		tuned, err := ascend(ctx, &b.blend, trials)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -8,6 +8,7 @@ import (
 	"vitrine/als/eval"
 	"vitrine/als/neighbors"
 	"vitrine/als/neighbors/tables"
+	"vitrine/als/neighbors/tuning"
 	"vitrine/appliance/signal"
 	"vitrine/appliance/trainer/blend"
 )
@@ -110,13 +111,13 @@ func (r *run) ownBlend(ctx context.Context, f, validation *fitted) (lister, erro
 // ascend chooses the weights of a blend from the factors alone, from session
 // neighbours alone and from all parts alike, and returns the best: a climb by
 // single steps ends on the hill that it began on.
-func ascend(ctx context.Context, b *neighbors.Blend, n int, at func(worker, n int) neighbors.Trial) (neighbors.Tuned, error) {
+func ascend(ctx context.Context, b *neighbors.Blend, trials tuning.Trials) (tuning.Tuned, error) {
 	parts := len(b.Sources) + 1
 	factors, sessions := make([]float32, parts), make([]float32, parts)
 	factors[parts-1], sessions[placeOfSessions] = 1, 1
-	var best neighbors.Tuned
+	var best tuning.Tuned
 	for _, start := range [][]float32{factors, sessions, slices.Repeat([]float32{1}, parts)} {
-		chosen, err := b.Ascend(ctx, n, at, start, neighbors.AscendOptions{})
+		chosen, err := tuning.Ascend(ctx, b, trials, start, tuning.AscendOptions{})
 		if err != nil {
 			return best, err
 		}

@@ -1,9 +1,13 @@
-package neighbors
+package tuning
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+
+	"vitrine/als/internal/cores"
+	"vitrine/als/neighbors"
 )
 
 // AscendOptions say how Ascend chooses weights. The zero value means the
@@ -27,23 +31,23 @@ const maxSteps = 24
 // Ascend chooses weights for many parts, for which a whole grid would be too
 // much: from the weights start on, it makes of all changes of a single part's
 // weight the one that raises NDCG most, until none raises it by the least share.
-// The first entry of the answer is the outcome, the second the start. n and at
-// are those of Tune; every trial is asked once.
-func (b *Blend) Ascend(ctx context.Context, n int, at func(worker, n int) Trial, start []float32, opt AscendOptions) ([2]Tuned, error) {
-	setDefault(&opt.K, 10)
-	setDefault(&opt.Least, .005)
-	setDefault(&opt.Workers, workersByDefault())
+// The first entry of the answer is the outcome, the second the start. Every trial
+// is asked once.
+func Ascend(ctx context.Context, b *neighbors.Blend, trials Trials, start []float32, opt AscendOptions) ([2]Tuned, error) {
+	opt.K = cmp.Or(opt.K, defaultCut)
+	opt.Least = cmp.Or(opt.Least, .005)
+	opt.Workers = cmp.Or(opt.Workers, cores.Workers(0))
 	if opt.Grid == nil {
 		opt.Grid = []float32{0, .05, .1, .2, .35, .6, 1, 1.5, 2.5}
 	}
-	if n < 1 || opt.K < 1 || opt.Workers < 1 || len(start) != b.parts() {
-		return [2]Tuned{}, fmt.Errorf("choose weights of %d parts from %d, with %d trials, cut %d, %d workers", b.parts(), len(start), n, opt.K, opt.Workers)
+	if trials.N < 1 || opt.K < 1 || opt.Workers < 1 || len(start) != b.NumParts() {
+		return [2]Tuned{}, fmt.Errorf("choose weights of %d parts from %d, with %d trials, cut %d, %d workers", b.NumParts(), len(start), trials.N, opt.K, opt.Workers)
 	}
-	cases, err := b.cases(ctx, n, at, opt)
+	cases, err := casesOf(ctx, b, trials, opt)
 	if err != nil {
 		return [2]Tuned{}, err
 	}
-	a := &ascent{cases, n, opt}
+	a := &ascent{cases, trials.N, opt}
 	now := Tuned{Weights: slices.Clone(start)}
 	// The first change changes nothing: it tells what the start reaches.
 	as := []change{{weight: start[0]}}
@@ -99,13 +103,6 @@ func changesOf(w, grid []float32) []change {
 	return out
 }
 
-func (b *Blend) parts() int {
-	if b.Factors != nil {
-		return len(b.Sources) + 1
-	}
-	return len(b.Sources)
-}
-
 // trialCase is what a trial's candidates are scored by the parts.
 type trialCase struct {
 	shown  []uint32
@@ -115,25 +112,22 @@ type trialCase struct {
 	ideal float64
 }
 
-// cases asks every part once per trial. Trials without a target among their
+// casesOf asks every part once per trial. Trials without a target among their
 // candidates are left out: no weights can do anything for them.
-func (b *Blend) cases(ctx context.Context, n int, at func(worker, n int) Trial, opt AscendOptions) ([]trialCase, error) {
-	all := make([]trialCase, n)
-	pool := make(chan *judge, opt.Workers)
-	for w := range opt.Workers {
-		pool <- &judge{worker: w}
-	}
-	err := parallel(ctx, opt.Workers, n, func(t int) {
-		j := <-pool
-		trial := at(j.worker, t)
-		if j.collect(b, &trial); j.aim(trial.Targets) {
-			c := trialCase{shown: slices.Clone(j.shown), places: slices.Clone(j.places), ideal: ideal(len(trial.Targets), opt.K)}
-			for p := range b.parts() {
-				c.parts = append(c.parts, j.parts[p]...)
+func casesOf(ctx context.Context, b *neighbors.Blend, trials Trials, opt AscendOptions) ([]trialCase, error) {
+	all := make([]trialCase, trials.N)
+	judges := judgesOf(opt.Workers)
+	err := cores.Each(ctx, opt.Workers, trials.N, func(t int) {
+		j := <-judges
+		trial := trials.At(j.worker, t)
+		if j.ask(b, &trial) {
+			c := trialCase{shown: slices.Clone(j.parts.Items), places: slices.Clone(j.places), ideal: ideal(len(trial.Targets), opt.K)}
+			for p := range b.NumParts() {
+				c.parts = append(c.parts, j.parts.Scores[p]...)
 			}
 			all[t] = c
 		}
-		pool <- j
+		judges <- j
 	})
 	return slices.DeleteFunc(all, func(c trialCase) bool { return c.places == nil }), err
 }
@@ -147,7 +141,7 @@ const measureUnit = 32
 func (a *ascent) measure(ctx context.Context, w []float32, changes []change) error {
 	cases := a.cases
 	sums := make([][]float64, (len(cases)+measureUnit-1)/measureUnit)
-	err := parallel(ctx, a.opt.Workers, len(sums), func(u int) {
+	err := cores.Each(ctx, a.opt.Workers, len(sums), func(u int) {
 		sums[u] = make([]float64, len(changes))
 		var rest []float32
 		for t := u * measureUnit; t < min((u+1)*measureUnit, len(cases)); t++ {
