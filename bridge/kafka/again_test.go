@@ -144,26 +144,50 @@ func TestReadableLater(t *testing.T) {
 	}
 }
 
-// TestGroupOfOthers: a group in which others share out partitions in their own way is
-// told as such.
+// TestGroupOfOthers: a group in which others share out partitions is told as such,
+// whether they do it in their own way or as Java's consumers do by default.
 func TestGroupOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, theirs := range [][]kgo.GroupBalancer{{kgo.RangeBalancer()}, {kgo.RangeBalancer(), kgo.CooperativeStickyBalancer()}} {
+		broker, cl := cluster(t, 1)
+		produce(t, cl, view("a"))
+		other, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumerGroup("vitrine"), kgo.ConsumeTopics("user-events"),
+			kgo.Balancers(theirs...), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(other.CloseAllowingRebalance)
+		if err := other.PollFetches(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		r := read(t, &memLog{}, Options{Brokers: []string{broker}})
+		s := r.until("the fault is told", func(s Status) bool { return s.Error != "" || len(s.Partitions) > 0 })
+		if !strings.Contains(s.Error, "group vitrine has members that are no Vitrine") || !strings.Contains(s.Hint, "kafka.group") {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// TestKilledLeader: one that was killed and comes back under its name gets the
+// partitions, too, that came since, though the brokers give it what it had.
+func TestKilledLeader(t *testing.T) {
 	t.Parallel()
 	broker, cl := cluster(t, 1)
 	produce(t, cl, view("a"))
-	other, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumerGroup("vitrine"), kgo.ConsumeTopics("user-events"),
-		kgo.Balancers(kgo.RangeBalancer()), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))
+	killed, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumerGroup("vitrine"), kgo.InstanceID(metadataMark+"-mine"), kgo.ConsumeTopics("user-events"),
+		kgo.Balancers(balancer{kgo.CooperativeStickyBalancer()}), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(other.CloseAllowingRebalance)
-	if err := other.PollFetches(t.Context()).Err(); err != nil {
+	if err := killed.PollFetches(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	r := read(t, &memLog{}, Options{Brokers: []string{broker}})
-	s := r.until("the fault is told", func(s Status) bool { return s.Error != "" })
-	if !strings.Contains(s.Error, "group vitrine has members that are no Vitrine") || !strings.Contains(s.Hint, "kafka.group") {
-		t.Errorf("%+v", s)
+	killed.Close() // which takes no leave, as it has a name
+	if _, err := kadm.NewClient(cl).CreatePartitions(t.Context(), 2, "user-events"); err != nil {
+		t.Fatal(err)
 	}
+	r := read(t, &memLog{}, Options{Brokers: []string{broker}, Instance: "mine"})
+	r.until("all partitions are read", func(s Status) bool { return len(s.Partitions) == 3 })
 }
 
 // TestSameMember: of two that go by one name, as those on copies of a data folder do,

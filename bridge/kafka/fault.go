@@ -104,7 +104,7 @@ func explain(err error, o *Options) *fault.Error {
 		return fault.New(err.Error(), fmt.Sprintf("allow the user to read the topic and the group: kafka-acls.sh --add --allow-principal User:%s --consumer --topic %s --group %s --bootstrap-server %s",
 			o.Security.User, o.Topic, o.Group, o.Brokers[0]))
 	case errors.Is(err, kerr.InconsistentGroupProtocol):
-		return fault.New("group "+o.Group+" has members that are no Vitrine: they share out partitions in another way", "give kafka.group a name that nothing else reads by")
+		return fault.New("group "+o.Group+" has members that are no Vitrine, or one of a build before 2026-11-27: they share out partitions in another way", "give kafka.group a name that nothing else reads by, or upgrade the other Vitrines")
 	case errors.Is(err, kerr.FencedInstanceID):
 		return fault.New("another appliance reads as the same member of group "+o.Group+": its data folder is a copy of this one", "remove state/instance of one of the data folders, and start it again")
 	case errors.As(err, &eof):

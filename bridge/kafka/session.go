@@ -104,9 +104,14 @@ func (s *Source) session(ctx context.Context) (err error) {
 		buffers.Spoil()
 	}
 	opts := []kgo.Opt{
-		kgo.ConsumerGroup(s.opt.Group), kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.SessionTimeout(s.away),
+		kgo.ConsumerGroup(s.opt.Group), kgo.Balancers(balancer{kgo.CooperativeStickyBalancer()}), kgo.SessionTimeout(s.away),
 		kgo.DisableAutoCommit(), kgo.AdjustFetchOffsetsFn(ss.start),
-		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { ss.member.Store(true); s.well() }),
+		kgo.OnPartitionsAssigned(func(_ context.Context, client *kgo.Client, got map[string][]int32) {
+			if !ss.member.Swap(true) && fewer(got, found) {
+				client.ForceRebalance()
+			}
+			s.well()
+		}),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { ss.handOver(ctx, lost) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 			ss.member.Store(false)
