@@ -1,8 +1,8 @@
 // Package topics joins the source of topics with the appliance: the name of the
-// data folder in the group, where partitions began, and the source's figures for
-// the admin API and /metrics.
+// data folder in the group, where partitions began, what the log says of refused
+// records, and the source's figures for the admin API and /metrics.
 //
-// It imports bridge, bridge/archive, bridge/event and bridge/kafka,
+// It imports bridge, bridge/archive, bridge/deadletter, bridge/event and bridge/kafka,
 // appliance/scrape, internal/durable, internal/logkey, the admin API's types and
 // the metrics library.
 package topics
@@ -23,12 +23,13 @@ import (
 )
 
 // Open makes the source of the configured topics, which goes by the name that
-// the file has or gets; nothing is connected yet.
+// the file has or gets; nothing is connected yet. Log and Now of the options are needed.
 func Open(opt kafka.Options, nameFile string) (*kafka.Source, error) {
 	var err error
 	if opt.Instance, err = instance(nameFile); err != nil {
 		return nil, err
 	}
+	opt.Letters = &letters{Letters: opt.Letters, log: opt.Log, now: opt.Now, topics: map[string]*refusals{}}
 	return kafka.New(opt)
 }
 

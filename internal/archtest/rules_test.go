@@ -142,7 +142,7 @@ var rules = []rule{
 	{pkg: "appliance/demo/fill", own: []string{"appliance/datadir", "appliance/demo", "appliance/httpapi/adminapi", "bridge", "bridge/event"}},
 	{pkg: "appliance/config", own: []string{"appliance/...", "bridge/...", "als/...", "bridge", "internal/disk", "internal/nearest"}, foreign: []string{"github.com/pelletier/go-toml/v2"}},
 	{pkg: "appliance/topics", own: []string{
-		"appliance/httpapi/adminapi", "appliance/scrape", "bridge", "bridge/archive", "bridge/event", "bridge/kafka", "internal/durable", "internal/logkey",
+		"appliance/httpapi/adminapi", "appliance/scrape", "bridge", "bridge/archive", "bridge/deadletter", "bridge/event", "bridge/kafka", "internal/durable", "internal/logkey",
 	}, foreign: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "appliance/copies", own: []string{
 		"appliance/config", "appliance/httpapi/adminapi", "appliance/scrape", "bridge/archive", "bridge/hdfs", "bridge/mirror", "bridge/webhdfs", "internal/keyfile", "internal/logkey",
