@@ -77,7 +77,7 @@ func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 
 func validateRegistry(r *schema.Registry, check func(ok bool, key, format string, args ...any)) {
 	if r.URL == "" {
-		check(r.User+r.PasswordFile+r.CAFile+r.CertFile+r.KeyFile == "", "kafka.schema_registry", "must be set for the keys to count that begin with kafka.schema_registry_")
+		check(r.User+r.PasswordFile+r.CAFile+r.CertFile+r.KeyFile == "" && len(r.Skip) == 0, "kafka.schema_registry", "must be set for the keys to count that begin with kafka.schema_registry_")
 		return
 	}
 	u, err := url.Parse(r.URL)
@@ -120,5 +120,7 @@ func kafkaKeys() []key {
 	} {
 		keys = append(keys, text("kafka."+k.name, k.doc, func(c *Config) *string { return k.at(&c.Kafka) }))
 	}
+	keys = append(keys, numbers("kafka.schema_registry_skip", "Numbers of Avro schemas that the registry is not asked for: their records are dead letters, for vitrine deadletters replay when they stand here no more.",
+		func(c *Config) *[]uint32 { return &c.Kafka.Registry.Skip }))
 	return append(keys, boolean("kafka.tls", "Speak TLS with the brokers.", func(c *Config) *bool { return &c.Kafka.TLS }))
 }

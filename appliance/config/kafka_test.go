@@ -70,6 +70,11 @@ func TestRegistry(t *testing.T) {
 		"_tls_cert=/etc/own.pem _tls_key=/etc/own.key":                       "kafka.schema_registry must be set",
 		"=https://registry:8081 _user=shop":                                  "kafka.schema_registry_password_file kafka",
 		"=https://registry:8081 _password_file=/etc/key":                     "kafka.schema_registry_password_file=",
+		"=http://registry:8081 _skip=[7,9]":                                  "",
+		"=http://registry:8081 _skip=7":                                      "",
+		"=http://registry:8081 _skip=orders":                                 "kafka.schema_registry_skip must be an array of whole numbers up to 2147483647, not \"orders\"",
+		"=http://registry:8081 _skip=2147483648":                             "must be an array of whole numbers",
+		"_skip=7":                                                            "kafka.schema_registry must be set",
 		"_user=shop _password_file=/etc/secret":                              "kafka.schema_registry must be set",
 	} {
 		var keys []string

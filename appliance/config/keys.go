@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"strconv"
@@ -146,6 +147,27 @@ func names(name, doc string, at func(*Config) *[]string) key {
 		}
 		return "[" + strings.Join(quoted, ", ") + "]"
 	}}
+}
+
+// numbers are whole ones, as of Java's int from 0 on.
+func numbers(name, doc string, at func(*Config) *[]uint32) key {
+	return key{name: name, doc: doc, isList: true, set: func(c *Config, v value) error {
+		list, ok := v.list, v.list != nil
+		if v.bare && !ok {
+			list, ok = splitList(v.text), true
+		}
+		var out []uint32
+		for _, s := range list {
+			n, err := strconv.ParseUint(s, 10, 31)
+			ok = ok && err == nil
+			out = append(out, uint32(n))
+		}
+		if !ok {
+			return fmt.Errorf("must be an array of whole numbers up to %d", math.MaxInt32)
+		}
+		*at(c) = out
+		return nil
+	}, show: func(c *Config) string { return strings.ReplaceAll(fmt.Sprint(*at(c)), " ", ", ") }}
 }
 
 func integer(name, doc string, at func(*Config) *int) key {

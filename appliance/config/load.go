@@ -268,6 +268,7 @@ func (l *loader) keyValue(file string, data []byte, name string, e *unstable.Nod
 		for it.Next() {
 			val.list = append(val.list, string(it.Node().Data))
 		}
+		val.text = strings.Join(val.list, ", ")
 	}
 	l.store(where, name, val)
 }

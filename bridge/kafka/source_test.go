@@ -474,7 +474,7 @@ func TestFaults(t *testing.T) {
 	}
 	for _, said := range []string{
 		"no connection to", "no answer from", "the addresses that they give of themselves cannot be reached", "does not exist on", "kafka-topics.sh --create", "refuse user", "has expired or is not valid yet",
-		"is signed by an authority that is not trusted", "only one side of the connection to", "kafka-acls.sh", "the schema registry does not give schema", "is no schema registry", "it refuses user", "it asks who wants it", "it does not answer in time", "it sends us on to", "it asks for a certificate of ours", "our certificate counts from", "it refuses our certificate",
+		"is signed by an authority that is not trusted", "only one side of the connection to", "kafka-acls.sh", "the schema registry does not give schema", "is no schema registry", "it refuses user", "it asks who wants it", "it does not answer in time", "may not read it", "schema_registry_skip = [", "it sends us on to", "it asks for a certificate of ours", "our certificate counts from", "it refuses our certificate",
 		"read the batch of offsets", "kafka-delete-records.sh --bootstrap-server", "--offset-json-file skip.json", `{"version":1,"partitions":[{"topic":"user-events","partition":0,"offset":`,
 		"was deleted and created again", "the cluster has dropped records before they were read", "the cluster has lost records that were read", "cannot be read from offset", "the data folder knows nothing of some partitions", "another appliance reads as the same member of group", "has members that are no Vitrine",
 		schema.CodeUnknown, schema.CodeInvalid, event.CodeTooLarge,

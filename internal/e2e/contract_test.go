@@ -119,7 +119,7 @@ const additions = `
 	archive.user archive.timeout archive.replication archive.datanode_hostnames archive.kerberos_principal archive.kerberos_keytab archive.kerberos_config
 	archive.kerberos_service archive.protection archive.tls_ca
 	kafka.map kafka.schema kafka.message kafka.schema_registry kafka.schema_registry_user kafka.schema_registry_password_file kafka.schema_registry_tls_ca
-	kafka.schema_registry_tls_cert kafka.schema_registry_tls_key
+	kafka.schema_registry_tls_cert kafka.schema_registry_tls_key kafka.schema_registry_skip
 	kafka.tls_ca kafka.tls_cert kafka.tls_key kafka.sasl_user kafka.sasl_password_file
 	redis.ttl redis.user redis.password_file
 	vitrine_redis_published_total vitrine_redis_removed_total vitrine_redis_failures_total vitrine_redis_failing vitrine_redis_waiting_users

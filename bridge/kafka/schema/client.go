@@ -89,6 +89,9 @@ func (c *client) tls(r *Registry) (out *tls.Config, err error) {
 	return out, nil
 }
 
+// nobody tells whether a registry is asked without saying who asks.
+func (c *client) nobody() bool { return c.user == "" && c.own == nil }
+
 // follow says whether to go where the registry sends us. A password goes to the host
 // that it is for, and what was asked in private is not asked in the clear.
 func (c *client) follow(next *http.Request, before []*http.Request) error {

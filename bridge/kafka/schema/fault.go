@@ -29,6 +29,13 @@ func refuses(err error) bool {
 	return code == http.StatusUnauthorized || code == http.StatusForbidden
 }
 
+// alone tells whether err is a registry's word on one schema, and none on others: this
+// user may not read it, or it fails at it. What stands before registries says 502 to 504.
+func (c *client) alone(err error) bool {
+	code := status(err)
+	return code == http.StatusForbidden && !c.nobody() || code == http.StatusInternalServerError
+}
+
 // noRegistry is the fault of an address where something else answers.
 func noRegistry(says string) *fault.Error {
 	return fault.New(
@@ -44,7 +51,7 @@ func (c *client) explain(err error) *fault.Error {
 	switch {
 	case errors.As(err, &own):
 		return own
-	case refuses(err) && c.user == "" && (c.own == nil || status(err) == http.StatusUnauthorized):
+	case refuses(err) && c.nobody(), status(err) == http.StatusUnauthorized && c.user == "":
 		return fault.New("it asks who wants it", "set kafka.schema_registry_user and kafka.schema_registry_password_file")
 	case status(err) == http.StatusUnauthorized:
 		return fault.New(fmt.Sprintf("it refuses user %q", c.user), "check kafka.schema_registry_user and kafka.schema_registry_password_file")

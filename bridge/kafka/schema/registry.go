@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +26,8 @@ type Registry struct {
 	// CAFile is a PEM file of authorities that are trusted instead of the system's;
 	// CertFile and KeyFile are our own, for a registry that asks for a certificate.
 	CAFile, CertFile, KeyFile string
+	// Skip are the numbers of schemas that it is not asked for.
+	Skip []uint32
 }
 
 // schemas are those of a registry, for all who read by them; any goroutine may ask.
@@ -56,9 +58,11 @@ type schemas struct {
 
 // registered is a schema of the registry. But for used it does not change.
 type registered struct {
-	// avro is nil where there is none that can be used, and then fault says why.
-	avro  *avro.Schema
-	fault string
+	// avro is nil where there is none that can be used, and then fault says why, or
+	// denied why the registry does not give this one.
+	avro   *avro.Schema
+	fault  string
+	denied *fault.Error
 	// until is when one that cannot be used is asked for again: a record may come
 	// before all of a registry's servers know its schema, or be replayed when somebody
 	// has mended it there.
@@ -128,12 +132,11 @@ func Check(ctx context.Context, r Registry) (kinds string, err error) {
 // tells that the number has come before. An error is a fault.Error, which means that the
 // registry does not answer, or that of ctx.
 func (s *schemas) get(ctx context.Context, id uint32, again bool) (*registered, error) {
-	if id > math.MaxInt32 {
-		// Registries count in Java's int, and know no path with a larger number.
-		return &registered{fault: fmt.Sprintf("there is no schema %d: registries count to %d", id, math.MaxInt32)}, nil
+	if why := s.unasked(id); why != "" {
+		return &registered{fault: why}, nil
 	}
 	if k := s.look(id); k.settled() {
-		return k, nil
+		return k.given()
 	}
 	select {
 	case s.turn <- struct{}{}:
@@ -143,13 +146,34 @@ func (s *schemas) get(ctx context.Context, id uint32, again bool) (*registered, 
 	}
 	k := s.look(id)
 	if k.settled() {
-		return k, nil // the one before has asked
+		return k.given() // the one before has asked
 	}
 	k, err := s.fetch(ctx, id, again || k != nil)
-	if err == nil {
-		s.keep(id, k)
+	if err != nil {
+		return nil, err
 	}
-	return k, err
+	s.keep(id, k)
+	return k.given()
+}
+
+// unasked says why the registry is not asked for a number at all, "" where it is.
+func (s *schemas) unasked(id uint32) string {
+	switch {
+	case id > math.MaxInt32:
+		// Registries count in Java's int, and know no path with a larger number.
+		return fmt.Sprintf("there is no schema %d: registries count to %d", id, math.MaxInt32)
+	case slices.Contains(s.at.Skip, id):
+		return fmt.Sprintf("schema %d is not asked for: it is in kafka.schema_registry_skip", id)
+	}
+	return ""
+}
+
+// given is what comes of a question, now and until it is asked again.
+func (k *registered) given() (*registered, error) {
+	if k.denied != nil {
+		return nil, k.denied
+	}
+	return k, nil
 }
 
 // settled tells whether it is known what the registry says of a schema.
@@ -225,12 +249,17 @@ func (s *schemas) fetch(ctx context.Context, id uint32, again bool) (*registered
 	}
 	k := &registered{until: s.now().Add(askAgain)}
 	var none *unusable
+	var alone *denial
 	switch {
 	case errors.As(err, &none):
 		k.fault = none.Error()
-		return k, nil
+	case errors.As(err, &alone):
+		k.denied = fault.New(alone.why.Error(), fmt.Sprintf("%s; where it gives others, kafka.schema_registry_skip = [%d] makes dead letters of its records, "+
+			"which vitrine deadletters replay reads when it is given and stands there no more", alone.why.Hint(), id))
+	default:
+		return nil, err
 	}
-	return nil, err
+	return k, nil
 }
 
 // mayAsk tells whether to ask for a number that is not known, again for one that has
@@ -247,10 +276,11 @@ func (s *schemas) mayAsk(again bool) bool {
 }
 
 // ask asks for a schema, if there was no failure just before. What is not there is told
-// by missing, what is too long by errLong.
+// by missing, what is too long by errLong, and one that is not given, where others may
+// be, by a denial.
 func (s *schemas) ask(ctx context.Context, what string, path ...string) (out answer, err error) {
 	if s.fault != nil && s.now().Before(s.after) {
-		return out, s.fault
+		return out, notGiven(what, s.fault)
 	}
 	if s.client == nil {
 		if s.client, err = newClient(&s.at); err != nil {
@@ -266,108 +296,27 @@ func (s *schemas) ask(ctx context.Context, what string, path ...string) (out ans
 	case errors.Is(ctx.Err(), context.Canceled): // which is no fault of the registry
 		return out, fmt.Errorf("ask the schema registry for %s: %w", what, ctx.Err())
 	}
+	why, alone := s.client.explain(err), s.client.alone(err)
+	s.client.close()
+	s.client = nil
+	if alone {
+		s.fault = nil
+		return out, &denial{notGiven(what, why)}
+	}
 	// Other topics wait for a question, so a silent registry gets half of the time at most.
-	why := s.client.explain(err)
-	s.fault = fault.New(fmt.Sprintf("the schema registry does not give %s: %v", what, why), why.Hint())
-	s.after = s.now().Add(max(failPause, s.now().Sub(asked)))
+	s.fault, s.after = why, s.now().Add(max(failPause, s.now().Sub(asked)))
 	if refuses(err) {
 		s.after = s.now().Add(askAgain)
 	}
-	s.client.close()
-	s.client = nil
-	return out, s.fault
+	return out, notGiven(what, why)
 }
 
-// version names a schema that another one refers to.
-type version struct {
-	subject string
-	number  int
-}
+// denial is that one schema is not given, which says nothing of others.
+type denial struct{ why *fault.Error }
 
-// reading is a schema that is read behind those that it refers to.
-type reading struct {
-	*schemas
-	id    uint32
-	cache avro.SchemaCache
-	// of are those that it refers to; one that is not read to its end is true.
-	of   map[version]bool
-	size int
-}
+func (d *denial) Error() string { return d.why.Error() }
 
-// unusable is why a schema cannot be used.
-type unusable struct{ error }
-
-func cannot(format string, args ...any) error { return &unusable{fmt.Errorf(format, args...)} }
-
-// read asks for the schema and reads it. An error is an unusable, or one of ask.
-func (r *reading) read(ctx context.Context) (*avro.Schema, error) {
-	number := strconv.FormatUint(uint64(r.id), 10)
-	got, err := r.ask(ctx, "schema "+number, "schemas", "ids", number)
-	switch {
-	case missing(err):
-		r.misses++
-		if r.id == 0 {
-			return nil, cannot("the schema registry has no schema 0; Apicurio's serializers write numbers of 8 bytes, unless apicurio.registry.as-confluent is true")
-		}
-		return nil, cannot("the schema registry has no schema %d", r.id)
-	case err == nil && got.Type != "" && got.Type != "AVRO":
-		return nil, cannot("schema %d of the registry is %.32s, and no Avro", r.id, got.Type)
-	}
-	var parsed *avro.Schema
-	if err == nil {
-		parsed, err = r.parse(ctx, got)
-	}
-	if err == nil {
-		err = bearable(parsed)
-	}
-	var none *unusable
-	if errors.As(err, &none) || errors.Is(err, errHeavy) || errors.Is(err, errLong) {
-		return nil, cannot("schema %d of the registry cannot be used: %w", r.id, err)
-	}
-	return parsed, err
-}
-
-// parse reads a schema. An error is an unusable, or one of ask.
-func (r *reading) parse(ctx context.Context, got answer) (*avro.Schema, error) {
-	if r.size += len(got.Schema); r.size > maxAnswer {
-		return nil, cannot("it has more than %d MiB with those that it refers to", maxAnswer>>20)
-	}
-	for _, ref := range got.References {
-		if err := r.refer(ctx, version{ref.Subject, ref.Version}); err != nil {
-			return nil, err
-		}
-	}
-	parsed, err := r.cache.Parse(got.Schema)
-	if err != nil {
-		return nil, &unusable{err}
-	}
-	return parsed, nil
-}
-
-// refer reads a schema that another one refers to, once.
-func (r *reading) refer(ctx context.Context, v version) error {
-	name := fmt.Sprintf("version %d of %s", v.number, v.subject)
-	switch open, known := r.of[v]; {
-	case open:
-		return cannot("%s refers to itself", name)
-	case known:
-		return nil
-	case len(r.of) == maxReferences:
-		return cannot("it refers to more than %d others", maxReferences)
-	}
-	r.of[v] = true
-	got, err := r.ask(ctx, name, "subjects", v.subject, "versions", strconv.Itoa(v.number))
-	switch {
-	case missing(err):
-		return cannot("it refers to %s, which is not there", name)
-	case errors.Is(err, errLong):
-		return cannot("it refers to %s, and %w", name, err)
-	case err != nil:
-		return err
-	}
-	if _, err := r.parse(ctx, got); err != nil {
-		return err
-	}
-	r.of[v] = false
-	return nil
+// notGiven is the fault of a schema that records wait for.
+func notGiven(what string, why *fault.Error) *fault.Error {
+	return fault.New(fmt.Sprintf("the schema registry does not give %s: %v", what, why), why.Hint())
 }
