@@ -80,6 +80,15 @@ func (m *Mirror) ask(ctx context.Context) error {
 	if err := m.readMarker(ctx); err != nil {
 		return err
 	}
+	gone := 0
+	for file := range m.there {
+		if _, ok := there[file]; !ok {
+			gone++
+		}
+	}
+	if gone > 0 {
+		m.opt.Log.Warn("files of the copy were removed by somebody; they are copied again", logkey.Address, m.opt.Name, logkey.Files, gone)
+	}
 	m.there = there
 	return nil
 }

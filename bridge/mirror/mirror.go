@@ -201,7 +201,17 @@ func hint(err error) string {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "the other side accepts and does not answer: look at its log; archive.timeout is how long is waited"
 	}
-	return "look at archive.url and at whether its servers run: hdfs dfsadmin -report"
+	for said, advice := range map[string]string{
+		"SafeModeException":        "the NameNode is in safe mode until its DataNodes have reported, or somebody ends it: hdfs dfsadmin -safemode get",
+		"QuotaExceededException":   "make room below archive.url, or raise the quota: hdfs dfs -count -q -h shows it",
+		"could only be written to": "the DataNodes have no room, or too few of them run: hdfs dfsadmin -report",
+		"no available datanodes":   "the DataNodes that have the file do not run, or have lost it: hdfs fsck with the path and -files -blocks -locations; where it is lost for good, remove it by hdfs dfs -rm, and the copy goes on",
+	} {
+		if strings.Contains(err.Error(), said) {
+			return advice
+		}
+	}
+	return "look at archive.url (hdfs:// goes to the NameNode's RPC port, such as 8020 or 9000, webhdfs:// to its HTTP port, such as 9870) and at whether its servers run: hdfs dfsadmin -report"
 }
 
 // Flush brings the copy to where the archive was when it was called.

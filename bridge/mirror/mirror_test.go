@@ -1,11 +1,13 @@
 package mirror_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -247,6 +249,68 @@ func TestShortCopyIsNoCopy(t *testing.T) {
 	}
 	if got := contents(there); len(got) > 0 {
 		t.Errorf("visible: %v", got)
+	}
+}
+
+// broken refuses to be written to.
+type broken struct {
+	storetest.Disk
+	err error
+}
+
+func (b broken) Write(context.Context, string, io.Reader) error { return b.err }
+
+// TestHints: what a cluster refuses is told with what helps against that.
+func TestHints(t *testing.T) {
+	for said, want := range map[string]string{
+		"SafeModeException: Cannot create file /x. Name node is in safe mode.":                                    "hdfs dfsadmin -safemode get",
+		"DSQuotaExceededException: The DiskSpace quota of /x is exceeded: quota = 1048576 B = 1 MB":               "raise the quota",
+		"NSQuotaExceededException: The NameSpace quota (directories and files) of directory /x is exceeded":       "raise the quota",
+		"IOException: File /x could only be written to 0 of the 1 minReplication nodes. There are 2 datanode(s) ": "have no room",
+		"read hdfs:/x: no available datanodes":                                                                    "hdfs fsck",
+		"no available namenodes: write tcp: broken pipe":                                                          "RPC port",
+	} {
+		f := &folder{dir: t.TempDir(), position: 1}
+		f.put(t, "events/dt=2026-11-25/a.parquet", "one")
+		m := open(f, broken{storetest.Disk{Dir: t.TempDir()}, errors.New(said)})
+		if err := m.Flush(t.Context()); err == nil {
+			t.Fatal("a broken store takes files")
+		}
+		if s := m.Stats(); !strings.Contains(s.Hint, want) {
+			t.Errorf("%s: %q, want %q", said, s.Hint, want)
+		}
+	}
+}
+
+// TestRemovedByHand: what somebody removes of a copy is told and there again when the
+// store was asked the next time.
+func TestRemovedByHand(t *testing.T) {
+	f, there := &folder{dir: t.TempDir(), position: 1}, t.TempDir()
+	f.put(t, "events/dt=2026-11-24/a.parquet", "one")
+	f.put(t, "events/dt=2026-11-25/b.parquet", "two")
+	now, said := time.Unix(1e9, 0), &bytes.Buffer{}
+	m := mirror.New(mirror.Options{
+		Archive: f, Store: storetest.Disk{Dir: there}, Name: "test", ID: id,
+		Log: slog.New(slog.NewTextHandler(said, nil)), Now: func() time.Time { return now },
+	})
+	for range 2 {
+		if err := m.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if said.Len() > 0 {
+			t.Error(said)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(there, "events", "dt=2026-11-24")); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(15 * time.Minute)
+	if err := m.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantCopy(t, f, there)
+	if !strings.Contains(said.String(), "removed by somebody") || !strings.Contains(said.String(), "files=1") {
+		t.Errorf("said %q", said)
 	}
 }
 
