@@ -53,7 +53,7 @@ func (r *reading) read(ctx context.Context) (*avro.Schema, error) {
 	}
 	var none *unusable
 	if errors.As(err, &none) || errors.Is(err, errHeavy) || errors.Is(err, errLong) {
-		return nil, cannot("schema %d of the registry cannot be used: %w", r.id, err)
+		return nil, cannot("schema %d of the registry cannot be used: %.300v", r.id, err) // of some depth errors are long
 	}
 	return parsed, err
 }

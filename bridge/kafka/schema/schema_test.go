@@ -25,6 +25,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"vitrine/bridge/event"
 )
@@ -401,6 +402,54 @@ func TestProtobuf(t *testing.T) {
 	opt.Message = "shop.Evnt"
 	if _, err := NewProtobuf(opt); err == nil || !strings.Contains(err.Error(), "shop.Evnt") {
 		t.Errorf("an unknown message: %v", err)
+	}
+}
+
+// TestProtobufKinds: maps, lists, messages that wrap one value, and the first value of an
+// enum, which has no bytes.
+func TestProtobufKinds(t *testing.T) {
+	field := func(n int32, name string, typ descriptorpb.FieldDescriptorProto_Type, of string, label descriptorpb.FieldDescriptorProto_Label) *descriptorpb.FieldDescriptorProto {
+		f := &descriptorpb.FieldDescriptorProto{Name: &name, Number: &n, Type: &typ, Label: &label}
+		if of != "" {
+			f.TypeName = &of
+		}
+		return f
+	}
+	const one, many = descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL, descriptorpb.FieldDescriptorProto_LABEL_REPEATED
+	const text, message, enum = descriptorpb.FieldDescriptorProto_TYPE_STRING, descriptorpb.FieldDescriptorProto_TYPE_MESSAGE, descriptorpb.FieldDescriptorProto_TYPE_ENUM
+	file := &descriptorpb.FileDescriptorProto{
+		Name: new("kinds.proto"), Package: new("shop"), Syntax: new("proto3"), Dependency: []string{"google/protobuf/wrappers.proto"},
+		EnumType: []*descriptorpb.EnumDescriptorProto{{Name: new("Kind"), Value: []*descriptorpb.EnumValueDescriptorProto{
+			{Name: new("view"), Number: new(int32(0))}, {Name: new("cart"), Number: new(int32(1))},
+		}}},
+		MessageType: []*descriptorpb.DescriptorProto{{
+			Name: new("Event"), Field: []*descriptorpb.FieldDescriptorProto{
+				field(1, "event_type", enum, ".shop.Kind", one), field(2, "price", message, ".google.protobuf.DoubleValue", one), field(3, "props", message, ".shop.Event.PropsEntry", many),
+				field(4, "kinds", enum, ".shop.Kind", many), field(5, "user_id", text, "", one), field(6, "value", message, ".google.protobuf.Int64Value", one),
+			},
+			NestedType: []*descriptorpb.DescriptorProto{{
+				Name: new("PropsEntry"), Options: &descriptorpb.MessageOptions{MapEntry: new(true)},
+				Field: []*descriptorpb.FieldDescriptorProto{field(1, "key", text, "", one), field(2, "value", message, ".google.protobuf.StringValue", one)},
+			}},
+		}},
+	}
+	set, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{protodesc.ToFileDescriptorProto(wrapperspb.File_google_protobuf_wrappers_proto), file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewProtobuf(Options{File: write(t, string(set)), Message: "shop.Event"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string]string{
+		"": `{"event_type":"view"}`,
+		"\x08\x01\x12\x09\x09\x00\x00\x00\x00\x00\x00\xf8\x3f": `{"event_type":"cart","price":1.5}`,
+		"\x12\x00\x2a\x01u\x32\x02\x08\x07":                    `{"event_type":"view","price":0,"user_id":"u","value":7}`,
+		"\x1a\x08\x0a\x01a\x12\x03\x0a\x01x\x22\x02\x00\x01":   `{"event_type":"view","kinds":["view","cart"],"props":{"a":"x"}}`,
+	} {
+		if got, inv := p.JSON([]byte(value)); inv != nil || string(got) != want {
+			t.Errorf("%x: %s %v, want %s", value, got, inv, want)
+		}
 	}
 }
 
