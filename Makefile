@@ -24,7 +24,7 @@ build: ## the static binary, dist/vitrine
 	CGO_ENABLED=0 go build -pgo=auto -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/vitrine
 
 # The hot paths as benchmarks walk them, so many seconds each.
-PROFILED := ./bridge/kafka:Flow ./appliance:Ingest ./bridge/archive:Commit ./bridge/archive:Scan
+PROFILED := ./bridge/kafka/flow:Flow ./appliance:Ingest ./bridge/archive:Commit ./bridge/archive:Scan
 
 profile: ## cmd/vitrine/default.pgo, by which the compiler knows the hot paths, measured anew (minutes, on a machine that has nothing else to do)
 	@rm -rf dist/profile && mkdir -p dist/profile

@@ -16,6 +16,7 @@ import (
 	"vitrine/bridge/deadletter"
 	"vitrine/bridge/event"
 	"vitrine/bridge/event/frames"
+	"vitrine/bridge/kafka/flow"
 	"vitrine/bridge/kafka/values"
 )
 
@@ -31,7 +32,7 @@ func TestBombs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer bomb.Close()
-	large := make([]byte, decompressBytes+1)
+	large := make([]byte, flow.MaxText+1)
 	produce(t, bomb, &kgo.Record{Value: large})
 	produce(t, bomb, &kgo.Record{Value: large})
 	produce(t, cl, view("a"))

@@ -14,6 +14,7 @@ import (
 
 	"vitrine/bridge/kafka/fault"
 	"vitrine/bridge/kafka/fetch"
+	"vitrine/bridge/kafka/flow"
 	"vitrine/internal/keyfile"
 )
 
@@ -36,13 +37,12 @@ type Security struct {
 	SASL, User, PasswordFile string
 }
 
-// The bounds of what is held: of records on their way here, of one batch after
-// decompression, and of one answer of a broker.
+// The bounds of what is held: of records on their way here, and of one answer of a
+// broker.
 const (
-	fetchBytes      = 4 << 20
-	partitionBytes  = 1 << 20
-	decompressBytes = 64 << 20
-	answerBytes     = 128 << 20
+	fetchBytes     = 4 << 20
+	partitionBytes = 1 << 20
+	answerBytes    = 128 << 20
 )
 
 // What is kept of buffers for decompressing: those of the batches under way, however
@@ -107,7 +107,7 @@ func (o *Options) base() ([]kgo.Opt, error) {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(o.Brokers...), kgo.ClientID("vitrine"), kgo.SoftwareNameAndVersion("vitrine", "1"),
 		kgo.DialTimeout(5 * time.Second), kgo.RetryTimeout(15 * time.Second), kgo.RequestTimeoutOverhead(10 * time.Second),
-		kgo.BrokerMaxReadBytes(answerBytes), kgo.MaxDecompressBatchBytes(decompressBytes),
+		kgo.BrokerMaxReadBytes(answerBytes), kgo.MaxDecompressBatchBytes(flow.MaxText),
 		kgo.MetadataMinAge(time.Second), kgo.MetadataMaxAge(time.Minute), kgo.RetryBackoffFn(backoff),
 	}
 	c := &o.Security

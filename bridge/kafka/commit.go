@@ -9,20 +9,29 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/kafka/fetch"
 	"vitrine/internal/logkey"
 )
 
-// passed notes how far the partitions of a batch have come, but for those that were
-// lost meanwhile: the group may be further than here by now.
-func (s *session) passed(parts []part) {
+// Passed notes how far the partition of a batch has come, unless it was lost meanwhile:
+// the group may be further than here by now.
+func (s *session) Passed(b *fetch.Batch, to int64) {
 	s.commitsMu.Lock()
 	defer s.commitsMu.Unlock()
-	for i := range parts {
-		if p := &parts[i]; !p.Stale() {
-			s.commits.set(p.Topic, p.Partition, kgo.EpochOffset{Epoch: p.Epoch, Offset: p.to})
-			s.reached(p.Topic, p.Partition, p.to, p.End)
-			s.well()
-		}
+	if !b.Stale() {
+		s.commits.set(b.Topic, b.Partition, kgo.EpochOffset{Epoch: b.Epoch, Offset: to})
+		s.reached(b.Topic, b.Partition, to, b.End)
+		s.well()
+	}
+}
+
+// Tell commits what is in the log, when it is time.
+func (s *session) Tell(ctx context.Context) {
+	s.commitsMu.Lock()
+	committed := s.committed
+	s.commitsMu.Unlock()
+	if s.opt.Now().Sub(committed) >= commitEvery {
+		_ = s.commit(ctx) // what is not taken is told the next time
 	}
 }
 
@@ -30,9 +39,9 @@ func (s *session) passed(parts []part) {
 // partitions that another member gets, and tells the group how far they came. No
 // batch is added meanwhile.
 func (s *session) handOver(ctx context.Context, lost map[string][]int32) {
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	s.underWay.Wait()
+	<-s.made
+	defer s.flow.Hold()()
+	s.flow.Drain()
 	const tries = 3
 	for range tries {
 		if s.commit(ctx) == nil {
@@ -104,15 +113,14 @@ func (s *session) keep(commits offsets) {
 }
 
 // gone drops partitions that are another member's now: an offset that the group is
-// told late would take it back. The gate is held.
+// told late would take it back. The flow is held.
 func (s *session) gone(lost map[string][]int32) {
-	<-s.made
 	for topic, partitions := range lost {
 		for _, n := range partitions {
 			s.fetcher.Drop(topic, n)
 		}
 	}
-	s.commitsMu.Lock() // passed has noted what it took for ours, or will find it stale
+	s.commitsMu.Lock() // Passed has noted what it took for ours, or will find it stale
 	defer s.commitsMu.Unlock()
 	s.forget(lost)
 	for topic, partitions := range lost {

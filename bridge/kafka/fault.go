@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"vitrine/bridge/kafka/fault"
+	"vitrine/bridge/kafka/fetch"
 )
 
 // missing is the fault of a topic that is not there.
@@ -62,8 +63,8 @@ func unreadable(topic string, partition int32, offset int64, err error, o *Optio
 }
 
 // rotten is the fault of a batch whose bytes are wrong.
-func rotten(p *part, err error, o *Options) *fault.Error {
-	return fault.New(err.Error(), passOver(p.Topic, p.Partition, fmt.Sprint(p.Next), o))
+func rotten(b *fetch.Batch, err error, o *Options) *fault.Error {
+	return fault.New(err.Error(), passOver(b.Topic, b.Partition, fmt.Sprint(b.Next), o))
 }
 
 // passOver says how to get over what is broken in a partition before an offset. The

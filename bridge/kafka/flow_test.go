@@ -3,7 +3,9 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"strings"
 	"sync"
@@ -69,69 +71,6 @@ func TestOrderWhileTheLogRefuses(t *testing.T) {
 	slices.Sort(got)
 	if n := len(slices.Compact(got)); n != records-12 || s.Counts.Rejected != 12 {
 		t.Errorf("%d records in the log, want %d; %+v", n, records-12, s.Counts)
-	}
-}
-
-// TestFill cuts what a broker answered into batches: all of it in its order, about
-// batchRecords at once, and what its producer wrote at once in parts of its own.
-func TestFill(t *testing.T) {
-	t.Parallel()
-	reader := fetch.NewReader(kgo.DefaultDecompressor(), fetch.NewBuffers(0, 0))
-	of := func(partition int32, sizes ...int) (out []*fetch.Batch) {
-		from := int64(0)
-		for _, n := range sizes {
-			values := make([][]byte, n)
-			for i := range values {
-				values[i] = []byte("v")
-			}
-			a := answer(partition, values)
-			again(a.RecordBatches, from, 0)
-			got, next, err := reader.Batches("t", a, from)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, from = append(out, got...), next
-		}
-		return out
-	}
-	for name, test := range map[string]struct {
-		got  []*fetch.Batch
-		want []int // of records
-	}{
-		"nothing":                {nil, []int{0}},
-		"one":                    {of(0, 1), []int{1}},
-		"small ones together":    {of(0, 1000, 2000, 3000, 1000, 90), []int{7000, 90}},
-		"of the right size":      {of(1, 6144, 6144), []int{6144, 6144}},
-		"a large one in parts":   {of(0, 20_000, 10), []int{7000, 7000, 6010}},
-		"partitions in one":      {slices.Concat(of(0, 4000), of(1, 4000), of(2, 500)), []int{7000, 1500}},
-		"a part and a small one": {of(0, 6145, 10, 6145), []int{6145, 10 + 6145}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b, rest := &batch{ready: bridge.New(nil, nil, bridge.Options{}).Batch()}, waiting{batches: test.got}
-			next := map[int32]int64{}
-			for i, want := range test.want {
-				b.fill(&rest, batchRecords*3/4)
-				n := 0
-				for _, p := range b.parts {
-					if _, err := p.Open(); err != nil {
-						t.Fatal(err)
-					}
-					var r fetch.Record
-					for w := p.Walk(p.n); w.Next(&r); n++ {
-						if r.Offset != next[p.Partition] {
-							t.Fatalf("offset %d of partition %d, want %d", r.Offset, p.Partition, next[p.Partition])
-						}
-						next[p.Partition]++
-					}
-				}
-				if n != want {
-					t.Errorf("batch %d has %d records, want %d", i, n, want)
-				}
-			}
-			if len(rest.batches) != 0 {
-				t.Errorf("%v is left", rest.batches)
-			}
-		})
 	}
 }
 
@@ -254,6 +193,22 @@ func TestRefusedCommit(t *testing.T) {
 	}
 }
 
+// answer is what a broker answers of a partition from an offset on: one batch.
+func answer(partition int32, from int64, records ...*kgo.Record) *kmsg.FetchResponseTopicPartition {
+	batch := kmsg.RecordBatch{FirstOffset: from, Magic: 2, LastOffsetDelta: int32(len(records) - 1), NumRecords: int32(len(records))}
+	for i, of := range records {
+		r := kmsg.Record{OffsetDelta: int32(i), Value: of.Value}
+		r.Length = int32(len(r.AppendTo(nil)) - 1) // one byte is the length 0
+		batch.Records = r.AppendTo(batch.Records)
+	}
+	batch.Length = int32(len(batch.AppendTo(nil)) - 12)
+	raw := batch.AppendTo(nil)
+	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
+	out := kmsg.NewFetchResponseTopicPartition()
+	out.Partition, out.HighWatermark, out.RecordBatches = partition, 1<<40, raw
+	return &out
+}
+
 // TestBitRot: a batch whose checksum is wrong is read again and again, what came
 // before it is kept, and the operator is told its offsets.
 func TestBitRot(t *testing.T) {
@@ -263,10 +218,8 @@ func TestBitRot(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	good := answer(0, [][]byte{view("a").Value, view("b").Value})
-	bad := answer(0, [][]byte{view("c").Value})
-	again(good.RecordBatches, 0, 0)
-	again(bad.RecordBatches, 2, 0)
+	good := answer(0, 0, view("a"), view("b"))
+	bad := answer(0, 2, view("c"))
 	mended := slices.Clone(bad.RecordBatches)
 	bad.RecordBatches[80] ^= 1
 	var rotten atomic.Bool
@@ -313,8 +266,7 @@ func TestBitRotHoldsNobodyUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	bad := answer(0, [][]byte{view("a").Value})
-	again(bad.RecordBatches, 0, 0)
+	bad := answer(0, 0, view("a"))
 	bad.RecordBatches[80] ^= 1
 	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
@@ -324,8 +276,7 @@ func TestBitRotHoldsNobodyUp(t *testing.T) {
 			for _, p := range topic.Partitions {
 				part := *bad
 				if p.Partition == 1 {
-					part = *answer(1, [][]byte{view("b").Value})
-					again(part.RecordBatches, p.FetchOffset, 0)
+					part = *answer(1, p.FetchOffset, view("b"))
 				}
 				out.Partitions = append(out.Partitions, part)
 			}
@@ -340,7 +291,7 @@ func TestBitRotHoldsNobodyUp(t *testing.T) {
 }
 
 // TestLostMeanwhile: of a partition that was taken away while its records were on their
-// way, neither an offset is told nor is it read from where it was.
+// way no offset is told.
 func TestLostMeanwhile(t *testing.T) {
 	t.Parallel()
 	broker, cl := cluster(t, 1)
@@ -353,8 +304,7 @@ func TestLostMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{Source: src, made: make(chan struct{}), commits: offsets{}}
-	close(s.made)
+	s := &session{Source: src, commits: offsets{}}
 	ids := map[string][16]byte{"user-events": found["user-events"].ID}
 	if s.client, s.fetcher, err = src.opt.reading(ids, fetch.NewBuffers(1<<20, 1<<20), s); err != nil {
 		t.Fatal(err)
@@ -365,26 +315,13 @@ func TestLostMeanwhile(t *testing.T) {
 	running.Go(func() { s.fetcher.Run(ctx) })
 	defer func() { cancel(); running.Wait() }()
 	s.fetcher.Set("user-events", 0, 0)
-	next := func() *fetch.Batch {
-		t.Helper()
-		got, err := s.fetcher.Next(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return got[0]
+	got, err := s.fetcher.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
 	}
-	f := newFlow(s)
-	batch := next()
-	f.back = []part{partOf(batch, 0)}
 	s.gone(map[string][]int32{"user-events": {0}})
-	s.passed(f.back)
+	s.Passed(got[0], got[0].Next)
 	if len(s.commits) > 0 || len(s.Status().Partitions) > 0 {
 		t.Errorf("offsets %v are told, and partitions %+v", s.commits, s.Status().Partitions)
-	}
-	s.fetcher.Set("user-events", 0, batch.Next)
-	f.goBack()
-	produce(t, cl, view("c"))
-	if again := next(); again.First != batch.Next {
-		t.Errorf("read from offset %d, want %d", again.First, batch.Next)
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"vitrine/bridge"
-	"vitrine/bridge/deadletter"
 	"vitrine/bridge/kafka/fault"
+	"vitrine/bridge/kafka/flow"
 	"vitrine/bridge/kafka/values"
 	"vitrine/internal/logkey"
 	"vitrine/internal/pause"
@@ -24,20 +24,16 @@ import (
 
 // Log takes the records; it is the ingest pump.
 type Log interface {
-	// Lane takes batches of records, which Batch makes ready, in their order.
-	Lane() *bridge.Lane
-	Batch() *bridge.Batch
+	flow.Log
 	// Position is the offset of the next record that is wanted of a partition.
 	Position(place bridge.Place) (next int64, ok bool)
 }
 
 // Letters keeps what cannot be read.
-type Letters interface {
-	Add(ctx context.Context, letters []deadletter.Letter) (added int, err error)
-}
+type Letters = flow.Letters
 
 // Counts are what one poll brought.
-type Counts struct{ Accepted, Duplicate, Rejected, UnknownFields, Clamped int }
+type Counts = flow.Counts
 
 // Options of a Source; zero fields that are not named as needed are the
 // documented default.

@@ -17,7 +17,7 @@ import (
 	"vitrine/bridge/event"
 	"vitrine/bridge/kafka/fault"
 	"vitrine/bridge/kafka/fetch"
-	"vitrine/bridge/kafka/values"
+	"vitrine/bridge/kafka/flow"
 	"vitrine/internal/logkey"
 )
 
@@ -32,8 +32,6 @@ const (
 	// one without, and where the cluster allows no more.
 	awayTime  = 2 * time.Minute
 	shortAway = 15 * time.Second
-	// busyPause is how long a log that takes nothing is left alone.
-	busyPause = 500 * time.Millisecond
 	// metadataMark begins the metadata of the committed offsets: who committed,
 	// and of which life of the topic.
 	metadataMark = "vitrine"
@@ -57,6 +55,8 @@ type session struct {
 	admin  *kadm.Client
 	// fetcher reads the partitions that the group has given us.
 	fetcher *fetch.Fetcher
+	// flow takes what the fetcher gives into the log.
+	flow *flow.Pipe
 	// made is closed when these are set: the client's own goroutines call back
 	// before that.
 	made chan struct{}
@@ -65,11 +65,6 @@ type session struct {
 	// member tells that the group has said which partitions are its own.
 	member atomic.Bool
 
-	// underWay are the batches between the brokers and the log. Some are added
-	// with gate held, and who holds it may wait for all.
-	gate     sync.Mutex
-	underWay sync.WaitGroup
-	memory   memory
 	// telling is held while the group is told offsets, so that none are told
 	// late; commits are those that it has not learned yet, committed when it did
 	// last.
@@ -80,7 +75,7 @@ type session struct {
 
 	refusedMu sync.Mutex
 	// refused are offsets of partitions below which records may have been refused
-	// before; see origin.
+	// before.
 	refused map[bridge.Place]int64
 }
 
@@ -115,8 +110,8 @@ func (s *Source) session(ctx context.Context) (err error) {
 		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { ss.handOver(ctx, lost) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 			ss.member.Store(false)
-			ss.gate.Lock()
-			defer ss.gate.Unlock()
+			<-ss.made
+			defer ss.flow.Hold()()
 			ss.gone(lost)
 		}),
 	}
@@ -128,6 +123,7 @@ func (s *Source) session(ctx context.Context) (err error) {
 		return err
 	}
 	ss.admin = kadm.NewClient(ss.client)
+	ss.flow = ss.newFlow()
 	close(ss.made)
 	defer func() { ss.leave(err) }()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -144,7 +140,7 @@ func (s *Source) session(ctx context.Context) (err error) {
 	s.opt.Log.Info("kafka: reading", logkey.Address, strings.Join(s.opt.Brokers, ","), logkey.Source, strings.Join(s.opt.Names(), ","))
 	// What was wrong stays told until this is a member of the group: seeds may
 	// answer, and the addresses that they give may not.
-	err = ss.read(ctx)
+	err = ss.flow.Run(ctx)
 	if cause := context.Cause(ctx); err == nil && cause != nil {
 		err = cause
 	}
@@ -338,9 +334,19 @@ func (s *Source) another(topic string, id kadm.TopicID) *fault.Error {
 	return fault.New("topic "+topic+" was deleted and created again", "it is read from its start")
 }
 
-// origin says where the records of a partition come from.
-func (s *session) origin(topic string, partition int32, decoder *values.Decoder) origin {
+// newFlow makes what takes the records of the session into the log.
+func (s *session) newFlow() *flow.Pipe {
+	return flow.New(flow.Options{
+		Fetcher: s.fetcher, Group: s, Into: s.opt.Into, Letters: s.opt.Letters, Readers: s.readers,
+		Count: s.count, Waits: s.waiting, Rotten: func(b *fetch.Batch, err error) error { return rotten(b, err, &s.opt) },
+		Every: commitEvery, Now: s.opt.Now,
+	})
+}
+
+// Origin is what a topic is called in the log, and the offset of a partition below which
+// records may have been refused before.
+func (s *session) Origin(topic string, partition int32) (name string, refused int64) {
 	s.refusedMu.Lock()
 	defer s.refusedMu.Unlock()
-	return origin{topic, s.names[topic], partition, s.refused[bridge.Place{Name: topic, Partition: partition}], decoder}
+	return s.names[topic], s.refused[bridge.Place{Name: topic, Partition: partition}]
 }

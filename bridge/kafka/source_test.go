@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"net"
@@ -772,5 +773,34 @@ func TestTransactions(t *testing.T) {
 	letters := read(t, registry, Options{Brokers: []string{broker}, Group: "avro", Topics: values.Topics{Format: values.Avro, Registry: schema.Registry{URL: "http://127.0.0.1:1"}}})
 	if s := letters.until("nothing waits where none has a schema", passed); s.Counts != (Counts{Rejected: 3}) {
 		t.Errorf("with a registry %+v", s.Counts)
+	}
+}
+
+// TestLongRecords: records that are more than a batch holds are all read at once, each
+// of them once.
+func TestLongRecords(t *testing.T) {
+	broker, _ := cluster(t, 1)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic("user-events"), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	const n = 1000
+	var want []string
+	var records []*kgo.Record
+	for i := range n {
+		item := fmt.Sprint("i", i)
+		want = append(want, item)
+		records = append(records, &kgo.Record{Value: fmt.Appendf(nil, `{"user_id":"u","item_id":%q,"event_type":"view","props":{"text":%q}}`, item, strings.Repeat("x", 60<<10))})
+	}
+	produce(t, cl, records...)
+	r := read(t, &memLog{}, Options{Brokers: []string{broker}})
+	r.until("all are read", accepted(n))
+	if got := r.log.items(t); got != strings.Join(want, " ") {
+		t.Error("the log has other records")
+	}
+	r.stop()
+	if said := r.said.String(); strings.Contains(said, "waits") || r.Status().Counts.Duplicate > 0 {
+		t.Errorf("%+v; it said\n%s", r.Status().Counts, said)
 	}
 }

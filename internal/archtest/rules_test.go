@@ -70,7 +70,11 @@ var rules = []rule{
 	{pkg: "bridge/kafka/schema", own: []string{"bridge/event", "bridge/kafka/fault", "internal/keyfile"}, foreign: []string{"github.com/twmb/avro", "google.golang.org/protobuf"}},
 	{pkg: "bridge/kafka/values", own: []string{"bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/fetch", "bridge/kafka/schema"}},
 	{
-		pkg: "bridge/kafka", own: []string{"bridge", "bridge/deadletter", "bridge/event", "bridge/event/frames", "bridge/kafka/fault", "bridge/kafka/fetch", "bridge/kafka/values", "internal/keyfile", "internal/logkey", "internal/pause"},
+		pkg: "bridge/kafka/flow", own: []string{"bridge", "bridge/deadletter", "bridge/event", "bridge/event/frames", "bridge/kafka/fetch", "bridge/kafka/values", "internal/pause"},
+		foreign: []string{"github.com/twmb/franz-go"},
+	},
+	{
+		pkg: "bridge/kafka", own: []string{"bridge", "bridge/event", "bridge/kafka/fault", "bridge/kafka/fetch", "bridge/kafka/flow", "bridge/kafka/values", "internal/keyfile", "internal/logkey", "internal/pause"},
 		foreign: []string{"github.com/twmb/franz-go"},
 	},
 	{pkg: "bridge/cloudevents", own: []string{"bridge/event"}},

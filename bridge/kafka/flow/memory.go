@@ -1,4 +1,4 @@
-package kafka
+package flow
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package kafka
+package flow
 
 import (
 	"bytes"
@@ -7,16 +7,13 @@ import (
 	"hash/crc32"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"vitrine/bridge"
-	"vitrine/bridge/event"
 	"vitrine/bridge/jetstream"
 	"vitrine/bridge/kafka/fetch"
-	"vitrine/bridge/kafka/values"
 )
 
 // BenchmarkFlow is the way of records of 200 bytes from a broker's answer, which is
@@ -43,14 +40,7 @@ func BenchmarkFlow(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error)
 	go func() { ended <- pump.Run(ctx) }()
-	src, err := New(Options{Brokers: []string{"x:1"}, Into: pump, Topics: values.Topics{Topic: "user-events"}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	// There is no group that is to be told offsets.
-	never := time.Now().Add(24 * time.Hour)
-	s := &session{Source: src, names: map[string]string{"user-events": event.TopicSource("user-events", [16]byte{1})}, commits: offsets{}, committed: never}
-	f := newFlow(s)
+	f := newRun(pipe(b, pump).Pipe)
 	drain := f.begin(ctx)
 	defer f.end()
 	cpu := func() float64 {

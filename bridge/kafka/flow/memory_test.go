@@ -1,4 +1,4 @@
-package kafka
+package flow
 
 import (
 	"bytes"
@@ -22,7 +22,6 @@ import (
 	"vitrine/bridge/event"
 	"vitrine/bridge/event/frames"
 	"vitrine/bridge/kafka/fetch"
-	"vitrine/bridge/kafka/values"
 )
 
 // bombs decompresses each batch to one record of its own, and counts how many of them
@@ -54,7 +53,7 @@ func (d *bombs) Decompress([]byte, kgo.CompressionCodecType) ([]byte, error) {
 }
 
 // flowOf lets batches of one compressed record each go all the way into a log.
-func flowOf(t *testing.T, log *memLog, batches int, d kgo.Decompressor) *rigless {
+func flowOf(t *testing.T, log *memLog, batches int, d kgo.Decompressor) *rig {
 	t.Helper()
 	pump := bridge.New(log, nil, bridge.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -66,12 +65,7 @@ func flowOf(t *testing.T, log *memLog, batches int, d kgo.Decompressor) *rigless
 	})
 	defer running.Wait()
 	defer cancel()
-	letters := &fullLetters{}
-	src, err := New(Options{Brokers: []string{"x:1"}, Into: pump, Letters: letters, Topics: values.Topics{Topic: "user-events"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &session{Source: src, names: map[string]string{"user-events": event.TopicSource("user-events", [16]byte{1})}, commits: offsets{}, committed: time.Now().Add(time.Hour)}
+	r := pipe(t, pump)
 	reader := fetch.NewReader(d, fetch.NewBuffers(0, 0).Spoil())
 	var got []*fetch.Batch
 	for i := range batches {
@@ -84,7 +78,7 @@ func flowOf(t *testing.T, log *memLog, batches int, d kgo.Decompressor) *rigless
 		}
 		got = append(got, some...)
 	}
-	f := newFlow(s)
+	f := newRun(r.Pipe)
 	drain := f.begin(ctx)
 	defer f.end()
 	f.rest = waiting{batches: got}
@@ -93,13 +87,7 @@ func flowOf(t *testing.T, log *memLog, batches int, d kgo.Decompressor) *rigless
 	if f.err != nil {
 		t.Fatal(f.err)
 	}
-	return &rigless{s, letters}
-}
-
-// rigless is what a flow has left.
-type rigless struct {
-	*session
-	letters *fullLetters
+	return r
 }
 
 // TestMemoryOfBombs: of batches that decompress to nearly too much, few are in memory
@@ -109,7 +97,7 @@ func TestMemoryOfBombs(t *testing.T) {
 	d := &bombs{value: func() []byte { return make([]byte, size) }}
 	log := &memLog{}
 	r := flowOf(t, log, n, d)
-	if most := 1 + len(r.readers); d.most > most {
+	if most := 1 + len(r.opt.Readers); d.most > most {
 		t.Errorf("%d of %d texts of %d MiB were in memory at once, want %d at most", d.most, n, size>>20, most)
 	}
 	if len(r.letters.kept) != n || r.memory.held != 0 || r.memory.busy != 0 {
@@ -177,11 +165,7 @@ func (d long) Decompress([]byte, kgo.CompressionCodecType) (text []byte, err err
 // copied, is ended, and the next ones are made of fewer.
 func TestMemoryOfLongRecords(t *testing.T) {
 	const n, records, size = 40, 50, 60 << 10
-	src, err := New(Options{Brokers: []string{"x:1"}, Into: bridge.New(&memLog{}, nil, bridge.Options{}), Topics: values.Topics{Topic: "user-events"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &session{Source: src, names: map[string]string{"user-events": event.TopicSource("user-events", [16]byte{1})}}
+	s := pipe(t, bridge.New(&memLog{}, nil, bridge.Options{}))
 	reader := fetch.NewReader(long{records, size}, fetch.NewBuffers(0, 0))
 	var rest waiting
 	for i := range n {
@@ -197,7 +181,7 @@ func TestMemoryOfLongRecords(t *testing.T) {
 	left := waiting{batches: slices.Clone(rest.batches)}
 	b := &batch{ready: s.opt.Into.Batch(), frame: new(frames.Builder)}
 	b.fill(&rest, s.memory.records())
-	s.decode(t.Context(), s.readers[0], b)
+	s.decode(t.Context(), s.opt.Readers[0], b)
 	if most := windowBytes/(records*size) + 1; len(b.parts) != n || b.broken != errFull || b.good < 2 || b.good > most || len(b.records) != b.good*records {
 		t.Errorf("%d of %d parts of %d MiB together were read, want %d at most, and the rest left: %v", b.good, len(b.parts), n*records*size>>20, most, b.broken)
 	}
@@ -206,35 +190,6 @@ func TestMemoryOfLongRecords(t *testing.T) {
 	b.fill(&left, s.memory.records())
 	if most := heldBytes/(records*size) + 1; len(b.parts) > most {
 		t.Errorf("then a batch has %d parts, want %d at most", len(b.parts), most)
-	}
-}
-
-// TestLongRecords: records that are more than a batch holds are all read at once, each
-// of them once.
-func TestLongRecords(t *testing.T) {
-	broker, _ := cluster(t, 1)
-	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic("user-events"), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	const n = 1000
-	var want []string
-	var records []*kgo.Record
-	for i := range n {
-		item := fmt.Sprint("i", i)
-		want = append(want, item)
-		records = append(records, &kgo.Record{Value: fmt.Appendf(nil, `{"user_id":"u","item_id":%q,"event_type":"view","props":{"text":%q}}`, item, strings.Repeat("x", 60<<10))})
-	}
-	produce(t, cl, records...)
-	r := read(t, &memLog{}, Options{Brokers: []string{broker}})
-	r.until("all are read", accepted(n))
-	if got := r.log.items(t); got != strings.Join(want, " ") {
-		t.Error("the log has other records")
-	}
-	r.stop()
-	if said := r.said.String(); strings.Contains(said, "waits") || r.Status().Counts.Duplicate > 0 {
-		t.Errorf("%+v; it said\n%s", r.Status().Counts, said)
 	}
 }
 

@@ -1,4 +1,4 @@
-package kafka
+package flow
 
 import (
 	"fmt"
@@ -32,7 +32,6 @@ func BenchmarkRecord(b *testing.B) {
 		records[i] = shopRecord(i)
 		records[i].Offset = int64(i)
 	}
-	s := &session{Source: &Source{opt: Options{Topics: values.Topics{Now: time.Now}}}}
 	readers, err := values.NewReaders(values.Topics{Topic: "user-events"}, 1)
 	if err != nil {
 		b.Fatal(err)
@@ -51,7 +50,7 @@ func BenchmarkRecord(b *testing.B) {
 			into.records = into.records[:0]
 		}
 		r := records[n%len(records)]
-		s.add(into, from, r, now)
+		into.add(from, r, now)
 		n++
 	}
 	if into.counts.Rejected > 0 {

@@ -1,4 +1,4 @@
-package kafka
+package flow
 
 import (
 	"reflect"
@@ -27,11 +27,10 @@ func TestRecordsAgain(t *testing.T) {
 		{"items", `{"item_id":7.5}`},
 		{"users", `{"user_id":"w","age":7}`},
 	}
-	s := &session{Source: &Source{opt: Options{Topics: values.Topics{Now: time.Now}}}}
 	now, ready := time.UnixMilli(1_760_000_000_000), bridge.New(nil, nil, bridge.Options{}).Batch()
 	record := func(into *batch, n int) []event.Record {
 		into.records, into.letters = into.records[:0], into.letters[:0]
-		s.add(into, &origin{name: "x", decoder: readers[0].Of(records[n].topic)}, &fetch.Record{Offset: int64(n), Value: []byte(records[n].text), Time: now.UnixMilli()}, now)
+		into.add(&origin{name: "x", decoder: readers[0].Of(records[n].topic)}, &fetch.Record{Offset: int64(n), Value: []byte(records[n].text), Time: now.UnixMilli()}, now)
 		return into.records
 	}
 	for first := range records {

@@ -1,4 +1,4 @@
-package kafka
+package flow
 
 import (
 	"context"
@@ -114,9 +114,9 @@ func (b *batch) release() {
 }
 
 // decode reads the records of a batch, as far as they can be read.
-func (s *session) decode(ctx context.Context, with *values.Reader, b *batch) {
-	now := s.opt.Now()
-	b.memory = &s.memory
+func (f *Pipe) decode(ctx context.Context, with *values.Reader, b *batch) {
+	now := f.opt.Now()
+	b.memory = &f.memory
 	b.memory.begin()
 	defer b.memory.end()
 	defer func() { b.memory.learn(b.bytes, len(b.records)+len(b.letters)) }()
@@ -128,7 +128,7 @@ func (s *session) decode(ctx context.Context, with *values.Reader, b *batch) {
 		}
 		err := b.memory.wait(ctx)
 		if err == nil {
-			err = s.decodePart(ctx, with, b, p, now)
+			err = f.decodePart(ctx, with, b, p, now)
 		}
 		if err != nil {
 			b.broken = fmt.Errorf("partition %d of %s: %w", p.Partition, p.Topic, err)
@@ -145,14 +145,14 @@ func (b *batch) hold(bytes int) {
 }
 
 // decodePart reads the records of a part of b.
-func (s *session) decodePart(ctx context.Context, with *values.Reader, b *batch, p *part, now time.Time) error {
+func (f *Pipe) decodePart(ctx context.Context, with *values.Reader, b *batch, p *part, now time.Time) error {
 	text, err := p.Open()
 	if errors.Is(err, kgo.ErrMaxDecompress) {
-		s.tooLarge(b, p, now)
+		f.tooLarge(b, p, now)
 		return nil
 	}
 	if err != nil {
-		return rotten(p, err, &s.opt)
+		return f.opt.Rotten(p.Batch, err)
 	}
 	size := text / p.Parts()
 	b.hold(size)
@@ -164,13 +164,13 @@ func (s *session) decodePart(ctx context.Context, with *values.Reader, b *batch,
 		}
 	}
 	var r fetch.Record
-	from := s.origin(p.Topic, p.Partition, decoder)
+	from := f.origin(p.Topic, p.Partition, decoder)
 	w := p.Walk(p.n)
 	for n := 0; w.Next(&r); n++ {
 		if n == 0 && p.n > 0 {
 			p.from = r.Offset
 		}
-		s.add(b, &from, &r, now)
+		b.add(&from, &r, now)
 	}
 	if p.n < p.Parts()-1 {
 		p.to = w.Position()
@@ -180,21 +180,21 @@ func (s *session) decodePart(ctx context.Context, with *values.Reader, b *batch,
 		b.hold(-size)
 	}
 	if err := w.Err(); err != nil {
-		return rotten(p, err, &s.opt)
+		return f.opt.Rotten(p.Batch, err)
 	}
 	return nil
 }
 
 // tooLarge makes one letter of a batch of the cluster that is too large when it
 // is decompressed, and passes over it.
-func (s *session) tooLarge(b *batch, p *part, now time.Time) {
+func (f *Pipe) tooLarge(b *batch, p *part, now time.Time) {
 	if p.n > 0 {
 		return // the first part of it has told
 	}
-	from := s.origin(p.Topic, p.Partition, nil)
+	from := f.origin(p.Topic, p.Partition, nil)
 	b.reject(from.letter(p.First, nil), &event.Invalid{
 		Code:   event.CodeTooLarge,
-		Detail: fmt.Sprintf("the batch of offsets %d to %d has more than %d MiB when it is decompressed; none of it was read", p.First, p.Next-1, decompressBytes>>20),
+		Detail: fmt.Sprintf("the batch of offsets %d to %d has more than %d MiB when it is decompressed; none of it was read", p.First, p.Next-1, MaxText>>20),
 	}, now)
 }
 
@@ -211,6 +211,12 @@ type origin struct {
 	decoder *values.Decoder
 }
 
+// origin says where the records of a partition come from.
+func (f *Pipe) origin(topic string, partition int32, decoder *values.Decoder) origin {
+	name, refused := f.opt.Group.Origin(topic, partition)
+	return origin{topic, name, partition, refused, decoder}
+}
+
 // letter is one of what lies at an offset: all that the letter is known by.
 func (o *origin) letter(offset int64, value []byte) deadletter.Letter {
 	return deadletter.Letter{Source: o.topic, Generation: o.name, Partition: o.partition, Offset: offset, Raw: value}
@@ -224,7 +230,7 @@ func (b *batch) reject(l deadletter.Letter, why *event.Invalid, now time.Time) {
 }
 
 // add decodes one record.
-func (s *session) add(b *batch, from *origin, r *fetch.Record, now time.Time) {
+func (b *batch) add(from *origin, r *fetch.Record, now time.Time) {
 	n := len(b.records)
 	if n == cap(b.records) {
 		b.records = append(b.records, event.Record{})

@@ -1,4 +1,4 @@
-package kafka
+package flow
 
 import (
 	"cmp"
@@ -10,28 +10,15 @@ import (
 
 	"vitrine/bridge"
 	"vitrine/bridge/event/frames"
-	"vitrine/bridge/kafka/fetch"
-	"vitrine/internal/pause"
 )
 
-// The bounds of what is between the client and the log.
-const (
-	// batchRecords, or three quarters, are a batch: a frame of some 400 KiB.
-	batchRecords = 8 * fetch.PartRecords
-	// window is how many batches are under way at most.
-	window = 4
-	// windowBytes bounds their records; what is decompressed meanwhile may go beyond.
-	windowBytes = 32 << 20
-)
-
-// flow is the way of records from the brokers' answers into the log, in stages that
-// work at the same time, each in the order of the answers: the poll, decompressing
-// and decoding (some batches at once), the hand-over to the log with the letters
-// before it, and its answer. It ends with the first batch that is not kept: the pump
-// keeps none that was sent behind it on the same lane, and the next flow reads all of
-// them again.
-type flow struct {
-	*session
+// run is one go of a pipe, in stages that work at the same time, each in the order of
+// the answers: the poll, decompressing and decoding (some batches at once), the
+// hand-over to the log with the letters before it, and its answer. It ends with the
+// first batch that is not kept: the pump keeps none that was sent behind it on the same
+// lane, and the next run reads all of them again.
+type run struct {
+	*Pipe
 	lane *bridge.Lane
 	// free are the batches that nothing is in, decoding those to be decoded;
 	// ordered and sent keep the order of the answers.
@@ -44,7 +31,7 @@ type flow struct {
 	back []part
 	kept map[bridge.Place]int64 // the offsets behind what was kept
 	err  error
-	// fatal is why the session cannot go on; poll's.
+	// fatal is why the pipe cannot go on; poll's.
 	fatal error
 
 	// bytes are those of the records under way; lighter has a token when they fell.
@@ -54,43 +41,21 @@ type flow struct {
 	rest waiting
 }
 
-// newFlow makes one that nothing is under way in.
-func newFlow(s *session) *flow {
-	f := &flow{
-		session: s, lane: s.opt.Into.Lane(), kept: map[bridge.Place]int64{}, lighter: make(chan struct{}, 1),
+// newRun makes one that nothing is under way in.
+func newRun(p *Pipe) *run {
+	f := &run{
+		Pipe: p, lane: p.opt.Into.Lane(), kept: map[bridge.Place]int64{}, lighter: make(chan struct{}, 1),
 		free: make(chan *batch, window), decoding: make(chan *batch, window), ordered: make(chan *batch, window), sent: make(chan *batch, window),
 	}
 	for range window {
-		f.free <- &batch{decoded: make(chan struct{}, 1), ready: s.opt.Into.Batch()}
+		f.free <- &batch{decoded: make(chan struct{}, 1), ready: p.opt.Into.Batch()}
 	}
 	return f
 }
 
-// read moves records until ctx ends or the session cannot go on.
-func (s *session) read(ctx context.Context) error {
-	for {
-		f := newFlow(s)
-		f.run(ctx)
-		switch {
-		case errors.Is(f.err, bridge.ErrClosed):
-			return f.err
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(f.err, errFull): // the log is well
-		case f.err != nil:
-			s.waiting(f.err)
-			if pause.For(ctx, busyPause) != nil {
-				return nil
-			}
-		case f.fatal != nil:
-			return f.fatal
-		}
-	}
-}
-
-// run moves records until a batch is not kept, the cluster reports a fault, or ctx
+// move moves records until a batch is not kept, the cluster reports a fault, or ctx
 // ends. Then nothing is under way, and reading goes on behind what was kept.
-func (f *flow) run(ctx context.Context) {
+func (f *run) move(ctx context.Context) {
 	drain := f.begin(ctx)
 	defer f.end()
 	f.poll()
@@ -100,10 +65,10 @@ func (f *flow) run(ctx context.Context) {
 
 // begin lets the stages behind the poll work. When no more is handed to them,
 // drain waits until nothing is under way.
-func (f *flow) begin(ctx context.Context) (drain func()) {
+func (f *run) begin(ctx context.Context) (drain func()) {
 	f.done, f.end = context.WithCancel(ctx)
 	var stages sync.WaitGroup
-	for _, with := range f.readers {
+	for _, with := range f.opt.Readers {
 		stages.Go(func() {
 			var frame frames.Builder
 			for b := range f.decoding {
@@ -124,13 +89,13 @@ func (f *flow) begin(ctx context.Context) (drain func()) {
 	}
 }
 
-// poll fills batches until the flow ends.
-func (f *flow) poll() {
+// poll fills batches until the run ends.
+func (f *run) poll() {
 	for {
 		b := f.room()
 		// Not for ever: offsets are committed also when nothing comes.
-		tick, cancel := context.WithTimeout(f.done, commitEvery)
-		got, err := f.fetcher.Next(tick)
+		tick, cancel := context.WithTimeout(f.done, f.opt.Every)
+		got, err := f.opt.Fetcher.Next(tick)
 		cancel()
 		f.rest = waiting{batches: got}
 		switch {
@@ -146,13 +111,13 @@ func (f *flow) poll() {
 			f.fatal = err
 			return
 		}
-		f.tell()
+		f.opt.Group.Tell(f.done)
 	}
 }
 
 // hand hands the rest to the stages, in batches of which the first is free. It
-// is false when the flow has ended, and then some of the rest may be left.
-func (f *flow) hand(first *batch) bool {
+// is false when the run has ended, and then some of the rest may be left.
+func (f *run) hand(first *batch) bool {
 	for b := first; b != nil; b = f.room() {
 		// A partition that is not ours any more is not handed on: whoever takes
 		// it away waits for what is under way, and nothing is added meanwhile.
@@ -165,23 +130,13 @@ func (f *flow) hand(first *batch) bool {
 		if len(f.rest.batches) == 0 {
 			return true
 		}
-		f.tell()
+		f.opt.Group.Tell(f.done)
 	}
 	return false
 }
 
-// tell commits what is in the log, when it is time.
-func (f *flow) tell() {
-	f.commitsMu.Lock()
-	committed := f.committed
-	f.commitsMu.Unlock()
-	if f.opt.Now().Sub(committed) >= commitEvery {
-		_ = f.commit(f.done) // what is not taken is told the next time
-	}
-}
-
-// room waits for a free batch; it gives none when the flow ends.
-func (f *flow) room() *batch {
+// room waits for a free batch; it gives none when the run ends.
+func (f *run) room() *batch {
 	for f.bytes.Load() >= windowBytes {
 		select {
 		case <-f.lighter:
@@ -198,7 +153,7 @@ func (f *flow) room() *batch {
 }
 
 // send hands the batches to the log, each with its letters before it.
-func (f *flow) send(ctx context.Context) {
+func (f *run) send(ctx context.Context) {
 	defer close(f.sent)
 	var broken error
 	for b := range f.ordered {
@@ -222,7 +177,7 @@ func (f *flow) send(ctx context.Context) {
 }
 
 // acknowledge takes the answers of the log.
-func (f *flow) acknowledge(ctx context.Context) {
+func (f *run) acknowledge(ctx context.Context) {
 	for b := range f.sent {
 		if b.pending != nil {
 			var res bridge.Result
@@ -230,14 +185,14 @@ func (f *flow) acknowledge(ctx context.Context) {
 			b.counts.Accepted, b.counts.Duplicate = res.Accepted, res.Duplicate
 			if b.err != nil && res.Accepted > 0 {
 				// Its first frames are kept; read again they are duplicates.
-				f.count(Counts{Accepted: res.Accepted})
+				f.opt.Count(Counts{Accepted: res.Accepted})
 			}
 		}
 		left := b.parts
 		if b.err == nil {
-			f.count(b.counts)
-			f.passed(b.parts[:b.good])
+			f.opt.Count(b.counts)
 			for _, p := range b.parts[:b.good] {
+				f.opt.Group.Passed(p.Batch, p.to)
 				f.kept[p.place()] = p.to
 			}
 			left, b.err = b.parts[b.good:], b.broken
@@ -262,7 +217,7 @@ func (f *flow) acknowledge(ctx context.Context) {
 
 // goBack makes the reading go on from what was not kept, or not even handed on. Who
 // takes partitions away waits meanwhile.
-func (f *flow) goBack() {
+func (f *run) goBack() {
 	f.gate.Lock()
 	defer f.gate.Unlock()
 	first := map[bridge.Place]int64{}
@@ -279,9 +234,9 @@ func (f *flow) goBack() {
 		}
 	}
 	for at, offset := range first {
-		f.fetcher.Back(at.Name, at.Partition, offset)
+		f.opt.Fetcher.Back(at.Name, at.Partition, offset)
 	}
 	if f.err != nil && len(f.back) > 0 { // what cannot be read holds up no other partition
-		f.fetcher.Last(f.back[0].Topic, f.back[0].Partition)
+		f.opt.Fetcher.Last(f.back[0].Topic, f.back[0].Partition)
 	}
 }
