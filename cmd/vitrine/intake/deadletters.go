@@ -2,7 +2,11 @@ package intake
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -48,7 +52,9 @@ func (a app) deadlettersCommand() *cobra.Command {
 	list.Flags().IntVarP(&limit, "limit", "n", limit, "how `many`, to 500")
 	list.Flags().StringVar(&cursor, "cursor", "", "go on where the page that printed this `CURSOR` ended")
 	show := &cobra.Command{
-		Use: "show ID", Short: "Show one refused row or event with its bytes", Args: cli.Exactly("ID"),
+		Use: "show ID", Short: "Show one refused row or event with its bytes",
+		Long: `Shows one refused row or event with its bytes. What is no text, or would steer a terminal, is
+written as \x1b; --json has the bytes as they are, in base64.`, Args: cli.Exactly("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cl, err := a.Daemon(cmd.Context(), "deadletters show")
 			if err != nil {
@@ -62,7 +68,7 @@ func (a app) deadlettersCommand() *cobra.Command {
 				return a.PrintJSON(l)
 			}
 			fmt.Fprintf(a.Out, "source  %s\nplace   %s\nat      %s\ncode    %s\nreason  %s\n\n%s\n",
-				l.Source, placeOf(l, "line %d", "partition %d, offset %d"), l.TS.Local().Format(time.DateTime), l.Code, l.Detail, l.Raw)
+				l.Source, placeOf(l, "line %d", "partition %d, offset %d"), l.TS.Local().Format(time.DateTime), l.Code, l.Detail, visible(l.Raw))
 			if l.Truncated {
 				fmt.Fprintln(a.Out, "(cut: the row was longer)")
 			}
@@ -70,6 +76,24 @@ func (a app) deadlettersCommand() *cobra.Command {
 		},
 	}
 	return cli.Group(&cobra.Command{Use: "deadletters", Short: "List, show and replay refused input"}, list, show, a.replayCommand())
+}
+
+// visible is hostile text for a terminal: what is no text, or not to be seen, is escaped.
+func visible(raw []byte) string {
+	var out strings.Builder
+	for len(raw) > 0 {
+		r, n := utf8.DecodeRune(raw)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&out, `\x%02x`, raw[0])
+		case r == '\n' || r == '\t' || unicode.IsPrint(r):
+			out.WriteRune(r)
+		default:
+			out.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+		raw = raw[n:]
+	}
+	return out.String()
 }
 
 // replayPage is how many refused rows one request reads again.
