@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"vitrine/bridge/deadletter"
@@ -210,5 +211,16 @@ func TestSameMember(t *testing.T) {
 			}
 			return s.Error != ""
 		})
+	}
+}
+
+// TestTakenForGone: who was stopped for so long that the group has forgotten him is told
+// that, not what the brokers call it.
+func TestTakenForGone(t *testing.T) {
+	for _, err := range []error{kerr.UnknownMemberID, kerr.IllegalGeneration} {
+		f := explain(fmt.Errorf("join the group: %w", err), &Options{Group: "shop"})
+		if !strings.Contains(f.Error(), "group shop took this appliance for gone") || !strings.Contains(f.Hint(), "joins again") {
+			t.Errorf("%v: %v; %s", err, f, f.Hint())
+		}
 	}
 }

@@ -16,12 +16,14 @@ import (
 	"vitrine/bridge/kafka/fetch"
 )
 
-// missing is the fault of a topic that is not there.
-func missing(topic string, o *Options) *fault.Error {
-	return fault.New(
-		fmt.Sprintf("topic %s does not exist on %s", topic, strings.Join(o.Brokers, ",")),
-		fmt.Sprintf("kafka-topics.sh --create --topic %s --partitions 8 --bootstrap-server %s", topic, o.Brokers[0]),
-	)
+// missing is the fault of a topic that is not there; like is one that is and may be
+// meant, or "".
+func missing(topic, like string, o *Options) *fault.Error {
+	hint := fmt.Sprintf("kafka-topics.sh --create --topic %s --partitions 8 --bootstrap-server %s", topic, o.Brokers[0])
+	if like != "" {
+		hint = "the cluster has " + like + ": is that meant? Else " + hint
+	}
+	return fault.New(fmt.Sprintf("topic %s does not exist on %s", topic, strings.Join(o.Brokers, ",")), hint)
 }
 
 // unreachable is the fault of brokers that answer, and give addresses of themselves
@@ -106,6 +108,8 @@ func explain(err error, o *Options) *fault.Error {
 			o.Security.User, o.Topic, o.Group, o.Brokers[0]))
 	case errors.Is(err, kerr.InconsistentGroupProtocol):
 		return fault.New("group "+o.Group+" has members that are no Vitrine, or one of a build before 2026-11-27: they share out partitions in another way", "give kafka.group a name that nothing else reads by, or upgrade the other Vitrines")
+	case errors.Is(err, kerr.UnknownMemberID), errors.Is(err, kerr.IllegalGeneration):
+		return fault.New("group "+o.Group+" took this appliance for gone, for it was silent for too long, and shares its partitions out among the others", "it joins again by itself; where that comes back, look for what stops this machine or its network")
 	case errors.Is(err, kerr.FencedInstanceID):
 		return fault.New("another appliance reads as the same member of group "+o.Group+": its data folder is a copy of this one", "remove state/instance of one of the data folders, and start it again")
 	case errors.As(err, &eof):

@@ -130,12 +130,14 @@ type Source struct {
 	held map[bridge.Place]*fault.Error
 	// ids are those of the topics that were read last.
 	ids map[string]kadm.TopicID
+	// meant are topics of the cluster that are called nearly as those that it lacks.
+	meant map[string]string
 }
 
 // New checks the options; nothing is connected yet.
 func New(opt Options) (*Source, error) {
 	opt = opt.withDefaults()
-	s := &Source{parts: map[bridge.Place]*Partition{}, held: map[bridge.Place]*fault.Error{}, ids: map[string]kadm.TopicID{}, look: 5 * time.Second, patience: 10 * time.Second, away: awayTime}
+	s := &Source{parts: map[bridge.Place]*Partition{}, held: map[bridge.Place]*fault.Error{}, ids: map[string]kadm.TopicID{}, meant: map[string]string{}, look: 5 * time.Second, patience: 10 * time.Second, away: awayTime}
 	if opt.Instance == "" {
 		s.away = shortAway // it comes back as another member
 	}

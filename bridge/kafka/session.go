@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"vitrine/bridge/kafka/fetch"
 	"vitrine/bridge/kafka/flow"
 	"vitrine/internal/logkey"
+	"vitrine/internal/nearest"
 )
 
 const (
@@ -242,12 +244,36 @@ func (s *Source) lookUp(ctx context.Context, admin *kadm.Client) (kadm.TopicDeta
 	for _, topic := range s.opt.Names() {
 		switch d, there := details[topic]; {
 		case !there || errors.Is(d.Err, kerr.UnknownTopicOrPartition):
-			return nil, missing(topic, &s.opt)
+			return nil, missing(topic, s.like(ctx, admin, topic), &s.opt)
 		case d.Err != nil:
 			return nil, fmt.Errorf("ask for topic %s: %w", topic, d.Err)
 		}
 	}
 	return details, nil
+}
+
+// like is a topic of the cluster that a mistyped one was meant to be, "" without one. A
+// cluster that has a great many is asked for all of them once.
+func (s *Source) like(ctx context.Context, admin *kadm.Client, topic string) string {
+	s.mu.Lock()
+	name, known := s.meant[topic]
+	s.mu.Unlock()
+	if known {
+		return name
+	}
+	all, err := admin.ListTopics(ctx)
+	if err != nil {
+		return "" // the topic is missing all the same
+	}
+	all.FilterInternal()
+	const typos = 2
+	if name = nearest.Name(topic, all.Names()); nearest.Distance(topic, name) > typos || slices.Contains(s.opt.Names(), name) {
+		name = ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.meant[topic] = name
+	return name
 }
 
 // leave ends the membership, so that others need not wait for its time-out. A

@@ -74,7 +74,7 @@ var rules = []rule{
 		foreign: []string{"github.com/twmb/franz-go"},
 	},
 	{
-		pkg: "bridge/kafka", own: []string{"bridge", "bridge/event", "bridge/kafka/fault", "bridge/kafka/fetch", "bridge/kafka/flow", "bridge/kafka/values", "internal/keyfile", "internal/logkey", "internal/pause"},
+		pkg: "bridge/kafka", own: []string{"bridge", "bridge/event", "bridge/kafka/fault", "bridge/kafka/fetch", "bridge/kafka/flow", "bridge/kafka/values", "internal/keyfile", "internal/logkey", "internal/nearest", "internal/pause"},
 		foreign: []string{"github.com/twmb/franz-go"},
 	},
 	{pkg: "bridge/cloudevents", own: []string{"bridge/event"}},
