@@ -70,9 +70,9 @@ func (b *Bus) validate(check func(ok bool, key, format string, args ...any)) {
 	}
 	check(b.Stream != "" && len(b.Stream) <= 64 && !strings.ContainsAny(b.Stream, " .*>/\\\t\r\n"), "bus.stream", "must be a name of a stream: up to 64 bytes without blanks, dots, *, > and slashes")
 	check(b.Replicas >= 1 && b.Replicas <= 5, "bus.replicas", "must be between 1 and 5")
-	check((b.TLSCert == "") == (b.TLSKey == ""), "bus.tls_key", "bus.tls_cert and bus.tls_key go together")
+	check((b.TLSCert == "") == (b.TLSKey == ""), "bus.tls_key", "and bus.tls_cert go together")
 	check(b.User == "" || b.CredentialsFile == "", "bus.user", "bus.credentials_file says already who logs in")
-	check((b.User == "") == (b.PasswordFile == ""), "bus.password_file", "bus.user and bus.password_file go together")
+	check((b.User == "") == (b.PasswordFile == ""), "bus.password_file", "and bus.user go together")
 }
 
 // busKeys are the keys of [bus].

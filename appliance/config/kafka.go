@@ -57,21 +57,24 @@ func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 	} {
 		check(isTopic(topic.name), topic.key, "%q: a topic is called by letters, digits, '.', '_' and '-', 249 at most", topic.name)
 	}
-	check(k.Topic == "" || k.Topic != k.ItemsTopic && k.Topic != k.UsersTopic, "kafka.topic", "must not be the topic of items or users too")
-	check(k.ItemsTopic == "" || k.ItemsTopic != k.UsersTopic, "kafka.items_topic", "must not be the topic of users too")
+	check(k.ItemsTopic == "" || k.ItemsTopic != k.Topic, "kafka.items_topic", "must not be that of kafka.topic")
+	check(k.UsersTopic == "" || k.UsersTopic != k.Topic && k.UsersTopic != k.ItemsTopic, "kafka.users_topic", "must not be that of kafka.topic or kafka.items_topic")
 	check(k.Group != "", "kafka.group", "must not be empty")
 	check(k.Format != values.Avro || k.Schema != "" || k.Registry.URL != "", "kafka.format", "avro needs kafka.schema or kafka.schema_registry")
 	check(k.Format != values.Protobuf || k.Schema != "" && k.Message != "", "kafka.format", "protobuf needs kafka.schema and kafka.message")
+	check(k.Schema == "" || oneOf(k.Format, values.Avro, values.Protobuf), "kafka.schema", "counts where kafka.format is avro or protobuf, and it is %s", k.Format)
+	check(k.Message == "" || k.Format == values.Protobuf, "kafka.message", "counts where kafka.format is protobuf, and it is %s", k.Format)
 	check(oneOf(k.SASL, "", kafka.Plain, kafka.ScramSHA256, kafka.ScramSHA512), "kafka.sasl", "must be %s, %s or %s", kafka.Plain, kafka.ScramSHA256, kafka.ScramSHA512)
 	check(k.SASL == "" || k.User != "" && k.PasswordFile != "", "kafka.sasl", "needs kafka.sasl_user and kafka.sasl_password_file")
+	check(k.SASL != "" || k.User+k.PasswordFile == "", "kafka.sasl", "must be set for kafka.sasl_user and kafka.sasl_password_file to count")
 	check(k.TLS || k.TLSCA+k.TLSCert+k.TLSKey == "", "kafka.tls", "must be true for kafka.tls_ca, kafka.tls_cert and kafka.tls_key to count")
-	check((k.TLSCert == "") == (k.TLSKey == ""), "kafka.tls_key", "kafka.tls_cert and kafka.tls_key go together")
+	check((k.TLSCert == "") == (k.TLSKey == ""), "kafka.tls_key", "and kafka.tls_cert go together")
 	headless := oneOf(k.Format, values.CSV, values.CloudEvents) && k.ItemsTopic+k.UsersTopic == "" // which are JSON
 	check(k.Registry.URL == "" || !headless, "kafka.schema_registry",
 		"does not count: values of kafka.format=%s are read without a registry, and no topic of items or users is set; take it out, or set the format that the values have: json, avro or protobuf", k.Format)
 	validateRegistry(&k.Registry, check)
 	if err := values.CheckMap(k.Format, k.Map); err != nil {
-		check(false, "kafka.map", "%w", err)
+		check(false, "kafka.map", "%q: %s", k.Map, strings.TrimPrefix(err.Error(), "map: "))
 	}
 }
 
@@ -84,8 +87,8 @@ func validateRegistry(r *schema.Registry, check func(ok bool, key, format string
 	check(err == nil && oneOf(u.Scheme, "http", "https") && u.Host != "", "kafka.schema_registry", "must be http://HOST:8081 or https://HOST:8081")
 	check(err != nil || u.Scheme == "https" || r.CAFile == "", "kafka.schema_registry_tls_ca", "needs https:// in kafka.schema_registry")
 	check(err != nil || u.Scheme == "https" || r.CertFile == "", "kafka.schema_registry_tls_cert", "needs https:// in kafka.schema_registry")
-	check((r.CertFile == "") == (r.KeyFile == ""), "kafka.schema_registry_tls_key", "kafka.schema_registry_tls_cert and kafka.schema_registry_tls_key go together")
-	check((r.User == "") == (r.PasswordFile == ""), "kafka.schema_registry_password_file", "kafka.schema_registry_user and kafka.schema_registry_password_file go together")
+	check((r.CertFile == "") == (r.KeyFile == ""), "kafka.schema_registry_tls_key", "and kafka.schema_registry_tls_cert go together")
+	check((r.User == "") == (r.PasswordFile == ""), "kafka.schema_registry_password_file", "and kafka.schema_registry_user go together")
 }
 
 // kafkaKeys are the keys of [kafka].

@@ -36,6 +36,33 @@ func TestWrongTopicsAreToldInOrder(t *testing.T) {
 	}
 }
 
+// TestKeysThatDoNotCount: what nothing reads is refused by its key, with what it needs.
+func TestKeysThatDoNotCount(t *testing.T) {
+	for set, want := range map[string]string{
+		"sasl_user=shop":                      "kafka.sasl must be set for kafka.sasl_user",
+		"sasl_password_file=/etc/secret":      "kafka.sasl must be set for kafka.sasl_user",
+		"schema=/etc/shop.avsc":               "kafka.schema counts where kafka.format is avro or protobuf, and it is json",
+		"message=shop.Event":                  "kafka.message counts where kafka.format is protobuf, and it is json",
+		"topic=a items_topic=a":               "items_topic=a: kafka.items_topic must not be that of kafka.topic",
+		"items_topic=a users_topic=a":         "users_topic=a: kafka.users_topic must not be that of",
+		"map=user=uid":                        `kafka.map "user=uid": unknown field "user"`,
+		"tls=true tls_cert=/etc/own.pem":      "kafka.tls_key and kafka.tls_cert go together",
+		"brokers=kafka1:99999":                `kafka.brokers "kafka1:99999": a broker looks like host:9092`,
+		"brokers=kafka1:kafka":                `kafka.brokers "kafka1:kafka"`,
+		"brokers=kafka1:9092，kafka2:9092":     "kafka.brokers",
+		"brokers=kafka1:9092,[2001:db8::1]:9": "",
+	} {
+		var keys []string
+		for key := range strings.FieldsSeq(set) {
+			keys = append(keys, "kafka."+key)
+		}
+		_, err := Load(Sources{Set: keys, DataDir: t.TempDir()})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", set, err, want)
+		}
+	}
+}
+
 // TestRegistryThatNothingReads: a registry is refused where no topic has values with its
 // header, and taken where one of several has.
 func TestRegistryThatNothingReads(t *testing.T) {
@@ -65,10 +92,10 @@ func TestRegistry(t *testing.T) {
 		"=registry:8081":                            "kafka.schema_registry=",
 		"=http://registry:8081 _tls_ca=/etc/ca.pem": "kafka.schema_registry_tls_ca=",
 		"=http://registry:8081 _tls_cert=/etc/own.pem _tls_key=/etc/own.key": "kafka.schema_registry_tls_cert=",
-		"=https://registry:8081 _tls_cert=/etc/own.pem":                      "kafka.schema_registry_tls_key kafka",
+		"=https://registry:8081 _tls_cert=/etc/own.pem":                      "kafka.schema_registry_tls_key and kafka",
 		"=https://registry:8081 _tls_key=/etc/own.key":                       "kafka.schema_registry_tls_key=",
 		"_tls_cert=/etc/own.pem _tls_key=/etc/own.key":                       "kafka.schema_registry must be set",
-		"=https://registry:8081 _user=shop":                                  "kafka.schema_registry_password_file kafka",
+		"=https://registry:8081 _user=shop":                                  "kafka.schema_registry_password_file and kafka",
 		"=https://registry:8081 _password_file=/etc/key":                     "kafka.schema_registry_password_file=",
 		"=http://registry:8081 _skip=[7,9]":                                  "",
 		"=http://registry:8081 _skip=7":                                      "",

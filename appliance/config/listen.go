@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 
 	"vitrine/appliance/access"
 )
@@ -64,7 +65,8 @@ func (c *Config) exposure() []problem {
 // server takes the address of a server elsewhere apart, which names both.
 func server(addr string) (host, port string, ok bool) {
 	host, port, err := net.SplitHostPort(addr)
-	return host, port, err == nil && host != "" && port != ""
+	n, notNumber := strconv.ParseUint(port, 10, 16)
+	return host, port, err == nil && host != "" && notNumber == nil && n > 0
 }
 
 func checkAddress(addr string) error {
