@@ -88,7 +88,23 @@ func (s *Source) session(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	ss := &session{Source: s, made: make(chan struct{}), names: map[string]string{}, commits: offsets{}, committed: s.opt.Now(), refused: map[bridge.Place]int64{}}
+	ss, err := s.join(found)
+	if err != nil {
+		return err
+	}
+	defer func() { ss.leave(err) }()
+	s.opt.Log.Info("kafka: reading", logkey.Address, strings.Join(s.opt.Brokers, ","), logkey.Source, strings.Join(s.opt.Names(), ","))
+	// What was wrong stays told until this is a member of the group: seeds may
+	// answer, and the addresses that they give may not.
+	if err = ss.run(ctx); !ss.member.Load() && dialed(err) {
+		return unreachable(err, &s.opt) // the brokers of the configuration have just answered
+	}
+	return err
+}
+
+// join makes a membership of the topics that were found.
+func (s *Source) join(found kadm.TopicDetails) (ss *session, err error) {
+	ss = &session{Source: s, made: make(chan struct{}), names: map[string]string{}, commits: offsets{}, committed: s.opt.Now(), refused: map[bridge.Place]int64{}}
 	ids := map[string][16]byte{}
 	for topic, d := range found {
 		ss.names[topic], ids[topic] = event.TopicSource(topic, d.ID), d.ID
@@ -100,57 +116,64 @@ func (s *Source) session(ctx context.Context) (err error) {
 	if s.spoil {
 		buffers.Spoil()
 	}
+	// The client keeps the membership.
+	if ss.client, ss.fetcher, err = s.opt.reading(ids, buffers, ss, ss.membership(found)...); err != nil {
+		return nil, err
+	}
+	ss.admin = kadm.NewClient(ss.client)
+	ss.flow = flow.New(flow.Options{
+		Fetcher: ss.fetcher, Group: ss, Into: s.opt.Into, Letters: s.opt.Letters, Readers: s.readers,
+		Count: s.count, Waits: s.waiting, Rotten: func(b *fetch.Batch, err error) error { return rotten(b, err, &s.opt) },
+		Every: commitEvery, Now: s.opt.Now,
+	})
+	close(ss.made)
+	return ss, nil
+}
+
+// membership is how a client takes part in the group for the session.
+func (s *session) membership(found kadm.TopicDetails) []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.ConsumerGroup(s.opt.Group), kgo.Balancers(balancer{kgo.CooperativeStickyBalancer()}), kgo.SessionTimeout(s.away),
-		kgo.DisableAutoCommit(), kgo.AdjustFetchOffsetsFn(ss.start),
+		kgo.DisableAutoCommit(), kgo.AdjustFetchOffsetsFn(s.start),
 		kgo.OnPartitionsAssigned(func(_ context.Context, client *kgo.Client, got map[string][]int32) {
-			if !ss.member.Swap(true) && fewer(got, found) {
+			if !s.member.Swap(true) && fewer(got, found) {
 				client.ForceRebalance()
 			}
 			s.well()
 		}),
-		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { ss.handOver(ctx, lost) }),
+		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { s.handOver(ctx, lost) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
-			ss.member.Store(false)
-			<-ss.made
-			defer ss.flow.Hold()()
-			ss.gone(lost)
+			s.member.Store(false)
+			<-s.made
+			defer s.flow.Hold()()
+			s.gone(lost)
 		}),
 	}
 	if s.opt.Instance != "" {
 		opts = append(opts, kgo.InstanceID(metadataMark+"-"+s.opt.Instance))
 	}
-	// The client keeps the membership.
-	if ss.client, ss.fetcher, err = s.opt.reading(ids, buffers, ss, opts...); err != nil {
-		return err
-	}
-	ss.admin = kadm.NewClient(ss.client)
-	ss.flow = ss.newFlow()
-	close(ss.made)
-	defer func() { ss.leave(err) }()
+	return opts
+}
+
+// run moves records, and looks beside that after the membership and the topics.
+func (s *session) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var beside sync.WaitGroup
-	beside.Go(func() { ss.fetcher.Run(ctx) })
-	for _, watch := range []func(context.Context) error{ss.watch, ss.listen} {
+	beside.Go(func() { s.fetcher.Run(ctx) })
+	for _, watch := range []func(context.Context) error{s.watch, s.listen} {
 		beside.Go(func() {
 			if err := watch(ctx); err != nil {
 				cancel(err)
 			}
 		})
 	}
-	s.opt.Log.Info("kafka: reading", logkey.Address, strings.Join(s.opt.Brokers, ","), logkey.Source, strings.Join(s.opt.Names(), ","))
-	// What was wrong stays told until this is a member of the group: seeds may
-	// answer, and the addresses that they give may not.
-	err = ss.flow.Run(ctx)
+	err := s.flow.Run(ctx)
 	if cause := context.Cause(ctx); err == nil && cause != nil {
 		err = cause
 	}
 	cancel(nil)
 	beside.Wait()
-	if !ss.member.Load() && dialed(err) {
-		return unreachable(err, &s.opt) // the brokers of the configuration have just answered
-	}
 	return err
 }
 
@@ -358,15 +381,6 @@ func (s *Source) another(topic string, id kadm.TopicID) *fault.Error {
 		return nil
 	}
 	return fault.New("topic "+topic+" was deleted and created again", "it is read from its start")
-}
-
-// newFlow makes what takes the records of the session into the log.
-func (s *session) newFlow() *flow.Pipe {
-	return flow.New(flow.Options{
-		Fetcher: s.fetcher, Group: s, Into: s.opt.Into, Letters: s.opt.Letters, Readers: s.readers,
-		Count: s.count, Waits: s.waiting, Rotten: func(b *fetch.Batch, err error) error { return rotten(b, err, &s.opt) },
-		Every: commitEvery, Now: s.opt.Now,
-	})
 }
 
 // Origin is what a topic is called in the log, and the offset of a partition below which
