@@ -105,7 +105,8 @@ func (s *scanner) attribute(a *Attribute) {
 			}
 			v.Set = append(v.Set, string(s.text()))
 		}
-		v.Set = SortSet(v.Set)
+		slices.Sort(v.Set)
+		v.Set = slices.Compact(v.Set)
 	case '{':
 		s.wrong(CodeInvalidAttribute, fmt.Sprintf("attribute %s is an object; use a string, a number, a bool or an array of strings", quoteShort([]byte(a.Name))))
 	default:
@@ -117,12 +118,6 @@ func (s *scanner) attribute(a *Attribute) {
 // SortAttributes sorts by name, in place. Names must be unique already.
 func SortAttributes(list []Attribute) {
 	slices.SortFunc(list, func(a, b Attribute) int { return strings.Compare(a.Name, b.Name) })
-}
-
-// SortSet sorts the members of a set in place and drops repeats.
-func SortSet(members []string) []string {
-	slices.Sort(members)
-	return slices.Compact(members)
 }
 
 // MergeAttributes lays patch over old: a name in both takes the patch's value,
