@@ -5,6 +5,8 @@
 // Which partitions are read, from where on, and how far the group is told that they
 // came is the membership's: it must not import bridge/kafka, and knows of brokers only
 // what a Fetcher gives.
+//
+//	err := flow.New(flow.Options{Fetcher: fetcher, Group: session, Into: pump, Letters: store}).Run(ctx)
 package flow
 
 import (
@@ -89,8 +91,8 @@ type Options struct {
 	Now   func() time.Time
 }
 
-// Pipe is the way of records into the log. Its memory is bounded, and it ends before
-// what it cannot move: a full log makes it wait.
+// Pipe is the way of records into the log. A log that is full makes it wait, and what
+// it holds meanwhile is bounded.
 type Pipe struct {
 	opt Options
 	// underWay are the batches between the brokers and the log. Some are added
@@ -103,8 +105,8 @@ type Pipe struct {
 // New makes one that nothing is under way in.
 func New(opt Options) *Pipe { return &Pipe{opt: opt} }
 
-// Run moves records until ctx ends or the fetcher gives no more; then nothing is under
-// way. It may be called once.
+// Run moves records until ctx ends, which is no error, or with the error of the fetcher,
+// or bridge.ErrClosed. Then nothing is under way. It may be called once.
 func (f *Pipe) Run(ctx context.Context) error {
 	for {
 		r := newRun(f)

@@ -107,9 +107,10 @@ func NewReaders(t Topics, n int) ([]*Reader, error) {
 // Of is what decodes a topic, nil for one that is none of them.
 func (r *Reader) Of(topic string) *Decoder { return r.topics[topic] }
 
-// Read makes dst, whose Source is set, what a record says, and empties the rest of it.
-// The strings of dst may be parts of the record, which nobody changes. It says how many
-// fields it did not know, and whether the time was too far ahead.
+// Read makes dst, whose Source is set, what a record says; it empties what its kind of
+// record has of dst. The strings of dst may be parts of the record, which nobody
+// changes. It says how many fields it did not know, and whether the time was too far
+// ahead and is clamped.
 func (d *Decoder) Read(r *fetch.Record, dst *event.Record, now time.Time) (unknown int, clamped bool, inv *event.Invalid) {
 	unknown, inv = d.decode(r, dst)
 	if inv != nil || dst.Kind != event.KindEvent {
