@@ -8,21 +8,31 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"vitrine/bridge"
 	"vitrine/bridge/event"
 	"vitrine/bridge/kafka/fetch"
 	"vitrine/internal/logkey"
 )
 
-// Passed notes how far the partition of a batch has come, unless it was lost meanwhile:
-// the group may be further than here by now.
+// Passed notes how far the partition of a batch has come.
 func (s *session) Passed(b *fetch.Batch, to int64) {
+	if s.passed(b, to) && s.readOn(bridge.Place{Name: b.Topic, Partition: b.Partition}, to) {
+		s.opt.Log.Info("kafka: the partition is read again", logkey.Source, b.Topic, logkey.Partition, b.Partition, logkey.First, to)
+	}
+}
+
+// passed is false where the partition was lost meanwhile: the group may be further than
+// here by now.
+func (s *session) passed(b *fetch.Batch, to int64) bool {
 	s.commitsMu.Lock()
 	defer s.commitsMu.Unlock()
-	if !b.Stale() {
-		s.commits.set(b.Topic, b.Partition, kgo.EpochOffset{Epoch: b.Epoch, Offset: to})
-		s.reached(b.Topic, b.Partition, to, b.End)
-		s.well()
+	if b.Stale() {
+		return false
 	}
+	s.commits.set(b.Topic, b.Partition, kgo.EpochOffset{Epoch: b.Epoch, Offset: to})
+	s.reached(b.Topic, b.Partition, to, b.End)
+	s.well()
+	return true
 }
 
 // Tell commits what is in the log, when it is time.

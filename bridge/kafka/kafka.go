@@ -123,11 +123,12 @@ type Source struct {
 
 	mu     sync.Mutex
 	status Status
-	// reminded is when the log was told last that records wait.
-	reminded time.Time
+	// reminded is when the log was told last that records wait, of a partition or, by
+	// none, of all.
+	reminded map[bridge.Place]time.Time
 	parts    map[bridge.Place]*Partition
 	// held are the partitions that cannot be read, and why.
-	held map[bridge.Place]*fault.Error
+	held map[bridge.Place]*standstill
 	// ids are those of the topics that were read last.
 	ids map[string]kadm.TopicID
 	// meant are topics of the cluster that are called nearly as those that it lacks.
@@ -137,7 +138,10 @@ type Source struct {
 // New checks the options; nothing is connected yet.
 func New(opt Options) (*Source, error) {
 	opt = opt.withDefaults()
-	s := &Source{parts: map[bridge.Place]*Partition{}, held: map[bridge.Place]*fault.Error{}, ids: map[string]kadm.TopicID{}, meant: map[string]string{}, look: 5 * time.Second, patience: 10 * time.Second, away: awayTime}
+	s := &Source{
+		parts: map[bridge.Place]*Partition{}, held: map[bridge.Place]*standstill{}, reminded: map[bridge.Place]time.Time{},
+		ids: map[string]kadm.TopicID{}, meant: map[string]string{}, look: 5 * time.Second, patience: 10 * time.Second, away: awayTime,
+	}
 	if opt.Instance == "" {
 		s.away = shortAway // it comes back as another member
 	}
@@ -210,28 +214,14 @@ func (s *Source) Status() Status {
 	})
 	for i := range out.Partitions {
 		p := &out.Partitions[i]
-		if f := s.held[bridge.Place{Name: p.Topic, Partition: p.Partition}]; f != nil && out.Error == "" {
-			out.Error, out.Hint = f.Error(), f.Hint()
+		if h := s.held[bridge.Place{Name: p.Topic, Partition: p.Partition}]; h != nil && out.Error == "" {
+			out.Error, out.Hint = fmt.Sprintf("%v, since %s", h.why, h.since.UTC().Format(time.RFC3339)), h.why.Hint()
 			if more := len(s.held) - 1; more > 0 {
 				out.Error += fmt.Sprintf(" (and %d more of them)", more)
 			}
 		}
 	}
 	return out
-}
-
-// holdUp notes why a partition cannot be read, or with nil that it can be. It is false
-// where that is nobody's business: the partition is another member's, or was read.
-func (s *Source) holdUp(at bridge.Place, f *fault.Error) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.parts[at] == nil || f == nil && s.held[at] == nil {
-		return false
-	}
-	if s.held[at] = f; f == nil {
-		delete(s.held, at)
-	}
-	return true
 }
 
 func (s *Source) fail(f *fault.Error) {
@@ -245,29 +235,6 @@ func (s *Source) well() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.Connected, s.status.Error, s.status.Hint = true, "", ""
-}
-
-// remindEvery is how often the log is told that records wait.
-const remindEvery = 5 * time.Minute
-
-// waiting says that records wait here, and why.
-func (s *Source) waiting(err error) {
-	hint := "the records stay in the cluster meanwhile"
-	var own interface{ Hint() string }
-	if errors.As(err, &own) {
-		hint = own.Hint() + "; " + hint
-	}
-	s.mu.Lock()
-	s.status.Error, s.status.Hint = fmt.Sprintf("reading waits: %v", err), hint
-	now := s.opt.Now()
-	remind := now.Sub(s.reminded) >= remindEvery
-	if remind {
-		s.reminded = now
-	}
-	s.mu.Unlock()
-	if remind {
-		s.opt.Log.Warn("kafka: reading waits", logkey.Error, err, logkey.Hint, hint)
-	}
 }
 
 // count adds what a poll brought.

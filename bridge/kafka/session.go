@@ -182,6 +182,7 @@ func (s *session) lost(l fetch.Loss) {
 	s.mu.Lock()
 	s.status.Lost += l.Gone
 	s.mu.Unlock()
+	s.readOn(bridge.Place{Name: l.Topic, Partition: l.Partition}, l.To)
 	if l.Dropped {
 		s.opt.Log.Error("kafka: the cluster has dropped records before they were read; retention.ms of the topic must be longer than Vitrine may be away",
 			logkey.Source, l.Topic, logkey.Partition, l.Partition, logkey.First, l.From, logkey.Last, l.To-1, logkey.Count, l.Gone)
@@ -195,7 +196,7 @@ func (s *session) lost(l fetch.Loss) {
 // stuck tells of a partition that cannot be read, while others are.
 func (s *session) stuck(topic string, partition int32, offset int64, err error) {
 	f := unreadable(topic, partition, offset, err, &s.opt)
-	if !s.holdUp(bridge.Place{Name: topic, Partition: partition}, f) {
+	if !s.holdUp(bridge.Place{Name: topic, Partition: partition}, f, nothing) {
 		return
 	}
 	if f == nil {

@@ -131,7 +131,7 @@ func (f *Pipe) decode(ctx context.Context, with *values.Reader, b *batch) {
 			err = f.decodePart(ctx, with, b, p, now)
 		}
 		if err != nil {
-			b.broken = fmt.Errorf("partition %d of %s: %w", p.Partition, p.Topic, err)
+			b.broken = &Unread{p.place(), p.from, err}
 			return
 		}
 		b.good++

@@ -12,6 +12,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -73,6 +74,22 @@ type Letters interface {
 // Counts are what one poll brought.
 type Counts struct{ Accepted, Duplicate, Rejected, UnknownFields, Clamped int }
 
+// Unread is why records of a partition cannot be read, while those of others are.
+type Unread struct {
+	At bridge.Place
+	// From is the offset of the first of them, or one before it.
+	From int64
+	Err  error
+}
+
+// Error names the partition.
+func (u *Unread) Error() string {
+	return fmt.Sprintf("partition %d of %s: %v", u.At.Partition, u.At.Name, u.Err)
+}
+
+// Unwrap gives the error without it.
+func (u *Unread) Unwrap() error { return u.Err }
+
 // Options of a Pipe; all are needed.
 type Options struct {
 	Fetcher Fetcher
@@ -81,7 +98,8 @@ type Options struct {
 	Letters Letters
 	// Readers decode at the same time, each with buffers of its own.
 	Readers []*values.Reader
-	// Count is told what polls brought, Waits why the log takes nothing.
+	// Count is told what polls brought, Waits why the log takes nothing, or with an
+	// Unread why a partition's records do not get as far.
 	Count func(Counts)
 	Waits func(err error)
 	// Rotten makes of an error of a batch's bytes one that says what to do about it.
@@ -118,6 +136,9 @@ func (f *Pipe) Run(ctx context.Context) error {
 			return nil
 		case errors.Is(r.err, errFull): // the log is well
 		case r.err != nil:
+			if of := (*Unread)(nil); errors.As(r.err, &of) {
+				of.From = max(of.From, r.kept[of.At])
+			}
 			f.opt.Waits(r.err)
 			if pause.For(ctx, busyPause) != nil {
 				return nil
