@@ -2,6 +2,8 @@ package values
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -47,6 +49,17 @@ type entity struct {
 	attributes []event.Attribute
 }
 
+// notObject is the fault of a value that is no JSON, where err is a syntax error, or
+// another kind of it.
+func notObject(err error) *event.Invalid {
+	detail := "expected a JSON object of attributes"
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		detail = fmt.Sprintf("invalid JSON at byte %d: %v", syntax.Offset, syntax)
+	}
+	return &event.Invalid{Code: event.CodeInvalidJSON, Detail: detail}
+}
+
 // readEntity reads an object: the id, or else the record's key; expires_at; and
 // the attributes, in an object of that name or as all that is left.
 func readEntity(r *fetch.Record, idField string) (entity, *event.Invalid) {
@@ -59,8 +72,8 @@ func readEntity(r *fetch.Record, idField string) (entity, *event.Invalid) {
 		return e, tooLarge(len(r.Value))
 	}
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(r.Value, &fields); err != nil {
-		return e, &event.Invalid{Code: event.CodeInvalidJSON, Detail: err.Error()}
+	if err := json.Unmarshal(r.Value, &fields); err != nil || fields == nil {
+		return e, notObject(err)
 	}
 	if raw, ok := fields[idField]; ok {
 		var own event.Event

@@ -173,3 +173,20 @@ func write(t testing.TB, data string) string {
 	}
 	return path
 }
+
+// TestNoObject: a value that is no object of attributes is told without words of Go.
+func TestNoObject(t *testing.T) {
+	for value, want := range map[string]string{
+		`[1]`:       "expected a JSON object",
+		`null`:      "expected a JSON object",
+		`"x"`:       "expected a JSON object",
+		`{"a":tru}`: "invalid JSON at byte 9",
+		`i1,table`:  "invalid JSON at byte 1",
+	} {
+		var got event.Record
+		_, inv := decodeItem(&fetch.Record{Key: []byte("i1"), Value: []byte(value)}, &got)
+		if inv == nil || inv.Code != event.CodeInvalidJSON || !strings.Contains(inv.Detail, want) || strings.Contains(inv.Detail, "Go ") {
+			t.Errorf("%s: %v, want %q", value, inv, want)
+		}
+	}
+}
