@@ -65,11 +65,36 @@ func (a *Appliance) openKafka() (err error) {
 	}
 	opt.Into, opt.Letters, opt.Types, opt.Log, opt.Now = a.parts.pump, a.parts.letters, a.parts.signal, a.log, a.now
 	opt.Observe = func(n kafka.Counts) { a.metrics.Ingested(httpapi.Ingested(n)) }
-	opt.Begun = a.parts.begun.Keep
+	opt.Begun = a.begun
 	if a.parts.kafka, err = topics.Open(opt, a.folder.Path("state", "instance")); err != nil {
 		return &Fault{Op: "read Kafka", Err: err, Hint: "the keys of [kafka] in the configuration"}
 	}
 	return nil
+}
+
+// tellUnread tells of which topics something is to be read again and, as the
+// configuration is, will not be.
+func (a *Appliance) tellUnread() {
+	told := map[string]bool{}
+	for _, w := range a.pipeline().Wanted() {
+		if w.Error != nil && !told[w.Topic] {
+			told[w.Topic] = true
+			a.log.Warn("records that were in damaged frames wait to be read again: "+*w.Error, logkey.Source, w.Topic, logkey.Hint, *w.Hint)
+		}
+	}
+}
+
+// begun keeps where partitions begin. What is to be read again of topics that were
+// deleted before went with them.
+func (a *Appliance) begun(from map[bridge.Place]int64) error {
+	if err := a.parts.begun.Keep(from); err != nil {
+		return err
+	}
+	if wanted, _ := a.parts.pump.Wanted(); len(wanted) == 0 {
+		return nil
+	}
+	_, err := a.parts.state.GiveUp(context.Background(), topics.Earlier(from), bridge.TopicDeleted)
+	return err
 }
 
 // letters are the dead letters for the HTTP layer.

@@ -30,6 +30,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	outer, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	running := a.start(outer, cancel)
+	a.tellUnread()
 	scheduler := background(outer, cancel, "training schedule", func(ctx context.Context) error { a.jobs.Schedule(ctx); return nil })
 	keys := background(outer, cancel, "API keys", func(ctx context.Context) error { return a.keys.Run(ctx, a.log) })
 	gate := background(outer, cancel, "gate", a.gate.Watch)

@@ -3,10 +3,15 @@ package appliance
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 
+	"vitrine/appliance/httpapi"
 	"vitrine/appliance/httpapi/adminapi"
 	"vitrine/appliance/pipeline"
 	"vitrine/appliance/scrape"
+	"vitrine/appliance/topics"
+	"vitrine/bridge"
 	"vitrine/internal/disk"
 )
 
@@ -30,8 +35,30 @@ func (a *Appliance) Pipeline(ctx context.Context) (adminapi.Pipeline, error) {
 
 // pipeline is the way of the events.
 func (a *Appliance) pipeline() *pipeline.Parts {
-	p := a.parts
-	return &pipeline.Parts{Bus: p.bus, Pump: p.pump, Archive: p.archive, Follower: p.follower, Letters: p.letters, Copy: p.copy, Kafka: p.kafka}
+	p, k := a.parts, a.config.Kafka
+	return &pipeline.Parts{
+		Bus: p.bus, Pump: p.pump, Archive: p.archive, Follower: p.follower, Letters: p.letters, Copy: p.copy,
+		Kafka: p.kafka, Topics: []string{k.Topic, k.ItemsTopic, k.UsersTopic},
+	}
+}
+
+// GiveUp wants nothing of a topic again. The marks of the lost frames have to be
+// behind the archive then, or the next start would find them anew.
+func (a *Appliance) GiveUp(ctx context.Context, topic string) ([]adminapi.PipelineWanted, error) {
+	if err := a.parts.follower.Flush(ctx); err != nil {
+		return nil, err
+	}
+	given, err := a.parts.state.GiveUp(ctx, topics.Of(topic), bridge.GivenUp)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(given) == 0:
+		return nil, &httpapi.Problem{
+			Status: http.StatusNotFound, Code: "nothing_wanted", Detail: fmt.Sprintf("nothing of topic %q is to be read again", topic),
+			Hint: "wanted under bus in /v1/pipeline lists the topics of which something is",
+		}
+	}
+	return topics.Reading{Configured: a.pipeline().Topics, Source: a.parts.kafka}.Wanted(given), nil
 }
 
 // watch registers the figures that are read when they are scraped.

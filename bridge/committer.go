@@ -295,7 +295,9 @@ func (p *Pump) finish(err error) {
 	if err != nil {
 		p.ids.undo(p.known)
 	}
-	p.places.settle(err == nil, p.last)
+	if passed := p.places.settle(err == nil, p.last); len(passed) > 0 {
+		p.miss(passed, Passed)
+	}
 	p.remembered.Store(int64(p.ids.count))
 	p.siblings, p.calls = p.calls, 0
 	for i, r := range p.group {

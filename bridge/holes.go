@@ -27,6 +27,8 @@ type holes struct {
 	// before are the spans as they were before the frame that is being filled;
 	// nil when it has changed none.
 	before map[Place][]span
+	// passed are those of which reading came to what lies behind, with that frame.
+	passed []Hole
 }
 
 // span is a range of offsets, to not included.
@@ -88,19 +90,27 @@ func (h *holes) fill(place Place, offset int64, anew bool) (wanted bool) {
 	for _, s := range h.spans[place] {
 		if offset >= s.from && offset < s.to && !wanted {
 			wanted = true
-			if !anew && offset > s.from {
-				rest = append(rest, span{s.from, offset})
-			}
+			rest = h.leave(rest, place, span{s.from, offset}, anew)
 			s.from = offset + 1
 		}
-		if s.from < s.to && (!anew || s.to > offset) {
-			rest = append(rest, s)
-		}
+		rest = h.leave(rest, place, s, anew && s.to <= offset)
 	}
 	if h.spans[place] = rest; len(rest) == 0 {
 		delete(h.spans, place)
 	}
 	return wanted
+}
+
+// leave adds what is left of a span, or, where that was passed, notes it.
+func (h *holes) leave(rest []span, place Place, s span, passed bool) []span {
+	switch {
+	case s.from >= s.to:
+	case passed:
+		h.passed = append(h.passed, Hole{place, s.from, s.to})
+	default:
+		rest = append(rest, s)
+	}
+	return rest
 }
 
 // settled are the spans without what the frame that is being filled has changed.
@@ -111,10 +121,15 @@ func (h *holes) settled() map[Place][]span {
 	return h.spans
 }
 
-// settle makes the changes of a frame count, or takes them back.
-func (h *holes) settle(durable bool) {
+// settle makes the changes of a frame count, or takes them back. passed is what will
+// not come any more by them.
+func (h *holes) settle(durable bool) (passed []Hole) {
 	if !durable && h.before != nil {
 		h.spans = maps.Clone(h.before)
 	}
-	h.before = nil
+	if durable {
+		passed = h.passed
+	}
+	h.before, h.passed = nil, nil
+	return passed
 }

@@ -139,9 +139,10 @@ func (p *places) restart(place Place, from int64) {
 func (p *places) want(h *Hole) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.restart(h.Place, h.From)
-	if h.From < h.To {
+	if p.restart(h.Place, h.From); h.From < h.To {
 		p.holes.add(h.Place, span{h.From, h.To})
+	} else if p.durable[h.Place] == h.From {
+		p.restarted[h.Place] = h.From // a snapshot may have that of an earlier life
 	}
 }
 
@@ -182,18 +183,36 @@ func (p *places) put() {
 }
 
 // settle makes what was taken since the last call count, or forgets it. seq is the
-// newest frame of the log then.
-func (p *places) settle(durable bool, seq uint64) {
+// newest frame of the log then, passed what is not wanted any more though it did not
+// come.
+func (p *places) settle(durable bool, seq uint64) (passed []Hole) {
 	p.put()
 	p.at, p.topic = Place{}, false
 	p.mu.Lock()
 	p.seq = seq
-	p.holes.settle(durable)
+	passed = p.holes.settle(durable)
 	if durable {
 		maps.Copy(p.durable, p.taken)
 	}
 	p.mu.Unlock()
 	clear(p.taken)
+	return passed
+}
+
+// giveUp wants nothing again of some partitions, and says what it was. No frame is
+// being filled.
+func (p *places) giveUp(of func(Place) bool) (out []Hole) {
+	all, _ := p.wanted()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, h := range all {
+		if of(h.Place) {
+			delete(p.holes.spans, h.Place)
+			delete(p.restarted, h.Place)
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 func (p *places) pass(place Place, next int64) {

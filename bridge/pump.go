@@ -125,7 +125,8 @@ const defaultCall = 4 << 20
 func (o *Options) maxCall() int { return min(o.MaxFrame-o.FrameBytes, defaultCall) }
 
 // Pump is the ingest pump. Its methods are safe for concurrent use, but
-// Restore, Seen, Passed, Begun, Want and Replay belong before Run.
+// Restore, Seen, Passed, Begun, Want and Replay belong before Run, and GiveUp belongs
+// there or into Between.
 type Pump struct {
 	log       Log
 	consumers []Consumer
@@ -133,6 +134,7 @@ type Pump struct {
 	queue     *queue
 	ids       *idSet
 	places    *places
+	missed    missed
 	spare     sync.Pool
 	// between takes what waits for a moment between frames; stopped is closed
 	// when Run has ended.
@@ -322,6 +324,13 @@ func (p *Pump) Want(h Hole) { p.places.want(&h) }
 // Wanted lists what is wanted again, as of the frame seq: those behind it, which may
 // be in the log already, are not reckoned with.
 func (p *Pump) Wanted() (holes []Hole, seq uint64) { return p.places.wanted() }
+
+// GiveUp wants nothing again of the partitions that of says, and tells what it was.
+func (p *Pump) GiveUp(of func(Place) bool, why Why) []Hole {
+	holes := p.places.giveUp(of)
+	p.miss(holes, why)
+	return holes
+}
 
 // Position is the offset of the next record that is wanted of a partition:
 // what lies before it is in the log, or need not be, but for what was in a frame

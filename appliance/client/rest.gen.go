@@ -230,6 +230,27 @@ func (e PipelineBusState) Valid() bool {
 	}
 }
 
+// Defines values for PipelineMissedWhy.
+const (
+	MissedGivenUp      PipelineMissedWhy = "given_up"
+	MissedPassed       PipelineMissedWhy = "passed"
+	MissedTopicDeleted PipelineMissedWhy = "topic_deleted"
+)
+
+// Valid indicates whether the value is a known member of the PipelineMissedWhy enum.
+func (e PipelineMissedWhy) Valid() bool {
+	switch e {
+	case MissedGivenUp:
+		return true
+	case MissedPassed:
+		return true
+	case MissedTopicDeleted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PluginState.
 const (
 	Active      PluginState = "active"
@@ -975,6 +996,12 @@ type Pipeline struct {
 		// MinFree Bytes that are left free.
 		MinFree uint64 `json:"min_free"`
 
+		// Missed What of it was not read again since the start; the newest 100, oldest first.
+		Missed []PipelineMissed `json:"missed"`
+
+		// MissedUnlisted Those since the start that are not listed any more.
+		MissedUnlisted int64 `json:"missed_unlisted"`
+
 		// Queued Records that wait for their frame.
 		Queued int64 `json:"queued"`
 
@@ -986,6 +1013,9 @@ type Pipeline struct {
 
 		// State Whether events are taken, and where. `aside` is the data folder while the cluster of bus.url is away; `full` is the bus's own bound, `disk_full` too little room on the disk, `down` a log out of reach.
 		State PipelineBusState `json:"state"`
+
+		// Wanted What of topics was in lost frames and is to be read again; empty when all is.
+		Wanted []PipelineWanted `json:"wanted"`
 	} `json:"bus"`
 	Deadletters struct {
 		Bytes   int64 `json:"bytes"`
@@ -1036,6 +1066,11 @@ type PipelineCopy struct {
 	WaitingFiles int `json:"waiting_files"`
 }
 
+// PipelineGivenUp defines model for PipelineGivenUp.
+type PipelineGivenUp struct {
+	GivenUp []PipelineWanted `json:"given_up"`
+}
+
 // PipelineKafka The topics that are read; absent where no cluster is configured.
 type PipelineKafka struct {
 	Accepted  int64 `json:"accepted"`
@@ -1062,6 +1097,28 @@ type PipelineLoss struct {
 	Last    uint64    `json:"last"`
 }
 
+// PipelineMissed Records of a partition that were to be read again and are not.
+type PipelineMissed struct {
+	At time.Time `json:"at"`
+
+	// From Their first offset.
+	From int64 `json:"from"`
+
+	// Offsets How many of these offsets; absent where that is not known.
+	Offsets   *int64 `json:"offsets,omitempty"`
+	Partition int32  `json:"partition"`
+
+	// To The offset behind their last; absent where all from the first one on were wanted.
+	To    *int64 `json:"to,omitempty"`
+	Topic string `json:"topic"`
+
+	// Why `passed`, the topic has what lies behind them and not them: retention or compaction has taken them, or they were none that count, as marks of transactions and refused records; `given_up`, by DELETE /v1/pipeline/wanted; `topic_deleted`, another topic has the name.
+	Why PipelineMissedWhy `json:"why"`
+}
+
+// PipelineMissedWhy `passed`, the topic has what lies behind them and not them: retention or compaction has taken them, or they were none that count, as marks of transactions and refused records; `given_up`, by DELETE /v1/pipeline/wanted; `topic_deleted`, another topic has the name.
+type PipelineMissedWhy string
+
 // PipelinePartition defines model for PipelinePartition.
 type PipelinePartition struct {
 	End       int64 `json:"end"`
@@ -1071,6 +1128,21 @@ type PipelinePartition struct {
 	// Position Offset of the next record.
 	Position int64  `json:"position"`
 	Topic    string `json:"topic"`
+}
+
+// PipelineWanted Records of a partition that are to be read again.
+type PipelineWanted struct {
+	// Error Why they are not read; absent where they are as soon as the brokers can be reached.
+	Error *string `json:"error,omitempty"`
+
+	// From Their first offset.
+	From      int64   `json:"from"`
+	Hint      *string `json:"hint,omitempty"`
+	Partition int32   `json:"partition"`
+
+	// To The offset behind their last; absent where all from the first one on are wanted.
+	To    *int64 `json:"to,omitempty"`
+	Topic string `json:"topic"`
 }
 
 // Plugin defines model for Plugin.
@@ -1661,6 +1733,11 @@ type LatestItemsParams struct {
 	Window *string `form:"window,omitempty" json:"window,omitempty"`
 }
 
+// GiveUpWantedParams defines parameters for GiveUpWanted.
+type GiveUpWantedParams struct {
+	Topic string `form:"topic" json:"topic"`
+}
+
 // PopularItemsParams defines parameters for PopularItems.
 type PopularItemsParams struct {
 	// Limit How many items; the default is configured by `recommend.limit`.
@@ -2184,6 +2261,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/pipeline (the `GetPipeline` operationId).
 	GetPipeline(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GiveUpWanted Gives up what of a topic is to be read again, as of one that is read no more.
+	//
+	// Before that all that was acknowledged goes to the archive.
+	//
+	// Corresponds with DELETE /v1/pipeline/wanted (the `GiveUpWanted` operationId).
+	GiveUpWanted(ctx context.Context, params *GiveUpWantedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListPlugins The plugins of the folder, in ranking order.
 	//
@@ -3026,6 +3110,23 @@ func (c *Rest) GetModel(ctx context.Context, version string, reqEditors ...Reque
 // Corresponds with GET /v1/pipeline (the `GetPipeline` operationId).
 func (c *Rest) GetPipeline(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetPipelineRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GiveUpWanted Gives up what of a topic is to be read again, as of one that is read no more.
+//
+// Before that all that was acknowledged goes to the archive.
+//
+// Corresponds with DELETE /v1/pipeline/wanted (the `GiveUpWanted` operationId).
+func (c *Rest) GiveUpWanted(ctx context.Context, params *GiveUpWantedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGiveUpWantedRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5074,6 +5175,56 @@ func NewGetPipelineRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGiveUpWantedRequest constructs an http.Request for the GiveUpWanted method
+func NewGiveUpWantedRequest(server string, params *GiveUpWantedParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/pipeline/wanted")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "topic", params.Topic, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListPluginsRequest constructs an http.Request for the ListPlugins method
 func NewListPluginsRequest(server string) (*http.Request, error) {
 	var err error
@@ -6639,6 +6790,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/pipeline (the `GetPipeline` operationId).
 	GetPipelineWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetPipelineResponse, error)
+
+	// GiveUpWantedWithResponse Gives up what of a topic is to be read again, as of one that is read no more.
+	//
+	// Before that all that was acknowledged goes to the archive.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/pipeline/wanted (the `GiveUpWanted` operationId).
+	GiveUpWantedWithResponse(ctx context.Context, params *GiveUpWantedParams, reqEditors ...RequestEditorFn) (*GiveUpWantedResponse, error)
 
 	// ListPluginsWithResponse The plugins of the folder, in ranking order.
 	//
@@ -9187,6 +9347,84 @@ func (r GetPipelineResponse) ContentType() string {
 	return ""
 }
 
+// GiveUpWantedResponse200Headers the declared response headers of an HTTP 200 response for GiveUpWanted
+type GiveUpWantedResponse200Headers struct {
+	XRequestID string
+}
+
+// GiveUpWantedResponse4XXHeaders the declared response headers of an HTTP 4XX response for GiveUpWanted
+type GiveUpWantedResponse4XXHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+// GiveUpWantedResponseDefaultHeaders the declared response headers of an HTTP default response for GiveUpWanted
+type GiveUpWantedResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+
+type GiveUpWantedResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PipelineGivenUp
+	// ApplicationProblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationProblemJSON4XX *Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GiveUpWantedResponse200Headers
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *GiveUpWantedResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GiveUpWantedResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GiveUpWantedResponse) GetJSON200() *PipelineGivenUp {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r GiveUpWantedResponse) GetApplicationProblemJSON4XX() *Problem {
+	return r.ApplicationProblemJSON4XX
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GiveUpWantedResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GiveUpWantedResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GiveUpWantedResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GiveUpWantedResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GiveUpWantedResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListPluginsResponse200Headers the declared response headers of an HTTP 200 response for ListPlugins
 type ListPluginsResponse200Headers struct {
 	XRequestID string
@@ -11302,6 +11540,21 @@ func (c *ClientWithResponses) GetPipelineWithResponse(ctx context.Context, reqEd
 		return nil, err
 	}
 	return ParseGetPipelineResponse(rsp)
+}
+
+// GiveUpWantedWithResponse Gives up what of a topic is to be read again, as of one that is read no more.
+//
+// Before that all that was acknowledged goes to the archive.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/pipeline/wanted (the `GiveUpWanted` operationId).
+func (c *ClientWithResponses) GiveUpWantedWithResponse(ctx context.Context, params *GiveUpWantedParams, reqEditors ...RequestEditorFn) (*GiveUpWantedResponse, error) {
+	rsp, err := c.GiveUpWanted(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGiveUpWantedResponse(rsp)
 }
 
 // ListPluginsWithResponse The plugins of the folder, in ranking order.
@@ -14352,6 +14605,93 @@ func ParseGetPipelineResponse(rsp *http.Response) (*GetPipelineResponse, error) 
 		response.Headers4XX = &headers
 	case true:
 		var headers GetPipelineResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGiveUpWantedResponse parses an HTTP response from a GiveUpWantedWithResponse call
+func ParseGiveUpWantedResponse(rsp *http.Response) (*GiveUpWantedResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GiveUpWantedResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PipelineGivenUp
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GiveUpWantedResponse200Headers
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode/100 == 4:
+		var headers GiveUpWantedResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers GiveUpWantedResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -131,6 +131,18 @@ func (a *admin) GetPipeline(c echo.Context) error {
 	return sendJSON(c, http.StatusOK, state)
 }
 
+// GiveUpWanted is DELETE /v1/pipeline/wanted.
+func (a *admin) GiveUpWanted(c echo.Context, params adminapi.GiveUpWantedParams) error {
+	if err := onlyParams(c, "topic"); err != nil {
+		return err
+	}
+	given, err := a.deps.Pipeline.GiveUp(c.Request().Context(), params.Topic)
+	if err != nil {
+		return fmt.Errorf("give up what is to be read again: %w", err)
+	}
+	return sendJSON(c, http.StatusOK, adminapi.PipelineGivenUp{GivenUp: given})
+}
+
 // Metrics is GET /metrics.
 func (a *admin) Metrics(c echo.Context) error {
 	a.deps.Metrics.ServeHTTP(c.Response(), c.Request())

@@ -185,6 +185,9 @@ type Rules interface {
 // Pipeline tells where the data stands.
 type Pipeline interface {
 	Pipeline(ctx context.Context) (adminapi.Pipeline, error)
+	// GiveUp wants nothing of a topic again, and returns what it was. Where it was
+	// nothing, that is a *Problem.
+	GiveUp(ctx context.Context, topic string) ([]adminapi.PipelineWanted, error)
 }
 
 // Readiness is nil when events can be taken (Live) and when answers can be

@@ -361,7 +361,16 @@ func (s shopAdmin) Pipeline(context.Context) (adminapi.Pipeline, error) {
 	var p adminapi.Pipeline
 	p.Bus.State, p.Bus.Last, p.Archive.Position, p.Archive.Lag = adminapi.BusOk, 9, 7, 2
 	p.Bus.Lost = []adminapi.PipelineLoss{}
+	p.Bus.Wanted = []adminapi.PipelineWanted{{Topic: "user-events", Partition: 3, From: 7, To: new(int64(9)), Error: new("no Kafka is configured"), Hint: new("set kafka.brokers")}}
+	p.Bus.Missed = []adminapi.PipelineMissed{{Topic: "user-events", From: 7, Why: adminapi.MissedPassed, At: time.Unix(1790000000, 0).UTC()}}
 	return p, nil
+}
+
+func (s shopAdmin) GiveUp(_ context.Context, topic string) ([]adminapi.PipelineWanted, error) {
+	if topic != "user-events" {
+		return nil, &Problem{Status: http.StatusNotFound, Code: "nothing_wanted", Detail: "nothing of it", Hint: "/v1/pipeline"}
+	}
+	return []adminapi.PipelineWanted{{Topic: topic, Partition: 3, From: 7}}, nil
 }
 
 func (s shopAdmin) Backup(_ context.Context, w io.Writer) error {

@@ -30,6 +30,8 @@ type Parts struct {
 	// is configured.
 	Copy  *mirror.Mirror
 	Kafka *kafka.Source
+	// Topics are the names of those that are configured.
+	Topics []string
 }
 
 // Status is the present state. A part that is down is a state, not an error.
@@ -52,6 +54,12 @@ func (p *Parts) Status(ctx context.Context) adminapi.Pipeline {
 	return out
 }
 
+// Wanted is what of topics is to be read again.
+func (p *Parts) Wanted() []adminapi.PipelineWanted {
+	holes, _ := p.Pump.Wanted()
+	return topics.Reading{Configured: p.Topics, Source: p.Kafka}.Wanted(holes)
+}
+
 func (p *Parts) bus(ctx context.Context, out *adminapi.Pipeline) {
 	s := p.Bus.Stats(ctx)
 	b := &out.Bus
@@ -63,6 +71,9 @@ func (p *Parts) bus(ctx context.Context, out *adminapi.Pipeline) {
 	for i, l := range s.Losses {
 		b.Lost[i] = adminapi.PipelineLoss{First: l.First, Last: l.Last, FoundAt: l.Found}
 	}
+	b.Wanted = p.Wanted()
+	missed, unlisted := p.Pump.Missed()
+	b.Missed, b.MissedUnlisted = topics.Missed(missed), int64(unlisted)
 	b.AsideFrames, b.AsideBytes = s.AsideFrames, s.AsideBytes
 	switch {
 	case s.Down != nil:

@@ -221,7 +221,7 @@ func (s *State) load(ctx context.Context, path string, last uint64) error {
 		return errAhead
 	case s.opt.Lost > 0 && r.head.Position >= s.opt.Lost:
 		return errLost
-	case len(s.wanted.holes) > 0 && r.head.Position > s.opt.Archive.Position():
+	case s.wanted.ranges() && r.head.Position > s.opt.Archive.Position():
 		return errWanted
 	case r.head.Settings != s.settings():
 		return errSettings

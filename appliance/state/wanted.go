@@ -76,6 +76,12 @@ func (w *wanted) keep(at uint64, holes []bridge.Hole) error {
 	return nil
 }
 
+// ranges tells whether some of a partition is wanted that lies before its position.
+// Where all from there on is, the position tells what has come of it.
+func (w *wanted) ranges() bool {
+	return slices.ContainsFunc(w.holes, func(h bridge.Hole) bool { return h.From < h.To })
+}
+
 func (w *wanted) write(holes []bridge.Hole) error {
 	if len(holes) == 0 {
 		// One that came back would have the archive take its records a second time.
@@ -115,4 +121,18 @@ func (s *State) Keep(ctx context.Context, last uint64) error {
 		}
 	}
 	return w.keep(at, holes)
+}
+
+// GiveUp wants nothing again of the partitions that of says, and returns what it was
+// when that is on disk. A mark of it that the archive has not passed yet brings it
+// back at the next start.
+func (s *State) GiveUp(ctx context.Context, of func(bridge.Place) bool, why bridge.Why) (given []bridge.Hole, err error) {
+	if err := s.Pump.Between(ctx, func(uint64) { given = s.Pump.GiveUp(of, why) }); err != nil {
+		return nil, fmt.Errorf("give up what is wanted again of topics: %w", err)
+	}
+	w := &s.wanted
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	holes, at := s.Pump.Wanted()
+	return given, w.keep(at, holes)
 }

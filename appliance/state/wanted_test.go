@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -156,6 +157,45 @@ func TestWantedIsKeptFirst(t *testing.T) {
 	s.wanted.path = path
 	if err := w.follower.Flush(t.Context()); err != nil || w.archive.Position() != 4 {
 		t.Fatalf("the archive is at %d, %v", w.archive.Position(), err)
+	}
+}
+
+// TestGiveUp: what is given up when the archive has passed the mark of it is wanted in
+// no later life, and a snapshot is used again.
+func TestGiveUp(t *testing.T) {
+	w := newWorld(t)
+	w.framed(of(0, 1), nil, of(5, 6))
+	s := w.life()
+	if err := w.follower.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var run sync.WaitGroup
+	run.Go(func() { _ = s.Pump.Run(ctx) })
+	for _, tc := range []struct {
+		of   func(bridge.Place) bool
+		want []bridge.Hole
+	}{
+		{func(bridge.Place) bool { return false }, nil},
+		{func(at bridge.Place) bool { return at == wantedPlace }, []bridge.Hole{{Place: wantedPlace, From: 2, To: 5}}},
+	} {
+		if given, err := s.GiveUp(t.Context(), tc.of, bridge.GivenUp); err != nil || !slices.Equal(given, tc.want) {
+			t.Fatalf("given up %v, %v; want %v", given, err, tc.want)
+		}
+		if _, err := os.Stat(s.wanted.path); (err == nil) != (tc.want == nil) {
+			t.Errorf("what is wanted is kept: %v", err)
+		}
+	}
+	stop()
+	run.Wait()
+	s = w.life()
+	w.submit(s, of(7))
+	if err := s.Save(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s = w.life()
+	if next, _ := s.Pump.Position(wantedPlace); next != 8 || s.position.Load() != 4 {
+		t.Errorf("the topic is wanted from %d, the snapshot is of %d", next, s.position.Load())
 	}
 }
 

@@ -82,12 +82,8 @@ func (b *Begun) Places() map[bridge.Place]int64 {
 func (b *Begun) Keep(from map[bridge.Place]int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	at := maps.Clone(b.at)
-	for place := range from {
-		maps.DeleteFunc(at, func(old bridge.Place, _ int64) bool {
-			return old.Name != place.Name && topic(old) == topic(place)
-		})
-	}
+	at, earlier := maps.Clone(b.at), Earlier(from)
+	maps.DeleteFunc(at, func(old bridge.Place, _ int64) bool { return earlier(old) })
 	maps.Copy(at, from)
 	if maps.Equal(at, b.at) {
 		return nil

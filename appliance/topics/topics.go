@@ -1,6 +1,7 @@
 // Package topics joins the source of topics with the appliance: the name of the
-// data folder in the group, where partitions began, what the log says of refused
-// records, and the source's figures for the admin API and /metrics.
+// data folder in the group, where partitions began, what of them is to be read again,
+// what the log says of refused records, and the source's figures for the admin API and
+// /metrics.
 //
 // It imports bridge, bridge/archive, bridge/deadletter, bridge/event and bridge/kafka,
 // appliance/scrape, internal/durable, internal/logkey, the admin API's types and

@@ -384,6 +384,14 @@ func (s *Source) another(topic string, id kadm.TopicID) *fault.Error {
 	return fault.New("topic "+topic+" was deleted and created again", "it is read from its start")
 }
 
+// Life is the Source.Name of the topic that has a name now, as far as that was seen.
+func (s *Source) Life(topic string) (name string, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, known := s.ids[topic]
+	return event.TopicSource(topic, id), known
+}
+
 // Origin is what a topic is called in the log, and the offset of a partition below which
 // records may have been refused before.
 func (s *session) Origin(topic string, partition int32) (name string, refused int64) {

@@ -366,6 +366,10 @@ func TestTopicCreatedAgain(t *testing.T) {
 	r := read(t, log, Options{Brokers: []string{broker}})
 	produce(t, cl, view("a"), kgo.StringRecord("poison"), view("b"))
 	r.until("all is read", accepted(2))
+	before, known := r.Life("user-events")
+	if !known {
+		t.Error("the topic that is read is not known")
+	}
 	admin := kadm.NewClient(cl)
 	if _, err := admin.DeleteTopics(t.Context(), "user-events"); err != nil {
 		t.Fatal(err)
@@ -378,6 +382,12 @@ func TestTopicCreatedAgain(t *testing.T) {
 	r.until("the new topic is read", func(s Status) bool { return s.Counts.Accepted == 3 && s.Counts.Rejected == 2 })
 	if got := log.items(t); got != "a b c" {
 		t.Errorf("log %q", got)
+	}
+	if now, known := r.Life("user-events"); !known || now == before {
+		t.Errorf("the new topic is taken for %q", now)
+	}
+	if _, known := r.Life("others"); known {
+		t.Error("a topic that is not read is known")
 	}
 	if n := r.letters.Stats().Letters; n != 2 {
 		t.Errorf("%d letters of two records, which were at the same offset", n)

@@ -112,6 +112,7 @@ const additions = `
 	GET:/v1/items/{id}/similar?limit GET:/v1/items/{id}/similar?fields GET:/v1/popular?limit GET:/v1/popular?fields GET:/v1/popular?filter GET:/v1/popular?category GET:/v1/popular?window GET:/v1/trending?window
 	GET:/v1/trending?limit GET:/v1/trending?fields GET:/v1/trending?filter GET:/v1/trending?category
 	GET:/v1/latest?limit GET:/v1/latest?fields GET:/v1/latest?filter GET:/v1/latest?category GET:/v1/latest?window
+	DELETE:/v1/pipeline/wanted DELETE:/v1/pipeline/wanted?topic
 	POST:/v1/plugins DELETE:/v1/plugins/{name} POST:/v1/plugins/{name}/enable POST:/v1/plugins/{name}/disable
 	GET:/v1/users/{id}/erasure GET:/v1/users/{id}/history?limit GET:/v1/users/{id}/history?cursor
 	GET:/v1/keys POST:/v1/keys DELETE:/v1/keys/{name}
@@ -508,6 +509,7 @@ func contractOfRoutes(t *testing.T, d *daemon) {
 		{"GET:/v1/jobs", "/v1/jobs", "", 200, `"kind":"train"`},
 		{"POST:/v1/models/rollback", "/v1/models/rollback", "", 0, ""}, // `model rollback` has called it
 		{"GET:/v1/pipeline", "/v1/pipeline", "", 200, `"archive":{`},
+		{"DELETE:/v1/pipeline/wanted", "/v1/pipeline/wanted?topic=none", "", 404, `"code":"nothing_wanted"`},
 		{"GET:/v1/backup", "/v1/backup", "", 200, `"position":`},
 		{"GET:/v1/export/{kind}", "/v1/export/recommendations?limit=1", "", 200, `"source":"live"`},
 		{"POST:/v1/jobs", "/v1/jobs", `{"kind":"nothing"}`, 400, `"code":"invalid_kind"`},

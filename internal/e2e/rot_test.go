@@ -64,12 +64,76 @@ func TestBitRotWithoutKafka(t *testing.T) {
 	if found := archived(t, dir); len(found) == 0 || found[alone] != 0 {
 		t.Fatalf("the archive has %v", found)
 	}
+	d = start(t, dir, append(args, "--set", "kafka.topic=others")...)
+	d.says("wait to be read again: topic user-events is not in the configuration any more")
+	if b := d.damages(); len(b.Wanted) < 3 || b.Wanted[0].Topic != "user-events" || !strings.Contains(b.Wanted[0].Hint, "DELETE /v1/pipeline/wanted?topic=user-events") {
+		t.Errorf("%+v", b)
+	}
+	if top := vitrine(t, "top", "-n", "1", "--data", dir).must(t); !strings.Contains(top.out, "wanted=") {
+		t.Errorf("top: %s", top.out)
+	}
+	d.stop()
 	d = start(t, dir, args...)
 	d.until("what was lost is read again", func(p pipeline) bool { return p.Kafka.Accepted >= 3 && p.Kafka.Lag == 0 })
+	if b := d.damages(); len(b.Wanted)+len(b.Missed) != 0 {
+		t.Errorf("%+v", b)
+	}
 	d.stop()
 	allBut(t, dir, httpUser(4))
-	if _, err := os.Stat(filepath.Join(dir, "state", "wanted.json")); err == nil {
-		t.Error("what was wanted is still kept")
+	var kept struct{ Wanted []struct{ From, To int64 } }
+	text, err := os.ReadFile(filepath.Join(dir, "state", "wanted.json"))
+	if err == nil { // of empty partitions all is wanted that may come
+		line, _, _ := bytes.Cut(text, []byte("\n"))
+		err = json.Unmarshal(line, &kept)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	for _, w := range kept.Wanted {
+		if w.From < w.To {
+			t.Errorf("what was wanted is still kept: %s", text)
+		}
+	}
+}
+
+// damages is what /v1/pipeline says of damaged frames.
+type damages struct {
+	Wanted []struct{ Topic, Error, Hint string }
+	Missed []struct{ Topic, Why string }
+}
+
+func (d *daemon) damages() damages {
+	d.t.Helper()
+	var p struct{ Bus damages }
+	if _, _, body := d.ask(http.MethodGet, "/v1/pipeline", ""); json.Unmarshal([]byte(body), &p) != nil {
+		d.t.Fatal(body)
+	}
+	return p.Bus
+}
+
+// TestBitRotGivenUp gives up what was lost of the topic, before any of it is read.
+func TestBitRotGivenUp(t *testing.T) {
+	skipShort(t)
+	t.Parallel()
+	dir, args := rotten(t)
+	d := start(t, dir)
+	const path = "/v1/pipeline/wanted?topic=user-events"
+	if code, _, body := d.ask(http.MethodDelete, path, ""); code != http.StatusOK || !strings.Contains(body, `"to":`) {
+		t.Errorf("%d %s", code, body)
+	}
+	if b := d.damages(); len(b.Wanted) != 0 || len(b.Missed) == 0 || b.Missed[0].Why != "given_up" {
+		t.Errorf("%+v", b)
+	}
+	if code, _, body := d.ask(http.MethodDelete, path, ""); code != http.StatusNotFound || !strings.Contains(body, "nothing_wanted") {
+		t.Errorf("%d %s", code, body)
+	}
+	d.kill()
+	found := archived(t, dir)
+	d = start(t, dir, args...)
+	d.until("the topic is read on", func(p pipeline) bool { return p.Kafka.Connected && len(p.Kafka.Partitions) > 0 && p.Kafka.Lag == 0 })
+	d.stop()
+	if now := archived(t, dir); !maps.Equal(now, found) || len(found) == 0 || found[alone] != 0 {
+		t.Errorf("the archive has %v, and had %v", now, found)
 	}
 }
 

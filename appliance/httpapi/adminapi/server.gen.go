@@ -153,6 +153,27 @@ func (e PipelineBusState) Valid() bool {
 	}
 }
 
+// Defines values for PipelineMissedWhy.
+const (
+	MissedGivenUp      PipelineMissedWhy = "given_up"
+	MissedPassed       PipelineMissedWhy = "passed"
+	MissedTopicDeleted PipelineMissedWhy = "topic_deleted"
+)
+
+// Valid indicates whether the value is a known member of the PipelineMissedWhy enum.
+func (e PipelineMissedWhy) Valid() bool {
+	switch e {
+	case MissedGivenUp:
+		return true
+	case MissedPassed:
+		return true
+	case MissedTopicDeleted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PluginState.
 const (
 	Active      PluginState = "active"
@@ -503,6 +524,12 @@ type Pipeline struct {
 		// MinFree Bytes that are left free.
 		MinFree uint64 `json:"min_free"`
 
+		// Missed What of it was not read again since the start; the newest 100, oldest first.
+		Missed []PipelineMissed `json:"missed"`
+
+		// MissedUnlisted Those since the start that are not listed any more.
+		MissedUnlisted int64 `json:"missed_unlisted"`
+
 		// Queued Records that wait for their frame.
 		Queued int64 `json:"queued"`
 
@@ -514,6 +541,9 @@ type Pipeline struct {
 
 		// State Whether events are taken, and where. `aside` is the data folder while the cluster of bus.url is away; `full` is the bus's own bound, `disk_full` too little room on the disk, `down` a log out of reach.
 		State PipelineBusState `json:"state"`
+
+		// Wanted What of topics was in lost frames and is to be read again; empty when all is.
+		Wanted []PipelineWanted `json:"wanted"`
 	} `json:"bus"`
 	Deadletters struct {
 		Bytes   int64 `json:"bytes"`
@@ -564,6 +594,11 @@ type PipelineCopy struct {
 	WaitingFiles int `json:"waiting_files"`
 }
 
+// PipelineGivenUp defines model for PipelineGivenUp.
+type PipelineGivenUp struct {
+	GivenUp []PipelineWanted `json:"given_up"`
+}
+
 // PipelineKafka The topics that are read; absent where no cluster is configured.
 type PipelineKafka struct {
 	Accepted  int64 `json:"accepted"`
@@ -590,6 +625,28 @@ type PipelineLoss struct {
 	Last    uint64    `json:"last"`
 }
 
+// PipelineMissed Records of a partition that were to be read again and are not.
+type PipelineMissed struct {
+	At time.Time `json:"at"`
+
+	// From Their first offset.
+	From int64 `json:"from"`
+
+	// Offsets How many of these offsets; absent where that is not known.
+	Offsets   *int64 `json:"offsets,omitempty"`
+	Partition int32  `json:"partition"`
+
+	// To The offset behind their last; absent where all from the first one on were wanted.
+	To    *int64 `json:"to,omitempty"`
+	Topic string `json:"topic"`
+
+	// Why `passed`, the topic has what lies behind them and not them: retention or compaction has taken them, or they were none that count, as marks of transactions and refused records; `given_up`, by DELETE /v1/pipeline/wanted; `topic_deleted`, another topic has the name.
+	Why PipelineMissedWhy `json:"why"`
+}
+
+// PipelineMissedWhy `passed`, the topic has what lies behind them and not them: retention or compaction has taken them, or they were none that count, as marks of transactions and refused records; `given_up`, by DELETE /v1/pipeline/wanted; `topic_deleted`, another topic has the name.
+type PipelineMissedWhy string
+
 // PipelinePartition defines model for PipelinePartition.
 type PipelinePartition struct {
 	End       int64 `json:"end"`
@@ -599,6 +656,21 @@ type PipelinePartition struct {
 	// Position Offset of the next record.
 	Position int64  `json:"position"`
 	Topic    string `json:"topic"`
+}
+
+// PipelineWanted Records of a partition that are to be read again.
+type PipelineWanted struct {
+	// Error Why they are not read; absent where they are as soon as the brokers can be reached.
+	Error *string `json:"error,omitempty"`
+
+	// From Their first offset.
+	From      int64   `json:"from"`
+	Hint      *string `json:"hint,omitempty"`
+	Partition int32   `json:"partition"`
+
+	// To The offset behind their last; absent where all from the first one on are wanted.
+	To    *int64 `json:"to,omitempty"`
+	Topic string `json:"topic"`
 }
 
 // Plugin defines model for Plugin.
@@ -876,6 +948,11 @@ type ImportFileParamsKind string
 // ImportFileParamsFormat defines parameters for ImportFile.
 type ImportFileParamsFormat string
 
+// GiveUpWantedParams defines parameters for GiveUpWanted.
+type GiveUpWantedParams struct {
+	Topic string `form:"topic" json:"topic"`
+}
+
 // GetRulesParams defines parameters for GetRules.
 type GetRulesParams struct {
 	// Version Which version; without it, the one in force.
@@ -959,6 +1036,9 @@ type ServerInterface interface {
 	// GetPipeline Where the bus and the archive stand.
 	// (GET /v1/pipeline)
 	GetPipeline(ctx echo.Context) error
+	// GiveUpWanted Gives up what of a topic is to be read again, as of one that is read no more.
+	// (DELETE /v1/pipeline/wanted)
+	GiveUpWanted(ctx echo.Context, params GiveUpWantedParams) error
 	// ListPlugins The plugins of the folder, in ranking order.
 	// (GET /v1/plugins)
 	ListPlugins(ctx echo.Context) error
@@ -1258,6 +1338,24 @@ func (w *ServerInterfaceWrapper) GetPipeline(ctx echo.Context) error {
 	return err
 }
 
+// GiveUpWanted converts echo context to params.
+func (w *ServerInterfaceWrapper) GiveUpWanted(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GiveUpWantedParams
+	// ------------- Required query parameter "topic" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "topic", ctx.QueryParams(), &params.Topic, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter topic: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GiveUpWanted(ctx, params)
+	return err
+}
+
 // ListPlugins converts echo context to params.
 func (w *ServerInterfaceWrapper) ListPlugins(ctx echo.Context) error {
 	var err error
@@ -1441,6 +1539,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/models/:version", wrapper.GetModel, options.OperationMiddlewares["getModel"]...)
 	router.POST(options.BaseURL+"/v1/models/rollback", wrapper.RollbackModel, options.OperationMiddlewares["rollbackModel"]...)
 	router.GET(options.BaseURL+"/v1/pipeline", wrapper.GetPipeline, options.OperationMiddlewares["getPipeline"]...)
+	router.DELETE(options.BaseURL+"/v1/pipeline/wanted", wrapper.GiveUpWanted, options.OperationMiddlewares["giveUpWanted"]...)
 	router.GET(options.BaseURL+"/v1/plugins", wrapper.ListPlugins, options.OperationMiddlewares["listPlugins"]...)
 	router.POST(options.BaseURL+"/v1/plugins", wrapper.InstallPlugin, options.OperationMiddlewares["installPlugin"]...)
 	router.DELETE(options.BaseURL+"/v1/plugins/:name", wrapper.RemovePlugin, options.OperationMiddlewares["removePlugin"]...)

@@ -34,6 +34,11 @@ func TestView(t *testing.T) {
 	q := *p
 	q.Bus.State, q.Bus.Error = "aside", new("the cluster is away")
 	q.Bus.Appends, q.Bus.AppendSeconds, q.Bus.AsideFrames = 20, 1.05, 12
+	for i := range int64(7) {
+		q.Bus.Wanted = append(q.Bus.Wanted, client.PipelineWanted{Topic: "user-events", Partition: int32(i), From: 7, To: new(int64(9))})
+	}
+	q.Bus.Wanted[1].To, q.Bus.Wanted[1].Error, q.Bus.Wanted[1].Hint = nil, new("no Kafka is configured"), new("set kafka.brokers")
+	q.Bus.Missed, q.Bus.MissedUnlisted = []client.PipelineMissed{{}}, 2
 	q.Kafka = &client.PipelineKafka{Lag: 5, Error: new("the brokers refuse the login"), Hint: new("check the password")}
 	q.Kafka.Partitions = []client.PipelinePartition{{Topic: "user-events", Partition: 1, Lag: 1}, {Topic: "user-events", Partition: 2, Lag: 4}}
 	q.Archive.Copy = &client.PipelineCopy{Lag: 7, WaitingFiles: 3, URL: "hdfs://nn1:9000/shop", Error: new("nn1:9000 has been silent for 4s"), Hint: new("look at its log")}
@@ -45,6 +50,7 @@ func TestView(t *testing.T) {
 	for _, want := range []string{
 		"answers      20/s", "live 75.0 %", "4,000/s accepted", "aside", "3.0 MiB of 8.0 GiB", "12 frames are kept aside", "! the cluster is away",
 		"v3   2 h old", "! the brokers refuse the login", "check the password", "append 5.00 ms",
+		"read again: user-events partition 0 from 7 to 8", "partition 1 from 7 on\n             ! no Kafka is configured\n               set kafka.brokers\n", "and 2 more", "3 ranges were not read again",
 		"copy         waiting   frame 0   7 behind", "             3 wait", "hdfs://nn1:9000/shop", "! nn1:9000 has been silent for 4s", "look at its log",
 	} {
 		if !strings.Contains(page, want) {
@@ -54,7 +60,7 @@ func TestView(t *testing.T) {
 	if strings.Index(page, "        2") > strings.LastIndex(page, "        1 ") {
 		t.Errorf("the partition that lags most is not the first:\n%s", page)
 	}
-	if line := v.line(); strings.Contains(line, "\n") || !strings.Contains(line, "bus=aside") || !strings.Contains(line, "copy=waiting copy_lag=7 kafka=away kafka_lag=5") {
+	if line := v.line(); strings.Contains(line, "\n") || !strings.Contains(line, "bus=aside") || !strings.Contains(line, "copy=waiting copy_lag=7 kafka=away kafka_lag=5 wanted=7") {
 		t.Error(line)
 	}
 	for _, line := range v.page() {

@@ -155,6 +155,9 @@ func (v *view) line() string {
 	if p.Kafka != nil {
 		out += fmt.Sprintf(" kafka=%s kafka_lag=%d", kafkaState(p.Kafka), p.Kafka.Lag)
 	}
+	if n := len(p.Bus.Wanted); n > 0 {
+		out += fmt.Sprintf(" wanted=%d", n)
+	}
 	return out
 }
 
@@ -174,7 +177,7 @@ func (v *view) page() []string {
 	if p.Bus.LostFrames > 0 {
 		lines = append(lines, fmt.Sprintf("             %d frames were damaged on the disk; lost in /v1/pipeline names them", p.Bus.LostFrames))
 	}
-	lines = fault(lines, p.Bus.Error, nil)
+	lines = fault(append(lines, again(p)...), p.Bus.Error, nil)
 	state := "ok"
 	if p.Archive.Error != nil {
 		state = "waiting"
@@ -196,6 +199,29 @@ func (v *view) page() []string {
 		model = v.Model + "   " + ago(time.Duration(v.ModelAge*float64(time.Second))) + " old"
 	}
 	return append(append(lines, "model        "+model), v.topics()...)
+}
+
+// wantedMost bounds the lines of what is to be read again.
+const wantedMost = 5
+
+// again is what of topics was in damaged frames: what is to be read again, and what
+// was not.
+func again(p *client.Pipeline) (lines []string) {
+	for i, w := range p.Bus.Wanted {
+		if i == wantedMost {
+			lines = append(lines, fmt.Sprintf("             and %d more", len(p.Bus.Wanted)-i))
+			break
+		}
+		to := "on"
+		if w.To != nil {
+			to = fmt.Sprint("to ", *w.To-1)
+		}
+		lines = fault(append(lines, fmt.Sprintf("             read again: %s partition %d from %d %s", w.Topic, w.Partition, w.From, to)), w.Error, w.Hint)
+	}
+	if n := len(p.Bus.Missed) + int(p.Bus.MissedUnlisted); n > 0 {
+		lines = append(lines, fmt.Sprintf("             %d ranges were not read again; missed in /v1/pipeline names them", n))
+	}
+	return lines
 }
 
 // served is how lists were answered, where there were any.
