@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -134,6 +135,31 @@ func TestBitRotGivenUp(t *testing.T) {
 	d.stop()
 	if now := archived(t, dir); !maps.Equal(now, found) || len(found) == 0 || found[alone] != 0 {
 		t.Errorf("the archive has %v, and had %v", now, found)
+	}
+}
+
+// TestBitRotOfADeletedTopic has the topic deleted and created again before what was
+// lost of it is read: nothing waits for that any more, and it is told.
+func TestBitRotOfADeletedTopic(t *testing.T) {
+	skipShort(t)
+	t.Parallel()
+	dir, args := rotten(t)
+	d := start(t, dir)
+	d.stop() // and the marks of the lost frames are in the archive
+	broker := strings.TrimPrefix(args[1], "kafka.brokers=")
+	admin := kadm.NewClient(kafkaClient(t, broker))
+	if _, err := admin.DeleteTopics(t.Context(), "user-events"); err != nil {
+		t.Fatal(err)
+	}
+	produce(t, kafkaClient(t, broker, "user-events"), "user-events", "u", `{"user_id":"new","item_id":"i","event_type":"view"}`)
+	d = start(t, dir, args...)
+	d.until("the new topic is read", func(p pipeline) bool { return p.Kafka.Accepted == 1 })
+	if b := d.damages(); len(b.Wanted) != 0 || len(b.Missed) == 0 || b.Missed[0].Why != "topic_deleted" {
+		t.Errorf("%+v", b)
+	}
+	d.stop()
+	if _, err := os.Stat(filepath.Join(dir, "state", "wanted.json")); err == nil {
+		t.Error("what went with the topic is still kept")
 	}
 }
 
