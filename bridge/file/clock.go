@@ -58,7 +58,7 @@ func (c *clock) parse(f field, cell *cell) (int64, *event.Invalid) {
 	}
 	ms, ok := c.read(strings.TrimSpace(string(cell.text)))
 	if !ok {
-		what := "is not a time; RFC 3339, 2010-12-01 08:26:00, Unix seconds and milliseconds are understood, others with --ts-format"
+		what := "is not a time; RFC 3339, 2010-12-01 08:26:00, Unix seconds and milliseconds are understood, others by an import's --ts-format"
 		if c.layout != "" || c.unit != 0 {
 			what = "is not a time of the given ts-format"
 		}

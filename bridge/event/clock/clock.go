@@ -17,13 +17,13 @@ const secondsBelow = 100_000_000_000
 
 // Parse understands RFC 3339 (a fraction of any length, cut to milliseconds),
 // the same with a space or without a zone (taken in loc; nil means UTC), with
-// or without seconds, a date alone, and Unix seconds or milliseconds (below
-// 1e11: seconds, which may have a fraction). The result is in Unix
+// or without seconds, a date alone, dates as 2026/11/26, and Unix seconds or
+// milliseconds (below 1e11: seconds, which may have a fraction). The result is in Unix
 // milliseconds; ok is false for anything else, for days that no calendar has,
 // and before 1970 and after Last.
 func Parse[T string | []byte](s T, loc *time.Location) (ms int64, ok bool) {
-	// The shortest forms are Unix numbers; a date has its dash at 4.
-	if len(s) < 10 || s[4] != '-' || s[7] != '-' {
+	// The shortest forms are Unix numbers; a date has its dash or slash at 4.
+	if len(s) < 10 || s[4] != '-' && s[4] != '/' || s[7] != s[4] {
 		return parseUnix(s)
 	}
 	year, ok1 := number4(s)
