@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"vitrine/appliance/signal"
 	"vitrine/bridge/archive"
+	"vitrine/bridge/archive/parts"
 	"vitrine/bridge/parquet"
 )
 
@@ -19,8 +21,9 @@ const windowColumns = parquet.UserID | parquet.ItemID | parquet.EventType | parq
 
 // loader reads the archive into units, part by part, on all cores.
 type loader struct {
+	dir   string
 	sig   *signal.Signal
-	parts *archive.EventParts
+	parts *parts.Parts
 	// owners says whose events are: not always of those who are written there.
 	owners *archive.Owners
 	// users and items number the ids of the interactions that enter: what was
@@ -44,11 +47,11 @@ func read(ctx context.Context, dir string, sig *signal.Signal, limit int64, prog
 		return nil, err
 	}
 	defer a.Close()
-	l := &loader{sig: sig, users: newInterner(), items: newInterner(), progress: progress}
+	l := &loader{dir: dir, sig: sig, users: newInterner(), items: newInterner(), progress: progress}
 	if l.owners, err = a.Owners(ctx); err != nil {
 		return nil, fmt.Errorf("read erasures and merges: %w", err)
 	}
-	if l.parts, err = a.EventParts(ctx); err != nil {
+	if l.parts, err = parts.List(ctx, a); err != nil {
 		return nil, fmt.Errorf("read archive: %w", err)
 	}
 	for n := range l.parts.Len() {
@@ -128,7 +131,7 @@ func (l *loader) number(w *window) {
 // the part's own numbers of users and items.
 type partReader struct {
 	loader *loader
-	reader *archive.PartReader
+	reader *parts.Reader
 	users  side
 	items  side
 	// types are the signal's codes by the part's numbers, -1 for what does not
@@ -197,7 +200,7 @@ func (r *partReader) read(ctx context.Context, n int) error {
 	if len(r.times) > 0 {
 		u.base = slices.Min(r.times)
 		if span := slices.Max(r.times) - u.base; span > math.MaxUint32 {
-			return fmt.Errorf("%s: its events are %d days apart, but its folder is of one date", r.loader.parts.Path(n), span/dayMillis)
+			return fmt.Errorf("%s: its events are %d days apart, but its folder is of one date", filepath.Join(r.loader.dir, r.loader.parts.Path(n)), span/dayMillis)
 		}
 	}
 	r.moved.finish(r.loader.users, u.users)

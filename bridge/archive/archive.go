@@ -2,10 +2,12 @@
 // date and commit for events and for served lists, one per commit for item
 // changes and one for user changes, readable by any Parquet tool as they lie there.
 //
-// It owns the layout, the atomic commit of a range of bus messages, the removal
-// of duplicates while reading, and the follower that moves the bus into the
-// files. The columns belong to bridge/parquet. It must not import anything of
-// this module but bridge/event, bridge/parquet and internal/logkey.
+// It owns the layout, the atomic commit of a range of bus messages, the replacing
+// of files by others, and reading in order without duplicates. The columns belong
+// to bridge/parquet. What moves the bus into the files, reads them side by side and
+// writes them anew stands in follow, parts and compact, which import it. It must
+// not import anything of this module but bridge/archive/ids, bridge/event,
+// bridge/parquet, internal/durable, internal/logkey and internal/parallel.
 //
 // Layout under the root:
 //

@@ -97,27 +97,3 @@ func BenchmarkScan(b *testing.B) {
 		}
 	})
 }
-
-// BenchmarkParts: the year above, listed and read on all cores. The floor is
-// decompression: 370 files of 1,460 rows cost more to open than to read.
-func BenchmarkParts(b *testing.B) {
-	a := open(b, b.TempDir())
-	if err := importBatch(b, a).Commit(b.Context(), benchEvents); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		parts, err := a.EventParts(b.Context())
-		if err != nil {
-			b.Fatal(err)
-		}
-		err = parallel(runtime.GOMAXPROCS(0), parts.Len(), func(n int) error {
-			r := parts.Reader(parquet.UserID | parquet.ItemID | parquet.EventType | parquet.Time | parquet.Value)
-			defer r.Close()
-			return r.Scan(b.Context(), n, func(*EventBatch) error { return nil })
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(benchEvents*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
-}

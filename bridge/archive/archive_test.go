@@ -180,23 +180,6 @@ func TestDuplicatesPerDate(t *testing.T) {
 	equal(t, "items", items, []string{"first", "none", "none", "new", "next day"})
 }
 
-func TestIDSetIsExact(t *testing.T) {
-	s := newIDSet()
-	for round := range 2 {
-		for i := range 50_000 {
-			if !s.add(fmt.Sprint("id", i)) {
-				t.Fatalf("round %d: id %d was never added", round, i)
-			}
-		}
-		for i := range 50_000 {
-			if s.add(fmt.Sprint("id", i)) {
-				t.Fatalf("round %d: id %d was forgotten", round, i)
-			}
-		}
-		s.reset()
-	}
-}
-
 func TestBatchRefuses(t *testing.T) {
 	a := open(t, t.TempDir())
 	b, err := a.Begin(t.Context())

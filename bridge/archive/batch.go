@@ -15,6 +15,7 @@ import (
 	"vitrine/bridge/parquet"
 	"vitrine/internal/durable"
 	"vitrine/internal/logkey"
+	"vitrine/internal/parallel"
 )
 
 // Batch collects the records of one commit. It is for one goroutine.
@@ -225,13 +226,17 @@ func (b *Batch) jobs(c parquet.Commit) []*job {
 	return jobs
 }
 
+// syncWorkers is how many fsyncs wait at a time. They do not work, they wait:
+// on ext4, 370 files of 69 KB take 1.2 s one by one and 0.05 s with 16 of them.
+const syncWorkers = 16
+
 // stage writes all files and makes their bytes durable. Writing keeps the
 // cores busy while other goroutines wait for the disk.
 func (a *Archive) stage(ctx context.Context, jobs []*job, c parquet.Commit) error {
 	written := make(chan *job, syncWorkers)
 	synced := make(chan error, 1)
 	go func() { synced <- syncFiles(written) }()
-	err := parallel(runtime.GOMAXPROCS(0), len(jobs), func(i int) error {
+	err := parallel.Each(runtime.GOMAXPROCS(0), len(jobs), func(i int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -291,7 +296,7 @@ func fillFile(f *os.File, fill func(w *parquet.ColumnsWriter) error, c parquet.C
 // syncFiles syncs and closes what is written until the channel is closed; it
 // always drains it.
 func syncFiles(written <-chan *job) error {
-	return parallel(syncWorkers, syncWorkers, func(int) error {
+	return parallel.Each(syncWorkers, syncWorkers, func(int) error {
 		var errs []error
 		for j := range written {
 			errs = append(errs, errors.Join(j.file.Sync(), j.file.Close()))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vitrine/internal/durable"
+	"vitrine/internal/parallel"
 )
 
 // The folders under the root. Names that begin with _ are no data to Spark,
@@ -184,5 +185,5 @@ func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // syncDirs syncs many folders at once: the file system writes one journal
 // entry for all that wait.
 func syncDirs(dirs []string) error {
-	return parallel(syncWorkers, len(dirs), func(i int) error { return durable.SyncDir(dirs[i]) })
+	return parallel.Each(syncWorkers, len(dirs), func(i int) error { return durable.SyncDir(dirs[i]) })
 }

@@ -2,9 +2,9 @@ package archive
 
 import (
 	"context"
-	"hash/maphash"
 	"path/filepath"
 
+	"vitrine/bridge/archive/ids"
 	"vitrine/bridge/event"
 	"vitrine/bridge/parquet"
 	"vitrine/internal/logkey"
@@ -40,10 +40,10 @@ func (a *Archive) ScanEventsAfter(ctx context.Context, after uint64, columns par
 		wanted |= parquet.BusSeq
 	}
 	scanner := parquet.NewEventScanner(wanted)
-	seen := newIDSet()
+	seen := ids.NewSet()
 	var rows []int
 	for _, day := range days {
-		seen.reset()
+		seen.Reset()
 		for _, path := range day.files {
 			first, last, _ := parseFileName(filepath.Base(path))
 			if last <= after {
@@ -56,7 +56,7 @@ func (a *Archive) ScanEventsAfter(ctx context.Context, after uint64, columns par
 							b.Keep(rows)
 						}
 					}
-					if rows = seen.firsts(b.EventID, rows[:0]); len(rows) < b.Len {
+					if rows = seen.Firsts(b.EventID, rows[:0]); len(rows) < b.Len {
 						b.Keep(rows)
 					}
 					if columns&parquet.EventID == 0 {
@@ -151,73 +151,4 @@ func (a *Archive) withFile(path string, fn func(*parquet.File) error) error {
 	}
 	defer f.Close()
 	return fn(f)
-}
-
-// idSet holds the event ids of one date as 128 bit hashes under two keys drawn
-// at start: even for 10^10 ids the odds of one collision are 10^-19, below
-// those of a broken memory module, so it counts as exact. Open addressing
-// takes 21 to 43 bytes an id whatever the ids' length.
-type idSet struct {
-	seeds [2]maphash.Seed
-	slots [][2]uint64
-	used  int
-}
-
-// minSlots is a power of two; small dates should not grow through many sizes.
-const minSlots = 1 << 12
-
-func newIDSet() *idSet {
-	return &idSet{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, slots: make([][2]uint64, minSlots)}
-}
-
-// reset empties the set. A table far larger than its use is given back: the
-// next date need not clear it.
-func (s *idSet) reset() {
-	if s.used*8 < len(s.slots) && len(s.slots) > minSlots {
-		s.slots = make([][2]uint64, minSlots)
-	} else {
-		clear(s.slots)
-	}
-	s.used = 0
-}
-
-// firsts appends to rows the numbers of those ids that are new; an event
-// without an id is always new.
-func (s *idSet) firsts(ids []string, rows []int) []int {
-	for i, id := range ids {
-		if id == "" || s.add(id) {
-			rows = append(rows, i)
-		}
-	}
-	return rows
-}
-
-func (s *idSet) add(id string) bool {
-	// The low bit keeps a hash apart from an empty slot.
-	key := [2]uint64{maphash.String(s.seeds[0], id) | 1, maphash.String(s.seeds[1], id)}
-	slot := s.find(key)
-	if s.slots[slot] == key {
-		return false
-	}
-	s.slots[slot] = key
-	if s.used++; s.used*4 > len(s.slots)*3 {
-		old := s.slots
-		s.slots = make([][2]uint64, 2*len(old))
-		for _, k := range old {
-			if k[0] != 0 {
-				s.slots[s.find(k)] = k
-			}
-		}
-	}
-	return true
-}
-
-// find returns the slot of the key or the empty one where it belongs.
-func (s *idSet) find(key [2]uint64) uint64 {
-	mask := uint64(len(s.slots) - 1)
-	i := key[1] & mask
-	for s.slots[i][0] != 0 && s.slots[i] != key {
-		i = (i + 1) & mask
-	}
-	return i
 }

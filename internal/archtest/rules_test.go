@@ -39,6 +39,7 @@ var rules = []rule{
 	{pkg: "internal/fields"},
 	{pkg: "internal/disk"},
 	{pkg: "internal/durable"},
+	{pkg: "internal/parallel"},
 	{pkg: "internal/pause"},
 	{pkg: "als/internal/solve", own: []string{"als/internal/f32"}},
 	{pkg: "als/model", own: []string{"als/internal/f32", "als/internal/solve", "als/dataset"}, foreign: []string{"golang.org/x/sys"}},
@@ -52,7 +53,9 @@ var rules = []rule{
 	{pkg: "als", own: []string{"als/dataset", "als/model", "als/topk", "als/internal/f32", "als/internal/solve"}},
 	{pkg: "bridge", own: []string{"bridge/event", "bridge/event/frames", "internal/fields", "internal/logkey"}},
 	{pkg: "bridge/deadletter", own: []string{"bridge/event", "internal/durable", "internal/logkey"}},
-	{pkg: "bridge/archive", own: []string{"bridge/event", "bridge/parquet", "internal/durable", "internal/logkey", "internal/pause"}, foreign: []string{"golang.org/x/sys"}},
+	{pkg: "bridge/archive", own: []string{"bridge/archive/ids", "bridge/event", "bridge/parquet", "internal/durable", "internal/logkey", "internal/parallel", "internal/pause"}, foreign: []string{"golang.org/x/sys"}},
+	{pkg: "bridge/archive/ids"},
+	{pkg: "bridge/archive/parts", own: []string{"bridge/archive", "bridge/archive/ids", "bridge/parquet", "internal/parallel"}},
 	{pkg: "bridge/archive/follow", own: []string{"bridge/archive", "bridge/event", "bridge/event/frames", "internal/logkey", "internal/pause"}},
 	{pkg: "bridge/mirror", own: []string{"bridge/archive", "internal/durable", "internal/logkey"}},
 	{pkg: "bridge/hdfs", own: []string{"bridge/mirror", "internal/disk", "internal/pause"}, foreign: []string{"github.com/colinmarc/hdfs/v2", "github.com/jcmturner/gokrb5/v8"}},
@@ -106,7 +109,7 @@ var rules = []rule{
 		pkg: "appliance/trainer",
 		own: []string{
 			"als", "als/dataset", "als/model", "als/topk", "als/eval", "als/neighbors", "als/neighbors/...", "appliance/trainer/...", "appliance/signal", "appliance/registry",
-			"bridge/archive", "bridge/parquet", "bridge/file", "bridge/event", "internal/logkey", "internal/pause",
+			"bridge/archive", "bridge/archive/parts", "bridge/parquet", "bridge/file", "bridge/event", "internal/logkey", "internal/pause",
 		},
 	},
 	{

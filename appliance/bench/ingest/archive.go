@@ -14,6 +14,7 @@ import (
 	"vitrine/appliance/bench/report"
 	"vitrine/bridge/archive"
 	"vitrine/bridge/archive/follow"
+	"vitrine/bridge/archive/parts"
 	"vitrine/bridge/event"
 	"vitrine/bridge/event/frames"
 	"vitrine/bridge/jetstream"
@@ -117,7 +118,7 @@ func fill(ctx context.Context, bus *jetstream.Bus, rows int) error {
 
 // readAll reads what training reads, on all cores, and counts the rows.
 func readAll(ctx context.Context, a *archive.Archive) (int, error) {
-	parts, err := a.EventParts(ctx)
+	list, err := parts.List(ctx, a)
 	if err != nil {
 		return 0, err
 	}
@@ -126,10 +127,10 @@ func readAll(ctx context.Context, a *archive.Archive) (int, error) {
 	failures := make([]error, runtime.GOMAXPROCS(0))
 	for worker := range failures {
 		wg.Go(func() {
-			r := parts.Reader(parquet.UserID | parquet.ItemID | parquet.EventType | parquet.Time | parquet.Value)
+			r := list.Reader(parquet.UserID | parquet.ItemID | parquet.EventType | parquet.Time | parquet.Value)
 			defer r.Close() //nolint:errcheck // read only
-			for n := int(next.Add(1)) - 1; n < parts.Len() && failures[worker] == nil; n = int(next.Add(1)) - 1 {
-				failures[worker] = r.Scan(ctx, n, func(batch *archive.EventBatch) error {
+			for n := int(next.Add(1)) - 1; n < list.Len() && failures[worker] == nil; n = int(next.Add(1)) - 1 {
+				failures[worker] = r.Scan(ctx, n, func(batch *parquet.EventBatch) error {
 					rows.Add(int64(batch.Len))
 					return nil
 				})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vitrine/bridge/archive"
+	"vitrine/bridge/archive/parts"
 	"vitrine/bridge/event"
 	"vitrine/bridge/parquet"
 )
@@ -272,7 +273,7 @@ func TestReadersKeepTheirFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts, err := reader.EventParts(t.Context())
+	listed, err := parts.List(t.Context(), reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,8 +303,8 @@ func TestReadersKeepTheirFiles(t *testing.T) {
 	wait("a second try to replace them", func() bool { return clock.Load() >= before+3 })
 	w.commit(view("late", "late", day0)) // commits do not wait
 	rows := 0
-	r := parts.Reader(parquet.UserID)
-	for n := range parts.Len() {
+	r := listed.Reader(parquet.UserID)
+	for n := range listed.Len() {
 		if err := r.Scan(t.Context(), n, func(b *archive.EventBatch) error { rows += b.Len; return nil }); err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"vitrine/bridge/archive"
+	"vitrine/bridge/archive/ids"
 	"vitrine/bridge/parquet"
 )
 
@@ -70,7 +71,7 @@ func (c *Compactor) look(ctx context.Context, l *look, files []string, repeated 
 	clear(l.table)
 	suspects := map[uint64]struct{}{}
 	err := c.ids(ctx, files, func(_ string, _ int64, id string) {
-		if h := l.hash(id); h != 0 && !enter(l.table, h) {
+		if h := l.hash(id); h != 0 && !ids.Enter(l.table, h) {
 			suspects[h] = struct{}{}
 		}
 	})
@@ -128,19 +129,4 @@ func (c *Compactor) ids(ctx context.Context, files []string, fn func(file string
 		}
 	}
 	return nil
-}
-
-// enter puts h, which is not 0, into an open hash table of a power of two slots,
-// and reports whether it is new. The table must not be full.
-func enter(table []uint64, h uint64) bool {
-	mask := uint64(len(table) - 1)
-	for i := (h >> 32) & mask; ; i = (i + 1) & mask {
-		switch table[i] {
-		case 0:
-			table[i] = h
-			return true
-		case h:
-			return false
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package archive
+package parts
 
 import (
 	"context"
@@ -7,7 +7,10 @@ import (
 	"runtime"
 	"slices"
 
+	"vitrine/bridge/archive"
+	"vitrine/bridge/archive/ids"
 	"vitrine/bridge/parquet"
+	"vitrine/internal/parallel"
 )
 
 // hashed are the hashes of a part's event ids, ordered by their highest bits:
@@ -26,8 +29,8 @@ const maxBucketBits = 12
 
 // findRepeats puts into the parts of some dates which of their rows repeat an
 // event. First it looks for equal hashes of 64 bits; only where there are such,
-// ids are read again, and those of equal hash compared as ScanEvents does.
-func (a *Archive) findRepeats(ctx context.Context, days [][]part) error {
+// ids are read again, and those of equal hash compared as Archive.ScanEvents does.
+func findRepeats(ctx context.Context, a *archive.Archive, days [][]part) error {
 	seed := maphash.MakeSeed()
 	type place struct{ day, part int }
 	var places []place
@@ -44,7 +47,7 @@ func (a *Archive) findRepeats(ctx context.Context, days [][]part) error {
 		}
 		bucketBits[d] = min(bits.Len(uint(rows/bucketRows)), maxBucketBits)
 	}
-	err := a.eachPart(ctx, len(places), func(r *idReader, i int) error {
+	err := eachPart(ctx, a, len(places), func(r *idReader, i int) error {
 		at := places[i]
 		var err error
 		of[at.day][at.part], err = r.hash(ctx, &days[at.day][at.part], seed, bucketBits[at.day])
@@ -53,7 +56,7 @@ func (a *Archive) findRepeats(ctx context.Context, days [][]part) error {
 	if err != nil {
 		return err
 	}
-	return a.eachPart(ctx, len(days), func(r *idReader, d int) error {
+	return eachPart(ctx, a, len(days), func(r *idReader, d int) error {
 		twice, err := sharedHashes(ctx, of[d], bucketBits[d])
 		of[d] = nil
 		if err != nil || len(twice) == 0 {
@@ -64,13 +67,13 @@ func (a *Archive) findRepeats(ctx context.Context, days [][]part) error {
 }
 
 // eachPart calls fn for 0..n-1 on all cores, each with a reader of its own.
-func (a *Archive) eachPart(ctx context.Context, n int, fn func(r *idReader, i int) error) error {
+func eachPart(ctx context.Context, a *archive.Archive, n int, fn func(r *idReader, i int) error) error {
 	workers := runtime.GOMAXPROCS(0)
 	readers := make(chan *idReader, workers)
 	for range workers {
 		readers <- &idReader{archive: a, scanner: parquet.NewEventScanner(parquet.EventID)}
 	}
-	err := parallel(workers, n, func(i int) error {
+	err := parallel.Each(workers, n, func(i int) error {
 		r := <-readers
 		defer func() { readers <- r }()
 		if err := ctx.Err(); err != nil {
@@ -86,15 +89,15 @@ func (a *Archive) eachPart(ctx context.Context, n int, fn func(r *idReader, i in
 
 // idReader is one goroutine's reader of event ids.
 type idReader struct {
-	archive *Archive
+	archive *archive.Archive
 	scanner *parquet.EventScanner
 	hashes  []uint64
 }
 
 // scan calls fn with the ids of a part.
-func (r *idReader) scan(ctx context.Context, p *part, fn func(ids []string)) error {
-	return r.archive.withFile(p.path, func(f *parquet.File) error {
-		return r.scanner.ScanGroup(ctx, f, p.group, func(b *EventBatch) error {
+func (r *idReader) scan(ctx context.Context, p *part, fn func(list []string)) error {
+	return withFile(r.archive, p.path, func(f *parquet.File) error {
+		return r.scanner.ScanGroup(ctx, f, p.group, func(b *parquet.EventBatch) error {
 			fn(b.EventID)
 			return nil
 		})
@@ -105,8 +108,8 @@ func (r *idReader) scan(ctx context.Context, p *part, fn func(ids []string)) err
 func (r *idReader) hash(ctx context.Context, p *part, seed maphash.Seed, bucketBits int) (hashed, error) {
 	r.hashes = r.hashes[:0]
 	starts := make([]uint32, 1<<bucketBits+1)
-	err := r.scan(ctx, p, func(ids []string) {
-		for _, id := range ids {
+	err := r.scan(ctx, p, func(list []string) {
+		for _, id := range list {
 			if id != "" {
 				h := maphash.String(seed, id)
 				r.hashes = append(r.hashes, h)
@@ -155,7 +158,7 @@ func sharedHashes(ctx context.Context, parts []hashed, bucketBits int) (map[uint
 				continue
 			}
 			for _, h := range parts[i].hashes[parts[i].starts[n]:parts[i].starts[n+1]] {
-				if h = max(h, 1); !enter(table, h) {
+				if h = max(h, 1); !ids.Enter(table, h) {
 					if twice == nil {
 						twice = make(map[uint64]struct{})
 					}
@@ -167,36 +170,21 @@ func sharedHashes(ctx context.Context, parts []hashed, bucketBits int) (map[uint
 	return twice, nil
 }
 
-// enter puts h, which is not 0, into an open hash table of a power of two
-// slots, and reports whether it is new.
-func enter(table []uint64, h uint64) bool {
-	mask := uint64(len(table) - 1)
-	for i := h & mask; ; i = (i + 1) & mask {
-		switch table[i] {
-		case 0:
-			table[i] = h
-			return true
-		case h:
-			return false
-		}
-	}
-}
-
 // drop finds the rows of a date whose id was there before; twice has the hashes
 // of all ids that come more than once.
 func (r *idReader) drop(ctx context.Context, day []part, seed maphash.Seed, twice map[uint64]struct{}) error {
-	seen := newIDSet()
+	seen := ids.NewSet()
 	for n := range day {
 		p := &day[n]
 		if !p.ids {
 			continue
 		}
 		row := 0
-		err := r.scan(ctx, p, func(ids []string) {
-			for _, id := range ids {
+		err := r.scan(ctx, p, func(list []string) {
+			for _, id := range list {
 				if id != "" {
 					_, maybe := twice[max(maphash.String(seed, id), 1)]
-					if maybe && !seen.add(id) {
+					if maybe && !seen.Add(id) {
 						p.drop = append(p.drop, row)
 					}
 				}

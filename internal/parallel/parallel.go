@@ -1,4 +1,5 @@
-package archive
+// Package parallel does pieces of work side by side, until one fails. It is a leaf.
+package parallel
 
 import (
 	"errors"
@@ -6,13 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// syncWorkers is how many fsyncs wait at a time. They do not work, they wait:
-// on ext4, 370 files of 69 KB take 1.2 s one by one and 0.05 s with 16 of them.
-const syncWorkers = 16
-
-// parallel calls fn for 0..n-1 from several goroutines and returns all errors.
+// Each calls fn for 0..n-1 from several goroutines and returns all errors.
 // After an error no further call begins.
-func parallel(workers, n int, fn func(i int) error) error {
+func Each(workers, n int, fn func(i int) error) error {
 	var (
 		next   atomic.Int64
 		failed atomic.Bool

@@ -1,4 +1,4 @@
-package archive
+package parts
 
 import (
 	"context"
@@ -11,14 +11,50 @@ import (
 	"sync"
 	"testing"
 
+	"vitrine/bridge/archive"
 	"vitrine/bridge/event"
 	"vitrine/bridge/parquet"
 )
 
+const (
+	day0      = 1_700_006_400_000 // 2023-11-15, midnight
+	dayMillis = 24 * 60 * 60 * 1000
+)
+
+func open(t testing.TB, dir string) *archive.Archive {
+	t.Helper()
+	a, err := archive.Open(t.Context(), archive.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func view(user, item, id string, ts int64) event.Record {
+	return event.Record{Kind: event.KindEvent, Event: event.Event{UserID: user, ItemID: item, Type: "view", Time: ts, EventID: id}}
+}
+
+// commit writes records, each in a bus message of its own.
+func commit(t testing.TB, a *archive.Archive, records ...event.Record) {
+	t.Helper()
+	b, err := a.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range records {
+		if err := b.Add(b.First()+uint64(i), &records[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Commit(t.Context(), b.First()+uint64(len(records))-1); err != nil {
+		t.Fatal(err)
+	}
+}
+
 const partColumns = parquet.UserID | parquet.ItemID | parquet.EventType | parquet.Time | parquet.Value | parquet.BusSeq
 
 // rowsOf writes the rows of a batch as text.
-func rowsOf(out *strings.Builder, b *EventBatch) {
+func rowsOf(out *strings.Builder, b *parquet.EventBatch) {
 	for i := range b.Len {
 		fmt.Fprintln(out, b.UserID.At(i), b.ItemID.At(i), b.EventType.At(i), b.Time[i], b.Value[i], b.BusSeq[i])
 	}
@@ -26,16 +62,16 @@ func rowsOf(out *strings.Builder, b *EventBatch) {
 
 // scanned are the rows that ScanEvents gives, parted those of the parts, which
 // are read by two readers side by side.
-func scanned(t *testing.T, a *Archive) string {
+func scanned(t *testing.T, a *archive.Archive) string {
 	t.Helper()
 	var out strings.Builder
-	if err := a.ScanEvents(t.Context(), partColumns, func(b *EventBatch) error { rowsOf(&out, b); return nil }); err != nil {
+	if err := a.ScanEvents(t.Context(), partColumns, func(b *parquet.EventBatch) error { rowsOf(&out, b); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
 }
 
-func parted(t *testing.T, parts *EventParts) string {
+func parted(t *testing.T, parts *Parts) string {
 	t.Helper()
 	texts := make([]string, parts.Len())
 	var wg sync.WaitGroup
@@ -45,7 +81,7 @@ func parted(t *testing.T, parts *EventParts) string {
 			for n := first; n < parts.Len(); n += 2 {
 				var out strings.Builder
 				rows := 0
-				err := r.Scan(t.Context(), n, func(b *EventBatch) error { rows += b.Len; rowsOf(&out, b); return nil })
+				err := r.Scan(t.Context(), n, func(b *parquet.EventBatch) error { rows += b.Len; rowsOf(&out, b); return nil })
 				if err != nil || rows > parts.Rows(n) {
 					t.Errorf("part %d: %d rows of %d, %v", n, rows, parts.Rows(n), err)
 				}
@@ -80,7 +116,7 @@ func TestPartsGiveTheRowsOfTheScan(t *testing.T) {
 			}
 			commit(t, a, records...)
 		}
-		parts, err := a.EventParts(t.Context())
+		parts, err := List(t.Context(), a)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,14 +135,15 @@ func TestPartsGiveTheRowsOfTheScan(t *testing.T) {
 }
 
 func TestPartsOfRottenAndVanishedFiles(t *testing.T) {
-	a := open(t, t.TempDir())
+	dir := t.TempDir()
+	a := open(t, dir)
 	commit(t, a, view("u1", "i1", "a", day0))
 	commit(t, a, view("u2", "i2", "b", day0+dayMillis))
-	parts, err := a.EventParts(t.Context())
+	parts, err := List(t.Context(), a)
 	if err != nil || parts.Len() != 2 {
 		t.Fatal(parts, err)
 	}
-	if err := os.Remove(parts.Path(0)); err != nil {
+	if err := os.Remove(filepath.Join(dir, parts.Path(0))); err != nil {
 		t.Fatal(err)
 	}
 	if got := parted(t, parts); got != scanned(t, a) || strings.Count(got, "\n") != 1 {
@@ -115,19 +152,19 @@ func TestPartsOfRottenAndVanishedFiles(t *testing.T) {
 	stop := errors.New("stop")
 	r := parts.Reader(parquet.UserID)
 	defer r.Close()
-	if err := r.Scan(t.Context(), 1, func(*EventBatch) error { return stop }); !errors.Is(err, stop) {
+	if err := r.Scan(t.Context(), 1, func(*parquet.EventBatch) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("caller's error: %v", err)
 	}
-	path := parts.Path(1)
+	path := filepath.Join(dir, parts.Path(1))
 	if err := os.WriteFile(path, []byte("PAR1 this is not one PAR1"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.EventParts(t.Context()); err == nil || !strings.Contains(err.Error(), filepath.Base(path)) {
+	if _, err := List(t.Context(), a); err == nil || !strings.Contains(err.Error(), filepath.Base(path)) {
 		t.Errorf("rotten file: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := a.EventParts(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := List(ctx, a); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
@@ -158,56 +195,5 @@ func TestHashesOfManyBucketsAreHeldAgainstEachOther(t *testing.T) {
 		if _, shared := got[h]; shared != (n > 1) {
 			t.Fatalf("hash %x comes %d times, shared %v", h, n, shared)
 		}
-	}
-}
-
-// TestDatesAreFilled: files that the caller fills are committed like others.
-func TestDatesAreFilled(t *testing.T) {
-	dir := t.TempDir()
-	a := open(t, dir)
-	b, err := a.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := []string{"a", "b", "c"}
-	for date := range int64(3) {
-		err := b.AddDate(day0+date*dayMillis, func(w *parquet.ColumnsWriter) error {
-			of := parquet.Codes{Names: names, Code: []uint32{0, 2, uint32(date)}}
-			time := day0 + date*dayMillis
-			return w.Write(&parquet.EventColumns{UserID: of, ItemID: of, EventType: of, Time: []int64{time, time + 1, time + 2}, BusSeq: b.First()})
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := b.AddDate(day0+5, nil); err == nil {
-		t.Error("a date is taken twice")
-	}
-	if err := b.Commit(t.Context(), b.First()); err != nil {
-		t.Fatal(err)
-	}
-	commit(t, a, view("d", "i", "", day0+3))
-	a = open(t, dir)
-	parts, err := a.EventParts(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := scanned(t, a)
-	if got := parted(t, parts); got != want || strings.Count(got, "\n") != 10 || !strings.HasPrefix(got, fmt.Sprintf("a a a %d NaN 1\nc c c", day0)) {
-		t.Errorf("rows\n%s", got)
-	}
-	if sum, err := a.Summary(t.Context()); err != nil || sum.Events != 10 || sum.Newest != day0+2*dayMillis+2 {
-		t.Errorf("summary %+v, %v", sum, err)
-	}
-	b, err = a.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	full := errors.New("full")
-	if err := b.AddDate(day0, func(*parquet.ColumnsWriter) error { return full }); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Commit(t.Context(), b.First()); !errors.Is(err, full) {
-		t.Errorf("a failing date: %v", err)
 	}
 }
