@@ -87,7 +87,7 @@ func (c *csvRows) next() (*row, error) {
 	*r = row{line: c.w.Line(), raw: line, cells: r.cells[:0]}
 	switch {
 	case !whole:
-		c.refuse(tooLarge(), n, false)
+		r.skip(c.w)
 	case len(line) == 0:
 		c.w.Take(n, 1)
 		return nil, nil
@@ -106,18 +106,6 @@ func (c *csvRows) next() (*row, error) {
 		}
 	}
 	return r, nil
-}
-
-// refuse makes the physical line of n bytes a faulty row. The raw bytes are
-// copied when the rest of the line must still be read over them.
-func (c *csvRows) refuse(fault *event.Invalid, n int, whole bool) {
-	c.row.fault = fault
-	if whole {
-		c.w.Take(n, 1)
-		return
-	}
-	c.row.raw = append([]byte(nil), c.row.raw[:MaxRaw+1]...)
-	c.w.SkipLine()
 }
 
 // split cuts a line without quotes.
@@ -170,8 +158,9 @@ func (c *csvRows) quoted(n int) bool {
 		c.w.Take(n, 1)
 		return true
 	}
-	c.refuse(&event.Invalid{Code: CodeInvalidRow, Detail: fmt.Sprintf(
-		"the quote that opens field %d is out of place: no quote closes the field, or text follows the closing one; a quote inside a quoted field is doubled", len(c.row.cells)+1)}, n, true)
+	c.row.fault = &event.Invalid{Code: CodeInvalidRow, Detail: fmt.Sprintf(
+		"the quote that opens field %d is out of place: no quote closes the field, or text follows the closing one; a quote inside a quoted field is doubled", len(c.row.cells)+1)}
+	c.w.Take(n, 1)
 	return true
 }
 

@@ -2,12 +2,12 @@
 // NDJSON, lines of ids, plain or compressed by gzip, zstd or xz; Parquet) into
 // records of the log.
 //
-// It owns the row formats, the mapping of columns to fields, the filters, the
+// It owns how rows are read, the mapping of columns to fields, the filters, the
 // times, the identity of rows without an event_id, and the faults of all of
 // these. It knows nothing of the log, of dead letters or of HTTP: records and
 // rejected rows go to a Sink. It must not import anything of this module but
-// bridge/event, bridge/file/stream (bytes and their faults), bridge/parquet,
-// internal/expr and internal/logkey.
+// bridge/event, what is below this folder, bridge/parquet, internal/expr and
+// internal/nearest.
 //
 //	mapping, err := file.ParseMap("user_id=CustomerID,item_id=StockCode,event_type==purchase")
 //	counts, err := file.Read(ctx, r, file.Spec{Name: "shop.csv.xz", Map: mapping}, sink)
@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"vitrine/bridge/event"
+	"vitrine/bridge/file/format"
 	"vitrine/bridge/file/stream"
 )
 
@@ -37,16 +38,14 @@ const (
 
 // Formats that Spec.Format names.
 const (
-	CSV    = "csv"
-	TSV    = "tsv"
-	NDJSON = "ndjson"
-	// Lists has a user and his items on every line, with blanks between them.
-	Lists = "lists"
-	// Sessions has the items of one session on every line.
-	Sessions = "sessions"
+	CSV      = format.CSV
+	TSV      = format.TSV
+	NDJSON   = format.NDJSON
+	Lists    = format.Lists
+	Sessions = format.Sessions
 	// Parquet is read by ReadPath alone, because it is not read from front to
 	// end.
-	Parquet = "parquet"
+	Parquet = format.Parquet
 )
 
 // Spec says what a file is and how its rows become records.
@@ -253,15 +252,15 @@ func build(rows rowReader, spec *Spec, out *conveyor) (*builder, error) {
 
 // openRows finds the format and reads what comes before the first row.
 func openRows(w *stream.Window, spec *Spec) (rowReader, error) {
-	format, delimiter, err := guessFormat(spec, w.Peek())
+	guess, delimiter, err := format.Guess(spec.Name, spec.Format, spec.Lines, w.Peek())
 	if err != nil {
 		return nil, err
 	}
-	switch format {
+	switch guess {
 	case NDJSON:
 		return newJSONRows(w), nil
 	case Lists, Sessions:
-		return newListRows(w, format == Sessions), nil
+		return newListRows(w, guess == Sessions), nil
 	}
 	return newCSVRows(w, spec, delimiter)
 }

@@ -56,9 +56,7 @@ func (j *jsonRows) next() (*row, error) {
 	r := &j.row
 	*r = row{line: j.w.Line(), raw: line, cells: r.cells}
 	if !whole {
-		r.fault = tooLarge()
-		r.raw = append([]byte(nil), line[:MaxRaw+1]...)
-		j.w.SkipLine()
+		r.skip(j.w)
 		return r, nil
 	}
 	j.w.Take(n, 1)

@@ -42,9 +42,7 @@ func (l *listRows) next() (*row, error) {
 		}
 		*r = row{line: l.w.Line(), raw: line, cells: r.cells[:0]}
 		if !whole {
-			r.fault = tooLarge()
-			r.raw = append([]byte(nil), line[:MaxRaw+1]...)
-			l.w.SkipLine()
+			r.skip(l.w)
 			return r, nil
 		}
 		l.w.Take(n, 1)
@@ -74,29 +72,6 @@ func (l *listRows) token() []byte {
 	token := l.rest[:end]
 	l.rest = bytes.TrimLeft(l.rest[end:], " \t")
 	return token
-}
-
-// listLines are how many lines must look like lists to be taken for them.
-const listLines = 16
-
-// looksLikeLists tells whether the first lines of a file are numbers with
-// blanks between them.
-func looksLikeLists(data []byte) bool {
-	for n := 0; n < listLines && len(data) > 0; n++ {
-		line, rest, complete := bytes.Cut(data, []byte{'\n'})
-		line = bytes.TrimSpace(line)
-		if n == 0 && bytes.IndexByte(line, ' ') < 0 {
-			return false
-		}
-		if !complete && n > 0 {
-			return true // cut off
-		}
-		if bytes.IndexFunc(line, func(r rune) bool { return r != ' ' && (r < '0' || r > '9') }) >= 0 {
-			return false
-		}
-		data = rest
-	}
-	return true
 }
 
 // bare tells whether the first row of a CSV or TSV file is data already, the

@@ -1,10 +1,7 @@
 package file
 
 import (
-	"bytes"
-	"path"
 	"strconv"
-	"strings"
 
 	"vitrine/bridge/event"
 	"vitrine/bridge/file/stream"
@@ -70,79 +67,13 @@ type cell struct {
 	text []byte
 }
 
-// guessFormat settles the format and, for CSV and TSV, the delimiter.
-func guessFormat(spec *Spec, data []byte) (format string, delimiter byte, err error) {
-	first := bytes.TrimLeft(data, " \t\r\n")
-	if len(first) == 0 {
-		return "", 0, inputErrorf(spec.Name, stream.CodeEmptyFile, "it holds nothing but blanks in its first %d bytes", len(data))
-	}
-	header := first
-	if i := bytes.IndexByte(header, '\n'); i >= 0 {
-		header = header[:i]
-	}
-	format = spec.Format
-	if format == "" {
-		format = formatByName(spec.Name)
-	}
-	if format == "" {
-		switch {
-		case spec.Lines != "" && looksLikeLists(first):
-			format = spec.Lines
-		case first[0] == '{':
-			format = NDJSON
-		case first[0] == '[':
-			return "", 0, jsonArrayFault(spec.Name)
-		case bytes.Count(header, []byte{'\t'}) > bytes.Count(header, []byte{','}):
-			format = TSV
-		default:
-			format = CSV
-		}
-	}
-	switch format {
-	case NDJSON:
-		if first[0] == '[' {
-			return "", 0, jsonArrayFault(spec.Name)
-		}
-		return NDJSON, 0, nil
-	case TSV:
-		return TSV, '\t', nil
-	case Lists, Sessions:
-		return format, 0, nil
-	case CSV:
-		// Spreadsheets of half the world write "CSV" with semicolons.
-		if bytes.IndexByte(header, ',') < 0 && bytes.IndexByte(header, ';') >= 0 {
-			return CSV, ';', nil
-		}
-		return CSV, ',', nil
-	}
-	return "", 0, inputErrorf(spec.Name, stream.CodeUnknownFormat, "unknown format %q; there are csv, tsv, ndjson, lists and sessions", clip(format, 32))
-}
-
-func jsonArrayFault(name string) error {
-	return inputErrorf(name, stream.CodeUnknownFormat, "it is one JSON array; a file needs one JSON object per line").
-		WithHint("jq -c '.[]' FILE > NEW.ndjson")
-}
-
-// formatByName reads the extension below that of a compressor.
-func formatByName(name string) string {
-	base := strings.ToLower(path.Base(name))
-	for _, ext := range []string{".gz", ".xz", ".zst", ".zstd"} {
-		base = strings.TrimSuffix(base, ext)
-	}
-	switch path.Ext(base) {
-	case ".csv":
-		return CSV
-	case ".tsv", ".tab":
-		return TSV
-	case ".ndjson", ".jsonl", ".jsonlines":
-		return NDJSON
-	}
-	return ""
-}
-
-// tooLarge is the fault of a row beyond MaxRow.
-func tooLarge() *event.Invalid {
-	return &event.Invalid{Code: event.CodeTooLarge, Detail: "the row has more than " + itoa(MaxRow) + " bytes"}
+// skip makes the line that w stands at, of which r has the beginning, a faulty row:
+// it is longer than MaxRow. What is kept of it is copied, for the rest is read over
+// it.
+func (r *row) skip(w *stream.Window) {
+	r.fault = &event.Invalid{Code: event.CodeTooLarge, Detail: "the row has more than " + itoa(MaxRow) + " bytes"}
+	r.raw = append([]byte(nil), r.raw[:MaxRaw+1]...)
+	w.SkipLine()
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
