@@ -47,6 +47,21 @@ func (l *memLog) Read(_ context.Context, from uint64, fn func(uint64, []byte) er
 	return uint64(len(l.frames)) + 1, nil
 }
 
+// refusing is a log that keeps nothing, and says so when it is told to.
+type refusing struct {
+	memLog
+	now chan struct{}
+}
+
+func (l *refusing) Append(ctx context.Context, _ []byte, _ uint64) (uint64, error) {
+	select {
+	case <-l.now:
+		return 0, bridge.ErrBusFull
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
 func (l *memLog) Bounds(context.Context) (first, last uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,10 +77,17 @@ func (g *group) Origin(topic string, _ int32) (string, int64) {
 func (g *group) Passed(b *fetch.Batch, to int64) { g.passed[b.Partition] = to }
 func (g *group) Tell(context.Context)            {}
 
-type letters struct{ kept []deadletter.Letter }
+type letters struct {
+	kept []deadletter.Letter
+	// added, when set, is closed by the first of them.
+	added chan struct{}
+}
 
 func (l *letters) Add(_ context.Context, letters []deadletter.Letter) (int, error) {
 	l.kept = append(l.kept, letters...)
+	if l.added != nil {
+		close(l.added)
+	}
 	return len(letters), nil
 }
 
@@ -208,5 +230,59 @@ func TestLostMeanwhile(t *testing.T) {
 	produce(kgo.StringRecord("c"))
 	if again := next(); again.First != batch.Next {
 		t.Errorf("read from offset %d, want %d", again.First, batch.Next)
+	}
+}
+
+// given is a fetcher that was given what brokers answer, and that ends with back.
+type given struct {
+	answers [][]*fetch.Batch
+	back    func(offset int64)
+}
+
+func (g *given) Next(ctx context.Context) ([]*fetch.Batch, error) {
+	if len(g.answers) == 0 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	first := g.answers[0]
+	g.answers = g.answers[1:]
+	return first, nil
+}
+
+func (g *given) Back(_ string, _ int32, offset int64) { g.back(offset) }
+func (g *given) Last(string, int32)                   {}
+
+// TestLettersPassNothing: records that cannot be read are letters at once, and yet their
+// partition does not pass over those before them that the log has not kept.
+func TestLettersPassNothing(t *testing.T) {
+	t.Parallel()
+	reader := fetch.NewReader(kgo.DefaultDecompressor(), fetch.NewBuffers(0, 0))
+	g := &given{}
+	next := int64(0)
+	for _, value := range []string{`{"user_id":"u","item_id":"i","event_type":"view"}`, "poison"} {
+		a := answer(0, [][]byte{[]byte(value)})
+		again(a.RecordBatches, next, 0)
+		got, to, err := reader.Batches("user-events", a, next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.answers, next = append(g.answers, got), to
+	}
+	added := make(chan struct{})
+	pump := bridge.New(&refusing{now: added}, nil, bridge.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a safety net
+	defer cancel()
+	var running sync.WaitGroup
+	running.Go(func() { _ = pump.Run(ctx) })
+	p := pipe(t, pump)
+	p.letters.added, p.opt.Fetcher = added, g
+	back := int64(-1)
+	g.back = func(offset int64) { back = offset; cancel() }
+	if err := p.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	running.Wait()
+	if len(p.letters.kept) != 1 || back != 0 || len(p.group.passed) != 0 {
+		t.Errorf("%d letters, reading goes on at offset %d, and passed %v", len(p.letters.kept), back, p.group.passed)
 	}
 }

@@ -179,15 +179,7 @@ func (f *run) send(ctx context.Context) {
 // acknowledge takes the answers of the log.
 func (f *run) acknowledge(ctx context.Context) {
 	for b := range f.sent {
-		if b.pending != nil {
-			var res bridge.Result
-			res, b.err = b.pending.Wait(ctx)
-			b.counts.Accepted, b.counts.Duplicate = res.Accepted, res.Duplicate
-			if b.err != nil && res.Accepted > 0 {
-				// Its first frames are kept; read again they are duplicates.
-				f.opt.Count(Counts{Accepted: res.Accepted})
-			}
-		}
+		f.await(ctx, b)
 		left := b.parts
 		if b.err == nil {
 			f.opt.Count(b.counts)
@@ -212,6 +204,23 @@ func (f *run) acknowledge(ctx context.Context) {
 		b.release()
 		f.underWay.Done()
 		f.free <- b
+	}
+}
+
+// await waits until the log has kept a batch, or has not. One of letters alone asks no
+// log, and yet must not let its partition pass over what was sent before it.
+func (f *run) await(ctx context.Context, b *batch) {
+	if b.pending != nil {
+		var res bridge.Result
+		res, b.err = b.pending.Wait(ctx)
+		b.counts.Accepted, b.counts.Duplicate = res.Accepted, res.Duplicate
+		if b.err != nil && res.Accepted > 0 {
+			// Its first frames are kept; read again they are duplicates.
+			f.opt.Count(Counts{Accepted: res.Accepted})
+		}
+	}
+	if b.err == nil {
+		b.err = f.err
 	}
 }
 
