@@ -16,14 +16,22 @@ import (
 	"vitrine/bridge/kafka/fetch"
 )
 
-// missing is the fault of a topic that is not there; like is one that is and may be
-// meant, or "".
-func missing(topic, like string, o *Options) *fault.Error {
-	hint := fmt.Sprintf("kafka-topics.sh --create --topic %s --partitions 8 --bootstrap-server %s", topic, o.Brokers[0])
+// missing is the fault of topics that are not there; like is one that is and may be
+// meant by the first, or "".
+func missing(topics []string, like string, o *Options) *fault.Error {
+	what := fmt.Sprintf("topic %s does not exist on %s", topics[0], strings.Join(o.Brokers, ","))
+	if len(topics) > 1 {
+		what += ", nor do others of the configuration: " + strings.Join(topics[1:], ", ")
+	}
+	var create []string
+	for _, topic := range topics {
+		create = append(create, fmt.Sprintf("kafka-topics.sh --create --topic %s --partitions 8 --bootstrap-server %s", topic, o.Brokers[0]))
+	}
+	hint := strings.Join(create, " && ")
 	if like != "" {
 		hint = "the cluster has " + like + ": is that meant? Else " + hint
 	}
-	return fault.New(fmt.Sprintf("topic %s does not exist on %s", topic, strings.Join(o.Brokers, ",")), hint)
+	return fault.New(what, hint)
 }
 
 // unreachable is the fault of brokers that answer, and give addresses of themselves

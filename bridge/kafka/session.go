@@ -259,19 +259,23 @@ func (s *Source) probe(ctx context.Context) (kadm.TopicDetails, error) {
 	return s.lookUp(ctx, kadm.NewClient(client))
 }
 
-// lookUp gives the topics, or a fault that names one that is missing.
+// lookUp gives the topics, or a fault that names those that are missing.
 func (s *Source) lookUp(ctx context.Context, admin *kadm.Client) (kadm.TopicDetails, error) {
 	details, err := admin.ListTopics(ctx, s.opt.Names()...)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the topics: %w", err)
 	}
+	var gone []string
 	for _, topic := range s.opt.Names() {
 		switch d, there := details[topic]; {
 		case !there || errors.Is(d.Err, kerr.UnknownTopicOrPartition):
-			return nil, missing(topic, s.like(ctx, admin, topic), &s.opt)
+			gone = append(gone, topic)
 		case d.Err != nil:
 			return nil, fmt.Errorf("ask for topic %s: %w", topic, d.Err)
 		}
+	}
+	if len(gone) > 0 {
+		return nil, missing(gone, s.like(ctx, admin, gone[0]), &s.opt)
 	}
 	return details, nil
 }

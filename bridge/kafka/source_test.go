@@ -446,8 +446,12 @@ func TestFaults(t *testing.T) {
 		opt        Options
 		what, hint string
 	}{
-		"refused":        {Options{Brokers: []string{"127.0.0.1:1"}}, "no connection to 127.0.0.1:1", "check kafka.brokers"},
-		"missing topic":  {Options{Brokers: []string{open}, Topics: values.Topics{Topic: "clicks"}}, "topic clicks does not exist", "kafka-topics.sh --create --topic clicks"},
+		"refused":       {Options{Brokers: []string{"127.0.0.1:1"}}, "no connection to 127.0.0.1:1", "check kafka.brokers"},
+		"missing topic": {Options{Brokers: []string{open}, Topics: values.Topics{Topic: "clicks"}}, "topic clicks does not exist", "kafka-topics.sh --create --topic clicks"},
+		"missing topics": {
+			Options{Brokers: []string{open}, Topics: values.Topics{Topic: "clicks", ItemsTopic: "items"}},
+			"topic clicks does not exist on " + open + ", nor do others of the configuration: items", " && kafka-topics.sh --create --topic items",
+		},
 		"mistyped topic": {Options{Brokers: []string{open}, Topics: values.Topics{Topic: "user_event"}}, "topic user_event does not exist", "the cluster has user-events: is that meant? Else kafka-topics.sh"},
 		"password": {
 			Options{Brokers: []string{secured}, Security: Security{SASL: Plain, User: "vitrine", PasswordFile: password}},
