@@ -71,7 +71,7 @@ var rules = []rule{
 	{pkg: "bridge/parquet", own: []string{"bridge", "bridge/event", "internal/logkey"}, foreign: []string{"github.com/parquet-go/parquet-go"}},
 	{pkg: "bridge/kafka/fetch", foreign: []string{"github.com/twmb/franz-go"}},
 	{pkg: "bridge/kafka/fault"},
-	{pkg: "bridge/kafka/schema", own: []string{"bridge/event", "bridge/kafka/fault", "internal/keyfile"}, foreign: []string{"github.com/twmb/avro", "google.golang.org/protobuf"}},
+	{pkg: "bridge/kafka/schema", own: []string{"bridge/event", "bridge/event/words", "bridge/kafka/fault", "internal/keyfile"}, foreign: []string{"github.com/twmb/avro", "google.golang.org/protobuf"}},
 	{pkg: "bridge/kafka/values", own: []string{"bridge/cloudevents", "bridge/deadletter", "bridge/event", "bridge/file", "bridge/kafka/fetch", "bridge/kafka/schema"}},
 	{
 		pkg: "bridge/kafka/flow", own: []string{"bridge", "bridge/deadletter", "bridge/event", "bridge/event/frames", "bridge/kafka/fetch", "bridge/kafka/values", "internal/pause"},

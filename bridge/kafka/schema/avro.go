@@ -3,11 +3,9 @@ package schema
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
-	"math/big"
 	"os"
 	"strings"
 	"time"
@@ -112,8 +110,7 @@ func (a *AvroReader) JSON(value []byte) ([]byte, *event.Invalid) {
 	if len(left) > 0 {
 		return nil, &event.Invalid{Code: CodeInvalid, Detail: fmt.Sprintf("the value is not of its Avro schema: %d bytes are left behind it", len(left))}
 	}
-	decimals(fields)
-	return text(fields)
+	return text(fields, len(value))
 }
 
 // reason is what is wrong with a value, without the types that it was read into.
@@ -127,33 +124,4 @@ func reason(err error) string {
 		err = at.Err
 	}
 	return where + strings.TrimPrefix(err.Error(), "avro: ")
-}
-
-// decimal makes a decimal, as prices are, the number that JSON has for it; ok is false
-// for everything else. What is below a value is looked through.
-func decimal(v any) (n json.Number, ok bool) {
-	switch v := v.(type) {
-	case *big.Rat:
-		if places, exact := v.FloatPrec(); exact {
-			return json.Number(v.FloatString(places)), true
-		}
-	case map[string]any:
-		decimals(v)
-	case []any:
-		for i := range v {
-			if n, ok := decimal(v[i]); ok {
-				v[i] = n
-			}
-		}
-	}
-	return "", false
-}
-
-// decimals does it for the values of a map.
-func decimals(fields map[string]any) {
-	for name, v := range fields {
-		if n, ok := decimal(v); ok {
-			fields[name] = n
-		}
-	}
 }

@@ -5,10 +5,7 @@
 package schema
 
 import (
-	"encoding/json"
 	"time"
-
-	"vitrine/bridge/event"
 )
 
 // Options say where schemas are from.
@@ -45,13 +42,4 @@ func Headless(value []byte) []byte {
 		return value
 	}
 	return value[registryHeader:]
-}
-
-// text is what JSON has for fields; those that are null are absent when it is read.
-func text(fields map[string]any) ([]byte, *event.Invalid) {
-	out, err := json.Marshal(fields)
-	if err != nil {
-		return nil, &event.Invalid{Code: CodeInvalid, Detail: "a field has no form in JSON: " + err.Error()}
-	}
-	return out, nil
 }

@@ -64,7 +64,7 @@ func (m *Protobuf) JSON(value []byte) ([]byte, *event.Invalid) {
 	if err := proto.Unmarshal(value, msg); err != nil {
 		return nil, &event.Invalid{Code: CodeInvalid, Detail: fmt.Sprintf("the value is no %s: %v", m.kind.FullName(), err)}
 	}
-	return text(fieldsOf(msg, 0))
+	return text(fieldsOf(msg, 0), len(value))
 }
 
 // skipHeader takes a registry's header off: mark, number, and the path to the
