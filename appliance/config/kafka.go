@@ -72,6 +72,7 @@ func (k *Kafka) validate(check func(ok bool, key, format string, args ...any)) {
 	headless := oneOf(k.Format, values.CSV, values.CloudEvents) && k.ItemsTopic+k.UsersTopic == "" // which are JSON
 	check(k.Registry.URL == "" || !headless, "kafka.schema_registry",
 		"does not count: values of kafka.format=%s are read without a registry, and no topic of items or users is set; take it out, or set the format that the values have: json, avro or protobuf", k.Format)
+	check(len(k.Registry.Skip) == 0 || k.Format == values.Avro, "kafka.schema_registry_skip", "counts where kafka.format is avro, and it is %s", k.Format)
 	validateRegistry(&k.Registry, check)
 	if err := values.CheckMap(k.Format, k.Map); err != nil {
 		check(false, "kafka.map", "%q: %s", k.Map, strings.TrimPrefix(err.Error(), "map: "))

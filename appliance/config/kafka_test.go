@@ -39,9 +39,10 @@ func TestWrongTopicsAreToldInOrder(t *testing.T) {
 // TestKeysThatDoNotCount: what nothing reads is refused by its key, with what it needs.
 func TestKeysThatDoNotCount(t *testing.T) {
 	for set, want := range map[string]string{
-		"sasl_user=shop":                      "kafka.sasl must be set for kafka.sasl_user",
-		"sasl_password_file=/etc/secret":      "kafka.sasl must be set for kafka.sasl_user",
-		"schema=/etc/shop.avsc":               "kafka.schema counts where kafka.format is avro or protobuf, and it is json",
+		"sasl_user=shop":                 "kafka.sasl must be set for kafka.sasl_user",
+		"sasl_password_file=/etc/secret": "kafka.sasl must be set for kafka.sasl_user",
+		"schema=/etc/shop.avsc":          "kafka.schema counts where kafka.format is avro or protobuf, and it is json",
+		"schema_registry=http://registry:8081 schema_registry_skip=7": "kafka.schema_registry_skip counts where kafka.format is avro, and it is json",
 		"message=shop.Event":                  "kafka.message counts where kafka.format is protobuf, and it is json",
 		"topic=a items_topic=a":               "items_topic=a: kafka.items_topic must not be that of kafka.topic",
 		"items_topic=a users_topic=a":         "users_topic=a: kafka.users_topic must not be that of",
@@ -104,7 +105,7 @@ func TestRegistry(t *testing.T) {
 		"_skip=7":                                                            "kafka.schema_registry must be set",
 		"_user=shop _password_file=/etc/secret":                              "kafka.schema_registry must be set",
 	} {
-		var keys []string
+		keys := []string{"kafka.format=avro", "kafka.schema=/etc/shop.avsc"}
 		for key := range strings.FieldsSeq(set) {
 			keys = append(keys, at+key)
 		}
