@@ -180,7 +180,7 @@ func (s *Store) write(list []Key, dir *os.File) error {
 	if err != nil {
 		return err
 	}
-	return durable.Replace(s.path, ".keys-*", func(f *os.File) error {
+	return durable.Replace(s.path, func(f *os.File) error {
 		if _, err := f.Write(append(raw, '\n')); err != nil {
 			return err
 		}

@@ -76,7 +76,7 @@ func receive(ctx context.Context, r io.Reader, dir string, tell Progress) error 
 		}
 	}
 	// Last, and whole: a folder with it is a backup.
-	return durable.Replace(filepath.Join(dir, manifestName), "backup.*.tmp", func(f *os.File) error {
+	return durable.Replace(filepath.Join(dir, manifestName), func(f *os.File) error {
 		_, err := io.Copy(f, in)
 		return errors.Join(err, f.Chmod(0o640))
 	})

@@ -101,7 +101,7 @@ func read(dir string) (m mark, err error) {
 func write(dir string, m mark) error {
 	data, err := json.Marshal(m)
 	if err == nil {
-		err = durable.Replace(path(dir), "format.*.tmp", func(f *os.File) error {
+		err = durable.Replace(path(dir), func(f *os.File) error {
 			_, err := f.Write(append(data, '\n'))
 			return errors.Join(err, f.Chmod(0o640))
 		})

@@ -60,3 +60,48 @@ func TestRestoring(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestHoldSweeps: what a kill left half-written is gone when the folder is held, and
+// stays while another process has it.
+func TestHoldSweeps(t *testing.T) {
+	dir := t.TempDir()
+	var left []string
+	for _, name := range []string{".keys.1.tmp", "state/.wanted.json.2.tmp", "state/rules/.7.json.3.tmp", "bus/.lost.json.4.tmp", "deadletters/.dropped.5.tmp"} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o750), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		left = append(left, path)
+	}
+	kept := filepath.Join(dir, "state", "rules", "7.json")
+	if err := os.WriteFile(kept, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Hold(dir, "1"); err == nil {
+		t.Fatal("two have the folder")
+	}
+	for _, path := range append(left, kept) {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := f.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = Hold(dir, "1"); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Release()
+	for _, path := range left {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s is left", path)
+		}
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Error(err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"vitrine/internal/disk"
+	"vitrine/internal/durable"
 )
 
 // Folder is a data folder, held by this process alone.
@@ -37,7 +38,19 @@ func Hold(dir, version string) (*Folder, error) {
 		}
 		return nil, errors.Join(&Fault{Op: "open data folder", Err: err, Hint: hint}, f.Release())
 	}
+	f.sweep()
 	return f, nil
+}
+
+// sweep removes the half-written files of processes that were killed, which lie in the
+// folder, in those of its parts, and in those of the state's.
+func (f *Folder) sweep() {
+	dirs := []string{f.dir}
+	for _, in := range []string{"*", filepath.Join("state", "*")} {
+		found, _ := filepath.Glob(f.Path(in)) // files among them have nothing
+		dirs = append(dirs, found...)
+	}
+	durable.Sweep(dirs...)
 }
 
 // Lock makes the data folder if need be and locks it. The lock is the

@@ -184,7 +184,7 @@ func moveFile(from, to string) error {
 
 // copyFile writes what f holds to a new file, complete and synced or not at all.
 func copyFile(f *os.File, to string) error {
-	return durable.Replace(to, filepath.Base(to)+".*"+tmpSuffix, func(tmp *os.File) error {
+	return durable.Replace(to, func(tmp *os.File) error {
 		if _, err := io.Copy(tmp, f); err != nil {
 			return err
 		}

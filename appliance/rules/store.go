@@ -95,7 +95,7 @@ func (s *Store) Save(rules []Rule, now time.Time) (Set, error) {
 
 // write puts a whole file in place, or none.
 func (s *Store) write(path string, body []byte) error {
-	return durable.Replace(path, ".rules-*", func(f *os.File) error {
+	return durable.Replace(path, func(f *os.File) error {
 		_, err := f.Write(body)
 		return err
 	})

@@ -91,7 +91,7 @@ func (w *wanted) write(holes []bridge.Hole) error {
 	for _, h := range holes {
 		file.Wanted = append(file.Wanted, wantedSpan{h.Place.Name, h.Place.Partition, h.From, h.To})
 	}
-	return durable.ReplaceJSON(w.path, ".wanted-*", file)
+	return durable.ReplaceJSON(w.path, file)
 }
 
 // keepPatience is long for what takes a fraction of a millisecond. A frame of unknown

@@ -112,5 +112,5 @@ func write(path string, at map[bridge.Place]int64) error {
 	slices.SortFunc(file.Partitions, func(a, b beginning) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
-	return durable.ReplaceJSON(path, ".begun-*", file)
+	return durable.ReplaceJSON(path, file)
 }

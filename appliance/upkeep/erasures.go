@@ -163,7 +163,7 @@ func (e *Erasures) settle() error {
 func (e *Erasures) write() error {
 	data, err := json.Marshal(erasuresFile{Version: 1, Key: hex.EncodeToString(e.key), Users: e.list})
 	if err == nil {
-		err = durable.Replace(e.path, "erasures.*.tmp", func(f *os.File) error {
+		err = durable.Replace(e.path, func(f *os.File) error {
 			_, err := f.Write(append(data, '\n'))
 			return err
 		})

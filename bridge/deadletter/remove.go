@@ -115,27 +115,15 @@ func (s *Store) countDropped(n int64) error {
 	return replace(filepath.Join(s.opt.Dir, droppedFile), strconv.AppendInt(nil, s.dropped, 10))
 }
 
-// workPattern names a file that is being written.
-const workPattern = ".work-*"
-
 // replace puts data in the place of a file.
 func replace(path string, data []byte) error {
-	return durable.Replace(path, workPattern, func(f *os.File) error {
+	return durable.Replace(path, func(f *os.File) error {
 		if err := f.Chmod(0o640); err != nil {
 			return err
 		}
 		_, err := f.Write(data)
 		return err
 	})
-}
-
-// clean removes what a crash has left half-written.
-func (s *Store) clean() error {
-	left, err := filepath.Glob(filepath.Join(s.opt.Dir, workPattern))
-	for _, path := range left {
-		err = errors.Join(err, os.Remove(path))
-	}
-	return err
 }
 
 // loadDropped reads that count. A store of an older version has none; there,

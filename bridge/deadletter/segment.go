@@ -116,7 +116,7 @@ func (s *Store) load() error {
 			return err
 		}
 	}
-	if err := errors.Join(s.loadDropped(firsts), s.clean()); err != nil {
+	if err := s.loadDropped(firsts); err != nil {
 		return err
 	}
 	if len(s.segments) == 0 {

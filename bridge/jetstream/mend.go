@@ -103,7 +103,7 @@ func note(opt *Options, found []Damage) error {
 		l.add(Loss{d.First, d.Last, time.Now().UTC().Truncate(time.Second)})
 	}
 	l.shorten()
-	return durable.Replace(filepath.Join(opt.Dir, lossFile), ".lost-*", func(f *os.File) error {
+	return durable.Replace(filepath.Join(opt.Dir, lossFile), func(f *os.File) error {
 		return json.NewEncoder(f).Encode(l)
 	})
 }

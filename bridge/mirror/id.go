@@ -43,7 +43,7 @@ func makeID(at string) (string, error) {
 	var raw [idDigits / 2]byte
 	_, _ = rand.Read(raw[:]) // never fails
 	id := hex.EncodeToString(raw[:])
-	err := durable.Replace(at, ".id*", func(f *os.File) error {
+	err := durable.Replace(at, func(f *os.File) error {
 		_, err := f.WriteString(id + "\n")
 		return err
 	})

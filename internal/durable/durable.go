@@ -14,6 +14,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"syscall"
 )
 
@@ -34,12 +36,11 @@ func SyncDir(dir string) error {
 }
 
 // Replace puts what fill writes in the place of path, in one step and on disk.
-// Until then the file has a name in the same folder that pattern gives, as
-// os.CreateTemp takes it; a crash can leave it behind. Its mode is 0600 unless
-// fill changes it.
-func Replace(path, pattern string, fill func(f *os.File) error) error {
+// Until then the file has another name in the same folder, and a crash can leave it
+// behind, for Sweep. Its mode is 0600 unless fill changes it.
+func Replace(path string, fill func(f *os.File) error) error {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, pattern)
+	f, err := os.CreateTemp(dir, workPrefix+filepath.Base(path)+".*"+workSuffix)
 	if err != nil {
 		return err
 	}
@@ -55,6 +56,26 @@ func Replace(path, pattern string, fill func(f *os.File) error) error {
 	return SyncDir(dir)
 }
 
+// The names of files that Replace is writing.
+const workPrefix, workSuffix = ".", ".tmp"
+
+// before matches the names that such files had once.
+var before = regexp.MustCompile(`^(\.(begun|wanted|lost|rules|keys|work)-|(format|erasures)\.)[0-9]+(\.tmp)?$`)
+
+// Sweep removes from folders what a crash has left of Replace, while nobody else
+// writes there. What cannot be removed stays.
+func Sweep(dirs ...string) {
+	for _, dir := range dirs {
+		entries, _ := os.ReadDir(dir) // what can be listed
+		for _, e := range entries {
+			name := e.Name()
+			if e.Type().IsRegular() && (strings.HasPrefix(name, workPrefix) && strings.HasSuffix(name, workSuffix) || before.MatchString(name)) {
+				_ = os.Remove(filepath.Join(dir, name))
+			}
+		}
+	}
+}
+
 // Remove takes the file at path away, which need not be there, and returns when
 // that is on disk: else a crash of the machine may bring it back.
 func Remove(path string) error {
@@ -66,12 +87,12 @@ func Remove(path string) error {
 
 // ReplaceJSON is Replace by a line of JSON, which v becomes, and a line of its CRC-32C
 // in hexadecimal digits, so that a flipped bit makes no other value of it.
-func ReplaceJSON(path, pattern string, v any) error {
+func ReplaceJSON(path string, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return Replace(path, pattern, func(f *os.File) error {
+	return Replace(path, func(f *os.File) error {
 		_, err := fmt.Fprintf(f, "%s\n%08x\n", text, sum(text))
 		return err
 	})

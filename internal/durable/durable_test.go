@@ -22,7 +22,7 @@ func TestReplace(t *testing.T) {
 		fail error
 		want string
 	}{{"one", nil, "one"}, {"half", broken, "one"}, {"two", nil, "two"}} {
-		err := durable.Replace(path, ".f-*", func(f *os.File) error {
+		err := durable.Replace(path, func(f *os.File) error {
 			_, err := f.WriteString(c.text)
 			return errors.Join(err, c.fail)
 		})
@@ -40,6 +40,38 @@ func TestReplace(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("left beside it: %v, %v", left, err)
+	}
+}
+
+// TestSweep: what a crash leaves of Replace goes, also that of earlier versions, and
+// nothing else does.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	var work string
+	if err := durable.Replace(filepath.Join(dir, "f.json"), func(f *os.File) error {
+		work = filepath.Base(f.Name())
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	stay := []string{"f.json", "begun.json", "x.tmp", ".hidden", "format", "format.1.txt", ".begun-1x", "snapshot.1"}
+	for _, name := range append(stay, work, ".begun-123", ".wanted-1", ".lost-2", ".rules-3", ".keys-4", ".work-5", "format.6.tmp", "erasures.7.tmp") {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, ".folder.tmp"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	durable.Sweep(filepath.Join(dir, "none"), dir)
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != len(stay)+1 {
+		t.Errorf("left %v, %v", left, err)
+	}
+	for _, name := range append(stay, ".folder.tmp") {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -86,7 +118,7 @@ func TestFoldersThatAreNotThere(t *testing.T) {
 		t.Errorf("remove: %v", err)
 	}
 	write := func(*os.File) error { t.Error("written"); return nil }
-	if err := durable.Replace(filepath.Join(none, "f"), ".f-*", write); !errors.Is(err, os.ErrNotExist) {
+	if err := durable.Replace(filepath.Join(none, "f"), write); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("replace: %v", err)
 	}
 }
@@ -99,7 +131,7 @@ func TestJSON(t *testing.T) {
 	if err := durable.ReadJSON(path, &got); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("read what is not there: %v", err)
 	}
-	if err := durable.ReplaceJSON(path, ".f-*", want); err != nil {
+	if err := durable.ReplaceJSON(path, want); err != nil {
 		t.Fatal(err)
 	}
 	if err := durable.ReadJSON(path, &got); err != nil || got != want {
@@ -126,13 +158,13 @@ func TestJSON(t *testing.T) {
 	for n := range text {
 		damaged(text[:n])
 	}
-	if err := durable.ReplaceJSON(path, ".f-*", []int{1}); err != nil {
+	if err := durable.ReplaceJSON(path, []int{1}); err != nil {
 		t.Fatal(err)
 	}
 	if err := durable.ReadJSON(path, &got); !errors.Is(err, durable.ErrDamaged) {
 		t.Errorf("another kind of value: %v", err)
 	}
-	if err := durable.ReplaceJSON(path, ".f-*", func() {}); err == nil {
+	if err := durable.ReplaceJSON(path, func() {}); err == nil {
 		t.Error("a function was written")
 	}
 }
