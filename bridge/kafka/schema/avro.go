@@ -73,7 +73,7 @@ func (a *Avro) number(value []byte) (id uint32, ok bool) {
 
 // Prepare asks the registry for the schemas of values that are not known yet; all
 // of them are there until the next call, however many they are. An error means that
-// the registry does not answer, which is no fault of the values.
+// the registry does not answer or does not give one, which is no fault of the values.
 func (a *AvroReader) Prepare(ctx context.Context, values iter.Seq[[]byte]) error {
 	clear(a.these)
 	for value := range values {

@@ -130,7 +130,7 @@ func Check(ctx context.Context, r Registry) (kinds string, err error) {
 
 // get is a schema by its number, of those that are known or else of the registry; again
 // tells that the number has come before. An error is a fault.Error, which means that the
-// registry does not answer, or that of ctx.
+// registry does not answer or does not give this one, or that of ctx.
 func (s *schemas) get(ctx context.Context, id uint32, again bool) (*registered, error) {
 	if why := s.unasked(id); why != "" {
 		return &registered{fault: why}, nil
