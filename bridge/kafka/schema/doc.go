@@ -36,9 +36,10 @@ const (
 )
 
 // Headless is a value without a registry's header. JSON that was written without one
-// does not begin with its mark, and is left as it is.
+// does not begin with its mark, and is left as it is; so is a header that nothing is
+// behind, as that would be a value that takes an item or a user away.
 func Headless(value []byte) []byte {
-	if len(value) < registryHeader || value[0] != registryMark {
+	if len(value) <= registryHeader || value[0] != registryMark {
 		return value
 	}
 	return value[registryHeader:]

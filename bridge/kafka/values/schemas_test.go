@@ -34,6 +34,8 @@ func TestHeadless(t *testing.T) {
 		{"i", header + `{"item_id":"b"}`, ""},
 		{"u", header + `{"user_id":"a"}`, ""},
 		{"plain", header, event.CodeInvalidJSON},
+		{"i", header, event.CodeInvalidJSON}, // which is no removal
+		{"u", header, event.CodeInvalidJSON},
 		{"plain", header[:4], event.CodeInvalidJSON},
 		{"plain", header + "x", event.CodeInvalidJSON},
 	} {
