@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -64,7 +63,12 @@ func (m *Protobuf) JSON(value []byte) ([]byte, *event.Invalid) {
 	if err := proto.Unmarshal(value, msg); err != nil {
 		return nil, &event.Invalid{Code: CodeInvalid, Detail: fmt.Sprintf("the value is no %s: %v", m.kind.FullName(), err)}
 	}
-	return text(fieldsOf(msg, 0), len(value))
+	said := telling{left: event.MaxJSON}
+	fields := said.fields(msg, 0)
+	if said.left < 0 {
+		return nil, &event.Invalid{Code: event.CodeTooLarge, Detail: fmt.Sprintf("the value has %d bytes, and in JSON more than the limit of %d", len(value), event.MaxJSON)}
+	}
+	return text(fields, len(value))
 }
 
 // skipHeader takes a registry's header off: mark, number, and the path to the
@@ -86,74 +90,4 @@ func skipHeader(value []byte) (rest []byte, ok bool) {
 		value = value[n:]
 	}
 	return value, true
-}
-
-// maxDepth bounds the messages within messages.
-const maxDepth = 16
-
-// fieldsOf are the fields that are set, by their names in the schema, and enums that
-// are never said to be: their first value has no bytes, and may well be `view`. The
-// other fields' zeros say no more than that nothing was given.
-func fieldsOf(msg protoreflect.Message, depth int) map[string]any {
-	out := map[string]any{}
-	if depth == maxDepth {
-		return out
-	}
-	all := msg.Descriptor().Fields()
-	for i := range all.Len() {
-		if f := all.Get(i); f.Enum() != nil && !f.HasPresence() && !f.IsList() && !f.IsMap() {
-			out[string(f.Name())] = scalar(f, msg.Get(f), depth)
-		}
-	}
-	msg.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case f.IsMap():
-			inner := map[string]any{}
-			v.Map().Range(func(key protoreflect.MapKey, v protoreflect.Value) bool {
-				inner[key.String()] = scalar(f.MapValue(), v, depth)
-				return true
-			})
-			out[string(f.Name())] = inner
-		case f.IsList():
-			list := make([]any, v.List().Len())
-			for i := range list {
-				list[i] = scalar(f, v.List().Get(i), depth)
-			}
-			out[string(f.Name())] = list
-		default:
-			out[string(f.Name())] = scalar(f, v, depth)
-		}
-		return true
-	})
-	return out
-}
-
-// scalar is a field's value, or one of several. A google.protobuf.Timestamp is an
-// RFC 3339 text, a google.protobuf.Int64Value and its like are what they wrap.
-func scalar(f protoreflect.FieldDescriptor, v protoreflect.Value, depth int) any {
-	switch f.Kind() {
-	case protoreflect.MessageKind, protoreflect.GroupKind:
-		inner := v.Message()
-		if d := inner.Descriptor(); d.FullName() == "google.protobuf.Timestamp" {
-			seconds, nanos := inner.Get(d.Fields().ByName("seconds")).Int(), inner.Get(d.Fields().ByName("nanos")).Int()
-			return time.Unix(seconds, nanos).UTC().Format(time.RFC3339Nano)
-		} else if f := wrapped(d); f != nil {
-			return scalar(f, inner.Get(f), depth)
-		}
-		return fieldsOf(inner, depth+1)
-	case protoreflect.EnumKind:
-		if value := f.Enum().Values().ByNumber(v.Enum()); value != nil {
-			return string(value.Name())
-		}
-		return int32(v.Enum())
-	}
-	return v.Interface()
-}
-
-// wrapped is the field of a message that wraps one, nil of another.
-func wrapped(d protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
-	if d.FullName().Parent() != "google.protobuf" || d.Fields().Len() != 1 {
-		return nil
-	}
-	return d.Fields().ByName("value")
 }

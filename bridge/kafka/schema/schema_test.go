@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -426,6 +427,7 @@ func TestProtobufKinds(t *testing.T) {
 			Name: new("Event"), Field: []*descriptorpb.FieldDescriptorProto{
 				field(1, "event_type", enum, ".shop.Kind", one), field(2, "price", message, ".google.protobuf.DoubleValue", one), field(3, "props", message, ".shop.Event.PropsEntry", many),
 				field(4, "kinds", enum, ".shop.Kind", many), field(5, "user_id", text, "", one), field(6, "value", message, ".google.protobuf.Int64Value", one),
+				field(7, "lines", message, ".shop.Event", many),
 			},
 			NestedType: []*descriptorpb.DescriptorProto{{
 				Name: new("PropsEntry"), Options: &descriptorpb.MessageOptions{MapEntry: new(true)},
@@ -450,6 +452,13 @@ func TestProtobufKinds(t *testing.T) {
 		if got, inv := p.JSON([]byte(value)); inv != nil || string(got) != want {
 			t.Errorf("%x: %s %v, want %s", value, got, inv, want)
 		}
+	}
+	// Parts that take next to no bytes, and are long in JSON.
+	if got, inv := p.JSON(bytes.Repeat([]byte("\x3a\x00"), event.MaxJSON/16)); inv == nil || inv.Code != event.CodeTooLarge {
+		t.Errorf("%d bytes of JSON, %v", len(got), inv)
+	}
+	if got, inv := p.JSON(bytes.Repeat([]byte("\x3a\x00"), event.MaxJSON/32)); inv != nil || len(got) < 22*event.MaxJSON/32 {
+		t.Errorf("%d bytes of JSON, %v", len(got), inv)
 	}
 }
 
