@@ -192,6 +192,26 @@ func TestKilledLeader(t *testing.T) {
 	r.until("all partitions are read", func(s Status) bool { return len(s.Partitions) == 3 })
 }
 
+// TestUnlike: what the brokers give one that was killed is compared with what there is
+// for it, as Kafka gives it even topics that it has not asked for.
+func TestUnlike(t *testing.T) {
+	found := kadm.TopicDetails{"events": {Partitions: kadm.PartitionDetails{0: {}, 1: {}}}, "items": {Partitions: kadm.PartitionDetails{0: {}}}}
+	for name, test := range map[string]struct {
+		got  map[string][]int32
+		want bool
+	}{
+		"all":                 {map[string][]int32{"events": {0, 1}, "items": {0}}, false},
+		"nothing":             {nil, true},
+		"a partition less":    {map[string][]int32{"events": {1}, "items": {0}}, true},
+		"a topic less":        {map[string][]int32{"events": {0, 1}}, true},
+		"a topic that is not": {map[string][]int32{"events": {0, 1}, "items": {0}, "users": {0}}, true},
+	} {
+		if got := unlike(test.got, found); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 // TestSameMember: of two that go by one name, as those on copies of a data folder do,
 // each says so when the other takes its place, and sends nobody away.
 func TestSameMember(t *testing.T) {

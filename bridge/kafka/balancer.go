@@ -13,10 +13,16 @@ type balancer struct{ kgo.GroupBalancer }
 // ProtocolName names it to the brokers, which let in only who knows it.
 func (balancer) ProtocolName() string { return "vitrine-cooperative-sticky" }
 
-// fewer tells that a member did not get all there is. The brokers give a leader that was
-// killed what it had, without the topics and partitions that came meanwhile. The client
-// sees to that for balancers of its own; for others the group has to share out anew.
-func fewer(got map[string][]int32, found kadm.TopicDetails) bool {
+// unlike tells that a member did not get what there is for it, all of that and no more. The
+// brokers give a leader that was killed what it had: without the topics and partitions that
+// came meanwhile, and with topics that it is to read no more, which then nobody reads. The
+// client sees to that for balancers of its own; for others the group has to share out anew.
+func unlike(got map[string][]int32, found kadm.TopicDetails) bool {
+	for topic := range got {
+		if _, ours := found[topic]; !ours {
+			return true
+		}
+	}
 	for topic, d := range found {
 		if len(got[topic]) < len(d.Partitions) {
 			return true

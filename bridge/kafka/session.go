@@ -136,7 +136,7 @@ func (s *session) membership(found kadm.TopicDetails) []kgo.Opt {
 		kgo.ConsumerGroup(s.opt.Group), kgo.Balancers(balancer{kgo.CooperativeStickyBalancer()}), kgo.SessionTimeout(s.away),
 		kgo.DisableAutoCommit(), kgo.AdjustFetchOffsetsFn(s.start),
 		kgo.OnPartitionsAssigned(func(_ context.Context, client *kgo.Client, got map[string][]int32) {
-			if !s.member.Swap(true) && fewer(got, found) {
+			if !s.member.Swap(true) && unlike(got, found) {
 				client.ForceRebalance()
 			}
 			s.well()
