@@ -109,7 +109,8 @@ func note(opt *Options, found []Damage) error {
 }
 
 // scrub looks at every frame of the store before the server does. Where some
-// are damaged, the store is put aside, for mend.
+// are damaged, or in a file that the server does not know, the store is put aside, for
+// mend.
 func scrub(opt *Options) error {
 	store, aside := filepath.Join(opt.Dir, storeDir), filepath.Join(opt.Dir, damagedDir)
 	if err := os.RemoveAll(filepath.Join(opt.Dir, mendedDir)); err != nil {
@@ -123,8 +124,16 @@ func scrub(opt *Options) error {
 		return nil
 	}
 	found, err := walk(store, opt.elsewhere(), func(uint64, []byte) error { return nil })
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return err
+	}
+	all, err := segments(store)
+	if err != nil {
+		return err
+	}
+	// One that is said to be damaged the server does not know, though it may be sound.
+	if len(found) == 0 && !slices.ContainsFunc(all, func(s segment) bool { return s.damaged }) {
+		return nil
 	}
 	opt.Log.Warn("bus: the log is damaged and made anew from what is sound", logkey.Dir, opt.Dir)
 	if err := os.Rename(store, aside); err != nil {
@@ -134,7 +143,8 @@ func scrub(opt *Options) error {
 }
 
 // mend fills a new store from one that was put aside: every sound frame keeps its
-// sequence, and where one is lost there is a frame without records.
+// sequence, and where one is lost there is a frame without records. What a disk gives at
+// the second try only is not lost.
 func (n *node) mend(ctx context.Context, opt *Options) error {
 	aside := filepath.Join(opt.Dir, damagedDir)
 	if _, err := os.Stat(aside); errors.Is(err, fs.ErrNotExist) {
@@ -166,7 +176,7 @@ func (n *node) mend(ctx context.Context, opt *Options) error {
 		last++
 		return nil
 	}
-	if d := found[0]; d.First == 0 && opt.elsewhere() < d.Last {
+	if len(found) > 0 && found[0].First == 0 && opt.elsewhere() < found[0].Last {
 		// The damage begins the log.
 		if err := add(opt.elsewhere()+1, nothing); err != nil {
 			return fmt.Errorf("make the log anew: %w", err)
@@ -175,8 +185,8 @@ func (n *node) mend(ctx context.Context, opt *Options) error {
 	if _, err := walk(aside, opt.elsewhere(), add); err != nil {
 		return fmt.Errorf("make the log anew: %w", err)
 	}
-	if end := found[len(found)-1].Last; end > last {
-		if err := add(end, nothing); err != nil {
+	if end := len(found) - 1; end >= 0 && found[end].Last > last {
+		if err := add(found[end].Last, nothing); err != nil {
 			return fmt.Errorf("make the log anew: %w", err)
 		}
 	}

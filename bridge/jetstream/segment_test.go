@@ -169,3 +169,42 @@ func TestSalvage(t *testing.T) {
 		t.Errorf("a file that became shorter: %d bytes, whole %v", len(got), whole)
 	}
 }
+
+// A segment that was said to be damaged, and is not, has its frames: the server knows it
+// by its own name alone.
+func TestSoundSegmentSaidToBeDamaged(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := open(t, Options{Dir: dir})
+	frames := fill(t, b, 5, 1000)
+	_ = b.Close()
+	all, err := segments(filepath.Join(dir, storeDir))
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	if err := os.Rename(all[0].path, all[0].path+damagedSuffix); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, Options{Dir: dir})
+	if got := lostIn(t, b); len(got) > 0 {
+		t.Errorf("lost %v", got)
+	}
+	check(t, b, 1, frames)
+}
+
+// What a disk gives at the second try only, after the store was put aside, is no loss.
+func TestStoreIsSoundAtTheSecondTry(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := open(t, Options{Dir: dir})
+	frames := fill(t, b, 5, 1000)
+	_ = b.Close()
+	if err := os.Rename(filepath.Join(dir, storeDir), filepath.Join(dir, damagedDir)); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, Options{Dir: dir})
+	if got := lostIn(t, b); len(got) > 0 {
+		t.Errorf("lost %v", got)
+	}
+	check(t, b, 1, frames)
+}
