@@ -105,7 +105,7 @@ func (a *AvroReader) JSON(value []byte) ([]byte, *event.Invalid) {
 	var fields map[string]any
 	left, err := of.Decode(value, &fields)
 	if err != nil {
-		return nil, &event.Invalid{Code: CodeInvalid, Detail: "the value is not of its Avro schema: " + reason(err)}
+		return nil, &event.Invalid{Code: CodeInvalid, Detail: fmt.Sprintf("the value is not of its Avro schema: %.300s", reason(err))}
 	}
 	if len(left) > 0 {
 		return nil, &event.Invalid{Code: CodeInvalid, Detail: fmt.Sprintf("the value is not of its Avro schema: %d bytes are left behind it", len(left))}
@@ -113,7 +113,8 @@ func (a *AvroReader) JSON(value []byte) ([]byte, *event.Invalid) {
 	return text(fields, len(value))
 }
 
-// reason is what is wrong with a value, without the types that it was read into.
+// reason is what is wrong with a value, without the types that it was read into. It may
+// be as long as a name in the schema, which whoever has registered that has chosen.
 func reason(err error) string {
 	where := ""
 	var at *avro.SemanticError

@@ -302,6 +302,19 @@ func TestAvroWords(t *testing.T) {
 	}
 }
 
+// TestAvroLongNames: what is said of a value is short, however long the names are: of
+// each record of a batch it is held until the letters are written.
+func TestAvroLongNames(t *testing.T) {
+	const most = 400
+	name := strings.Repeat("n", 1<<20)
+	a := reader(t, Options{File: write(t, `{"type":"record","name":"E","fields":[{"name":"`+name+`","type":"double"}]}`)})
+	for _, value := range []string{"1", "\x00\x00\x00\x00\x00\x00\xf8\x7f"} { // too short, and no number
+		if _, inv := a.JSON([]byte(value)); inv == nil || len(inv.Detail) > most || !strings.Contains(inv.Detail, "nnnn") {
+			t.Errorf("%x: %.500v", value, inv)
+		}
+	}
+}
+
 func TestAvroByFile(t *testing.T) {
 	a := reader(t, Options{File: write(t, avroSecond)})
 	if got := said(a.JSON, encodeAvro(t, avroSecond, -1, map[string]any{"user_id": "u", "item_id": "i", "event_type": "cart", "value": 2.0})); got != "u i cart 0 2" {

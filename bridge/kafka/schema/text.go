@@ -20,7 +20,7 @@ func text(fields map[string]any, bytes int) ([]byte, *event.Invalid) {
 	const names = 256 // or so, which the value need not have
 	out, err := appendMap(make([]byte, 0, min(3*bytes, bytes+1<<10)+names), fields)
 	if err != nil {
-		return nil, &event.Invalid{Code: CodeInvalid, Detail: "a field has no form in JSON: " + err.Error()}
+		return nil, &event.Invalid{Code: CodeInvalid, Detail: fmt.Sprintf("a field has no form in JSON: %.300v", err)}
 	}
 	return out, nil
 }
