@@ -1453,7 +1453,7 @@ type ServedModel struct {
 	Version    string  `json:"version"`
 }
 
-// Time RFC 3339, or Unix milliseconds; a number below 1e11 is one of seconds.
+// Time RFC 3339, or Unix milliseconds; a number from 1e9 up to 1e11 is one of seconds.
 type Time = any
 
 // TrainReport defines model for TrainReport.

@@ -16,7 +16,7 @@ func TestParse(t *testing.T) {
 		want      event.Event
 		code      string
 	}{
-		{"data says all", head + `,"data":{"user_id":"u","item_id":"i","event_type":"cart","ts":5,"event_id":"own","value":2}}`, event.Event{UserID: "u", ItemID: "i", Type: "cart", Time: 5000, EventID: "own", Value: 2, HasValue: true}, ""},
+		{"data says all", head + `,"data":{"user_id":"u","item_id":"i","event_type":"cart","ts":5,"event_id":"own","value":2}}`, event.Event{UserID: "u", ItemID: "i", Type: "cart", Time: 5, EventID: "own", Value: 2, HasValue: true}, ""},
 		{"the envelope fills in", head + `,"userid":12,"subject":"i9"}`, event.Event{UserID: "12", ItemID: "i9", Type: "view", Time: 1795341600000, EventID: "/shop#7"}, ""},
 		{"extensions before the subject", head + `,"userid":"u","itemid":"i1","subject":"i9","data":null}`, event.Event{UserID: "u", ItemID: "i1", Type: "view", Time: 1795341600000, EventID: "/shop#7"}, ""},
 		{"base64", head + `,"datacontenttype":"application/json; charset=utf-8","data_base64":"eyJ1c2VyX2lkIjoidSIsIml0ZW1faWQiOiJpIn0="}`, event.Event{UserID: "u", ItemID: "i", Type: "view", Time: 1795341600000, EventID: "/shop#7"}, ""},

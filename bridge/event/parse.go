@@ -110,12 +110,12 @@ func (e *Event) set(data []byte, found *shape.Found) (ok bool) {
 	is := func(kind uint16, f field) bool { return kind>>f&1 != 0 }
 	at, position := e.Time, e.Position
 	if is(found.Numbers, fieldTime) {
-		if at, ok = clock.FromNumber(found.Values[fieldTime].Number); !ok {
+		if at, ok = moment(found.Values[fieldTime].Number); !ok {
 			return false
 		}
 	} else if is(found.Texts, fieldTime) {
 		v := &found.Values[fieldTime]
-		if at, ok = clock.Parse(data[v.From:v.To], nil); !ok {
+		if at, ok = sentTime(data[v.From:v.To]); !ok {
 			return false
 		}
 	}
@@ -391,7 +391,7 @@ func (s *scanner) time() int64 {
 		if s.bad != nil {
 			return 0
 		}
-		ms, ok := clock.Parse(text, nil)
+		ms, ok := sentTime(text)
 		if !ok {
 			s.bad = &Invalid{CodeInvalidTime, "ts " + quoteShort(text) + " is neither an RFC 3339 time nor Unix milliseconds of the years 1970 to 9999"}
 		}
@@ -399,7 +399,7 @@ func (s *scanner) time() int64 {
 	case c == '-' || c-'0' <= 9:
 		from := s.pos
 		v := s.decimal() // which is 0 behind a fault
-		ms, ok := clock.FromNumber(v)
+		ms, ok := moment(v)
 		if !ok {
 			s.bad = &Invalid{CodeInvalidTime, "ts " + string(short(s.data[from:s.pos])) + " is no Unix time in milliseconds of the years 1970 to 9999" + finer(v)}
 			return 0
@@ -410,6 +410,27 @@ func (s *scanner) time() int64 {
 	}
 	s.wrong(CodeInvalidTime, "ts must be an RFC 3339 time or Unix milliseconds")
 	return 0
+}
+
+// Numbers from secondsFrom up to secondsBelow are Unix seconds, of the years 2001 to
+// 5138: as the milliseconds that the API has for its unit they would be days of 1970
+// to 1973, before there were shops that log.
+const secondsFrom, secondsBelow = 1e9, 1e11
+
+// moment is a number as a time in Unix milliseconds.
+func moment(v float64) (ms int64, ok bool) {
+	if v >= secondsFrom && v < secondsBelow {
+		return clock.FromNumber(v)
+	}
+	return int64(v), v >= 0 && v <= maxTime
+}
+
+// sentTime reads the text of a JSON ts: digits are what the number would be.
+func sentTime(text []byte) (ms int64, ok bool) {
+	if len(text) > 0 && digits(text, 0) == len(text) {
+		return moment(words.Float(text))
+	}
+	return clock.Parse(text, nil)
 }
 
 // finer asks whether a number that is too large for a time has another unit.
