@@ -412,17 +412,17 @@ func (s *scanner) time() int64 {
 	return 0
 }
 
-// Numbers from secondsFrom up to secondsBelow are Unix seconds, of the years 2001 to
-// 5138: as the milliseconds that the API has for its unit they would be days of 1970
-// to 1973, before there were shops that log.
-const secondsFrom, secondsBelow = 1e9, 1e11
+// secondsFrom is where the clock says what unit a number has, which up to 1e11 is
+// seconds, of the years 2001 to 5138: as the milliseconds that the API has for its unit
+// they would be days of 1970 to 1973, before there were shops that log.
+const secondsFrom = 1e9
 
 // moment is a number as a time in Unix milliseconds.
 func moment(v float64) (ms int64, ok bool) {
-	if v >= secondsFrom && v < secondsBelow {
+	if v >= secondsFrom {
 		return clock.FromNumber(v)
 	}
-	return int64(v), v >= 0 && v <= maxTime
+	return int64(v), v >= 0
 }
 
 // sentTime reads the text of a JSON ts: digits are what the number would be.
