@@ -109,12 +109,12 @@ func TestMissingSegment(t *testing.T) {
 	check(t, b, last+1, frames)
 }
 
-// What can be read of a segment that is known to be damaged is kept.
-func TestDamagedSegmentIsRead(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
+// renamedSegment is a folder of five frames whose only segment was said to be damaged.
+func renamedSegment(t *testing.T) (dir string, frames uint64) {
+	t.Helper()
+	dir = t.TempDir()
 	b := open(t, Options{Dir: dir})
-	frames := fill(t, b, 5, 1000)
+	frames = fill(t, b, 5, 1000)
 	_ = b.Close()
 	all, err := segments(filepath.Join(dir, storeDir))
 	if err != nil || len(all) != 1 {
@@ -123,8 +123,15 @@ func TestDamagedSegmentIsRead(t *testing.T) {
 	if err := os.Rename(all[0].path, all[0].path+damagedSuffix); err != nil {
 		t.Fatal(err)
 	}
+	return dir, frames
+}
+
+// What can be read of a segment that is known to be damaged is kept.
+func TestDamagedSegmentIsRead(t *testing.T) {
+	t.Parallel()
+	dir, frames := renamedSegment(t)
 	flip(t, dir, 3, 1000)
-	b = open(t, Options{Dir: dir})
+	b := open(t, Options{Dir: dir})
 	if got := lostIn(t, b); !slices.Equal(got, []Loss{{First: 3, Last: 3}}) {
 		t.Errorf("lost %v", got)
 	}
@@ -174,18 +181,8 @@ func TestSalvage(t *testing.T) {
 // by its own name alone.
 func TestSoundSegmentSaidToBeDamaged(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir, frames := renamedSegment(t)
 	b := open(t, Options{Dir: dir})
-	frames := fill(t, b, 5, 1000)
-	_ = b.Close()
-	all, err := segments(filepath.Join(dir, storeDir))
-	if err != nil || len(all) != 1 {
-		t.Fatal(all, err)
-	}
-	if err := os.Rename(all[0].path, all[0].path+damagedSuffix); err != nil {
-		t.Fatal(err)
-	}
-	b = open(t, Options{Dir: dir})
 	if got := lostIn(t, b); len(got) > 0 {
 		t.Errorf("lost %v", got)
 	}
